@@ -1,0 +1,13 @@
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/// CRC-32C (Castagnoli), raw state in and out: seed 0xFFFFFFFF and invert at the end for the usual value.
+/// Runs on the CPU's own instruction where there is one.
+uint32_t tidemark_crc32c(uint32_t crc, const void *bytes, size_t count);
+uint32_t tidemark_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
+const char *tidemark_crc32c_implementation(void);
+
+/// The data page checksum of PostgreSQL (src/include/storage/checksum_impl.h) for one 8192-byte page:
+/// FNV-1a in 32 lanes, folded to 16 bits, never 0. The page's own checksum field counts as zero; the page isn't changed.
+uint16_t tidemark_page_checksum(const void *page, uint32_t block_number);

@@ -1,0 +1,19 @@
+#pragma once
+
+// What glibc declares only under _GNU_SOURCE, or only as a variadic function; Swift's Glibc module has neither.
+// Bodies stay in the .c file: a header inside a Clang module cannot change the feature macros of the headers it includes.
+
+/// A pipe whose ends are closed in every child that does not ask for them: pipe2(2) with O_CLOEXEC.
+int clinux_pipe(int ends[2]);
+/// pthread_setname_np(3) on the calling thread.
+int clinux_name_thread(const char *name);
+/// copy_file_range(2) at both files' own offsets.
+long clinux_copy_file_range(int from, int to, unsigned long count);
+/// renameat2(2) with RENAME_NOREPLACE: fails with EEXIST when `to` exists.
+int clinux_rename_noreplace(const char *from, const char *to);
+/// syncfs(2): flushes the whole file system `descriptor` lives on.
+int clinux_syncfs(int descriptor);
+/// Lowers the calling process's I/O priority to idle (ioprio_set(2)).
+int clinux_idle_io(void);
+/// prctl(PR_SET_PDEATHSIG): the kernel sends `signal` to this process when its parent dies.
+int clinux_signal_on_parent_death(int signal);

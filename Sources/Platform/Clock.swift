@@ -1,0 +1,19 @@
+import Glibc
+
+public enum Clock {
+    /// The wall clock in microseconds since 1970-01-01 UTC.
+    public static var now: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
+    }
+
+    /// A clock that never goes back, in nanoseconds since some moment; for measuring durations only.
+    public static var monotonic: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+
+    public static func sleep(milliseconds: Int) { usleep(useconds_t(milliseconds) * 1000) }
+}

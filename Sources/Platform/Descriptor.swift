@@ -1,0 +1,90 @@
+public import Glibc
+
+/// An open file that is closed exactly once: on `close()`, or when it goes out of scope.
+public struct Descriptor: ~Copyable, Sendable {
+    public let raw: Int32
+
+    /// Opens `path` with O_CLOEXEC added to `flags`.
+    public init(open path: String, _ flags: Int32, mode: mode_t = 0o640) throws(SystemError) {
+        raw = try retrying(.open, path) { Glibc.open(path, flags | O_CLOEXEC, mode) }
+    }
+
+    public init(adopting raw: Int32) { self.raw = raw }
+
+    deinit { _ = Glibc.close(raw) }
+
+    /// Closes now and reports what the kernel says; needed after writing, since
+    /// NFS and quota errors may show up only here.
+    public consuming func close(path: String) throws(SystemError) {
+        let raw = self.raw
+        discard self
+        if Glibc.close(raw) != 0 { throw SystemError(.close, path) }
+    }
+
+    /// Fills as much of `buffer` as the file has left from its own offset on; 0 at end of file.
+    public borrowing func read(into buffer: UnsafeMutableRawBufferPointer, path: String) throws(SystemError) -> Int {
+        var filled = 0
+        while filled < buffer.count {
+            let count = try retrying(.read, path) {
+                Glibc.read(raw, buffer.baseAddress! + filled, buffer.count - filled)
+            }
+            if count == 0 { break }
+            filled += count
+        }
+        return filled
+    }
+
+    /// Fills as much of `buffer` as the file has from `offset` (bytes) on; the file's own offset stays.
+    public borrowing func read(
+        into buffer: UnsafeMutableRawBufferPointer, at offset: Int64, path: String
+    ) throws(SystemError) -> Int {
+        var filled = 0
+        while filled < buffer.count {
+            let count = try retrying(.read, path) {
+                Glibc.pread(raw, buffer.baseAddress! + filled, buffer.count - filled, off_t(offset) + off_t(filled))
+            }
+            if count == 0 { break }
+            filled += count
+        }
+        return filled
+    }
+
+    public borrowing func write(_ bytes: UnsafeRawBufferPointer, path: String) throws(SystemError) {
+        var written = 0
+        while written < bytes.count {
+            written += try retrying(.write, path) {
+                Glibc.write(raw, bytes.baseAddress! + written, bytes.count - written)
+            }
+        }
+    }
+
+    public borrowing func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64, path: String) throws(SystemError) {
+        var written = 0
+        while written < bytes.count {
+            written += try retrying(.write, path) {
+                Glibc.pwrite(raw, bytes.baseAddress! + written, bytes.count - written, off_t(offset) + off_t(written))
+            }
+        }
+    }
+
+    public borrowing func synchronize(path: String) throws(SystemError) {
+        _ = try retrying(.fsync, path) { Glibc.fsync(raw) }
+    }
+
+    public borrowing func status(path: String) throws(SystemError) -> FileStatus {
+        var raw = Glibc.stat()
+        _ = try retrying(.stat, path) { fstat(self.raw, &raw) }
+        return FileStatus(raw)
+    }
+
+    /// Takes the advisory lock flock(2) gives; it dies with the process. False when somebody else holds it.
+    public borrowing func tryLock(path: String) throws(SystemError) -> Bool {
+        do throws(SystemError) {
+            _ = try retrying(.lock, path) { flock(raw, LOCK_EX | LOCK_NB) }
+            return true
+        } catch {
+            if error.code == EWOULDBLOCK { return false }
+            throw error
+        }
+    }
+}

@@ -1,0 +1,32 @@
+/// An error that can be told to a person in PostgreSQL's three parts.
+///
+/// The message is short, factual, lower case, without a full stop; detail and hint are sentences
+/// (<https://www.postgresql.org/docs/current/error-style-guide.html>).
+public protocol Explained: Error, Sendable, CustomStringConvertible {
+    var message: String { get }
+    /// More facts: what was found, what was expected.
+    var detail: String? { get }
+    /// What to do next.
+    var hint: String? { get }
+}
+
+extension Explained {
+    public var detail: String? { nil }
+    public var hint: String? { nil }
+    public var description: String {
+        [message, detail.map { "DETAIL: \($0)" }, hint.map { "HINT: \($0)" }].compactMap { $0 }.joined(separator: "; ")
+    }
+}
+
+/// An error that no caller tells apart from others; where one must, give it a type with its facts.
+public struct Problem: Explained, Equatable {
+    public let message: String
+    public let detail: String?
+    public let hint: String?
+
+    public init(_ message: String, detail: String? = nil, hint: String? = nil) {
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+    }
+}

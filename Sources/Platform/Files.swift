@@ -1,0 +1,174 @@
+public import Glibc
+
+/// What stat(2) says of a file, as far as tidemark asks.
+public struct FileStatus: Sendable, Equatable {
+    public enum Kind: Sendable { case regular, directory, symbolicLink, other }
+    public let kind: Kind
+    /// Bytes.
+    public let size: Int64
+    /// Permission bits.
+    public let mode: mode_t
+    public let owner: uid_t
+    public let group: gid_t
+    /// Last change of the content, in microseconds since 1970.
+    public let modified: Int64
+    public let device: UInt64
+    public let inode: UInt64
+
+    init(_ raw: Glibc.stat) {
+        kind =
+            switch raw.st_mode & S_IFMT {
+            case S_IFREG: .regular
+            case S_IFDIR: .directory
+            case S_IFLNK: .symbolicLink
+            default: .other
+            }
+        size = Int64(raw.st_size)
+        mode = raw.st_mode & 0o7777
+        owner = raw.st_uid
+        group = raw.st_gid
+        modified = Int64(raw.st_mtim.tv_sec) * 1_000_000 + Int64(raw.st_mtim.tv_nsec) / 1000
+        device = UInt64(raw.st_dev)
+        inode = UInt64(raw.st_ino)
+    }
+
+    /// Follows symbolic links; throws when nothing is there.
+    public init(of path: String) throws(SystemError) {
+        var raw = Glibc.stat()
+        _ = try retrying(.stat, path) { fstatat(AT_FDCWD, path, &raw, 0) }
+        self.init(raw)
+    }
+
+    /// Follows symbolic links; nil when nothing is there.
+    public init?(ifPresent path: String) throws(SystemError) {
+        do throws(SystemError) { try self.init(of: path) } catch {
+            if error.code == ENOENT { return nil }
+            throw error
+        }
+    }
+
+    /// Does not follow a symbolic link; nil when nothing is there.
+    public init?(ofLinkItself path: String) throws(SystemError) {
+        var raw = Glibc.stat()
+        do throws(SystemError) {
+            _ = try retrying(.stat, path) { fstatat(AT_FDCWD, path, &raw, AT_SYMLINK_NOFOLLOW) }
+        } catch {
+            if error.code == ENOENT { return nil }
+            throw error
+        }
+        self.init(raw)
+    }
+}
+
+public enum Files {
+    /// The whole content of a small file; refuses one larger than `limit` bytes.
+    public static func read(_ path: String, limit: Int = 64 << 20) throws -> [UInt8] {
+        let file = try Descriptor(open: path, O_RDONLY)
+        let size = try file.status(path: path).size
+        guard size <= limit else {
+            throw Problem(
+                "file \"\(path)\" is too large", detail: "It has \(size) bytes; at most \(limit) were expected.")
+        }
+        var bytes = [UInt8](repeating: 0, count: Int(size))
+        let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, path: path) }
+        if count < bytes.count { bytes.removeLast(bytes.count - count) }
+        return bytes
+    }
+
+    public static func readText(_ path: String, limit: Int = 64 << 20) throws -> String {
+        String(decoding: try read(path, limit: limit), as: UTF8.self)
+    }
+
+    /// Names in a directory, without `.` and `..`, in no order.
+    public static func list(_ directory: String) throws(SystemError) -> [String] {
+        guard let handle = opendir(directory) else { throw SystemError(.openDirectory, directory) }
+        defer { closedir(handle) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(handle) else {
+                if errno != 0 { throw SystemError(.openDirectory, directory) }
+                return names
+            }
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+    }
+
+    /// As `list`, but empty when the directory isn't there.
+    public static func listIfPresent(_ directory: String) throws(SystemError) -> [String] {
+        do throws(SystemError) { return try list(directory) } catch {
+            if error.code == ENOENT { return [] }
+            throw error
+        }
+    }
+
+    public static func exists(_ path: String) throws(SystemError) -> Bool { try FileStatus(ifPresent: path) != nil }
+
+    /// Creates `path` and what is missing above it; each new directory's entry is fsynced in its parent, so that an
+    /// object stored inside cannot lose the road to it.
+    public static func makeDirectories(_ path: String, mode: mode_t = 0o750) throws(SystemError) {
+        if mkdir(path, mode) == 0 {
+            try synchronizeDirectory(parent(path))
+            return
+        }
+        switch errno {
+        case EEXIST: return
+        case ENOENT where path != "/" && !path.isEmpty:
+            try makeDirectories(parent(path), mode: mode)
+            if mkdir(path, mode) != 0 && errno != EEXIST { throw SystemError(.makeDirectory, path) }
+            try synchronizeDirectory(parent(path))
+        default: throw SystemError(.makeDirectory, path)
+        }
+    }
+
+    public static func synchronizeDirectory(_ path: String) throws(SystemError) {
+        let directory = try Descriptor(open: path, O_RDONLY | O_DIRECTORY)
+        try directory.synchronize(path: path)
+    }
+
+    public static func remove(_ path: String) throws(SystemError) {
+        _ = try retrying(.unlink, path) { unlink(path) }
+    }
+
+    public static func removeIfPresent(_ path: String) throws(SystemError) {
+        do throws(SystemError) { try remove(path) } catch { if error.code != ENOENT { throw error } }
+    }
+
+    /// Removes a file or a directory with everything in it; symbolic links are removed, never followed.
+    public static func removeTree(_ path: String) throws(SystemError) {
+        guard let status = try FileStatus(ofLinkItself: path) else { return }
+        guard status.kind == .directory else { return try remove(path) }
+        for name in try list(path) { try removeTree(path + "/" + name) }
+        _ = try retrying(.removeDirectory, path) { rmdir(path) }
+    }
+
+    public static func rename(_ from: String, to: String) throws(SystemError) {
+        _ = try retrying(.rename, from) { Glibc.rename(from, to) }
+    }
+
+    /// Everything before the last slash; `.` when there is none.
+    public static func parent(_ path: String) -> String {
+        var trimmed = path[...]
+        while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
+        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+        return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
+    }
+
+    /// What follows the last slash.
+    public static func name(_ path: String) -> String {
+        var trimmed = path[...]
+        while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
+        guard let slash = trimmed.lastIndex(of: "/") else { return String(trimmed) }
+        return String(trimmed[trimmed.index(after: slash)...])
+    }
+
+    /// Free and total bytes, for unprivileged users, of the file system that holds `path`.
+    public static func space(at path: String) throws(SystemError) -> (free: Int64, total: Int64) {
+        var raw = statvfs()
+        _ = try retrying(.statFileSystem, path) { statvfs(path, &raw) }
+        return (Int64(raw.f_bavail) * Int64(raw.f_frsize), Int64(raw.f_blocks) * Int64(raw.f_frsize))
+    }
+}

@@ -1,0 +1,83 @@
+import Glibc
+
+/// One line per message on standard error, where PostgreSQL (`archive_command`, `restore_command`) and systemd both
+/// pick it up; worded and laid out as PostgreSQL's own log.
+///
+/// When `JOURNAL_STREAM` names standard error, lines carry a syslog level (`<6>`) in place of a time, as
+/// systemd.exec(5) describes.
+public struct Log: Sendable {
+    /// Syslog numbers.
+    public enum Level: Int, Sendable {
+        case error = 3
+        case warning = 4
+        case log = 6
+        case debug = 7
+    }
+    public var threshold: Level
+    /// People at a terminal get `tidemark: error: …` as from PostgreSQL's own programs; everybody else a log line.
+    public enum Layout: Sendable { case line, journal, terminal }
+    public let layout: Layout
+
+    public init(threshold: Level = .log, layout: Layout? = nil) {
+        self.threshold = threshold
+        self.layout = layout ?? Log.detectLayout()
+    }
+
+    public func callAsFunction(
+        _ level: Level, _ message: @autoclosure () -> String, detail: String? = nil, hint: String? = nil
+    ) {
+        guard level.rawValue <= threshold.rawValue else { return }
+        var text = line(level, label(level), message())
+        if let detail { text += line(level, "DETAIL", detail) }
+        if let hint { text += line(level, "HINT", hint) }
+        // One write(2) per message: lines of concurrent helpers do not mix.
+        _ = text.withUTF8 { write(2, $0.baseAddress, $0.count) }
+    }
+
+    public func callAsFunction(_ level: Level = .error, _ error: any Error) {
+        if let explained = error as? any Explained {
+            self(level, explained.message, detail: explained.detail, hint: explained.hint)
+        } else {
+            self(level, "\(error)")
+        }
+    }
+
+    private static func detectLayout() -> Layout {
+        var about = stat()
+        if let journal = getenv("JOURNAL_STREAM"), fstat(2, &about) == 0,
+            String(cString: journal) == "\(about.st_dev):\(about.st_ino)"
+        {
+            return .journal
+        }
+        return isatty(2) == 1 ? .terminal : .line
+    }
+
+    private func line(_ level: Level, _ label: String, _ text: String) -> String {
+        switch layout {
+        case .journal: "<\(level.rawValue)>\(label):  \(text)\n"
+        case .line: "\(timestamp()) [\(getpid())] \(label):  \(text)\n"
+        case .terminal: "tidemark: \(label.lowercased()): \(text)\n"
+        }
+    }
+
+    private func label(_ level: Level) -> String {
+        switch level {
+        case .error: "ERROR"
+        case .warning: "WARNING"
+        case .log: "LOG"
+        case .debug: "DEBUG"
+        }
+    }
+
+    private func timestamp() -> String {
+        var now = timespec()
+        var parts = tm()
+        clock_gettime(CLOCK_REALTIME, &now)
+        gmtime_r(&now.tv_sec, &parts)
+        func two(_ value: some BinaryInteger) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        let milliseconds = now.tv_nsec / 1_000_000
+        let date = "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+        let time = "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
+        return "\(date) \(time).\(milliseconds < 100 ? "0" : "")\(two(milliseconds)) UTC"
+    }
+}

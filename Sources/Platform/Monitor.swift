@@ -1,0 +1,52 @@
+import Glibc
+
+public enum Answer<Value> {
+    case notYet
+    case ready(Value)
+}
+
+/// State behind a lock, with waiting.  `Synchronization.Mutex` has no condition
+/// variable; this is the one place that pairs them.
+///
+/// `@unchecked Sendable`: `state` is touched only between lock and unlock.
+public final class Monitor<State>: @unchecked Sendable {
+    private var state: State
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    public init(_ state: sending State) {
+        self.state = state
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(changed, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(changed)
+        pthread_mutex_destroy(mutex)
+        changed.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Runs `body` with the lock held, then wakes every waiter.
+    public func update<Value>(_ body: (inout State) throws -> Value) rethrows -> Value {
+        pthread_mutex_lock(mutex)
+        defer {
+            pthread_cond_broadcast(changed)
+            pthread_mutex_unlock(mutex)
+        }
+        return try body(&state)
+    }
+
+    /// Waits until `body` says `.ready`.
+    public func wait<Value>(until body: (inout State) throws -> Answer<Value>) rethrows -> Value {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while true {
+            if case .ready(let value) = try body(&state) {
+                pthread_cond_broadcast(changed)
+                return value
+            }
+            pthread_cond_wait(changed, mutex)
+        }
+    }
+}

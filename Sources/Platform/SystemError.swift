@@ -1,0 +1,70 @@
+public import Glibc
+
+/// One kind of system call, worded as PostgreSQL words its failures ("could not open file …").
+public enum SystemCall: String, Sendable, CaseIterable {
+    case open = "open file"
+    case read = "read file"
+    case write = "write file"
+    case fsync = "fsync file"
+    case close = "close file"
+    case stat = "stat file"
+    case rename = "rename file"
+    case link = "link file"
+    case unlink = "remove file"
+    case truncate = "truncate file"
+    case allocate = "allocate space for file"
+    case lock = "lock file"
+    case changeMode = "change the mode of file"
+    case changeOwner = "change the owner of file"
+    case makeDirectory = "create directory"
+    case openDirectory = "open directory"
+    case removeDirectory = "remove directory"
+    case readLink = "read symbolic link"
+    case makeLink = "create symbolic link"
+    case spawn = "run"
+    case wait = "wait for"
+    case pipe = "open a pipe for"
+    case thread = "start thread"
+    case statFileSystem = "read the free space of"
+    case signal = "signal process"
+    case kernel = "set up"
+}
+
+/// A failed system call: which one, on what, and why.
+public struct SystemError: Explained, Equatable {
+    public let call: SystemCall
+    /// The path, or what else the call was about.
+    public let subject: String
+    /// The value of `errno`.
+    public let code: Int32
+
+    public init(_ call: SystemCall, _ subject: String, code: Int32 = errno) {
+        self.call = call
+        self.subject = subject
+        self.code = code
+    }
+
+    public var message: String { "could not \(call.rawValue) \"\(subject)\": \(String(cString: strerror(code)))" }
+    public var hint: String? {
+        switch code {
+        case ENOSPC, EDQUOT: "Free space on the file system that holds it, then try again."
+        case EACCES, EPERM: "The file and the directories above it must be accessible to the user who runs tidemark."
+        default: nil
+        }
+    }
+}
+
+/// Calls `body` again while it fails with EINTR, and throws on any other failure.
+///
+/// The one door every system call goes through, and the only reader of `errno`. A test can make the call fail here
+/// (`Fault`), so that each place that must survive a failure can be shown to.
+@inlinable
+public func retrying<Count: SignedInteger>(
+    _ call: SystemCall, _ subject: @autoclosure () -> String, _ body: () -> Count
+) throws(SystemError) -> Count {
+    while true {
+        let result = body()
+        if result >= 0 { return result }
+        if errno != EINTR { throw SystemError(call, subject()) }
+    }
+}

@@ -1,0 +1,4 @@
+import Glibc
+import Recovery
+
+exit(0)

@@ -1,0 +1,40 @@
+import Glibc
+public import Platform
+
+/// The built executables, copied once to a place the server's user can reach.
+public enum Executables {
+    /// Holds `tidemark` and `tidemark-main`. Taken from `$TIDEMARK_BIN` (`make test` names the release build), else
+    /// from this checkout's release build, else its debug build.
+    public static let directory: Result<String, any Error> = Result {
+        var name = Array("/var/tmp/tidemark-bin-XXXXXX".utf8CString)
+        guard let made = mkdtemp(&name) else { throw SystemError(.makeDirectory, "/var/tmp") }
+        let directory = String(cString: made)
+        chmod(directory, 0o755)
+        atexit {
+            if case .success(let path) = Executables.directory { try? Files.removeTree(path) }
+        }
+        let root = Files.parent(Files.parent(Files.parent(#filePath)))
+        let candidates =
+            (getenv("TIDEMARK_BIN").map { [String(cString: $0)] } ?? [])
+            + ["\(root)/.build/release", "\(root)/.build/debug"]
+        guard let source = candidates.first(where: { access($0 + "/tidemark-main", X_OK) == 0 }) else {
+            throw Problem("tidemark is not built", hint: "Run \"make build\".")
+        }
+        for program in ["tidemark", "tidemark-main"] {
+            let copied = try run("/bin/cp", [source + "/" + program, directory + "/" + program])
+            guard copied.ending == .exited(0) else { throw Problem(copied.errors) }
+            chmod(directory + "/" + program, 0o755)
+        }
+        return directory
+    }
+
+    public static func tidemark() throws -> String { try directory.get() + "/tidemark" }
+}
+
+/// Runs the built `tidemark` as the server's user.
+@discardableResult
+public func tidemark(_ arguments: [String], environment: [String: String] = [:], expectSuccess: Bool = false) throws
+    -> Finished
+{
+    try runAsServerUser(Executables.tidemark(), arguments, environment: environment, expectSuccess: expectSuccess)
+}

@@ -1,0 +1,135 @@
+import Glibc
+public import Platform
+
+/// The PostgreSQL programs of one major version.
+public enum TestServer: Int, Sendable, CaseIterable, CustomStringConvertible {
+    case v15 = 15
+    case v16 = 16
+    case v18 = 18
+
+    public var description: String { "PostgreSQL \(rawValue)" }
+
+    /// Where `initdb`, `postgres` and the others are. 15 comes from Debian; 16 and 18 where `Tests/prepare` puts them.
+    public var bin: String {
+        if self == .v15 { return "/usr/lib/postgresql/15/bin" }
+        let root = getenv("TIDEMARK_TEST_POSTGRES").map { String(cString: $0) } ?? "/var/tmp/tidemark-postgres"
+        return "\(root)/\(rawValue)/bin"
+    }
+
+    /// Fails, never skips, when the version is missing: a skipped test would look like a pass.
+    public func require() throws {
+        guard access(bin + "/postgres", X_OK) == 0 else {
+            throw Problem("PostgreSQL \(rawValue) is not installed in \(bin)", hint: "Run Tests/prepare.")
+        }
+    }
+}
+
+/// PostgreSQL will not run as root; whoever else runs the tests runs the servers.
+@discardableResult
+public func runAsServerUser(
+    _ program: String, _ arguments: [String], environment: [String: String] = [:], expectSuccess: Bool = true
+) throws -> Finished {
+    let variables = environment.map { "\($0)=\($1)" }.sorted()
+    let finished =
+        geteuid() == 0
+        ? try run("/usr/sbin/runuser", ["-u", "postgres", "--", "/usr/bin/env"] + variables + [program] + arguments)
+        : try run("/usr/bin/env", variables + [program] + arguments)
+    if expectSuccess, finished.ending != .exited(0) {
+        throw Problem("\(program) \(arguments): \(finished.ending)\n\(finished.errors)\(finished.output)")
+    }
+    return finished
+}
+
+/// A throw-away PostgreSQL cluster on a socket of its own, stopped and removed with the object.
+public final class TestCluster: Sendable {
+    public let server: TestServer
+    /// Holds `data`, the socket and the server's log; open to everybody.
+    public let directory: String
+    public var data: String { directory + "/data" }
+    public var logFile: String { directory + "/log" }
+    public var conninfo: String { "host=\(directory) port=5432 user=postgres dbname=postgres" }
+
+    /// - Parameters:
+    ///   - settings: lines for postgresql.conf; values as they are to stand there, quotes included.
+    ///   - initdb: further arguments, for example `["--wal-segsize=1"]` or `["--data-checksums"]`.
+    public init(
+        _ server: TestServer = .v15, settings: [String: String] = [:], initdb: [String] = [], start: Bool = true
+    ) throws {
+        try server.require()
+        self.server = server
+        var name = Array("/var/tmp/tidemark-cluster-XXXXXX".utf8CString)
+        guard let made = mkdtemp(&name) else { throw SystemError(.makeDirectory, "/var/tmp") }
+        directory = String(cString: made)
+        chmod(directory, 0o777)
+        try runAsServerUser(
+            server.bin + "/initdb",
+            ["-D", directory + "/data", "-A", "trust", "-U", "postgres", "-N", "--locale=C.UTF-8", "-E", "UTF8"]
+                + initdb)
+        var all = [
+            "listen_addresses": "''", "unix_socket_directories": "'\(directory)'", "fsync": "off",
+            "wal_level": "replica", "max_wal_senders": "3", "shared_buffers": "32MB", "log_line_prefix": "'%m [%p] '",
+        ]
+        all.merge(settings) { $1 }
+        try append(to: "postgresql.conf", all.map { "\($0) = \($1)" }.sorted())
+        if start { try self.start() }
+    }
+
+    deinit {
+        try? stop(mode: "immediate")
+        try? Files.removeTree(directory)
+    }
+
+    /// Adds lines to a file of the data directory, as the server's user.
+    public func append(to file: String, _ lines: [String]) throws {
+        try runAsServerUser(
+            "/bin/sh",
+            [
+                "-c", "printf '%s\\n' \"$1\" >> \"$2\"", "sh", lines.joined(separator: "\n"), data + "/" + file,
+            ])
+    }
+
+    public func start() throws {
+        let finished = try runAsServerUser(
+            server.bin + "/pg_ctl", ["-D", data, "-l", logFile, "-w", "-t", "60", "start"], expectSuccess: false)
+        guard finished.ending == .exited(0) else {
+            throw Problem("could not start the test server: \((try? Files.readText(logFile)) ?? finished.errors)")
+        }
+    }
+
+    public func stop(mode: String = "fast") throws {
+        guard access(data + "/postmaster.pid", F_OK) == 0 else { return }
+        try runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", mode, "-w", "-t", "60", "stop"])
+    }
+
+    public func restart() throws {
+        try stop()
+        try start()
+    }
+
+    /// Runs SQL through psql, stopping at the first error; rows as lines, columns separated by `|`, without the last newline.
+    @discardableResult
+    public func psql(_ sql: String, database: String = "postgres") throws -> String {
+        let finished = try runAsServerUser(
+            server.bin + "/psql",
+            ["-h", directory, "-U", "postgres", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql])
+        return String(finished.output.drop { $0 == "\n" }.reversed().drop { $0 == "\n" }.reversed())
+    }
+
+    /// pgbench against this cluster.
+    @discardableResult
+    public func pgbench(_ arguments: [String], database: String = "postgres") throws -> Finished {
+        // The wheel's pgbench serves as well as Debian's.
+        try runAsServerUser(
+            TestServer.v15.bin + "/pgbench", ["-h", directory, "-U", "postgres", "-n"] + arguments + [database])
+    }
+
+    /// Waits up to `seconds` for `condition`; throws with the server's log when it doesn't come true.
+    public func wait(seconds: Int = 60, for what: String, _ condition: () throws -> Bool) throws {
+        for _ in 0..<(seconds * 20) {
+            if try condition() { return }
+            Clock.sleep(milliseconds: 50)
+        }
+        let log = ((try? Files.readText(logFile)) ?? "").split(separator: "\n").suffix(20).joined(separator: "\n")
+        throw Problem("waited \(seconds) s in vain for \(what)", detail: log)
+    }
+}
