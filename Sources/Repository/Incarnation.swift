@@ -1,0 +1,76 @@
+public import WAL
+
+/// A cluster under one system identifier and one major version, and where its objects lie in the repository:
+///
+///     <cluster>/<major>-<system identifier>/
+///       incarnation.json
+///       wal/<TTTTTTTT>/<TTTTTTTTLLLLLLLL>/<segment>.zst         and <segment>.partial.zst, <segment>.<offset>.backup
+///       wal/<TTTTTTTT>.history
+///       backup/<label>/…
+///       pack/<label>/<nnnnnn>
+///
+/// `initdb` and `pg_upgrade` start a new incarnation.
+public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
+    /// The name from the configuration's `[cluster NAME]`.
+    public let cluster: String
+    /// PostgreSQL's major version, 12 and later.
+    public let major: Int
+    /// What initdb gave the cluster (`pg_controldata`'s "Database system identifier").
+    public let systemIdentifier: UInt64
+
+    /// - Precondition: `cluster` may stand between two slashes of a key (`RepositoryKey.isPart`).
+    public init(cluster: String, major: Int, systemIdentifier: UInt64) {
+        self.cluster = cluster
+        self.major = major
+        self.systemIdentifier = systemIdentifier
+    }
+
+    /// Reads a folder's name, `15-7234567890123456789`; nil for any other.
+    public init?(cluster: String, folderName: String) {
+        let parts = folderName.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, let major = Int(parts[0]), major > 0, let identifier = UInt64(parts[1]),
+            folderName == "\(major)-\(identifier)"
+        else { return nil }
+        self.init(cluster: cluster, major: major, systemIdentifier: identifier)
+    }
+
+    public var folderName: String { "\(major)-\(systemIdentifier)" }
+    public var description: String { "\(cluster)/\(folderName)" }
+
+    public var folder: RepositoryKey { RepositoryKey.root.appending(cluster).appending(folderName) }
+    /// Written by `tidemark init`. While it can be read, an object that isn't found is known not to be there.
+    public var marker: RepositoryKey { folder.appending("incarnation.json") }
+
+    public var walFolder: RepositoryKey { folder.appending("wal") }
+    public func walFolder(_ timeline: TimelineID) -> RepositoryKey { walFolder.appending(timeline.fileNamePart) }
+
+    public func segment(_ name: SegmentName) -> RepositoryKey { walFile(name, ".zst") }
+    public func partial(_ name: SegmentName) -> RepositoryKey { walFile(name, ".partial.zst") }
+    public func history(_ timeline: TimelineID) -> RepositoryKey {
+        walFolder.appending(timeline.fileNamePart + ".history")
+    }
+    /// Where a file from PostgreSQL's archiver is kept.
+    public func key(for file: ArchiveFileName) -> RepositoryKey {
+        switch file {
+        case .segment(let name): segment(name)
+        case .partial(let name): partial(name)
+        case .history(let timeline): history(timeline)
+        case .backupHistory(let name, _):
+            walFolder(name.timeline).appending(name.folder).appending(file.description)
+        }
+    }
+
+    public var backupFolder: RepositoryKey { folder.appending("backup") }
+    public func backupFolder(_ label: String) -> RepositoryKey { backupFolder.appending(label) }
+    public func backup(_ label: String, _ file: String) -> RepositoryKey { backupFolder(label).appending(file) }
+    public var packFolder: RepositoryKey { folder.appending("pack") }
+    public func packFolder(_ label: String) -> RepositoryKey { packFolder.appending(label) }
+    public func pack(_ label: String, _ number: Int) -> RepositoryKey {
+        let digits = String(number)
+        return packFolder(label).appending(String(repeating: "0", count: max(0, 6 - digits.utf8.count)) + digits)
+    }
+
+    private func walFile(_ name: SegmentName, _ suffix: String) -> RepositoryKey {
+        walFolder(name.timeline).appending(name.folder).appending(name.description + suffix)
+    }
+}

@@ -1,0 +1,88 @@
+public import Platform
+
+/// Where a repository's objects are kept. Objects are immutable: created once, whole and durable, read, and at last
+/// removed by `expire` or `clean`; there is no verb that changes one.
+///
+/// What every store promises, and `StoreConformance` (Tests/RepositoryTests) checks:
+///
+/// - `create` either leaves the whole object, safe from a crash of the machine, or nothing under the key.
+/// - Of several `create`s of one key exactly one succeeds; the others throw `ObjectExists` and change nothing.
+/// - `ObjectAbsent` is thrown only when it is known that the object isn't there. Any doubt is another error.
+/// - Any number of threads may use one store at once.
+public protocol ObjectStore: Sendable {
+    /// Where the objects are, for messages: a directory's path, a bucket's address.
+    var location: String { get }
+
+    /// Stores what `write` appends, in order, under `key`.
+    /// - Throws: `ObjectExists` when the key is taken; the store's own errors; what `write` throws. After any of them
+    ///   nothing of this call remains visible.
+    func create(_ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void) throws
+
+    /// An object to read from.
+    /// - Throws: `ObjectAbsent` when it is known not to be there.
+    func open(_ key: RepositoryKey) throws -> any StoredObject
+
+    /// An object's length in bytes; nil when it is known not to be there.
+    func size(of key: RepositoryKey) throws -> Int64?
+
+    /// What lies directly in a folder, in order of the names; empty when there is no such folder.
+    func list(_ folder: RepositoryKey) throws -> [RepositoryEntry]
+
+    /// Removes an object durably; absent ones are fine.
+    func remove(_ key: RepositoryKey) throws
+}
+
+/// An object that is open for reading; several threads may read from it at once.
+public protocol StoredObject: AnyObject, Sendable {
+    var key: RepositoryKey { get }
+    /// Bytes.
+    var size: Int64 { get }
+    /// Fills as much of `buffer` as the object has from `offset` (bytes) on, and says how much that was.
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int
+}
+
+/// One line of a folder's listing.
+public struct RepositoryEntry: Hashable, Sendable {
+    public let name: String
+    public let isFolder: Bool
+    public init(name: String, isFolder: Bool) {
+        self.name = name
+        self.isFolder = isFolder
+    }
+}
+
+/// The object is known not to be in the repository.
+public struct ObjectAbsent: Explained, Equatable {
+    public let key: RepositoryKey
+    public let location: String
+    public init(key: RepositoryKey, location: String) {
+        self.key = key
+        self.location = location
+    }
+    public var message: String { "object \"\(key)\" is not in repository \"\(location)\"" }
+}
+
+/// Something is already stored under the key.
+public struct ObjectExists: Explained, Equatable {
+    public let key: RepositoryKey
+    public let location: String
+    public init(key: RepositoryKey, location: String) {
+        self.key = key
+        self.location = location
+    }
+    public var message: String { "object \"\(key)\" already exists in repository \"\(location)\"" }
+}
+
+/// An object's bytes are not what tidemark wrote.
+public struct ObjectDamaged: Explained, Equatable {
+    public let key: RepositoryKey
+    /// What is wrong, in full sentences.
+    public let reason: String
+    public init(key: RepositoryKey, _ reason: String) {
+        self.key = key
+        self.reason = reason
+    }
+    public var message: String { "object \"\(key)\" of the repository is damaged" }
+    public var detail: String? { reason }
+    public var hint: String? { "Check the repository's storage; \"tidemark verify\" shows what else is affected." }
+}

@@ -1,0 +1,93 @@
+public import WAL
+
+extension ObjectStore {
+    /// The clusters that have a folder, in order of their names.
+    public func clusters() throws -> [String] {
+        try list(.root).filter(\.isFolder).map(\.name)
+    }
+
+    /// A cluster's incarnations that `tidemark init` completed, oldest major version first.
+    public func incarnations(of cluster: String) throws -> [Incarnation] {
+        try list(RepositoryKey.root.appending(cluster)).filter(\.isFolder)
+            .compactMap { Incarnation(cluster: cluster, folderName: $0.name) }
+            .filter { try exists($0.marker) }
+            .sorted { ($0.major, $0.systemIdentifier) < ($1.major, $1.systemIdentifier) }
+    }
+
+    /// Timelines that have segments or a history file, in order.
+    public func timelines(of incarnation: Incarnation) throws -> [TimelineID] {
+        var found: Set<TimelineID> = []
+        for entry in try list(incarnation.walFolder) {
+            if entry.isFolder {
+                if let name = SegmentName(entry.name + "0000000000000000") { found.insert(name.timeline) }
+            } else if case .history(let timeline)? = ArchiveFileName(entry.name) {
+                found.insert(timeline)
+            }
+        }
+        return found.sorted()
+    }
+
+    /// Timelines whose history file is there, in order.
+    public func histories(of incarnation: Incarnation) throws -> [TimelineID] {
+        try list(incarnation.walFolder).compactMap {
+            if case .history(let timeline)? = ArchiveFileName($0.name) { timeline } else { nil }
+        }.sorted()
+    }
+
+    /// A timeline history file's text; nil when it isn't there.
+    public func history(_ timeline: TimelineID, of incarnation: Incarnation) throws -> [UInt8]? {
+        try readIfPresent(incarnation.history(timeline), limit: 1 << 20)
+    }
+
+    /// The completed segments of a timeline, in order; with `from` only that one and later ones.
+    ///
+    /// Costs one folder listing per 4 GiB of log.
+    public func segments(
+        of incarnation: Incarnation, timeline: TimelineID, from first: SegmentName? = nil
+    ) throws -> [SegmentName] {
+        var names: [SegmentName] = []
+        for folder in try list(incarnation.walFolder(timeline)) where folder.isFolder {
+            if let first, folder.name < first.folder { continue }
+            for entry in try list(incarnation.walFolder(timeline).appending(folder.name)) where !entry.isFolder {
+                guard entry.name.hasSuffix(".zst"), let name = SegmentName(String(entry.name.dropLast(4))) else {
+                    continue
+                }
+                if let first, name < first { continue }
+                names.append(name)
+            }
+        }
+        return names.sorted()
+    }
+
+    /// Labels that have a folder under `backup/`, oldest first; complete or not.
+    public func backups(of incarnation: Incarnation) throws -> [String] {
+        try list(incarnation.backupFolder).filter(\.isFolder).map(\.name)
+    }
+
+    /// The whole content of a small object; nil when it isn't there.
+    /// - Throws: `ObjectDamaged` when it has more than `limit` bytes, and what the store throws.
+    public func readIfPresent(_ key: RepositoryKey, limit: Int = 64 << 20) throws -> [UInt8]? {
+        do { return try read(key, limit: limit) } catch is ObjectAbsent { return nil }
+    }
+
+    /// As `readIfPresent`, but throws `ObjectAbsent` when it isn't there.
+    public func read(_ key: RepositoryKey, limit: Int = 64 << 20) throws -> [UInt8] {
+        let object = try open(key)
+        guard object.size <= limit else {
+            throw ObjectDamaged(key: key, "It has \(object.size) bytes; at most \(limit) were expected.")
+        }
+        var bytes = [UInt8](repeating: 0, count: Int(object.size))
+        let count = try bytes.withUnsafeMutableBytes { try object.read(into: $0, at: 0) }
+        guard count == bytes.count else {
+            throw ObjectDamaged(key: key, "It ended after \(count) of \(bytes.count) bytes.")
+        }
+        return bytes
+    }
+
+    /// Creates a small object from bytes at hand; throws as `create` does.
+    public func create(_ key: RepositoryKey, bytes: [UInt8]) throws {
+        try create(key) { append in try bytes.withUnsafeBytes { try append($0) } }
+    }
+
+    public func exists(_ key: RepositoryKey) throws -> Bool { try size(of: key) != nil }
+}
