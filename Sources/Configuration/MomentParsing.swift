@@ -1,9 +1,15 @@
 import Glibc
+public import Platform
 public import WAL
 
-public struct MomentError: Error, Equatable, CustomStringConvertible {
-    public let description: String
-    init(_ text: String) { description = text }
+/// A time stamp that can't be understood.
+public struct MomentError: Explained, Equatable {
+    public let message: String
+    public let hint: String?
+    init(_ message: String, hint: String? = nil) {
+        self.message = message
+        self.hint = hint
+    }
 }
 
 extension Moment {
@@ -49,12 +55,18 @@ extension Moment {
         let zone = rest.isEmpty ? defaultZone.map { Substring($0) } ?? "" : rest
         guard !zone.isEmpty else {
             throw MomentError(
-                "no time zone in \"\(text)\"; add one, for example \"\(text)+00\" or \"\(text) Europe/Berlin\"")
+                "no time zone in \"\(text)\"",
+                hint:
+                    "Add one, for example \"\(text)+00\" or \"\(text) Europe/Berlin\"; or use --timezone or the setting timezone."
+            )
         }
         let offset = try zoneOffset(String(zone), at: local)
         self.init(microseconds: Int64(local - offset) * 1_000_000 + Int64(fraction))
     }
 }
+
+/// Throws when `zone` is neither an offset nor a name this machine knows.
+func checkTimeZone(_ zone: String) throws(MomentError) { _ = try zoneOffset(zone, at: 0) }
 
 /// Seconds east of UTC that `zone` prescribes for the wall-clock time `local`.
 private func zoneOffset(_ zone: String, at local: Int) throws(MomentError) -> Int {
@@ -78,7 +90,8 @@ private func zoneOffset(_ zone: String, at local: Int) throws(MomentError) -> In
         access("/usr/share/zoneinfo/\(zone)", R_OK) == 0
     else {
         throw MomentError(
-            "unknown time zone \"\(zone)\"; use a numeric offset such as +01 or a full name such as Europe/Berlin")
+            "unknown time zone \"\(zone)\"",
+            hint: "Use a numeric offset such as +01, or a full name such as Europe/Berlin.")
     }
     setenv("TZ", ":\(zone)", 1)
     tzset()

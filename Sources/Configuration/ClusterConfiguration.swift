@@ -1,0 +1,59 @@
+import Glibc
+
+/// The settings of one cluster, with where each came from.
+public struct ClusterConfiguration: Sendable, Equatable {
+    public enum Source: Sendable, Equatable, CustomStringConvertible {
+        case flag
+        case file(path: String, line: Int)
+        case standard
+
+        public var description: String {
+            switch self {
+            case .flag: "command line"
+            case .file(let path, let line): "\(path):\(line)"
+            case .standard: "default"
+            }
+        }
+    }
+    struct Value: Sendable, Equatable {
+        let text: String
+        let source: Source
+    }
+
+    public let name: String
+    private let values: [String: Value]
+
+    init(name: String, values: [String: Value]) {
+        self.name = name
+        self.values = values
+    }
+
+    static func isValid(name: String) -> Bool {
+        guard let first = name.first, first != "-", first != "_", name.utf8.count <= 63 else { return false }
+        return name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }
+    }
+
+    /// The effective value as text; nil when neither set nor given a default.
+    public func value(_ setting: String) -> String? { values[setting]?.text ?? Setting.named(setting)?.standard }
+
+    public func source(_ setting: String) -> Source { values[setting]?.source ?? .standard }
+
+    // What `Setting.objection` let through is readable, so the fallbacks below are never taken.
+    private func integer(_ setting: String) -> Int? { value(setting).flatMap { Int($0) } }
+    private func milliseconds(_ setting: String) -> Int64 { value(setting).flatMap(Quantity.milliseconds) ?? 0 }
+
+    public var repository: String { value("repository") ?? "" }
+    public var stateDirectory: String { value("state_directory") ?? "" }
+    public var dataDirectory: String { value("data_directory") ?? "" }
+    public var conninfo: String { value("conninfo") ?? "" }
+    public var timezone: String? { value("timezone") }
+    public var compressLevel: Int32 { Int32(integer("compress_level") ?? 3) }
+    public var backupCompressLevel: Int32 { Int32(integer("backup_compress_level") ?? 3) }
+    public var jobs: Int { integer("jobs") ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+    /// Milliseconds.
+    public var walWaitTimeout: Int64 { milliseconds("wal_wait_timeout") }
+    public var logLevel: String { value("log_level") ?? "log" }
+
+    /// Where `postgres` and `pg_ctl` of this major version are.
+    public func binDirectory(major: Int) -> String { value("bin_directory") ?? "/usr/lib/postgresql/\(major)/bin" }
+}

@@ -1,0 +1,118 @@
+import Glibc
+public import Platform
+
+/// What the configuration file and the flags say, checked.
+public struct Configuration: Sendable, Equatable {
+    public static let standardPath = "/etc/tidemark/tidemark.conf"
+
+    public let path: String
+    /// In the file's order; at least one.
+    public let clusters: [ClusterConfiguration]
+
+    /// `--config`, else `$TIDEMARK_CONFIG`, else `/etc/tidemark/tidemark.conf`.
+    public static func path(flag: String?) -> String {
+        flag ?? getenv("TIDEMARK_CONFIG").map { String(cString: $0) } ?? standardPath
+    }
+
+    /// Reads the file at `path`; `flags` (setting name to value) win over it.
+    public init(reading path: String, flags: [String: String] = [:]) throws {
+        let text: String
+        do { text = try Files.readText(path, limit: 1 << 20) } catch let error as SystemError {
+            throw Problem(
+                "could not read configuration file \"\(path)\": \(String(cString: strerror(error.code)))",
+                hint: error.code == ENOENT
+                    ? "Create it (docs/configuration.md), or name another with --config or TIDEMARK_CONFIG."
+                    : "It must be readable for the user who runs tidemark; PostgreSQL runs archive_command as its own user."
+            )
+        }
+        try self.init(parsing: text, file: path, flags: flags)
+    }
+
+    public init(parsing text: String, file: String, flags: [String: String] = [:]) throws(SettingsMistake) {
+        path = file
+        let parsed = try SettingsFile(parsing: text, file: file)
+        var shared: [String: ClusterConfiguration.Value] = [:]
+        for (name, value) in flags {
+            guard let setting = Setting.named(name) else { preconditionFailure("no setting \(name)") }
+            if let objection = setting.objection(to: value) {
+                throw SettingsMistake(
+                    file: "command line", line: 0, problem: objection.problem, hint: objection.hint)
+            }
+        }
+        var clusters: [ClusterConfiguration] = []
+        for section in parsed.sections {
+            var values: [String: ClusterConfiguration.Value] = [:]
+            for entry in section.entries {
+                try Configuration.check(entry, in: section, file: file)
+                values[entry.name] = .init(text: entry.value, source: .file(path: file, line: entry.line))
+            }
+            if section.title.isEmpty {
+                shared = values
+                continue
+            }
+            let words = section.title.split(separator: " ")
+            guard words.count == 2, words[0] == "cluster" else {
+                throw SettingsMistake(
+                    file: file, line: section.line, problem: "unknown section \"\(section.title)\"",
+                    hint: "Sections are written [cluster NAME].")
+            }
+            let name = String(words[1])
+            guard ClusterConfiguration.isValid(name: name) else {
+                throw SettingsMistake(
+                    file: file, line: section.line, problem: "invalid cluster name \"\(name)\"",
+                    hint:
+                        "Use letters, digits, \"-\" and \"_\", starting with a letter or digit; it becomes a directory's name."
+                )
+            }
+            for (flag, value) in flags { values[flag] = .init(text: value, source: .flag) }
+            let cluster = ClusterConfiguration(name: name, values: shared.merging(values) { $1 })
+            for setting in Setting.all where setting.required && cluster.value(setting.name) == nil {
+                throw SettingsMistake(
+                    file: file, line: 0, problem: "\(setting.name) is missing for cluster \"\(name)\"",
+                    hint: setting.meaning)
+            }
+            clusters.append(cluster)
+        }
+        guard !clusters.isEmpty else {
+            throw SettingsMistake(
+                file: file, line: 0, problem: "no cluster is configured",
+                hint: "Add a section [cluster main] with its data_directory.")
+        }
+        self.clusters = clusters
+    }
+
+    private static func check(
+        _ entry: SettingsFile.Entry, in section: SettingsFile.Section, file: String
+    ) throws(SettingsMistake) {
+        guard let setting = Setting.named(entry.name) else {
+            throw SettingsMistake(
+                file: file, line: entry.line, problem: "unknown setting \"\(entry.name)\"",
+                hint: suggestion(for: entry.name, among: Setting.all.map(\.name)).map { "Did you mean \"\($0)\"?" })
+        }
+        if setting.perCluster && section.title.isEmpty {
+            throw SettingsMistake(
+                file: file, line: entry.line, problem: "\(entry.name) must stand under a [cluster …] heading")
+        }
+        if let objection = setting.objection(to: entry.value) {
+            throw SettingsMistake(file: file, line: entry.line, problem: objection.problem, hint: objection.hint)
+        }
+    }
+
+    /// The cluster of that name; the only one when `name` is nil.
+    public func cluster(named name: String?) throws(Problem) -> ClusterConfiguration {
+        let names = clusters.map(\.name)
+        if let name {
+            if let found = clusters.first(where: { $0.name == name }) { return found }
+            throw Problem(
+                "cluster \"\(name)\" is not in \"\(path)\"",
+                detail: "Configured: \(names.joined(separator: ", ")).",
+                hint: suggestion(for: name, among: names).map { "Did you mean --cluster \($0)?" })
+        }
+        guard clusters.count == 1 else {
+            throw Problem(
+                "which cluster?", detail: "\"\(path)\" configures \(names.joined(separator: ", ")).",
+                hint: "Name it with --cluster \(names[0]).")
+        }
+        return clusters[0]
+    }
+}

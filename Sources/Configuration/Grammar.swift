@@ -1,0 +1,94 @@
+/// What may follow a command on the command line, and the words that explain it.
+///
+/// One value per command drives parsing, `--help`, the manual page and the shell completions, so that none of them can
+/// drift from the others.
+public struct Grammar: Sendable {
+    public struct Option: Sendable, Equatable {
+        /// Without the dashes.
+        public let name: String
+        public let letter: Character?
+        /// What the value is called in help, such as `LSN`; nil for a switch.
+        public let value: String?
+        public let help: String
+        public let repeats: Bool
+
+        public init(
+            _ name: String, letter: Character? = nil, value: String? = nil, repeats: Bool = false, _ help: String
+        ) {
+            self.name = name
+            self.letter = letter
+            self.value = value
+            self.help = help
+            self.repeats = repeats
+        }
+    }
+    public struct Word: Sendable, Equatable {
+        public enum Count: Sendable, Equatable {
+            case one
+            case optional
+            case any
+        }
+        /// As shown in help: `PATH`, `LABEL`.
+        public let name: String
+        public let count: Count
+        public let help: String
+        public init(_ name: String, count: Count = .one, _ help: String) {
+            self.name = name
+            self.count = count
+            self.help = help
+        }
+    }
+    public struct Example: Sendable, Equatable {
+        public let line: String
+        public let meaning: String
+        public init(_ line: String, _ meaning: String) {
+            self.line = line
+            self.meaning = meaning
+        }
+    }
+
+    public let command: String
+    /// One line, a verb first, without a full stop.
+    public let summary: String
+    /// Paragraphs for help and manual page.
+    public let description: [String]
+    public let words: [Word]
+    public let options: [Option]
+    public let examples: [Example]
+    /// Exit statuses beyond 0, 1 and 2, or where those mean something special.
+    public let exits: [(status: Int32, meaning: String)]
+
+    public init(
+        _ command: String, _ summary: String, description: [String] = [], words: [Word] = [], options: [Option] = [],
+        examples: [Example] = [], exits: [(status: Int32, meaning: String)] = []
+    ) {
+        self.command = command
+        self.summary = summary
+        self.description = description
+        self.words = words
+        self.options = options
+        self.examples = examples
+        self.exits = exits
+    }
+
+    /// Options every command takes.
+    public static let common = [
+        Option(
+            "config", letter: "c", value: "FILE",
+            "configuration file (default: $TIDEMARK_CONFIG, else /etc/tidemark/tidemark.conf)"),
+        Option("cluster", value: "NAME", "the cluster, when the configuration names several"),
+        Option("verbose", letter: "v", "also say what is done in between"),
+        Option("help", letter: "h", "show this help"),
+    ]
+
+    /// Every setting is a flag too; an option the command itself has under that name comes first.
+    public var settingOptions: [Option] {
+        let taken = Set(options.map(\.name))
+        return Setting.all.filter { !taken.contains($0.flag) }.map { Option($0.flag, value: "VALUE", $0.meaning) }
+    }
+
+    var wordCounts: ClosedRange<Int> {
+        let least = words.count { $0.count == .one }
+        return least...(words.contains { $0.count == .any } ? Int.max : words.count)
+    }
+}

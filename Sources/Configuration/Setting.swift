@@ -1,0 +1,122 @@
+/// One thing that can be configured: its name, what it takes, and what it means.
+///
+/// The single list of settings: the parser checks against it, `tidemark settings` prints it, every setting is also a
+/// flag, and docs/configuration.md and postgresql.conf.sample are tested against it.
+public struct Setting: Sendable, Equatable {
+    public enum Kind: Sendable, Equatable {
+        /// An absolute path.
+        case path
+        case text
+        case integer(ClosedRange<Int64>)
+        case bytes
+        case duration
+        case boolean
+        case choice([String])
+        /// A full time zone name or a numeric offset.
+        case timeZone
+    }
+
+    public let name: String
+    public let kind: Kind
+    /// As it would be written in the file; nil when there is none.
+    public let standard: String?
+    public let meaning: String
+    /// Only in a `[cluster …]` section, because it can't be the same for two clusters.
+    public let perCluster: Bool
+    public let required: Bool
+
+    init(
+        _ name: String, _ kind: Kind, standard: String? = nil, perCluster: Bool = false, required: Bool = false,
+        _ meaning: String
+    ) {
+        self.name = name
+        self.kind = kind
+        self.standard = standard
+        self.meaning = meaning
+        self.perCluster = perCluster
+        self.required = required
+    }
+
+    /// `compress-level` for `compress_level`.
+    public var flag: String { String(name.map { $0 == "_" ? "-" : $0 }) }
+
+    public static let all: [Setting] = [
+        Setting("repository", .path, required: true, "Directory that holds archived WAL and base backups."),
+        Setting(
+            "state_directory", .path, standard: "/var/lib/tidemark-state",
+            "Directory for what can be rebuilt at any time: the catalog, locks, and segments fetched ahead."),
+        Setting("data_directory", .path, perCluster: true, required: true, "The cluster's data directory."),
+        Setting(
+            "conninfo", .text, standard: "", perCluster: true,
+            "libpq connection string for backups and checks; what it leaves out comes from PGHOST, PGPASSFILE and so on."
+        ),
+        Setting(
+            "bin_directory", .path, perCluster: true,
+            "Directory of the server's programs; needed to start a recovered server. Default: /usr/lib/postgresql/<major>/bin."
+        ),
+        Setting("compress_level", .integer(1...19), standard: "3", "zstd level for WAL segments."),
+        Setting("backup_compress_level", .integer(1...19), standard: "3", "zstd level for base backups."),
+        Setting("jobs", .integer(1...64), standard: nil, "Threads for backups and restores. Default: one per core."),
+        Setting(
+            "wal_wait_timeout", .duration, standard: "10min",
+            "How long a backup waits for its last WAL segment to arrive in the repository."),
+        Setting(
+            "timezone", .timeZone,
+            "Time zone of target times that don't name one, such as Europe/Berlin. Default: none, such times are refused."
+        ),
+        Setting(
+            "log_level", .choice(["error", "warning", "log", "debug"]), standard: "log",
+            "The least important messages that are still written."),
+    ]
+
+    public static func named(_ name: String) -> Setting? { all.first { $0.name == name } }
+
+    /// Why `value` is no good for this setting; nil when it is.
+    func objection(to value: String) -> (problem: String, hint: String?)? {
+        switch kind {
+        case .text: return nil
+        case .path:
+            if value.hasPrefix("/") { return nil }
+            return ("\(name) must be an absolute path, not \"\(value)\"", nil)
+        case .integer(let range):
+            if let number = Int64(value), range.contains(number) { return nil }
+            return (
+                "\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound), not \"\(value)\"", nil
+            )
+        case .bytes:
+            if Quantity.bytes(value) != nil { return nil }
+            return (
+                "\(name) must be a size, not \"\(value)\"", "Valid units are \"B\", \"kB\", \"MB\", \"GB\" and \"TB\"."
+            )
+        case .duration:
+            if Quantity.milliseconds(value) != nil { return nil }
+            return (
+                "\(name) must be a duration, not \"\(value)\"",
+                "Valid units are \"ms\", \"s\", \"min\", \"h\" and \"d\"."
+            )
+        case .boolean:
+            if parseBoolean(value) != nil { return nil }
+            return ("\(name) must be on or off, not \"\(value)\"", nil)
+        case .choice(let words):
+            if words.contains(value) { return nil }
+            return (
+                "\(name) must be one of \(words.joined(separator: ", ")), not \"\(value)\"",
+                suggestion(for: value, among: words).map { "Did you mean \"\($0)\"?" }
+            )
+        case .timeZone:
+            do throws(MomentError) {
+                try checkTimeZone(value)
+                return nil
+            } catch { return ("\(name): \(error.message)", error.hint) }
+        }
+    }
+}
+
+/// PostgreSQL's spellings of a Boolean, without its abbreviations.
+func parseBoolean(_ text: String) -> Bool? {
+    switch text.lowercased() {
+    case "on", "true", "yes", "1": true
+    case "off", "false", "no", "0": false
+    default: nil
+    }
+}
