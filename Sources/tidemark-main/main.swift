@@ -1,4 +1,3 @@
 import Glibc
-import Recovery
 
-exit(0)
+exit(CommandLineTool.run(CommandLine.arguments))

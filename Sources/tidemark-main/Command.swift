@@ -1,0 +1,22 @@
+import Configuration
+
+/// One command: its grammar, and the one service it calls. A command parses, calls, prints; it decides nothing.
+protocol Command: SendableMetatype {
+    static var grammar: Grammar { get }
+    static func run(_ invocation: Invocation) throws -> ExitStatus
+}
+
+enum Commands {
+    /// In the order of `tidemark help`, by purpose.
+    static let groups: [(title: String, commands: [any Command.Type])] = [
+        ("Set up", [SettingsCommand.self]),
+        ("About", [HelpCommand.self, VersionCommand.self]),
+    ]
+
+    static var all: [any Command.Type] { groups.flatMap(\.commands) }
+
+    /// Every command's grammar, those of the lean executable first.
+    static var grammars: [Grammar] { [.archivePush, .archiveGet] + all.map { $0.grammar } }
+
+    static func named(_ name: String) -> (any Command.Type)? { all.first { $0.grammar.command == name } }
+}

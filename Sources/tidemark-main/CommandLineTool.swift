@@ -1,0 +1,60 @@
+import Configuration
+import Glibc
+import Platform
+
+/// Finds the command, runs it, and turns whatever it throws into words and an exit status.
+enum CommandLineTool {
+    static let version = "0.1.0"
+
+    static func run(_ line: [String]) -> Int32 {
+        // A reader that goes away must not kill a command in the middle of its work.
+        signal(SIGPIPE, SIG_IGN)
+        var log = Log()
+        do {
+            return try dispatch(Array(line.dropFirst()), &log).rawValue
+        } catch {
+            log(.error, error)
+            return status(of: error).rawValue
+        }
+    }
+
+    private static func dispatch(_ line: [String], _ log: inout Log) throws -> ExitStatus {
+        guard let name = line.first else {
+            writeToStandardOutput(HelpCommand.overview + "\n")
+            return .usage
+        }
+        let aliases = ["--help": "help", "-h": "help", "--version": "version", "-V": "version"]
+        let wanted = aliases[name] ?? name
+        // The lean executable runs these two itself, and comes here for their help only.
+        for grammar in [Grammar.archivePush, .archiveGet] where grammar.command == wanted {
+            if try Arguments(line.dropFirst(), by: grammar).has("help") {
+                writeToStandardOutput(grammar.help)
+                return .success
+            }
+            throw Problem(
+                "\(wanted) is run by the executable \"tidemark\", not \"tidemark-main\"",
+                hint: "Start \"tidemark \(wanted)\".")
+        }
+        guard let command = Commands.named(wanted) else {
+            let near = suggestion(for: wanted, among: Commands.grammars.map(\.command))
+            throw UsageError(
+                "unknown command \"\(name)\"",
+                hint: near.map { "Did you mean \"tidemark \($0)\"?" } ?? "Try \"tidemark help\".")
+        }
+        let arguments = try Arguments(line.dropFirst(), by: command.grammar)
+        if arguments.has("help") {
+            writeToStandardOutput(command.grammar.help)
+            return .success
+        }
+        if arguments.has("verbose") { log.threshold = .debug }
+        return try command.run(Invocation(arguments: arguments, log: log))
+    }
+
+    private static func status(of error: any Error) -> ExitStatus {
+        switch error {
+        case let error as any ExitStatusProviding: error.exitStatus
+        case is UsageError, is SettingsMistake, is MomentError: .usage
+        default: .failure
+        }
+    }
+}

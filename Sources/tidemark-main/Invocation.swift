@@ -1,0 +1,75 @@
+import Configuration
+import FoundationEssentials
+import Glibc
+import Platform
+
+/// One call of one command: what was typed, what is configured, and where to print.
+struct Invocation {
+    let arguments: Arguments
+    let log: Log
+    let terminal = Terminal()
+
+    /// The configuration with the flags' settings in it.
+    func configuration() throws -> Configuration {
+        try Configuration(reading: Configuration.path(flag: arguments.value("config")), flags: arguments.settings)
+    }
+
+    /// The cluster the command is about. Root becomes the cluster's owner first, so that nothing tidemark makes ends up
+    /// belonging to root.
+    func cluster(becomeOwner: Bool = true) throws -> ClusterConfiguration {
+        let cluster = try configuration().cluster(named: arguments.value("cluster"))
+        if becomeOwner { try Ownership.become(ownerFor: cluster) }
+        return cluster
+    }
+
+    /// The path of the configuration in use, absolute, for settings that name it.
+    func configurationPath() throws -> String { try absolutePath(Configuration.path(flag: arguments.value("config"))) }
+
+    var json: Bool { arguments.has("json") }
+
+    /// Results go to standard output, in one write each.
+    func print(_ text: String) { writeToStandardOutput(text + "\n") }
+
+    func print(json value: some Encodable) throws { print(try jsonText(value)) }
+
+    /// Asks a yes-or-no question; `--yes` answers it, and so does nobody when there is no terminal: then it is refused.
+    func confirm(_ question: String) throws -> Bool {
+        if arguments.has("yes") { return true }
+        guard isatty(0) == 1 else {
+            throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
+        }
+        writeToStandardOutput(question + " [y/N] ")
+        let answer = readLine(strippingNewline: true)?.lowercased()
+        return answer == "y" || answer == "yes"
+    }
+}
+
+/// A value as indented JSON with snake_case keys in alphabetical order, without a newline at the end.
+func jsonText(_ value: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
+}
+
+/// `path` with the current directory in front when it is relative.
+func absolutePath(_ path: String) throws -> String {
+    if path.hasPrefix("/") { return path }
+    guard let here = getcwd(nil, 0) else { throw SystemError(.openDirectory, ".") }
+    defer { free(here) }
+    return String(cString: here) + "/" + path
+}
+
+func writeToStandardOutput(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in
+        var written = 0
+        while written < bytes.count {
+            let count = write(1, bytes.baseAddress! + written, bytes.count - written)
+            if count < 0 && errno == EINTR { continue }
+            // Nobody reads any more (`tidemark list | head`): that is no failure of ours.
+            if count < 0 { return }
+            written += count
+        }
+    }
+}

@@ -1,0 +1,40 @@
+import Configuration
+
+enum SettingsCommand: Command {
+    static let grammar = Grammar(
+        "settings", "show every effective setting and where it comes from",
+        options: [Grammar.Option("json", "print JSON")],
+        examples: [
+            Grammar.Example("tidemark settings", "all clusters of the configuration"),
+            Grammar.Example("tidemark settings --cluster main --jobs 4", "one cluster, as with this flag"),
+        ])
+
+    private struct Row: Encodable {
+        let cluster: String
+        let name: String
+        let value: String?
+        let source: String
+    }
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let configuration = try invocation.configuration()
+        let clusters =
+            try invocation.arguments.value("cluster").map { [try configuration.cluster(named: $0)] }
+            ?? configuration.clusters
+        let rows = clusters.flatMap { cluster in
+            Setting.all.map {
+                Row(
+                    cluster: cluster.name, name: $0.name, value: cluster.value($0.name),
+                    source: "\(cluster.source($0.name))")
+            }
+        }
+        if invocation.json {
+            try invocation.print(json: rows)
+            return .success
+        }
+        var table = TextTable(["cluster", "setting", "value", "source"])
+        for row in rows { table.add([row.cluster, row.name, row.value ?? "", row.source]) }
+        invocation.print(table.text)
+        return .success
+    }
+}
