@@ -33,7 +33,7 @@ let package = Package(
 
         // The house, from the ground up; imports point downwards only (docs/architecture.md).
         module("Platform", ["CLinux"]),
-        module("WAL", ["CChecksum"]),
+        module("WAL", ["CChecksum", "Platform"]),
         module("Configuration", ["Platform", "WAL"]),
         module("DataDirectory", ["Platform", "WAL", "CChecksum"]),
         module("SQLite", ["CSQLite", "Platform"]),

@@ -1,0 +1,94 @@
+/// A transaction's end, in short.
+public struct TransactionMark: Hashable, Sendable {
+    public let lsn: LSN
+    /// Behind the record: what recovery that includes the transaction has replayed.
+    public let end: LSN
+    public let time: Moment
+    public let xid: UInt32
+
+    public init(lsn: LSN, end: LSN, time: Moment, xid: UInt32) {
+        self.lsn = lsn
+        self.end = end
+        self.time = time
+        self.xid = xid
+    }
+}
+
+/// A transaction that made relation files disappear when it ended.
+public struct FileRemoval: Hashable, Sendable {
+    public let transaction: TransactionMark
+    /// False for the files that a rolled-back transaction had created.
+    public let isCommit: Bool
+    public let isPrepared: Bool
+    public let files: [RelationFile]
+    /// OIDs of relations whose statistics went, 15 and later: really dropped, not truncated or rewritten.
+    public let droppedRelations: [DroppedRelation]
+    /// What the transaction had locked exclusively, as far as this stretch of WAL tells.
+    public let locks: [RelationLock]
+    /// Files the transaction had created, as far as this stretch tells: a truncation or rewrite makes new ones, a drop none.
+    public let createdFiles: UInt32
+    /// The database it ran in; 0 when the record doesn't say.
+    public let database: UInt32
+
+    public struct DroppedRelation: Hashable, Sendable {
+        public let database: UInt32
+        public let oid: UInt32
+    }
+}
+
+/// A transaction that has not ended where the stretch ends, and what it may destroy later.
+public struct OpenTransaction: Hashable, Sendable {
+    public let xid: UInt32
+    public let locks: [RelationLock]
+    public let createdFiles: UInt32
+}
+
+/// What the records of a stretch of WAL say: a segment's own records, or the one record that straddles into it.
+public struct SegmentFacts: Hashable, Sendable {
+    public var records: UInt64 = 0
+    /// Bytes of those records.
+    public var recordBytes: UInt64 = 0
+    public var images: UInt64 = 0
+    public var imageBytes: UInt64 = 0
+    public var commits: UInt64 = 0
+    public var aborts: UInt64 = 0
+    public var prepares: UInt64 = 0
+
+    /// By place in the log.
+    public var firstCommit: TransactionMark?
+    public var lastCommit: TransactionMark?
+    /// By time. Commit times are not in the log's order: they are taken before the record is written.
+    public var earliestCommit: TransactionMark?
+    public var latestCommit: TransactionMark?
+    /// Over commits, aborts and restore points: everything recovery compares a target time with.
+    public var earliestStop: Moment?
+    public var latestStop: Moment?
+
+    public var restorePoints: [RestorePoint] = []
+    public var checkpoints: [Checkpoint] = []
+    public var backupEnds: [BackupEnd] = []
+    public var timelineSwitches: [TimelineSwitch] = []
+    public var parameterChanges: [ParameterChange] = []
+    public var removals: [FileRemoval] = []
+    public var truncations: [StorageTruncation] = []
+    public var heapTruncations: [HeapTruncation] = []
+    public var databaseCreations: [DatabaseCreation] = []
+    public var databaseDrops: [DatabaseDrop] = []
+    public var tablespaceDrops: [TablespaceDrop] = []
+    public var openTransactions: [OpenTransaction] = []
+    /// Updates of pg_database outside any transaction: how a server marks a database that is being dropped. A recovery
+    /// that is to bring the database back must stop before that mark.
+    public var databaseMarks: [LSN] = []
+    /// A record of an unknown kind that changes files: from here on the block map may be incomplete.
+    public var blockMapUnsound: LSN?
+    /// Whether the records ran with wal_level = minimal at some point.
+    public var minimalWAL = false
+
+    public init() {}
+
+    public struct TablespaceDrop: Hashable, Sendable {
+        public let lsn: LSN
+        public let xid: UInt32
+        public let tablespace: UInt32
+    }
+}

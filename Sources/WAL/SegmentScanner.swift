@@ -1,0 +1,33 @@
+/// Reads a segment once, front to back, and sums up what it finds; any damage is an error that says where.
+///
+///     var scanner = SegmentScanner(name: name, length: fileSize)
+///     while let window = try next() { try scanner.feed(window) }   // whole pages, e.g. 128 KiB
+///     let summary = try scanner.finish()
+///
+/// Memory is a fixed amount plus the longest record that crosses a page, plus what the summary holds.
+public struct SegmentScanner: ~Copyable {
+    /// - Parameters:
+    ///   - name: where the segment belongs; nil takes its word for it.
+    ///   - length: the file's size in bytes.
+    ///   - contents: a completed segment must be filled to its end or end in a segment switch; a `.partial` needn't.
+    ///   - systemIdentifier: the cluster it must come from; nil accepts any.
+    public init(
+        name: SegmentName?, length: UInt64, contents: SegmentContents = .completed, systemIdentifier: UInt64? = nil
+    ) {}
+
+    /// Takes the next bytes of the file: a multiple of 8192.
+    public mutating func feed(_ chunk: RawSpan) throws(WALDamage) {}
+
+    /// The whole file has been fed.
+    public consuming func finish() throws(WALDamage) -> SegmentSummary {
+        throw WALDamage(.notWAL, offset: 0, lsn: nil, segment: nil)
+    }
+}
+
+/// What a file with a segment's bytes promises.
+public enum SegmentContents: Hashable, Sendable {
+    /// Handed to `archive_command` under the segment's own name: records to the end, or to a segment switch.
+    case completed
+    /// A `.partial` or a file the server still writes: records up to some point, then zeros or the file's earlier content.
+    case partial
+}

@@ -1,0 +1,87 @@
+/// How the records of a segment end.
+public enum SegmentEnding: UInt8, Hashable, Sendable {
+    /// The last page is used to its end; the last record may go on in the next segment.
+    case full = 0
+    /// With a segment switch; the rest is zero.
+    case `switch` = 1
+    /// In zeros. A completed segment may end so only when the record that straddles into it is a segment switch.
+    case zero = 2
+    /// At a page with another address, left from the file's earlier life. Only a `.partial` or live file may end so.
+    case stale = 3
+}
+
+/// The continuation, at a segment's start, of a record that began in an earlier segment.
+///
+/// The record isn't known here, so its bytes' CRC is kept for each way its header may have been cut: see `Continuity`.
+public struct HeadFragment: Hashable, Sendable {
+    /// Bytes of the record still missing at the start of this segment, as its first page says.
+    public var missing: UInt32
+    /// Bytes of it that are here.
+    public var length: UInt32
+    /// The record was abandoned: a later page of this segment says that what follows replaces its remains.
+    public var isAbandoned: Bool
+    /// CRC-32C states, seed 0, over the bytes from offset 0, 8 and 16.
+    public var crc: [UInt32]
+    /// The first sixteen bytes, fewer if there are fewer.
+    public var start: [UInt8]
+    /// All bytes, unless they are more than 64 KiB.
+    public var bytes: [UInt8]?
+
+    public static let storedBytes = 65_536
+}
+
+/// The beginning, at a segment's end, of a record that goes on in the next segment.
+public struct TailFragment: Hashable, Sendable {
+    public var lsn: LSN
+    /// Bytes of the whole record.
+    public var total: UInt32
+    /// Bytes of it that are here.
+    public var length: UInt32
+    /// The first 24 bytes: the record's header, fewer if it was cut.
+    public var header: [UInt8]
+    /// CRC-32C state, seed FFFFFFFF, over the bytes behind the first 24.
+    public var crc: UInt32
+    /// All bytes, unless they are more than 64 KiB.
+    public var bytes: [UInt8]?
+}
+
+/// What one pass over a segment found out: its place, how it hangs together with its neighbours, and what it says.
+///
+/// It is stored with the segment; `encode()` and `init(decoding:)` are its format (docs/summary-format.md).
+public struct SegmentSummary: Hashable, Sendable {
+    public var version: WALVersion
+    public var systemIdentifier: UInt64
+    public var segmentSize: UInt32
+    /// Position of the segment's first byte.
+    public var start: LSN
+    /// Of the first and the last page. The first pages of a new timeline's first segment still carry the old one.
+    public var firstTimeline: TimelineID
+    public var lastTimeline: TimelineID
+
+    /// The first record that starts here and is complete here, and what it says about the one before it.
+    public var firstRecord: LSN?
+    public var firstPrevious: LSN?
+    /// The last record that is complete here.
+    public var lastRecord: LSN?
+    /// Behind the last complete record.
+    public var end: LSN
+    public var ending: SegmentEnding
+    /// The first page says that the record expected here was abandoned.
+    public var startsAfterAbandoned: Bool
+    public var head: HeadFragment?
+    public var tail: TailFragment?
+
+    public var facts: SegmentFacts
+    /// The blocks changed by the records in `facts`, encoded; see `changedBlocks()`.
+    public var blockMap: [UInt8]
+
+    /// The map of changed blocks.
+    public func changedBlocks() throws(BadSummary) -> BlockMap {
+        try BlockMap(decoding: blockMap)
+    }
+
+    /// Whether the segment is only right if the record that straddles into it is a segment switch.
+    public var needsStraddlingSwitch: Bool {
+        ending == .zero && firstRecord == nil && !startsAfterAbandoned && (head.map { $0.length <= 16 } ?? false)
+    }
+}

@@ -1,0 +1,120 @@
+public import Platform
+
+/// How a timeline descends from others: which stretch of the log belongs to which timeline (src/backend/access/transam/timeline.c).
+public struct TimelineHistory: Hashable, Sendable {
+    /// An ancestor, and where it was left.
+    public struct Ancestor: Hashable, Sendable {
+        public let timeline: TimelineID
+        /// The first byte that belongs to the next timeline.
+        public let switchPoint: LSN
+        /// Why it was left, as the server wrote it.
+        public let reason: String
+
+        public init(timeline: TimelineID, switchPoint: LSN, reason: String = "") {
+            self.timeline = timeline
+            self.switchPoint = switchPoint
+            self.reason = reason
+        }
+    }
+
+    public let timeline: TimelineID
+    /// Oldest first; empty for a timeline without a history, such as 1.
+    public let ancestors: [Ancestor]
+
+    /// A timeline that began with the cluster.
+    public init(_ timeline: TimelineID) {
+        self.timeline = timeline
+        ancestors = []
+    }
+
+    public init(timeline: TimelineID, ancestors: [Ancestor]) {
+        self.timeline = timeline
+        self.ancestors = ancestors
+    }
+
+    /// Reads a `.history` file: one ancestor per line, oldest first; blank lines and `#` comments are allowed.
+    public init(timeline: TimelineID, file text: String) throws(BadTimelineHistory) {
+        var ancestors: [Ancestor] = []
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            let fields = line.split(
+                maxSplits: 2, omittingEmptySubsequences: true, whereSeparator: { $0 == "\t" || $0 == " " || $0 == "\r" }
+            )
+            guard let first = fields.first, !first.hasPrefix("#") else { continue }
+            func bad(_ reason: String) -> BadTimelineHistory {
+                BadTimelineHistory(timeline: timeline, line: index + 1, reason: reason)
+            }
+            guard let number = UInt32(first), number > 0 else {
+                throw bad("\"\(first)\" is not a timeline's number.")
+            }
+            guard fields.count > 1, let point = LSN(String(fields[1])) else {
+                throw bad("The timeline's number must be followed by the position where it was left.")
+            }
+            if let last = ancestors.last, last.timeline.rawValue >= number {
+                throw bad("Timelines must appear in increasing order.")
+            }
+            if let last = ancestors.last, last.switchPoint > point {
+                throw bad("A timeline cannot be left before it began.")
+            }
+            guard number < timeline.rawValue else {
+                throw bad("A timeline's ancestors must have smaller numbers than it has.")
+            }
+            ancestors.append(
+                Ancestor(
+                    timeline: TimelineID(number), switchPoint: point, reason: fields.count > 2 ? String(fields[2]) : "")
+            )
+        }
+        self.init(timeline: timeline, ancestors: ancestors)
+    }
+
+    /// The timeline that holds the byte at `position` on this history.
+    public func timeline(at position: LSN) -> TimelineID {
+        ancestors.first { position < $0.switchPoint }?.timeline ?? timeline
+    }
+
+    /// Where this history leaves `ancestor`; nil for the newest timeline itself and for strangers.
+    public func switchPoint(from ancestor: TimelineID) -> LSN? {
+        ancestors.first { $0.timeline == ancestor }?.switchPoint
+    }
+
+    /// Where a timeline of this history begins: where its parent was left; 0 for the oldest. Nil for strangers.
+    public func begin(of timeline: TimelineID) -> LSN? {
+        if timeline == self.timeline { return ancestors.last?.switchPoint ?? .zero }
+        guard let place = ancestors.firstIndex(where: { $0.timeline == timeline }) else { return nil }
+        return place == 0 ? .zero : ancestors[place - 1].switchPoint
+    }
+
+    /// The direct parent, if the history names one.
+    public var parent: TimelineID? { ancestors.last?.timeline }
+
+    /// Whether `position` on `timeline` is on this history: a server that was there can go on along it.
+    public func contains(_ timeline: TimelineID, at position: LSN) -> Bool {
+        if timeline == self.timeline { return position >= (ancestors.last?.switchPoint ?? .zero) }
+        guard let begin = begin(of: timeline), let end = switchPoint(from: timeline) else { return false }
+        return begin <= position && position <= end
+    }
+
+    /// Whether `timeline` is this one or one of its ancestors.
+    public func includes(_ timeline: TimelineID) -> Bool {
+        timeline == self.timeline || switchPoint(from: timeline) != nil
+    }
+
+    /// The file that holds `position` when following this history. The segment in which a timeline was left exists on
+    /// both; the newer timeline's has the bytes of both, so that one is named.
+    public func segment(containing position: LSN, segmentSize: UInt32) -> SegmentName {
+        let segment = SegmentName(timeline: timeline, containing: position, segmentSize: segmentSize)
+        let last = LSN(segment.end(segmentSize: segmentSize).rawValue &- 1)
+        return segment.on(timeline(at: last))
+    }
+}
+
+/// A timeline history file that cannot be read.
+public struct BadTimelineHistory: Explained, Equatable {
+    public let timeline: TimelineID
+    public let line: Int
+    public let reason: String
+
+    public var message: String {
+        "timeline history file \"\(timeline.fileNamePart).history\" is damaged in line \(line)"
+    }
+    public var detail: String? { reason }
+}
