@@ -5,7 +5,8 @@ enum HelpCommand: Command {
         "help", "explain a command, or list them all",
         words: [Grammar.Word("COMMAND", count: .optional, "the command to explain")],
         options: [
-            Grammar.Option("man", "print the manual page instead (troff)")
+            Grammar.Option("man", "print the manual page instead (troff)"),
+            Grammar.Option("list", "print the names of all commands, one a line"),
         ],
         examples: [
             Grammar.Example("tidemark help recover", "what recover does and takes"),
@@ -13,6 +14,10 @@ enum HelpCommand: Command {
         ])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
+        if invocation.arguments.has("list") {
+            invocation.print(Commands.grammars.map(\.command).joined(separator: "\n"))
+            return .success
+        }
         guard let name = invocation.arguments.words.first else {
             writeToStandardOutput(invocation.arguments.has("man") ? overviewManualPage : overview)
             return .success

@@ -1,0 +1,78 @@
+# tidemark: build, test, demonstrate, install. "make help" lists the targets.
+SHELL = /bin/bash
+PREFIX ?= /usr/local
+DESTDIR ?=
+SWIFT ?= $(or $(shell command -v swift 2>/dev/null),/opt/swift/usr/bin/swift)
+RELEASE = .build/release
+# The sources are built with a Swift toolchain of 6.2 or newer; everything else is installed by Tests/prepare.
+BUILD = $(SWIFT) build -c release --static-swift-stdlib
+
+.PHONY: help
+help:
+	@echo 'make demo      install what is needed, build, and play the main job on a private PostgreSQL'
+	@echo 'make test      install what is needed and run every test, real servers included'
+	@echo 'make build     build both executables in $(RELEASE)'
+	@echo 'make install   install under PREFIX (now $(PREFIX)), honouring DESTDIR'
+	@echo 'make lint      check the format of the sources'
+	@echo 'make bench     measure against pgBackRest; ONLY=archive|wal|backup|recovery|table for one family'
+	@echo 'make soak      the long tests'
+	@echo 'make clean     remove what was built'
+
+.PHONY: build
+build:
+	@Tests/prepare build
+	@$(BUILD) --product tidemark 2>&1 | Tests/quietly
+	@$(BUILD) --product tidemark-main 2>&1 | Tests/quietly
+
+.PHONY: demo
+demo: build
+	@docs/demo/demo $(RELEASE)
+
+.PHONY: lint
+lint:
+	@$(SWIFT) format lint --strict -r Sources Tests Package.swift
+
+.PHONY: test
+test: lint
+	@Tests/prepare
+	@$(MAKE) --no-print-directory build
+	@TIDEMARK_BIN=$(CURDIR)/$(RELEASE) SWIFT=$(SWIFT) Tests/run
+
+.PHONY: bench
+bench: build
+	@Tests/prepare bench
+	@ONLY='$(ONLY)' TIDEMARK_BIN=$(CURDIR)/$(RELEASE) Benchmarks/run
+
+.PHONY: soak
+soak: build
+	@Tests/prepare
+	@TIDEMARK_SOAK=1 TIDEMARK_BIN=$(CURDIR)/$(RELEASE) SWIFT=$(SWIFT) Tests/run
+
+.PHONY: install
+install:
+	@test -x $(RELEASE)/tidemark -a -x $(RELEASE)/tidemark-main || { echo 'Run "make build" first.' >&2; exit 1; }
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/doc/tidemark \
+	    $(DESTDIR)/etc/tidemark $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 755 $(RELEASE)/tidemark $(RELEASE)/tidemark-main $(DESTDIR)$(PREFIX)/bin/
+	$(RELEASE)/tidemark-main help --man > $(DESTDIR)$(PREFIX)/share/man/man1/tidemark.1
+	@for command in $$($(RELEASE)/tidemark-main help --list); do \
+	    $(RELEASE)/tidemark-main help $$command --man > $(DESTDIR)$(PREFIX)/share/man/man1/tidemark-$$command.1 || exit 1; \
+	done
+	install -m 644 README.md LICENSE postgresql.conf.sample tidemark.conf.sample docs/*.md \
+	    $(DESTDIR)$(PREFIX)/share/doc/tidemark/
+	@test -e $(DESTDIR)/etc/tidemark/tidemark.conf || \
+	    install -m 644 tidemark.conf.sample $(DESTDIR)/etc/tidemark/tidemark.conf.sample
+	@for unit in systemd/*.service systemd/*.timer; do \
+	    sed 's|/usr/local/bin/tidemark|$(PREFIX)/bin/tidemark|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; \
+	done
+	@echo 'Installed. Next: $(DESTDIR)$(PREFIX)/share/doc/tidemark/README.md'
+
+.PHONY: uninstall
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/tidemark $(DESTDIR)$(PREFIX)/bin/tidemark-main $(DESTDIR)$(PREFIX)/share/man/man1/tidemark.1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man1/tidemark-*.1 $(DESTDIR)$(PREFIX)/lib/systemd/system/tidemark-*
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tidemark
+
+.PHONY: clean
+clean:
+	rm -rf .build dist
