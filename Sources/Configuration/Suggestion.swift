@@ -2,7 +2,7 @@
 public func suggestion(for word: String, among candidates: some Sequence<String>) -> String? {
     candidates.map { (distance: editDistance($0, word), word: $0) }
         .min { ($0.distance, $0.word) < ($1.distance, $1.word) }
-        .flatMap { $0.distance <= max(1, min(3, word.count / 3)) ? $0.word : nil }
+        .flatMap { $0.distance <= max(2, min(3, word.count / 3)) ? $0.word : nil }
 }
 
 /// How many single-letter edits separate two words.

@@ -54,7 +54,7 @@ struct ArgumentsTests {
         for grammar in [Grammar.archivePush, .archiveGet, Self.grammar] {
             let path = scratch.file("\(grammar.command).1")
             try createDurably(path, bytes: Array(grammar.manualPage(version: "1").utf8), mode: 0o644)
-            let finished = try run("/usr/bin/man", ["--warnings", "-E", "UTF-8", "-l", "-Tutf8", path])
+            let finished = try run("/usr/bin/man", ["--warnings", "-l", path])
             #expect(finished.ending == .exited(0))
             #expect(finished.errors == "")
             #expect(finished.output.contains("EXIT STATUS"))
