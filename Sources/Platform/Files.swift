@@ -149,6 +149,13 @@ public enum Files {
         _ = try retrying(.rename, from) { Glibc.rename(from, to) }
     }
 
+    /// Where a symbolic link points, as it was written.
+    public static func readLink(_ path: String) throws(SystemError) -> String {
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        let count = try retrying(.readLink, path) { readlink(path, &bytes, bytes.count - 1) }
+        return String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     /// Everything before the last slash; `.` when there is none.
     public static func parent(_ path: String) -> String {
         var trimmed = path[...]

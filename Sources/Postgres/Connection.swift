@@ -1,0 +1,179 @@
+import CPQ
+import Glibc
+public import Platform
+
+/// A server that could not be reached or refused the connection.
+public struct ConnectionFailure: Explained, Equatable {
+    public enum Kind: Sendable {
+        /// Nobody listens there, or the host can't be reached.
+        case notRunning
+        /// It is starting up, shutting down, or recovering without hot_standby.
+        case notReady
+        case wrongPassword
+        /// pg_hba.conf has no line for this user, database and address.
+        case notAllowed
+        case noSuchDatabase
+        case noSuchUser
+        case other
+    }
+    public let kind: Kind
+    /// What libpq said, one line per address tried.
+    public let reason: String
+
+    public var message: String { "could not connect to the PostgreSQL server" }
+    public var detail: String? { reason }
+    public var hint: String? {
+        switch kind {
+        case .notRunning: "Is the server running, and does \"conninfo\" name its host or socket directory and its port?"
+        case .notReady: "Wait until the server accepts connections, then try again."
+        case .wrongPassword: "libpq takes passwords from PGPASSFILE, ~/.pgpass, a service file, or PGPASSWORD."
+        case .notAllowed: "Add a line for this user to pg_hba.conf and reload the server."
+        case .noSuchDatabase: "Name an existing database with dbname in \"conninfo\"; \"postgres\" usually is one."
+        case .noSuchUser: "Name an existing role with user in \"conninfo\"."
+        case .other: nil
+        }
+    }
+
+    init(libpqMessage: String) {
+        reason =
+            libpqMessage.split(separator: "\n").map { $0.trimmingPrefix { $0.isWhitespace } }.joined(separator: " ")
+        func says(_ text: String) -> Bool { libpqMessage.contains(text) }
+        kind =
+            if says("password authentication failed") || says("no password supplied") {
+                .wrongPassword
+            } else if says("no pg_hba.conf entry") || says("pg_hba.conf rejects") || says("Peer authentication failed")
+            {
+                .notAllowed
+            } else if says("the database system is") { .notReady } else if says("database \"") && says("does not exist")
+            { .noSuchDatabase } else if says("role \"") && says("does not exist") {
+                .noSuchUser
+            } else if says("Is the server running") || says("could not translate host name") || says("timeout expired")
+            {
+                .notRunning
+            } else { .other }
+    }
+}
+
+/// A statement that the server refused, or a connection lost on the way.
+public struct QueryFailure: Explained, Equatable {
+    /// Five characters, `42P01`; empty when the connection was lost.
+    public let sqlState: String
+    public let reason: String
+    public let serverDetail: String?
+    public let serverHint: String?
+    public let sql: String
+
+    public var message: String {
+        sqlState.isEmpty ? "lost the connection to the PostgreSQL server: \(reason)" : "the server refused: \(reason)"
+    }
+    public var detail: String? { serverDetail ?? "The statement was: \(sql)" }
+    public var hint: String? {
+        serverHint
+            ?? (sqlState == "42501"
+                ? "The role needs more rights; a superuser or a member of pg_monitor has them." : nil)
+    }
+}
+
+/// What a query returned.
+public struct Rows: Sendable, Equatable {
+    public let columns: [String]
+    /// NULL is nil.
+    public let values: [[String?]]
+
+    public var count: Int { values.count }
+    public var isEmpty: Bool { values.isEmpty }
+    public subscript(row: Int) -> [String?] { values[row] }
+    /// The first column of the first row.
+    public var scalar: String? { values.first?.first ?? nil }
+}
+
+/// A session with a server through libpq, with all of libpq's conventions: environment variables, service and password
+/// files, several hosts. Calls block; one thread at a time.
+public final class Connection {
+    private let handle: OpaquePointer
+    /// 150020 for 15.20.
+    public let serverVersion: Int
+    public var majorVersion: Int { serverVersion / 10000 }
+
+    /// - Parameters:
+    ///   - conninfo: keywords or a URI; what it leaves out comes from the environment.
+    ///   - database: overrides `dbname`.
+    public init(_ conninfo: String, database: String? = nil, applicationName: String = "tidemark")
+        throws(ConnectionFailure)
+    {
+        // With expand_dbname the first dbname may be a whole conninfo string; a later dbname overrides its database.
+        var pairs: [(String, String)] = [("fallback_application_name", applicationName), ("dbname", conninfo)]
+        if let database { pairs.append(("dbname", database)) }
+        let words = pairs.map { (strdup($0.0), strdup($0.1)) }
+        defer {
+            for word in words {
+                free(word.0)
+                free(word.1)
+            }
+        }
+        var keys = words.map { UnsafePointer<CChar>($0.0) } + [nil]
+        var values = words.map { UnsafePointer<CChar>($0.1) } + [nil]
+        guard let handle = PQconnectdbParams(&keys, &values, 1) else {
+            throw ConnectionFailure(libpqMessage: "out of memory")
+        }
+        guard PQstatus(handle) == CONNECTION_OK else {
+            let message = String(cString: PQerrorMessage(handle))
+            PQfinish(handle)
+            throw ConnectionFailure(libpqMessage: message)
+        }
+        self.handle = handle
+        serverVersion = Int(PQserverVersion(handle))
+        // Nothing below the command line prints.
+        PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        // A hostile or odd search_path must not decide which functions are called.
+        let result = PQexec(handle, "SET search_path = pg_catalog; SET client_encoding = 'UTF8'")
+        PQclear(result)
+    }
+
+    deinit { PQfinish(handle) }
+
+    /// Runs one statement; `$1`… get `parameters` as text.
+    @discardableResult
+    public func query(_ sql: String, _ parameters: [String?] = []) throws(QueryFailure) -> Rows {
+        let words = parameters.map { $0.flatMap { strdup($0) } }
+        defer { for word in words { free(word) } }
+        var values = words.map { UnsafePointer<CChar>($0) }
+        let result = PQexecParams(handle, sql, Int32(parameters.count), nil, &values, nil, nil, 0)
+        defer { PQclear(result) }
+        switch PQresultStatus(result) {
+        case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: return rows(of: result)
+        default: throw failure(result, sql)
+        }
+    }
+
+    /// Whether the session still stands, as far as the last call showed.
+    public var isAlive: Bool { PQstatus(handle) == CONNECTION_OK }
+
+    /// The server process of this session.
+    public var serverProcess: Int32 { PQbackendPID(handle) }
+
+    private func rows(of result: OpaquePointer?) -> Rows {
+        let width = PQnfields(result)
+        let columns = (0..<width).map { String(cString: PQfname(result, $0)) }
+        let values = (0..<PQntuples(result)).map { row in
+            (0..<width).map { column -> String? in
+                guard PQgetisnull(result, row, column) == 0 else { return nil }
+                let bytes = UnsafeRawBufferPointer(
+                    start: PQgetvalue(result, row, column), count: Int(PQgetlength(result, row, column)))
+                return String(decoding: bytes, as: UTF8.self)
+            }
+        }
+        return Rows(columns: columns, values: values)
+    }
+
+    private func failure(_ result: OpaquePointer?, _ sql: String) -> QueryFailure {
+        func field(_ code: Character) -> String? {
+            PQresultErrorField(result, Int32(code.asciiValue!)).map { String(cString: $0) }
+        }
+        // PG_DIAG_SQLSTATE, _MESSAGE_PRIMARY, _DETAIL, _HINT (src/include/postgres_ext.h)
+        let whole = String(cString: PQerrorMessage(handle)).split(separator: "\n").joined(separator: " ")
+        return QueryFailure(
+            sqlState: field("C") ?? "", reason: field("M") ?? whole, serverDetail: field("D"), serverHint: field("H"),
+            sql: sql)
+    }
+}
