@@ -1,0 +1,91 @@
+public import WAL
+
+/// What `backup.json` says about a complete base backup. Its presence is the backup's completion.
+public struct BackupDescription: Sendable, Equatable {
+    public enum Kind: String, Sendable, Codable {
+        case full
+        case incremental
+    }
+
+    /// Start time in UTC and type, `20261105T020000Z-full`; the folder's name.
+    public var label: String
+    public var kind: Kind
+    /// The server's clock when backup mode began.
+    public var startTime: Moment
+    /// The server's clock just after backup mode ended; every commit the backup needs for consistency is older.
+    public var stopTime: Moment
+    /// Where replay begins.
+    public var startLSN: LSN
+    /// The checkpoint record that replay starts from lies here; in or after the segment of `startLSN`.
+    public var checkpointLSN: LSN
+    /// Replay must reach this before the copy is consistent.
+    public var stopLSN: LSN
+    public var timeline: TimelineID
+    /// The segments that replay needs before the copy is consistent, first and last, on `timeline`.
+    public var startSegment: SegmentName
+    public var stopSegment: SegmentName
+    public var systemIdentifier: UInt64
+    public var major: Int
+    /// 150020 for 15.20.
+    public var serverVersion: Int
+    public var catalogVersion: UInt32
+    /// Bytes in a WAL segment.
+    public var segmentSize: UInt32
+    public var fromStandby: Bool
+    public var fileCount: Int
+    /// Bytes of all files of the copy.
+    public var size: Int64
+    /// Bytes this backup added to the repository: packs and manifest.
+    public var storedSize: Int64
+    /// Labels of the backups whose packs this one refers to, its own included.
+    public var packLabels: [String]
+    public var tablespaces: [BackedUpTablespace]
+    /// Whether the cluster's pages carry checksums.
+    public var hasChecksums: Bool
+    /// Pages whose checksum was verified while copying.
+    public var verifiedPages: Int64
+    public var corruptPages: [CorruptPage]
+    /// Server settings that a server on the copy must not fall below, or that explain it (`max_connections`, …).
+    public var settings: [String: String]
+    public var note: String?
+    public var isPinned: Bool
+    /// Nil: pinned for good, if pinned.
+    public var pinnedUntil: Moment?
+    public var timings: BackupTimings
+    /// The version of tidemark that took it.
+    public var tidemarkVersion: String
+}
+
+/// A tablespace outside of the data directory.
+public struct BackedUpTablespace: Sendable, Equatable, Codable {
+    public var oid: UInt32
+    public var name: String
+    /// The directory that `pg_tblspc/<oid>` links to.
+    public var location: String
+    /// Bytes.
+    public var size: Int64
+}
+
+/// A page whose checksum is wrong in the data directory itself, and so in the copy.
+public struct CorruptPage: Sendable, Equatable, Codable {
+    /// The file, relative to the data directory.
+    public var path: String
+    /// Counts pages of the whole relation's fork from 0.
+    public var block: UInt32
+    /// `database.schema.relation`, when the relation map knows the file.
+    public var relation: String?
+}
+
+/// How long the phases took, in seconds.
+public struct BackupTimings: Sendable, Equatable, Codable {
+    /// Until the server's checkpoint was done.
+    public var checkpoint: Double
+    public var copy: Double
+    /// For the closing WAL to arrive in the repository.
+    public var walWait: Double
+    public var total: Double
+    /// Raw bytes per second while copying.
+    public var copyRate: Double { copy > 0 ? bytes / copy : 0 }
+    /// Raw bytes copied.
+    public var bytes: Double
+}

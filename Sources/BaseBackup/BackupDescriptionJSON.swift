@@ -1,0 +1,132 @@
+import FoundationEssentials
+public import Platform
+import WAL
+
+/// The form of `backup.json`, which is documented in docs/repository.md: snake_case keys, times in ISO 8601, LSNs and
+/// 64-bit identifiers as strings.
+private struct Wire: Codable {
+    var format: Int
+    var label: String
+    var type: BackupDescription.Kind
+    var startTime: String
+    var stopTime: String
+    var startLsn: String
+    var checkpointLsn: String
+    var stopLsn: String
+    var timeline: UInt32
+    var startSegment: String
+    var stopSegment: String
+    var systemIdentifier: String
+    var major: Int
+    var serverVersion: Int
+    var catalogVersion: UInt32
+    var segmentSize: UInt32
+    var fromStandby: Bool
+    var fileCount: Int
+    var size: Int64
+    var storedSize: Int64
+    var packLabels: [String]
+    var tablespaces: [BackedUpTablespace]
+    var checksums: Bool
+    var verifiedPages: Int64
+    var corruptPages: [CorruptPage]
+    var settings: [String: String]
+    var note: String?
+    var pinned: Bool
+    var pinnedUntil: String?
+    var timings: BackupTimings
+    var tidemarkVersion: String
+}
+
+/// `backup.json` that can't be understood.
+public struct DamagedDescription: Explained, Equatable {
+    public let label: String
+    public let reason: String
+    public var message: String { "backup \"\(label)\" cannot be used: its backup.json is damaged" }
+    public var detail: String? { reason }
+}
+
+extension BackupDescription {
+    static let format = 1
+
+    public func json() throws -> [UInt8] {
+        let wire = Wire(
+            format: BackupDescription.format, label: label, type: kind, startTime: startTime.iso8601,
+            stopTime: stopTime.iso8601, startLsn: startLSN.description, checkpointLsn: checkpointLSN.description,
+            stopLsn: stopLSN.description, timeline: timeline.rawValue, startSegment: startSegment.description,
+            stopSegment: stopSegment.description, systemIdentifier: String(systemIdentifier), major: major,
+            serverVersion: serverVersion, catalogVersion: catalogVersion, segmentSize: segmentSize,
+            fromStandby: fromStandby, fileCount: fileCount, size: size, storedSize: storedSize,
+            packLabels: packLabels, tablespaces: tablespaces, checksums: hasChecksums, verifiedPages: verifiedPages,
+            corruptPages: corruptPages, settings: settings, note: note, pinned: isPinned,
+            pinnedUntil: pinnedUntil?.iso8601, timings: timings, tidemarkVersion: tidemarkVersion)
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return Array(try encoder.encode(wire)) + [UInt8(ascii: "\n")]
+    }
+
+    /// - Parameter label: the folder's name; the file must agree.
+    public init(json: [UInt8], label: String) throws(DamagedDescription) {
+        func damaged(_ reason: String) -> DamagedDescription { DamagedDescription(label: label, reason: reason) }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let wire: Wire
+        do { wire = try decoder.decode(Wire.self, from: Data(json)) } catch {
+            throw damaged("It is not the JSON that tidemark writes.")
+        }
+        guard wire.format == BackupDescription.format else {
+            throw damaged("Its format \(wire.format) is not known to this version of tidemark.")
+        }
+        guard wire.label == label else { throw damaged("It describes backup \"\(wire.label)\".") }
+        guard let startTime = Moment(iso8601: wire.startTime), let stopTime = Moment(iso8601: wire.stopTime),
+            let startLSN = LSN(wire.startLsn), let checkpointLSN = LSN(wire.checkpointLsn),
+            let stopLSN = LSN(wire.stopLsn), let startSegment = SegmentName(wire.startSegment),
+            let stopSegment = SegmentName(wire.stopSegment), let systemIdentifier = UInt64(wire.systemIdentifier)
+        else { throw damaged("A time, a WAL position or a segment's name in it is malformed.") }
+        var pinnedUntil: Moment?
+        if let text = wire.pinnedUntil {
+            guard let moment = Moment(iso8601: text) else { throw damaged("Its pinned_until is not a time.") }
+            pinnedUntil = moment
+        }
+        self.init(
+            label: label, kind: wire.type, startTime: startTime, stopTime: stopTime, startLSN: startLSN,
+            checkpointLSN: checkpointLSN, stopLSN: stopLSN, timeline: TimelineID(wire.timeline),
+            startSegment: startSegment, stopSegment: stopSegment, systemIdentifier: systemIdentifier,
+            major: wire.major, serverVersion: wire.serverVersion, catalogVersion: wire.catalogVersion,
+            segmentSize: wire.segmentSize, fromStandby: wire.fromStandby, fileCount: wire.fileCount,
+            size: wire.size, storedSize: wire.storedSize, packLabels: wire.packLabels,
+            tablespaces: wire.tablespaces, hasChecksums: wire.checksums, verifiedPages: wire.verifiedPages,
+            corruptPages: wire.corruptPages, settings: wire.settings, note: wire.note, isPinned: wire.pinned,
+            pinnedUntil: pinnedUntil, timings: wire.timings, tidemarkVersion: wire.tidemarkVersion)
+    }
+}
+
+extension Moment {
+    /// Reads exactly what `iso8601` writes: `2026-11-20T08:12:45[.ffffff]Z`.
+    init?(iso8601 text: String) {
+        guard text.hasSuffix("Z") else { return nil }
+        let halves = text.dropLast().split(separator: "T", omittingEmptySubsequences: false)
+        guard halves.count == 2 else { return nil }
+        let date = halves[0].split(separator: "-").compactMap { Int($0) }
+        let clock = halves[1].split(separator: ".", omittingEmptySubsequences: false)
+        let time = clock[0].split(separator: ":").compactMap { Int($0) }
+        guard date.count == 3, time.count == 3, clock.count <= 2, (1...12).contains(date[1]),
+            (1...31).contains(date[2]), (0...23).contains(time[0]), (0...59).contains(time[1]),
+            (0...60).contains(time[2])
+        else { return nil }
+        var fraction = 0
+        if clock.count == 2 {
+            guard (1...6).contains(clock[1].utf8.count), let digits = Int(clock[1]), digits >= 0 else { return nil }
+            fraction = (0..<(6 - clock[1].utf8.count)).reduce(digits) { value, _ in value * 10 }
+        }
+        // Civil date to days since 1970, years starting in March, eras of 400 years.
+        let year = date[1] <= 2 ? date[0] - 1 : date[0]
+        let era = (year >= 0 ? year : year - 399) / 400
+        let yearOfEra = year - era * 400
+        let dayOfYear = (153 * (date[1] + (date[1] > 2 ? -3 : 9)) + 2) / 5 + date[2] - 1
+        let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+        let seconds = days * 86_400 + time[0] * 3600 + time[1] * 60 + time[2]
+        self.init(microseconds: Int64(seconds) * 1_000_000 + Int64(fraction))
+    }
+}

@@ -1,0 +1,64 @@
+public import Platform
+
+/// What a restore is to do with a backup's files.
+public struct RestoreRequest: Sendable {
+    /// The directory that becomes the data directory: absent or empty, unless `delta`.
+    public var target: String
+    /// Threads that decompress and write.
+    public var jobs: Int
+    /// Where tablespaces go: location in the backup → directory to use now. Those not named go where they were.
+    public var tablespaceMapping: [String: String]
+    /// Bring an existing copy of the same cluster to the backup's state: only differing frames are rewritten, and what the
+    /// backup doesn't have is removed.
+    public var delta: Bool
+
+    public init(target: String, jobs: Int = 2, tablespaceMapping: [String: String] = [:], delta: Bool = false) {
+        self.target = target
+        self.jobs = jobs
+        self.tablespaceMapping = tablespaceMapping
+        self.delta = delta
+    }
+}
+
+/// How far a backup, a restore or a verification has come.
+public struct CopyProgress: Sendable, Equatable {
+    /// Raw bytes dealt with.
+    public var done: Int64
+    /// Raw bytes in all; may still change while a backup runs.
+    public var total: Int64
+    /// Seconds since the copying began.
+    public var seconds: Double
+
+    /// Raw bytes per second.
+    public var rate: Double { seconds > 0 ? Double(done) / seconds : 0 }
+    /// Seconds that the rest will take at the present rate; nil while nobody can tell.
+    public var secondsLeft: Double? { rate > 0 ? Double(max(0, total - done)) / rate : nil }
+
+    public init(done: Int64, total: Int64, seconds: Double) {
+        self.done = done
+        self.total = total
+        self.seconds = seconds
+    }
+}
+
+/// What a restore did.
+public struct RestoreReport: Sendable, Equatable {
+    public var files: Int
+    /// Bytes of all files.
+    public var size: Int64
+    /// Bytes that were written; less than `size` by what a delta restore found in place and by holes.
+    public var written: Int64
+    /// Strangers that a delta restore removed.
+    public var removed: Int
+    public var seconds: Double
+}
+
+/// The target directory can't be used.
+public struct TargetInUse: Explained, Equatable {
+    public let path: String
+    public let reason: String
+    public let advice: String?
+    public var message: String { "cannot restore into directory \"\(path)\"" }
+    public var detail: String? { reason }
+    public var hint: String? { advice }
+}
