@@ -11,33 +11,32 @@ public struct AlreadyPresent: Error, Equatable {
 ///
 /// The steps, each of which must have succeeded before the next one starts:
 ///
-/// 1. The directory is made (and made durable) if it is missing.
-/// 2. The content goes to a temporary in the same directory, named `.<name>.<pid>.<random>.tmp`. A process killed here
-///    leaves a temporary that nobody mistakes for an object, because no object's name starts with a dot.
-/// 3. fsync of the temporary: content and size are on disk before any name points at them.
-/// 4. link(2) to the final name, which fails when the name is taken: nothing is ever overwritten. File systems without
-///    hard links get renameat2(2) with RENAME_NOREPLACE, which promises the same.
-/// 5. The temporary's own name is removed.
-/// 6. fsync of the directory: the new name is on disk. Only then does the caller hear of success.
+/// 1. The content goes to a temporary in the same directory (`temporaryName`). If the directory is missing it is made
+///    first, and made durable. A process killed here leaves a temporary that nobody mistakes for an object, because no
+///    object's name starts with a dot; `removeStaleTemporaries` knows it again.
+/// 2. fsync of the temporary: content and size are on disk before any name points at them.
+/// 3. renameat2(2) with RENAME_NOREPLACE to the final name, which fails when the name is taken: nothing is ever
+///    overwritten. File systems without it get link(2) and unlink(2), which promise the same.
+/// 4. fsync of the directory: the new name is on disk. Only then does the caller hear of success.
 ///
+/// - Parameter root: missing directories are made only below this one, which must exist; nil makes any.
 /// - Throws: `AlreadyPresent` when the name is taken, `SystemError`, or what `write` throws; the temporary is removed.
 public func createDurably(
-    _ path: String, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
+    _ path: String, mode: mode_t = 0o640, below root: String? = nil,
+    write: (borrowing Descriptor, _ temporary: String) throws -> Void
 ) throws {
     let directory = Files.parent(path)
-    try Files.makeDirectories(directory)
     let temporary = temporaryName(for: path)
     do {
-        let file = try Descriptor(open: temporary, O_RDWR | O_CREAT | O_EXCL, mode: mode)
+        let file = try openNew(temporary, in: directory, below: root, mode: mode)
         try write(file, temporary)
         try file.synchronize(path: temporary)
         try file.close(path: temporary)
-        try linkWithoutReplacing(temporary, to: path)
+        try renameWithoutReplacing(temporary, to: path)
     } catch {
         unlink(temporary)
         throw error
     }
-    unlink(temporary)
     try Files.synchronizeDirectory(directory)
 }
 
@@ -65,27 +64,37 @@ public func replaceDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640)
     try Files.synchronizeDirectory(Files.parent(path))
 }
 
-/// `.<name>.<pid>.<16 hex digits>.tmp` beside `path`.
-public func temporaryName(for path: String) -> String {
-    var random: UInt64 = 0
-    withUnsafeMutableBytes(of: &random) { _ = getentropy($0.baseAddress!, $0.count) }
-    return "\(Files.parent(path))/.\(Files.name(path)).\(getpid()).\(String(random, radix: 16)).tmp"
+private func openNew(
+    _ temporary: String, in directory: String, below root: String?, mode: mode_t
+) throws(SystemError) -> Descriptor {
+    do throws(SystemError) { return try Descriptor(open: temporary, O_RDWR | O_CREAT | O_EXCL, mode: mode) } catch {
+        guard error.code == ENOENT else { throw error }
+        if let root {
+            guard try FileStatus(of: root).kind == .directory else { throw SystemError(.open, root, code: ENOTDIR) }
+        }
+        try Files.makeDirectories(directory)
+        return try Descriptor(open: temporary, O_RDWR | O_CREAT | O_EXCL, mode: mode)
+    }
+}
+
+private func renameWithoutReplacing(_ temporary: String, to path: String) throws {
+    do throws(SystemError) {
+        _ = try retrying(.rename, path) { clinux_rename_noreplace(temporary, path) }
+    } catch {
+        switch error.code {
+        case EEXIST: throw AlreadyPresent(path: path)
+        case EINVAL, ENOSYS, EOPNOTSUPP: try linkWithoutReplacing(temporary, to: path)
+        default: throw error
+        }
+    }
 }
 
 private func linkWithoutReplacing(_ temporary: String, to path: String) throws {
     do throws(SystemError) {
         _ = try retrying(.link, path) { link(temporary, path) }
     } catch {
-        switch error.code {
-        case EEXIST: throw AlreadyPresent(path: path)
-        case EPERM, EOPNOTSUPP, ENOSYS, EMLINK:
-            do throws(SystemError) {
-                _ = try retrying(.rename, path) { clinux_rename_noreplace(temporary, path) }
-            } catch {
-                if error.code == EEXIST { throw AlreadyPresent(path: path) }
-                throw error
-            }
-        default: throw error
-        }
+        if error.code == EEXIST { throw AlreadyPresent(path: path) }
+        throw error
     }
+    unlink(temporary)
 }

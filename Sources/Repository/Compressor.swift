@@ -29,7 +29,7 @@ public struct Compressor: ~Copyable {
         }
         // Nothing may throw from here on: a noncopyable value with a deinit cannot be abandoned half made.
         self.context = context
-        self.output = .allocate(byteCount: ZSTD_CStreamOutSize(), alignment: 64)
+        self.output = .allocate(byteCount: Compressor.pieceSize, alignment: 64)
     }
 
     deinit {
@@ -65,6 +65,9 @@ public struct Compressor: ~Copyable {
         _ = try checked(ZSTD_CCtx_reset(context, ZSTD_reset_session_only))
         return try checked(ZSTD_compress2(context, frame.baseAddress, frame.count, bytes.baseAddress, bytes.count))
     }
+
+    /// The most bytes `feed` hands over at a time: about 128 KiB.
+    public static var pieceSize: Int { ZSTD_CStreamOutSize() }
 
     /// The most bytes a frame of `size` bytes of content can need.
     public static func bound(_ size: Int) -> Int { ZSTD_compressBound(size) }

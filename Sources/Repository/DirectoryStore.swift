@@ -23,9 +23,11 @@ public final class DirectoryStore: ObjectStore {
     ) throws {
         let path = path(key)
         do {
-            try createDurably(path) { file, temporary in
+            try createDurably(path, below: location) { file, temporary in
                 try write { try file.write($0, path: temporary) }
             }
+        } catch let error as SystemError where error.code == ENOENT && error.subject == location {
+            throw RepositoryMissing(location: location)
         } catch is AlreadyPresent {
             throw ObjectExists(key: key, location: location)
         }

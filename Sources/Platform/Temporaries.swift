@@ -1,0 +1,67 @@
+import Glibc
+import Synchronization
+
+/// A name for the temporary that will become `path`: `.<name>.<place>-<pid>.<moment>.tmp` in the same directory.
+///
+/// `<place>` stands for the host and its process numbers: `removeStaleTemporaries` asks about `<pid>` only where
+/// the number means the same process. `<moment>` keeps names of one process, and of its namesakes before and after, apart.
+public func temporaryName(for path: String) -> String {
+    let moment = Clock.monotonic &+ counter.wrappingAdd(1, ordering: .relaxed).newValue
+    return "\(Files.parent(path))/.\(Files.name(path)).\(place)-\(getpid()).\(String(moment, radix: 16)).tmp"
+}
+
+/// Removes temporaries whose makers are gone, and says which.
+///
+/// A temporary of this host is stale when no process has its maker's number; one of another host (or from before a
+/// change of host name) when it has not been written to for a day. A maker whose temporary is taken away
+/// nevertheless fails at its rename and tries again: it cannot lose anything that was acknowledged.
+/// Files that can't be removed are left for the next time.
+@discardableResult
+public func removeStaleTemporaries(in directory: String) throws(SystemError) -> [String] {
+    var removed: [String] = []
+    for name in try Files.listIfPresent(directory) {
+        guard let maker = TemporaryMaker(name) else { continue }
+        let path = directory + "/" + name
+        if maker.place == place {
+            guard maker.pid != getpid(), kill(maker.pid, 0) != 0, errno == ESRCH else { continue }
+        } else {
+            guard let status = try? FileStatus(ofLinkItself: path), Clock.now - status.modified > 86_400_000_000 else {
+                continue
+            }
+        }
+        if unlink(path) == 0 { removed.append(path) }
+    }
+    return removed
+}
+
+/// Who made a temporary, told by its name.
+struct TemporaryMaker: Equatable {
+    let place: String
+    let pid: pid_t
+
+    init?(_ name: String) {
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count >= 5, parts[0].isEmpty, parts[parts.count - 1] == "tmp",
+            UInt64(parts[parts.count - 2], radix: 16) != nil
+        else { return nil }
+        let maker = parts[parts.count - 3].split(separator: "-")
+        guard maker.count == 2, maker[0].utf8.count == 8, let pid = pid_t(maker[1]), pid > 0 else { return nil }
+        place = String(maker[0])
+        self.pid = pid
+    }
+}
+
+private let counter = Atomic<UInt64>(0)
+
+/// Eight hexadecimal digits (FNV-1a) for the host's name and the namespace its process numbers belong to.
+private let place: String = {
+    var hash: UInt32 = 0x811C_9DC5
+    func add(_ bytes: UnsafeRawBufferPointer) { for byte in bytes { hash = (hash ^ UInt32(byte)) &* 0x0100_0193 } }
+    var system = utsname()
+    uname(&system)
+    withUnsafeBytes(of: &system.nodename, add)
+    var namespace = stat()
+    if stat("/proc/self/ns/pid", &namespace) == 0 { withUnsafeBytes(of: &namespace.st_ino, add) }
+    let digits = String(hash, radix: 16)
+    return String(repeating: "0", count: 8 - digits.utf8.count) + digits
+}()
