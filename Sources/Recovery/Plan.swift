@@ -1,0 +1,29 @@
+public import WAL
+
+/// What a recovery will do and where it will end, known before anything is touched.
+public struct Plan: Hashable, Sendable {
+    public var target: RecoveryTarget
+    public var backup: RestorableBackup
+    /// Why this backup, as a sentence.
+    public var choice: String
+    public var path: TimelinePath
+    /// Every segment recovery will read, in order; all of them are in the archive.
+    public var segments: [SegmentRange]
+    public var segmentSize: UInt32
+    public var majorVersion: Int
+    /// Nil for `latest`: recovery ends with the archive.
+    public var stop: StoppingPoint?
+    /// Everything before this position will be there, nothing from it on.
+    public var end: LSN
+    /// The last transaction that will be there; nil when none committed since the backup began.
+    public var lastIncluded: TransactionEnd?
+    /// The first that won't; nil when the archive knows of none.
+    public var firstExcluded: TransactionEnd?
+    public var warnings: [String]
+
+    public var segmentCount: Int { segments.reduce(0) { $0 + $1.count } }
+    /// Of log to fetch, in bytes.
+    public var logSize: Int64 { Int64(segmentCount) * Int64(segmentSize) }
+    /// The number that goes into `recovery_target_timeline`.
+    public var timeline: TimelineID { path.target }
+}

@@ -1,0 +1,127 @@
+public import Platform
+public import WAL
+
+/// A target that cannot be reached: why, and what can be reached instead. The command line exits with 4.
+public struct PlanRefusal: Explained, Equatable {
+    public enum Reason: Hashable, Sendable {
+        /// The archive holds no complete backup.
+        case noBackup
+        /// No backup has that label.
+        case unknownBackup(String)
+        /// The named backup can't serve the target: it ended after it.
+        case backupTooLate(RestorableBackup)
+        /// The target lies before the end of the oldest backup of this history.
+        case beforeFirstBackup(RestorableBackup)
+        /// The target lies behind the archive's last transaction (nil: there is none), or the LSN behind its end.
+        case afterLast(TransactionEnd?, end: LSN)
+        /// Segments are missing between the backup and the target.
+        case gap([SegmentRange])
+        /// No backup was taken on the timeline or on one of its ancestors before they parted.
+        case notAnAncestor(TimelineID, backups: [TimelineID])
+        /// The archive knows nothing of this timeline.
+        case unknownTimeline(TimelineID, known: [TimelineID])
+        /// The timeline begins in a segment that only its parent has archived.
+        case timelineNotArchived(TimelineID, begin: LSN)
+        case unknownRestorePoint(String, similar: [RestorePoint])
+        case unknownTransaction(UInt32)
+    }
+
+    /// A target that can be reached.
+    public struct Alternative: Hashable, Sendable {
+        /// What it is, to be followed by the options.
+        public var meaning: String
+        public var arguments: [String]
+    }
+
+    public let target: RecoveryTarget
+    public let reason: Reason
+    public let nearest: [Alternative]
+    /// What else there is to know, as sentences.
+    public let remarks: [String]
+
+    init(_ target: RecoveryTarget, _ reason: Reason, nearest: [Alternative] = [], remarks: [String] = []) {
+        (self.target, self.reason, self.nearest, self.remarks) = (target, reason, nearest, remarks)
+    }
+
+    public var message: String {
+        switch reason {
+        case .noBackup: "cannot recover: there is no complete base backup"
+        case .unknownBackup(let label): "backup \"\(label)\" does not exist"
+        case .unknownTimeline(let timeline, _): "timeline \(timeline) is not in the archive"
+        case .backupTooLate(let backup): "cannot reach \(target.summary) from backup \"\(backup.label)\""
+        case .unknownRestorePoint(let name, _): "restore point \"\(name)\" is not in the archive"
+        case .unknownTransaction(let xid): "the end of transaction \(xid) is not in the archive"
+        default: "cannot reach \(target.summary)"
+        }
+    }
+
+    public var detail: String? {
+        let sentence: String? =
+            switch reason {
+            case .noBackup, .unknownBackup: nil
+            case .backupTooLate(let backup):
+                "The backup ended at \(backup.stopTime) (LSN \(backup.stop)), after the target."
+            case .beforeFirstBackup(let backup):
+                "The oldest usable backup, \"\(backup.label)\", ended at \(backup.stopTime) (LSN \(backup.stop)), "
+                    + "after the target."
+            case .afterLast(let last, let end): afterLast(last, end)
+            case .gap(let missing):
+                "WAL is missing: "
+                    + missing.prefix(8).map {
+                        $0.count == 1 ? "segment \($0.description)" : "segments \($0.description) (\($0.count))"
+                    }.joined(separator: ", ") + (missing.count > 8 ? ", and more." : ".")
+            case .notAnAncestor(let timeline, let backups):
+                "No backup lies on the history of timeline \(timeline); there are backups of timeline "
+                    + backups.map(\.description).joined(separator: ", ") + "."
+            case .unknownTimeline(_, let known):
+                "The archive knows timeline " + known.map(\.description).joined(separator: ", ") + "."
+            case .timelineNotArchived(let timeline, let begin):
+                "Timeline \(timeline) begins at LSN \(begin), but its first segment has not been archived yet; "
+                    + "PostgreSQL would read the segment of the timeline before it and go astray."
+            case .unknownRestorePoint(_, let similar):
+                similar.isEmpty
+                    ? nil
+                    : "There are: "
+                        + similar.prefix(8).map { "\"\($0.name)\" at \($0.time)" }.joined(separator: ", ") + "."
+            case .unknownTransaction:
+                "Only transactions that ended after the oldest backup began, and that wrote something, can be targets."
+            }
+        let all = [sentence].compactMap { $0 } + remarks
+        return all.isEmpty ? nil : all.joined(separator: " ")
+    }
+
+    public var hint: String? {
+        switch reason {
+        case .noBackup: return "Take one with \"tidemark backup\"."
+        case .unknownBackup: return "\"tidemark list\" shows the backups there are."
+        default: break
+        }
+        guard !nearest.isEmpty else { return nil }
+        return "Reachable: "
+            + nearest.map { "\($0.arguments.joined(separator: " ")) (\($0.meaning))" }.joined(separator: "; ") + "."
+    }
+
+    private func afterLast(_ last: TransactionEnd?, _ end: LSN) -> String {
+        guard let last else { return "The archive ends at LSN \(end) and holds no transaction after the backup." }
+        let known =
+            "The last transaction in the archive, \(last.xid), ended at \(last.time) (LSN \(last.lsn))"
+        guard case .time(let time) = target.point else { return known + "; the archive ends at LSN \(end)." }
+        if time <= last.time {
+            return known + ", and PostgreSQL stops only at a later one."
+        }
+        return known + ", \(duration(microseconds: time.microseconds - last.time.microseconds)) before the target."
+    }
+}
+
+/// `3 d 4 h`, `12 min 5 s`, `0.25 s`: two units at most.
+func duration(microseconds: Int64) -> String {
+    let seconds = microseconds / 1_000_000
+    if seconds >= 86_400 { return "\(seconds / 86_400) d \(seconds % 86_400 / 3600) h" }
+    if seconds >= 3600 { return "\(seconds / 3600) h \(seconds % 3600 / 60) min" }
+    if seconds >= 60 { return "\(seconds / 60) min \(seconds % 60) s" }
+    if seconds >= 10 { return "\(seconds) s" }
+    let thousandths = String(microseconds / 1000)
+    if microseconds < 1000 { return "\(microseconds) µs" }
+    let padded = String(repeating: "0", count: max(0, 4 - thousandths.count)) + thousandths
+    return "\(padded.dropLast(3)).\(padded.suffix(3)) s"
+}

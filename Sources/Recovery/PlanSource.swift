@@ -1,0 +1,116 @@
+public import WAL
+
+/// What the planner asks of an archive. It knows neither files nor catalogs: a test answers from arrays.
+public protocol PlanSource {
+    var majorVersion: Int { get }
+    /// Bytes.
+    var segmentSize: UInt32 { get }
+    /// Complete backups, in no order.
+    func backups() throws -> [RestorableBackup]
+    /// The ancestors of every timeline that has a history file. Timeline 1 has none and needs none.
+    func histories() throws -> [TimelineID: [TimelineAncestor]]
+    /// Every whole segment the archive holds.
+    func segments() throws -> Set<SegmentName>
+    /// What is known of `path[range]` without reading the segments. `path` is a run of neighbours as recovery reads
+    /// them, so a record that crosses a boundary is told with the segment that completes it.
+    func facts(of path: [SegmentName], _ range: Range<Int>) throws -> [SegmentFacts]
+    /// Every record that is complete within `path[index]`, in order, until `visit` says false. One that began in the
+    /// segment before comes first.
+    func records(of path: [SegmentName], at index: Int, visit: (LogRecord) throws -> Bool) throws
+}
+
+/// A complete base backup, as far as planning goes.
+public struct RestorableBackup: Hashable, Sendable {
+    public var label: String
+    public var timeline: TimelineID
+    /// The redo position: replay starts here.
+    public var start: LSN
+    /// Recovery is consistent once it has replayed everything before this position.
+    public var stop: LSN
+    public var startTime: Moment
+    public var stopTime: Moment
+    /// Of the restored data directory, in bytes.
+    public var size: Int64
+
+    public init(
+        label: String, timeline: TimelineID, start: LSN, stop: LSN, startTime: Moment, stopTime: Moment, size: Int64
+    ) {
+        (self.label, self.timeline, self.start, self.stop) = (label, timeline, start, stop)
+        (self.startTime, self.stopTime, self.size) = (startTime, stopTime, size)
+    }
+}
+
+/// One line of a timeline history file: `timeline` counts until `end`, where the next one branched off.
+public struct TimelineAncestor: Hashable, Sendable {
+    public var timeline: TimelineID
+    public var end: LSN
+    public init(timeline: TimelineID, end: LSN) { (self.timeline, self.end) = (timeline, end) }
+}
+
+/// The end of a transaction: what `recoveryStopsBefore` and `recoveryStopsAfter` look at.
+public struct TransactionEnd: Hashable, Sendable {
+    /// Prepared transactions end as `COMMIT PREPARED` or `ROLLBACK PREPARED`; the xid is the prepared one.
+    public var committed: Bool
+    public var xid: UInt32
+    public var time: Moment
+    /// Where the record starts.
+    public var lsn: LSN
+    public init(committed: Bool, xid: UInt32, time: Moment, lsn: LSN) {
+        (self.committed, self.xid, self.time, self.lsn) = (committed, xid, time, lsn)
+    }
+}
+
+/// What `pg_create_restore_point` left in the log.
+public struct RestorePoint: Hashable, Sendable {
+    public var name: String
+    public var time: Moment
+    public var lsn: LSN
+    public init(name: String, time: Moment, lsn: LSN) { (self.name, self.time, self.lsn) = (name, time, lsn) }
+}
+
+/// A record as the stopping rules see it.
+public struct LogRecord: Hashable, Sendable {
+    public enum Content: Hashable, Sendable {
+        case transactionEnd(TransactionEnd)
+        case restorePoint(RestorePoint)
+        case other
+    }
+    public var start: LSN
+    /// The position behind it.
+    public var end: LSN
+    public var content: Content
+    public init(start: LSN, end: LSN, content: Content = .other) {
+        (self.start, self.end, self.content) = (start, end, content)
+    }
+}
+
+/// A segment's summary, as far as planning goes. It covers the records that are complete within the segment, the one
+/// that crosses its left boundary included.
+public struct SegmentFacts: Hashable, Sendable {
+    /// Start of the first and of the last record; nil when the segment completes none.
+    public var firstRecord: LSN?
+    public var lastRecord: LSN?
+    /// Of commits and aborts alike; commit times are not in the order of the log, hence not simply the first and last.
+    public var earliestEnd: Moment?
+    public var latestEnd: Moment?
+    public var firstCommit: TransactionEnd?
+    public var lastCommit: TransactionEnd?
+    public var commits: Int
+    /// The transactions that end here lie between these two; nil when none does or when the range is not known.
+    public var lowestXid: UInt32?
+    public var highestXid: UInt32?
+    public var restorePoints: [RestorePoint]
+    /// Whether any transaction ends here.
+    public var hasEnds: Bool { earliestEnd != nil }
+
+    public init(
+        firstRecord: LSN? = nil, lastRecord: LSN? = nil, earliestEnd: Moment? = nil, latestEnd: Moment? = nil,
+        firstCommit: TransactionEnd? = nil, lastCommit: TransactionEnd? = nil, commits: Int = 0,
+        lowestXid: UInt32? = nil, highestXid: UInt32? = nil, restorePoints: [RestorePoint] = []
+    ) {
+        (self.firstRecord, self.lastRecord) = (firstRecord, lastRecord)
+        (self.earliestEnd, self.latestEnd) = (earliestEnd, latestEnd)
+        (self.firstCommit, self.lastCommit, self.commits) = (firstCommit, lastCommit, commits)
+        (self.lowestXid, self.highestXid, self.restorePoints) = (lowestXid, highestXid, restorePoints)
+    }
+}

@@ -1,0 +1,186 @@
+import WAL
+
+/// What is asked of the planner.
+public struct PlanRequest: Hashable, Sendable {
+    public var target: RecoveryTarget
+    /// Start from this backup, and no other.
+    public var backup: String?
+    public init(_ target: RecoveryTarget, backup: String? = nil) { (self.target, self.backup) = (target, backup) }
+}
+
+/// Plans the recovery: the newest backup that is consistent at or before the target on a timeline of the target's
+/// history, the log from there, and where PostgreSQL will stop in it.
+///
+/// Reads summaries, then the one or two segments around the target; touches nothing.
+/// - Throws: `PlanRefusal` when the target can't be reached; whatever `source` throws.
+public func plan(_ request: PlanRequest, from source: some PlanSource) throws -> Plan {
+    try Planner(request: request, source: source).plan()
+}
+
+struct Planner<Source: PlanSource> {
+    typealias Candidate = (backup: RestorableBackup, path: TimelinePath)
+
+    let target: RecoveryTarget
+    let request: PlanRequest
+    let source: Source
+    let backups: [RestorableBackup]
+    let archived: Set<SegmentName>
+    let histories: [TimelineID: [TimelineAncestor]]
+    let known = FactsStore()
+
+    init(request: PlanRequest, source: Source) throws {
+        self.request = request
+        target = request.target
+        self.source = source
+        backups = try source.backups().sorted { ($0.stop, $0.label) < ($1.stop, $1.label) }
+        archived = try source.segments()
+        histories = try source.histories()
+    }
+
+    func plan() throws -> Plan {
+        guard !backups.isEmpty else { throw refusal(.noBackup) }
+        if let label = request.backup, !backups.contains(where: { $0.label == label }) {
+            throw refusal(.unknownBackup(label))
+        }
+        let all = try candidates()
+        let wanted = all.filter { request.backup == nil || $0.backup.label == request.backup }
+        guard let oldest = wanted.first else {
+            let timeline = all[0].path.target
+            throw refusal(.notAnAncestor(timeline, backups: timelinesWithBackups()), nearest: [])
+        }
+        let early = wanted.filter { mayServe($0.backup) }
+        guard !early.isEmpty else { throw tooEarly(oldest) }
+        var passedOver: [String] = []
+        for candidate in early.reversed() {
+            let log = replayLog(candidate)
+            let rule = StopRule(target: target, consistent: candidate.backup.stop)
+            if target.point == .latest { return try planToTheEnd(log, passedOver: passedOver) }
+            if let stop = try log.firstStop(rule) {
+                if stop.point.position >= candidate.backup.stop {
+                    return try plan(log, stop: stop.point, index: stop.index, passedOver: passedOver)
+                }
+                passedOver.append(
+                    "Backup \"\(candidate.backup.label)\" is passed over: recovery would stop at LSN "
+                        + "\(stop.point.position), before it is consistent at \(candidate.backup.stop).")
+                continue
+            }
+            switch target.point {
+            case .name, .xid: continue
+            case .time, .lsn, .immediate, .latest: throw try beyond(log)
+            }
+        }
+        switch target.point {
+        case .name(let name): throw try unknownRestorePoint(name, oldest)
+        case .xid(let xid): throw try unknownTransaction(xid, oldest)
+        default: throw tooEarly(oldest)
+        }
+    }
+
+    func replayLog(_ candidate: Candidate) -> ReplayLog<Source> {
+        ReplayLog(backup: candidate.backup, path: candidate.path, archived: archived, source: source, known: known)
+    }
+
+    /// A target that says when or where rules out backups that ended later, without a look into the log.
+    private func mayServe(_ backup: RestorableBackup) -> Bool {
+        switch target.point {
+        case .time(let time): backup.stopTime <= time
+        case .lsn(let lsn): backup.start <= lsn
+        case .xid, .name, .immediate, .latest: true
+        }
+    }
+
+    // MARK: Timelines
+
+    /// Every backup that lies on the target's history, oldest first, with that history.
+    private func candidates() throws -> [Candidate] {
+        switch target.timeline {
+        case .number(let timeline):
+            guard let path = path(to: timeline) else {
+                throw refusal(.unknownTimeline(timeline, known: timelines()))
+            }
+            let found = onPath(path)
+            guard !found.isEmpty else {
+                throw refusal(
+                    .notAnAncestor(timeline, backups: timelinesWithBackups()), nearest: otherTimelines(than: timeline))
+            }
+            return found
+        case .current:
+            return backups.compactMap { backup in path(to: backup.timeline).map { (backup, $0) } }
+        case .latest:
+            for timeline in timelines().reversed() {
+                guard let path = path(to: timeline) else { continue }
+                let found = onPath(path)
+                if !found.isEmpty { return found }
+            }
+            let newest = timelines().last ?? TimelineID(1)
+            throw refusal(.notAnAncestor(newest, backups: timelinesWithBackups()))
+        }
+    }
+
+    private func onPath(_ path: TimelinePath) -> [Candidate] {
+        backups.filter { path.contains($0.timeline, upTo: $0.stop) }.map { ($0, path) }
+    }
+
+    func path(to timeline: TimelineID) -> TimelinePath? {
+        TimelinePath(
+            to: timeline, histories: histories,
+            known: archived.contains { $0.timeline == timeline } || backups.contains { $0.timeline == timeline })
+    }
+
+    /// Every timeline the archive knows, ascending.
+    func timelines() -> [TimelineID] {
+        Set(histories.keys).union(archived.map(\.timeline)).union(backups.map(\.timeline)).sorted()
+    }
+
+    private func timelinesWithBackups() -> [TimelineID] { Set(backups.map(\.timeline)).sorted() }
+
+    private func otherTimelines(than timeline: TimelineID) -> [PlanRefusal.Alternative] {
+        timelinesWithBackups().filter { $0 != timeline }.map { other in
+            var target = target
+            target.timeline = .number(other)
+            return PlanRefusal.Alternative(meaning: "on timeline \(other)", arguments: target.arguments)
+        }
+    }
+
+    func refusal(
+        _ reason: PlanRefusal.Reason, nearest: [PlanRefusal.Alternative] = [], remarks: [String] = []
+    ) -> PlanRefusal {
+        PlanRefusal(target, reason, nearest: nearest, remarks: remarks)
+    }
+
+    // MARK: The plan
+
+    private func planToTheEnd(_ log: ReplayLog<Source>, passedOver: [String]) throws -> Plan {
+        switch log.ending {
+        case .endOfArchive: break
+        case .gap, .notYetArchived: throw try beyond(log)
+        }
+        guard let last = try log.lastRecord(), last.end >= log.backup.stop else { throw try beyond(log) }
+        return try finish(
+            log, stop: nil, end: last.end, index: log.segments.count - 1, passedOver: passedOver)
+    }
+
+    private func plan(_ log: ReplayLog<Source>, stop: StoppingPoint, index: Int, passedOver: [String]) throws -> Plan {
+        try finish(log, stop: stop, end: stop.position, index: index, passedOver: passedOver)
+    }
+
+    private func finish(
+        _ log: ReplayLog<Source>, stop: StoppingPoint?, end: LSN, index: Int, passedOver: [String]
+    ) throws -> Plan {
+        Plan(
+            target: target, backup: log.backup, choice: choice(log.backup), path: log.path,
+            segments: SegmentRange.ranges(of: log.segments[...index], segmentSize: source.segmentSize),
+            segmentSize: source.segmentSize, majorVersion: source.majorVersion, stop: stop, end: end,
+            lastIncluded: try log.lastCommit(before: end, from: index),
+            firstExcluded: stop == nil ? nil : try log.firstCommit(from: end, at: index),
+            warnings: passedOver + (try warnings(log, stop: stop, index: index)))
+    }
+
+    private func choice(_ backup: RestorableBackup) -> String {
+        if request.backup != nil { return "It was asked for." }
+        switch target.point {
+        case .immediate, .latest: return "It is the newest on the target's history."
+        default: return "It is the newest on the target's history that ended before the target."
+        }
+    }
+}

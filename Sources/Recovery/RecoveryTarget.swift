@@ -1,0 +1,89 @@
+public import WAL
+
+/// Where a recovery is to end: one of PostgreSQL's `recovery_target…` settings, understood.
+public struct RecoveryTarget: Hashable, Sendable {
+    public enum Point: Hashable, Sendable {
+        /// `recovery_target_time`: compared with the times in commit and abort records.
+        case time(Moment)
+        /// `recovery_target_lsn`: compared with the start of every record.
+        case lsn(LSN)
+        /// `recovery_target_xid`: compared for equality with the transaction that ends.
+        case xid(UInt32)
+        /// `recovery_target_name`: the first restore point of that name after the backup's start.
+        case name(String)
+        /// `recovery_target = 'immediate'`: as soon as the backup is consistent.
+        case immediate
+        /// No target: everything the archive holds.
+        case latest
+    }
+
+    /// `recovery_target_timeline`.
+    public enum Timeline: Hashable, Sendable {
+        /// The newest timeline of the archive.
+        case latest
+        /// The timeline the backup was taken on.
+        case current
+        case number(TimelineID)
+    }
+
+    public var point: Point
+    /// `recovery_target_inclusive`: whether what lies exactly on the target is part of the recovery. Means nothing for
+    /// a name (always included), immediate and latest.
+    public var inclusive: Bool
+    public var timeline: Timeline
+
+    public init(_ point: Point, inclusive: Bool = true, timeline: Timeline = .latest) {
+        self.point = point
+        self.inclusive = inclusive
+        self.timeline = timeline
+    }
+}
+
+extension RecoveryTarget {
+    /// The options that name this target on tidemark's command line, ready to be pasted into a shell.
+    public var arguments: [String] {
+        var words: [String] =
+            switch point {
+            case .time(let time): ["--target-time", quoted(time.description)]
+            case .lsn(let lsn): ["--target-lsn", lsn.description]
+            case .xid(let xid): ["--target-xid", String(xid)]
+            case .name(let name): ["--target-name", quoted(name)]
+            case .immediate: ["--target", "immediate"]
+            case .latest: ["--target", "latest"]
+            }
+        if !inclusive { words.append("--exclusive") }
+        switch timeline {
+        case .latest: break
+        case .current: words += ["--target-timeline", "current"]
+        case .number(let number): words += ["--target-timeline", number.description]
+        }
+        return words
+    }
+
+    /// `time 2026-11-05 09:00:00+00`, as messages name it.
+    public var summary: String {
+        switch point {
+        case .time(let time): "time \(time)"
+        case .lsn(let lsn): "LSN \(lsn)"
+        case .xid(let xid): "transaction \(xid)"
+        case .name(let name): "restore point \"\(name)\""
+        case .immediate: "the end of the backup"
+        case .latest: "the end of the archive"
+        }
+    }
+}
+
+/// Quotes a word for a POSIX shell unless it is harmless as it is.
+func quoted(_ word: String) -> String {
+    let harmless = word.utf8.allSatisfy {
+        switch $0 {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "."), UInt8(ascii: "-"),
+            UInt8(ascii: "_"), UInt8(ascii: "+"), UInt8(ascii: ":"), UInt8(ascii: "="), UInt8(ascii: ","):
+            true
+        default: false
+        }
+    }
+    if harmless && !word.isEmpty { return word }
+    return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+}

@@ -1,0 +1,174 @@
+public import WAL
+
+/// The log a recovery from one backup would read: neighbouring segments from the backup's start as far as the archive
+/// goes, with what is known of them fetched as the search proceeds.
+struct ReplayLog<Source: PlanSource> {
+    /// Why the log goes no further.
+    enum Ending: Equatable {
+        /// Nothing newer is in the archive.
+        case endOfArchive
+        /// These are missing, and newer ones are there.
+        case gap([SegmentRange])
+        /// The first segment of `timeline`, which begins at `begin`, has not been archived; its stretch exists on the
+        /// parent only, which says the same up to `begin`.
+        case notYetArchived(TimelineID, begin: LSN)
+    }
+
+    let backup: RestorableBackup
+    let path: TimelinePath
+    let segments: [SegmentName]
+    let ending: Ending
+    /// Records from here on belong to another history, although the last segment holds them.
+    let limit: LSN?
+    private let source: Source
+    private let known: FactsStore
+
+    init(backup: RestorableBackup, path: TimelinePath, archived: Set<SegmentName>, source: Source, known: FactsStore) {
+        self.backup = backup
+        self.path = path
+        self.source = source
+        self.known = known
+        let size = source.segmentSize
+        var number = backup.start.rawValue / UInt64(size)
+        var segments: [SegmentName] = []
+        while archived.contains(path.segment(number, segmentSize: size)) {
+            segments.append(path.segment(number, segmentSize: size))
+            number += 1
+        }
+        let later = archived.lazy.filter { name in
+            let other = name.number(segmentSize: size)
+            return other > number && path.segment(other, segmentSize: size) == name
+        }.map { $0.number(segmentSize: size) }.max()
+        let missing = path.segment(number, segmentSize: size)
+        if let later {
+            let all = (number..<later).map { path.segment($0, segmentSize: size) }.filter { !archived.contains($0) }
+            (ending, limit) = (.gap(SegmentRange.ranges(of: all, segmentSize: size)), nil)
+        } else if let substitute = path.substitutes(number, segmentSize: size).last(where: archived.contains),
+            let begin = path.steps.first(where: { $0.timeline == missing.timeline })?.begin
+        {
+            segments.append(substitute)
+            (ending, limit) = (.notYetArchived(missing.timeline, begin: begin), begin)
+        } else {
+            (ending, limit) = (.endOfArchive, nil)
+        }
+        self.segments = segments
+    }
+
+    /// How many segments' facts are fetched at once while searching forwards.
+    private let stride = 128
+
+    func facts(at index: Int) throws -> SegmentFacts {
+        if let found = known.facts[segments[index]] { return found }
+        let range = index..<min(index + stride, segments.count)
+        for (name, facts) in zip(segments[range], try source.facts(of: segments, range)) { known.facts[name] = facts }
+        return known.facts[segments[index]]!
+    }
+
+    /// Visits the records a recovery would see in segment `index`, until `visit` says false.
+    func records(at index: Int, visit: (LogRecord) throws -> Bool) throws {
+        try source.records(of: segments, at: index) { record in
+            if record.start < backup.start { return true }
+            if let limit, record.start >= limit { return false }
+            return try visit(record)
+        }
+    }
+
+    /// Where PostgreSQL would stop, and in which segment the record that stops it is complete.
+    func firstStop(_ rule: StopRule) throws -> (point: StoppingPoint, index: Int)? {
+        for index in segments.indices where rule.mayStop(in: try facts(at: index)) {
+            var found: StoppingPoint?
+            try records(at: index) { record in
+                found = rule.stop(at: record)
+                return found == nil
+            }
+            if let found { return (found, index) }
+        }
+        return nil
+    }
+
+    /// The last commit before `position`, searched backwards from segment `index`.
+    func lastCommit(before position: LSN, from index: Int) throws -> TransactionEnd? {
+        var found: TransactionEnd?
+        var index = index
+        while index >= 0 {
+            let facts = try facts(at: index)
+            if let last = facts.lastCommit, last.lsn < position, last.lsn >= backup.start,
+                limit.map({ last.lsn < $0 }) ?? true
+            {
+                return last
+            }
+            if let first = facts.firstCommit, first.lsn < position {
+                try records(at: index) { record in
+                    if record.start >= position { return false }
+                    if case .transactionEnd(let end) = record.content, end.committed { found = end }
+                    return true
+                }
+                if let found { return found }
+            }
+            index -= 1
+        }
+        return nil
+    }
+
+    /// The first commit from `position` on, searched forwards from segment `index`.
+    func firstCommit(from position: LSN, at index: Int) throws -> TransactionEnd? {
+        for index in index..<max(index, segments.count) {
+            let facts = try facts(at: index)
+            if let first = facts.firstCommit, first.lsn >= position, limit.map({ first.lsn < $0 }) ?? true {
+                return first
+            }
+            guard let last = facts.lastCommit, last.lsn >= position else { continue }
+            var found: TransactionEnd?
+            try records(at: index) { record in
+                if record.start >= position, case .transactionEnd(let end) = record.content, end.committed {
+                    found = end
+                }
+                return found == nil
+            }
+            if let found { return found }
+        }
+        return nil
+    }
+
+    /// The last record that is whole; nil when the log holds none.
+    func lastRecord() throws -> LogRecord? {
+        for index in segments.indices.reversed() {
+            var last: LogRecord?
+            try records(at: index) { record in
+                last = record
+                return true
+            }
+            if let last { return last }
+        }
+        return nil
+    }
+}
+
+/// Facts that were fetched already; several backups share most of their log.
+final class FactsStore {
+    var facts: [SegmentName: SegmentFacts] = [:]
+}
+
+/// Neighbouring segments of one timeline.
+public struct SegmentRange: Hashable, Sendable {
+    public var first: SegmentName
+    public var last: SegmentName
+    public var count: Int
+
+    /// `"000000010000000000000003"`, or both ends with `to` between.
+    public var description: String { first == last ? "\"\(first)\"" : "\"\(first)\" to \"\(last)\"" }
+
+    /// `names`, which are in order, as few ranges.
+    public static func ranges(of names: some Sequence<SegmentName>, segmentSize: UInt32) -> [SegmentRange] {
+        var ranges: [SegmentRange] = []
+        for name in names {
+            if let last = ranges.last, last.last.next(segmentSize: segmentSize) == name {
+                ranges[ranges.count - 1].last = name
+                ranges[ranges.count - 1].count += 1
+            } else {
+                ranges.append(SegmentRange(first: name, last: name, count: 1))
+            }
+        }
+        return ranges
+    }
+}

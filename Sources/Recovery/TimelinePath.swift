@@ -1,0 +1,55 @@
+public import WAL
+
+/// The timelines a recovery passes through, oldest first: `expectedTLEs` of PostgreSQL's recovery.
+public struct TimelinePath: Hashable, Sendable {
+    public struct Step: Hashable, Sendable {
+        public var timeline: TimelineID
+        /// The timeline counts from here; zero for the first.
+        public var begin: LSN
+        /// The next one takes over here; nil for the last.
+        public var end: LSN?
+    }
+    public let steps: [Step]
+    public var target: TimelineID { steps[steps.count - 1].timeline }
+
+    /// The path to `timeline`; nil when it has no history file and isn't the first one.
+    ///
+    /// A timeline without history file counts as one without ancestors when the archive holds segments of it (`known`):
+    /// so PostgreSQL reads it (`readTimeLineHistory`).
+    public init?(to timeline: TimelineID, histories: [TimelineID: [TimelineAncestor]], known: Bool) {
+        guard histories[timeline] != nil || timeline == TimelineID(1) || known else { return nil }
+        var steps: [Step] = []
+        var begin = LSN.zero
+        for ancestor in histories[timeline] ?? [] {
+            steps.append(Step(timeline: ancestor.timeline, begin: begin, end: ancestor.end))
+            begin = ancestor.end
+        }
+        steps.append(Step(timeline: timeline, begin: begin, end: nil))
+        self.steps = steps
+    }
+
+    /// Whether the whole stretch is part of this history: written on `timeline` before the path left it.
+    public func contains(_ timeline: TimelineID, upTo position: LSN) -> Bool {
+        guard let step = steps.first(where: { $0.timeline == timeline }) else { return false }
+        return step.end.map { position <= $0 } ?? true
+    }
+
+    /// The timeline that `position` belongs to; at a switch point, the new one.
+    public func timeline(at position: LSN) -> TimelineID {
+        steps.last { $0.begin <= position }?.timeline ?? steps[0].timeline
+    }
+
+    /// The file that recovery should read for segment `number`: the one of the newest timeline that has begun by its
+    /// end. The first segment of a timeline starts with its parent's bytes, so nothing is lost by that.
+    public func segment(_ number: UInt64, segmentSize: UInt32) -> SegmentName {
+        let step = steps.last { $0.begin == .zero || $0.begin.rawValue / UInt64(segmentSize) <= number } ?? steps[0]
+        return SegmentName(timeline: step.timeline, number: number, segmentSize: segmentSize)
+    }
+
+    /// Older files of the same stretch, which PostgreSQL takes when the right one is missing (`XLogFileReadAnyTLI`).
+    public func substitutes(_ number: UInt64, segmentSize: UInt32) -> [SegmentName] {
+        let right = segment(number, segmentSize: segmentSize)
+        return steps.prefix { $0.timeline != right.timeline }
+            .map { SegmentName(timeline: $0.timeline, number: number, segmentSize: segmentSize) }
+    }
+}

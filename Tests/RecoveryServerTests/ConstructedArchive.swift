@@ -1,0 +1,101 @@
+import Recovery
+import WAL
+
+/// An archive made of arrays: 64 kB segments, a record every few bytes, as many timelines as a test wants.
+struct ConstructedArchive: PlanSource {
+    var majorVersion = 15
+    var segmentSize: UInt32 = 65_536
+    var allBackups: [RestorableBackup] = []
+    var allHistories: [TimelineID: [TimelineAncestor]] = [:]
+    /// Per timeline, the records it holds from its first segment on, ancestors' bytes included.
+    var records: [TimelineID: [LogRecord]] = [:]
+    var missing: Set<SegmentName> = []
+
+    func backups() -> [RestorableBackup] { allBackups }
+    func histories() -> [TimelineID: [TimelineAncestor]] { allHistories }
+
+    func segments() -> Set<SegmentName> {
+        var names: Set<SegmentName> = []
+        for (timeline, records) in records {
+            for record in records {
+                names.insert(SegmentName(timeline: timeline, containing: record.start, segmentSize: segmentSize))
+                names.insert(
+                    SegmentName(timeline: timeline, containing: LSN(record.end.rawValue - 1), segmentSize: segmentSize))
+            }
+        }
+        return names.subtracting(missing)
+    }
+
+    /// Records that are complete in the segment; the one across its left boundary only when the neighbour is known.
+    private func complete(_ path: [SegmentName], _ index: Int) -> [LogRecord] {
+        let name = path[index]
+        let (start, end) = (name.start(segmentSize: segmentSize), name.end(segmentSize: segmentSize))
+        return (records[name.timeline] ?? []).filter {
+            $0.end > start && $0.end <= end && ($0.start >= start || index > 0)
+        }
+    }
+
+    func facts(of path: [SegmentName], _ range: Range<Int>) -> [SegmentFacts] {
+        range.map { index in
+            let all = complete(path, index)
+            let ends = all.compactMap { record -> TransactionEnd? in
+                if case .transactionEnd(let end) = record.content { end } else { nil }
+            }
+            let commits = ends.filter(\.committed)
+            return SegmentFacts(
+                firstRecord: all.first?.start, lastRecord: all.last?.start, earliestEnd: ends.map(\.time).min(),
+                latestEnd: ends.map(\.time).max(), firstCommit: commits.first, lastCommit: commits.last,
+                commits: commits.count, lowestXid: ends.map(\.xid).min(), highestXid: ends.map(\.xid).max(),
+                restorePoints: all.compactMap { record in
+                    if case .restorePoint(let point) = record.content { point } else { nil }
+                })
+        }
+    }
+
+    func records(of path: [SegmentName], at index: Int, visit: (LogRecord) throws -> Bool) throws {
+        for record in complete(path, index) where try !visit(record) { return }
+    }
+}
+
+/// Second `n` of the constructed history.
+func second(_ n: Double) -> Moment { Moment(microseconds: 1_800_000_000_000_000 + Int64(n * 1_000_000)) }
+
+/// Writes a history record by record.
+struct LogWriter {
+    var timeline = TimelineID(1)
+    var position: LSN
+    var written: [LogRecord] = []
+    var step: UInt64 = 4096
+
+    init(at position: LSN = LSN(0x100_0028), step: UInt64 = 4096) { (self.position, self.step) = (position, step) }
+
+    @discardableResult
+    mutating func other() -> LogRecord { add(.other) }
+    @discardableResult
+    mutating func commit(_ xid: UInt32, _ time: Moment) -> LogRecord {
+        add(.transactionEnd(TransactionEnd(committed: true, xid: xid, time: time, lsn: position)))
+    }
+    @discardableResult
+    mutating func abort(_ xid: UInt32, _ time: Moment) -> LogRecord {
+        add(.transactionEnd(TransactionEnd(committed: false, xid: xid, time: time, lsn: position)))
+    }
+    @discardableResult
+    mutating func restorePoint(_ name: String, _ time: Moment) -> LogRecord {
+        add(.restorePoint(RestorePoint(name: name, time: time, lsn: position)))
+    }
+    /// A backup whose copy took no time and left two records.
+    mutating func backup(_ label: String, _ time: Moment) -> RestorableBackup {
+        let start = other().start
+        let stop = other().end
+        other()
+        return RestorableBackup(
+            label: label, timeline: timeline, start: start, stop: stop, startTime: time, stopTime: time, size: 1 << 30)
+    }
+
+    private mutating func add(_ content: LogRecord.Content) -> LogRecord {
+        let record = LogRecord(start: position, end: position + step, content: content)
+        written.append(record)
+        position = record.end
+        return record
+    }
+}

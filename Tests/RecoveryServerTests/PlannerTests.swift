@@ -1,0 +1,251 @@
+import Platform
+import Recovery
+import Testing
+import WAL
+
+/// One timeline: backup "a" at second 0, then commits 101…140, one a second, every tenth an abort; backup "b" at 20.5.
+private func oneTimeline() -> ConstructedArchive {
+    var archive = ConstructedArchive()
+    var log = LogWriter()
+    archive.allBackups.append(log.backup("a", second(0)))
+    for n in 1...40 {
+        if n == 21 { archive.allBackups.append(log.backup("b", second(20.5))) }
+        if n == 15 { log.restorePoint("before_release", second(14.5)) }
+        if n == 30 { log.restorePoint("nightly", second(29.5)) }
+        if n % 10 == 0 {
+            log.abort(UInt32(100 + n), second(Double(n)))
+        } else {
+            log.commit(UInt32(100 + n), second(Double(n)))
+        }
+    }
+    archive.records[TimelineID(1)] = log.written
+    return archive
+}
+
+private struct Expectation: Sendable, CustomTestStringConvertible {
+    let point: RecoveryTarget.Point
+    var inclusive = true
+    let backup: String
+    let last: UInt32?
+    let first: UInt32?
+    var testDescription: String { "\(point) \(inclusive ? "inclusive" : "exclusive")" }
+}
+
+@Suite struct PlannerTests {
+    @Test(arguments: [
+        Expectation(point: .time(second(12.5)), backup: "a", last: 112, first: 113),
+        Expectation(point: .time(second(12)), backup: "a", last: 112, first: 113),
+        Expectation(point: .time(second(12)), inclusive: false, backup: "a", last: 111, first: 112),
+        // The abort at second 10 stops an exclusive recovery; it is no transaction that could be missing.
+        Expectation(point: .time(second(10)), inclusive: false, backup: "a", last: 109, first: 111),
+        Expectation(point: .time(second(10)), backup: "a", last: 109, first: 111),
+        Expectation(point: .time(second(30)), backup: "b", last: 129, first: 131),
+        Expectation(point: .time(second(20.5)), backup: "b", last: nil, first: 121),
+        Expectation(point: .time(second(20.4)), backup: "a", last: 119, first: 121),
+        Expectation(point: .xid(125), backup: "b", last: 125, first: 126),
+        Expectation(point: .xid(125), inclusive: false, backup: "b", last: 124, first: 125),
+        Expectation(point: .xid(105), backup: "a", last: 105, first: 106),
+        Expectation(point: .xid(110), backup: "a", last: 109, first: 111),
+        Expectation(point: .name("before_release"), backup: "a", last: 114, first: 115),
+        Expectation(point: .name("nightly"), backup: "b", last: 129, first: 131),
+        Expectation(point: .immediate, backup: "b", last: nil, first: 121),
+        Expectation(point: .latest, backup: "b", last: 139, first: nil),
+    ])
+    private func `predicts what PostgreSQL's rules decide`(_ row: Expectation) throws {
+        let made = try plan(PlanRequest(RecoveryTarget(row.point, inclusive: row.inclusive)), from: oneTimeline())
+        #expect(made.backup.label == row.backup)
+        #expect(made.lastIncluded?.xid == row.last)
+        #expect(made.firstExcluded?.xid == row.first)
+    }
+
+    @Test func `an LSN is compared with the start of every record`() throws {
+        let archive = oneTimeline()
+        let records = archive.records[TimelineID(1)]!
+        let commit = records.first { if case .transactionEnd(let end) = $0.content { end.xid == 107 } else { false } }!
+        func last(_ lsn: LSN, _ inclusive: Bool) throws -> UInt32? {
+            try plan(PlanRequest(RecoveryTarget(.lsn(lsn), inclusive: inclusive)), from: archive).lastIncluded?.xid
+        }
+        #expect(try last(commit.start, true) == 107)
+        #expect(try last(commit.start, false) == 106)
+        #expect(try last(LSN(commit.start.rawValue - 1), true) == 107)
+        #expect(try last(LSN(commit.start.rawValue + 1), false) == 107)
+        #expect(try last(LSN(commit.start.rawValue + 1), true) == 108)
+    }
+
+    @Test func `of restore points with one name the first after the backup counts, and the others are named`() throws {
+        var archive = ConstructedArchive()
+        var log = LogWriter()
+        archive.allBackups.append(log.backup("a", second(0)))
+        log.commit(101, second(1))
+        log.restorePoint("x", second(2))
+        log.commit(102, second(3))
+        archive.allBackups.append(log.backup("b", second(4)))
+        log.commit(103, second(5))
+        log.restorePoint("x", second(6))
+        log.commit(104, second(7))
+        log.restorePoint("x", second(8))
+        log.commit(105, second(9))
+        archive.records[TimelineID(1)] = log.written
+        let made = try plan(PlanRequest(RecoveryTarget(.name("x"))), from: archive)
+        #expect(made.backup.label == "b")
+        #expect(made.lastIncluded?.xid == 103)
+        #expect(made.warnings.count == 1)
+        #expect(made.warnings[0].contains("exists 3 times"))
+        let older = try plan(PlanRequest(RecoveryTarget(.name("x")), backup: "a"), from: archive)
+        #expect(older.lastIncluded?.xid == 101)
+    }
+
+    @Test func `commit times that run backwards stop the recovery early, and the plan says who is left out`() throws {
+        var archive = ConstructedArchive()
+        var log = LogWriter()
+        archive.allBackups.append(log.backup("a", second(0)))
+        log.commit(101, second(1))
+        log.commit(102, second(3))
+        log.commit(103, second(2))
+        log.commit(104, second(4))
+        archive.records[TimelineID(1)] = log.written
+        let made = try plan(PlanRequest(RecoveryTarget(.time(second(2.5)))), from: archive)
+        #expect(made.lastIncluded?.xid == 101)
+        #expect(made.firstExcluded?.xid == 102)
+        #expect(made.warnings.contains { $0.contains("103") && $0.contains("--target-lsn") })
+    }
+
+    @Test func `a backup that isn't consistent by the target is passed over for the one before`() throws {
+        var archive = ConstructedArchive()
+        var log = LogWriter()
+        archive.allBackups.append(log.backup("a", second(0)))
+        log.commit(101, second(1))
+        let start = log.other().start
+        // Committed while the backup ran, by a clock that was ahead.
+        log.commit(102, second(9))
+        let stop = log.other().end
+        archive.allBackups.append(
+            RestorableBackup(
+                label: "b", timeline: TimelineID(1), start: start, stop: stop, startTime: second(2),
+                stopTime: second(3), size: 1))
+        log.commit(103, second(4))
+        log.commit(104, second(10))
+        archive.records[TimelineID(1)] = log.written
+        let made = try plan(PlanRequest(RecoveryTarget(.time(second(5)))), from: archive)
+        #expect(made.backup.label == "a")
+        #expect(made.lastIncluded?.xid == 101)
+        #expect(made.warnings.contains { $0.contains("\"b\" is passed over") })
+    }
+
+    @Test func `records across segment boundaries are seen`() throws {
+        var archive = ConstructedArchive()
+        var log = LogWriter(at: LSN(0x100_0028), step: 40_000)
+        archive.allBackups.append(log.backup("a", second(0)))
+        for n in 1...30 { log.commit(UInt32(100 + n), second(Double(n))) }
+        archive.records[TimelineID(1)] = log.written
+        for n in 1...29 {
+            let made = try plan(PlanRequest(RecoveryTarget(.time(second(Double(n) + 0.5)))), from: archive)
+            #expect(made.lastIncluded?.xid == UInt32(100 + n))
+            #expect(made.firstExcluded?.xid == UInt32(101 + n))
+            let stop = try #require(made.stop)
+            #expect(made.segments.last!.last.end(segmentSize: 65_536) >= stop.record.end)
+        }
+    }
+}
+
+private struct Refused: Sendable, CustomTestStringConvertible {
+    let target: RecoveryTarget
+    var backup: String?
+    let message: String
+    let detail: String?
+    let hint: String?
+    var testDescription: String { message + " – " + target.arguments.joined(separator: " ") }
+}
+
+@Suite struct PlanRefusalTests {
+    @Test(arguments: [
+        Refused(
+            target: RecoveryTarget(.time(second(-1))), message: "cannot reach time 2027-01-15 07:59:59+00",
+            detail: """
+                The oldest usable backup, "a", ended at 2027-01-15 08:00:00+00 (LSN 0/01002028), after the target.
+                """,
+            hint: """
+                Reachable: --target immediate --backup a (the end of backup "a", 2027-01-15 08:00:00+00).
+                """),
+        Refused(
+            target: RecoveryTarget(.time(second(100))), message: "cannot reach time 2027-01-15 08:01:40+00",
+            detail: """
+                The last transaction in the archive, 140, ended at 2027-01-15 08:00:40+00 (LSN 0/0102F028), 1 min 0 s \
+                before the target.
+                """,
+            hint: """
+                Reachable: --target latest (the end of the archive, last transaction at 2027-01-15 08:00:39+00).
+                """),
+        Refused(
+            target: RecoveryTarget(.time(second(40))), message: "cannot reach time 2027-01-15 08:00:40+00",
+            detail: """
+                The last transaction in the archive, 140, ended at 2027-01-15 08:00:40+00 (LSN 0/0102F028), and \
+                PostgreSQL stops only at a later one.
+                """,
+            hint: """
+                Reachable: --target latest (the end of the archive, last transaction at 2027-01-15 08:00:39+00).
+                """),
+        Refused(
+            target: RecoveryTarget(.lsn(LSN(0x200_0000))), message: "cannot reach LSN 0/02000000",
+            detail: """
+                The last transaction in the archive, 140, ended at 2027-01-15 08:00:40+00 (LSN 0/0102F028); the archive \
+                ends at LSN 0/01030028.
+                """,
+            hint: """
+                Reachable: --target latest (the end of the archive, last transaction at 2027-01-15 08:00:39+00).
+                """),
+        Refused(
+            target: RecoveryTarget(.xid(999)), message: "the end of transaction 999 is not in the archive",
+            detail: """
+                Only transactions that ended after the oldest backup began, and that wrote something, can be targets.
+                """,
+            hint: "Reachable: --target-xid 139 (the last transaction, 2027-01-15 08:00:39+00)."),
+        Refused(
+            target: RecoveryTarget(.name("Nightli")), message: "restore point \"Nightli\" is not in the archive",
+            detail: "There are: \"nightly\" at 2027-01-15 08:00:29.5+00.",
+            hint: "Reachable: --target-name nightly (at 2027-01-15 08:00:29.5+00)."),
+        Refused(
+            target: RecoveryTarget(.latest, timeline: .number(TimelineID(7))),
+            message: "timeline 7 is not in the archive", detail: "The archive knows timeline 1.", hint: nil),
+        Refused(
+            target: RecoveryTarget(.time(second(12))), backup: "b",
+            message: "cannot reach time 2027-01-15 08:00:12+00 from backup \"b\"",
+            detail: "The backup ended at 2027-01-15 08:00:20.5+00 (LSN 0/0101A028), after the target.",
+            hint: """
+                Reachable: --target immediate --backup b (the end of backup "b", 2027-01-15 08:00:20.5+00); \
+                --target-time '2027-01-15 08:00:12+00' (from another backup).
+                """),
+        Refused(
+            target: RecoveryTarget(.latest), backup: "c", message: "backup \"c\" does not exist", detail: nil,
+            hint: "\"tidemark list\" shows the backups there are."),
+    ])
+    private func `an unreachable target is refused with the reason and what can be reached`(_ row: Refused) throws {
+        let refusal = try #require(throws: PlanRefusal.self) {
+            try plan(PlanRequest(row.target, backup: row.backup), from: oneTimeline())
+        }
+        #expect(refusal.message == row.message)
+        #expect(refusal.detail == row.detail)
+        #expect(refusal.hint == row.hint)
+    }
+
+    @Test func `a gap is named, with the nearest moments on both sides`() throws {
+        var archive = oneTimeline()
+        // Backup b starts in segment 1; segment 0 lies before it.
+        archive.missing = [SegmentName("000000010000000000000101")!]
+        let refusal = try #require(throws: PlanRefusal.self) {
+            try plan(PlanRequest(RecoveryTarget(.time(second(18)))), from: archive)
+        }
+        #expect(refusal.detail == "WAL is missing: segment \"000000010000000000000101\".")
+        #expect(refusal.hint?.contains("--target-lsn 0/0100") == true)
+        #expect(refusal.hint?.contains("last transaction at 2027-01-15 08:00:12+00") == true)
+        let made = try plan(PlanRequest(RecoveryTarget(.time(second(5)))), from: archive)
+        #expect(made.lastIncluded?.xid == 105)
+    }
+
+    @Test func `an empty archive says to take a backup`() throws {
+        let refusal = try #require(throws: PlanRefusal.self) {
+            try plan(PlanRequest(RecoveryTarget(.latest)), from: ConstructedArchive())
+        }
+        #expect(refusal.hint == "Take one with \"tidemark backup\".")
+    }
+}
