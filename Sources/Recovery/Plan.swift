@@ -16,9 +16,9 @@ public struct Plan: Hashable, Sendable {
     /// Everything before this position will be there, nothing from it on.
     public var end: LSN
     /// The last transaction that will be there; nil when none committed since the backup began.
-    public var lastIncluded: TransactionEnd?
+    public var lastIncluded: TransactionMark?
     /// The first that won't; nil when the archive knows of none.
-    public var firstExcluded: TransactionEnd?
+    public var firstExcluded: TransactionMark?
     public var warnings: [String]
 
     public var segmentCount: Int { segments.reduce(0) { $0 + $1.count } }

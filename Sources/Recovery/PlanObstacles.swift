@@ -83,11 +83,11 @@ extension Planner {
     }
 
     /// The last transaction end, commit or abort, that the target time is compared with.
-    private func lastEnd(_ log: ReplayLog<Source>) throws -> TransactionEnd? {
-        var latest: TransactionEnd?
+    private func lastEnd(_ log: ReplayLog<Source>) throws -> TransactionMark? {
+        var latest: TransactionMark?
         for index in log.segments.indices.reversed() where try log.facts(at: index).hasEnds {
             try log.records(at: index) { record in
-                if case .transactionEnd(let end) = record.content, end.time >= latest?.time ?? end.time { latest = end }
+                if let end = record.content.transactionEnd, end.time >= latest?.time ?? end.time { latest = end }
                 return true
             }
             if latest != nil { break }

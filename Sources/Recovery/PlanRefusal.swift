@@ -13,7 +13,7 @@ public struct PlanRefusal: Explained, Equatable {
         /// The target lies before the end of the oldest backup of this history.
         case beforeFirstBackup(RestorableBackup)
         /// The target lies behind the archive's last transaction (nil: there is none), or the LSN behind its end.
-        case afterLast(TransactionEnd?, end: LSN)
+        case afterLast(TransactionMark?, end: LSN)
         /// Segments are missing between the backup and the target.
         case gap([SegmentRange])
         /// No backup was taken on the timeline or on one of its ancestors before they parted.
@@ -101,7 +101,7 @@ public struct PlanRefusal: Explained, Equatable {
             + nearest.map { "\($0.arguments.joined(separator: " ")) (\($0.meaning))" }.joined(separator: "; ") + "."
     }
 
-    private func afterLast(_ last: TransactionEnd?, _ end: LSN) -> String {
+    private func afterLast(_ last: TransactionMark?, _ end: LSN) -> String {
         guard let last else { return "The archive ends at LSN \(end) and holds no transaction after the backup." }
         let known =
             "The last transaction in the archive, \(last.xid), ended at \(last.time) (LSN \(last.lsn))"

@@ -7,13 +7,13 @@ public protocol PlanSource {
     var segmentSize: UInt32 { get }
     /// Complete backups, in no order.
     func backups() throws -> [RestorableBackup]
-    /// The ancestors of every timeline that has a history file. Timeline 1 has none and needs none.
-    func histories() throws -> [TimelineID: [TimelineAncestor]]
+    /// Every timeline history file. Timeline 1 has none and needs none.
+    func histories() throws -> [TimelineID: TimelineHistory]
     /// Every whole segment the archive holds.
     func segments() throws -> Set<SegmentName>
     /// What is known of `path[range]` without reading the segments. `path` is a run of neighbours as recovery reads
     /// them, so a record that crosses a boundary is told with the segment that completes it.
-    func facts(of path: [SegmentName], _ range: Range<Int>) throws -> [SegmentFacts]
+    func facts(of path: [SegmentName], _ range: Range<Int>) throws -> [SegmentOutline]
     /// Every record that is complete within `path[index]`, in order, until `visit` says false. One that began in the
     /// segment before comes first.
     func records(of path: [SegmentName], at index: Int, visit: (LogRecord) throws -> Bool) throws
@@ -40,40 +40,23 @@ public struct RestorableBackup: Hashable, Sendable {
     }
 }
 
-/// One line of a timeline history file: `timeline` counts until `end`, where the next one branched off.
-public struct TimelineAncestor: Hashable, Sendable {
-    public var timeline: TimelineID
-    public var end: LSN
-    public init(timeline: TimelineID, end: LSN) { (self.timeline, self.end) = (timeline, end) }
-}
-
-/// The end of a transaction: what `recoveryStopsBefore` and `recoveryStopsAfter` look at.
-public struct TransactionEnd: Hashable, Sendable {
-    /// Prepared transactions end as `COMMIT PREPARED` or `ROLLBACK PREPARED`; the xid is the prepared one.
-    public var committed: Bool
-    public var xid: UInt32
-    public var time: Moment
-    /// Where the record starts.
-    public var lsn: LSN
-    public init(committed: Bool, xid: UInt32, time: Moment, lsn: LSN) {
-        (self.committed, self.xid, self.time, self.lsn) = (committed, xid, time, lsn)
-    }
-}
-
-/// What `pg_create_restore_point` left in the log.
-public struct RestorePoint: Hashable, Sendable {
-    public var name: String
-    public var time: Moment
-    public var lsn: LSN
-    public init(name: String, time: Moment, lsn: LSN) { (self.name, self.time, self.lsn) = (name, time, lsn) }
-}
-
 /// A record as the stopping rules see it.
 public struct LogRecord: Hashable, Sendable {
     public enum Content: Hashable, Sendable {
-        case transactionEnd(TransactionEnd)
+        /// Prepared transactions end as `COMMIT PREPARED` or `ROLLBACK PREPARED`; the xid is the prepared one.
+        case commit(TransactionMark)
+        case abort(TransactionMark)
         case restorePoint(RestorePoint)
         case other
+
+        /// The transaction that ends with the record, either way.
+        public var transactionEnd: TransactionMark? {
+            switch self {
+            case .commit(let mark), .abort(let mark): mark
+            case .restorePoint, .other: nil
+            }
+        }
+        public var commit: TransactionMark? { if case .commit(let mark) = self { mark } else { nil } }
     }
     public var start: LSN
     /// The position behind it.
@@ -86,15 +69,15 @@ public struct LogRecord: Hashable, Sendable {
 
 /// A segment's summary, as far as planning goes. It covers the records that are complete within the segment, the one
 /// that crosses its left boundary included.
-public struct SegmentFacts: Hashable, Sendable {
+public struct SegmentOutline: Hashable, Sendable {
     /// Start of the first and of the last record; nil when the segment completes none.
     public var firstRecord: LSN?
     public var lastRecord: LSN?
     /// Of commits and aborts alike; commit times are not in the order of the log, hence not simply the first and last.
     public var earliestEnd: Moment?
     public var latestEnd: Moment?
-    public var firstCommit: TransactionEnd?
-    public var lastCommit: TransactionEnd?
+    public var firstCommit: TransactionMark?
+    public var lastCommit: TransactionMark?
     public var commits: Int
     /// The transactions that end here lie between these two; nil when none does or when the range is not known.
     public var lowestXid: UInt32?
@@ -105,7 +88,7 @@ public struct SegmentFacts: Hashable, Sendable {
 
     public init(
         firstRecord: LSN? = nil, lastRecord: LSN? = nil, earliestEnd: Moment? = nil, latestEnd: Moment? = nil,
-        firstCommit: TransactionEnd? = nil, lastCommit: TransactionEnd? = nil, commits: Int = 0,
+        firstCommit: TransactionMark? = nil, lastCommit: TransactionMark? = nil, commits: Int = 0,
         lowestXid: UInt32? = nil, highestXid: UInt32? = nil, restorePoints: [RestorePoint] = []
     ) {
         (self.firstRecord, self.lastRecord) = (firstRecord, lastRecord)

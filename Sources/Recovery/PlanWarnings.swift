@@ -37,13 +37,13 @@ extension Planner {
         _ time: Moment, _ log: ReplayLog<Source>, stop: StoppingPoint, index: Int
     ) throws -> [String] {
         var late = 0
-        var last: TransactionEnd?
+        var last: TransactionMark?
         for index in index..<min(index + 2, log.segments.count) {
             guard let earliest = try log.facts(at: index).earliestEnd,
                 target.inclusive ? earliest <= time : earliest < time
             else { continue }
             try log.records(at: index) { record in
-                if record.start >= stop.position, case .transactionEnd(let end) = record.content, end.committed,
+                if record.start >= stop.position, let end = record.content.commit,
                     target.inclusive ? end.time <= time : end.time < time
                 {
                     late += 1

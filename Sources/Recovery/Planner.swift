@@ -25,7 +25,7 @@ struct Planner<Source: PlanSource> {
     let source: Source
     let backups: [RestorableBackup]
     let archived: Set<SegmentName>
-    let histories: [TimelineID: [TimelineAncestor]]
+    let histories: [TimelineID: TimelineHistory]
     let known = FactsStore()
 
     init(request: PlanRequest, source: Source) throws {

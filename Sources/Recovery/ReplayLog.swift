@@ -57,7 +57,7 @@ struct ReplayLog<Source: PlanSource> {
     /// How many segments' facts are fetched at once while searching forwards.
     private let stride = 128
 
-    func facts(at index: Int) throws -> SegmentFacts {
+    func facts(at index: Int) throws -> SegmentOutline {
         if let found = known.facts[segments[index]] { return found }
         let range = index..<min(index + stride, segments.count)
         for (name, facts) in zip(segments[range], try source.facts(of: segments, range)) { known.facts[name] = facts }
@@ -87,8 +87,8 @@ struct ReplayLog<Source: PlanSource> {
     }
 
     /// The last commit before `position`, searched backwards from segment `index`.
-    func lastCommit(before position: LSN, from index: Int) throws -> TransactionEnd? {
-        var found: TransactionEnd?
+    func lastCommit(before position: LSN, from index: Int) throws -> TransactionMark? {
+        var found: TransactionMark?
         var index = index
         while index >= 0 {
             let facts = try facts(at: index)
@@ -100,7 +100,7 @@ struct ReplayLog<Source: PlanSource> {
             if let first = facts.firstCommit, first.lsn < position {
                 try records(at: index) { record in
                     if record.start >= position { return false }
-                    if case .transactionEnd(let end) = record.content, end.committed { found = end }
+                    if let commit = record.content.commit { found = commit }
                     return true
                 }
                 if let found { return found }
@@ -111,18 +111,16 @@ struct ReplayLog<Source: PlanSource> {
     }
 
     /// The first commit from `position` on, searched forwards from segment `index`.
-    func firstCommit(from position: LSN, at index: Int) throws -> TransactionEnd? {
+    func firstCommit(from position: LSN, at index: Int) throws -> TransactionMark? {
         for index in index..<max(index, segments.count) {
             let facts = try facts(at: index)
             if let first = facts.firstCommit, first.lsn >= position, limit.map({ first.lsn < $0 }) ?? true {
                 return first
             }
             guard let last = facts.lastCommit, last.lsn >= position else { continue }
-            var found: TransactionEnd?
+            var found: TransactionMark?
             try records(at: index) { record in
-                if record.start >= position, case .transactionEnd(let end) = record.content, end.committed {
-                    found = end
-                }
+                if record.start >= position { found = record.content.commit }
                 return found == nil
             }
             if let found { return found }
@@ -146,7 +144,7 @@ struct ReplayLog<Source: PlanSource> {
 
 /// Facts that were fetched already; several backups share most of their log.
 final class FactsStore {
-    var facts: [SegmentName: SegmentFacts] = [:]
+    var facts: [SegmentName: SegmentOutline] = [:]
 }
 
 /// Neighbouring segments of one timeline.

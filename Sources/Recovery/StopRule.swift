@@ -35,10 +35,10 @@ struct StopRule {
             guard case .restorePoint(let point) = record.content, point.name == name else { return nil }
             return StoppingPoint(record: record, after: true)
         case .xid(let xid):
-            guard case .transactionEnd(let end) = record.content, end.xid == xid else { return nil }
+            guard let end = record.content.transactionEnd, end.xid == xid else { return nil }
             return StoppingPoint(record: record, after: target.inclusive)
         case .time(let time):
-            guard case .transactionEnd(let end) = record.content,
+            guard let end = record.content.transactionEnd,
                 target.inclusive ? end.time > time : end.time >= time
             else { return nil }
             return StoppingPoint(record: record, after: false)
@@ -46,7 +46,7 @@ struct StopRule {
     }
 
     /// Whether a segment with these facts may hold the stop; false is a promise, true is not.
-    func mayStop(in facts: SegmentFacts) -> Bool {
+    func mayStop(in facts: SegmentOutline) -> Bool {
         switch target.point {
         case .latest: return false
         case .immediate: return facts.lastRecord.map { $0 >= consistent } ?? false

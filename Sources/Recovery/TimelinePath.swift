@@ -16,13 +16,13 @@ public struct TimelinePath: Hashable, Sendable {
     ///
     /// A timeline without history file counts as one without ancestors when the archive holds segments of it (`known`):
     /// so PostgreSQL reads it (`readTimeLineHistory`).
-    public init?(to timeline: TimelineID, histories: [TimelineID: [TimelineAncestor]], known: Bool) {
+    public init?(to timeline: TimelineID, histories: [TimelineID: TimelineHistory], known: Bool) {
         guard histories[timeline] != nil || timeline == TimelineID(1) || known else { return nil }
         var steps: [Step] = []
         var begin = LSN.zero
-        for ancestor in histories[timeline] ?? [] {
-            steps.append(Step(timeline: ancestor.timeline, begin: begin, end: ancestor.end))
-            begin = ancestor.end
+        for ancestor in histories[timeline]?.ancestors ?? [] {
+            steps.append(Step(timeline: ancestor.timeline, begin: begin, end: ancestor.switchPoint))
+            begin = ancestor.switchPoint
         }
         steps.append(Step(timeline: timeline, begin: begin, end: nil))
         self.steps = steps

@@ -6,13 +6,13 @@ struct ConstructedArchive: PlanSource {
     var majorVersion = 15
     var segmentSize: UInt32 = 65_536
     var allBackups: [RestorableBackup] = []
-    var allHistories: [TimelineID: [TimelineAncestor]] = [:]
+    var allHistories: [TimelineID: TimelineHistory] = [:]
     /// Per timeline, the records it holds from its first segment on, ancestors' bytes included.
     var records: [TimelineID: [LogRecord]] = [:]
     var missing: Set<SegmentName> = []
 
     func backups() -> [RestorableBackup] { allBackups }
-    func histories() -> [TimelineID: [TimelineAncestor]] { allHistories }
+    func histories() -> [TimelineID: TimelineHistory] { allHistories }
 
     func segments() -> Set<SegmentName> {
         var names: Set<SegmentName> = []
@@ -35,14 +35,12 @@ struct ConstructedArchive: PlanSource {
         }
     }
 
-    func facts(of path: [SegmentName], _ range: Range<Int>) -> [SegmentFacts] {
+    func facts(of path: [SegmentName], _ range: Range<Int>) -> [SegmentOutline] {
         range.map { index in
             let all = complete(path, index)
-            let ends = all.compactMap { record -> TransactionEnd? in
-                if case .transactionEnd(let end) = record.content { end } else { nil }
-            }
-            let commits = ends.filter(\.committed)
-            return SegmentFacts(
+            let ends = all.compactMap(\.content.transactionEnd)
+            let commits = all.compactMap(\.content.commit)
+            return SegmentOutline(
                 firstRecord: all.first?.start, lastRecord: all.last?.start, earliestEnd: ends.map(\.time).min(),
                 latestEnd: ends.map(\.time).max(), firstCommit: commits.first, lastCommit: commits.last,
                 commits: commits.count, lowestXid: ends.map(\.xid).min(), highestXid: ends.map(\.xid).max(),
@@ -73,15 +71,15 @@ struct LogWriter {
     mutating func other() -> LogRecord { add(.other) }
     @discardableResult
     mutating func commit(_ xid: UInt32, _ time: Moment) -> LogRecord {
-        add(.transactionEnd(TransactionEnd(committed: true, xid: xid, time: time, lsn: position)))
+        add(.commit(TransactionMark(lsn: position, end: position + step, time: time, xid: xid)))
     }
     @discardableResult
     mutating func abort(_ xid: UInt32, _ time: Moment) -> LogRecord {
-        add(.transactionEnd(TransactionEnd(committed: false, xid: xid, time: time, lsn: position)))
+        add(.abort(TransactionMark(lsn: position, end: position + step, time: time, xid: xid)))
     }
     @discardableResult
     mutating func restorePoint(_ name: String, _ time: Moment) -> LogRecord {
-        add(.restorePoint(RestorePoint(name: name, time: time, lsn: position)))
+        add(.restorePoint(RestorePoint(lsn: position, end: position + step, time: time, name: name)))
     }
     /// A backup whose copy took no time and left two records.
     mutating func backup(_ label: String, _ time: Moment) -> RestorableBackup {

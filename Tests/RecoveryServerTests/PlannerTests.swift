@@ -61,7 +61,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
     @Test func `an LSN is compared with the start of every record`() throws {
         let archive = oneTimeline()
         let records = archive.records[TimelineID(1)]!
-        let commit = records.first { if case .transactionEnd(let end) = $0.content { end.xid == 107 } else { false } }!
+        let commit = records.first { $0.content.commit?.xid == 107 }!
         func last(_ lsn: LSN, _ inclusive: Bool) throws -> UInt32? {
             try plan(PlanRequest(RecoveryTarget(.lsn(lsn), inclusive: inclusive)), from: archive).lastIncluded?.xid
         }
