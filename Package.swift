@@ -40,6 +40,7 @@ let package = Package(
         module("Repository", ["Platform", "WAL", "CZstd", "CXXHash"]),
         module("Postgres", ["Platform", "WAL", "DataDirectory", "CPQ"]),
         module("Archiving", ["Platform", "WAL", "Configuration", "DataDirectory", "Repository"]),
+        module("Setup", ["Platform", "WAL", "DataDirectory", "Repository", "Postgres"]),
         module("Catalog", ["Platform", "WAL", "Repository", "SQLite"]),
         module(
             "BaseBackup",
@@ -47,7 +48,8 @@ let package = Package(
         module(
             "Recovery",
             [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Archiving", "Catalog",
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Setup", "Archiving",
+                "Catalog",
                 "BaseBackup",
             ]),
 
@@ -60,7 +62,8 @@ let package = Package(
         .executableTarget(
             name: "tidemark-main",
             dependencies: [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Archiving", "Catalog",
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Setup", "Archiving",
+                "Catalog",
                 "BaseBackup",
                 "Recovery",
             ],

@@ -1,0 +1,58 @@
+public import DataDirectory
+import FoundationEssentials
+import Platform
+public import Postgres
+public import Repository
+import WAL
+
+/// What `incarnation.json` says; for people, and the sign that the incarnation was set up on purpose.
+public struct IncarnationMarker: Codable, Sendable, Equatable {
+    public let cluster: String
+    public let major: Int
+    /// Decimal, as pg_controldata prints it; a JSON number would lose digits in many readers.
+    public let systemIdentifier: String
+    /// Bytes; as it was when the incarnation was created.
+    public let segmentSize: UInt32
+    /// ISO 8601.
+    public let created: String
+}
+
+/// Creates a cluster's incarnation in the repository, once.
+///
+/// - Returns: the incarnation, and whether it is new.
+/// - Throws: `Problem` when the server isn't the one whose data directory is configured, or its page sizes aren't ours.
+public func initializeCluster(
+    named cluster: String, dataDirectory: DataDirectory, connection: Connection, store: any ObjectStore
+) throws -> (incarnation: Incarnation, isNew: Bool) {
+    let control = try dataDirectory.controlFile()
+    let major = try dataDirectory.majorVersion()
+    let served = try connection.systemIdentifier()
+    guard served == control.systemIdentifier else {
+        throw Problem(
+            "the server that answers is not the one in \"\(dataDirectory.path)\"",
+            detail: "The server's system identifier is \(served), the data directory's \(control.systemIdentifier).",
+            hint: "Correct conninfo or data_directory in the configuration.")
+    }
+    guard control.blockSize == 8192, control.walBlockSize == 8192 else {
+        throw Problem(
+            "the cluster's block size is not supported",
+            detail:
+                "Data blocks have \(control.blockSize) bytes and WAL blocks \(control.walBlockSize); tidemark reads 8192."
+        )
+    }
+    let incarnation = Incarnation(cluster: cluster, major: major, systemIdentifier: control.systemIdentifier)
+    if try store.exists(incarnation.marker) { return (incarnation, false) }
+    let marker = IncarnationMarker(
+        cluster: cluster, major: major, systemIdentifier: String(control.systemIdentifier),
+        segmentSize: control.segmentSize,
+        created: Moment(microseconds: Clock.now).iso8601)
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    do {
+        try store.create(incarnation.marker, bytes: Array(try encoder.encode(marker)) + [UInt8(ascii: "\n")])
+    } catch is ObjectExists {
+        return (incarnation, false)
+    }
+    return (incarnation, true)
+}

@@ -1,0 +1,38 @@
+/// The lines that make PostgreSQL call tidemark.
+public struct ServerCommands: Sendable, Equatable {
+    private let call: @Sendable (String) -> String
+
+    public static func == (a: Self, b: Self) -> Bool { a.archive == b.archive && a.restore == b.restore }
+
+    /// - Parameters:
+    ///   - executable: absolute path of the lean executable; the server's PATH is not ours.
+    ///   - configuration: the configuration's path, when it isn't the standard one.
+    ///   - cluster: the cluster's name, when the configuration has several.
+    public init(executable: String, configuration: String?, cluster: String?) {
+        let options =
+            (configuration.map { " --config " + quotedForShell($0) } ?? "")
+            + (cluster.map { " --cluster " + quotedForShell($0) } ?? "")
+        let program = quotedForShell(executable)
+        call = { "\(program) \($0)\(options)" }
+    }
+
+    public var archive: String { call("archive-push") + " %p" }
+    public var restore: String { call("archive-get") + " %f %p" }
+}
+
+/// A word for `sh -c` inside a setting where `%` starts a placeholder (`BuildArchiveRestoreCommand`,
+/// src/common/archive.c).
+func quotedForShell(_ word: String) -> String {
+    let doubled = word.reduce(into: "") { $0 += $1 == "%" ? "%%" : String($1) }
+    let plain = word.utf8.allSatisfy {
+        switch $0 {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "/"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "+"),
+            UInt8(ascii: ":"):
+            true
+        default: false
+        }
+    }
+    return plain ? word : "'" + doubled.reduce(into: "") { $0 += $1 == "'" ? "'\\''" : String($1) } + "'"
+}

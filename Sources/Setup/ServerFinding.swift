@@ -1,0 +1,18 @@
+/// One setting of the server, compared with what archiving needs.
+public struct ServerFinding: Sendable, Equatable, Codable {
+    public enum Verdict: String, Sendable, Codable {
+        case good
+        /// Archiving or recovery doesn't work without the change.
+        case required
+        /// Works, but not as well as it should.
+        case advised
+    }
+    public let name: String
+    /// As `SHOW` tells it; empty when it is.
+    public let current: String
+    /// What to set; nil when the verdict is good.
+    public let wanted: String?
+    public let verdict: Verdict
+    public let reason: String
+    public let needsRestart: Bool
+}

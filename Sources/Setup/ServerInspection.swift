@@ -1,0 +1,78 @@
+import Platform
+public import Postgres
+
+/// Compares a server's settings with what archiving and recovery need.
+public struct ServerInspection: Sendable {
+    public let findings: [ServerFinding]
+
+    /// - Parameter pushCommand: what `archive_command` is to be, such as `/usr/bin/tidemark archive-push %p`.
+    public init(of connection: Connection, pushCommand: String) throws {
+        func show(_ name: String) throws -> String {
+            try connection.query("SELECT current_setting($1, true)", [name]).scalar ?? ""
+        }
+        var findings: [ServerFinding] = []
+        func check(
+            _ name: String, _ isGood: (String) -> Bool, wanted: String, _ verdict: ServerFinding.Verdict,
+            restart: Bool = false,
+            _ reason: String
+        ) throws {
+            let current = try show(name)
+            let good = isGood(current)
+            findings.append(
+                ServerFinding(
+                    name: name, current: current, wanted: good ? nil : wanted, verdict: good ? .good : verdict,
+                    reason: reason,
+                    needsRestart: restart && !good))
+        }
+        try check(
+            "wal_level", { $0 == "replica" || $0 == "logical" }, wanted: "replica", .required, restart: true,
+            "WAL must hold enough to replay from a base backup.")
+        try check(
+            "archive_mode", { $0 == "on" || $0 == "always" }, wanted: "on", .required, restart: true,
+            "The server must hand over finished WAL segments.")
+        try check(
+            "archive_command", ServerInspection.isOurs, wanted: pushCommand, .required,
+            "Finished WAL segments must go to tidemark.")
+        if connection.majorVersion >= 15 {
+            // A library takes precedence over the command, and from 16 on the server refuses to have both.
+            try check(
+                "archive_library", \.isEmpty, wanted: "", .required,
+                "A library would be used instead of archive_command.")
+        }
+        try check(
+            "full_page_writes", { $0 == "on" }, wanted: "on", .required,
+            "Pages copied while they are written are repaired from WAL.")
+        try check("fsync", { $0 == "on" }, wanted: "on", .advised, "Without it a crash can lose what was committed.")
+        try check(
+            "archive_timeout", { $0 != "0" }, wanted: "60s", .advised,
+            "An idle server otherwise keeps its last commits unarchived for as long as the segment lasts.")
+        self.findings = findings
+    }
+
+    /// Whether an `archive_command` calls tidemark with the path.
+    static func isOurs(_ command: String) -> Bool {
+        command.contains("tidemark") && command.contains("archive-push") && command.contains("%p")
+    }
+
+    public var isGoodEnough: Bool { !findings.contains { $0.verdict == .required } }
+    public var changes: [ServerFinding] { findings.filter { $0.verdict != .good } }
+
+    /// Another program's `archive_command`, which must not be replaced without asking.
+    public var foreignArchiveCommand: String? {
+        findings.first { $0.name == "archive_command" && $0.verdict != .good }.map(\.current).flatMap {
+            $0.isEmpty || $0 == "(disabled)" ? nil : $0
+        }
+    }
+
+    /// Sets what is wanted with ALTER SYSTEM and reloads the configuration; says which changes wait for a restart.
+    @discardableResult
+    public func apply(to connection: Connection) throws -> [ServerFinding] {
+        for finding in changes {
+            guard let wanted = finding.wanted else { continue }
+            let literal = "'" + wanted.reduce(into: "") { $0 += $1 == "'" ? "''" : String($1) } + "'"
+            try connection.query("ALTER SYSTEM SET \(finding.name) = \(literal)")
+        }
+        if !changes.isEmpty { try connection.query("SELECT pg_reload_conf()") }
+        return changes.filter(\.needsRestart)
+    }
+}

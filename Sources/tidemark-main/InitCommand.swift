@@ -1,0 +1,111 @@
+import Configuration
+import DataDirectory
+import Glibc
+import Platform
+import Postgres
+import Repository
+import Setup
+
+enum InitCommand: Command {
+    static let grammar = Grammar(
+        "init", "set up a cluster's place in the repository and check the server's settings",
+        description: [
+            "Creates the repository if it isn't there, and in it the place for the cluster as it is now (major version and system "
+                + "identifier). After initdb or pg_upgrade, run it again: a new place is made beside the old one. Running it twice "
+                + "changes nothing.",
+            "Then the server's settings are compared with what archiving needs. What is missing is printed, or with --write set by "
+                + "ALTER SYSTEM. Changes of wal_level and archive_mode need a restart of the server.",
+        ],
+        options: [
+            Grammar.Option("write", "set what is missing with ALTER SYSTEM and reload the server's configuration"),
+            Grammar.Option("replace", "with --write: replace an archive_command that calls another program"),
+            Grammar.Option("json", "print JSON"),
+        ],
+        examples: [
+            Grammar.Example("tidemark init", "create the repository, say what the server lacks"),
+            Grammar.Example("sudo tidemark init --write", "set it, too"),
+        ],
+        exits: [(3, "done, but the server lacks a setting, or must be restarted for one")])
+
+    private struct Report: Encodable {
+        let cluster: String
+        let repository: String
+        let incarnation: String
+        let created: Bool
+        let settings: [ServerFinding]
+        let restartNeeded: Bool
+    }
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let configuration = try invocation.configuration()
+        let cluster = try invocation.cluster(becomeOwner: false)
+        guard try Files.exists(cluster.dataDirectory) else {
+            throw Problem(
+                "data directory \"\(cluster.dataDirectory)\" does not exist",
+                hint: "Correct data_directory in \"\(configuration.path)\".")
+        }
+        for directory in [cluster.repository, cluster.stateDirectory] {
+            try Ownership.makeDirectory(directory, for: cluster)
+        }
+        try Ownership.become(ownerFor: cluster)
+
+        let connection = try Connection(cluster.conninfo)
+        for directory in [cluster.repository, cluster.stateDirectory] { try Files.makeDirectories(directory) }
+        let (incarnation, isNew) = try initializeCluster(
+            named: cluster.name, dataDirectory: DataDirectory(cluster.dataDirectory), connection: connection,
+            store: DirectoryStore(cluster.repository))
+        let commands = try serverCommands(configuration, cluster)
+        let inspection = try ServerInspection(of: connection, pushCommand: commands.archive)
+        let write = invocation.arguments.has("write")
+        if write, let foreign = inspection.foreignArchiveCommand, !invocation.arguments.has("replace") {
+            throw Problem(
+                "archive_command calls another program", detail: "It is: \(foreign)",
+                hint: "If tidemark is to take over, add --replace; the other program then gets no more WAL.")
+        }
+        let restart =
+            write ? try !inspection.apply(to: connection).isEmpty : inspection.findings.contains(where: \.needsRestart)
+        if invocation.json {
+            try invocation.print(
+                json: Report(
+                    cluster: cluster.name, repository: cluster.repository, incarnation: incarnation.folderName,
+                    created: isNew,
+                    settings: inspection.findings, restartNeeded: restart))
+        } else {
+            invocation.print(
+                isNew
+                    ? "Created \(incarnation) in repository \"\(cluster.repository)\"."
+                    : "\(incarnation) is already in repository \"\(cluster.repository)\".")
+            invocation.print(text(inspection, written: write, restart: restart))
+        }
+        return write ? (restart ? .problemsFound : .success) : (inspection.isGoodEnough ? .success : .problemsFound)
+    }
+
+    private static func text(_ inspection: ServerInspection, written: Bool, restart: Bool) -> String {
+        guard !inspection.changes.isEmpty else { return "The server's settings are as they should be." }
+        var lines = [written ? "Set with ALTER SYSTEM:" : "For postgresql.conf (\"tidemark init --write\" sets it):"]
+        for finding in inspection.changes {
+            let value = (finding.wanted ?? "").reduce(into: "") { $0 += $1 == "'" ? "''" : String($1) }
+            lines.append("    \(finding.name) = '\(value)'   # was '\(finding.current)'. \(finding.reason)")
+        }
+        if restart { lines.append("Restart the server: wal_level and archive_mode take effect only then.") }
+        return lines.joined(separator: "\n")
+    }
+
+    /// How the server calls this very installation.
+    static func serverCommands(_ configuration: Configuration, _ cluster: ClusterConfiguration) throws -> ServerCommands
+    {
+        ServerCommands(
+            executable: try leanExecutable(),
+            configuration: configuration.path == Configuration.standardPath
+                ? nil : try absolutePath(configuration.path),
+            cluster: configuration.clusters.count == 1 ? nil : cluster.name)
+    }
+}
+
+/// The absolute path of `tidemark`, which PostgreSQL calls; it lies beside this executable.
+func leanExecutable() throws -> String {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+    let count = try retrying(.readLink, "/proc/self/exe") { readlink("/proc/self/exe", &buffer, Int(PATH_MAX)) }
+    let own = String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return Files.parent(own) + "/tidemark"
+}
