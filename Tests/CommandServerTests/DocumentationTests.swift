@@ -1,0 +1,101 @@
+import FoundationEssentials
+import Platform
+import Support
+import Testing
+
+/// What the pages say must be so.
+struct DocumentationTests {
+    static let root = Files.parent(Files.parent(Files.parent(#filePath)))
+
+    @Test func `every command is in docs/commands.md, and no page names another`() throws {
+        let names = try tidemark(["help", "--list"], expectSuccess: true).output.split(separator: "\n").map(String.init)
+        #expect(names.count > 5)
+        let page = try Files.readText(Self.root + "/docs/commands.md")
+        for name in names { #expect(page.contains("`tidemark \(name)"), "\(name)") }
+    }
+
+    @Test func `every setting is in docs/configuration.md with its default`() throws {
+        let scratch = try Scratch()
+        let config = scratch.file("t.conf")
+        try createDurably(
+            config, bytes: Array("repository = '/r'\n[cluster main]\ndata_directory = '/d'\n".utf8), mode: 0o644)
+        let rows = try tidemark(["settings", "--config", config], expectSuccess: true).output.split(separator: "\n")
+            .dropFirst(2)
+        let page = try Files.readText(Self.root + "/docs/configuration.md")
+        #expect(rows.count > 5)
+        for row in rows {
+            let cells = row.split(separator: "|", omittingEmptySubsequences: false).map {
+                $0.trimmingPrefix(" ").split(separator: " ").first ?? ""
+            }
+            let setting = String(cells[1])
+            #expect(page.contains("| `\(setting)` |"), "\(setting)")
+            if cells[3] == "default", !cells[2].isEmpty {
+                #expect(page.contains("| `\(setting)` | `\(cells[2])`"), "\(setting)")
+            }
+        }
+    }
+
+    @Test func `every help text has an example, and every manual page is clean`() throws {
+        let scratch = try Scratch()
+        for name in try tidemark(["help", "--list"], expectSuccess: true).output.split(separator: "\n").map(String.init)
+        {
+            let help = try tidemark([name, "--help"], expectSuccess: true).output
+            #expect(help.contains("Examples:"), "\(name)")
+            #expect(help.contains("Exit status:"), "\(name)")
+            let page = scratch.file(name + ".1")
+            try createDurably(
+                page, bytes: Array(try tidemark(["help", name, "--man"], expectSuccess: true).output.utf8), mode: 0o644)
+            let man = try run("/usr/bin/man", ["--warnings", "-l", page])
+            #expect(man.ending == .exited(0) && man.errors.isEmpty, "\(name): \(man.errors)")
+        }
+    }
+
+    @Test func `the sample configuration is accepted`() throws {
+        // A copy that the server's user can read, wherever this checkout lies.
+        let scratch = try Scratch()
+        let copy = scratch.file("tidemark.conf")
+        try createDurably(copy, bytes: try Files.read(Self.root + "/tidemark.conf.sample"), mode: 0o644)
+        let finished = try tidemark(["settings", "--config", copy])
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+    }
+
+    @Test func `the sample postgresql.conf starts a server that init finds nothing wrong with`() throws {
+        let cluster = try TestCluster(start: false)
+        let sample = try Files.readText(Self.root + "/postgresql.conf.sample")
+        try cluster.append(to: "postgresql.conf", sample.split(separator: "\n").map(String.init) + ["fsync = on"])
+        try cluster.start()
+        let scratch = try Scratch()
+        let config = scratch.file("t.conf")
+        try createDurably(
+            config,
+            bytes: Array(
+                """
+                repository = '\(scratch.path)/repository'
+                state_directory = '\(scratch.path)/state'
+                [cluster main]
+                data_directory = '\(cluster.data)'
+                conninfo = '\(cluster.conninfo)'
+
+                """.utf8), mode: 0o644)
+        let finished = try tidemark(["init", "--config", config])
+        #expect(finished.ending == .exited(0), "\(finished.output)\(finished.errors)")
+        #expect(finished.output.contains("The server's settings are as they should be."))
+    }
+
+    @Test func `systemd accepts the units`() throws {
+        let scratch = try Scratch()
+        var units: [String] = []
+        for name in try Files.list(Self.root + "/systemd") {
+            // The checker wants the executable to exist.
+            let text = try Files.readText(Self.root + "/systemd/" + name)
+                .replacing("/usr/local/bin/tidemark", with: "/bin/true").replacing(
+                    "Documentation=man", with: "#Documentation=man")
+            try createDurably(scratch.file(name), bytes: Array(text.utf8), mode: 0o644)
+            units.append(scratch.file(name))
+        }
+        #expect(units.count >= 2)
+        let finished = try run("/usr/bin/systemd-analyze", ["verify", "--man=no"] + units)
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(!finished.errors.contains(scratch.path), "\(finished.errors)")
+    }
+}
