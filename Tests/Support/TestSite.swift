@@ -1,0 +1,57 @@
+import Glibc
+public import Platform
+
+/// A cluster that archives with the built `tidemark` into a repository of its own: what a DBA has after README's
+/// five minutes.
+public final class TestSite: Sendable {
+    public let cluster: TestCluster
+    /// Holds the repository, the state and tidemark.conf.
+    public let scratch: Scratch
+    public var repository: String { scratch.file("repository") }
+    public var configuration: String { scratch.file("tidemark.conf") }
+
+    /// - Parameters:
+    ///   - settings: further lines for postgresql.conf.
+    ///   - configuration: further lines for the cluster's section of tidemark.conf.
+    public init(
+        _ server: TestServer = .v15, settings: [String: String] = [:], initdb: [String] = [],
+        configuration lines: [String] = [],
+        initialize: Bool = true
+    ) throws {
+        scratch = try Scratch()
+        let program = try Executables.tidemark()
+        let config = scratch.file("tidemark.conf")
+        var all = ["archive_mode": "on", "archive_command": "'\(program) archive-push --config \(config) %p'"]
+        all.merge(settings) { $1 }
+        cluster = try TestCluster(server, settings: all, initdb: initdb, start: false)
+        let text =
+            ([
+                "repository = '\(scratch.file("repository"))'", "state_directory = '\(scratch.file("state"))'",
+                "[cluster main]",
+                "data_directory = '\(cluster.data)'", "conninfo = '\(cluster.conninfo)'",
+                "bin_directory = '\(server.bin)'",
+            ] + lines).joined(separator: "\n") + "\n"
+        try createDurably(config, bytes: Array(text.utf8), mode: 0o644)
+        try cluster.start()
+        if initialize { try tidemark(["init"], expectSuccess: true) }
+    }
+
+    /// Runs `tidemark` with this site's configuration, as the server's user.
+    @discardableResult
+    public func tidemark(
+        _ arguments: [String], environment: [String: String] = [:], expectSuccess: Bool = false
+    ) throws -> Finished {
+        try runAsServerUser(
+            Executables.tidemark(), arguments,
+            environment: ["TIDEMARK_CONFIG": configuration].merging(environment) { $1 },
+            expectSuccess: expectSuccess)
+    }
+
+    /// Ends the current segment and waits until the server believes that everything up to it is archived.
+    public func archiveEverything() throws {
+        let last = try cluster.psql("select pg_walfile_name(pg_switch_wal())")
+        try cluster.wait(for: "the archiver to archive \(last)") {
+            try cluster.psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") == "0"
+        }
+    }
+}
