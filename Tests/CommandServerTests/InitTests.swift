@@ -1,0 +1,131 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+@Suite(.serialized) struct InitTests {
+    @Test func `init creates the repository once, and says what the server lacks`() throws {
+        let site = try TestSite(
+            settings: ["archive_mode": "off", "archive_command": "''", "wal_level": "minimal", "max_wal_senders": "0"],
+            initialize: false)
+        let first = try site.tidemark(["init"])
+        #expect(first.ending == .exited(3))
+        #expect(first.output.contains("Created main/15-"))
+        for setting in ["wal_level = 'replica'", "archive_mode = 'on'", "archive_command = '"] {
+            #expect(first.output.contains("    " + setting), "\(setting)")
+        }
+        let second = try site.tidemark(["init"])
+        #expect(second.output.contains("is already in repository"))
+        #expect(try site.cluster.psql("show archive_mode") == "off")
+    }
+
+    @Test func `init --write sets what archiving needs, and after the restart segments arrive`() throws {
+        let site = try TestSite(settings: ["archive_mode": "off", "archive_command": "''"], initialize: false)
+        let written = try site.tidemark(["init", "--write"])
+        #expect(written.ending == .exited(3))
+        #expect(written.output.contains("Restart the server"))
+        try site.cluster.restart()
+        #expect(try site.tidemark(["init"], expectSuccess: true).output.contains("as they should be"))
+        try site.archiveEverything()
+        #expect(try run("/usr/bin/find", [site.repository, "-name", "0000000100000000*.zst"]).output != "")
+    }
+
+    @Test func `another program's archive_command is not replaced without asking`() throws {
+        let site = try TestSite(settings: ["archive_command": "'/bin/true'"], initialize: false)
+        let refused = try site.tidemark(["init", "--write"])
+        #expect(refused.ending == .exited(1))
+        #expect(refused.errors.contains("archive_command calls another program"))
+        #expect(try site.cluster.psql("show archive_command") == "/bin/true")
+        _ = try site.tidemark(["init", "--write", "--replace"])
+        try site.cluster.wait(for: "the new archive_command") {
+            try site.cluster.psql("show archive_command").contains("archive-push")
+        }
+    }
+
+    @Test func `init as root leaves nothing that belongs to root`() throws {
+        try #require(geteuid() == 0, "this test needs root")
+        let site = try TestSite(initialize: false)
+        let config = try Files.readText(site.configuration)
+        // A place that only root may write to.
+        let closed = try Scratch()
+        chmod(closed.path, 0o755)
+        let path = site.scratch.file("root.conf")
+        try createDurably(
+            path,
+            bytes: Array(
+                config.split(separator: "\n").map {
+                    $0.hasPrefix("repository") ? "repository = '\(closed.path)/repository'" : String($0)
+                }
+                .joined(separator: "\n").utf8), mode: 0o644)
+        let finished = try run(try Executables.tidemark(), ["init", "--config", path])
+        #expect(finished.ending == .exited(0) || finished.ending == .exited(3), "\(finished.errors)")
+        let strangers = try run("/usr/bin/find", [closed.path + "/repository", "!", "-user", "postgres"])
+        #expect(strangers.output == "")
+        #expect(try Files.exists(closed.path + "/repository/main"))
+    }
+
+    /// What is wrong, how it is made so, and what must be said.
+    struct Trouble: Sendable, CustomTestStringConvertible {
+        let name: String
+        let lines: [(String, String)]
+        var stop = false
+        let says: [String]
+        var testDescription: String { name }
+
+        static let all = [
+            Trouble(
+                name: "server not running", lines: [], stop: true,
+                says: ["could not connect to the PostgreSQL server", "HINT:  Is the server running"]),
+            Trouble(
+                name: "no such database", lines: [("dbname=postgres", "dbname=nothing")],
+                says: ["could not connect", "database \"nothing\" does not exist"]),
+            Trouble(
+                name: "no such role", lines: [("user=postgres", "user=nobody")],
+                says: ["could not connect", "role \"nobody\" does not exist"]),
+            Trouble(
+                name: "data directory missing", lines: [("/data'", "/nodata'")],
+                says: ["data directory", "does not exist", "HINT:"]),
+        ]
+    }
+
+    @Test(arguments: Trouble.all)
+    func `trouble is named and nothing is created`(_ trouble: Trouble) throws {
+        let site = try TestSite(initialize: false)
+        var text = try Files.readText(site.configuration)
+        for (old, new) in trouble.lines {
+            text = text.split(separator: "\n").map { $0.replacingFirst(old, with: new) }.joined(separator: "\n")
+        }
+        let path = site.scratch.file("trouble.conf")
+        try createDurably(path, bytes: Array(text.utf8), mode: 0o644)
+        if trouble.stop { try site.cluster.stop() }
+        let finished = try site.tidemark(["init", "--config", path])
+        #expect(finished.ending == .exited(1))
+        for words in trouble.says { #expect(finished.errors.contains(words), "\(finished.errors)") }
+        #expect(try !Files.exists(site.repository + "/main"))
+    }
+
+    @Test func `a wrong password is named as such`() throws {
+        let site = try TestSite(initialize: false)
+        try site.cluster.psql("create role tide login password 'right'")
+        try runAsServerUser(
+            "/bin/sh",
+            [
+                "-c", "printf 'local all tide scram-sha-256\\nlocal all all trust\\n' > \"$1\"", "sh",
+                site.cluster.data + "/pg_hba.conf",
+            ])
+        try site.cluster.psql("select pg_reload_conf()")
+        let finished = try site.tidemark(
+            ["init", "--conninfo", "host=\(site.cluster.directory) user=tide dbname=postgres"],
+            environment: ["PGPASSWORD": "wrong"])
+        #expect(finished.ending == .exited(1))
+        #expect(finished.errors.contains("password authentication failed"))
+        #expect(finished.errors.contains("HINT:  libpq takes passwords from PGPASSFILE"))
+    }
+}
+
+extension StringProtocol {
+    fileprivate func replacingFirst(_ old: String, with new: String) -> String {
+        guard let range = self.firstRange(of: old) else { return String(self) }
+        return String(self[..<range.lowerBound]) + new + String(self[range.upperBound...])
+    }
+}
