@@ -10,7 +10,12 @@ extension Grammar {
                 + "nothing is ever overwritten.",
         ],
         words: [Word("PATH", "the file to archive: %p in archive_command")],
-        options: [Option("timing", "report on standard error where the time went")],
+        options: [
+            Option(
+                "accept-discontinuity",
+                "store a segment although it does not continue its predecessor; recorded with the segment"),
+            Option("timing", "report on standard error where the time went"),
+        ],
         examples: [
             Example("archive_command = 'tidemark archive-push %p'", "in postgresql.conf"),
             Example(

@@ -71,6 +71,10 @@ public struct Descriptor: ~Copyable, Sendable {
         _ = try retrying(.fsync, path) { Glibc.fsync(raw) }
     }
 
+    public borrowing func truncate(to size: Int64, path: String) throws(SystemError) {
+        _ = try retrying(.truncate, path) { ftruncate(raw, off_t(size)) }
+    }
+
     public borrowing func status(path: String) throws(SystemError) -> FileStatus {
         var raw = Glibc.stat()
         _ = try retrying(.stat, path) { fstat(self.raw, &raw) }

@@ -64,6 +64,16 @@ public final class DirectoryStore: ObjectStore {
         return entries
     }
 
+    /// Its content was fsynced before it got its name (`createDurably`); what may be missing are the directory entries.
+    public func makeDurable(_ key: RepositoryKey) throws {
+        var folder = key.folder
+        while true {
+            try Files.synchronizeDirectory(path(folder))
+            if folder == .root { return }
+            folder = folder.folder
+        }
+    }
+
     public func remove(_ key: RepositoryKey) throws {
         try Files.removeIfPresent(path(key))
         if try Files.exists(path(key.folder)) { try Files.synchronizeDirectory(path(key.folder)) }

@@ -4,8 +4,8 @@ public import WAL
 ///
 ///     <cluster>/<major>-<system identifier>/
 ///       incarnation.json
-///       wal/<TTTTTTTT>/<TTTTTTTTLLLLLLLL>/<segment>.zst         and <segment>.partial.zst, <segment>.<offset>.backup
-///       wal/<TTTTTTTT>.history
+///       wal/<TTTTTTTT>/<TTTTTTTTLLLLLLLL>/<segment>.zst         and <segment>.partial.zst, <segment>.<offset>.backup.zst
+///       wal/<TTTTTTTT>.history.zst
 ///       backup/<label>/…
 ///       pack/<label>/<nnnnnn>
 ///
@@ -44,19 +44,16 @@ public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
     public var walFolder: RepositoryKey { folder.appending("wal") }
     public func walFolder(_ timeline: TimelineID) -> RepositoryKey { walFolder.appending(timeline.fileNamePart) }
 
-    public func segment(_ name: SegmentName) -> RepositoryKey { walFile(name, ".zst") }
-    public func partial(_ name: SegmentName) -> RepositoryKey { walFile(name, ".partial.zst") }
-    public func history(_ timeline: TimelineID) -> RepositoryKey {
-        walFolder.appending(timeline.fileNamePart + ".history")
-    }
-    /// Where a file from PostgreSQL's archiver is kept.
+    public func segment(_ name: SegmentName) -> RepositoryKey { key(for: .segment(name)) }
+    public func partial(_ name: SegmentName) -> RepositoryKey { key(for: .partial(name)) }
+    public func history(_ timeline: TimelineID) -> RepositoryKey { key(for: .history(timeline)) }
+    /// Where a file from PostgreSQL's archiver is kept: under its own name with `.zst` added.
     public func key(for file: ArchiveFileName) -> RepositoryKey {
-        switch file {
-        case .segment(let name): segment(name)
-        case .partial(let name): partial(name)
-        case .history(let timeline): history(timeline)
-        case .backupHistory(let name, _):
-            walFolder(name.timeline).appending(name.folder).appending(file.description)
+        let name = file.description + ".zst"
+        return switch file {
+        case .segment(let segment), .partial(let segment), .backupHistory(let segment, _):
+            walFolder(segment.timeline).appending(segment.folder).appending(name)
+        case .history: walFolder.appending(name)
         }
     }
 
@@ -68,9 +65,5 @@ public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
     public func pack(_ label: String, _ number: Int) -> RepositoryKey {
         let digits = String(number)
         return packFolder(label).appending(String(repeating: "0", count: max(0, 6 - digits.utf8.count)) + digits)
-    }
-
-    private func walFile(_ name: SegmentName, _ suffix: String) -> RepositoryKey {
-        walFolder(name.timeline).appending(name.folder).appending(name.description + suffix)
     }
 }

@@ -7,6 +7,7 @@ public import Platform
 ///
 /// - `create` either leaves the whole object, safe from a crash of the machine, or nothing under the key.
 /// - Of several `create`s of one key exactly one succeeds; the others throw `ObjectExists` and change nothing.
+/// - An object becomes visible whole, and perhaps a moment before it is durable; `makeDurable` waits for that.
 /// - `ObjectAbsent` is thrown only when it is known that the object isn't there. Any doubt is another error.
 /// - Any number of threads may use one store at once.
 public protocol ObjectStore: Sendable {
@@ -27,6 +28,10 @@ public protocol ObjectStore: Sendable {
 
     /// What lies directly in a folder, in order of the names; empty when there is no such folder.
     func list(_ folder: RepositoryKey) throws -> [RepositoryEntry]
+
+    /// Makes certain that an object which is there survives a crash of the machine: another process may have created it
+    /// and died, or still be busy, between making it visible and making that durable.
+    func makeDurable(_ key: RepositoryKey) throws
 
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws

@@ -20,7 +20,7 @@ extension ObjectStore {
         for entry in try list(incarnation.walFolder) {
             if entry.isFolder {
                 if let name = SegmentName(entry.name + "0000000000000000") { found.insert(name.timeline) }
-            } else if case .history(let timeline)? = ArchiveFileName(entry.name) {
+            } else if let timeline = historyTimeline(entry.name) {
                 found.insert(timeline)
             }
         }
@@ -29,14 +29,14 @@ extension ObjectStore {
 
     /// Timelines whose history file is there, in order.
     public func histories(of incarnation: Incarnation) throws -> [TimelineID] {
-        try list(incarnation.walFolder).compactMap {
-            if case .history(let timeline)? = ArchiveFileName($0.name) { timeline } else { nil }
-        }.sorted()
+        try list(incarnation.walFolder).compactMap { historyTimeline($0.name) }.sorted()
     }
 
-    /// A timeline history file's text; nil when it isn't there.
+    /// A timeline history file's text, verified; nil when it isn't there.
     public func history(_ timeline: TimelineID, of incarnation: Incarnation) throws -> [UInt8]? {
-        try readIfPresent(incarnation.history(timeline), limit: 1 << 20)
+        do {
+            return try StoredSegment(incarnation.history(timeline), in: self).bytes(limit: 1 << 20)
+        } catch is ObjectAbsent { return nil }
     }
 
     /// The completed segments of a timeline, in order; with `from` only that one and later ones.
@@ -90,4 +90,11 @@ extension ObjectStore {
     }
 
     public func exists(_ key: RepositoryKey) throws -> Bool { try size(of: key) != nil }
+}
+
+private func historyTimeline(_ name: String) -> TimelineID? {
+    guard name.hasSuffix(".zst"), case .history(let timeline)? = ArchiveFileName(String(name.dropLast(4))) else {
+        return nil
+    }
+    return timeline
 }

@@ -49,6 +49,22 @@ extension ObjectStore {
     }
 }
 
+extension ObjectStore {
+    /// Stores a small file from PostgreSQL's archiver (a timeline history, a backup history) in a segment's format, so
+    /// that it has the same checksums.
+    public func createFile(_ key: RepositoryKey, bytes: [UInt8]) throws {
+        try createSegment(
+            key, rawLength: UInt64(bytes.count), level: 3, concurrently: false,
+            read: { buffer, offset in
+                bytes.withUnsafeBytes { all in
+                    let rest = UnsafeRawBufferPointer(rebasing: all[Int(offset)...].prefix(buffer.count))
+                    buffer.copyMemory(from: rest)
+                    return rest.count
+                }
+            }, head: { SegmentHead(rawLength: UInt64(bytes.count), digest: Digest(of: bytes), summary: []) })
+    }
+}
+
 /// A file changed while it was being stored.
 public struct ContentChanged: Explained, Equatable {
     public init() {}

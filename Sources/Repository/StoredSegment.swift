@@ -1,6 +1,6 @@
 import Platform
 
-/// A segment in the repository, open for reading.
+/// A file from PostgreSQL's archiver in the repository, open for reading: a segment, or one of the small files beside it.
 public final class StoredSegment: Sendable {
     public let head: SegmentHead
     private let object: any StoredObject
@@ -62,6 +62,18 @@ public final class StoredSegment: Sendable {
         guard digest == head.digest else {
             throw damaged("Its content has XXH3-128 \(digest); its head says \(head.digest).")
         }
+    }
+
+    /// The whole content of a small file, verified as by `extract`.
+    /// - Throws: `ObjectDamaged` also when it has more than `limit` bytes.
+    public func bytes(limit: Int) throws -> [UInt8] {
+        guard head.rawLength <= limit else {
+            throw damaged("It holds \(head.rawLength) bytes; at most \(limit) were expected.")
+        }
+        var bytes: [UInt8] = []
+        var decompressor = try Decompressor()
+        try extract(with: &decompressor) { bytes += $0 }
+        return bytes
     }
 
     private func damaged(_ reason: String) -> ObjectDamaged { ObjectDamaged(key: object.key, reason) }

@@ -1,4 +1,3 @@
-import Archiving
 import Glibc
 
-exit(0)
+exit(LeanTool.run(CommandLine.arguments))

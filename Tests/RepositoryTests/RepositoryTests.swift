@@ -64,8 +64,8 @@ import WAL
             "0000000200000001000000FE": "wal/00000002/0000000200000001/0000000200000001000000FE.zst",
             "0000000200000001000000FE.partial": "wal/00000002/0000000200000001/0000000200000001000000FE.partial.zst",
             "0000000200000001000000FE.00000028.backup":
-                "wal/00000002/0000000200000001/0000000200000001000000FE.00000028.backup",
-            "00000002.history": "wal/00000002.history",
+                "wal/00000002/0000000200000001/0000000200000001000000FE.00000028.backup.zst",
+            "00000002.history": "wal/00000002.history.zst",
         ]
         for (name, key) in expected {
             let file = try #require(ArchiveFileName(name))
@@ -84,7 +84,7 @@ import WAL
         let old = Incarnation(cluster: "main", major: 9, systemIdentifier: 1)
         let new = Incarnation(cluster: "main", major: 15, systemIdentifier: 1)
         for incarnation in [new, old] { try store.create(incarnation.marker, bytes: [1]) }
-        try store.create(RepositoryKey("main/16-3/wal/00000001.history")!, bytes: [1])
+        try store.create(RepositoryKey("main/16-3/wal/00000001.history.zst")!, bytes: [1])
         #expect(try store.incarnations(of: "main") == [old, new])
         #expect(try store.clusters() == ["main"])
 
@@ -93,7 +93,7 @@ import WAL
         try store.create(new.partial(SegmentName(names[0])!), bytes: [1])
         try store.create(new.key(for: ArchiveFileName(names[0] + ".00000028.backup")!), bytes: [1])
         try store.create(new.walFolder(TimelineID(1)).appending("0000000100000000").appending("README"), bytes: [1])
-        try store.create(new.history(TimelineID(12)), bytes: Array("text".utf8))
+        try store.createFile(new.history(TimelineID(12)), bytes: Array("text".utf8))
         #expect(try store.segments(of: new, timeline: TimelineID(1)) == names.compactMap(SegmentName.init).sorted())
         #expect(
             try store.segments(of: new, timeline: TimelineID(1), from: SegmentName(names[0])!).map(\.description)

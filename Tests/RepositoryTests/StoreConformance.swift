@@ -34,6 +34,7 @@ struct StoreConformance {
         #expect(throws: ObjectExists(key: key, location: store.location)) { try store.create(key, bytes: [1]) }
         #expect(try store.read(key) == Array("first second".utf8))
         #expect(try store.size(of: key) == 12)
+        try store.makeDurable(key)
     }
 
     private func failedCreation() throws {

@@ -1,0 +1,37 @@
+import Glibc
+import Platform
+
+/// Writes a file so that it appears under its name whole or not at all; not durable.
+enum Delivery {
+    /// The temporary is `.<name>.tidemark` beside the destination, locked while it is written: a killed process leaves at
+    /// most this one file per destination, which the next one takes over. Where another process is busy with the same
+    /// destination, a name of our own is used.
+    static func put(
+        at destination: String, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws {
+        let shared = "\(Files.parent(destination))/.\(Files.name(destination)).tidemark"
+        var temporary = shared
+        var file = try Descriptor(open: shared, O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600)
+        if try !isOurs(file, shared) {
+            temporary = temporaryName(for: destination)
+            file = try Descriptor(open: temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+        }
+        do {
+            try file.truncate(to: 0, path: temporary)
+            try write { try file.write($0, path: temporary) }
+            try Files.rename(temporary, to: destination)
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+        try file.close(path: destination)
+    }
+
+    /// Whether we hold the lock of the file that has the name now, not of one that was renamed meanwhile.
+    private static func isOurs(_ file: borrowing Descriptor, _ path: String) throws -> Bool {
+        guard try file.tryLock(path: path) else { return false }
+        let opened = try file.status(path: path)
+        guard opened.kind == .regular, let named = try FileStatus(ofLinkItself: path) else { return false }
+        return named.inode == opened.inode && named.device == opened.device
+    }
+}

@@ -1,0 +1,81 @@
+import Glibc
+import Platform
+public import Repository
+import WAL
+
+/// Delivers one file from the archive to PostgreSQL's restore_command.
+public struct Fetch: Sendable {
+    public enum Outcome: Sendable, Equatable {
+        case delivered
+        /// It is known not to be in the archive.
+        case absent
+    }
+
+    let identity: Identity
+    let clock: PhaseClock
+
+    /// - Parameter dataDirectory: tells the cluster's identity when the working directory isn't a data directory.
+    public init(
+        from store: any ObjectStore, cluster: String, dataDirectory: String?, clock: PhaseClock = PhaseClock()
+    ) {
+        identity = Identity(store: store, cluster: cluster, dataDirectory: dataDirectory)
+        self.clock = clock
+    }
+
+    /// Puts the file called `name` at `destination`, whole and verified, replacing what is there; or leaves
+    /// `destination` as it is.
+    ///
+    /// The file is not fsynced: PostgreSQL reads it at once, and makes durable what it keeps (`durable_rename` in
+    /// `KeepFileRestoredFromArchive`, src/backend/access/transam/xlogarchive.c).
+    public func callAsFunction(_ name: String, to destination: String) throws -> Outcome {
+        guard let file = ArchiveFileName(name) else { throw NotArchivable(name: name) }
+        let incarnation = try identity.incarnation()
+        let key = incarnation.key(for: file)
+        let stored: StoredSegment
+        do { stored = try StoredSegment(key, in: identity.store) } catch let absent as ObjectAbsent {
+            // `incarnation()` found the marker before; it must still be there after, or the repository went away between.
+            guard try identity.store.exists(incarnation.marker) else { throw absent }
+            return .absent
+        }
+        clock.mark(.open)
+        try deliver(stored, file, incarnation, to: destination)
+        clock.mark(.fetch)
+        return .delivered
+    }
+
+    private func deliver(
+        _ stored: StoredSegment, _ file: ArchiveFileName, _ incarnation: Incarnation, to destination: String
+    ) throws {
+        try Delivery.put(at: destination) { append in
+            var decompressor = try Decompressor()
+            guard let segment = file.segmentName else {
+                let bytes = try stored.bytes(limit: 1 << 20)
+                try checkText(bytes, file)
+                return try bytes.withUnsafeBytes { try append($0) }
+            }
+            var isFirst = true
+            try stored.extract(with: &decompressor) { piece in
+                if isFirst {
+                    try check(piece, is: segment, length: stored.head.rawLength, incarnation)
+                    isFirst = false
+                }
+                try append(piece)
+            }
+        }
+    }
+
+    /// The content's own header must agree with the name that was asked for and with the cluster that asked.
+    private func check(
+        _ start: UnsafeRawBufferPointer, is segment: SegmentName, length: UInt64, _ incarnation: Incarnation
+    ) throws {
+        guard let page = FirstPage(start) else {
+            throw WALDamage(.notWAL, offset: 0, lsn: nil, segment: segment)
+        }
+        try page.check(is: segment, length: length)
+        guard page.systemIdentifier == incarnation.systemIdentifier else {
+            throw WALDamage(
+                .systemIdentifier(found: page.systemIdentifier, expected: incarnation.systemIdentifier), offset: 24,
+                lsn: nil, segment: segment)
+        }
+    }
+}

@@ -1,0 +1,51 @@
+import Platform
+import WAL
+
+/// The long header at the start of every segment (`XLogLongPageHeaderData`, src/include/access/xlog_internal.h). Its
+/// layout has been the same in all versions, so it can be read where the rest cannot.
+struct FirstPage {
+    let magic: UInt16
+    let timeline: TimelineID
+    let address: LSN
+    let systemIdentifier: UInt64
+    let segmentSize: UInt32
+    let blockSize: UInt32
+
+    static let length = 40
+
+    /// Nil when the bytes are no long page header of any version that can be imagined.
+    init?(_ bytes: UnsafeRawBufferPointer) {
+        guard bytes.count >= FirstPage.length else { return nil }
+        func field<Value: FixedWidthInteger>(_: Value.Type, _ offset: Int) -> Value {
+            Value(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Value.self))
+        }
+        magic = field(UInt16.self, 0)
+        // Since 9.3 every magic number has been D0xx or D1xx.
+        guard magic & 0xF000 == 0xD000, field(UInt16.self, 2) & 2 != 0 else { return nil }
+        timeline = TimelineID(field(UInt32.self, 4))
+        address = LSN(field(UInt64.self, 8))
+        systemIdentifier = field(UInt64.self, 24)
+        segmentSize = field(UInt32.self, 32)
+        blockSize = field(UInt32.self, 36)
+    }
+
+    /// Whether this is the first page of the segment `name` in a file of `length` bytes; says what is wrong otherwise.
+    func check(is name: SegmentName, length: UInt64) throws(WALDamage) {
+        func damage(_ reason: WALDamage.Reason, _ offset: UInt64) -> WALDamage {
+            WALDamage(reason, offset: offset, lsn: nil, segment: name)
+        }
+        guard segmentSize.nonzeroBitCount == 1, 1 << 20 <= segmentSize, segmentSize <= 1 << 30 else {
+            throw damage(.segmentSize(segmentSize), 32)
+        }
+        guard length == UInt64(segmentSize) else {
+            throw damage(.length(found: length, expected: UInt64(segmentSize)), 0)
+        }
+        let start = name.start(segmentSize: segmentSize)
+        guard address == start, name.isPossible(segmentSize: segmentSize) else {
+            throw damage(.pageAddress(found: address, expected: start), 8)
+        }
+        guard timeline.rawValue > 0, timeline <= name.timeline else {
+            throw damage(.pageTimeline(found: timeline, allowed: 1...name.timeline.rawValue), 4)
+        }
+    }
+}

@@ -1,0 +1,65 @@
+public import Platform
+import Repository
+public import WAL
+
+/// A segment does not go on where the archived segment before it ends.
+public struct Discontinuity: Explained, Equatable {
+    public let segment: SegmentName
+    public let predecessor: SegmentName
+    public let link: BrokenLink
+
+    public var message: String {
+        "segment \"\(segment)\" does not continue the archived segment \"\(predecessor)\""
+    }
+    public var detail: String? { link.detail }
+    public var hint: String? {
+        "Either this server or the one that archived \"\(predecessor)\" is not the one that should archive here, or WAL "
+            + "was lost in a crash. If you are sure that this segment is right, store it by hand with "
+            + "\"tidemark archive-push --accept-discontinuity\" and take a new base backup."
+    }
+}
+
+/// Looks for the segment before one that is being pushed, among those the repository has.
+struct Predecessor {
+    let store: any ObjectStore
+    let incarnation: Incarnation
+
+    /// Throws `Discontinuity` when the predecessor is known and contradicts. Whatever prevents knowing it leaves the
+    /// segment's left side open: a push never fails for that.
+    /// - Returns: why the predecessor could not be read, if it is there.
+    func check(_ summary: SegmentSummary, of name: SegmentName) throws(Discontinuity) -> (any Error)? {
+        do {
+            guard let (previous, its) = try find(before: name, summary) else { return nil }
+            if case .broken(let link) = Continuity.join(its, summary) {
+                throw Discontinuity(segment: name, predecessor: previous, link: link)
+            }
+            return nil
+        } catch let error as Discontinuity {
+            throw error
+        } catch { return error }
+    }
+
+    private func find(
+        before name: SegmentName, _ summary: SegmentSummary
+    ) throws -> (SegmentName, SegmentSummary)? {
+        let size = summary.segmentSize
+        guard let same = name.previous(segmentSize: size) else { return nil }
+        if let found = try self.summary(of: same) { return (same, found) }
+        // The first segment of a timeline starts with its parent's pages and follows a segment of the parent.
+        guard summary.firstTimeline < name.timeline else { return nil }
+        var parent = summary.firstTimeline
+        if let text = try store.history(name.timeline, of: incarnation) {
+            let history = try TimelineHistory(timeline: name.timeline, file: String(decoding: text, as: UTF8.self))
+            parent = history.timeline(at: same.start(segmentSize: size))
+        }
+        guard let found = try self.summary(of: same.on(parent)) else { return nil }
+        return (same.on(parent), found)
+    }
+
+    private func summary(of name: SegmentName) throws -> SegmentSummary? {
+        do {
+            let head = try SegmentHead(of: store.open(incarnation.segment(name)))
+            return head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary)
+        } catch is ObjectAbsent { return nil }
+    }
+}

@@ -1,0 +1,62 @@
+public import Platform
+public import Repository
+import WAL
+
+/// Stores one file that PostgreSQL's archiver hands over.
+///
+/// When `callAsFunction` returns, the file is in the repository, checked and durable. When it throws, the repository is
+/// unchanged and PostgreSQL will offer the file again.
+public struct Push: Sendable {
+    public enum Outcome: Sendable, Equatable {
+        case stored
+        /// The repository has the same file already.
+        case confirmed
+    }
+
+    let identity: Identity
+    let level: Int
+    let acceptDiscontinuity: Bool
+    let warn: @Sendable (any Explained) -> Void
+    let clock: PhaseClock
+
+    /// - Parameters:
+    ///   - cluster: the configured name.
+    ///   - dataDirectory: asked which cluster a history file belongs to when the working directory isn't a data directory.
+    ///   - level: of zstd.
+    ///   - acceptDiscontinuity: store a segment although it doesn't continue its predecessor.
+    ///   - warn: hears of what is worth knowing but prevents nothing.
+    public init(
+        into store: any ObjectStore, cluster: String, dataDirectory: String?, level: Int,
+        acceptDiscontinuity: Bool = false, clock: PhaseClock = PhaseClock(),
+        warn: @escaping @Sendable (any Explained) -> Void
+    ) {
+        identity = Identity(store: store, cluster: cluster, dataDirectory: dataDirectory)
+        self.level = level
+        self.acceptDiscontinuity = acceptDiscontinuity
+        self.clock = clock
+        self.warn = warn
+    }
+
+    var store: any ObjectStore { identity.store }
+
+    /// Stores the file at `path`, whose last part is the name PostgreSQL gave it.
+    public func callAsFunction(_ path: String) throws -> Outcome {
+        guard let name = ArchiveFileName(Files.name(path)) else { throw NotArchivable(name: Files.name(path)) }
+        let local = try LocalFile(path)
+        switch name {
+        case .segment(let segment): return try push(local, name, segment, contents: .completed)
+        case .partial(let segment): return try push(local, name, segment, contents: .partial)
+        case .history, .backupHistory: return try pushText(local, name)
+        }
+    }
+}
+
+/// The name isn't one PostgreSQL gives to files it archives.
+public struct NotArchivable: Explained, Equatable {
+    public let name: String
+    public var message: String { "\"\(name)\" is not the name of a WAL file" }
+    public var detail: String? {
+        "Expected a segment's 24 hexadecimal digits, alone or followed by .partial or .<offset>.backup, or a timeline's "
+            + "8 digits followed by .history."
+    }
+}

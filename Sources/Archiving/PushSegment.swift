@@ -1,0 +1,141 @@
+import Platform
+import Repository
+import WAL
+
+extension Push {
+    /// Segments, and `.partial` files: the last segment of a timeline, cut off by a promotion.
+    func push(
+        _ local: LocalFile, _ name: ArchiveFileName, _ segment: SegmentName, contents: SegmentContents
+    ) throws -> Outcome {
+        let page = try firstPage(of: local, segment)
+        let incarnation = try incarnation(page, name)
+        let key = incarnation.key(for: name)
+        if let outcome = try confirm(local, key, name) { return outcome }
+        do {
+            try store.createSegment(
+                key, rawLength: UInt64(local.size), level: level, concurrently: true, read: local.read
+            ) { try head(local, name, segment, contents, page, incarnation) }
+        } catch is ObjectExists {
+            // Another process was faster.
+            guard let outcome = try confirm(local, key, name) else {
+                throw ObjectExists(key: key, location: store.location)
+            }
+            return outcome
+        }
+        clock.mark(.write)
+        return .stored
+    }
+
+    private func firstPage(of local: LocalFile, _ segment: SegmentName) throws -> FirstPage {
+        let page = try withUnsafeTemporaryAllocation(byteCount: FirstPage.length, alignment: 8) { buffer in
+            let count = try local.read(into: buffer, at: 0)
+            return FirstPage(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+        guard let page else { throw WALDamage(.notWAL, offset: 0, lsn: nil, segment: segment) }
+        try page.check(is: segment, length: UInt64(local.size))
+        return page
+    }
+
+    private func incarnation(_ page: FirstPage, _ name: ArchiveFileName) throws -> Incarnation {
+        let subject = "segment \"\(name.description)\""
+        if let version = WALVersion(magic: page.magic) {
+            return try identity.incarnation(
+                major: version.major, systemIdentifier: page.systemIdentifier, named: subject)
+        }
+        // A version that is newer than this program: only the data directory can tell which.
+        let incarnation = try identity.incarnation()
+        guard incarnation.systemIdentifier == page.systemIdentifier else {
+            throw WALDamage(
+                .systemIdentifier(found: page.systemIdentifier, expected: incarnation.systemIdentifier), offset: 24,
+                lsn: nil, segment: name.segmentName)
+        }
+        return incarnation
+    }
+
+    /// Checks every page and record, and the link to the segment before.
+    private func head(
+        _ local: LocalFile, _ name: ArchiveFileName, _ segment: SegmentName, _ contents: SegmentContents,
+        _ page: FirstPage, _ incarnation: Incarnation
+    ) throws -> SegmentHead {
+        clock.mark(.open)
+        var digester = Digester()
+        var summary: SegmentSummary?
+        do {
+            summary = try scan(local, segment, contents, page, &digester)
+        } catch let damage as WALDamage {
+            // What cannot be read must not stop archiving where nothing says that it is damaged: a version this program
+            // doesn't know, or the unfinished end of a timeline.
+            var isUnknown = false
+            if case .unknownVersion = damage.reason { isUnknown = true }
+            guard isUnknown || contents == .partial else { throw damage }
+            warn(Unscanned(file: name.description, reason: damage))
+            digester.reset()
+            try local.forEachPiece { digester.update($0) }
+        }
+        clock.mark(.scan)
+        var accepted = false
+        if let summary, contents == .completed {
+            accepted = try checkLink(summary, segment, incarnation)
+        }
+        clock.mark(.link)
+        return SegmentHead(
+            rawLength: UInt64(local.size), digest: digester.finish(), summary: summary?.encode() ?? [],
+            acceptedDiscontinuity: accepted)
+    }
+
+    private func scan(
+        _ local: LocalFile, _ segment: SegmentName, _ contents: SegmentContents, _ page: FirstPage,
+        _ digester: inout Digester
+    ) throws -> SegmentSummary {
+        var scanner = SegmentScanner(
+            name: segment, length: UInt64(local.size), contents: contents, systemIdentifier: page.systemIdentifier)
+        try local.forEachPiece { piece in
+            try scanner.feed(piece.bytes)
+            digester.update(piece)
+        }
+        return try scanner.finish()
+    }
+
+    /// Whether a discontinuity was found and accepted.
+    private func checkLink(
+        _ summary: SegmentSummary, _ segment: SegmentName, _ incarnation: Incarnation
+    ) throws(Discontinuity) -> Bool {
+        do {
+            if let obstacle = try Predecessor(store: store, incarnation: incarnation).check(summary, of: segment) {
+                warn(
+                    Problem(
+                        "could not check that segment \"\(segment)\" continues the one before it",
+                        detail: "\(obstacle)"))
+            }
+            return false
+        } catch {
+            guard acceptDiscontinuity else { throw error }
+            warn(error)
+            return true
+        }
+    }
+
+    /// `.confirmed` when the repository has the same file; nil when it has none.
+    /// - Throws: `ArchiveConflict` when it has another.
+    func confirm(_ local: LocalFile, _ key: RepositoryKey, _ name: ArchiveFileName) throws -> Outcome? {
+        let stored: StoredSegment
+        do { stored = try StoredSegment(key, in: store) } catch is ObjectAbsent { return nil }
+        var digester = Digester()
+        try local.forEachPiece { digester.update($0) }
+        if let conflict = try ArchiveConflict.between(
+            stored, and: local, digest: digester.finish(), name: name, location: store.location)
+        {
+            throw conflict
+        }
+        try store.makeDurable(key)
+        return .confirmed
+    }
+}
+
+/// The file was stored, but nothing could be learned about its records.
+struct Unscanned: Explained {
+    let file: String
+    let reason: any Explained
+    var message: String { "stored \"\(file)\" without a summary" }
+    var detail: String? { reason.message + (reason.detail.map { ": \($0)" } ?? ".") }
+}

@@ -1,0 +1,30 @@
+import Glibc
+import Platform
+
+/// Becomes `tidemark-main`, the executable with everything PostgreSQL doesn't start for each segment.
+enum HandOver {
+    /// Looked for beside this executable, wherever links to it may lie, then where packages put it.
+    static func run(_ line: [String]) -> Int32 {
+        let log = Log()
+        do {
+            let directory = Files.parent(try Files.readLink("/proc/self/exe"))
+            let candidates = [
+                "\(directory)/tidemark-main", "\(directory)/../lib/tidemark/tidemark-main",
+                "\(directory)/../libexec/tidemark/tidemark-main",
+            ]
+            var arguments: [UnsafeMutablePointer<CChar>?] = line.map { strdup($0) } + [nil]
+            for candidate in candidates {
+                _ = execve(candidate, &arguments, environ)
+                guard errno == ENOENT || errno == ENOTDIR else { throw SystemError(.spawn, candidate) }
+            }
+            throw Problem(
+                "could not find \"tidemark-main\"",
+                detail:
+                    "It is not beside \"\(directory)/tidemark\", nor in ../lib/tidemark or ../libexec/tidemark from there.",
+                hint: "Install both executables; they are built together.")
+        } catch {
+            log(.error, error)
+            return 1
+        }
+    }
+}

@@ -1,0 +1,124 @@
+import Archiving
+import Configuration
+import Glibc
+import Platform
+import Repository
+
+/// The program PostgreSQL starts for every WAL file. It serves `archive-push` and `archive-get` itself and becomes
+/// `tidemark-main` for everything else.
+enum LeanTool {
+    static func run(_ line: [String]) -> Int32 {
+        let rest = Array(line.dropFirst())
+        let wantsHelp = rest.dropFirst().contains { $0 == "--help" || $0 == "-h" }
+        switch rest.first {
+        case "archive-push" where !wantsHelp: return push(rest.dropFirst())
+        case "archive-get" where !wantsHelp: return get(rest.dropFirst())
+        default: return HandOver.run(line)
+        }
+    }
+
+    /// 0: stored and durable. Anything else, up to 125: not stored.
+    private static func push(_ line: ArraySlice<String>) -> Int32 {
+        serve(line, by: .archivePush) { call in
+            let warning = call.log
+            let push = Push(
+                into: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
+                level: Int(call.cluster.compressLevel),
+                acceptDiscontinuity: call.arguments.has("accept-discontinuity"), clock: call.clock,
+                warn: { warning(.warning, $0) })
+            let path = call.arguments.words[0]
+            let outcome = try push(path)
+            call.log(.debug, outcome == .stored ? "archived \"\(path)\"" : "\"\(path)\" is archived already")
+            return 0
+        } failure: {
+            $0 is UsageError || $0 is SettingsMistake ? 2 : 1
+        }
+    }
+
+    /// 0: delivered. 1: known not to be in the archive. 200: anything else, so that PostgreSQL stops.
+    private static func get(_ line: ArraySlice<String>) -> Int32 {
+        serve(line, by: .archiveGet) { call in
+            let fetch = Fetch(
+                from: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
+                clock: call.clock)
+            let words = call.arguments.words
+            let outcome = try fetch(words[0], to: words[1])
+            call.log(
+                .debug, outcome == .delivered ? "fetched \"\(words[0])\"" : "\"\(words[0])\" is not in the archive")
+            return outcome == .delivered ? 0 : 1
+        } failure: { _ in
+            200
+        }
+    }
+
+    private struct Call {
+        let arguments: Arguments
+        let cluster: ClusterConfiguration
+        let store: any ObjectStore
+        let log: Log
+        let clock: PhaseClock
+    }
+
+    private static func serve(
+        _ line: ArraySlice<String>, by grammar: Grammar, _ body: (Call) throws -> Int32, failure: (any Error) -> Int32
+    ) -> Int32 {
+        // Neither a reader of the log that went away nor a file size limit may end this with a signal: for PostgreSQL that
+        // would be more than a failed command.
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
+        // PostgreSQL's own mask would hide the repository from the group.
+        umask(0o027)
+        var log = Log()
+        do {
+            let clock = PhaseClock()
+            let arguments = try Arguments(line, by: grammar)
+            let configuration = try Configuration(
+                reading: Configuration.path(flag: arguments.value("config")), flags: arguments.settings)
+            let cluster = try configuration.cluster(named: arguments.value("cluster"))
+            log.threshold = arguments.has("verbose") ? .debug : threshold(cluster.logLevel)
+            try giveUpRoot(for: cluster)
+            let status = try body(
+                Call(
+                    arguments: arguments, cluster: cluster, store: DirectoryStore(cluster.repository), log: log,
+                    clock: clock))
+            if arguments.has("timing") { reportTiming(clock, log) }
+            return status
+        } catch {
+            log(.error, error)
+            return failure(error)
+        }
+    }
+
+    private static func threshold(_ level: String) -> Log.Level {
+        switch level {
+        case "error": .error
+        case "warning": .warning
+        case "debug": .debug
+        default: .log
+        }
+    }
+
+    /// Root becomes the repository's owner, so that PostgreSQL's user can read and continue what root stores by hand.
+    private static func giveUpRoot(for cluster: ClusterConfiguration) throws {
+        guard geteuid() == 0,
+            let owner = try FileStatus(ifPresent: cluster.repository + "/" + cluster.name)
+                ?? FileStatus(ifPresent: cluster.repository),
+            owner.owner != 0
+        else { return }
+        guard setgroups(0, nil) == 0, setgid(owner.group) == 0, setuid(owner.owner) == 0 else {
+            throw SystemError(.kernel, "user \(owner.owner)")
+        }
+    }
+
+    private static func reportTiming(_ clock: PhaseClock, _ log: Log) {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        func milliseconds(_ time: timeval) -> String {
+            "\(time.tv_sec * 1000 + time.tv_usec / 1000).\(time.tv_usec % 1000 / 100) ms"
+        }
+        log(
+            .log, "timing: \(clock.description)",
+            detail: "CPU: user \(milliseconds(usage.ru_utime)), system \(milliseconds(usage.ru_stime)). "
+                + "Peak memory: \(usage.ru_maxrss) kB.")
+    }
+}
