@@ -1,18 +1,19 @@
 /// Walks the segments of one history in order and proves that each goes on where the one before it ended.
 ///
-/// Holds a constant amount: where the last record was, and the CRC state of the record that is still open.
+/// Holds a constant amount: where the last record was, and the CRC state of the record that is still open, so that
+/// neither segment has to be read again (its bytes are only kept while every fragment has at most 64 KiB).
 public struct Continuity: Hashable, Sendable {
     /// The left side of the next segment.
-    enum Carry: Hashable, Sendable {
-        /// No segment seen yet: the next one's left side stays open.
+    private enum Carry: Hashable, Sendable {
+        /// Nothing is known about it.
         case open
-        /// The last record ended in the segment before; `last` is its position if known.
+        /// The last record ended in the segment before; `last` is where it starts, if known.
         case complete(last: LSN?)
         case record(OpenRecord)
     }
 
     /// A record that began in an earlier segment.
-    struct OpenRecord: Hashable, Sendable {
+    private struct OpenRecord: Hashable, Sendable {
         var lsn: LSN
         var total: UInt32
         var have: UInt32
@@ -20,16 +21,20 @@ public struct Continuity: Hashable, Sendable {
         var header: [UInt8]
         /// State over the bytes behind the first 24.
         var crc: UInt32
-        /// All bytes so far, as long as every fragment kept its own.
         var bytes: [UInt8]?
-        /// The record before it, if known.
+        /// Start of the record before it, if known.
         var previous: LSN?
     }
 
-    var carry: Carry = .open
-    /// The place the next segment must have.
-    var expected: LSN?
-    var version: WALVersion?
+    private struct Expected: Hashable, Sendable {
+        let start: LSN
+        let systemIdentifier: UInt64
+        let version: WALVersion
+        let segmentSize: UInt32
+    }
+
+    private var carry = Carry.open
+    private var expected: Expected?
 
     public init() {}
 
@@ -40,7 +45,175 @@ public struct Continuity: Hashable, Sendable {
         /// It follows. The record that straddles into it and ends in it, if there is one.
         case joined(BoundaryRecord?)
         /// It doesn't.
-        case broken(BrokenLink)
+        case broken(BrokenLink.Reason)
+    }
+
+    /// The record that is open at the end of what was added.
+    public var openRecord: LSN? {
+        if case .record(let record) = carry { record.lsn } else { nil }
+    }
+
+    /// Adds the next segment. After a break the chain starts anew with it.
+    public mutating func add(_ next: SegmentSummary) -> Join {
+        let left = carry
+        defer {
+            expected = Expected(
+                start: next.start + UInt64(next.segmentSize), systemIdentifier: next.systemIdentifier,
+                version: next.version, segmentSize: next.segmentSize)
+        }
+        guard let expected else {
+            carry = Continuity.carry(after: next, last: nil, open: nil)
+            return .open
+        }
+        do throws(Broken) {
+            try Continuity.checkPlace(next, expected)
+            let (boundary, last, open) = try Continuity.cross(left, next)
+            if let last, let previous = next.firstPrevious, previous != last {
+                throw Broken(.previousRecord(found: previous, expected: last))
+            }
+            let isSwitch = boundary.map { $0.header.manager == .xlog && $0.header.info & 0xF0 == 0x40 } ?? false
+            if next.needsStraddlingSwitch || isSwitch, !(next.needsStraddlingSwitch && isSwitch), left != .open {
+                throw Broken(.straddlingSwitch)
+            }
+            carry = Continuity.carry(after: next, last: last, open: open)
+            return .joined(boundary)
+        } catch {
+            carry = Continuity.carry(after: next, last: nil, open: nil)
+            return .broken(error.reason)
+        }
+    }
+
+    /// Joins two neighbours of which nothing else is known.
+    ///
+    /// A record that began before `previous` and goes on through all of it stays open, and so does the left side of `next`.
+    public static func join(_ previous: SegmentSummary, _ next: SegmentSummary) -> Join {
+        var continuity = Continuity()
+        _ = continuity.add(previous)
+        return continuity.add(next)
+    }
+
+    private struct Broken: Error {
+        let reason: BrokenLink.Reason
+        init(_ reason: BrokenLink.Reason) { self.reason = reason }
+    }
+
+    private static func checkPlace(_ next: SegmentSummary, _ expected: Expected) throws(Broken) {
+        guard next.systemIdentifier == expected.systemIdentifier else {
+            throw Broken(.systemIdentifier(found: next.systemIdentifier, expected: expected.systemIdentifier))
+        }
+        guard next.version == expected.version else {
+            throw Broken(.version(found: next.version.major, expected: expected.version.major))
+        }
+        guard next.segmentSize == expected.segmentSize else {
+            throw Broken(.segmentSize(found: next.segmentSize, expected: expected.segmentSize))
+        }
+        guard next.start == expected.start else { throw Broken(.gap(from: expected.start, to: next.start)) }
+    }
+
+    /// The right side of a segment. `last` and `open` are what the segment's beginning left.
+    private static func carry(after segment: SegmentSummary, last: LSN?, open: OpenRecord?) -> Carry {
+        if let tail = segment.tail {
+            return .record(
+                OpenRecord(
+                    lsn: tail.lsn, total: tail.total, have: tail.length, header: tail.header, crc: tail.crc,
+                    bytes: tail.bytes, previous: segment.lastRecord ?? last))
+        }
+        if segment.lastRecord == nil {
+            if let open { return .record(open) }
+            // All of the segment is the middle of a record whose beginning isn't known.
+            if let head = segment.head, head.length < head.missing, !head.isAbandoned { return .open }
+        }
+        return .complete(last: segment.lastRecord ?? last)
+    }
+
+    /// Goes over the boundary: the record that ends in `next`, the last record before `next`'s own, and the record that
+    /// is still open when all of `next` is its middle.
+    private static func cross(
+        _ left: Carry, _ next: SegmentSummary
+    ) throws(Broken) -> (boundary: BoundaryRecord?, last: LSN?, open: OpenRecord?) {
+        switch left {
+        case .open: return (nil, nil, nil)
+        case .complete(let last):
+            guard next.head == nil, !next.startsAfterAbandoned else { throw Broken(.unexpectedContinuation) }
+            return (nil, last, nil)
+        case .record(let record):
+            if next.startsAfterAbandoned {
+                guard next.abandonedRecord == record.lsn else { throw Broken(.notContinued(record.lsn)) }
+                return (nil, record.previous, nil)
+            }
+            guard let head = next.head else { throw Broken(.notContinued(record.lsn)) }
+            guard record.have < record.total, head.missing == record.total - record.have else {
+                throw Broken(.continuationLength(found: head.missing, expected: record.total &- record.have))
+            }
+            if head.isAbandoned {
+                guard next.abandonedRecord == record.lsn else { throw Broken(.notContinued(record.lsn)) }
+                return (nil, record.previous, nil)
+            }
+            let longer = try extended(record, by: head)
+            guard head.length == head.missing else {
+                guard next.ending == .full, next.firstRecord == nil else { throw Broken(.notContinued(record.lsn)) }
+                return (nil, record.previous, longer)
+            }
+            return (try complete(longer, in: next), record.lsn, nil)
+        }
+    }
+
+    private static func extended(_ record: OpenRecord, by head: HeadFragment) throws(Broken) -> OpenRecord {
+        var longer = record
+        // How many of the header's 24 bytes are still missing: records start at multiples of 8.
+        let split = max(0, 24 - Int(record.have))
+        guard split % 8 == 0, split <= 16, head.crc.count == 3, head.start.count >= split, Int(head.length) >= split,
+            record.header.count == min(24, Int(record.have))
+        else { throw Broken(.recordHeader(record.lsn)) }
+        longer.header += head.start.prefix(split)
+        longer.crc = ChecksumShift.shifted(record.crc, by: Int(head.length) - split) ^ head.crc[split / 8]
+        longer.have += head.length
+        if let bytes = record.bytes, let more = head.bytes, bytes.count == Int(record.have) {
+            longer.bytes = bytes + more
+        } else {
+            longer.bytes = nil
+        }
+        return longer
+    }
+
+    private static func complete(_ record: OpenRecord, in next: SegmentSummary) throws(Broken) -> BoundaryRecord {
+        let bytes = record.header.span.bytes
+        guard bytes.byteCount == 24, bytes.u32(0) == record.total else { throw Broken(.recordHeader(record.lsn)) }
+        let header = RecordHeader(
+            lsn: record.lsn, previous: LSN(bytes.u64(8)), length: record.total, xid: bytes.u32(4), info: bytes.u8(16),
+            manager: ResourceManager(rawValue: bytes.u8(17)), crc: bytes.u32(20))
+        guard header.manager.isValid else { throw Broken(.recordHeader(record.lsn)) }
+        guard header.crc == ~bytes.crc(record.crc, 0..<20) else { throw Broken(.recordCRC(record.lsn)) }
+        if let previous = record.previous, header.previous != previous {
+            throw Broken(.previousRecord(found: header.previous, expected: previous))
+        }
+        let isSwitch = header.manager == .xlog && header.info & 0xF0 == 0x40
+        let end = next.start + (isSwitch ? UInt64(next.segmentSize) : headEnd(next.head?.length ?? 0))
+        guard let whole = record.bytes else {
+            return BoundaryRecord(header: header, end: end, facts: nil, blockMap: nil)
+        }
+        var collector = FactsCollector()
+        let content = whole.span.bytes
+        guard content.byteCount == Int(record.total),
+            let main = readBlocks(content, total: content.byteCount, version: next.version, &collector),
+            collector.record(
+                header, end: end, version: next.version, main: content.extracting(main..<content.byteCount)) == .good
+        else { throw Broken(.recordContent(record.lsn)) }
+        return BoundaryRecord(
+            header: header, end: end, facts: collector.finished(), blockMap: collector.blocks.encode())
+    }
+
+    /// Offset in the segment behind a head of so many bytes, padded.
+    private static func headEnd(_ length: UInt32) -> UInt64 {
+        let first = UInt64(PageHeader.pageSize - PageHeader.long)
+        let other = UInt64(PageHeader.pageSize - PageHeader.short)
+        var position = UInt64(PageHeader.long) + UInt64(length)
+        if UInt64(length) > first {
+            let pages = (UInt64(length) - first - 1) / other
+            let rest = UInt64(length) - first - pages * other
+            position = UInt64(PageHeader.pageSize) * (pages + 1) + UInt64(PageHeader.short) + rest
+        }
+        return (position + 7) & ~7
     }
 }
 
@@ -52,21 +225,4 @@ public struct BoundaryRecord: Hashable, Sendable {
     public let facts: SegmentFacts?
     /// The blocks it changes, encoded; nil like `facts`.
     public let blockMap: [UInt8]?
-}
-
-extension Continuity {
-    /// Adds the next segment.
-    public mutating func add(_ next: SegmentSummary) -> Join { .open }
-
-    /// Whether a record is open at the end of what was added.
-    public var openRecord: LSN? {
-        if case .record(let record) = carry { record.lsn } else { nil }
-    }
-
-    /// Joins two neighbours of which nothing else is known.
-    public static func join(_ previous: SegmentSummary, _ next: SegmentSummary) -> Join {
-        var continuity = Continuity()
-        _ = continuity.add(previous)
-        return continuity.add(next)
-    }
 }

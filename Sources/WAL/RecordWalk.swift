@@ -6,20 +6,76 @@
 ///     try walk.endSegment()
 ///     walk.begin(nextName, length: nextSize) …
 ///
-/// A record that straddles two segments is visited when it is complete, before the later segment's own. The remains of a
-/// record at the start of the very first segment are skipped.
+/// Everything `SegmentScanner` checks is checked, and the links between the segments as well. A record that straddles two
+/// segments is visited when it is complete, before the later segment's own. The remains of a record at the start of the
+/// very first segment are skipped.
 public struct RecordWalk: ~Copyable {
     public enum Step: Sendable { case more, stop }
 
-    /// Whether the visitor has said `.stop`; what is fed after that is ignored.
-    public private(set) var isStopped = false
+    private var reader: SegmentReader
+    private let includesBlocks: Bool
+
     /// - Parameter includingBlocks: fill `WALRecord.blocks`.
-    public init(includingBlocks: Bool = false) {}
+    public init(includingBlocks: Bool = false) {
+        reader = SegmentReader(goesOn: true)
+        includesBlocks = includingBlocks
+    }
+
+    /// Whether the visitor has said `.stop`; what is fed after that is ignored.
+    public var isStopped: Bool { reader.isStopped }
 
     /// Starts the next segment. It must follow the one before on the caller's history.
-    public mutating func begin(_ name: SegmentName, length: UInt64, contents: SegmentContents = .completed) {}
+    public mutating func begin(_ name: SegmentName, length: UInt64, contents: SegmentContents = .completed) {
+        reader.begin(name, length: length, contents: contents)
+    }
 
-    public mutating func feed(_ chunk: RawSpan, _ visit: (WALRecord) throws -> Step) throws {}
+    /// Takes the segment's next bytes, a multiple of 8192, and visits the records that end in them.
+    /// - Throws: `WALDamage`, or what `visit` throws.
+    public mutating func feed(_ chunk: RawSpan, _ visit: (WALRecord) throws -> Step) throws {
+        try withoutActuallyEscaping(visit) { visit in
+            var visitor = WalkVisitor(visit: visit, includesBlocks: includesBlocks)
+            try reader.feed(chunk, &visitor)
+            if let failure = visitor.failure { throw failure }
+        }
+    }
 
-    public mutating func endSegment() throws {}
+    public mutating func endSegment() throws(WALDamage) { try reader.endSegment() }
+}
+
+private struct WalkVisitor: RecordVisitor {
+    let visit: (WALRecord) throws -> RecordWalk.Step
+    let includesBlocks: Bool
+    var failure: (any Error)?
+    private var blocks: [BlockReference] = []
+    private var imageBytes: UInt32 = 0
+
+    init(visit: @escaping (WALRecord) throws -> RecordWalk.Step, includesBlocks: Bool) {
+        self.visit = visit
+        self.includesBlocks = includesBlocks
+    }
+
+    mutating func block(
+        id: UInt8, fork: UInt8, tablespace: UInt32, database: UInt32, number: UInt32, block: UInt32,
+        imageLength: UInt32, imageIsRestored: Bool
+    ) {
+        imageBytes &+= imageLength
+        guard includesBlocks, let fork = Fork(rawValue: fork) else { return }
+        blocks.append(
+            BlockReference(
+                id: id, file: RelationFile(tablespace: tablespace, database: database, number: number), fork: fork,
+                block: block, image: imageLength == 0 ? .none : imageIsRestored ? .restored : .compared))
+    }
+
+    mutating func record(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordVerdict {
+        guard let kind = RecordKind.decode(header, end: end, version: version, main: main) else { return .malformed }
+        let record = WALRecord(header: header, end: end, kind: kind, blocks: blocks, imageBytes: imageBytes)
+        blocks.removeAll(keepingCapacity: true)
+        imageBytes = 0
+        do {
+            return try visit(record) == .more ? .good : .stop
+        } catch {
+            failure = error
+            return .stop
+        }
+    }
 }

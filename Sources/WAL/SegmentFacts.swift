@@ -43,6 +43,17 @@ public struct OpenTransaction: Hashable, Sendable {
     public let createdFiles: UInt32
 }
 
+/// A row of pg_database updated in place or deleted. DROP DATABASE first marks the row, in place and outside its
+/// transaction: a recovery that is to bring the database back must stop before that.
+public struct DatabaseRowChange: Hashable, Sendable {
+    public let lsn: LSN
+    public let xid: UInt32
+    public let block: UInt32
+    /// The row's place in the block.
+    public let row: UInt16
+    public let isDelete: Bool
+}
+
 /// What the records of a stretch of WAL say: a segment's own records, or the one record that straddles into it.
 public struct SegmentFacts: Hashable, Sendable {
     public var records: UInt64 = 0
@@ -76,9 +87,7 @@ public struct SegmentFacts: Hashable, Sendable {
     public var databaseDrops: [DatabaseDrop] = []
     public var tablespaceDrops: [TablespaceDrop] = []
     public var openTransactions: [OpenTransaction] = []
-    /// Updates of pg_database outside any transaction: how a server marks a database that is being dropped. A recovery
-    /// that is to bring the database back must stop before that mark.
-    public var databaseMarks: [LSN] = []
+    public var databaseRows: [DatabaseRowChange] = []
     /// A record of an unknown kind that changes files: from here on the block map may be incomplete.
     public var blockMapUnsound: LSN?
     /// Whether the records ran with wal_level = minimal at some point.

@@ -6,6 +6,9 @@
 ///
 /// Memory is a fixed amount plus the longest record that crosses a page, plus what the summary holds.
 public struct SegmentScanner: ~Copyable {
+    private var reader: SegmentReader
+    private var collector = FactsCollector()
+
     /// - Parameters:
     ///   - name: where the segment belongs; nil takes its word for it.
     ///   - length: the file's size in bytes.
@@ -13,14 +16,24 @@ public struct SegmentScanner: ~Copyable {
     ///   - systemIdentifier: the cluster it must come from; nil accepts any.
     public init(
         name: SegmentName?, length: UInt64, contents: SegmentContents = .completed, systemIdentifier: UInt64? = nil
-    ) {}
+    ) {
+        reader = SegmentReader(goesOn: false, systemIdentifier: systemIdentifier)
+        reader.begin(name, length: length, contents: contents)
+    }
 
     /// Takes the next bytes of the file: a multiple of 8192.
-    public mutating func feed(_ chunk: RawSpan) throws(WALDamage) {}
+    public mutating func feed(_ chunk: RawSpan) throws(WALDamage) { try reader.feed(chunk, &collector) }
 
     /// The whole file has been fed.
     public consuming func finish() throws(WALDamage) -> SegmentSummary {
-        throw WALDamage(.notWAL, offset: 0, lsn: nil, segment: nil)
+        try reader.endSegment()
+        return SegmentSummary(
+            version: reader.version, systemIdentifier: reader.systemIdentifier, segmentSize: reader.segmentSize,
+            start: reader.start, firstTimeline: reader.firstTimeline, lastTimeline: reader.lastTimeline,
+            firstRecord: reader.firstRecord, firstPrevious: reader.firstPrevious, lastRecord: reader.lastRecord,
+            end: reader.end, ending: reader.ending, startsAfterAbandoned: reader.startsAfterAbandoned,
+            abandonedRecord: reader.abandonedRecord, head: reader.head, tail: reader.tail, facts: collector.finished(),
+            blockMap: collector.blocks.encode())
     }
 }
 

@@ -68,6 +68,9 @@ public struct SegmentSummary: Hashable, Sendable {
     public var ending: SegmentEnding
     /// The first page says that the record expected here was abandoned.
     public var startsAfterAbandoned: Bool
+    /// The abandoned record, begun in an earlier segment, as the record in its place names it
+    /// (`XLOG_OVERWRITE_CONTRECORD`).
+    public var abandonedRecord: LSN?
     public var head: HeadFragment?
     public var tail: TailFragment?
 
@@ -77,7 +80,7 @@ public struct SegmentSummary: Hashable, Sendable {
 
     /// The map of changed blocks.
     public func changedBlocks() throws(BadSummary) -> BlockMap {
-        try BlockMap(decoding: blockMap)
+        try BlockMap(decoding: blockMap, maximumBlocks: Int(segmentSize) / 8)
     }
 
     /// Whether the segment is only right if the record that straddles into it is a segment switch.

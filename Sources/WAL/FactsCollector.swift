@@ -1,0 +1,191 @@
+/// Sums up the records of a stretch of WAL.
+struct FactsCollector: RecordVisitor {
+    private(set) var facts = SegmentFacts()
+    private(set) var blocks = BlockMap()
+    /// What transactions that may still destroy something have done, by xid (subtransactions apart).
+    private var pending: [UInt32: Pending] = [:]
+    private var images: UInt64 = 0
+    private var imageBytes: UInt64 = 0
+    /// The block of pg_database that the record at hand changes.
+    private var databaseBlock: UInt32?
+
+    private struct Pending {
+        var locks: Set<RelationLock> = []
+        var createdFiles: UInt32 = 0
+    }
+
+    /// pg_database's file in the shared tablespace, unless somebody has rewritten that catalog.
+    private static let databaseCatalog: UInt32 = 1262
+    private static let sharedTablespace: UInt32 = 1664
+
+    /// The facts, once everything has been visited.
+    func finished() -> SegmentFacts {
+        var facts = facts
+        facts.images = images
+        facts.imageBytes = imageBytes
+        facts.openTransactions = pending.sorted { $0.key < $1.key }.map { xid, found in
+            OpenTransaction(xid: xid, locks: found.locks.inOrder, createdFiles: found.createdFiles)
+        }
+        return facts
+    }
+
+    @inline(__always)
+    mutating func block(
+        id: UInt8, fork: UInt8, tablespace: UInt32, database: UInt32, number: UInt32, block: UInt32,
+        imageLength: UInt32, imageIsRestored: Bool
+    ) {
+        if imageLength > 0 {
+            images += 1
+            imageBytes += UInt64(imageLength)
+        }
+        // Free space and visibility maps are changed without a trace in WAL too: whoever copies blocks copies them whole.
+        guard fork == Fork.main.rawValue || fork == Fork.initial.rawValue else { return }
+        blocks.change(tablespace: tablespace, database: database, number: number, fork: fork, block: block)
+        if number == FactsCollector.databaseCatalog, tablespace == FactsCollector.sharedTablespace {
+            databaseBlock = block
+        }
+    }
+
+    @inline(__always)
+    mutating func record(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordVerdict {
+        facts.records += 1
+        facts.recordBytes += UInt64(header.length)
+        let manager = header.manager.rawValue
+        // Heap truncations (10) and whatever says that it changes files (info bit 1) matter beyond the first nine.
+        if manager <= 8 || databaseBlock != nil || header.info & 0x01 != 0
+            || (manager == 10 && header.info & 0x70 == 0x30)
+        {
+            return interpret(header, end: end, version: version, main: main)
+        }
+        return .good
+    }
+
+    @inline(never)
+    private mutating func interpret(
+        _ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan
+    ) -> RecordVerdict {
+        if let block = databaseBlock {
+            databaseBlock = nil
+            noteDatabaseRow(header, block: block, main)
+        }
+        guard let kind = RecordKind.decode(header, end: end, version: version, main: main) else { return .malformed }
+        switch kind {
+        case .commit(let transaction): finish(transaction, header, end, isCommit: true)
+        case .abort(let transaction): finish(transaction, header, end, isCommit: false)
+        case .prepare: facts.prepares += 1
+        case .restorePoint(let point):
+            facts.restorePoints.append(point)
+            noteStop(point.time)
+        case .checkpoint(let checkpoint):
+            facts.checkpoints.append(checkpoint)
+            if checkpoint.walLevel == 0 { facts.minimalWAL = true }
+            if checkpoint.isShutdown, checkpoint.timeline != checkpoint.previousTimeline {
+                facts.timelineSwitches.append(
+                    TimelineSwitch(
+                        lsn: checkpoint.lsn, time: checkpoint.time, timeline: checkpoint.timeline,
+                        previous: checkpoint.previousTimeline, isPromotion: false))
+            }
+        case .backupEnd(let backup): facts.backupEnds.append(backup)
+        case .endOfRecovery(let timelineSwitch): facts.timelineSwitches.append(timelineSwitch)
+        case .parameterChange(let change):
+            facts.parameterChanges.append(change)
+            if change.walLevel == 0 { facts.minimalWAL = true }
+        case .storageCreate(let file, let fork):
+            if fork == .main || fork == .initial { blocks.cut(file, fork, to: 0) }
+            if fork == .main, header.xid != 0 { pending[header.xid, default: Pending()].createdFiles += 1 }
+        case .storageTruncate(let truncation):
+            facts.truncations.append(truncation)
+            if truncation.forks & 1 != 0 { blocks.cut(truncation.file, .main, to: truncation.blocks) }
+        case .databaseCreate(let creation):
+            facts.databaseCreations.append(creation)
+            replaceDirectory(database: creation.database, tablespace: creation.tablespace)
+        case .databaseDrop(let drop):
+            facts.databaseDrops.append(drop)
+            for tablespace in drop.tablespaces { replaceDirectory(database: drop.database, tablespace: tablespace) }
+        case .tablespaceDrop(let oid):
+            facts.tablespaceDrops.append(
+                SegmentFacts.TablespaceDrop(lsn: header.lsn, xid: header.xid, tablespace: oid))
+        case .locks(let locks):
+            for lock in locks where lock.xid != 0 { pending[lock.xid, default: Pending()].locks.insert(lock) }
+        case .heapTruncate(let truncation): facts.heapTruncations.append(truncation)
+        case .other:
+            // Redo of an unknown record may change files that no block reference names.
+            if header.info & 0x01 != 0, facts.blockMapUnsound == nil { facts.blockMapUnsound = header.lsn }
+        default: break
+        }
+        return .good
+    }
+
+    private mutating func replaceDirectory(database: UInt32, tablespace: UInt32) {
+        blocks.cut(RelationFile(tablespace: tablespace, database: database, number: 0), .main, to: 0)
+    }
+
+    private mutating func noteStop(_ time: Moment) {
+        facts.earliestStop = min(facts.earliestStop ?? time, time)
+        facts.latestStop = max(facts.latestStop ?? time, time)
+    }
+
+    private mutating func finish(_ transaction: TransactionEnd, _ header: RecordHeader, _ end: LSN, isCommit: Bool) {
+        let mark = TransactionMark(lsn: header.lsn, end: end, time: transaction.time, xid: transaction.xid)
+        noteStop(mark.time)
+        if isCommit {
+            if facts.commits == 0 {
+                facts.firstCommit = mark
+                facts.earliestCommit = mark
+                facts.latestCommit = mark
+            } else {
+                if let earliest = facts.earliestCommit, mark.time < earliest.time { facts.earliestCommit = mark }
+                if let latest = facts.latestCommit, mark.time >= latest.time { facts.latestCommit = mark }
+            }
+            facts.lastCommit = mark
+            facts.commits += 1
+        } else {
+            facts.aborts += 1
+        }
+        var locks: Set<RelationLock> = []
+        var createdFiles: UInt32 = 0
+        if !pending.isEmpty {
+            for xid in CollectionOfOne(transaction.xid) { take(xid, &locks, &createdFiles) }
+            for xid in transaction.subtransactions { take(xid, &locks, &createdFiles) }
+        }
+        if !transaction.removedFiles.isEmpty {
+            for file in transaction.removedFiles {
+                blocks.cut(file, .main, to: 0)
+                blocks.cut(file, .initial, to: 0)
+            }
+            facts.removals.append(
+                FileRemoval(
+                    transaction: mark, isCommit: isCommit, isPrepared: transaction.isPrepared,
+                    files: transaction.removedFiles,
+                    droppedRelations: transaction.droppedStatistics.filter { $0.kind == 2 }.map {
+                        FileRemoval.DroppedRelation(database: $0.database, oid: UInt32(truncatingIfNeeded: $0.object))
+                    }, locks: locks.inOrder, createdFiles: createdFiles, database: transaction.database))
+        }
+    }
+
+    private mutating func take(_ xid: UInt32, _ locks: inout Set<RelationLock>, _ createdFiles: inout UInt32) {
+        guard let found = pending.removeValue(forKey: xid) else { return }
+        locks.formUnion(found.locks)
+        createdFiles += found.createdFiles
+    }
+
+    /// Remembers what happened to rows of pg_database: DROP DATABASE marks the row outside its transaction, then deletes it.
+    private mutating func noteDatabaseRow(_ header: RecordHeader, block: UInt32, _ main: RawSpan) {
+        guard header.manager == .heap else { return }
+        let isDelete: Bool
+        switch header.info & 0x70 {
+        case 0x70 where main.byteCount >= 2: isDelete = false
+        case 0x10 where main.byteCount >= 6: isDelete = true
+        default: return
+        }
+        facts.databaseRows.append(
+            DatabaseRowChange(
+                lsn: header.lsn, xid: header.xid, block: block, row: main.u16(isDelete ? 4 : 0), isDelete: isDelete))
+    }
+}
+
+extension Set<RelationLock> {
+    fileprivate var inOrder: [RelationLock] {
+        sorted { ($0.xid, $0.database, $0.relation) < ($1.xid, $1.database, $1.relation) }
+    }
+}

@@ -1,0 +1,105 @@
+/// What a record's block and data headers announce, seen from its 25th byte on (src/include/access/xlogrecord.h).
+protocol RecordVisitor: ~Copyable {
+    /// A block reference. `imageLength` is 0 when there is no image.
+    mutating func block(
+        id: UInt8, fork: UInt8, tablespace: UInt32, database: UInt32, number: UInt32, block: UInt32,
+        imageLength: UInt32, imageIsRestored: Bool)
+
+    /// The record whose blocks have just been given. `main` is its main data: cut short for a long logical message,
+    /// whose contents nobody here needs.
+    mutating func record(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordVerdict
+}
+
+enum RecordVerdict {
+    case good
+    /// The main data isn't what the record's kind must have.
+    case malformed
+    /// The visitor has seen enough.
+    case stop
+}
+
+/// Bits of a block reference.
+private enum BlockBits {
+    static let fork: UInt8 = 0x0F
+    static let hasImage: UInt8 = 0x10
+    static let hasData: UInt8 = 0x20
+    static let sameRelation: UInt8 = 0x80
+    static let imageHasHole: UInt8 = 0x01
+}
+
+/// Reads the headers in `record[24...]`, gives each block reference to the visitor, and returns where the main data
+/// starts; nil if the parts don't add up to `total` bytes. `record` may hold only the first 4 KiB of a longer record.
+@inline(__always)
+func readBlocks<Visitor: RecordVisitor & ~Copyable>(
+    _ record: RawSpan, total: Int, version: WALVersion, _ visitor: inout Visitor
+) -> Int? {
+    let available = record.byteCount
+    // Bit 0x02 of an image's info changed its meaning with 15.
+    let compressed: UInt8 = version >= .v15 ? 0x1C : 0x02
+    let restored: UInt8 = version >= .v15 ? 0x02 : 0x04
+    var at = 24
+    var announced = 0
+    var mainLength = 0
+    var tablespace: UInt32 = 0
+    var database: UInt32 = 0
+    var number: UInt32 = 0
+    var hasRelation = false
+
+    headers: while total - at > announced {
+        guard at + 2 <= available else { return nil }
+        let id = record.u8(at)
+        switch id {
+        case 255:
+            mainLength = Int(record.u8(at + 1))
+            announced += mainLength
+            at += 2
+            break headers
+        case 254:
+            guard at + 5 <= available else { return nil }
+            mainLength = Int(record.u32(at + 1))
+            announced += mainLength
+            at += 5
+            break headers
+        case 253:
+            at += 3
+        case 252:
+            at += 5
+        case 0...32:
+            guard at + 4 <= available else { return nil }
+            let bits = record.u8(at + 1)
+            let dataLength = Int(record.u16(at + 2))
+            at += 4
+            announced += dataLength
+            guard (bits & BlockBits.hasData != 0) == (dataLength != 0) else { return nil }
+            var imageLength: UInt32 = 0
+            var imageInfo: UInt8 = 0
+            if bits & BlockBits.hasImage != 0 {
+                guard at + 5 <= available else { return nil }
+                imageLength = UInt32(record.u16(at))
+                imageInfo = record.u8(at + 4)
+                at += 5
+                announced += Int(imageLength)
+                if imageInfo & compressed != 0, imageInfo & BlockBits.imageHasHole != 0 { at += 2 }
+            }
+            if bits & BlockBits.sameRelation == 0 {
+                guard at + 12 <= available else { return nil }
+                tablespace = record.u32(at)
+                database = record.u32(at + 4)
+                number = record.u32(at + 8)
+                hasRelation = true
+                at += 12
+            } else if !hasRelation {
+                return nil
+            }
+            guard at + 4 <= available, bits & BlockBits.fork <= 3 else { return nil }
+            visitor.block(
+                id: id, fork: bits & BlockBits.fork, tablespace: tablespace, database: database, number: number,
+                block: record.u32(at), imageLength: imageLength, imageIsRestored: imageInfo & restored != 0)
+            at += 4
+        default:
+            return nil
+        }
+    }
+    guard at + announced == total else { return nil }
+    return total - mainLength
+}

@@ -1,0 +1,260 @@
+/// The main data ended before the record's kind says it may.
+private struct Short: Error {}
+
+/// Reads a record's main data front to back.
+private struct Cursor {
+    var at = 0
+
+    @inline(__always)
+    mutating func advance(_ data: RawSpan, _ count: Int) throws(Short) -> Int {
+        guard count >= 0, count <= data.byteCount - at else { throw Short() }
+        defer { at += count }
+        return at
+    }
+    @inline(__always)
+    mutating func u32(_ data: RawSpan) throws(Short) -> UInt32 { data.u32(try advance(data, 4)) }
+    @inline(__always)
+    mutating func u64(_ data: RawSpan) throws(Short) -> UInt64 { data.u64(try advance(data, 8)) }
+    /// A number of elements that are `size` bytes each and must all be there.
+    mutating func count(_ data: RawSpan, of size: Int) throws(Short) -> Int {
+        let count = Int(Int32(bitPattern: try u32(data)))
+        guard count >= 0, count <= (data.byteCount - at) / size else { throw Short() }
+        return count
+    }
+}
+
+extension RecordKind {
+    /// Tells what a record says. Nil when its main data is too short for what it claims to be.
+    static func decode(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordKind? {
+        do throws(Short) {
+            switch header.manager {
+            case .xlog: return try xlog(header, end, version, main)
+            case .transaction: return try transaction(header, version, main)
+            case .storage: return try storage(header, main)
+            case .database: return try database(header, version, main)
+            case .tablespace: return try tablespace(header, main)
+            case .relationMap:
+                var cursor = Cursor()
+                return .relationMapUpdate(database: try cursor.u32(main), tablespace: try cursor.u32(main))
+            case .standby: return try standby(header, main)
+            case .heap: return try heap(header, main)
+            default: return .other
+            }
+        } catch {
+            return nil
+        }
+    }
+
+    private static func xlog(
+        _ header: RecordHeader, _ end: LSN, _ version: WALVersion, _ main: RawSpan
+    ) throws(Short) -> RecordKind {
+        var cursor = Cursor()
+        switch header.info & 0xF0 {
+        case 0x00, 0x10:
+            _ = try cursor.advance(main, 88)
+            return .checkpoint(
+                Checkpoint(
+                    lsn: header.lsn, redo: LSN(main.u64(0)), timeline: TimelineID(main.u32(8)),
+                    previousTimeline: TimelineID(main.u32(12)), isShutdown: header.info & 0xF0 == 0,
+                    time: Moment(microseconds: Int64(bitPattern: main.u64(64)) &* 1_000_000),
+                    walLevel: version >= .v17 ? main.u32(20) : nil, nextFullXID: main.u64(24),
+                    fullPageWrites: main.u8(16) != 0))
+        case 0x40: return .switchSegment
+        case 0x50: return .backupEnd(BackupEnd(lsn: header.lsn, end: end, start: LSN(try cursor.u64(main))))
+        case 0x60:
+            _ = try cursor.advance(main, 26)
+            return .parameterChange(
+                ParameterChange(
+                    lsn: header.lsn, maxConnections: main.u32(0), maxWorkerProcesses: main.u32(4),
+                    maxWALSenders: main.u32(8), maxPreparedTransactions: main.u32(12),
+                    maxLocksPerTransaction: main.u32(16), walLevel: main.u32(20), walLogHints: main.u8(24) != 0,
+                    trackCommitTimestamp: main.u8(25) != 0))
+        case 0x70:
+            let time = Moment(postgres: Int64(bitPattern: try cursor.u64(main)))
+            let name = try cursor.advance(main, 64)
+            return .restorePoint(
+                RestorePoint(lsn: header.lsn, end: end, time: time, name: text(main, name..<name + 64)))
+        case 0x80:
+            return .fullPageWrites(main.u8(try cursor.advance(main, 1)) != 0)
+        case 0x90:
+            let time = Moment(postgres: Int64(bitPattern: try cursor.u64(main)))
+            return .endOfRecovery(
+                TimelineSwitch(
+                    lsn: header.lsn, time: time, timeline: TimelineID(try cursor.u32(main)),
+                    previous: TimelineID(try cursor.u32(main)), isPromotion: true))
+        case 0xD0:
+            return .overwrittenContinuation(LSN(try cursor.u64(main)))
+        case 0xE0 where version >= .v17: return .checkpointRedo
+        default: return .other
+        }
+    }
+
+    private static func transaction(
+        _ header: RecordHeader, _ version: WALVersion, _ main: RawSpan
+    ) throws(Short) -> RecordKind {
+        switch header.info & 0x70 {
+        case 0x00: .commit(try end(header, version, main, commit: true, prepared: false))
+        case 0x20: .abort(try end(header, version, main, commit: false, prepared: false))
+        case 0x30: .commit(try end(header, version, main, commit: true, prepared: true))
+        case 0x40: .abort(try end(header, version, main, commit: false, prepared: true))
+        case 0x10: .prepare(try prepare(version, main))
+        default: .other
+        }
+    }
+
+    /// `xl_xact_commit` and `xl_xact_abort`: the time, then the parts that xinfo names, in this order.
+    private static func end(
+        _ header: RecordHeader, _ version: WALVersion, _ main: RawSpan, commit: Bool, prepared: Bool
+    ) throws(Short) -> TransactionEnd {
+        var cursor = Cursor()
+        var end = TransactionEnd(
+            time: Moment(postgres: Int64(bitPattern: try cursor.u64(main))), xid: header.xid, isPrepared: prepared)
+        let parts = header.info & 0x80 != 0 ? try cursor.u32(main) : 0
+        if parts & 0x001 != 0 {
+            end.database = try cursor.u32(main)
+            _ = try cursor.u32(main)
+        }
+        if parts & 0x002 != 0 {
+            let count = try cursor.count(main, of: 4)
+            end.subtransactions.reserveCapacity(count)
+            for _ in 0..<count { end.subtransactions.append(try cursor.u32(main)) }
+        }
+        if parts & 0x004 != 0 {
+            let count = try cursor.count(main, of: 12)
+            end.removedFiles.reserveCapacity(count)
+            for _ in 0..<count {
+                end.removedFiles.append(
+                    RelationFile(
+                        tablespace: try cursor.u32(main), database: try cursor.u32(main), number: try cursor.u32(main)))
+            }
+        }
+        if parts & 0x100 != 0, version >= .v15 {
+            let wide = version >= .v18
+            let count = try cursor.count(main, of: wide ? 16 : 12)
+            end.droppedStatistics.reserveCapacity(count)
+            for _ in 0..<count {
+                end.droppedStatistics.append(
+                    DroppedStatistics(
+                        kind: try cursor.u32(main), database: try cursor.u32(main),
+                        object: wide ? try cursor.u64(main) : UInt64(try cursor.u32(main))))
+            }
+        }
+        if parts & 0x008 != 0, commit {
+            let count = try cursor.count(main, of: 16)
+            _ = try cursor.advance(main, count * 16)
+        }
+        if parts & 0x010 != 0 {
+            end.xid = try cursor.u32(main)
+            if parts & 0x080 != 0 {
+                let from = cursor.at
+                while try main.u8(cursor.advance(main, 1)) != 0 {}
+                end.globalIdentifier = text(main, from..<cursor.at)
+            }
+        }
+        if parts & 0x020 != 0 { _ = try cursor.advance(main, 16) }
+        return end
+    }
+
+    private static func prepare(_ version: WALVersion, _ main: RawSpan) throws(Short) -> Prepare {
+        var cursor = Cursor()
+        let size = version >= .v15 ? 72 : 64
+        _ = try cursor.advance(main, size)
+        let name = try cursor.advance(main, Int(main.u16(version >= .v15 ? 54 : 46)))
+        return Prepare(
+            time: Moment(postgres: Int64(bitPattern: main.u64(16))), xid: main.u32(8), database: main.u32(12),
+            globalIdentifier: text(main, name..<cursor.at))
+    }
+
+    private static func storage(_ header: RecordHeader, _ main: RawSpan) throws(Short) -> RecordKind {
+        var cursor = Cursor()
+        switch header.info & 0xF0 {
+        case 0x10:
+            _ = try cursor.advance(main, 16)
+            guard let fork = Fork(rawValue: UInt8(truncatingIfNeeded: main.u32(12))) else { throw Short() }
+            return .storageCreate(
+                RelationFile(tablespace: main.u32(0), database: main.u32(4), number: main.u32(8)), fork)
+        case 0x20:
+            _ = try cursor.advance(main, 20)
+            return .storageTruncate(
+                StorageTruncation(
+                    lsn: header.lsn, xid: header.xid,
+                    file: RelationFile(tablespace: main.u32(4), database: main.u32(8), number: main.u32(12)),
+                    blocks: main.u32(0), forks: main.u32(16)))
+        default: return .other
+        }
+    }
+
+    /// Operation 0x10 means "drop" before 15 and "create, every block in WAL" from 15 on.
+    private static func database(
+        _ header: RecordHeader, _ version: WALVersion, _ main: RawSpan
+    ) throws(Short) -> RecordKind {
+        var cursor = Cursor()
+        let operation = header.info & 0xF0
+        if operation == 0x00 {
+            _ = try cursor.advance(main, 16)
+            return .databaseCreate(
+                DatabaseCreation(
+                    lsn: header.lsn, xid: header.xid, database: main.u32(0), tablespace: main.u32(4),
+                    copiedFrom: main.u32(8)))
+        }
+        if operation == 0x10, version >= .v15 {
+            _ = try cursor.advance(main, 8)
+            return .databaseCreate(
+                DatabaseCreation(
+                    lsn: header.lsn, xid: header.xid, database: main.u32(0), tablespace: main.u32(4), copiedFrom: nil))
+        }
+        guard operation == (version >= .v15 ? 0x20 : 0x10) else { return .other }
+        let database = try cursor.u32(main)
+        let count = version >= .v13 ? try cursor.count(main, of: 4) : 1
+        var tablespaces: [UInt32] = []
+        for _ in 0..<count { tablespaces.append(try cursor.u32(main)) }
+        return .databaseDrop(
+            DatabaseDrop(lsn: header.lsn, xid: header.xid, database: database, tablespaces: tablespaces))
+    }
+
+    private static func tablespace(_ header: RecordHeader, _ main: RawSpan) throws(Short) -> RecordKind {
+        var cursor = Cursor()
+        let oid = try cursor.u32(main)
+        switch header.info & 0xF0 {
+        case 0x00: return .tablespaceCreate(oid: oid, path: text(main, cursor.at..<main.byteCount))
+        case 0x10: return .tablespaceDrop(oid: oid)
+        default: return .other
+        }
+    }
+
+    private static func standby(_ header: RecordHeader, _ main: RawSpan) throws(Short) -> RecordKind {
+        guard header.info & 0xF0 == 0x00 else { return .other }
+        var cursor = Cursor()
+        var locks: [RelationLock] = []
+        for _ in 0..<(try cursor.count(main, of: 12)) {
+            locks.append(
+                RelationLock(
+                    xid: try cursor.u32(main), database: try cursor.u32(main), relation: try cursor.u32(main)))
+        }
+        return .locks(locks)
+    }
+
+    private static func heap(_ header: RecordHeader, _ main: RawSpan) throws(Short) -> RecordKind {
+        guard header.info & 0x70 == 0x30 else { return .other }
+        var cursor = Cursor()
+        _ = try cursor.advance(main, 12)
+        let count = Int(main.u32(4))
+        guard count <= (main.byteCount - 12) / 4 else { throw Short() }
+        var relations: [UInt32] = []
+        for _ in 0..<count { relations.append(try cursor.u32(main)) }
+        return .heapTruncate(
+            HeapTruncation(
+                lsn: header.lsn, xid: header.xid, database: main.u32(0), flags: main.u8(8), relations: relations))
+    }
+
+    /// Bytes up to the first NUL as text; what isn't UTF-8 is replaced.
+    private static func text(_ data: RawSpan, _ range: Range<Int>) -> String {
+        var bytes: [UInt8] = []
+        for at in range {
+            let byte = data.u8(at)
+            if byte == 0 { break }
+            bytes.append(byte)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
