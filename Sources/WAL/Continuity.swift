@@ -45,7 +45,7 @@ public struct Continuity: Hashable, Sendable {
         /// It follows. The record that straddles into it and ends in it, if there is one.
         case joined(BoundaryRecord?)
         /// It doesn't.
-        case broken(BrokenLink.Reason)
+        case broken(BrokenLink)
     }
 
     /// The record that is open at the end of what was added.
@@ -79,7 +79,7 @@ public struct Continuity: Hashable, Sendable {
             return .joined(boundary)
         } catch {
             carry = Continuity.carry(after: next, last: nil, open: nil)
-            return .broken(error.reason)
+            return .broken(BrokenLink(error.reason, segment: next.start))
         }
     }
 

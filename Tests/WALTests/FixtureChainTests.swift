@@ -146,7 +146,7 @@ import WAL
                     boundaries.append(boundary)
                     if let known = boundary.facts { facts.append(known) }
                 }
-            case .broken(let reason): Issue.record("\(file): \(reason)")
+            case .broken(let link): Issue.record("\(file): \(link)")
             }
             facts.append(summary.facts)
         }
@@ -181,7 +181,9 @@ import WAL
         let place = try #require(straddled)
         var other = summaries[place - 1]
         other.tail = nil
-        #expect(Continuity.join(other, summaries[place]) == .broken(.unexpectedContinuation))
+        #expect(
+            Continuity.join(other, summaries[place])
+                == .broken(BrokenLink(.unexpectedContinuation, segment: summaries[place].start)))
     }
 }
 
