@@ -1,0 +1,190 @@
+import Platform
+public import Repository
+public import WAL
+
+/// Answers the planner from a repository: names by listing, facts from the summaries in the segments' heads, records by
+/// reading segments.
+public final class ArchivePlanSource: PlanSource {
+    public let majorVersion: Int
+    public let segmentSize: UInt32
+    private let store: any ObjectStore
+    private let incarnation: Incarnation
+    private let known: [RestorableBackup]
+    private let jobs: Int
+    private var summaries: [SegmentName: SegmentSummary] = [:]
+
+    /// - Parameters:
+    ///   - segmentSize: in bytes, as the backups or the incarnation's marker name it.
+    ///   - backups: the complete ones.
+    ///   - jobs: how many summaries are read at once.
+    public init(
+        store: any ObjectStore, incarnation: Incarnation, segmentSize: UInt32, backups: [RestorableBackup], jobs: Int
+    ) {
+        (self.store, self.incarnation, self.segmentSize) = (store, incarnation, segmentSize)
+        (known, self.jobs) = (backups, jobs)
+        majorVersion = incarnation.major
+    }
+
+    public func backups() -> [RestorableBackup] { known }
+
+    public func histories() throws -> [TimelineID: TimelineHistory] {
+        var found: [TimelineID: TimelineHistory] = [:]
+        for timeline in try store.histories(of: incarnation) {
+            guard let text = try store.history(timeline, of: incarnation) else { continue }
+            found[timeline] = try TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
+        }
+        return found
+    }
+
+    /// Segments older than every backup can't be part of a recovery and aren't listed.
+    public func segments() throws -> Set<SegmentName> {
+        let oldest = known.map(\.start).min() ?? .zero
+        var all: Set<SegmentName> = []
+        for timeline in try store.timelines(of: incarnation) {
+            let first = SegmentName(timeline: timeline, containing: oldest, segmentSize: segmentSize)
+            all.formUnion(try store.segments(of: incarnation, timeline: timeline, from: first))
+        }
+        return all
+    }
+
+    public func facts(of path: [SegmentName], _ range: Range<Int>) throws -> [SegmentOutline] {
+        // The record across the left boundary may have begun several segments before.
+        var first = max(0, range.lowerBound - 1)
+        try fetch(path[first..<range.upperBound])
+        while first > 0, summaries[path[first]]?.firstRecord == nil {
+            first -= 1
+            try fetch(path[first...first])
+        }
+        var continuity = Continuity()
+        var outlines: [SegmentOutline] = []
+        for index in first..<range.upperBound {
+            guard let summary = summaries[path[index]] else { throw unreadable(path[index]) }
+            var boundary: BoundaryRecord?
+            switch continuity.add(summary) {
+            case .open: break
+            case .joined(let record): boundary = record
+            case .broken(let link): throw link
+            }
+            guard range.contains(index) else { continue }
+            var outline = SegmentOutline(summary)
+            if let boundary {
+                if let facts = boundary.facts {
+                    outline.prepend(facts, at: boundary.header.lsn)
+                } else {
+                    try records(of: path, at: index) { record in
+                        if record.start == boundary.header.lsn { outline.prepend(record) }
+                        return record.start <= boundary.header.lsn
+                    }
+                }
+            }
+            outlines.append(outline)
+        }
+        return outlines
+    }
+
+    public func records(of path: [SegmentName], at index: Int, visit: (LogRecord) throws -> Bool) throws {
+        var first = index
+        while first > 0, try summary(of: path[first]).head != nil {
+            first -= 1
+            if try summary(of: path[first]).firstRecord != nil { break }
+        }
+        let start = path[index].start(segmentSize: segmentSize)
+        var walk = RecordWalk()
+        var decompressor = try Decompressor()
+        for name in path[first...index] {
+            let stored = try StoredSegment(incarnation.segment(name), in: store)
+            walk.begin(name, length: stored.head.rawLength)
+            do {
+                try stored.extract(with: &decompressor) { bytes in
+                    try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
+                        guard record.end > start else { return .more }
+                        return try visit(LogRecord(record)) ? .more : .stop
+                    }
+                    if walk.isStopped { throw Enough() }
+                }
+            } catch is Enough {
+                return
+            }
+            try walk.endSegment()
+        }
+    }
+
+    private struct Enough: Error {}
+
+    private func unreadable(_ name: SegmentName) -> Problem {
+        Problem(
+            "segment \"\(name)\" was stored without a summary",
+            detail: "It was written by a PostgreSQL version that tidemark could not read.")
+    }
+
+    private func summary(of name: SegmentName) throws -> SegmentSummary {
+        try fetch([name])
+        guard let summary = summaries[name] else { throw unreadable(name) }
+        return summary
+    }
+
+    /// Reads the summaries that aren't at hand yet, several at once.
+    private func fetch(_ names: ArraySlice<SegmentName>) throws {
+        let missing = names.filter { summaries[$0] == nil }
+        guard !missing.isEmpty else { return }
+        let (store, incarnation) = (store, incarnation)
+        try mapInOrder(
+            Array(missing), workers: missing.count < 4 ? 1 : jobs, ahead: 64,
+            transform: { name -> (SegmentName, SegmentSummary?) in
+                let head = try StoredSegment(incarnation.segment(name), in: store).head
+                return (name, head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary))
+            }
+        ) { name, summary in summaries[name] = summary }
+    }
+}
+
+extension SegmentOutline {
+    init(_ summary: SegmentSummary) {
+        self.init(summary.facts)
+        firstRecord = summary.firstRecord
+        lastRecord = summary.lastRecord
+    }
+
+    init(_ facts: SegmentFacts) {
+        self.init(
+            earliestEnd: facts.earliestStop, latestEnd: facts.latestStop, firstCommit: facts.firstCommit,
+            lastCommit: facts.lastCommit, commits: Int(facts.commits), restorePoints: facts.restorePoints)
+    }
+
+    /// Adds the record across the left boundary.
+    mutating func prepend(_ facts: SegmentFacts, at lsn: LSN) {
+        let other = SegmentOutline(facts)
+        firstRecord = lsn
+        lastRecord = lastRecord ?? lsn
+        earliestEnd = [earliestEnd, other.earliestEnd].compactMap { $0 }.min()
+        latestEnd = [latestEnd, other.latestEnd].compactMap { $0 }.max()
+        firstCommit = other.firstCommit ?? firstCommit
+        lastCommit = lastCommit ?? other.lastCommit
+        commits += other.commits
+        restorePoints = other.restorePoints + restorePoints
+    }
+
+    mutating func prepend(_ record: LogRecord) {
+        var facts = SegmentFacts()
+        if let end = record.content.transactionEnd { (facts.earliestStop, facts.latestStop) = (end.time, end.time) }
+        if let commit = record.content.commit { (facts.firstCommit, facts.lastCommit, facts.commits) = (commit, commit, 1) }
+        if case .restorePoint(let point) = record.content { facts.restorePoints = [point] }
+        prepend(facts, at: record.start)
+    }
+}
+
+extension LogRecord {
+    init(_ record: WALRecord) {
+        func mark(_ end: TransactionEnd) -> TransactionMark {
+            TransactionMark(lsn: record.lsn, end: record.end, time: end.time, xid: end.xid)
+        }
+        let content: Content =
+            switch record.kind {
+            case .commit(let end): .commit(mark(end))
+            case .abort(let end): .abort(mark(end))
+            case .restorePoint(let point): .restorePoint(point)
+            default: .other
+            }
+        self.init(start: record.lsn, end: record.end, content: content)
+    }
+}
