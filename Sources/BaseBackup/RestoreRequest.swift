@@ -58,6 +58,9 @@ public struct TargetInUse: Explained, Equatable {
     public let path: String
     public let reason: String
     public let advice: String?
+    public init(path: String, reason: String, advice: String? = nil) {
+        (self.path, self.reason, self.advice) = (path, reason, advice)
+    }
     public var message: String { "cannot restore into directory \"\(path)\"" }
     public var detail: String? { reason }
     public var hint: String? { advice }

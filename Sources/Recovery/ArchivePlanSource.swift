@@ -133,8 +133,7 @@ public final class ArchivePlanSource: PlanSource {
             transform: { name -> (SegmentName, SegmentSummary?) in
                 let head = try StoredSegment(incarnation.segment(name), in: store).head
                 return (name, head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary))
-            }
-        ) { name, summary in summaries[name] = summary }
+            }, consume: { name, summary in summaries[name] = summary })
     }
 }
 
@@ -167,7 +166,9 @@ extension SegmentOutline {
     mutating func prepend(_ record: LogRecord) {
         var facts = SegmentFacts()
         if let end = record.content.transactionEnd { (facts.earliestStop, facts.latestStop) = (end.time, end.time) }
-        if let commit = record.content.commit { (facts.firstCommit, facts.lastCommit, facts.commits) = (commit, commit, 1) }
+        if let commit = record.content.commit {
+            (facts.firstCommit, facts.lastCommit, facts.commits) = (commit, commit, 1)
+        }
         if case .restorePoint(let point) = record.content { facts.restorePoints = [point] }
         prepend(facts, at: record.start)
     }

@@ -1,0 +1,124 @@
+public import DataDirectory
+import Glibc
+public import Platform
+
+/// A server on a data directory of ours: started, watched and stopped through `pg_ctl`, which detaches it properly.
+public struct ServerProcess: Sendable {
+    public let binDirectory: String
+    public let dataDirectory: DataDirectory
+    /// Where the server writes until its own logging settings take over.
+    public let logFile: String
+    /// For the server's command line, each `name=value`.
+    public let options: [String]
+
+    public init(binDirectory: String, dataDirectory: String, logFile: String, options: [String] = []) {
+        self.binDirectory = binDirectory
+        self.dataDirectory = DataDirectory(dataDirectory)
+        self.logFile = logFile
+        self.options = options
+    }
+
+    /// Checks that the programs are there and of the data directory's major version, then starts the server and returns
+    /// while it is still starting.
+    ///
+    /// - Throws: `WrongPrograms`, `Problem`.
+    public func launch() throws {
+        try checkVersion()
+        var arguments = ["-D", dataDirectory.path, "-l", logFile, "-W", "-s"]
+        if !options.isEmpty {
+            arguments += ["-o", options.map { "-c \(shellWord($0))" }.joined(separator: " ")]
+        }
+        let finished = try run(binDirectory + "/pg_ctl", arguments + ["start"])
+        guard finished.ending == .exited(0) else {
+            throw Problem("could not start the server on \"\(dataDirectory.path)\"", detail: sentence(finished.errors))
+        }
+    }
+
+    /// Stops the server if it runs; `fast`, `smart` or `immediate`.
+    public func stop(mode: String = "fast") throws {
+        guard try dataDirectory.runningServer() != nil else { return }
+        let finished = try run(
+            binDirectory + "/pg_ctl", ["-D", dataDirectory.path, "-m", mode, "-w", "-t", "600", "-s", "stop"])
+        guard finished.ending == .exited(0) else {
+            throw Problem("could not stop the server on \"\(dataDirectory.path)\"", detail: sentence(finished.errors))
+        }
+    }
+
+    public func isRunning() throws -> Bool { try dataDirectory.runningServer() != nil }
+
+    /// The segment the startup process works on, as it tells in its title (`startup recovering 0000000100000000000000A5`);
+    /// nil when there is no startup process, or no title.
+    public func replayedSegment() throws -> String? {
+        guard let postmaster = try dataDirectory.runningServer()?.process else { return nil }
+        let path = "/proc/\(postmaster)/task/\(postmaster)/children"
+        guard let children = try? Files.readPseudo(path) else { return nil }
+        for child in children.split(separator: " ") {
+            guard let title = try? Files.readPseudo("/proc/\(child)/cmdline"), title.contains("startup") else {
+                continue
+            }
+            return title.split { $0 == " " || $0 == "\0" }.first {
+                $0.utf8.count == 24 && UInt64($0.suffix(16), radix: 16) != nil
+            }
+            .map(String.init)
+        }
+        return nil
+    }
+
+    /// Everything the server has written so far that can be found: our log file, and the logging collector's current one.
+    public func log() -> String {
+        var text = (try? Files.readText(logFile)) ?? ""
+        if let current = try? Files.readText(dataDirectory.path + "/current_logfiles") {
+            for line in current.split(separator: "\n") where line.hasPrefix("stderr ") {
+                let name = String(line.dropFirst(7))
+                text += (try? Files.readText(name.hasPrefix("/") ? name : dataDirectory.path + "/" + name)) ?? ""
+            }
+        }
+        return text
+    }
+
+    private func checkVersion() throws {
+        let program = binDirectory + "/postgres"
+        let found = try? run(program, ["--version"])
+        guard let found, found.ending == .exited(0) else {
+            throw Problem(
+                "could not run \"\(program)\"", detail: found.map { sentence($0.errors) },
+                hint: "\"bin_directory\" must name the directory of PostgreSQL's server programs.")
+        }
+        // `postgres (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)`, `18beta1` before a release.
+        let number = found.output.split(separator: " ").first { $0.first?.isNumber == true } ?? ""
+        let major = Int(number.prefix { $0.isNumber })
+        let wanted = try dataDirectory.majorVersion()
+        guard major == wanted else {
+            throw WrongPrograms(binDirectory: binDirectory, found: String(number), wanted: wanted)
+        }
+    }
+}
+
+/// The server programs are of another major version than the data directory.
+public struct WrongPrograms: Explained, Equatable {
+    public let binDirectory: String
+    public let found: String
+    public let wanted: Int
+    public var message: String { "the server programs in \"\(binDirectory)\" cannot run this data directory" }
+    public var detail: String? { "They are of PostgreSQL \(found); the data directory is of PostgreSQL \(wanted)." }
+    public var hint: String? { "Name the right directory with --bin-directory or \"bin_directory\"." }
+}
+
+private func sentence(_ text: String) -> String {
+    text.split(separator: "\n").joined(separator: " ")
+}
+
+/// Quotes one word for `pg_ctl -o`, which hands its value to a shell.
+private func shellWord(_ word: String) -> String {
+    "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+}
+
+extension Files {
+    /// A file of /proc, whose size is told as 0.
+    static func readPseudo(_ path: String) throws -> String {
+        let file = try Descriptor(open: path, O_RDONLY)
+        var bytes = [UInt8](repeating: 0, count: 64 << 10)
+        let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, path: path) }
+        return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+}

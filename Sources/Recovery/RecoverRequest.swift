@@ -1,0 +1,76 @@
+public import BaseBackup
+import DataDirectory
+import Glibc
+import Platform
+public import Repository
+import WAL
+
+/// A recovery to carry out: a plan, and where to.
+public struct RecoverRequest: Sendable {
+    public var plan: Plan
+    public var backup: BackupDescription
+    /// Becomes the data directory.
+    public var directory: String
+    public var setup: RecoverySetup
+    /// Threads that restore.
+    public var jobs: Int
+    /// Location of a tablespace in the backup → directory to use now.
+    public var tablespaceMapping: [String: String] = [:]
+
+    public init(plan: Plan, backup: BackupDescription, directory: String, setup: RecoverySetup, jobs: Int) {
+        (self.plan, self.backup, self.directory, self.setup, self.jobs) = (plan, backup, directory, setup, jobs)
+    }
+
+    public var settings: [RecoverySetting] { plan.settings(for: setup, directory: directory) }
+}
+
+/// A data directory that is ready to be started.
+public struct PreparedRecovery: Sendable {
+    public var restore: RestoreReport
+    public var settings: [RecoverySetting]
+    /// What was made up for configuration files the backup doesn't have, as sentences.
+    public var remarks: [String]
+    /// `config_file` and the like for the server's command line, each `name=value`.
+    public var serverOptions: [String]
+}
+
+/// Restores the plan's backup, and sets the directory up so that the server recovers to the target when it is started.
+///
+/// Until the last step the directory can't be opened by mistake: the backup's label makes a server without the
+/// settings fail for want of WAL.
+/// - Throws: `TargetInUse`, and what restoring throws.
+public func prepareRecovery(
+    _ request: RecoverRequest, incarnation: Incarnation, store: any ObjectStore,
+    progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
+) throws -> PreparedRecovery {
+    try refuseIfInUse(request.directory)
+    let restored = try restoreBackup(
+        request.backup, of: incarnation, from: store,
+        request: RestoreRequest(
+            target: request.directory, jobs: request.jobs, tablespaceMapping: request.tablespaceMapping),
+        progress: progress)
+    let (remarks, options) = try ServerConfiguration(request).complete()
+    try writeSettings(request.settings, directory: request.directory)
+    try signal(request.setup.isStandby ? "standby.signal" : "recovery.signal", directory: request.directory)
+    return PreparedRecovery(
+        restore: restored, settings: request.settings, remarks: remarks, serverOptions: options)
+}
+
+/// Refuses a directory on which a server runs.
+func refuseIfInUse(_ directory: String) throws {
+    guard let server = try DataDirectory(directory).runningServer() else { return }
+    throw TargetInUse(
+        path: directory, reason: "A server is running on it (process \(server.process)).",
+        advice: "Stop that server, or choose another directory with --data-directory.")
+}
+
+private func writeSettings(_ settings: [RecoverySetting], directory: String) throws {
+    let path = directory + "/postgresql.auto.conf"
+    let old = try Files.exists(path) ? Files.readText(path) : ""
+    try replaceDurably(path, bytes: Array(SettingsBlock.write(settings, into: old).utf8), mode: 0o600)
+}
+
+private func signal(_ name: String, directory: String) throws {
+    for other in ["standby.signal", "recovery.signal"] { try Files.removeIfPresent(directory + "/" + other) }
+    try createDurably(directory + "/" + name, bytes: [], mode: 0o600)
+}

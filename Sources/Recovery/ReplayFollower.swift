@@ -1,0 +1,182 @@
+import DataDirectory
+public import Platform
+public import Postgres
+public import WAL
+
+/// How far the replay has come.
+public struct ReplayProgress: Sendable, Equatable {
+    /// The segment being replayed.
+    public var segment: String?
+    /// Of the plan's segments, how many are done.
+    public var done: Int
+    public var total: Int
+    public var seconds: Double
+    /// The last transaction's time, once the server answers queries.
+    public var time: String?
+
+    /// Seconds that the rest will take at the present rate; nil while nobody can tell.
+    public var secondsLeft: Double? { done > 0 ? seconds / Double(done) * Double(max(0, total - done)) : nil }
+}
+
+/// What a recovery came to.
+public struct RecoveryResult: Sendable, Equatable {
+    public enum State: String, Sendable {
+        /// Recovery is over; the server takes writes on a timeline of its own.
+        case promoted
+        /// Recovery has reached the target and waits; the server answers queries.
+        case paused
+        case shutDown = "shut_down"
+        /// The server follows the archive and answers queries.
+        case standby
+    }
+    public var state: State
+    /// The new timeline.
+    public var timeline: TimelineID?
+    /// Behind the last record that was replayed.
+    public var reached: LSN?
+    /// Why replay ended there, in the server's words: `before transaction 740 at …`.
+    public var reason: String?
+    /// Whether that is the position the plan named; nil where it can't be compared.
+    public var asPredicted: Bool?
+    public var seconds: Double
+}
+
+/// The server went down instead of reaching the target.
+public struct RecoveryFailure: Explained, Equatable {
+    /// The server's last words.
+    public let lastWords: [String]
+    /// What they mean.
+    public let meaning: String?
+    public let logFile: String
+    public let dataDirectory: String
+    public var message: String { "the server stopped before it reached the target" }
+    public var detail: String? {
+        (lastWords.isEmpty ? "It left no message." : "Its last words: " + lastWords.joined(separator: " / "))
+            + " The log is \"\(logFile)\"."
+    }
+    public var hint: String? { meaning }
+}
+
+/// Watches a server that recovers, from its start to the target.
+public struct ReplayFollower: Sendable {
+    public let plan: Plan
+    public let server: ServerProcess
+    public let setup: RecoverySetup
+    /// To ask the server; anything that can't be asked is read from the data directory.
+    public let conninfo: String
+
+    public init(plan: Plan, server: ServerProcess, setup: RecoverySetup, conninfo: String) {
+        (self.plan, self.server, self.setup, self.conninfo) = (plan, server, setup, conninfo)
+    }
+
+    /// Returns when the target is reached and the target's action done.
+    /// - Throws: `RecoveryFailure`.
+    public func follow(progress: (ReplayProgress) -> Void = { _ in }) throws -> RecoveryResult {
+        let began = Clock.monotonic
+        func elapsed() -> Double { Double(Clock.monotonic - began) / 1e9 }
+        let numbers = plan.segments.flatMap { range in
+            (0..<UInt64(range.count)).map { range.first.number(segmentSize: plan.segmentSize) + $0 }
+        }
+        var now = ReplayProgress(done: 0, total: numbers.count, seconds: 0)
+        var connection: Connection?
+        var ticks = 0
+        while true {
+            guard try server.isRunning() else { return try afterwards(elapsed()) }
+            if let segment = try server.replayedSegment(), let name = SegmentName(segment) {
+                now.segment = segment
+                let number = name.number(segmentSize: plan.segmentSize)
+                now.done = max(now.done, numbers.firstIndex { $0 >= number } ?? numbers.count)
+            }
+            if connection == nil, ticks % 3 == 0 { connection = try? Connection(conninfo) }
+            if let answering = connection {
+                do {
+                    now.time = try answering.query("SELECT pg_last_xact_replay_timestamp()").scalar
+                    if let state = try settled(answering) {
+                        return try result(state, answering, elapsed())
+                    }
+                } catch is QueryFailure {
+                    connection = nil
+                }
+            } else if try hasOpened() {
+                return try result(.promoted, nil, elapsed())
+            }
+            now.seconds = elapsed()
+            progress(now)
+            ticks += 1
+            Clock.sleep(milliseconds: ticks < 50 ? 50 : 200)
+        }
+    }
+
+    /// Where the server stands, once it stands still.
+    private func settled(_ connection: Connection) throws(QueryFailure) -> RecoveryResult.State? {
+        guard try connection.isStandby() else { return .promoted }
+        if setup.isStandby { return .standby }
+        guard setup.action == .pause else { return nil }
+        return try connection.query("SELECT pg_is_wal_replay_paused()").scalar == "t" ? .paused : nil
+    }
+
+    /// For servers that can't be asked: the control file says `in production` once recovery is over.
+    private func hasOpened() throws -> Bool {
+        guard let control = try? server.dataDirectory.controlFile() else { return false }
+        return try control.state == .inProduction
+            && !Files.exists(server.dataDirectory.path + "/recovery.signal")
+    }
+
+    /// The server has gone.
+    private func afterwards(_ seconds: Double) throws -> RecoveryResult {
+        let control = try? server.dataDirectory.controlFile()
+        if setup.action == .shutdown, !setup.isStandby, control?.state == .shutDownInRecovery {
+            let reached = control?.minimumRecoveryPoint
+            return RecoveryResult(
+                state: .shutDown, timeline: nil, reached: reached, reason: nil,
+                asPredicted: reached.map { LSN.agree($0, plan.end, segmentSize: plan.segmentSize) }, seconds: seconds)
+        }
+        let log = server.log()
+        throw RecoveryFailure(
+            lastWords: LastWords.of(log), meaning: LastWords.meaning(of: log), logFile: server.logFile,
+            dataDirectory: server.dataDirectory.path)
+    }
+
+    private func result(_ state: RecoveryResult.State, _ connection: Connection?, _ seconds: Double) throws
+        -> RecoveryResult
+    {
+        var result = RecoveryResult(state: state, seconds: seconds)
+        switch state {
+        case .promoted:
+            if let history = try newestHistory(), history.timeline > plan.timeline, let last = history.ancestors.last {
+                result.timeline = history.timeline
+                result.reached = last.switchPoint
+                result.reason = last.reason
+            }
+        case .paused, .standby:
+            result.reached = try connection?.query("SELECT pg_last_wal_replay_lsn()").scalar.flatMap { LSN($0) }
+        case .shutDown: break
+        }
+        if state != .standby {
+            result.asPredicted = result.reached.map { LSN.agree($0, plan.end, segmentSize: plan.segmentSize) }
+        }
+        return result
+    }
+
+    private func newestHistory() throws -> TimelineHistory? {
+        let folder = server.dataDirectory.path + "/pg_wal"
+        let newest = try Files.list(folder).compactMap { name -> TimelineID? in
+            if case .history(let timeline)? = ArchiveFileName(name) { timeline } else { nil }
+        }.max()
+        guard let newest else { return nil }
+        let text = try Files.readText("\(folder)/\(newest.fileNamePart).history", limit: 1 << 20)
+        return try TimelineHistory(timeline: newest, file: text)
+    }
+}
+
+extension LSN {
+    /// Whether two positions are the same place in the log: one may be told as the end of a record that fills its page,
+    /// the other as the start of the next, behind the page's header of 24 bytes (40 in a segment's first page).
+    static func agree(_ a: LSN, _ b: LSN, segmentSize: UInt32) -> Bool {
+        func normal(_ lsn: LSN) -> UInt64 {
+            let header: UInt64 = lsn.rawValue % UInt64(segmentSize) < 8192 ? 40 : 24
+            return lsn.rawValue % 8192 == header ? lsn.rawValue - header : lsn.rawValue
+        }
+        return normal(a) == normal(b)
+    }
+}
