@@ -21,8 +21,7 @@ help:
 .PHONY: build
 build:
 	@Tests/prepare build
-	@$(BUILD) --product tidemark 2>&1 | Tests/quietly
-	@$(BUILD) --product tidemark-main 2>&1 | Tests/quietly
+	@$(BUILD) 2>&1 | Tests/quietly
 
 .PHONY: demo
 demo: build
