@@ -8,6 +8,7 @@ public import WAL
 ///       wal/<TTTTTTTT>.history.zst
 ///       backup/<label>/…
 ///       pack/<label>/<nnnnnn>
+///       job/<year>-<month>/<start>-<kind>-<digits>.json          what was done, one object per job
 ///
 /// `initdb` and `pg_upgrade` start a new incarnation.
 public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
@@ -60,6 +61,7 @@ public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
     public var backupFolder: RepositoryKey { folder.appending("backup") }
     public func backupFolder(_ label: String) -> RepositoryKey { backupFolder.appending(label) }
     public func backup(_ label: String, _ file: String) -> RepositoryKey { backupFolder(label).appending(file) }
+    public var jobFolder: RepositoryKey { folder.appending("job") }
     public var packFolder: RepositoryKey { folder.appending("pack") }
     public func packFolder(_ label: String) -> RepositoryKey { packFolder.appending(label) }
     public func pack(_ label: String, _ number: Int) -> RepositoryKey {

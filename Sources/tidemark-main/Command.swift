@@ -10,7 +10,19 @@ enum Commands {
     /// In the order of `tidemark help`, by purpose.
     static let groups: [(title: String, commands: [any Command.Type])] = [
         ("Set up", [InitCommand.self, SettingsCommand.self]),
-        ("Bring back", [PlanCommand.self, RecoverCommand.self]),
+        (
+            "Look",
+            [
+                HistoryCommand.self,
+            ]
+        ),
+        (
+            "Bring back",
+            [
+                PlanCommand.self,
+                RecoverCommand.self,
+            ]
+        ),
         ("About", [HelpCommand.self, VersionCommand.self]),
     ]
 

@@ -47,10 +47,10 @@ enum CommandLineTool {
             return .success
         }
         if arguments.has("verbose") { log.threshold = .debug }
-        return try command.run(Invocation(arguments: arguments, log: log))
+        return try JobWatch.run(command, Invocation(arguments: arguments, log: log))
     }
 
-    private static func status(of error: any Error) -> ExitStatus {
+    static func status(of error: any Error) -> ExitStatus {
         switch error {
         case let error as any ExitStatusProviding: error.exitStatus
         case is UsageError, is SettingsMistake, is MomentError: .usage

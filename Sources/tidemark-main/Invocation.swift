@@ -8,6 +8,8 @@ struct Invocation {
     let arguments: Arguments
     let log: Log
     let terminal = Terminal()
+    /// What the job's record is to remember.
+    let notes = JobNotes()
 
     /// The configuration with the flags' settings in it.
     func configuration() throws -> Configuration {
