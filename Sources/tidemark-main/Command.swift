@@ -13,7 +13,7 @@ enum Commands {
         (
             "Look",
             [
-                HistoryCommand.self,
+                HistoryCommand.self
             ]
         ),
         (
