@@ -1,0 +1,147 @@
+import Glibc
+import Platform
+import Repository
+import Support
+import Testing
+import WAL
+
+/// One state of the archive or one call that `archive-get` must neither serve nor call "absent".
+struct Doubt: Sendable, CustomTestStringConvertible {
+    let name: String
+    let says: String
+    let spoil: @Sendable (Archive) throws -> Void
+    init(_ name: String, says: String, _ spoil: @escaping @Sendable (Archive) throws -> Void) {
+        self.name = name
+        self.says = says
+        self.spoil = spoil
+    }
+    var testDescription: String { name }
+}
+
+private func flip(_ archive: Archive, _ place: (_ length: Int, _ head: Int) -> Int) throws {
+    let path = archive.path(archive.origin.segments[0])
+    let head = try StoredSegment(archive.origin.incarnation.segment(archive.origin.segments[0]), in: archive.store).head
+    var bytes = try Files.read(path)
+    bytes[place(bytes.count, head.encodedLength)] ^= 1
+    try replaceDurably(path, bytes: bytes)
+    try archive.giveToServer(archive.repository)
+}
+
+private let doubts = [
+    Doubt("a flipped bit in the summary", says: "checksum") { try flip($0) { _, head in head - 20 } },
+    Doubt("a flipped bit in the head", says: "checksum") { try flip($0) { _, _ in 33 } },
+    Doubt("a flipped bit in the frame header", says: "zstd") { try flip($0) { _, head in head } },
+    Doubt("a flipped bit in the payload", says: "damaged") { try flip($0) { length, head in (length + head) / 2 } },
+    Doubt("a flipped bit in the frame's checksum", says: "zstd") { try flip($0) { length, _ in length - 1 } },
+    Doubt("an empty object", says: "only 0 bytes") { archive in
+        #expect(truncate(archive.path(archive.origin.segments[0]), 0) == 0)
+    },
+    Doubt("an object cut off", says: "damaged") { archive in
+        #expect(truncate(archive.path(archive.origin.segments[0]), 20_000) == 0)
+    },
+    Doubt("another segment's object", says: "is damaged at offset 8") { archive in
+        let source = archive.path(archive.origin.segments[1])
+        #expect(rename(source, archive.path(archive.origin.segments[0])) == 0)
+    },
+    Doubt("an unreadable object", says: "Permission denied") { archive in
+        chmod(archive.path(archive.origin.segments[0]), 0)
+    },
+    Doubt("a directory in its place", says: "Is a directory") { archive in
+        try Files.remove(archive.path(archive.origin.segments[0]))
+        try Files.makeDirectories(archive.path(archive.origin.segments[0]))
+        try archive.giveToServer(archive.repository)
+    },
+    Doubt("a repository that is gone", says: "does not exist") { archive in
+        #expect(rename(archive.repository, archive.repository + ".away") == 0)
+    },
+    Doubt("a repository whose file system isn't mounted", says: "has not been initialised") { archive in
+        #expect(rename(archive.repository, archive.repository + ".away") == 0)
+        try Files.makeDirectories(archive.repository)
+        chmod(archive.repository, 0o777)
+    },
+    Doubt("a repository that can't be entered", says: "Permission denied") { archive in chmod(archive.repository, 0) },
+    Doubt("a configuration that is gone", says: "could not read configuration file") { archive in
+        try Files.remove(archive.configuration)
+    },
+    Doubt("a configuration with a mistake", says: "tidemark.conf:1") { archive in
+        try replaceDurably(archive.configuration, bytes: Array("repositry = '/x'\n".utf8), mode: 0o644)
+    },
+    Doubt("a destination that is a directory", says: "Is a directory") { archive in
+        try Files.makeDirectories(archive.scratch.file("fetched"))
+    },
+]
+
+@Suite struct GetContractServerTests {
+    private func filled() throws -> Archive {
+        let archive = try Archive()
+        for name in archive.origin.segments.prefix(2) {
+            try archive.push(archive.origin.wal(name.description), expectSuccess: true)
+        }
+        return archive
+    }
+
+    @Test(arguments: doubts)
+    func `any doubt is a hard error and delivers nothing`(_ doubt: Doubt) throws {
+        let archive = try filled()
+        let name = archive.origin.segments[0].description
+        let destination = archive.scratch.file("fetched")
+        try archive.get(name, to: destination, expectSuccess: true)
+        try Files.remove(destination)
+        try doubt.spoil(archive)
+        let finished = try archive.get(name, to: destination)
+        #expect(finished.ending == .exited(200), "\(finished.errors)")
+        #expect(finished.errors.contains(doubt.says), "\(finished.errors)")
+        #expect(try FileStatus(ifPresent: destination)?.kind != .regular)
+        #expect(try Files.list(archive.scratch.path).filter { $0.hasPrefix(".") } == [])
+    }
+
+    @Test func `what is known not to be there ends with 1 and without a word`() throws {
+        let archive = try filled()
+        for name in ["00000002.history", "0000000100000000000000F0", "000000020000000000000001"] {
+            let finished = try archive.get(name, to: archive.scratch.file("fetched"))
+            #expect(finished.ending == .exited(1))
+            #expect(finished.errors == "")
+        }
+    }
+
+    @Test(arguments: [
+        [], ["000000010000000000000001"], ["a", "b", "c"], ["--no-such-option", "a", "b"],
+        ["postgresql.conf", "/var/tmp/x"], ["000000010000000000000001\n", "/var/tmp/x"], ["", ""],
+        ["--cluster", "other", "000000010000000000000001", "/var/tmp/x"], ["--config"],
+    ])
+    func `wrong usage is a hard error as well`(_ arguments: [String]) throws {
+        let archive = try Archive()
+        let finished = try tidemark(
+            ["archive-get"] + arguments, environment: ["TIDEMARK_CONFIG": archive.configuration])
+        #expect(finished.ending == .exited(200))
+        #expect(finished.errors.contains("ERROR"))
+    }
+
+    @Test func `a destination that exists is replaced whole, links and FIFOs included`() throws {
+        let archive = try filled()
+        let name = archive.origin.segments[0].description
+        let content = try Files.read(archive.origin.wal(name))
+        let destination = archive.scratch.file("fetched")
+        let other = archive.scratch.file("other")
+        try createDurably(other, bytes: [1, 2, 3], mode: 0o666)
+        for make in [{ symlink(other, destination) }, { mkfifo(destination, 0o666) }, { creat(destination, 0o666) }] {
+            #expect(make() >= 0)
+            try archive.get(name, to: destination, expectSuccess: true)
+            #expect(try FileStatus(ofLinkItself: destination)?.kind == .regular)
+            #expect(try Files.read(destination) == content)
+            try Files.remove(destination)
+        }
+        #expect(try Files.read(other) == [1, 2, 3])
+    }
+
+    @Test func `what a killed process left beside the destination is taken over`() throws {
+        let archive = try filled()
+        let name = archive.origin.segments[0].description
+        let leftover = archive.scratch.file(".fetched.tidemark")
+        try createDurably(leftover, bytes: [UInt8](repeating: 7, count: 3 << 20), mode: 0o666)
+        try archive.giveToServer(leftover)
+        try archive.get(name, to: archive.scratch.file("fetched"), expectSuccess: true)
+        #expect(try Files.read(archive.scratch.file("fetched")) == Files.read(archive.origin.wal(name)))
+        #expect(try !Files.exists(leftover))
+    }
+}

@@ -1,0 +1,258 @@
+import Glibc
+import Platform
+import Repository
+import Support
+import Testing
+import WAL
+
+/// One file that must not be stored, and what must be said about it.
+struct Refusal: Sendable, CustomTestStringConvertible {
+    let name: String
+    let says: String
+    /// Returns the path to push.
+    let prepare: @Sendable (Archive) throws -> String
+    init(_ name: String, says: String, _ prepare: @escaping @Sendable (Archive) throws -> String) {
+        self.name = name
+        self.says = says
+        self.prepare = prepare
+    }
+    var testDescription: String { name }
+}
+
+private func segment(_ archive: Archive, _ index: Int = 2) -> String { archive.origin.segments[index].description }
+
+private let refusals = [
+    Refusal("a flipped bit in a record", says: "is damaged at offset") { archive in
+        try archive.copy(segment(archive)) { $0[500_000] ^= 1 }
+    },
+    Refusal("a flipped bit in the last record", says: "is damaged at offset") { archive in
+        try archive.copy(segment(archive)) { $0[$0.count - 9] ^= 1 }
+    },
+    Refusal("a page of another segment", says: "is damaged at offset") { archive in
+        let other = try Files.read(archive.origin.wal(segment(archive, 1)))
+        return try archive.copy(segment(archive)) { $0.replaceSubrange(81920..<90112, with: other[81920..<90112]) }
+    },
+    Refusal("a zeroed page", says: "is damaged at offset") { archive in
+        try archive.copy(segment(archive)) {
+            $0.replaceSubrange(81920..<90112, with: [UInt8](repeating: 0, count: 8192))
+        }
+    },
+    Refusal("another cluster's segment", says: "has not been initialised for") { archive in
+        try archive.copy(segment(archive)) { $0[24] ^= 1 }
+    },
+    Refusal("another major version's segment", says: "has not been initialised for") { archive in
+        try archive.copy(segment(archive)) { $0[0] = 0x13 }
+    },
+    Refusal("a file that is too short", says: "has the wrong size") { archive in
+        try archive.copy(segment(archive)) { $0.removeLast(8192) }
+    },
+    Refusal("a file that is too long", says: "has the wrong size") { archive in
+        try archive.copy(segment(archive)) { $0 += [UInt8](repeating: 0, count: 8192) }
+    },
+    Refusal("an empty file", says: "is not a WAL file") { archive in try archive.copy(segment(archive)) { $0 = [] } },
+    Refusal("ten gigabytes of nothing", says: "is not a WAL file") { archive in
+        let path = try archive.copy(segment(archive)) { $0 = [] }
+        #expect(truncate(path, 10 << 30) == 0)
+        return path
+    },
+    Refusal("a segment under the next one's name", says: "is damaged at offset 8") { archive in
+        try archive.copy(segment(archive, 1), as: segment(archive, 2))
+    },
+    Refusal("a segment under an older timeline's name", says: "is damaged at offset 4") { archive in
+        try archive.copy(segment(archive, 1)) { $0[4] = 2 }
+    },
+    Refusal("a text file with a segment's name", says: "is not a WAL file") { archive in
+        try archive.copy(segment(archive)) { $0 = Array(repeating: UInt8(ascii: "x"), count: $0.count) }
+    },
+    Refusal("a name that is no WAL file's", says: "is not the name of a WAL file") { archive in
+        try archive.copy(segment(archive), as: "postgresql.conf")
+    },
+    Refusal("a name with a newline", says: "is not the name of a WAL file") { archive in
+        try archive.copy(segment(archive), as: segment(archive) + "\n")
+    },
+    Refusal("a file that isn't there", says: "No such file or directory") { archive in
+        archive.scratch.file(segment(archive))
+    },
+    Refusal("a directory", says: "It is a directory.") { archive in
+        let path = archive.scratch.file(segment(archive))
+        try Files.makeDirectories(path)
+        chmod(path, 0o755)
+        return path
+    },
+    Refusal("a FIFO", says: "It is not an ordinary file.") { archive in
+        let path = archive.scratch.file(segment(archive))
+        #expect(mkfifo(path, 0o666) == 0)
+        chmod(path, 0o666)
+        return path
+    },
+    Refusal("a symbolic link to nowhere", says: "No such file or directory") { archive in
+        let path = archive.scratch.file(segment(archive))
+        #expect(symlink("/nonexistent", path) == 0)
+        return path
+    },
+    Refusal("a symbolic link to itself", says: "symbolic links") { archive in
+        let path = archive.scratch.file(segment(archive))
+        #expect(symlink(path, path) == 0)
+        return path
+    },
+    Refusal("a file the server's user may not read", says: "Permission denied") { archive in
+        let path = try archive.copy(segment(archive))
+        chmod(path, 0)
+        return path
+    },
+    Refusal("a history that isn't one", says: "is damaged in line 1") { archive in
+        try archive.copy(segment(archive), as: "00000002.history") { $0 = Array("nonsense\n".utf8) }
+    },
+    Refusal("a history of gigabytes", says: "too large") { archive in
+        let path = try archive.copy(segment(archive), as: "00000002.history") { $0 = [] }
+        #expect(truncate(path, 5 << 30) == 0)
+        return path
+    },
+    Refusal("a backup history of another segment", says: "is not a backup history file") { archive in
+        try archive.copy(archive.origin.backupHistory, as: segment(archive, 0) + ".00000028.backup") {
+            $0.replaceSubrange(0..<30, with: Array("START WAL LOCATION: 0/0 (file x".utf8))
+        }
+    },
+]
+
+@Suite struct PushContractServerTests {
+    @Test(arguments: refusals)
+    func `what must not be archived is refused and changes nothing`(_ refusal: Refusal) throws {
+        let archive = try Archive()
+        let before = try archive.contents()
+        let finished = try archive.push(try refusal.prepare(archive))
+        #expect(finished.ending == .exited(1), "\(finished.errors)")
+        #expect(finished.errors.contains(refusal.says), "\(finished.errors)")
+        #expect(try archive.contents() == before)
+    }
+
+    @Test func `segments and the other files are stored, and the same again is confirmed`() throws {
+        let archive = try Archive()
+        let names = archive.origin.segments.map(\.description) + [archive.origin.backupHistory]
+        for _ in 1...2 {
+            for name in names {
+                let finished = try archive.push(archive.origin.wal(name), expectSuccess: true)
+                #expect(finished.errors == "")
+            }
+        }
+        #expect(
+            try archive.store.segments(of: archive.origin.incarnation, timeline: TimelineID(1))
+                == archive.origin.segments)
+        for name in names {
+            let path = archive.scratch.file("fetched")
+            try archive.get(name, to: path, expectSuccess: true)
+            #expect(try Files.read(path) == Files.read(archive.origin.wal(name)))
+        }
+    }
+
+    @Test func `a stored segment's summary says what is in it`() throws {
+        let archive = try Archive()
+        for segment in archive.origin.segments {
+            try archive.push(archive.origin.wal(segment.description), expectSuccess: true)
+            let head = try StoredSegment(archive.origin.incarnation.segment(segment), in: archive.store).head
+            let summary = try SegmentSummary(decoding: head.summary)
+            #expect(summary.start == segment.start(segmentSize: 1 << 20))
+            #expect(summary.systemIdentifier == archive.origin.incarnation.systemIdentifier)
+            #expect(head.digest == Digest(of: try Files.read(archive.origin.wal(segment.description))))
+            #expect(!head.acceptedDiscontinuity)
+        }
+    }
+
+    @Test func `a symbolic link to a segment is as good as the segment`() throws {
+        let archive = try Archive()
+        let name = archive.origin.segments[0].description
+        #expect(symlink(archive.origin.wal(name), archive.scratch.file(name)) == 0)
+        try archive.push(archive.scratch.file(name), expectSuccess: true)
+    }
+
+    @Test func `a partial segment is kept even where its records end in rubbish`() throws {
+        let archive = try Archive()
+        let name = archive.origin.segments[2].description
+        let path = try archive.copy(name, as: name + ".partial") { bytes in
+            for index in 600_000..<bytes.count { bytes[index] = 0x55 }
+        }
+        let finished = try archive.push(path, expectSuccess: true)
+        #expect(finished.errors.contains("without a summary"))
+        #expect(try archive.store.segments(of: archive.origin.incarnation, timeline: TimelineID(1)) == [])
+        try archive.get(name + ".partial", to: archive.scratch.file("fetched"), expectSuccess: true)
+        #expect(try Files.read(archive.scratch.file("fetched")) == Files.read(path))
+    }
+
+    @Test func `a segment of an unknown version is stored without a summary`() throws {
+        let archive = try Archive()
+        let name = archive.origin.segments[2].description
+        let path = try archive.copy(name) { bytes in
+            for page in stride(from: 0, to: bytes.count, by: 8192) { bytes[page] = 0x7F }
+        }
+        let finished = try archive.push(path, expectSuccess: true)
+        #expect(finished.errors.contains("unknown version of PostgreSQL"))
+        try archive.get(name, to: archive.scratch.file("fetched"), expectSuccess: true)
+        #expect(try Files.read(archive.scratch.file("fetched")) == Files.read(path))
+    }
+
+    @Test func `other content under a name that is taken is refused, and told where it differs`() throws {
+        let archive = try Archive()
+        let name = archive.origin.segments.last!.description
+        try archive.push(archive.origin.wal(name), expectSuccess: true)
+        let before = try archive.contents()
+        // The last segment ends in a switch; behind it everything is zero.
+        let tail = try archive.push(try archive.copy(name) { $0[$0.count - 100] = 1 })
+        #expect(tail.ending == .exited(1))
+        #expect(tail.errors.contains("already exists in repository"), "\(tail.errors)")
+        #expect(tail.errors.contains("behind the last valid record of both"), "\(tail.errors)")
+        let middle = try archive.push(try archive.copy(name) { $0[60] ^= 1 })
+        #expect(middle.ending == .exited(1))
+        #expect(middle.errors.contains("The first difference is at offset 60"), "\(middle.errors)")
+        #expect(!middle.errors.contains("behind the last valid record"), "\(middle.errors)")
+        #expect(try archive.contents() == before)
+    }
+
+    @Test func `a segment that does not continue its predecessor needs a person's word`() throws {
+        let archive = try Archive()
+        let names = archive.origin.segments
+        try archive.push(archive.origin.wal(names[1].description), expectSuccess: true)
+        // The same place in the log, but the record before is said to be elsewhere: a valid segment of another history.
+        let path = try archive.copy(names[2].description) { try? rewriteFirstPrevious(&$0) }
+        let refused = try archive.push(path)
+        #expect(refused.ending == .exited(1))
+        #expect(refused.errors.contains("does not continue the archived segment \"\(names[1])\""), "\(refused.errors)")
+        #expect(try archive.store.segments(of: archive.origin.incarnation, timeline: TimelineID(1)) == [names[1]])
+        let accepted = try archive.push(path, ["--accept-discontinuity"], expectSuccess: true)
+        #expect(accepted.errors.contains("WARNING"))
+        let stored = try StoredSegment(archive.origin.incarnation.segment(names[2]), in: archive.store)
+        #expect(stored.head.acceptedDiscontinuity)
+    }
+
+    @Test func `an unreadable predecessor is a warning`() throws {
+        let archive = try Archive()
+        let names = archive.origin.segments
+        try archive.push(archive.origin.wal(names[1].description), expectSuccess: true)
+        var bytes = try Files.read(archive.path(names[1]))
+        bytes[60] ^= 1
+        try replaceDurably(archive.path(names[1]), bytes: bytes)
+        try archive.giveToServer(archive.repository)
+        let finished = try archive.push(archive.origin.wal(names[2].description), expectSuccess: true)
+        #expect(finished.errors.contains("could not check that segment"))
+    }
+}
+
+/// Makes the first record that starts in the segment name another one before it, with a valid CRC.
+private func rewriteFirstPrevious(_ bytes: inout [UInt8]) throws {
+    func word(_ offset: Int) -> Int {
+        Int(bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) })
+    }
+    var position = 40
+    if bytes[2] & 1 != 0 { position = (40 + word(16) + 7) / 8 * 8 }
+    let length = word(position)
+    try #require(position + length < 8192, "the first record must lie on the first page")
+    bytes[position + 8] ^= 8
+    var crc = UInt32.max
+    func add(_ byte: UInt8) {
+        crc ^= UInt32(byte)
+        for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0x82F6_3B78 : crc >> 1 }
+    }
+    for index in (position + 24)..<(position + length) { add(bytes[index]) }
+    for index in position..<(position + 20) { add(bytes[index]) }
+    crc = ~crc
+    for index in 0..<4 { bytes[position + 20 + index] = UInt8(truncatingIfNeeded: crc >> (8 * UInt32(index))) }
+}
