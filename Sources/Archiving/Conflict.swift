@@ -48,13 +48,22 @@ extension ArchiveConflict {
         let difference = try firstDifference(stored, local)
         var position: String?
         var behind: Bool?
-        if let summary = try? SegmentSummary(decoding: stored.head.summary), let own = scan(local, as: name) {
+        if let summary = try? SegmentSummary(decoding: stored.head.summary) {
             position = (summary.start + difference).description
-            behind = difference >= max(summary.end, own.end) - summary.start
+            // Up to the difference the offered file has the archived one's records; it may have more of them.
+            let own = scan(local, as: name)
+            let end = max(recordsEnd(summary), own.map(recordsEnd) ?? .zero)
+            behind = difference >= end - summary.start
         }
         return ArchiveConflict(
             file: name.description, location: location, firstDifference: difference, position: position,
             onlyBehindLastRecord: behind, archived: stored.head.digest, offered: digest)
+    }
+
+    /// Behind the last valid record. A segment switch counts as reaching to the segment's end; its record has 24 bytes.
+    private static func recordsEnd(_ summary: SegmentSummary) -> LSN {
+        guard summary.ending == .switch, let last = summary.lastRecord else { return summary.end }
+        return last + 24
     }
 
     private static func firstDifference(_ stored: StoredSegment, _ local: LocalFile) throws -> UInt64 {

@@ -25,8 +25,8 @@ private let refusals = [
     Refusal("a flipped bit in a record", says: "is damaged at offset") { archive in
         try archive.copy(segment(archive)) { $0[500_000] ^= 1 }
     },
-    Refusal("a flipped bit in the last record", says: "is damaged at offset") { archive in
-        try archive.copy(segment(archive)) { $0[$0.count - 9] ^= 1 }
+    Refusal("a flipped bit on the last page but one", says: "is damaged at offset") { archive in
+        try archive.copy(segment(archive)) { $0[$0.count - 9000] ^= 1 }
     },
     Refusal("a page of another segment", says: "is damaged at offset") { archive in
         let other = try Files.read(archive.origin.wal(segment(archive, 1)))
