@@ -21,6 +21,8 @@ let package = Package(
     products: [
         .executable(name: "tidemark", targets: ["tidemark"]),
         .executable(name: "tidemark-main", targets: ["tidemark-main"]),
+        // For the packages under Benchmarks/ and Fuzz/.
+        .library(name: "TidemarkModules", targets: ["Catalog", "Repository", "WAL", "Platform"]),
     ],
     targets: [
         // C libraries, and the little C that Swift can't say.

@@ -13,6 +13,13 @@ public struct BlockMap: Sendable {
         public let limit: UInt32?
         /// Changed blocks, ascending and apart.
         public let blocks: [ClosedRange<UInt32>]
+
+        public init(file: RelationFile, fork: Fork, limit: UInt32?, blocks: [ClosedRange<UInt32>]) {
+            self.file = file
+            self.fork = fork
+            self.limit = limit
+            self.blocks = blocks
+        }
     }
 
     /// A fork of a relation file, packed for hashing.

@@ -4,16 +4,26 @@
 /// neither segment has to be read again (its bytes are only kept while every fragment has at most 64 KiB).
 public struct Continuity: Hashable, Sendable {
     /// The left side of the next segment.
-    private enum Carry: Hashable, Sendable {
+    fileprivate enum Carry: Hashable, Sendable {
         /// Nothing is known about it.
         case open
+        /// All that was seen is the middle of a record whose beginning isn't known; so many bytes are still missing.
+        case middle(missing: UInt32)
         /// The last record ended in the segment before; `last` is where it starts, if known.
         case complete(last: LSN?)
         case record(OpenRecord)
+
+        /// Whether the last record, or the beginning of the open one, has been seen.
+        var isKnown: Bool {
+            switch self {
+            case .open, .middle: false
+            case .complete, .record: true
+            }
+        }
     }
 
     /// A record that began in an earlier segment.
-    private struct OpenRecord: Hashable, Sendable {
+    fileprivate struct OpenRecord: Hashable, Sendable {
         var lsn: LSN
         var total: UInt32
         var have: UInt32
@@ -72,7 +82,7 @@ public struct Continuity: Hashable, Sendable {
                 throw Broken(.previousRecord(found: previous, expected: last))
             }
             let isSwitch = boundary.map { $0.header.manager == .xlog && $0.header.info & 0xF0 == 0x40 } ?? false
-            if next.needsStraddlingSwitch || isSwitch, !(next.needsStraddlingSwitch && isSwitch), left != .open {
+            if next.needsStraddlingSwitch || isSwitch, !(next.needsStraddlingSwitch && isSwitch), left.isKnown {
                 throw Broken(.straddlingSwitch)
             }
             carry = Continuity.carry(after: next, last: last, open: open)
@@ -121,7 +131,9 @@ public struct Continuity: Hashable, Sendable {
         if segment.lastRecord == nil {
             if let open { return .record(open) }
             // All of the segment is the middle of a record whose beginning isn't known.
-            if let head = segment.head, head.length < head.missing, !head.isAbandoned { return .open }
+            if let head = segment.head, head.length < head.missing, !head.isAbandoned {
+                return .middle(missing: head.missing - head.length)
+            }
         }
         return .complete(last: segment.lastRecord ?? last)
     }
@@ -133,6 +145,12 @@ public struct Continuity: Hashable, Sendable {
     ) throws(Broken) -> (boundary: BoundaryRecord?, last: LSN?, open: OpenRecord?) {
         switch left {
         case .open: return (nil, nil, nil)
+        case .middle(let missing):
+            if next.startsAfterAbandoned { return (nil, nil, nil) }
+            guard let head = next.head, head.missing == missing else {
+                throw Broken(.continuationLength(found: next.head?.missing ?? 0, expected: missing))
+            }
+            return (nil, nil, nil)
         case .complete(let last):
             guard next.head == nil, !next.startsAfterAbandoned else { throw Broken(.unexpectedContinuation) }
             return (nil, last, nil)

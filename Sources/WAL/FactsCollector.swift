@@ -128,6 +128,8 @@ struct FactsCollector: RecordVisitor {
     private mutating func finish(_ transaction: TransactionEnd, _ header: RecordHeader, _ end: LSN, isCommit: Bool) {
         let mark = TransactionMark(lsn: header.lsn, end: end, time: transaction.time, xid: transaction.xid)
         noteStop(mark.time)
+        facts.lowestXID = min(facts.lowestXID ?? mark.xid, mark.xid)
+        facts.highestXID = max(facts.highestXID ?? mark.xid, mark.xid)
         if isCommit {
             if facts.commits == 0 {
                 facts.firstCommit = mark

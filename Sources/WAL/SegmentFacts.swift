@@ -75,6 +75,10 @@ public struct SegmentFacts: Hashable, Sendable {
     public var earliestStop: Moment?
     public var latestStop: Moment?
 
+    /// The range of the xids of all transactions that end here, as plain numbers (they wrap around); nil when none does.
+    public var lowestXID: UInt32?
+    public var highestXID: UInt32?
+
     public var restorePoints: [RestorePoint] = []
     public var checkpoints: [Checkpoint] = []
     public var backupEnds: [BackupEnd] = []

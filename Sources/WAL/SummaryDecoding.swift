@@ -104,6 +104,8 @@ extension SegmentFacts {
             latestCommit = try reader.optionalMark()
             earliestStop = try reader.optionalMoment()
             latestStop = try reader.optionalMoment()
+            lowestXID = try reader.optional32()
+            highestXID = try reader.optional32()
         case .restorePoints:
             restorePoints = try reader.list { reader throws(BadSummary) in
                 RestorePoint(

@@ -93,6 +93,7 @@ extension SegmentFacts {
                     $0.flag(stop != nil)
                     if let stop { $0.moment(stop) }
                 }
+                for xid in [lowestXID, highestXID] { $0.number(xid.map { UInt64($0) + 1 } ?? 0) }
             }
         }
         writer.section(.restorePoints, list: restorePoints) {
