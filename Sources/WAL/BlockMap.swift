@@ -34,16 +34,17 @@ public struct BlockMap: Sendable {
     }
 
     private static let unlimited = UInt32.max
-    /// Marks a forgotten block's place in the table.
-    private static let forgotten = UInt64.max
+    /// Blocks share an entry of the table by 64, a bit each: what changes at random in a table still takes little memory.
+    private static let chunkBits: UInt32 = 6
+    private static let firstSize = 64
 
     private var relations: [Relation] = []
     /// Open addressing: 0 is empty, else index + 1 into `relations`.
     private var relationTable = [UInt32](repeating: 0, count: 64)
     /// Relation of each incarnation.
     private var owners: [UInt32] = []
-    /// Open addressing: (incarnation + 1) << 32 | block; 0 is empty.
-    private var blockTable = [UInt64](repeating: 0, count: 256)
+    /// Open addressing, two words an entry: (incarnation + 1) << 32 | chunk, 0 if empty; and a bit per changed block.
+    private var table = [UInt64](repeating: 0, count: 2 * firstSize)
     private var used = 0
     private var latest = -1
 
@@ -68,7 +69,9 @@ public struct BlockMap: Sendable {
     @inline(__always)
     mutating func change(tablespace: UInt32, database: UInt32, number: UInt32, fork: UInt8, block: UInt32) {
         let index = relation(tablespace: tablespace, database: database, number: number, fork: UInt32(fork))
-        insert((UInt64(relations[index].incarnation) + 1) << 32 | UInt64(block))
+        insert(
+            (UInt64(relations[index].incarnation) + 1) << 32 | UInt64(block >> BlockMap.chunkBits),
+            1 << UInt64(block & 63))
     }
 
     @inline(__always)
@@ -130,38 +133,51 @@ public struct BlockMap: Sendable {
     }
 
     @inline(__always)
-    private mutating func insert(_ key: UInt64) {
-        let mask = blockTable.count - 1
-        var place = Int(truncatingIfNeeded: BlockMap.mix(key)) & mask
+    private mutating func insert(_ key: UInt64, _ bits: UInt64) {
+        let mask = table.count - 1
+        var place = Int(truncatingIfNeeded: BlockMap.mix(key)) << 1 & mask
         while true {
-            let found = blockTable[place]
-            if found == key { return }
-            if found == 0 { break }
-            place = (place + 1) & mask
+            let found = table[place]
+            if found == key { break }
+            if found == 0 {
+                table[place] = key
+                used += 1
+                table[place + 1] = bits
+                if used * 4 > mask { grow() }
+                return
+            }
+            place = (place + 2) & mask
         }
-        blockTable[place] = key
-        used += 1
-        if used * 2 > mask { grow() }
+        table[place + 1] |= bits
     }
 
     /// Makes room, and drops what belongs to earlier incarnations.
     @inline(never)
     private mutating func grow() {
-        let current = blockTable.filter { key in key != 0 && key != BlockMap.forgotten && isCurrent(key) }
-        var size = 256
+        let current = chunks()
+        var size = BlockMap.firstSize
         while size < current.count * 4 { size *= 2 }
-        blockTable = [UInt64](repeating: 0, count: size)
-        for key in current {
-            var place = Int(truncatingIfNeeded: BlockMap.mix(key)) & (size - 1)
-            while blockTable[place] != 0 { place = (place + 1) & (size - 1) }
-            blockTable[place] = key
+        table = [UInt64](repeating: 0, count: size * 2)
+        let mask = table.count - 1
+        for chunk in current {
+            var place = Int(truncatingIfNeeded: BlockMap.mix(chunk.key)) << 1 & mask
+            while table[place] != 0 { place = (place + 2) & mask }
+            table[place] = chunk.key
+            table[place + 1] = chunk.bits
         }
         used = current.count
     }
 
-    private func isCurrent(_ key: UInt64) -> Bool {
-        let incarnation = UInt32(truncatingIfNeeded: (key >> 32) - 1)
-        return relations[Int(owners[Int(incarnation)])].incarnation == incarnation
+    /// The table's entries that say something.
+    private func chunks() -> [(key: UInt64, bits: UInt64)] {
+        var chunks: [(key: UInt64, bits: UInt64)] = []
+        for place in stride(from: 0, to: table.count, by: 2) where table[place + 1] != 0 {
+            let incarnation = UInt32(truncatingIfNeeded: (table[place] >> 32) - 1)
+            if relations[Int(owners[Int(incarnation)])].incarnation == incarnation {
+                chunks.append((table[place], table[place + 1]))
+            }
+        }
+        return chunks
     }
 
     private mutating func cut(_ index: Int, to limit: UInt32) {
@@ -172,10 +188,12 @@ public struct BlockMap: Sendable {
             return
         }
         let high = UInt64(relations[index].incarnation) + 1
-        for place in blockTable.indices {
-            let key = blockTable[place]
-            if key >> 32 == high, key != BlockMap.forgotten, UInt32(truncatingIfNeeded: key) >= limit {
-                blockTable[place] = BlockMap.forgotten
+        for place in stride(from: 0, to: table.count, by: 2) where table[place] >> 32 == high {
+            let first = UInt32(truncatingIfNeeded: table[place]) << BlockMap.chunkBits
+            if first >= limit {
+                table[place + 1] = 0
+            } else if limit - first < 64 {
+                table[place + 1] &= 1 << UInt64(limit - first) - 1
             }
         }
     }
@@ -193,7 +211,12 @@ public struct BlockMap: Sendable {
         if let limit = entry.limit { cut(index, to: limit) }
         let high = (UInt64(relations[index].incarnation) + 1) << 32
         for run in entry.blocks {
-            for block in run { insert(high | UInt64(block)) }
+            for chunk in run.lowerBound >> BlockMap.chunkBits...run.upperBound >> BlockMap.chunkBits {
+                let first = chunk << BlockMap.chunkBits
+                let from = max(run.lowerBound, first) - first
+                let to = min(run.upperBound - first, 63)
+                insert(high | UInt64(chunk), (UInt64.max >> UInt64(63 - (to - from))) << UInt64(from))
+            }
         }
     }
 
@@ -205,26 +228,20 @@ public struct BlockMap: Sendable {
             return (a.tablespace, a.database, a.number, a.fork) < (b.tablespace, b.database, b.number, b.fork)
         }
         for (place, index) in order.enumerated() { rank[index] = UInt32(place) }
-        var keys: [UInt64] = []
-        for key in blockTable where key != 0 && key != BlockMap.forgotten && isCurrent(key) {
-            let owner = owners[Int(truncatingIfNeeded: (key >> 32) - 1)]
-            keys.append(UInt64(rank[Int(owner)]) << 32 | (key & 0xFFFF_FFFF))
+        var found = chunks().map { chunk in
+            let owner = owners[Int(truncatingIfNeeded: (chunk.key >> 32) - 1)]
+            return (key: UInt64(rank[Int(owner)]) << 32 | (chunk.key & 0xFFFF_FFFF), bits: chunk.bits)
         }
-        keys.sort()
+        found.sort { $0.key < $1.key }
         var entries: [Entry] = []
         entries.reserveCapacity(order.count)
         var next = 0
         for (place, index) in order.enumerated() {
             var runs: [ClosedRange<UInt32>] = []
-            while next < keys.count, keys[next] >> 32 == place {
-                let first = UInt32(truncatingIfNeeded: keys[next])
-                var last = first
+            while next < found.count, found[next].key >> 32 == place {
+                let first = UInt32(truncatingIfNeeded: found[next].key) << BlockMap.chunkBits
+                BlockMap.append(found[next].bits, from: first, to: &runs)
                 next += 1
-                while next < keys.count, last < .max, keys[next] == UInt64(place) << 32 | UInt64(last + 1) {
-                    last += 1
-                    next += 1
-                }
-                runs.append(first...last)
             }
             let known = relations[index]
             // Only forks 0, 2 and 3 get in.
@@ -235,5 +252,21 @@ public struct BlockMap: Sendable {
                     fork: fork, limit: known.limit == BlockMap.unlimited ? nil : known.limit, blocks: runs))
         }
         return entries
+    }
+
+    /// Adds the runs of one bits in `bits`, whose first stands for block `first`; adjacent ones become one.
+    private static func append(_ bits: UInt64, from first: UInt32, to runs: inout [ClosedRange<UInt32>]) {
+        var rest = bits
+        while rest != 0 {
+            let begin = UInt32(rest.trailingZeroBitCount)
+            let count = UInt32((~(rest >> UInt64(begin))).trailingZeroBitCount)
+            let run = first + begin...first + begin + count - 1
+            if let last = runs.last, last.upperBound + 1 == run.lowerBound {
+                runs[runs.count - 1] = last.lowerBound...run.upperBound
+            } else {
+                runs.append(run)
+            }
+            rest &= begin + count == 64 ? 0 : UInt64.max << UInt64(begin + count)
+        }
     }
 }

@@ -68,6 +68,11 @@ struct FactsCollector: RecordVisitor {
             databaseBlock = nil
             noteDatabaseRow(header, block: block, main)
         }
+        if header.manager == .transaction, let time = RecordKind.plainCommit(header, main) {
+            noteCommit(TransactionMark(lsn: header.lsn, end: end, time: time, xid: header.xid))
+            if !pending.isEmpty { pending.removeValue(forKey: header.xid) }
+            return .good
+        }
         guard let kind = RecordKind.decode(header, end: end, version: version, main: main) else { return .malformed }
         switch kind {
         case .commit(let transaction): finish(transaction, header, end, isCommit: true)
@@ -125,23 +130,32 @@ struct FactsCollector: RecordVisitor {
         facts.latestStop = max(facts.latestStop ?? time, time)
     }
 
-    private mutating func finish(_ transaction: TransactionEnd, _ header: RecordHeader, _ end: LSN, isCommit: Bool) {
-        let mark = TransactionMark(lsn: header.lsn, end: end, time: transaction.time, xid: transaction.xid)
+    private mutating func noteEnd(_ mark: TransactionMark) {
         noteStop(mark.time)
         facts.lowestXID = min(facts.lowestXID ?? mark.xid, mark.xid)
         facts.highestXID = max(facts.highestXID ?? mark.xid, mark.xid)
-        if isCommit {
-            if facts.commits == 0 {
-                facts.firstCommit = mark
-                facts.earliestCommit = mark
-                facts.latestCommit = mark
-            } else {
-                if let earliest = facts.earliestCommit, mark.time < earliest.time { facts.earliestCommit = mark }
-                if let latest = facts.latestCommit, mark.time >= latest.time { facts.latestCommit = mark }
-            }
-            facts.lastCommit = mark
-            facts.commits += 1
+    }
+
+    private mutating func noteCommit(_ mark: TransactionMark) {
+        noteEnd(mark)
+        if facts.commits == 0 {
+            facts.firstCommit = mark
+            facts.earliestCommit = mark
+            facts.latestCommit = mark
         } else {
+            if let earliest = facts.earliestCommit, mark.time < earliest.time { facts.earliestCommit = mark }
+            if let latest = facts.latestCommit, mark.time >= latest.time { facts.latestCommit = mark }
+        }
+        facts.lastCommit = mark
+        facts.commits += 1
+    }
+
+    private mutating func finish(_ transaction: TransactionEnd, _ header: RecordHeader, _ end: LSN, isCommit: Bool) {
+        let mark = TransactionMark(lsn: header.lsn, end: end, time: transaction.time, xid: transaction.xid)
+        if isCommit {
+            noteCommit(mark)
+        } else {
+            noteEnd(mark)
             facts.aborts += 1
         }
         var locks: Set<RelationLock> = []

@@ -102,6 +102,17 @@ extension RecordKind {
         }
     }
 
+    /// The time of a commit that neither ends subtransactions nor removes files nor was prepared: the usual case, told
+    /// without building a `TransactionEnd`. Nil for anything else.
+    static func plainCommit(_ header: RecordHeader, _ main: RawSpan) -> Moment? {
+        guard header.info & 0x70 == 0x00, main.byteCount >= 8 else { return nil }
+        if header.info & 0x80 != 0 {
+            // Invalidations, flags without data, the database.
+            guard main.byteCount >= 12, main.u32(8) & 0x136 == 0 else { return nil }
+        }
+        return Moment(postgres: Int64(bitPattern: main.u64(0)))
+    }
+
     /// `xl_xact_commit` and `xl_xact_abort`: the time, then the parts that xinfo names, in this order.
     private static func end(
         _ header: RecordHeader, _ version: WALVersion, _ main: RawSpan, commit: Bool, prepared: Bool
