@@ -21,6 +21,8 @@ public struct BackupRequest: Sendable {
     public var packSize: Int64
     /// Raw bytes per second that all jobs together may read; nil: as fast as possible.
     public var rateLimit: Int64?
+    /// Recorded in the backup.
+    public var tidemarkVersion: String
 
     public init(conninfo: String, dataDirectory: String, jobs: Int = 2) {
         self.conninfo = conninfo
@@ -31,6 +33,7 @@ public struct BackupRequest: Sendable {
         walTimeout = 600_000
         isPinned = false
         packSize = 128 << 20
+        tidemarkVersion = ""
     }
 }
 

@@ -1,10 +1,202 @@
+import DataDirectory
 import Platform
+import Postgres
 public import Repository
+import WAL
 
-/// Takes a full base backup of a running server.
+/// Takes a full base backup of a running server, primary or standby.
+///
+/// The server is put into backup mode, its data directory and tablespaces are copied into packs on `request.jobs` threads
+/// while pages are verified, and once the WAL that makes the copy consistent is in the repository, `backup.json` completes
+/// the backup. A process that dies before leaves nothing that is listed as complete, and no lock.
+///
+/// - Parameters:
+///   - cluster: its name in the repository, which `tidemark init` must have prepared for it.
+///   - report: called from the calling thread.
+/// - Returns: the backup; its `corruptPages` may not be empty.
+/// - Throws: `ConnectionFailure`, `QueryFailure`, `BackupInProgress`, `SystemError`, and `Problem`s.
 public func takeBackup(
     _ request: BackupRequest, cluster: String, into store: any ObjectStore,
     report: @escaping @Sendable (BackupEvent) -> Void = { _ in }
 ) throws -> BackupDescription {
-    throw Problem("taking backups is not available in this build")
+    let source = try BackupSource(request, cluster: cluster, store: store)
+    let lock = try BackupLock(source.incarnation, in: store)
+    return try withExtendedLifetime(lock) { try source.backUp(into: store, report: report) }
+}
+
+/// A server and the data directory it runs on, found to belong together and fit for a backup.
+struct BackupSource {
+    let request: BackupRequest
+    let server: Connection
+    let directory: DataDirectory
+    let control: ControlFile
+    let incarnation: Incarnation
+    let isStandby: Bool
+
+    init(_ request: BackupRequest, cluster: String, store: any ObjectStore) throws {
+        self.request = request
+        directory = DataDirectory(request.dataDirectory)
+        server = try Connection(request.conninfo)
+        control = try directory.controlFile()
+        let major = try directory.majorVersion()
+        guard (13...18).contains(major) else {
+            throw Problem(
+                "cannot back up PostgreSQL \(major)", detail: "This version of tidemark backs up PostgreSQL 13 to 18.")
+        }
+        incarnation = Incarnation(
+            cluster: cluster, major: major, systemIdentifier: control.systemIdentifier)
+        isStandby = try server.isStandby()
+        try checkServer()
+        try checkRepository(store)
+    }
+
+    /// Whether the server at the other end runs on this very directory and archives its WAL.
+    private func checkServer() throws {
+        let identifier = try server.systemIdentifier()
+        guard identifier == control.systemIdentifier else {
+            throw Problem(
+                "the server does not run on data directory \"\(directory.path)\"",
+                detail: "The server's system identifier is \(identifier), the directory's \(control.systemIdentifier).",
+                hint: "Do \"conninfo\" and \"data_directory\" belong to the same cluster?")
+        }
+        // A standby has its primary's identifier, so the path counts, too, where the role may see it.
+        if let path = try server.setting("data_directory"), !path.isEmpty,
+            let theirs = try FileStatus(ifPresent: path)
+        {
+            let ours = try FileStatus(of: directory.path)
+            guard (theirs.device, theirs.inode) == (ours.device, ours.inode) else {
+                throw Problem(
+                    "the server does not run on data directory \"\(directory.path)\"",
+                    detail: "The server says that it runs on \"\(path)\".",
+                    hint: "Do \"conninfo\" and \"data_directory\" belong to the same cluster?")
+            }
+        }
+        let settings = try server.settings(["wal_level", "archive_mode"])
+        if settings["wal_level"] == "minimal" {
+            throw Problem(
+                "cannot back up a server with wal_level = minimal",
+                hint: "Set wal_level = replica and restart the server; \"tidemark init --write\" does the first part.")
+        }
+        if !isStandby && settings["archive_mode"] == "off" {
+            throw Problem(
+                "the server does not archive its WAL", detail: "A backup is not usable without the WAL around it.",
+                hint: "\"tidemark init\" prints the settings that archiving needs.")
+        }
+    }
+
+    private func checkRepository(_ store: any ObjectStore) throws {
+        guard try store.exists(incarnation.marker) else {
+            throw Problem(
+                "repository \"\(store.location)\" is not prepared for cluster \"\(incarnation.cluster)\"",
+                detail: "It has no folder for PostgreSQL \(incarnation.major) with system identifier "
+                    + "\(incarnation.systemIdentifier).",
+                hint: "Run \"tidemark init\".")
+        }
+    }
+
+    /// The start time, moved on by whole seconds while another backup has that label.
+    func freeLabel(from start: Moment, in store: any ObjectStore) throws -> String {
+        var moment = start
+        while true {
+            let label = moment.compact + "-full"
+            if try store.list(incarnation.backupFolder(label)).isEmpty,
+                try store.list(incarnation.packFolder(label)).isEmpty
+            {
+                return label
+            }
+            moment = Moment(microseconds: moment.microseconds + 1_000_000)
+        }
+    }
+
+    func backUp(into store: any ObjectStore, report: @escaping @Sendable (BackupEvent) -> Void) throws
+        -> BackupDescription
+    {
+        let began = Clock.monotonic
+        let startTime = try server.now()
+        let label = try freeLabel(from: startTime, in: store)
+        report(.waitingForCheckpoint)
+        let start = try server.startBackup(label: "tidemark \(label)", fast: request.fastCheckpoint)
+        let checkpointDone = Clock.monotonic
+
+        let walk = try ClusterWalk(
+            directory, major: incarnation.major,
+            tablespaceFolder: DataDirectory.tablespaceFolder(
+                major: incarnation.major, catalogVersion: control.catalogVersion))
+        for warning in walk.warnings { report(.warning(warning)) }
+        let copy = try ClusterCopy(
+            walk: walk, source: self, label: label, start: start, store: store, salvage: Salvage())
+        try copy.run(report: report)
+        let copied = Clock.monotonic
+
+        let map = try RelationMap(reading: server, conninfo: request.conninfo)
+        for warning in map.warnings { report(.warning(warning)) }
+        let end = try server.stopBackup()
+        let stopTime = try server.now()
+        let labelFile = try BackupLabelFile(parsing: end.labelFile)
+        let stored = try copy.finish(end: end, map: map)
+
+        let stopSegment = SegmentName(
+            timeline: labelFile.timeline, number: (end.stop.rawValue - 1) / UInt64(control.segmentSize),
+            segmentSize: control.segmentSize)
+        let waitBegan = Clock.monotonic
+        try WALArrival(
+            incarnation: incarnation, store: store, segmentSize: control.segmentSize, dataDirectory: directory.path,
+            timeout: request.walTimeout
+        ).wait(for: neededWAL(labelFile, stopSegment), server: server, isStandby: isStandby, report: report)
+        let ended = Clock.monotonic
+
+        func seconds(_ from: UInt64, _ to: UInt64) -> Double { Double((to - from) / 1000) / 1e6 }
+        let description = BackupDescription(
+            label: label, kind: .full, startTime: startTime, stopTime: stopTime, startLSN: labelFile.start,
+            checkpointLSN: labelFile.checkpoint, stopLSN: end.stop, timeline: labelFile.timeline,
+            startSegment: labelFile.startSegment, stopSegment: stopSegment,
+            systemIdentifier: control.systemIdentifier, major: incarnation.major,
+            serverVersion: server.serverVersion, catalogVersion: control.catalogVersion,
+            segmentSize: control.segmentSize, fromStandby: labelFile.fromStandby, fileCount: stored.fileCount,
+            size: stored.size, storedSize: stored.storedSize, packLabels: stored.packLabels,
+            tablespaces: try tablespaces(walk, copy), hasChecksums: control.hasChecksums,
+            verifiedPages: stored.verifiedPages, corruptPages: stored.corruptPages,
+            settings: try server.settings(BackupSource.recordedSettings), note: request.note,
+            isPinned: request.isPinned, pinnedUntil: request.pinnedUntil,
+            timings: BackupTimings(
+                checkpoint: seconds(began, checkpointDone), copy: seconds(checkpointDone, copied),
+                walWait: seconds(waitBegan, ended), total: seconds(began, ended), bytes: Double(stored.bytesRead)),
+            tidemarkVersion: request.tidemarkVersion)
+        try store.create(incarnation.backup(label, "backup.json"), bytes: try description.json())
+        return description
+    }
+
+    /// A server on the copy must not have lower values of the first five while it recovers
+    /// (<https://www.postgresql.org/docs/current/hot-standby.html>); the others explain the copy.
+    static let recordedSettings = [
+        "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
+        "max_locks_per_transaction", "server_encoding", "lc_collate", "TimeZone", "shared_preload_libraries",
+        "config_file", "hba_file", "ident_file", "wal_level", "archive_mode", "port", "full_page_writes",
+        "track_commit_timestamp", "server_version",
+    ]
+
+    /// All segments from start to stop, then what the archiver gets last.
+    private func neededWAL(_ label: BackupLabelFile, _ stop: SegmentName) -> [ArchiveFileName] {
+        var files: [ArchiveFileName] = []
+        var segment = label.startSegment
+        while segment <= stop {
+            files.append(.segment(segment))
+            segment = segment.next(segmentSize: control.segmentSize)
+        }
+        // A standby writes no backup history file.
+        if !isStandby {
+            let offset = UInt32(label.start.rawValue % UInt64(control.segmentSize))
+            files.append(.backupHistory(label.startSegment, offset: offset))
+        }
+        return files
+    }
+
+    private func tablespaces(_ walk: ClusterWalk, _ copy: ClusterCopy) throws -> [BackedUpTablespace] {
+        let names = try server.query("SELECT oid, spcname FROM pg_tablespace")
+        return walk.tablespaces.filter { !$0.isInPlace }.map { link in
+            BackedUpTablespace(
+                oid: link.oid, name: names.values.first { $0[0] == String(link.oid) }?[1] ?? String(link.oid),
+                location: link.location, size: copy.size(below: "pg_tblspc/\(link.oid)/"))
+        }
+    }
 }

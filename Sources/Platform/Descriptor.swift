@@ -1,3 +1,4 @@
+import CLinux
 public import Glibc
 
 /// An open file that is closed exactly once: on `close()`, or when it goes out of scope.
@@ -75,6 +76,12 @@ public struct Descriptor: ~Copyable, Sendable {
         _ = try retrying(.truncate, path) { ftruncate(raw, off_t(size)) }
     }
 
+    /// Asks the kernel to begin writing a stretch of the file to disk, so that a later fsync has less to wait for. Only a
+    /// hint: where it isn't understood nothing happens.
+    public borrowing func startWriteback(at offset: Int64, count: Int) {
+        _ = clinux_start_writeback(raw, offset, Int64(count))
+    }
+
     public borrowing func status(path: String) throws(SystemError) -> FileStatus {
         var raw = Glibc.stat()
         _ = try retrying(.stat, path) { fstat(self.raw, &raw) }
@@ -82,9 +89,11 @@ public struct Descriptor: ~Copyable, Sendable {
     }
 
     /// Takes the advisory lock flock(2) gives; it dies with the process. False when somebody else holds it.
-    public borrowing func tryLock(path: String) throws(SystemError) -> Bool {
+    ///
+    /// - Parameter shared: any number of holders at once, but none beside an exclusive one.
+    public borrowing func tryLock(path: String, shared: Bool = false) throws(SystemError) -> Bool {
         do throws(SystemError) {
-            _ = try retrying(.lock, path) { flock(raw, LOCK_EX | LOCK_NB) }
+            _ = try retrying(.lock, path) { flock(raw, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) }
             return true
         } catch {
             if error.code == EWOULDBLOCK { return false }

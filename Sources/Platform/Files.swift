@@ -1,3 +1,4 @@
+import CLinux
 public import Glibc
 
 /// What stat(2) says of a file, as far as tidemark asks.
@@ -127,6 +128,12 @@ public enum Files {
     public static func synchronizeDirectory(_ path: String) throws(SystemError) {
         let directory = try Descriptor(open: path, O_RDONLY | O_DIRECTORY)
         try directory.synchronize(path: path)
+    }
+
+    /// Flushes the whole file system that holds `path`: syncfs(2).
+    public static func synchronizeFileSystem(of path: String) throws(SystemError) {
+        let directory = try Descriptor(open: path, O_RDONLY)
+        _ = try retrying(.fsync, path) { clinux_syncfs(directory.raw) }
     }
 
     public static func remove(_ path: String) throws(SystemError) {

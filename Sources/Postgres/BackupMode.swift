@@ -2,7 +2,7 @@ import Platform
 public import WAL
 
 /// What the server handed over at the end of a base backup.
-public struct BackupEnd: Sendable {
+public struct BackupModeEnd: Sendable {
     /// The backup is consistent once WAL up to here has been replayed.
     public let stop: LSN
     /// The content of the copy's `backup_label`, exactly as it must be written.
@@ -27,7 +27,7 @@ extension Connection {
     }
 
     /// Ends backup mode. Doesn't wait for the archiver: the caller watches the repository, which is what counts.
-    public func stopBackup() throws -> BackupEnd {
+    public func stopBackup() throws -> BackupModeEnd {
         let sql =
             majorVersion >= 15
             ? "SELECT lsn, labelfile, spcmapfile FROM pg_backup_stop(false)"
@@ -36,6 +36,6 @@ extension Connection {
         guard let row = rows.values.first, row.count == 3 else {
             throw Problem("the server did not return the end of the backup")
         }
-        return BackupEnd(stop: try lsn(row[0]), labelFile: row[1] ?? "", tablespaceMap: row[2] ?? "")
+        return BackupModeEnd(stop: try lsn(row[0]), labelFile: row[1] ?? "", tablespaceMap: row[2] ?? "")
     }
 }

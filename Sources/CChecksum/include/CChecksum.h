@@ -11,3 +11,10 @@ const char *tidemark_crc32c_implementation(void);
 /// The data page checksum of PostgreSQL (src/include/storage/checksum_impl.h) for one 8192-byte page:
 /// FNV-1a in 32 lanes, folded to 16 bits, never 0. The page's own checksum field counts as zero; the page isn't changed.
 uint16_t tidemark_page_checksum(const void *page, uint32_t block_number);
+
+/// The raw CRC state after `count` more zero bytes, in time that grows with the logarithm of `count`. The states of two
+/// neighbouring stretches (the second started from 0) join as shift(first, length of the second) ^ second.
+uint32_t tidemark_crc32c_shift(uint32_t crc, uint64_t count);
+
+/// SHA-256 of `count` bytes.
+void tidemark_sha256(const void *bytes, size_t count, unsigned char digest[32]);

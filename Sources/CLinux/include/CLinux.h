@@ -17,3 +17,5 @@ int clinux_syncfs(int descriptor);
 int clinux_idle_io(void);
 /// prctl(PR_SET_PDEATHSIG): the kernel sends `signal` to this process when its parent dies.
 int clinux_signal_on_parent_death(int signal);
+/// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: asks the kernel to begin writing these bytes to disk, and doesn't wait.
+int clinux_start_writeback(int descriptor, long long offset, long long count);

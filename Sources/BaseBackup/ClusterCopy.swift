@@ -1,0 +1,161 @@
+import DataDirectory
+import Platform
+import Postgres
+import Repository
+import WAL
+
+/// The copying of one backup: threads that fill packs, and the manifest that this thread keeps meanwhile.
+final class ClusterCopy {
+    /// What is in the repository when the copy is finished.
+    struct Stored {
+        var fileCount = 0
+        var size: Int64 = 0
+        var storedSize: Int64 = 0
+        var packLabels: [String] = []
+        var verifiedPages: Int64 = 0
+        var corruptPages: [CorruptPage] = []
+        var bytesRead: Int64 = 0
+    }
+
+    private let source: BackupSource
+    private let label: String
+    private let store: any ObjectStore
+    private let job: CopyJob
+    private let manifest: ManifestWriter
+    private var files: [ManifestFile]
+    private var suspects: [SuspectPage] = []
+    private var stored = Stored()
+    private var ownPacks: Int
+
+    init(
+        walk: ClusterWalk, source: BackupSource, label: String, start: LSN, store: any ObjectStore, salvage: Salvage
+    ) throws {
+        self.source = source
+        self.label = label
+        self.store = store
+        files = walk.files
+        let workers = max(1, source.request.jobs)
+        let canCheck = source.control.hasChecksums && source.control.blockSize == UInt32(PageCheck.pageSize)
+        job = CopyJob(
+            root: source.directory.path, files: walk.files, store: store, incarnation: source.incarnation,
+            label: label, request: source.request,
+            pageCheck: canCheck ? PageCheck(blocksPerFile: source.control.blocksPerRelationFile) : nil, start: start,
+            salvage: salvage, workers: workers)
+        // Three more files are added at the end: pg_control, backup_label, tablespace_map.
+        manifest = try ManifestWriter(fileCount: walk.files.count + 3)
+        ownPacks = 0
+    }
+
+    /// Copies everything but what comes last; returns when all packs are durable.
+    func run(report: (BackupEvent) -> Void) throws {
+        let job = job
+        let began = Clock.monotonic
+        let total = files.reduce(Int64(0)) { $0 + $1.size }
+        var done: Int64 = 0
+        var threads: [Worker] = []
+        defer { for thread in threads { thread.join() } }
+        do {
+            for _ in 0..<max(1, source.request.jobs) {
+                threads.append(
+                    try Worker {
+                        do {
+                            try CopyWorker(job).run()
+                            job.results.finish()
+                        } catch { job.results.cancel(error) }
+                    })
+            }
+            while let batch = try job.results.receive() {
+                try manifest.add(batch)
+                suspects += batch.suspects
+                stored.verifiedPages += batch.verifiedPages
+                stored.bytesRead += batch.read
+                done += batch.planned
+                report(
+                    .copying(CopyProgress(done: done, total: total, seconds: Double(Clock.monotonic - began) / 1e9)))
+            }
+        } catch {
+            job.results.cancel(error)
+            throw error
+        }
+    }
+
+    /// Copies pg_control, adds what the server handed over, and stores the manifest.
+    func finish(end: BackupModeEnd, map: RelationMap) throws -> Stored {
+        // Last, so that its minimum recovery point covers every page copied from a standby; and any state of it between
+        // start and stop will do for a primary, because backup_label overrides its checkpoint.
+        let (_, control) = try ControlFile.readWithBytes(dataDirectory: source.directory.path)
+        var last: [(String, [UInt8])] = [(ControlFile.path, control), ("backup_label", Array(end.labelFile.utf8))]
+        if !end.tablespaceMap.isEmpty { last.append(("tablespace_map", Array(end.tablespaceMap.utf8))) }
+        try addLast(last)
+
+        let labels = Set(job.salvage.packs.filter { manifest.packs.contains($0.key) }.values.map(\.label))
+        var packs: [Int: (label: String, number: Int)] = [:]
+        for id in manifest.packs { packs[id] = job.salvage.packs[id] ?? (label, id) }
+        try manifest.add(packs: packs)
+        try manifest.add(map)
+        try manifest.add(meta: [
+            "format": Manifest.format, "label": label, "system_identifier": String(source.control.systemIdentifier),
+            "major": String(source.incarnation.major), "stop_lsn": end.stop.description,
+        ])
+        (stored.fileCount, stored.size) = try manifest.finishFiles(files)
+        let key = source.incarnation.backup(label, Manifest.objectName)
+        stored.storedSize = try manifest.store(as: key, in: store, compressLevel: source.request.compressLevel)
+        for number in 1...(job.packCount + 1) {
+            stored.storedSize += try store.size(of: source.incarnation.pack(label, number)) ?? 0
+        }
+        stored.packLabels = [label] + labels.sorted()
+        stored.corruptPages = corruptPages(end.stop, map)
+        return stored
+    }
+
+    /// Bytes of the files whose path starts with `prefix`, as the walk found them.
+    func size(below prefix: String) -> Int64 {
+        files.reduce(0) { $1.path.hasPrefix(prefix) ? $0 + $1.size : $0 }
+    }
+
+    /// Small files that come after everything else, in a pack of their own.
+    private func addLast(_ contents: [(path: String, bytes: [UInt8])]) throws {
+        let now = Clock.now
+        var batch = CopyBatch()
+        let number = job.nextPack()
+        try store.create(source.incarnation.pack(label, number)) { append in
+            try withoutActuallyEscaping(append) { append in
+                var writer = try PackWriter(append: append)
+                var compressor = try Compressor(level: source.request.compressLevel)
+                for (path, bytes) in contents {
+                    let room = Compressor.bound(bytes.count)
+                    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 64)
+                    defer { buffer.deallocate() }
+                    let frame = try bytes.withUnsafeBytes { content in
+                        let length = try compressor.compress(content, into: buffer)
+                        return try writer.add(
+                            UnsafeRawBufferPointer(rebasing: buffer[..<length]), size: content.count,
+                            digest: Digest(of: content))
+                    }
+                    let id = Manifest.frameID(pack: number, ordinal: writer.frames.count - 1)
+                    batch.frames.append(.init(id: id, pack: number, frame: frame))
+                    batch.runs.append(
+                        (
+                            id,
+                            ManifestRun(file: files.count, offset: 0, length: Int64(bytes.count), frameOffset: 0)
+                        ))
+                    files.append(
+                        ManifestFile(
+                            path: path, kind: .regular, mode: 0o600, modified: now, size: Int64(bytes.count),
+                            target: nil))
+                }
+                try writer.finish()
+            }
+        }
+        try manifest.add(batch)
+    }
+
+    /// Of the pages with a wrong checksum, those that no later WAL can repair: written before the backup's start, or with
+    /// a header from a future that had not come when it ended.
+    private func corruptPages(_ stop: LSN, _ map: RelationMap) -> [CorruptPage] {
+        suspects.filter { $0.lsn < job.start || $0.lsn > stop }.map { page in
+            CorruptPage(
+                path: files[page.file].path, block: page.block, relation: map.relationName(of: files[page.file].path))
+        }.sorted { ($0.path, $0.block) < ($1.path, $1.block) }
+    }
+}

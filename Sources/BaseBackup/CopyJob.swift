@@ -1,0 +1,73 @@
+import DataDirectory
+import Platform
+import Repository
+import Synchronization
+import WAL
+
+/// What the threads of one backup share.
+final class CopyJob: Sendable {
+    let root: String
+    let files: [ManifestFile]
+    let items: [CopyItem]
+    let store: any ObjectStore
+    let incarnation: Incarnation
+    let label: String
+    let compressLevel: Int
+    let packSize: Int64
+    /// Nil when the cluster has no checksums, or pages of a size that they can't be computed for here.
+    let pageCheck: PageCheck?
+    /// Pages with this or a later LSN may be torn.
+    let start: LSN
+    let rateLimit: RateLimit?
+    let results: Channel<CopyBatch>
+    /// Frames of a backup that died, by their content.
+    let salvage: Salvage
+    private let claimed = Atomic<Int>(0)
+    private let packs = Atomic<Int>(0)
+
+    init(
+        root: String, files: [ManifestFile], store: any ObjectStore, incarnation: Incarnation, label: String,
+        request: BackupRequest, pageCheck: PageCheck?, start: LSN, salvage: Salvage, workers: Int
+    ) {
+        self.root = root
+        self.files = files
+        items = CopyItem.plan(files)
+        self.store = store
+        self.incarnation = incarnation
+        self.label = label
+        compressLevel = request.compressLevel
+        packSize = request.packSize
+        self.pageCheck = pageCheck
+        self.start = start
+        self.salvage = salvage
+        rateLimit = request.rateLimit.map(RateLimit.init)
+        results = Channel(capacity: 256, senders: workers)
+    }
+
+    /// The next piece of work; nil when there is none left or somebody failed.
+    func claim() -> CopyItem? {
+        if results.failure != nil { return nil }
+        let index = claimed.add(1, ordering: .relaxed).oldValue
+        return index < items.count ? items[index] : nil
+    }
+
+    /// Counts from 1.
+    func nextPack() -> Int { packs.add(1, ordering: .relaxed).newValue }
+    var packCount: Int { packs.load(ordering: .relaxed) }
+}
+
+/// Frames that need not be written again because an unfinished backup has already stored them durably.
+struct Salvage: Sendable {
+    struct Place: Sendable {
+        /// The pack's number in the new manifest.
+        var pack: Int
+        var ordinal: Int
+        var frame: PackFrame
+    }
+    /// Packs that may be referred to, by their number in the new manifest.
+    var packs: [Int: (label: String, number: Int)] = [:]
+    var places: [Digest: Place] = [:]
+
+    /// Numbers from here on are other backups' packs.
+    static let firstPack = 1 << 24
+}

@@ -1,0 +1,189 @@
+import DataDirectory
+import Glibc
+import Platform
+import Repository
+import WAL
+
+/// One thread of a backup: reads files, checks pages, compresses frames, fills packs of its own.
+final class CopyWorker {
+    private let job: CopyJob
+    private var compressor: Compressor
+    private let content: UnsafeMutableRawBufferPointer
+    private let compressed: UnsafeMutableRawBufferPointer
+
+    init(_ job: CopyJob) throws {
+        self.job = job
+        compressor = try Compressor(level: job.compressLevel)
+        content = .allocate(byteCount: CopyItem.frameSize, alignment: 4096)
+        compressed = .allocate(byteCount: Compressor.bound(CopyItem.frameSize), alignment: 4096)
+    }
+
+    deinit {
+        content.deallocate()
+        compressed.deallocate()
+    }
+
+    /// Works until nothing is left. Every pack is durable before the next one begins.
+    func run() throws {
+        while let first = job.claim() {
+            let number = job.nextPack()
+            try job.store.create(job.incarnation.pack(job.label, number)) { append in
+                try withoutActuallyEscaping(append) { append in
+                    var pack = OpenPack(number: number, writer: try PackWriter(append: append))
+                    var item: CopyItem? = first
+                    while let next = item {
+                        try copy(next, into: &pack)
+                        item = pack.writer.length < job.packSize ? job.claim() : nil
+                    }
+                    if let failure = job.results.failure { throw failure }
+                    try pack.writer.finish()
+                }
+            }
+        }
+    }
+
+    private struct OpenPack {
+        let number: Int
+        var writer: PackWriter
+    }
+
+    private func copy(_ item: CopyItem, into pack: inout OpenPack) throws {
+        var batch = CopyBatch()
+        switch item {
+        case .stretch(let file, let offset, let length):
+            try copyStretch(file, offset, length, into: &pack, &batch)
+        case .bundle(let files): try copyBundle(files, into: &pack, &batch)
+        }
+        try job.results.send(batch)
+    }
+
+    private func copyStretch(
+        _ index: Int, _ offset: Int64, _ length: Int64, into pack: inout OpenPack, _ batch: inout CopyBatch
+    ) throws {
+        batch.planned = length
+        guard let file = try openIfPresent(index) else {
+            // Only its first stretch decides whether it is in the backup at all.
+            if offset == 0 { batch.vanished.append(index) } else { batch.shortened.append(index) }
+            return
+        }
+        let path = path(index)
+        var done: Int64 = 0
+        while done < length {
+            let wanted = Int(min(Int64(content.count), length - done))
+            job.rateLimit?.take(wanted)
+            let place = UnsafeMutableRawBufferPointer(rebasing: content[..<wanted])
+            let count = try file.read(into: place, at: offset + done, path: path)
+            if count < wanted { batch.shortened.append(index) }
+            if count == 0 { break }
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: place[..<count])
+            try checkPages(of: index, in: bytes, at: offset + done, from: file, &batch)
+            let run = ManifestRun(file: index, offset: offset + done, length: Int64(count), frameOffset: 0)
+            batch.read += Int64(count)
+            if isZero(bytes) {
+                batch.runs.append((Manifest.zeros, run))
+            } else {
+                batch.runs.append((try store(UnsafeRawBufferPointer(bytes), into: &pack, &batch), run))
+            }
+            done += Int64(count)
+            if count < wanted { break }
+        }
+    }
+
+    private func copyBundle(_ files: [Int], into pack: inout OpenPack, _ batch: inout CopyBatch) throws {
+        var filled = 0
+        var runs: [ManifestRun] = []
+        for index in files {
+            let planned = Int(job.files[index].size)
+            batch.planned += Int64(planned)
+            guard let file = try openIfPresent(index) else {
+                batch.vanished.append(index)
+                continue
+            }
+            // What a relation has grown by since is in the WAL; other files are taken as they are now, if there is room.
+            let room = content.count - filled
+            let path = path(index)
+            let isRelation = PageCheck.covers(job.files[index].path) != nil
+            let now = isRelation ? planned : Int(min(try file.status(path: path).size, Int64(room)))
+            let wanted = min(max(planned, now), room)
+            job.rateLimit?.take(wanted)
+            let place = UnsafeMutableRawBufferPointer(rebasing: content[filled..<(filled + wanted)])
+            let count = try file.read(into: place, at: 0, path: path)
+            if count < planned { batch.shortened.append(index) }
+            if count == 0 { continue }
+            try checkPages(
+                of: index, in: UnsafeMutableRawBufferPointer(rebasing: place[..<count]), at: 0, from: file, &batch)
+            runs.append(ManifestRun(file: index, offset: 0, length: Int64(count), frameOffset: Int64(filled)))
+            filled += count
+        }
+        batch.read += Int64(filled)
+        guard filled > 0 else { return }
+        let frame = try store(UnsafeRawBufferPointer(rebasing: content[..<filled]), into: &pack, &batch)
+        batch.runs += runs.map { (frame, $0) }
+    }
+
+    /// Compresses and stores content unless a frame with the same content is known; returns the frame's number.
+    private func store(_ bytes: UnsafeRawBufferPointer, into pack: inout OpenPack, _ batch: inout CopyBatch) throws
+        -> Int64
+    {
+        let digest = Digest(of: bytes)
+        if let known = job.salvage.places[digest], Int(known.frame.size) == bytes.count {
+            let id = Manifest.frameID(pack: known.pack, ordinal: known.ordinal)
+            batch.frames.append(.init(id: id, pack: known.pack, frame: known.frame))
+            return id
+        }
+        let length = try compressor.compress(bytes, into: compressed)
+        let id = Manifest.frameID(pack: pack.number, ordinal: pack.writer.frames.count)
+        let frame = try pack.writer.add(
+            UnsafeRawBufferPointer(rebasing: compressed[..<length]), size: bytes.count, digest: digest)
+        batch.frames.append(.init(id: id, pack: pack.number, frame: frame))
+        return id
+    }
+
+    /// Checks every whole page in `bytes`. A wrong one is read again a few times: it may have been half written at that
+    /// moment.
+    private func checkPages(
+        of index: Int, in bytes: UnsafeMutableRawBufferPointer, at offset: Int64, from file: borrowing Descriptor,
+        _ batch: inout CopyBatch
+    ) throws {
+        guard let check = job.pageCheck, let name = PageCheck.covers(job.files[index].path) else { return }
+        let size = PageCheck.pageSize
+        var position = 0
+        while position + size <= bytes.count {
+            let page = bytes.baseAddress! + position
+            let block = check.block(at: offset + Int64(position), of: name)
+            var verdict = PageCheck.verdict(page, block: block)
+            var attempt = 0
+            while case .bad(let lsn) = verdict {
+                attempt += 1
+                if attempt > 5 {
+                    batch.suspects.append(SuspectPage(file: index, block: block, lsn: lsn))
+                    break
+                }
+                Clock.sleep(milliseconds: attempt * 5)
+                let place = UnsafeMutableRawBufferPointer(start: page, count: size)
+                guard try file.read(into: place, at: offset + Int64(position), path: path(index)) == size else {
+                    break  // cut off meanwhile
+                }
+                verdict = PageCheck.verdict(page, block: block)
+            }
+            if verdict == .good { batch.verifiedPages += 1 }
+            position += size
+        }
+    }
+
+    private func path(_ index: Int) -> String { job.root + "/" + job.files[index].path }
+
+    private func openIfPresent(_ index: Int) throws -> Descriptor? {
+        do throws(SystemError) { return try Descriptor(open: path(index), O_RDONLY) } catch {
+            if error.code == ENOENT { return nil }
+            throw error
+        }
+    }
+}
+
+/// Whether all bytes are zero; costs next to nothing where the first one is not.
+func isZero(_ bytes: UnsafeMutableRawBufferPointer) -> Bool {
+    guard bytes.count >= 8, bytes.loadUnaligned(as: UInt64.self) == 0 else { return bytes.allSatisfy { $0 == 0 } }
+    // Every byte equals the one eight before it, and the first eight are zero.
+    return memcmp(bytes.baseAddress!, bytes.baseAddress! + 8, bytes.count - 8) == 0
+}

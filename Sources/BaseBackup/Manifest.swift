@@ -1,0 +1,68 @@
+import Repository
+import SQLite
+import WAL
+
+/// The tables of `manifest.sqlite.zst`, documented in docs/repository.md.
+enum Manifest {
+    static let format = "1"
+    static let objectName = "manifest.sqlite.zst"
+
+    static let schema = """
+        CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+        CREATE TABLE pack (id INTEGER PRIMARY KEY, label TEXT NOT NULL, number INTEGER NOT NULL);
+        CREATE TABLE frame (id INTEGER PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
+            length INTEGER NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL);
+        CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, mode INTEGER NOT NULL,
+            modified INTEGER NOT NULL, size INTEGER NOT NULL, target TEXT);
+        CREATE TABLE run (frame INTEGER NOT NULL, frame_offset INTEGER NOT NULL, file INTEGER NOT NULL,
+            offset INTEGER NOT NULL, length INTEGER NOT NULL,
+            PRIMARY KEY (frame, frame_offset, file, offset)) WITHOUT ROWID;
+        CREATE TABLE database (oid INTEGER PRIMARY KEY, name TEXT NOT NULL, tablespace INTEGER NOT NULL,
+            connectable INTEGER NOT NULL);
+        CREATE TABLE relation (database INTEGER NOT NULL, oid INTEGER NOT NULL, filenode INTEGER,
+            tablespace INTEGER NOT NULL, schema TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
+            persistence TEXT NOT NULL, toast INTEGER, index_of INTEGER, partition_of INTEGER,
+            PRIMARY KEY (database, oid)) WITHOUT ROWID;
+        """
+
+    /// Made when everything is in: filling an index row by row costs several times as much.
+    static let indexes = """
+        CREATE UNIQUE INDEX file_by_path ON file (path);
+        CREATE INDEX run_by_file ON run (file, offset);
+        CREATE INDEX relation_by_filenode ON relation (database, filenode);
+        """
+
+    /// The `frame` of runs that are zeros and stored nowhere.
+    static let zeros: Int64 = 0
+
+    /// A frame's number: its pack's in the manifest, and its place in that pack from 0. In this order a restore reads
+    /// each pack from front to back.
+    static func frameID(pack: Int, ordinal: Int) -> Int64 { Int64(pack) << 24 | Int64(ordinal) }
+}
+
+/// A file in the cluster or in the backup.
+struct ManifestFile: Sendable, Equatable {
+    enum Kind: String, Sendable {
+        case regular = "f"
+        case directory = "d"
+        /// A link in `pg_tblspc` to a directory outside; `target` says where to.
+        case tablespace = "t"
+    }
+    /// Relative to the data directory.
+    var path: String
+    var kind: Kind
+    var mode: UInt32
+    /// Microseconds since 1970.
+    var modified: Int64
+    var size: Int64
+    var target: String?
+}
+
+/// These bytes of a file are those bytes of a frame.
+struct ManifestRun: Sendable, Equatable {
+    /// The file's number in the manifest.
+    var file: Int
+    var offset: Int64
+    var length: Int64
+    var frameOffset: Int64
+}

@@ -1,0 +1,50 @@
+import Glibc
+import Platform
+import SQLite
+
+/// An SQLite file that has no name any more and vanishes with its last descriptor, so that a killed process leaves
+/// nothing behind.
+final class NamelessDatabase {
+    let database: Database
+    let descriptor: Descriptor
+    /// The name it had, for messages.
+    let path: String
+
+    /// A new database that starts with `schema`. Nothing in it would survive a crash of the machine, or need to.
+    init(schema: String) throws {
+        let path = try NamelessDatabase.temporary()
+        defer { unlink(path) }
+        let database = try Database(path, .readWrite)
+        try database.execute(
+            """
+            PRAGMA page_size = 16384; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
+            PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;
+            """)
+        try database.execute(schema)
+        self.path = path
+        self.database = database
+        descriptor = try Descriptor(open: path, O_RDONLY)
+    }
+
+    /// Opens what `fill` writes.
+    init(fill: (borrowing Descriptor, _ path: String) throws -> Void) throws {
+        let path = try NamelessDatabase.temporary()
+        defer { unlink(path) }
+        let descriptor = try Descriptor(open: path, O_RDWR)
+        try fill(descriptor, path)
+        let database = try Database(path, .immutable)
+        // SQLite opens the file with the first statement, which must come before the name goes.
+        _ = try database.integer("SELECT count(*) FROM sqlite_master")
+        self.path = path
+        self.database = database
+        self.descriptor = descriptor
+    }
+
+    private static func temporary() throws -> String {
+        let directory = getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp"
+        var name = Array((directory + "/tidemark-manifest-XXXXXX").utf8CString)
+        let raw = try retrying(.open, directory) { mkstemp(&name) }
+        close(raw)
+        return String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

@@ -1,0 +1,157 @@
+import DataDirectory
+import Glibc
+import Platform
+
+/// The directories a restore writes into: found fit, made ready, and at the end made durable.
+struct RestoreTarget {
+    let path: String
+    let request: RestoreRequest
+    let backup: BackupDescription
+    /// Tablespaces by oid, where they go now.
+    let tablespaces: [UInt32: String]
+    /// Something is there already that belongs to this cluster.
+    let isDelta: Bool
+
+    /// Names a restore under way: until it has ended, the directory is no cluster.
+    private static let markerName = "tidemark.restoring"
+    private var marker: String { path + "/" + RestoreTarget.markerName }
+
+    /// Only looks.
+    ///
+    /// - Throws: `TargetInUse`.
+    init(_ request: RestoreRequest, _ backup: BackupDescription) throws {
+        path = DataDirectory(request.target).path
+        self.request = request
+        self.backup = backup
+        var places: [UInt32: String] = [:]
+        let known = Set(backup.tablespaces.map(\.location))
+        if let stranger = request.tablespaceMapping.keys.sorted().first(where: { !known.contains($0) }) {
+            throw Problem(
+                "backup \"\(backup.label)\" has no tablespace in \"\(stranger)\"",
+                detail: known.isEmpty ? "It has none at all." : "It has \(known.sorted().joined(separator: ", ")).")
+        }
+        for tablespace in backup.tablespaces {
+            let place = request.tablespaceMapping[tablespace.location] ?? tablespace.location
+            guard place.hasPrefix("/") else {
+                throw Problem("tablespace directory \"\(place)\" is not an absolute path")
+            }
+            places[tablespace.oid] = place
+        }
+        tablespaces = places
+        func inUse(_ path: String, _ reason: String, _ advice: String?) -> TargetInUse {
+            TargetInUse(path: path, reason: reason, advice: advice)
+        }
+        guard let status = try FileStatus(ifPresent: path) else {
+            isDelta = false
+            try RestoreTarget.checkTablespaces(places, backup, target: path)
+            return
+        }
+        guard status.kind == .directory else { throw inUse(path, "It is not a directory.", nil) }
+        if let server = try DataDirectory(path).runningServer() {
+            throw inUse(path, "A server runs on it, process \(server.process).", "Stop the server first.")
+        }
+        guard try Files.list(path).contains(where: { $0 != "lost+found" }) else {
+            isDelta = false
+            try RestoreTarget.checkTablespaces(places, backup, target: path)
+            return
+        }
+        let isOurs = try RestoreTarget.belongs(path, to: backup)
+        // What an earlier restore of the same backup left half done is continued.
+        if !request.delta && !isOurs.unfinished {
+            throw inUse(
+                path, "It is not empty.",
+                isOurs.cluster
+                    ? "Name another directory, or use --delta to bring this copy of the cluster to the backup's state."
+                    : "Name an empty directory or one that does not exist yet.")
+        }
+        guard isOurs.cluster || isOurs.unfinished else {
+            throw inUse(
+                path, "It holds something else than this cluster (system identifier \(backup.systemIdentifier)).",
+                "A delta restore removes what the backup does not have, so it wants a copy of the same cluster.")
+        }
+        isDelta = true
+        try RestoreTarget.checkTablespaces(places, backup, target: path)
+    }
+
+    private static func belongs(_ path: String, to backup: BackupDescription) throws
+        -> (cluster: Bool, unfinished: Bool)
+    {
+        let marker = path + "/" + markerName
+        if try Files.exists(marker) {
+            let text = try Files.readText(marker, limit: 4096)
+            return (text.contains("\n\(backup.systemIdentifier)\n"), text.hasPrefix("\(backup.label)\n"))
+        }
+        guard let control = try? ControlFile(dataDirectory: path) else { return (false, false) }
+        return (control.systemIdentifier == backup.systemIdentifier, false)
+    }
+
+    /// A tablespace's folder must be empty, or be linked from this very copy: another one's, perhaps the running
+    /// server's, must not be written into.
+    private static func checkTablespaces(
+        _ places: [UInt32: String], _ backup: BackupDescription, target: String
+    ) throws {
+        let folder = DataDirectory.tablespaceFolder(major: backup.major, catalogVersion: backup.catalogVersion)
+        let links = try DataDirectory(target).tablespaces()
+        for (oid, place) in places {
+            if links.contains(where: { $0.oid == oid && $0.location == place }) { continue }
+            if try !Files.listIfPresent(place + "/" + folder).isEmpty {
+                throw TargetInUse(
+                    path: place, reason: "It already holds a tablespace of this version, in \"\(folder)\".",
+                    advice: "Send the tablespace elsewhere with --tablespace-mapping \(place)=DIRECTORY.")
+            }
+        }
+    }
+
+    /// Makes all directories and links, removes strangers, and marks the directory as unfinished.
+    ///
+    /// - Returns: how many strangers were removed.
+    func prepare(_ files: [ManifestFile?]) throws -> Int {
+        try Files.makeDirectories(path, mode: 0o700)
+        try replaceDurably(marker, bytes: Array("\(backup.label)\n\(backup.systemIdentifier)\n".utf8), mode: 0o600)
+        var removed = 0
+        if isDelta {
+            try Files.removeIfPresent(path + "/" + ControlFile.path)
+            try Files.synchronizeDirectory(path)
+            removed = try Strangers(self, files).remove()
+        }
+        for case let file? in files {
+            let place = path + (file.path.isEmpty ? "" : "/" + file.path)
+            switch file.kind {
+            case .regular: continue
+            case .directory: try makeDirectory(place, mode: mode_t(file.mode))
+            case .tablespace:
+                guard let oid = UInt32(Files.name(file.path)), let target = tablespaces[oid] else {
+                    throw Problem("backup \"\(backup.label)\" does not say where \"\(file.path)\" belongs")
+                }
+                try makeDirectory(target, mode: mode_t(file.mode))
+                if try FileStatus(ofLinkItself: place) != nil {
+                    if try Files.readLink(place) == target { continue }
+                    try Files.remove(place)
+                }
+                _ = try retrying(.makeLink, place) { symlink(target, place) }
+            }
+        }
+        return removed
+    }
+
+    private func makeDirectory(_ path: String, mode: mode_t) throws {
+        if mkdir(path, mode) != 0 {
+            guard errno == EEXIST || errno == ENOENT else { throw SystemError(.makeDirectory, path) }
+            if errno == ENOENT { try Files.makeDirectories(path, mode: mode) }
+        }
+        _ = try retrying(.changeMode, path) { chmod(path, mode) }
+    }
+
+    /// Everything written so far is on disk when this returns.
+    func synchronize() throws {
+        for place in [path] + tablespaces.values.sorted() { try Files.synchronizeFileSystem(of: place) }
+    }
+
+    /// The directory is a cluster again.
+    func unmark() throws {
+        try Files.removeIfPresent(marker)
+        try Files.synchronizeDirectory(path)
+    }
+
+    static func isMarker(_ name: String) -> Bool { name == markerName }
+}

@@ -1,0 +1,74 @@
+import DataDirectory
+import Platform
+import Postgres
+import Repository
+import WAL
+
+/// Waiting for the WAL that makes a backup complete.
+struct WALArrival {
+    let incarnation: Incarnation
+    let store: any ObjectStore
+    let segmentSize: UInt32
+    let dataDirectory: String
+    /// Milliseconds; 0 waits for ever.
+    let timeout: Int64
+
+    /// Waits until every file is in the repository.
+    ///
+    /// - Throws: `WALMissing` when the time is over.
+    func wait(
+        for files: [ArchiveFileName], server: Connection, isStandby: Bool, report: (BackupEvent) -> Void
+    ) throws {
+        let began = Clock.monotonic
+        var lastReport = began
+        var pause = 20
+        for file in files {
+            while try !store.exists(incarnation.key(for: file)) {
+                let now = Clock.monotonic
+                let waited = Int64((now - began) / 1_000_000)
+                if timeout > 0 && waited >= timeout {
+                    throw WALMissing(
+                        file: file.description, seconds: waited / 1000, behind: archiverState(server),
+                        isStandby: isStandby)
+                }
+                if now - lastReport > 5_000_000_000 {
+                    report(.waitingForWAL(file: file.description, behind: archiverState(server)))
+                    lastReport = now
+                }
+                Clock.sleep(milliseconds: pause)
+                pause = min(pause * 2, 500)
+            }
+        }
+    }
+
+    /// How far behind the server's archiver is, in words.
+    private func archiverState(_ server: Connection) -> String {
+        let ready =
+            ((try? Files.listIfPresent(dataDirectory + "/pg_wal/archive_status")) ?? [])
+            .count { $0.hasSuffix(".ready") }
+        var text = ready == 1 ? "1 file is waiting to be archived" : "\(ready) files are waiting to be archived"
+        if let state = try? server.archiverState() {
+            if let last = state.lastArchived { text += "; the last one archived was \"\(last)\"" }
+            if state.isFailing, let failed = state.lastFailed {
+                text += "; archiving \"\(failed)\" fails (\(state.failedCount) failures so far)"
+            }
+        }
+        return text
+    }
+}
+
+/// The WAL that a backup needs did not arrive in time. The copy is there, but the backup isn't complete.
+struct WALMissing: Explained {
+    let file: String
+    let seconds: Int64
+    let behind: String
+    let isStandby: Bool
+
+    var message: String { "WAL file \"\(file)\" did not reach the repository within \(seconds) s" }
+    var detail: String? { "The backup is not usable without it. On the server, \(behind)." }
+    var hint: String? {
+        isStandby
+            ? "An idle primary finishes its segment only when told to: run \"SELECT pg_switch_wal()\" there."
+            : "Look for failures of archive_command in the server's log; the setting wal_wait_timeout says how long to wait."
+    }
+}

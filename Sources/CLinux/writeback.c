@@ -1,0 +1,8 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+#include <fcntl.h>
+
+int clinux_start_writeback(int descriptor, long long offset, long long count)
+{
+    return sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE);
+}

@@ -1,0 +1,84 @@
+import CXXHash
+
+/// A pack in the repository, open for reading; several threads may read from it at once.
+public final class StoredPack: Sendable {
+    private let object: any StoredObject
+    /// Bytes in the repository.
+    public var storedLength: Int64 { object.size }
+    public var key: RepositoryKey { object.key }
+
+    /// - Throws: `ObjectAbsent`, `ObjectDamaged`, `UnsupportedFormat`, and what the store throws.
+    public init(_ key: RepositoryKey, in store: any ObjectStore) throws {
+        object = try store.open(key)
+        guard object.size >= PackFormat.headLength + 8 + PackFormat.footerLength else {
+            throw ObjectDamaged(key: key, "It has only \(object.size) bytes.")
+        }
+        let head = try StoredPack.bytes(of: object, at: 0, count: PackFormat.headLength)
+        guard head.littleEndian(UInt32.self, at: 0) == PackFormat.headMagic, Array(head[8..<16]) == PackFormat.tag
+        else { throw ObjectDamaged(key: key, "It does not start as a pack does.") }
+        guard head[16] == 1, head[17] == 1, head[18] == 0 else { throw UnsupportedFormat(key: key) }
+    }
+
+    /// Reads the index at the pack's end.
+    /// - Throws: `ObjectDamaged`, and what the store throws.
+    public func index() throws -> [PackFrame] {
+        func damaged(_ reason: String) -> ObjectDamaged { ObjectDamaged(key: object.key, reason) }
+        let footer = try StoredPack.bytes(
+            of: object, at: object.size - Int64(PackFormat.footerLength), count: PackFormat.footerLength)
+        guard Array(footer[12...]) == PackFormat.endTag else { throw damaged("It does not end as a pack does.") }
+        let count = Int(footer.littleEndian(UInt32.self, at: 8))
+        let length = 8 + count * PackFormat.entryLength
+        let start = object.size - Int64(PackFormat.footerLength + length)
+        guard start >= PackFormat.headLength else { throw damaged("Its index has an impossible length.") }
+        let bytes = try StoredPack.bytes(of: object, at: start, count: length)
+        let sum = bytes.withUnsafeBytes { XXH3_64bits($0.baseAddress! + 8, length - 8) }
+        guard bytes.littleEndian(UInt32.self, at: 0) == PackFormat.indexMagic,
+            footer.littleEndian(UInt64.self, at: 0) == sum
+        else { throw damaged("Its index does not fit its checksum.") }
+        return (0..<count).map { number in
+            let at = 8 + number * PackFormat.entryLength
+            return PackFrame(
+                offset: bytes.littleEndian(UInt64.self, at: at), length: bytes.littleEndian(UInt32.self, at: at + 8),
+                size: bytes.littleEndian(UInt32.self, at: at + 12), digest: Digest(bytes: bytes[(at + 16)..<(at + 32)]))
+        }
+    }
+
+    /// Reads one frame's compressed bytes into `buffer`, decompresses them into `content`, and checks length and digest.
+    ///
+    /// - Parameters:
+    ///   - buffer: at least `frame.length` bytes.
+    ///   - content: at least `frame.size` bytes.
+    /// - Throws: `ObjectDamaged`, and what the store throws.
+    public func extract(
+        _ frame: PackFrame, with decompressor: inout Decompressor, buffer: UnsafeMutableRawBufferPointer,
+        content: UnsafeMutableRawBufferPointer
+    ) throws {
+        func damaged(_ reason: String) -> ObjectDamaged {
+            ObjectDamaged(key: object.key, "The frame at offset \(frame.offset) is damaged: \(reason).")
+        }
+        guard Int(frame.length) <= buffer.count, Int(frame.size) <= content.count else {
+            throw damaged("its length is impossible")
+        }
+        let stored = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(frame.length)])
+        guard try object.read(into: stored, at: Int64(frame.offset)) == stored.count else {
+            throw damaged("the pack ends within it")
+        }
+        let size: Int
+        do throws(CodecError) {
+            size = try decompressor.decompress(UnsafeRawBufferPointer(stored), into: content)
+        } catch {
+            throw damaged("zstd says: \(error.reason)")
+        }
+        guard size == Int(frame.size) else { throw damaged("it holds \(size) bytes, \(frame.size) expected") }
+        guard Digest(of: UnsafeRawBufferPointer(rebasing: content[..<size])) == frame.digest else {
+            throw damaged("its content has another XXH3-128 than the manifest says")
+        }
+    }
+
+    private static func bytes(of object: any StoredObject, at offset: Int64, count: Int) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        let read = try bytes.withUnsafeMutableBytes { try object.read(into: $0, at: offset) }
+        guard read == count else { throw ObjectDamaged(key: object.key, "It ends within its head or index.") }
+        return bytes
+    }
+}

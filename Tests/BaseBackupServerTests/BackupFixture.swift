@@ -1,0 +1,144 @@
+import BaseBackup
+import DataDirectory
+import Glibc
+import Platform
+import Repository
+import Support
+import WAL
+
+/// A server with a repository beside it, to which a shell script archives in tidemark's layout: segments as zstd files.
+/// The tests of archiving cover the real thing; here only the presence of the objects counts.
+final class BackupFixture {
+    let cluster: TestCluster
+    let scratch: Scratch
+    let store: DirectoryStore
+    let incarnation: Incarnation
+
+    init(
+        _ server: TestServer = .v15, initdb: [String] = ["--data-checksums"], settings: [String: String] = [:],
+        walTools: Bool = true
+    ) throws {
+        scratch = try Scratch()
+        let repository = scratch.file("repository")
+        try Files.makeDirectories(repository)
+        let script = scratch.file("archive.sh")
+        var all = ["archive_mode": "on", "archive_command": "'sh \(script) %p %f'", "archive_timeout": "0"]
+        all.merge(settings) { $1 }
+        cluster = try TestCluster(server, settings: all, initdb: initdb, start: false)
+        let control = try ControlFile(dataDirectory: cluster.data)
+        incarnation = Incarnation(
+            cluster: "main", major: server.rawValue, systemIdentifier: control.systemIdentifier)
+        store = DirectoryStore(repository)
+        try store.create(incarnation.marker, bytes: [])
+        let wal = store.path(incarnation.walFolder)
+        try createDurably(
+            script,
+            bytes: Array(
+                """
+                set -e
+                umask 000
+                case $2 in
+                *.history) mkdir -p \(wal); cp $1 \(wal)/$2 ;;
+                *)
+                    t=$(echo $2 | cut -c1-8); l=$(echo $2 | cut -c1-16)
+                    mkdir -p \(wal)/$t/$l
+                    case $2 in
+                    *.backup) cp $1 \(wal)/$t/$l/$2 ;;
+                    *) zstd -q -1 -f $1 -o \(wal)/$t/$l/$2.zst ;;
+                    esac ;;
+                esac
+
+                """.utf8), mode: 0o755)
+        _ = try run("/bin/chmod", ["-R", "a+rwX", repository])
+        try cluster.start()
+    }
+
+    func request(_ change: (inout BackupRequest) -> Void = { _ in }) -> BackupRequest {
+        var request = BackupRequest(conninfo: cluster.conninfo, dataDirectory: cluster.data, jobs: 2)
+        request.walTimeout = 30_000
+        change(&request)
+        return request
+    }
+
+    func takeBackup(_ change: (inout BackupRequest) -> Void = { _ in }) throws -> BackupDescription {
+        try BaseBackup.takeBackup(request(change), cluster: "main", into: store)
+    }
+
+    func restore(
+        _ backup: BackupDescription, to directory: String, mapping: [String: String] = [:], delta: Bool = false
+    ) throws -> RestoreReport {
+        try restoreBackup(
+            backup, of: incarnation, from: store,
+            request: RestoreRequest(target: directory, jobs: 2, tablespaceMapping: mapping, delta: delta))
+    }
+
+    /// What pg_verifybackup says of a restored directory, WAL included.
+    func verify(_ directory: String) throws -> Finished {
+        let wal = scratch.file("wal-\(Files.name(directory))")
+        try Files.makeDirectories(wal, mode: 0o777)
+        for timeline in try store.timelines(of: incarnation) {
+            for segment in try store.segments(of: incarnation, timeline: timeline) {
+                _ = try run(
+                    "/usr/bin/zstd",
+                    ["-q", "-d", "-f", store.path(incarnation.segment(segment)), "-o", wal + "/" + segment.description])
+            }
+        }
+        _ = try run("/bin/chown", ["-R", "postgres", directory, wal])
+        return try runAsServerUser(
+            cluster.server.bin + "/pg_verifybackup", ["-w", wal, directory], expectSuccess: false)
+    }
+
+    /// Starts a server on a restored directory, recovering to the end of the archive, and stops it after `body`.
+    func onRecovered<Value>(_ directory: String, _ body: (RestoredServer) throws -> Value) throws -> Value {
+        let server = try RestoredServer(directory, self)
+        defer { server.stop() }
+        return try body(server)
+    }
+}
+
+/// A server on a restored directory.
+final class RestoredServer {
+    let directory: String
+    private let fixture: BackupFixture
+
+    init(_ directory: String, _ fixture: BackupFixture) throws {
+        self.directory = directory
+        self.fixture = fixture
+        let wal = fixture.store.path(fixture.incarnation.walFolder)
+        let script = directory + "/fetch.sh"
+        try Files.removeIfPresent(script)
+        try createDurably(
+            script,
+            bytes: Array(
+                """
+                case $1 in
+                *.history) cp \(wal)/$1 $2 ;;
+                *) zstd -q -d -f \(wal)/$(echo $1 | cut -c1-8)/$(echo $1 | cut -c1-16)/$1.zst -o $2 ;;
+                esac
+
+                """.utf8), mode: 0o755)
+        try replaceDurably(directory + "/recovery.signal", bytes: [])
+        _ = try run("/bin/chown", ["-R", "postgres", directory])
+        let options =
+            "-c unix_socket_directories=\(directory) -c archive_mode=off -c recovery_target_action=promote "
+            + "-c restore_command='sh \(script) %f %p'"
+        let finished = try runAsServerUser(
+            fixture.cluster.server.bin + "/pg_ctl",
+            ["-D", directory, "-l", directory + "/log", "-o", options, "-w", "-t", "60", "start"], expectSuccess: false)
+        guard finished.ending == .exited(0) else {
+            throw Problem("could not start on \(directory): \((try? Files.readText(directory + "/log")) ?? "")")
+        }
+    }
+
+    func psql(_ sql: String, database: String = "postgres") throws -> String {
+        let finished = try runAsServerUser(
+            fixture.cluster.server.bin + "/psql",
+            ["-h", directory, "-U", "postgres", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql])
+        return String(finished.output.dropLast())
+    }
+
+    func stop() {
+        _ = try? runAsServerUser(
+            fixture.cluster.server.bin + "/pg_ctl", ["-D", directory, "-m", "fast", "-w", "stop"], expectSuccess: false)
+    }
+}
