@@ -62,6 +62,12 @@ let package = Package(
                 "BaseBackup", "Recovery",
             ]),
 
+        module(
+            "TableRecovery",
+            [
+                "Platform", "WAL", "DataDirectory", "Repository", "Postgres", "BaseBackup", "Recovery", "CChecksum",
+            ]),
+
         // PostgreSQL starts this one for every segment: static, so that it costs 0.6 ms before main() instead of 5.
         .executableTarget(
             name: "tidemark",
@@ -74,7 +80,7 @@ let package = Package(
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Setup", "Archiving",
                 "Catalog",
                 "BaseBackup",
-                "Recovery",
+                "Recovery", "TableRecovery",
                 "Monitoring",
             ],
             swiftSettings: strict),
@@ -94,6 +100,9 @@ let package = Package(
         tests("RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"]),
         tests("MonitoringTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"]),
         tests("MonitoringServerTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"]),
+        tests("TableRecoveryTests", ["TableRecovery", "BaseBackup", "WAL", "Platform", "CChecksum"]),
+        tests(
+            "TableRecoveryServerTests", ["TableRecovery", "Postgres", "Repository", "WAL", "Platform"]),
         tests("CommandServerTests", ["Platform", "WAL"]),
     ],
     swiftLanguageModes: [.v6]

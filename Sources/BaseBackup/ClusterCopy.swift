@@ -96,6 +96,7 @@ final class ClusterCopy {
         try manifest.add(meta: [
             "format": Manifest.format, "label": label, "system_identifier": String(source.control.systemIdentifier),
             "major": String(source.incarnation.major), "stop_lsn": end.stop.description,
+            "superusers": map.superusers.joined(separator: "\n"),
         ])
         (stored.fileCount, stored.size) = try manifest.finishFiles(files)
         let key = source.incarnation.backup(label, Manifest.objectName)

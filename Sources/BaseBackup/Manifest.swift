@@ -22,6 +22,7 @@ enum Manifest {
         CREATE TABLE relation (database INTEGER NOT NULL, oid INTEGER NOT NULL, filenode INTEGER,
             tablespace INTEGER NOT NULL, schema TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
             persistence TEXT NOT NULL, toast INTEGER, index_of INTEGER, partition_of INTEGER,
+            access_method TEXT,
             PRIMARY KEY (database, oid)) WITHOUT ROWID;
         """
 

@@ -104,11 +104,11 @@ final class ManifestWriter {
             try databases.run(row.oid, row.name, row.tablespace, row.isConnectable ? 1 : 0)
         }
         let relations = try database.prepare(
-            "INSERT OR IGNORE INTO relation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            "INSERT OR IGNORE INTO relation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         for row in map.relations {
             try relations.run(
                 row.database, row.oid, row.fileNode, row.tablespace, row.schema, row.name, row.kind, row.persistence,
-                row.toast, row.indexOf, row.partitionOf)
+                row.toast, row.indexOf, row.partitionOf, row.accessMethod)
         }
     }
 

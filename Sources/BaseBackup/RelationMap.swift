@@ -1,43 +1,69 @@
 import DataDirectory
 import Postgres
+public import Repository
+import SQLite
 
 /// Names of databases and relations and where their files are, so that they can be found when the server is gone.
-struct RelationMap: Sendable {
-    struct DatabaseRow: Sendable {
-        var oid: UInt32
-        var name: String
-        var tablespace: UInt32
-        var isConnectable: Bool
+public struct RelationMap: Sendable {
+    public struct DatabaseRow: Sendable {
+        public var oid: UInt32
+        public var name: String
+        public var tablespace: UInt32
+        public var isConnectable: Bool
+
+        public init(oid: UInt32, name: String, tablespace: UInt32 = 0, isConnectable: Bool = true) {
+            (self.oid, self.name, self.tablespace, self.isConnectable) = (oid, name, tablespace, isConnectable)
+        }
     }
-    struct RelationRow: Sendable {
+    public struct RelationRow: Sendable {
         /// 0: shared by all databases.
-        var database: UInt32
-        var oid: UInt32
+        public var database: UInt32
+        public var oid: UInt32
         /// Nil when it has no file, as a view.
-        var fileNode: UInt32?
+        public var fileNode: UInt32?
         /// 0: the database's own.
-        var tablespace: UInt32
-        var schema: String
-        var name: String
+        public var tablespace: UInt32
+        public var schema: String
+        public var name: String
         /// `pg_class.relkind`.
-        var kind: String
+        public var kind: String
         /// `pg_class.relpersistence`.
-        var persistence: String
-        var toast: UInt32?
-        var indexOf: UInt32?
-        var partitionOf: UInt32?
+        public var persistence: String
+        public var toast: UInt32?
+        public var indexOf: UInt32?
+        public var partitionOf: UInt32?
+        /// `pg_am.amname` of a table or an index.
+        public var accessMethod: String?
+
+        public init(
+            database: UInt32, oid: UInt32, fileNode: UInt32?, tablespace: UInt32 = 0, schema: String, name: String,
+            kind: String, persistence: String = "p", toast: UInt32? = nil, indexOf: UInt32? = nil,
+            partitionOf: UInt32? = nil, accessMethod: String? = nil
+        ) {
+            (self.database, self.oid, self.fileNode, self.tablespace) = (database, oid, fileNode, tablespace)
+            (self.schema, self.name, self.kind, self.persistence) = (schema, name, kind, persistence)
+            (self.toast, self.indexOf, self.partitionOf) = (toast, indexOf, partitionOf)
+            self.accessMethod = accessMethod
+        }
     }
-    var databases: [DatabaseRow] = []
-    var relations: [RelationRow] = []
+    public var databases: [DatabaseRow] = []
+    public var relations: [RelationRow] = []
+    /// Superusers who may log in, the bootstrap superuser first: who can read a recovered copy.
+    public var superusers: [String] = []
     /// Databases that could not be read, with the reason.
     var warnings: [String] = []
 
+    public init(databases: [DatabaseRow] = [], relations: [RelationRow] = []) {
+        (self.databases, self.relations) = (databases, relations)
+    }
+
     private static let query = """
         SELECT c.oid, nullif(pg_relation_filenode(c.oid), 0), c.reltablespace, n.nspname, c.relname, c.relkind,
-               c.relpersistence, nullif(c.reltoastrelid, 0), i.indrelid, h.inhparent, c.relisshared
+               c.relpersistence, nullif(c.reltoastrelid, 0), i.indrelid, h.inhparent, c.relisshared, a.amname
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_index i ON i.indexrelid = c.oid
         LEFT JOIN pg_inherits h ON h.inhrelid = c.oid AND c.relispartition
+        LEFT JOIN pg_am a ON a.oid = c.relam
         WHERE c.relpersistence <> 't'
         """
 
@@ -51,6 +77,10 @@ struct RelationMap: Sendable {
                 DatabaseRow(
                     oid: oid, name: name, tablespace: row[2].flatMap { UInt32($0) } ?? 0, isConnectable: row[3] == "t"))
         }
+        // Without the right to read pg_authid the list stays empty.
+        superusers =
+            (try? server.query("SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY oid"))?
+            .values.compactMap { $0[0] } ?? []
         var haveShared = false
         for database in databases where database.isConnectable {
             do {
@@ -64,13 +94,46 @@ struct RelationMap: Sendable {
                             database: isShared ? 0 : database.oid, oid: oid, fileNode: row[1].flatMap { UInt32($0) },
                             tablespace: row[2].flatMap { UInt32($0) } ?? 0, schema: row[3] ?? "", name: row[4] ?? "",
                             kind: row[5] ?? "", persistence: row[6] ?? "", toast: row[7].flatMap { UInt32($0) },
-                            indexOf: row[8].flatMap { UInt32($0) }, partitionOf: row[9].flatMap { UInt32($0) }))
+                            indexOf: row[8].flatMap { UInt32($0) }, partitionOf: row[9].flatMap { UInt32($0) },
+                            accessMethod: row[11]))
                 }
                 haveShared = true
             } catch {
                 warnings.append("the relations of database \"\(database.name)\" are not in the manifest: \(error)")
             }
         }
+    }
+
+    /// Reads what a backup's manifest has kept.
+    /// - Throws: `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
+    public init(of backup: String, of incarnation: Incarnation, in store: any ObjectStore) throws {
+        let manifest = try ManifestReader(backup, of: incarnation, in: store)
+        let rows = try manifest.database.prepare("SELECT oid, name, tablespace, connectable FROM database ORDER BY oid")
+        while try rows.step() {
+            databases.append(
+                DatabaseRow(
+                    oid: UInt32(truncatingIfNeeded: rows.integer(0)), name: rows.text(1),
+                    tablespace: UInt32(truncatingIfNeeded: rows.integer(2)), isConnectable: rows.integer(3) != 0))
+        }
+        let found = try manifest.database.prepare(
+            """
+            SELECT database, oid, filenode, tablespace, schema, name, kind, persistence, toast, index_of, partition_of,
+                   access_method
+            FROM relation
+            """)
+        func number(_ column: Int32) -> UInt32? {
+            found.isNull(column) ? nil : UInt32(truncatingIfNeeded: found.integer(column))
+        }
+        while try found.step() {
+            relations.append(
+                RelationRow(
+                    database: number(0) ?? 0, oid: number(1) ?? 0, fileNode: number(2), tablespace: number(3) ?? 0,
+                    schema: found.text(4), name: found.text(5), kind: found.text(6), persistence: found.text(7),
+                    toast: number(8), indexOf: number(9), partitionOf: number(10),
+                    accessMethod: found.isNull(11) ? nil : found.text(11)))
+        }
+        let names = try manifest.database.text("SELECT value FROM meta WHERE name = 'superusers'") ?? ""
+        superusers = names.split(separator: "\n").map(String.init)
     }
 
     /// `database.schema.relation` of a file; nil when the map doesn't know it.

@@ -26,14 +26,32 @@ public func restoreBackup(
     var files = try manifest.files()
     let controlIndex = files.firstIndex { $0?.path == ControlFile.path }
     let mapIndex = files.firstIndex { $0?.path == "tablespace_map" }
+    let kept = Set([controlIndex, mapIndex].compactMap { $0 })
+    var holes: Set<Int> = []
+    if let selection = request.selection {
+        for case (let index, let file?) in files.enumerated() where !kept.contains(index) {
+            switch selection(file.path) {
+            case .whole: continue
+            case .hole: if file.kind == .regular { holes.insert(index) }
+            case .absent: files[index] = nil
+            }
+        }
+    }
     let removed = try target.prepare(files)
 
     let job = RestoreJob(root: target.path, files: files, isDelta: target.isDelta)
-    let held = Set([controlIndex, mapIndex].compactMap { $0 })
-    try restoreFrames(job, manifest, incarnation, store, held: held, jobs: request.jobs) { done in
+    let isPartial = request.selection != nil
+    try restoreFrames(
+        job, manifest, incarnation, store,
+        isHeld: { index in
+            kept.contains(index)
+                || isPartial && files.indices.contains(index) && (holes.contains(index) || files[index] == nil)
+        }, jobs: request.jobs
+    ) { done in
         progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
     }
     try restoreEmptyFiles(job)
+    try makeHoles(job, holes)
 
     var special: [Int: [UInt8]] = [:]
     if let mapIndex, let text = try manifest.content(of: "tablespace_map", incarnation: incarnation, store: store) {
@@ -48,24 +66,26 @@ public func restoreBackup(
     _ = try ControlFile(parsing: control, path: ControlFile.path)
     special[controlIndex] = control
 
-    let list = verifiableManifest(files, job, special, backup)
-    try target.synchronize()
-    try replaceDurably(target.path + "/backup_manifest", bytes: list, mode: 0o600)
+    if !request.isThrowaway {
+        let list = verifiableManifest(files, job, special, backup)
+        try target.synchronize()
+        try replaceDurably(target.path + "/backup_manifest", bytes: list, mode: 0o600)
+    }
     try replaceDurably(target.path + "/" + ControlFile.path, bytes: control, mode: mode_t(files[controlIndex]!.mode))
     try target.unmark()
     let regular = files.compactMap { $0 }.filter { $0.kind == .regular }
     return RestoreReport(
         files: regular.count, size: regular.reduce(0) { $0 + $1.size },
         written: job.written.load(ordering: .relaxed) + special.values.reduce(0) { $0 + Int64($1.count) },
-        removed: removed, seconds: Double(Clock.monotonic - began) / 1e9)
+        fetched: job.fetched.load(ordering: .relaxed), removed: removed, seconds: Double(Clock.monotonic - began) / 1e9)
 }
 
 /// Feeds the workers and waits for them.
 ///
-/// - Parameter held: files that are written separately.
+/// - Parameter isHeld: files that are written separately, or not at all.
 private func restoreFrames(
     _ job: RestoreJob, _ manifest: ManifestReader, _ incarnation: Incarnation, _ store: any ObjectStore,
-    held: Set<Int>, jobs: Int, progress: (Int64) -> Void
+    isHeld: (Int) -> Bool, jobs: Int, progress: (Int64) -> Void
 ) throws {
     var threads: [Worker] = []
     defer { for thread in threads { thread.join() } }
@@ -87,7 +107,7 @@ private func restoreFrames(
         }
         try manifest.forEachFrame { id, frame, runs in
             runs.forEach(cover)
-            let runs = runs.filter { !held.contains($0.file) }
+            let runs = runs.filter { !isHeld($0.file) }
             if current?.id != id {
                 guard let place = manifest.packs[id] else {
                     throw Problem("the manifest of backup \"\(manifest.label)\" names an unknown pack")
@@ -105,6 +125,7 @@ private func restoreFrames(
         try flush()
         for run in try manifest.zeroRuns() {
             cover(run)
+            if isHeld(run.file) { continue }
             item.zeros.append(run)
             item.bytes += run.length
             if item.zeros.count >= 64 { try flush() }
@@ -134,6 +155,16 @@ private func restoreEmptyFiles(_ job: RestoreJob) throws {
         let path = job.root + "/" + file.path
         let descriptor = try Descriptor(open: path, O_WRONLY | O_CREAT | O_TRUNC, mode: mode_t(file.mode))
         _ = try retrying(.changeMode, path) { fchmod(descriptor.raw, mode_t(file.mode)) }
+    }
+}
+
+/// Files of their full length and nothing in it.
+private func makeHoles(_ job: RestoreJob, _ indexes: Set<Int>) throws {
+    for index in indexes {
+        guard let file = job.files[index], file.size > 0 else { continue }
+        let path = job.root + "/" + file.path
+        let descriptor = try Descriptor(open: path, O_WRONLY | O_CREAT | O_EXCL, mode: mode_t(file.mode))
+        _ = try retrying(.truncate, path) { ftruncate(descriptor.raw, off_t(file.size)) }
     }
 }
 

@@ -11,6 +11,10 @@ public struct RestoreRequest: Sendable {
     /// Bring an existing copy of the same cluster to the backup's state: only differing frames are rewritten, and what the
     /// backup doesn't have is removed.
     public var delta: Bool
+    /// Restores only a part: what becomes of each file and directory, by its path in the data directory. Nil: everything.
+    public var selection: (@Sendable (_ path: String) -> RestoreTreatment)?
+    /// The copy is used at once and thrown away: nothing is fsynced, and there is no `backup_manifest`.
+    public var isThrowaway = false
 
     public init(target: String, jobs: Int = 2, tablespaceMapping: [String: String] = [:], delta: Bool = false) {
         self.target = target
@@ -18,6 +22,15 @@ public struct RestoreRequest: Sendable {
         self.tablespaceMapping = tablespaceMapping
         self.delta = delta
     }
+}
+
+/// What becomes of a file in a partial restore.
+public enum RestoreTreatment: Sendable {
+    case whole
+    /// A file of the same length without content, which takes no space.
+    case hole
+    /// Not made at all.
+    case absent
 }
 
 /// How far a backup, a restore or a verification has come.
@@ -48,6 +61,8 @@ public struct RestoreReport: Sendable, Equatable {
     public var size: Int64
     /// Bytes that were written; less than `size` by what a delta restore found in place and by holes.
     public var written: Int64
+    /// Bytes of frames that were read from the repository.
+    public var fetched: Int64 = 0
     /// Strangers that a delta restore removed.
     public var removed: Int
     public var seconds: Double

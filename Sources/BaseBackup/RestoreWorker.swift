@@ -21,6 +21,7 @@ final class RestoreJob: Sendable {
     let items = Channel<RestoreItem>(capacity: 32)
     let checksums: FileChecksums
     let written = Atomic<Int64>(0)
+    let fetched = Atomic<Int64>(0)
     let done = Atomic<Int64>(0)
 
     init(root: String, files: [ManifestFile?], isDelta: Bool) {
@@ -80,6 +81,7 @@ final class RestoreWorker {
             throw ObjectDamaged(key: pack.key, "The manifest has a frame of impossible length.")
         }
         try pack.extract(frame, with: &decompressor, buffer: buffer, content: content)
+        job.fetched.add(Int64(frame.length), ordering: .relaxed)
         for run in runs {
             let start = Int(run.frameOffset)
             let bytes = UnsafeRawBufferPointer(rebasing: content[start..<(start + Int(run.length))])

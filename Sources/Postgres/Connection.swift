@@ -90,7 +90,7 @@ public struct Rows: Sendable, Equatable {
 /// A session with a server through libpq, with all of libpq's conventions: environment variables, service and password
 /// files, several hosts. Calls block; one thread at a time.
 public final class Connection {
-    private let handle: OpaquePointer
+    let handle: OpaquePointer
     /// 150020 for 15.20.
     public let serverVersion: Int
     public var majorVersion: Int { serverVersion / 10000 }
@@ -166,7 +166,7 @@ public final class Connection {
         return Rows(columns: columns, values: values)
     }
 
-    private func failure(_ result: OpaquePointer?, _ sql: String) -> QueryFailure {
+    func failure(_ result: OpaquePointer?, _ sql: String) -> QueryFailure {
         func field(_ code: Character) -> String? {
             PQresultErrorField(result, Int32(code.asciiValue!)).map { String(cString: $0) }
         }

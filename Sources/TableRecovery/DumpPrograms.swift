@@ -1,0 +1,65 @@
+import Glibc
+import Platform
+
+/// `pg_dump` and `pg_restore` of the cluster's major version, used on a scratch cluster.
+struct DumpPrograms {
+    let binDirectory: String
+    let conninfo: String
+    let database: String
+    let user: String
+
+    /// Dumps tables into a file that exists already.
+    func dump(_ tables: [TableName], format: String, options: [String] = [], to file: String) throws {
+        var arguments = ["--format=\(format)", "--file=\(file)", "--no-password", "--lock-wait-timeout=30s"] + options
+        for table in tables { arguments.append("--table=\(table.pattern)") }
+        try finish(
+            "pg_dump",
+            arguments + ["--dbname=\(conninfo) user=\(conninfoQuoted(user)) dbname=\(conninfoQuoted(database))"])
+    }
+
+    /// The lines of a dump's table of contents.
+    func contents(of file: String) throws -> [String] {
+        try finish("pg_restore", ["--list", file]).split(separator: "\n").map(String.init)
+    }
+
+    /// A part of a dump as SQL.
+    func script(of file: String, section: String, list: String, options: [String]) throws -> String {
+        let text = try finish(
+            "pg_restore", ["--file=-", "--section=\(section)", "--use-list=\(list)"] + options + [file])
+        // psql's \restrict and \unrestrict mean nothing to a server.
+        return text.split(separator: "\n", omittingEmptySubsequences: false)
+            .filter { !$0.hasPrefix("\\restrict") && !$0.hasPrefix("\\unrestrict") }.joined(separator: "\n")
+    }
+
+    @discardableResult
+    private func finish(_ program: String, _ arguments: [String]) throws -> String {
+        let path = binDirectory + "/" + program
+        let finished = try run(path, arguments, environment: DumpPrograms.environment)
+        guard finished.ending == .exited(0) else {
+            throw Problem(
+                "\(program) failed on the recovered tables",
+                detail: finished.errors.split(separator: "\n").suffix(6).joined(separator: " "))
+        }
+        return finished.output
+    }
+
+    /// Ours, without libpq's variables, which are about another server.
+    private static var environment: [String: String] {
+        var variables: [String: String] = [:]
+        var next = environ
+        while let entry = next.pointee {
+            let text = String(cString: entry)
+            if let sign = text.firstIndex(of: "="), !text.hasPrefix("PG") {
+                variables[String(text[..<sign])] = String(text[text.index(after: sign)...])
+            }
+            next += 1
+        }
+        variables["PGOPTIONS"] = ScratchSettings.sessionOptions
+        return variables
+    }
+}
+
+extension TableName {
+    /// As pg_dump's `--table` wants it: exactly this name, whatever is in it.
+    var pattern: String { sql }
+}

@@ -1,0 +1,115 @@
+public import BaseBackup
+import DataDirectory
+
+/// Which files of a backup a scratch cluster needs for some tables of one database, and what becomes of the others.
+///
+/// Only what is positively known not to be needed is left out: a relation that the map doesn't know (created or rewritten
+/// while the backup ran) is restored. Never is a relation judged by the size of its file's number: after VACUUM FULL of a
+/// catalog, catalogs have numbers like everybody else's.
+public struct FileSelection: Sendable {
+    /// How replay gets on with relations that aren't there.
+    public enum Method: Sendable {
+        /// Left-out files are holes of their original size; replay runs with ignore_invalid_pages.
+        case holes
+        /// The log is filtered: nothing touches left-out files, and they don't exist.
+        case filteredLog
+    }
+
+    public let method: Method
+    /// Nil when the backup doesn't know the database: then nothing is left out.
+    public let database: UInt32?
+    /// Numbers of files of that database that are left out. A number alone says it: files move between tablespaces.
+    public let leftOut: Set<UInt32>
+
+    /// Everything is restored.
+    public static let everything = FileSelection(method: .holes, database: nil, leftOut: [])
+
+    init(method: Method, database: UInt32?, leftOut: Set<UInt32>) {
+        (self.method, self.database, self.leftOut) = (method, database, leftOut)
+    }
+
+    /// - Parameters:
+    ///   - tables: what is wanted; partitions and TOAST tables follow by themselves.
+    ///   - keeping: numbers that turned out to be needed in an earlier pass.
+    public init(
+        of tables: [TablePattern], in database: String, map: RelationMap, method: Method, keeping: Set<UInt32> = []
+    ) {
+        guard let row = map.databases.first(where: { $0.name == database }) else {
+            self = .everything
+            return
+        }
+        let relations = map.relations.filter { $0.database == row.oid }
+        guard !relations.isEmpty else {
+            // It couldn't be read when the backup was taken: all of it is restored, and nothing of the others.
+            self.init(method: method, database: row.oid, leftOut: [])
+            return
+        }
+        let wanted = FileSelection.wanted(by: tables, of: relations)
+        let leftOut = relations.lazy.filter { relation in
+            !wanted.contains(relation.oid) && FileSelection.mayBeLeftOut(relation, method)
+        }.compactMap(\.fileNode)
+        self.init(method: method, database: row.oid, leftOut: Set(leftOut).subtracting(keeping))
+    }
+
+    /// OIDs of the tables that match, of what hangs on them, and of nothing else.
+    static func wanted(by patterns: [TablePattern], of relations: [RelationMap.RelationRow]) -> Set<UInt32> {
+        let children = Dictionary(grouping: relations.filter { $0.partitionOf != nil }) { $0.partitionOf ?? 0 }
+        let indexes = Dictionary(grouping: relations.filter { $0.indexOf != nil }) { $0.indexOf ?? 0 }
+        let byOID = Dictionary(relations.map { ($0.oid, $0) }) { first, _ in first }
+        var wanted: Set<UInt32> = []
+        var waiting = relations.filter { relation in
+            tableKinds.contains(relation.kind)
+                && patterns.contains { $0.matches(schema: relation.schema, table: relation.name) }
+        }.map(\.oid)
+        while let oid = waiting.popLast() {
+            guard wanted.insert(oid).inserted, let relation = byOID[oid] else { continue }
+            waiting += children[oid, default: []].map(\.oid)
+            if let toast = relation.toast {
+                waiting.append(toast)
+                wanted.formUnion(indexes[toast, default: []].map(\.oid))
+            }
+        }
+        return wanted
+    }
+
+    /// Tables and partitioned tables. Materialized views can be refreshed.
+    static let tableKinds: Set<String> = ["r", "p"]
+
+    private static func mayBeLeftOut(_ relation: RelationMap.RelationRow, _ method: Method) -> Bool {
+        // pg_largeobject and its index are user data in a catalog's clothes.
+        if relation.oid == 2613 || relation.oid == 2683 { return true }
+        if relation.oid < 16384 || relation.schema == "pg_catalog" || relation.schema == "information_schema" {
+            return false
+        }
+        // pg_dump of 18 reads every sequence of the database; they have 8 kB each.
+        if relation.kind == "S" { return false }
+        // Redo of an insert into a BRIN index whose page is missing crashes PostgreSQL 16 and later.
+        if method == .holes && relation.accessMethod == "brin" { return false }
+        return true
+    }
+
+    /// What becomes of a file of the backup, by its path in the data directory.
+    public func treatment(of path: String) -> RestoreTreatment {
+        guard let database else { return .whole }
+        let parts = path.split(separator: "/")
+        let place: (database: UInt32, rest: ArraySlice<Substring>)
+        if parts.count >= 2, parts[0] == "base", let number = UInt32(parts[1]) {
+            place = (number, parts[2...])
+        } else if parts.count >= 4, parts[0] == "pg_tblspc", let number = UInt32(parts[3]) {
+            place = (number, parts[4...])
+        } else {
+            return .whole
+        }
+        guard let name = place.rest.first else {
+            return place.database == database || method == .holes ? .whole : .absent
+        }
+        if place.database != database {
+            if method == .filteredLog { return .absent }
+            // Without PG_VERSION a connection to it by mistake ends with an error instead of a crash of the server.
+            if name == "PG_VERSION" { return .absent }
+            return RelationFileName(name) == nil ? .whole : .hole
+        }
+        guard let relation = RelationFileName(name), leftOut.contains(relation.fileNode) else { return .whole }
+        return method == .holes ? .hole : .absent
+    }
+}

@@ -1,0 +1,138 @@
+import CChecksum
+import Glibc
+public import WAL
+
+/// A segment as it will be replayed.
+public struct ReplaySegment: Sendable {
+    public let name: SegmentName
+    public var bytes: [UInt8]
+    public init(name: SegmentName, bytes: [UInt8]) { (self.name, self.bytes) = (name, bytes) }
+}
+
+/// Makes NOOPs of records nobody needs, segment by segment in the order of replay.
+///
+/// Every segment is read as WAL on the way: a damaged record ends the filter with an error. A record that runs into the
+/// next segment is decided when it is complete, so a segment comes out one later than it goes in, and both halves are
+/// always treated alike.
+public struct LogFilter: ~Copyable {
+    private let rules: LogFilterRules
+    private let segmentSize: UInt32
+    private var walk: RecordWalk
+    /// Segments in which a record may still be open.
+    private var held: [ReplaySegment] = []
+    /// Checksum state after the body of a NOOP, by its length: the body depends on nothing else.
+    private var bodies: [UInt32: UInt32] = [:]
+    public private(set) var records = 0
+    public private(set) var voided = 0
+
+    public init(_ rules: LogFilterRules, segmentSize: UInt32) {
+        self.rules = rules
+        self.segmentSize = segmentSize
+        walk = RecordWalk(includingBlocks: rules.readsBlocks)
+    }
+
+    /// Takes the next segment and returns those that are finished.
+    /// - Throws: `WALDamage`.
+    public mutating func add(_ segment: ReplaySegment) throws -> [ReplaySegment] {
+        var marked: [(lsn: LSN, header: RecordHeader)] = []
+        var count = 0
+        let rules = rules
+        walk.begin(segment.name, length: UInt64(segment.bytes.count))
+        try segment.bytes.withUnsafeBytes { bytes in
+            try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
+                count += 1
+                if rules.voids(record) { marked.append((record.lsn, record.header)) }
+                return .more
+            }
+        }
+        try walk.endSegment()
+        records += count
+        voided += marked.count
+        held.append(segment)
+        for record in marked { void(record.header) }
+        let finished = held.dropLast()
+        held.removeFirst(finished.count)
+        return Array(finished)
+    }
+
+    /// What is still held; the record at its end, if one is open, stays as it is.
+    public mutating func finish() -> [ReplaySegment] {
+        defer { held = [] }
+        return held
+    }
+
+    private mutating func void(_ header: RecordHeader) {
+        let noop = NoOperation(header, body: bodyState(header.length))
+        var position = header.lsn
+        var done = 0
+        let total = Int(header.length)
+        while done < total {
+            // Where in which segment; and how far it is to the end of the page.
+            let first = held[0].name.start(segmentSize: segmentSize).rawValue
+            let index = Int((position.rawValue - first) / UInt64(segmentSize))
+            let offset = Int((position.rawValue - first) % UInt64(segmentSize))
+            guard index < held.count else { return }
+            if offset % LogFilter.pageSize == 0 {
+                position = position + UInt64(offset == 0 ? LogFilter.longHeader : LogFilter.shortHeader)
+                continue
+            }
+            let count = min(total - done, LogFilter.pageSize - offset % LogFilter.pageSize)
+            held[index].bytes.withUnsafeMutableBytes {
+                noop.write(
+                    done..<(done + count), to: UnsafeMutableRawBufferPointer(rebasing: $0[offset..<offset + count]))
+            }
+            done += count
+            position = position + UInt64(count)
+        }
+    }
+
+    /// XLOG_BLCKSZ, and the sizes of its headers (src/include/access/xlog_internal.h).
+    private static let pageSize = 8192
+    private static let longHeader = 40
+    private static let shortHeader = 24
+
+    private mutating func bodyState(_ length: UInt32) -> UInt32 {
+        if let known = bodies[length] { return known }
+        let head = NoOperation.bodyHead(length)
+        let zeros = [UInt8](repeating: 0, count: Int(length) - 24 - head.count)
+        var state = tidemark_crc32c(0xFFFF_FFFF, head, head.count)
+        state = tidemark_crc32c(state, zeros, zeros.count)
+        bodies[length] = state
+        return state
+    }
+}
+
+/// The bytes of an XLOG NOOP record that stands in for another one.
+private struct NoOperation {
+    /// Record header and the start of the main data's header; zeros follow.
+    private let start: [UInt8]
+
+    init(_ original: RecordHeader, body: UInt32) {
+        var header: [UInt8] = []
+        func add(_ value: some FixedWidthInteger) {
+            withUnsafeBytes(of: value.littleEndian) { header.append(contentsOf: $0) }
+        }
+        add(original.length)
+        // Redo advances the next transaction's number from every record.
+        add(original.xid)
+        add(original.previous.rawValue)
+        add(UInt8(0x20))  // XLOG_NOOP, and no wish for a consistency check
+        add(ResourceManager.xlog.rawValue)
+        add(UInt16(0))
+        add(~tidemark_crc32c(body, header, 20))
+        start = header + NoOperation.bodyHead(original.length)
+    }
+
+    /// `XLR_BLOCK_ID_DATA_SHORT` or `…_LONG` and the length of the main data.
+    static func bodyHead(_ length: UInt32) -> [UInt8] {
+        if length - 26 <= 255 { return [0xFF, UInt8(length - 26)] }
+        let data = length - 29
+        return [0xFE, UInt8(data & 0xFF), UInt8(data >> 8 & 0xFF), UInt8(data >> 16 & 0xFF), UInt8(data >> 24)]
+    }
+
+    func write(_ range: Range<Int>, to place: UnsafeMutableRawBufferPointer) {
+        for at in range where at < start.count { place[at - range.lowerBound] = start[at] }
+        let zeros = max(0, start.count - range.lowerBound)
+        if zeros < place.count { memset(place.baseAddress! + zeros, 0, place.count - zeros) }
+    }
+}

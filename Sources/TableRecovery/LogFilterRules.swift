@@ -1,0 +1,43 @@
+import WAL
+
+/// Which records of the log a scratch cluster must not replay.
+///
+/// Such a record becomes a NOOP of the same length, transaction and predecessor. Whatever isn't known to concern only
+/// unneeded relations is kept: commits, aborts, checkpoints, locks and everything of another kind.
+public struct LogFilterRules: Sendable, Equatable {
+    /// Nil: only tablespaces' creation and removal are taken out, which would otherwise lead to the live directories.
+    public let database: UInt32?
+    /// Numbers of that database's relation files that nobody needs.
+    public let leftOut: Set<UInt32>
+
+    /// Takes out only what would reach outside of the scratch cluster.
+    public static let outsideOnly = LogFilterRules(database: nil, leftOut: [])
+
+    public init(database: UInt32?, leftOut: Set<UInt32>) { (self.database, self.leftOut) = (database, leftOut) }
+
+    var readsBlocks: Bool { database != nil }
+
+    func voids(_ record: WALRecord) -> Bool {
+        switch record.kind {
+        // Redo makes a link to the directory that the live server uses; without it, relations in the tablespace get a
+        // directory inside the scratch cluster.
+        case .tablespaceCreate, .tablespaceDrop: return true
+        default: break
+        }
+        guard let database else { return false }
+        switch record.kind {
+        case .storageCreate(let file, _): return isUnneeded(file)
+        case .storageTruncate(let truncation): return isUnneeded(truncation.file)
+        case .databaseCreate(let creation): return creation.database != database
+        case .databaseDrop(let drop): return drop.database != database
+        case .relationMapUpdate(let owner, _): return owner != database && owner != 0
+        default:
+            return !record.blocks.isEmpty && record.blocks.allSatisfy { isUnneeded($0.file) }
+        }
+    }
+
+    /// Relations of database 0 are the shared catalogs.
+    private func isUnneeded(_ file: RelationFile) -> Bool {
+        file.database != 0 && (file.database != database || leftOut.contains(file.number))
+    }
+}

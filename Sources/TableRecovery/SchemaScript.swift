@@ -1,0 +1,76 @@
+import Platform
+
+/// One line of `pg_restore --list`: `215; 1259 16400 TABLE public orders alice`.
+struct ContentsEntry: Sendable, Hashable {
+    let line: String
+    /// `TABLE`, `FK CONSTRAINT`, `SEQUENCE OWNED BY`…
+    let kind: String
+    /// What follows the kind: schema, name, owner.
+    let rest: String
+
+    /// Longer kinds first: each is looked for at the start of what follows the numbers.
+    private static let kinds = [
+        "FK CONSTRAINT", "CHECK CONSTRAINT", "CONSTRAINT", "TABLE ATTACH", "TABLE DATA", "TABLE", "INDEX ATTACH",
+        "INDEX",
+        "SEQUENCE OWNED BY", "SEQUENCE SET", "SEQUENCE", "DEFAULT", "TRIGGER", "RULE", "POLICY", "ROW SECURITY",
+        "PUBLICATION TABLES IN SCHEMA", "PUBLICATION TABLE", "STATISTICS DATA", "STATISTICS", "SECURITY LABEL",
+        "COMMENT",
+        "DEFAULT ACL", "ACL", "SCHEMA", "TYPE",
+    ].sorted { $0.utf8.count > $1.utf8.count }
+
+    init?(_ line: String) {
+        guard !line.hasPrefix(";"), let semicolon = line.firstIndex(of: ";") else { return nil }
+        let words = line[line.index(after: semicolon)...].split(separator: " ", maxSplits: 2)
+        guard words.count == 3 else { return nil }
+        let text = String(words[2])
+        guard let kind = ContentsEntry.kinds.first(where: { text.hasPrefix($0 + " ") }) else {
+            self.init(line: line, kind: String(text.prefix { $0 != " " }), rest: text)
+            return
+        }
+        self.init(line: line, kind: kind, rest: String(text.dropFirst(kind.utf8.count + 1)))
+    }
+
+    private init(line: String, kind: String, rest: String) { (self.line, self.kind, self.rest) = (line, kind, rest) }
+}
+
+/// Which parts of a table's definition a copy of it gets.
+struct SchemaParts: Sendable {
+    var foreignKeys = false
+    var triggers = false
+    var privileges = false
+
+    func includes(_ entry: ContentsEntry) -> Bool {
+        switch entry.kind {
+        case "FK CONSTRAINT": foreignKeys
+        case "TRIGGER", "RULE", "POLICY", "ROW SECURITY": triggers
+        case "ACL", "DEFAULT ACL": privileges
+        case "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA", "STATISTICS DATA", "TABLE DATA", "SEQUENCE SET",
+            "SECURITY LABEL", "SCHEMA":
+            false
+        case "COMMENT":
+            // A comment goes with what it is about: `public TRIGGER audit ON orders alice`.
+            if let about = entry.rest.split(separator: " ", maxSplits: 1).last {
+                !(about.hasPrefix("TRIGGER ") || about.hasPrefix("RULE ") || about.hasPrefix("POLICY ")) || triggers
+            } else {
+                true
+            }
+        default: true
+        }
+    }
+
+    /// What a copy doesn't get, for a person: `foreign key orders_customer_fkey`.
+    func leftOut(_ entries: [ContentsEntry]) -> [String] {
+        entries.compactMap { entry in
+            guard !includes(entry) else { return nil }
+            let words = entry.rest.split(separator: " ")
+            let name = words.dropFirst().dropLast().joined(separator: " ")
+            switch entry.kind {
+            case "FK CONSTRAINT": return "foreign key \(name)"
+            case "TRIGGER": return "trigger \(name)"
+            case "RULE": return "rule \(name)"
+            case "POLICY": return "row-level security policy \(name)"
+            default: return nil
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+import BaseBackup
+import DataDirectory
+import Glibc
+public import Platform
+import Postgres
+import Recovery
+import Repository
+import WAL
+
+/// A temporary server that replays just enough of the log over just enough of a backup.
+final class ScratchCluster {
+    let directory: ScratchDirectory
+    let plan: Plan
+    let selection: FileSelection
+    private let server: ServerProcess
+    private let supply: SegmentSupply
+    private var log = ScratchLog()
+    private var logPosition: Int64 = 0
+    let restored: RestoreReport
+
+    /// Restores what `selection` names and prepares everything for the start.
+    init(
+        plan: Plan, selection: FileSelection, archive: RecoveryArchive, binDirectory: String, parent: String, jobs: Int,
+        progress: @escaping @Sendable (CopyProgress) -> Void
+    ) throws {
+        self.plan = plan
+        self.selection = selection
+        directory = try ScratchDirectory(in: parent)
+        let data = directory.data
+        do {
+            let backup = try showBackup(plan.backup.label, of: archive.incarnation, in: archive.store)
+            var request = RestoreRequest(target: data, jobs: jobs)
+            request.selection = { selection.treatment(of: $0) }
+            request.isThrowaway = true
+            for tablespace in backup.tablespaces {
+                request.tablespaceMapping[tablespace.location] = "\(directory.path)/tablespaces/\(tablespace.oid)"
+                try Files.makeDirectories("\(directory.path)/tablespaces/\(tablespace.oid)", mode: 0o700)
+            }
+            restored = try restoreBackup(
+                backup, of: archive.incarnation, from: archive.store, request: request, progress: progress)
+            let control = try DataDirectory(data).controlFile()
+            let names = plan.segments.flatMap { range in
+                (0..<UInt64(range.count)).map { step in
+                    SegmentName(
+                        timeline: range.first.timeline,
+                        number: range.first.number(segmentSize: plan.segmentSize) + step,
+                        segmentSize: plan.segmentSize)
+                }
+            }
+            let isFiltered = selection.method == .filteredLog
+            supply = try SegmentSupply(
+                names, of: archive.incarnation, in: archive.store, segmentSize: plan.segmentSize,
+                rules: isFiltered
+                    ? LogFilterRules(database: selection.database, leftOut: selection.leftOut) : .outsideOnly,
+                directory: directory.wal, jobs: jobs)
+            try ScratchCluster.write(
+                directory.path + "/postgresql.conf",
+                ScratchSettings.text(
+                    plan: plan, control: control, scratch: directory, restoreCommand: supply.restoreCommand,
+                    expectsMissingPages: !isFiltered, isQuiet: false))
+            try ScratchCluster.write(directory.path + "/pg_hba.conf", "local all all trust\n")
+            try ScratchCluster.write(directory.path + "/pg_ident.conf", "")
+            try ScratchCluster.settle(data)
+            server = ServerProcess(
+                binDirectory: binDirectory, dataDirectory: data, logFile: directory.log,
+                options: ["config_file=\(directory.path)/postgresql.conf"])
+        } catch {
+            try? directory.remove()
+            throw error
+        }
+    }
+
+    /// Makes the restored directory the scratch server's own.
+    private static func settle(_ data: String) throws {
+        // Read even with a foreign config_file, and stronger than that.
+        try write(data + "/postgresql.auto.conf", "")
+        // With it the server would make the links to the original's tablespaces again.
+        try Files.removeIfPresent(data + "/tablespace_map")
+        try Files.removeIfPresent(data + "/standby.signal")
+        try write(data + "/recovery.signal", "")
+        // PostgreSQL wants 0700 or 0750, whatever the original had.
+        _ = try retrying(.changeMode, data) { chmod(data, 0o700) }
+    }
+
+    private static func write(_ path: String, _ text: String) throws {
+        let file = try Descriptor(open: path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+        try Array(text.utf8).withUnsafeBytes { try file.write($0, path: path) }
+    }
+
+    /// Replays to the target and returns when the server takes connections.
+    /// - Throws: `ScratchFailure`, `MissingPages`, what kept the log from being delivered.
+    func replay(progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }) throws {
+        try supply.start()
+        try server.launch()
+        while true {
+            try readLog()
+            guard let running = try server.dataDirectory.runningServer() else { break }
+            if running.status == "ready" { break }
+            progress(supply.delivered, plan.segmentCount)
+            Clock.sleep(milliseconds: 20)
+        }
+        try readLog()
+        let isReady = try server.dataDirectory.runningServer()?.status == "ready"
+        if !isReady {
+            supply.stop()
+            throw supply.failure ?? ScratchFailure(lastWords: log.lastWords)
+        }
+        // Of pages that replay missed every one must belong to a file that was left out.
+        let damaged = log.missingPages.filter { !mayMiss($0.key) }
+        if !damaged.isEmpty { throw MissingPages(files: damaged.keys.map(\.number).sorted()) }
+    }
+
+    private func mayMiss(_ relation: ScratchLog.Relation) -> Bool {
+        guard selection.method == .holes, let database = selection.database, relation.database != 0 else {
+            return false
+        }
+        return relation.database != database || selection.leftOut.contains(relation.number)
+    }
+
+    private func readLog() throws {
+        let file = try Descriptor(open: directory.log, O_RDONLY | O_CREAT, mode: 0o600)
+        var window = [UInt8](repeating: 0, count: 256 << 10)
+        while true {
+            let count = try window.withUnsafeMutableBytes {
+                try file.read(into: $0, at: logPosition, path: directory.log)
+            }
+            guard count > 0 else { return }
+            logPosition += Int64(count)
+            log.add(String(decoding: window[..<count], as: UTF8.self))
+        }
+    }
+
+    var missingPages: Int { log.missingPages.values.reduce(0, +) }
+    var counts: (records: Int, voided: Int) { supply.counts }
+    /// Bytes of log read from the repository.
+    var logBytes: Int64 { supply.storedBytes }
+    var conninfo: String { "host='\(directory.socketDirectory)' port=5432" }
+
+    /// Bytes the scratch cluster occupies on disk.
+    func occupied() throws -> Int64 {
+        let counted = try run("/usr/bin/du", ["-s", "-B1", directory.path])
+        return Int64(counted.output.prefix { $0.isNumber }) ?? 0
+    }
+
+    /// Opens a session in the wanted database; never in another one, whose catalogs aren't there: that would take the whole
+    /// server down.
+    func connect(_ database: String, users: [String]) throws -> (connection: Connection, user: String) {
+        var last: (any Error)?
+        for user in users {
+            do throws(ConnectionFailure) {
+                let options = "\(conninfo) user=\(conninfoQuoted(user)) options='\(ScratchSettings.sessionOptions)'"
+                return (try Connection(options, database: database), user)
+            } catch {
+                last = error
+                if error.kind == .noSuchDatabase { break }
+            }
+        }
+        throw last ?? Problem("no role is known that could read the recovered database")
+    }
+
+    /// Stops the server and removes everything.
+    func remove() throws {
+        supply.stop()
+        try directory.remove()
+    }
+}
+
+/// A value in a libpq connection string.
+func conninfoQuoted(_ value: String) -> String {
+    "'" + value.map { $0 == "'" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "'"
+}
+
+/// The scratch server ended before it reached the target.
+public struct ScratchFailure: Explained, Equatable {
+    public let lastWords: String
+    public var message: String { "the temporary server stopped before it reached the target" }
+    public var detail: String? { lastWords.isEmpty ? nil : "It said: \(lastWords)" }
+    public var hint: String? { LastWordsHint.hint(lastWords) }
+}
+
+/// Replay missed pages of relations that had been restored: the backup, the log or tidemark is wrong.
+public struct MissingPages: Explained, Equatable {
+    public let files: [UInt32]
+    public var message: String { "the log refers to pages that the backup should have" }
+    public var detail: String? {
+        "Relation files " + files.prefix(8).map(String.init).joined(separator: ", ")
+            + " were restored in full, but pages of them are missing."
+    }
+    public var hint: String? { "Check the backup with \"tidemark verify\", or recover from another with --backup." }
+}
+
+enum LastWordsHint {
+    static func hint(_ words: String) -> String? {
+        if words.contains("No space left on device") {
+            return "Free space, or name another place with --scratch-directory."
+        }
+        if words.contains("could not access file") {
+            return "Install the extension's library for this major version on this host."
+        }
+        return nil
+    }
+}

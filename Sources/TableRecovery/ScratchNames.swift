@@ -1,0 +1,89 @@
+import Platform
+import Postgres
+
+/// Gives the recovered tables, in the scratch cluster, the names they are to have in the live database: their definition
+/// then comes out of pg_dump ready, without anybody rewriting SQL.
+struct ScratchNames {
+    /// Tables by their old name, in the catalog's order.
+    let tables: [(old: TargetRelation, new: TableName)]
+    /// Sequences that belong to the tables' columns, under their new names, with their position.
+    let sequences: [(name: TableName, lastValue: String, isCalled: Bool)]
+
+    /// - Parameter rename: the new name of a table, index or sequence.
+    init(_ catalog: TargetCatalog, in scratch: Connection, rename: (TableName) -> TableName) throws {
+        let list = "{" + catalog.tables.map { String($0.oid) }.joined(separator: ",") + "}"
+        try ScratchNames.detach(list, scratch)
+        let owned = try scratch.query(
+            """
+            SELECT n.nspname, c.relname, c.relkind
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind IN ('i', 'I') AND c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY ($1::oid[]))
+               OR c.relkind = 'S' AND c.oid IN (
+                  SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
+                     AND refobjid = ANY ($1::oid[]) AND refobjsubid > 0 AND deptype IN ('a', 'i'))
+            ORDER BY c.oid
+            """, [list])
+        var taken: Set<TableName> = []
+        /// Shortened names may meet: then a number goes in front of the suffix's.
+        func unused(_ name: TableName) -> TableName {
+            var candidate = name
+            var number = 1
+            while !taken.insert(candidate).inserted {
+                number += 1
+                candidate = name.appending("_\(number)")
+            }
+            return candidate
+        }
+        var renamed: [(TargetRelation, TableName)] = []
+        for table in catalog.tables {
+            let new = unused(rename(table.name))
+            try ScratchNames.move("TABLE", table.name, to: new, scratch)
+            renamed.append((table, new))
+        }
+        tables = renamed.map { (old: $0.0, new: $0.1) }
+        // Indexes and owned sequences follow their table into another schema by themselves.
+        let schemas = Dictionary(renamed.map { ($0.0.name.schema, $0.1.schema) }) { first, _ in first }
+        var found: [(TableName, String, Bool)] = []
+        for row in owned.values {
+            let old = TableName(schema: row[0] ?? "", name: row[1] ?? "")
+            let place = TableName(schema: schemas[old.schema] ?? old.schema, name: old.name)
+            let new = unused(TableName(schema: place.schema, name: rename(old).name))
+            try ScratchNames.move(row[2] == "S" ? "SEQUENCE" : "INDEX", place, to: new, scratch)
+            guard row[2] == "S" else { continue }
+            let state = try scratch.query("SELECT last_value, is_called FROM \(new.sql)")
+            found.append((new, state[0][0] ?? "1", state[0][1] == "t"))
+        }
+        sequences = found.map { (name: $0.0, lastValue: $0.1, isCalled: $0.2) }
+    }
+
+    /// Takes tables out of parents that are not recovered: the copy must not become a part of the live parent.
+    private static func detach(_ list: String, _ scratch: Connection) throws {
+        let rows = try scratch.query(
+            """
+            SELECT pn.nspname, p.relname, cn.nspname, c.relname, p.relkind
+            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace cn ON cn.oid = c.relnamespace
+            JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+            WHERE i.inhrelid = ANY ($1::oid[]) AND NOT i.inhparent = ANY ($1::oid[])
+            """, [list])
+        for row in rows.values {
+            let parent = TableName(schema: row[0] ?? "", name: row[1] ?? "")
+            let child = TableName(schema: row[2] ?? "", name: row[3] ?? "")
+            try scratch.execute(
+                row[4] == "p"
+                    ? "ALTER TABLE \(parent.sql) DETACH PARTITION \(child.sql)"
+                    : "ALTER TABLE \(child.sql) NO INHERIT \(parent.sql)")
+        }
+    }
+
+    private static func move(_ kind: String, _ old: TableName, to new: TableName, _ scratch: Connection) throws {
+        if old.name != new.name {
+            try scratch.execute("ALTER \(kind) \(old.sql) RENAME TO \(quotedIdentifier(new.name))")
+        }
+        if old.schema != new.schema {
+            try scratch.execute("CREATE SCHEMA IF NOT EXISTS \(quotedIdentifier(new.schema))")
+            try scratch.execute(
+                "ALTER \(kind) \(quotedIdentifier(old.schema)).\(quotedIdentifier(new.name)) "
+                    + "SET SCHEMA \(quotedIdentifier(new.schema))")
+        }
+    }
+}

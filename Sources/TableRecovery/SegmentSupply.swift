@@ -1,0 +1,147 @@
+import Glibc
+import Platform
+import Repository
+import Synchronization
+import WAL
+
+/// Has the log that a scratch server will ask for ready before it asks: fetched ahead, in the order of replay, filtered.
+///
+/// The server's restore_command is a shell script that takes finished files from a folder, so what is delivered can't be
+/// anything but what the plan names; and with the process that delivers, delivery ends with an error instead of an end of
+/// the log.
+final class SegmentSupply: Sendable {
+    private let segments: [SegmentName]
+    private let store: any ObjectStore
+    private let incarnation: Incarnation
+    private let rules: LogFilterRules
+    private let segmentSize: UInt32
+    private let jobs: Int
+    /// Holds everything of the delivery; made here.
+    let directory: String
+    private let state = Mutex(State())
+
+    private struct State {
+        var failure: (any Error)?
+        var isStopped = false
+        var worker: Worker?
+        var storedBytes: Int64 = 0
+        var records = 0
+        var voided = 0
+        var delivered = 0
+    }
+
+    init(
+        _ segments: [SegmentName], of incarnation: Incarnation, in store: any ObjectStore, segmentSize: UInt32,
+        rules: LogFilterRules, directory: String, jobs: Int
+    ) throws {
+        (self.segments, self.incarnation, self.store) = (segments, incarnation, store)
+        (self.rules, self.segmentSize, self.directory, self.jobs) = (rules, segmentSize, directory, jobs)
+        for folder in ["", "/ready", "/taken", "/history"] {
+            try Files.makeDirectories(directory + folder, mode: 0o700)
+        }
+        try write("list", segments.map { "\($0)\n" }.joined())
+        try write("deliver", script, mode: 0o700)
+        for timeline in try store.histories(of: incarnation) {
+            guard let text = try store.history(timeline, of: incarnation) else { continue }
+            try write("history/\(timeline.fileNamePart).history", String(decoding: text, as: UTF8.self))
+        }
+    }
+
+    /// For postgresql.conf.
+    var restoreCommand: String { "\(shellQuoted(directory + "/deliver")) %f %p" }
+
+    /// 200: PostgreSQL then stops instead of taking it for the end of the log.
+    private var script: String {
+        """
+        #!/bin/sh
+        folder=\(shellQuoted(directory))
+        if [ -e "$folder/history/$1" ]; then exec cp "$folder/history/$1" "$2"; fi
+        grep -qxF "$1" "$folder/list" || exit 1
+        [ -e "$folder/taken/$1" ] && exit 1
+        until mv "$folder/ready/$1" "$2" 2>/dev/null; do
+            [ -e "$folder/failed" ] && exit 200
+            kill -0 \(getpid()) 2>/dev/null || exit 200
+            sleep 0.01
+        done
+        : > "$folder/taken/$1"
+
+        """
+    }
+
+    func start() throws {
+        let worker = try Worker { [self] in
+            do { try deliver() } catch {
+                state.withLock { if !$0.isStopped { $0.failure = error } }
+                try? write("failed", "")
+            }
+        }
+        state.withLock { $0.worker = worker }
+    }
+
+    /// Ends delivery and waits for its thread.
+    func stop() {
+        let worker = state.withLock { state in
+            state.isStopped = true
+            return state.worker.take()
+        }
+        worker?.join()
+    }
+
+    /// What kept segments from being delivered.
+    var failure: (any Error)? { state.withLock(\.failure) }
+    /// Bytes read from the repository.
+    var storedBytes: Int64 { state.withLock(\.storedBytes) }
+    var delivered: Int { state.withLock(\.delivered) }
+    /// Records seen, and those that became NOOPs.
+    var counts: (records: Int, voided: Int) { state.withLock { ($0.records, $0.voided) } }
+
+    private struct Stopped: Error {}
+
+    private func deliver() throws {
+        var filter = LogFilter(rules, segmentSize: segmentSize)
+        let (store, incarnation) = (store, incarnation)
+        try mapInOrder(
+            segments, workers: jobs, ahead: jobs + 1,
+            transform: { [self] name -> ReplaySegment in
+                let stored = try StoredSegment(incarnation.segment(name), in: store)
+                var decompressor = try Decompressor()
+                var bytes: [UInt8] = []
+                bytes.reserveCapacity(Int(stored.head.rawLength))
+                try stored.extract(with: &decompressor) { bytes.append(contentsOf: $0) }
+                state.withLock { $0.storedBytes += stored.storedLength }
+                return ReplaySegment(name: name, bytes: bytes)
+            }
+        ) { segment in
+            for finished in try filter.add(segment) { try place(finished) }
+            let (records, voided) = (filter.records, filter.voided)
+            state.withLock { ($0.records, $0.voided) = (records, voided) }
+        }
+        for finished in filter.finish() { try place(finished) }
+    }
+
+    /// Puts a segment where the server finds it, once the server has taken enough of those before.
+    private func place(_ segment: ReplaySegment) throws {
+        while true {
+            if state.withLock(\.isStopped) { throw Stopped() }
+            if try Files.list(directory + "/ready").count < 4 + jobs { break }
+            Clock.sleep(milliseconds: 5)
+        }
+        let path = "\(directory)/ready/\(segment.name)"
+        let file = try Descriptor(open: path + ".tmp", O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+        try segment.bytes.withUnsafeBytes { try file.write($0, path: path) }
+        try file.close(path: path)
+        try Files.rename(path + ".tmp", to: path)
+        state.withLock { $0.delivered += 1 }
+    }
+
+    private func write(_ name: String, _ text: String, mode: mode_t = 0o600) throws {
+        let path = directory + "/" + name
+        let file = try Descriptor(open: path, O_WRONLY | O_CREAT | O_TRUNC, mode: mode)
+        try Array(text.utf8).withUnsafeBytes { try file.write($0, path: path) }
+    }
+}
+
+/// A word for `sh`.
+func shellQuoted(_ word: String) -> String {
+    "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+}

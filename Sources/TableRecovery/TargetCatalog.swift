@@ -1,0 +1,157 @@
+public import Platform
+import Postgres
+
+/// A relation of the recovered database as it was at the target.
+struct TargetRelation: Sendable, Hashable {
+    var oid: UInt32
+    var name: TableName
+    /// `pg_class.relkind`.
+    var kind: String
+    /// `pg_class.relpersistence`.
+    var persistence: String
+    /// 0: it has no file of its own.
+    var fileNode: UInt32
+    /// The partitioned table or parent it belongs to, if that is one of the chosen.
+    var parent: UInt32?
+    /// Chosen by name, not as somebody's partition.
+    var isChosen: Bool
+
+    var isPartitioned: Bool { kind == "p" }
+}
+
+/// What the catalogs of a recovered database say about the wanted tables.
+struct TargetCatalog {
+    /// Tables, parents before their partitions.
+    let tables: [TargetRelation]
+    /// File numbers that must be right for the tables to be: theirs, and their TOAST tables' and those's indexes.
+    let fileNodes: Set<UInt32>
+
+    /// - Throws: `TableRefusal` when a table isn't there or can't be had.
+    init(_ connection: Connection, patterns: [TablePattern]) throws {
+        let rows = try connection.query(
+            """
+            SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, coalesce(pg_relation_filenode(c.oid), 0),
+                   c.reltoastrelid, i.inhparent
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+            WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+              AND n.nspname !~ '^pg_toast'
+            ORDER BY n.nspname, c.relname, i.inhseqno
+            """)
+        let all = rows.values.map(Row.init)
+        var chosen: [UInt32: TargetRelation] = [:]
+        var order: [UInt32] = []
+        func take(_ row: Row, parent: UInt32?, byName: Bool) {
+            if var known = chosen[row.oid] {
+                known.parent = known.parent ?? parent
+                chosen[row.oid] = known
+                return
+            }
+            chosen[row.oid] = TargetRelation(
+                oid: row.oid, name: row.name, kind: row.kind, persistence: row.persistence, fileNode: row.fileNode,
+                parent: parent, isChosen: byName)
+            order.append(row.oid)
+            for child in all where child.parent == row.oid { take(child, parent: row.oid, byName: false) }
+        }
+        for pattern in patterns {
+            let matching = all.filter { $0.kind != "f" && pattern.matches(schema: $0.name.schema, table: $0.name.name) }
+            if matching.isEmpty { throw TableRefusal.absent(pattern, similar: TargetCatalog.similar(to: pattern, all)) }
+            // Partitioned tables first, so that their partitions are known as theirs.
+            for row in matching.sorted(by: { ($0.kind == "p" ? 0 : 1) < ($1.kind == "p" ? 0 : 1) })
+            where pattern.isExact || row.persistence == "p" {
+                take(row, parent: nil, byName: true)
+            }
+        }
+        tables = order.compactMap { chosen[$0] }
+        let foreign = tables.filter { $0.kind == "f" }
+        if let first = foreign.first { throw TableRefusal.foreign(first.name) }
+        for table in tables {
+            if table.persistence == "u" { throw TableRefusal.unlogged(table.name) }
+            if table.persistence == "t" { throw TableRefusal.temporary(table.name) }
+        }
+        if tables.isEmpty { throw TableRefusal.nothing }
+        let list = "{" + tables.map { String($0.oid) }.joined(separator: ",") + "}"
+        let files = try connection.query(
+            """
+            SELECT pg_relation_filenode(oid) FROM pg_class WHERE oid = ANY ($1::oid[])
+            UNION SELECT pg_relation_filenode(reltoastrelid) FROM pg_class WHERE oid = ANY ($1::oid[]) AND reltoastrelid <> 0
+            UNION SELECT pg_relation_filenode(i.indexrelid) FROM pg_class c JOIN pg_index i ON i.indrelid = c.reltoastrelid
+                  WHERE c.oid = ANY ($1::oid[]) AND c.reltoastrelid <> 0
+            """, [list])
+        fileNodes = Set(files.values.compactMap { $0[0].flatMap { UInt32($0) } })
+    }
+
+    private struct Row {
+        let oid: UInt32
+        let name: TableName
+        let kind: String
+        let persistence: String
+        let fileNode: UInt32
+        let parent: UInt32?
+
+        init(_ row: [String?]) {
+            oid = row[0].flatMap { UInt32($0) } ?? 0
+            name = TableName(schema: row[1] ?? "", name: row[2] ?? "")
+            kind = row[3] ?? ""
+            persistence = row[4] ?? ""
+            fileNode = row[5].flatMap { UInt32($0) } ?? 0
+            parent = row[7].flatMap { UInt32($0) }
+        }
+    }
+
+    /// Names that somebody may have meant: the same table in another schema, or nearly the same name.
+    private static func similar(to pattern: TablePattern, _ all: [Row]) -> [TableName] {
+        guard let wanted = pattern.table.name else { return [] }
+        let names = Set(all.map(\.name))
+        return names.filter { name in
+            name.name == wanted || name.name.lowercased() == wanted.lowercased() || name.name.contains(wanted)
+                || wanted.contains(name.name)
+        }.sorted().prefix(5).map { $0 }
+    }
+}
+
+/// A table that can't be had, and why.
+public enum TableRefusal: Explained, Equatable {
+    case absent(TablePattern, similar: [TableName])
+    case unlogged(TableName)
+    case temporary(TableName)
+    case foreign(TableName)
+    case nothing
+    case noSuchDatabase(String, known: [String])
+
+    public var message: String {
+        switch self {
+        case .absent(let pattern, _):
+            if let schema = pattern.schema.name, let name = pattern.table.name {
+                "table \"\(pattern.database).\(TableName(schema: schema, name: name))\" did not exist at the target"
+            } else {
+                "no table of database \"\(pattern.database)\" matched the pattern at the target"
+            }
+        case .unlogged(let name): "cannot recover table \"\(name)\": it is unlogged"
+        case .temporary(let name): "cannot recover table \"\(name)\": it is temporary"
+        case .foreign(let name): "cannot recover table \"\(name)\": it is a foreign table"
+        case .nothing: "there is no table to recover"
+        case .noSuchDatabase(let name, _): "database \"\(name)\" did not exist at the target"
+        }
+    }
+    public var detail: String? {
+        switch self {
+        case .absent(_, let similar):
+            similar.isEmpty
+                ? nil : "There were: " + similar.map { "\"\($0)\"" }.joined(separator: ", ") + "."
+        case .unlogged: "Its content is in no base backup and in no WAL."
+        case .temporary: "Its content is in no base backup and in no WAL, and its session is over."
+        case .foreign: "Its content is on another server."
+        case .nothing: nil
+        case .noSuchDatabase(_, let known):
+            known.isEmpty ? nil : "The backup has: " + known.map { "\"\($0)\"" }.joined(separator: ", ") + "."
+        }
+    }
+    public var hint: String? {
+        switch self {
+        case .absent:
+            "Was it dropped before, or created after that moment? \"tidemark recover-table --before-drop\" finds the moment."
+        default: nil
+        }
+    }
+}
