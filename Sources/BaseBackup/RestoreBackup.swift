@@ -41,13 +41,11 @@ public func restoreBackup(
 
     let job = RestoreJob(root: target.path, files: files, isDelta: target.isDelta)
     let isPartial = request.selection != nil
-    try restoreFrames(
-        job, manifest, incarnation, store,
-        isHeld: { index in
-            kept.contains(index)
-                || isPartial && files.indices.contains(index) && (holes.contains(index) || files[index] == nil)
-        }, jobs: request.jobs
-    ) { done in
+    func isHeld(_ index: Int) -> Bool {
+        kept.contains(index)
+            || isPartial && files.indices.contains(index) && (holes.contains(index) || files[index] == nil)
+    }
+    try restoreFrames(job, manifest, incarnation, store, isHeld: isHeld, jobs: request.jobs) { done in
         progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
     }
     try restoreEmptyFiles(job)

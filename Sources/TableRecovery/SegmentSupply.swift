@@ -99,24 +99,24 @@ final class SegmentSupply: Sendable {
 
     private func deliver() throws {
         var filter = LogFilter(rules, segmentSize: segmentSize)
-        let (store, incarnation) = (store, incarnation)
         try mapInOrder(
-            segments, workers: jobs, ahead: jobs + 1,
-            transform: { [self] name -> ReplaySegment in
-                let stored = try StoredSegment(incarnation.segment(name), in: store)
-                var decompressor = try Decompressor()
-                var bytes: [UInt8] = []
-                bytes.reserveCapacity(Int(stored.head.rawLength))
-                try stored.extract(with: &decompressor) { bytes.append(contentsOf: $0) }
-                state.withLock { $0.storedBytes += stored.storedLength }
-                return ReplaySegment(name: name, bytes: bytes)
-            }
-        ) { segment in
-            for finished in try filter.add(segment) { try place(finished) }
-            let (records, voided) = (filter.records, filter.voided)
-            state.withLock { ($0.records, $0.voided) = (records, voided) }
-        }
+            segments, workers: jobs, ahead: jobs + 1, transform: fetch,
+            consume: { segment in
+                for finished in try filter.add(segment) { try place(finished) }
+                let (records, voided) = (filter.records, filter.voided)
+                state.withLock { ($0.records, $0.voided) = (records, voided) }
+            })
         for finished in filter.finish() { try place(finished) }
+    }
+
+    @Sendable private func fetch(_ name: SegmentName) throws -> ReplaySegment {
+        let stored = try StoredSegment(incarnation.segment(name), in: store)
+        var decompressor = try Decompressor()
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(Int(stored.head.rawLength))
+        try stored.extract(with: &decompressor) { bytes.append(contentsOf: $0) }
+        state.withLock { $0.storedBytes += stored.storedLength }
+        return ReplaySegment(name: name, bytes: bytes)
     }
 
     /// Puts a segment where the server finds it, once the server has taken enough of those before.
