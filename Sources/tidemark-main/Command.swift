@@ -10,10 +10,12 @@ enum Commands {
     /// In the order of `tidemark help`, by purpose.
     static let groups: [(title: String, commands: [any Command.Type])] = [
         ("Set up", [InitCommand.self, SettingsCommand.self]),
+        ("Keep safe", [BackupCommand.self]),
         (
             "Look",
             [
-                HistoryCommand.self
+                ListCommand.self,
+                HistoryCommand.self,
             ]
         ),
         (

@@ -1,0 +1,98 @@
+import BaseBackup
+import Configuration
+import Platform
+import Repository
+import WAL
+
+enum BackupCommand: Command {
+    static let grammar = Grammar(
+        "backup", "take a base backup",
+        description: [
+            "Copies the running cluster into the repository: parallel, compressed, with every page checksum verified, and waits until "
+                + "the WAL that makes the copy consistent has been archived. Primary or standby.",
+            "A backup that is interrupted is never listed; the next one is not hindered by it.",
+        ],
+        options: [
+            .init("type", value: "TYPE", "full; incremental backups are not available yet"),
+            .init("note", value: "TEXT", "a remark that \"tidemark list\" shows"),
+            .init("spread-checkpoint", "let the server spread its checkpoint instead of doing it at once"),
+            .init("json", "print JSON"),
+        ],
+        examples: [
+            Grammar.Example("tidemark backup", "a full backup"),
+            Grammar.Example("tidemark backup --note 'before the 4.2 migration'", "with a remark"),
+        ],
+        exits: [
+            (3, "the backup is complete, but pages with wrong checksums were found and are listed"),
+            (5, "another backup of this cluster is running"),
+        ])
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let arguments = invocation.arguments
+        switch arguments.value("type") {
+        case nil, "full": break
+        case "incr", "incremental": throw Problem("incremental backups are not available yet", hint: "Use --type full.")
+        case let other?: throw UsageError("option --type takes full, not \"\(other)\"")
+        }
+        let cluster = try invocation.cluster()
+        var request = BackupRequest(
+            conninfo: cluster.conninfo, dataDirectory: cluster.dataDirectory, jobs: cluster.jobs)
+        request.compressLevel = Int(cluster.backupCompressLevel)
+        request.walTimeout = cluster.walWaitTimeout
+        request.fastCheckpoint = !arguments.has("spread-checkpoint")
+        request.note = arguments.value("note")
+        request.tidemarkVersion = CommandLineTool.version
+        let (terminal, log) = (invocation.terminal, invocation.log)
+        let store = DirectoryStore(cluster.repository)
+        let backup: BackupDescription
+        do {
+            defer { terminal.finishProgress() }
+            backup = try takeBackup(request, cluster: cluster.name, into: store) { event in
+                switch event {
+                case .waitingForCheckpoint: terminal.progress("waiting for the server's checkpoint", log: log)
+                case .copying(let progress): terminal.progress("copying: " + progress.text, log: log)
+                case .waitingForWAL(let file, let behind):
+                    terminal.progress("waiting for WAL file \"\(file)\": \(behind)", log: log)
+                case .warning(let text):
+                    terminal.finishProgress()
+                    log(.warning, text)
+                }
+            }
+        }
+        invocation.notes("label", backup.label)
+        invocation.notes("size", backup.size)
+        invocation.notes("stored_size", backup.storedSize)
+        if invocation.json {
+            invocation.print(String(decoding: try backup.json().dropLast(), as: UTF8.self))
+        } else {
+            invocation.print(summary(backup))
+        }
+        for page in backup.corruptPages {
+            let relation = page.relation.map { " of \($0)" } ?? ""
+            log(.warning, "block \(page.block)\(relation) in file \"\(page.path)\" has a wrong checksum")
+        }
+        return backup.corruptPages.isEmpty ? .success : .problemsFound
+    }
+
+    private static func summary(_ backup: BackupDescription) -> String {
+        let seconds = Int64(backup.timings.total * 1000)
+        return """
+            backup \(backup.label): \(size(backup.size)) in \(backup.fileCount) files, \(size(backup.storedSize)) stored, \
+            \(Quantity.pretty(milliseconds: seconds))
+            It can be recovered to any moment from \(backup.stopTime) on.
+            """
+    }
+}
+
+extension BackupInProgress: ExitStatusProviding {
+    var exitStatus: ExitStatus { .locked }
+}
+
+extension CopyProgress {
+    /// `42 % of 3.1 GB, 210 MB/s, 9 s left`.
+    var text: String {
+        let percent = total > 0 ? done * 100 / total : 100
+        return "\(percent) % of \(size(total)), \(size(Int64(rate)))/s"
+            + (secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? "")
+    }
+}

@@ -1,0 +1,85 @@
+import BaseBackup
+import Configuration
+import Platform
+import Repository
+import WAL
+
+enum ListCommand: Command {
+    static let grammar = Grammar(
+        "list", "list the base backups",
+        description: [
+            "Every complete backup of the cluster, oldest first. Backups that are still running or were interrupted are named below the "
+                + "table; they can't be used."
+        ],
+        options: [.init("json", "print JSON")],
+        examples: [Grammar.Example("tidemark list", "as it says")])
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let cluster = try invocation.cluster()
+        let store = DirectoryStore(cluster.repository)
+        let incarnations = try store.incarnations(of: cluster.name)
+        if incarnations.isEmpty { _ = try currentIncarnation(of: cluster, in: store) }
+        var rows: [ListedBackup] = []
+        var remarks: [String] = []
+        for incarnation in incarnations {
+            let listing = try listBackups(of: incarnation, in: store)
+            rows += listing.complete.map { ListedBackup($0) }
+            remarks += listing.incomplete.map { "backup \"\($0)\" is not complete: it still runs, or was interrupted" }
+            for damaged in listing.unreadable { invocation.log(.warning, damaged.reason) }
+        }
+        if invocation.json {
+            try invocation.print(json: rows)
+        } else if rows.isEmpty {
+            invocation.print("Cluster \"\(cluster.name)\" has no complete backup.")
+        } else {
+            var table = TextTable(
+                ["label", "type", "start", "took", "size", "stored", "ratio", "WAL needed", "note"],
+                [.left, .left, .left, .right, .right, .right, .right])
+            for row in rows { table.add(row.columns) }
+            invocation.print(table.text)
+        }
+        if !invocation.json { for remark in remarks { invocation.print(remark) } }
+        return .success
+    }
+}
+
+/// One line of `tidemark list`.
+private struct ListedBackup: Encodable {
+    let label: String
+    let type: String
+    let start: String
+    let stop: String
+    let seconds: Double
+    let size: Int64
+    let storedSize: Int64
+    let firstWal: String
+    let lastWal: String
+    let timeline: UInt32
+    let corruptPages: Int
+    let note: String?
+
+    init(_ backup: BackupDescription) {
+        label = backup.label
+        type = backup.kind.rawValue
+        start = backup.startTime.iso8601
+        stop = backup.stopTime.iso8601
+        seconds = backup.timings.total
+        size = backup.size
+        storedSize = backup.storedSize
+        firstWal = backup.startSegment.description
+        lastWal = backup.stopSegment.description
+        timeline = backup.timeline.rawValue
+        corruptPages = backup.corruptPages.count
+        note = backup.note
+    }
+
+    var columns: [String] {
+        let ratio = storedSize > 0 ? Int((Double(size) / Double(storedSize) * 10).rounded()) : 0
+        return [
+            label, type, String(start.prefix(19).map { $0 == "T" ? " " : $0 }) + "+00",
+            Quantity.pretty(milliseconds: Int64(seconds * 1000)), tidemark_main.size(size),
+            tidemark_main.size(storedSize), "\(ratio / 10).\(ratio % 10)", "\(firstWal) … \(lastWal.suffix(8))",
+            (note ?? "") + (corruptPages > 0 ? " (\(corruptPages) corrupt pages)" : ""),
+        ]
+    }
+}
