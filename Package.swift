@@ -89,6 +89,7 @@ let package = Package(
             name: "Support", dependencies: ["Platform", "WAL", "CZstd"], path: "Tests/Support", swiftSettings: strict),
         tests("PlatformTests", ["Platform"]),
         tests("WALTests", ["WAL", "Platform", "CZstd", "CChecksum"], exclude: ["Fixtures"]),
+        tests("WALServerTests", ["WAL", "Platform"]),
         tests("ConfigurationTests", ["Configuration", "Platform", "WAL"]),
         tests("RepositoryTests", ["Repository", "WAL", "Platform"]),
         tests("DataDirectoryTests", ["DataDirectory", "WAL", "Platform"]),
