@@ -30,6 +30,9 @@ let package = Package(
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .target(name: "CCurlDoors", dependencies: ["CCurl"], cSettings: optimized),
         .target(name: "CChecksum", cSettings: optimized),
         .target(name: "CLinux", cSettings: optimized),
 
@@ -59,7 +62,7 @@ let package = Package(
             "Monitoring",
             [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Setup", "Catalog",
-                "BaseBackup", "Recovery",
+                "BaseBackup", "Recovery", "CLinux", "CCrypto", "CCurl", "CCurlDoors",
             ]),
 
         module(
@@ -99,7 +102,8 @@ let package = Package(
             ["BaseBackup", "Postgres", "DataDirectory", "Repository", "WAL", "Platform", "SQLite"]),
         tests("CatalogTests", ["Catalog", "Repository", "WAL", "Platform", "SQLite"]),
         tests("RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"]),
-        tests("MonitoringTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"]),
+        tests(
+            "MonitoringTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"], exclude: ["Servers"]),
         tests("MonitoringServerTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"]),
         tests("TableRecoveryTests", ["TableRecovery", "BaseBackup", "WAL", "Platform", "CChecksum"]),
         tests(

@@ -8,6 +8,10 @@ public struct Configuration: Sendable, Equatable {
     public let path: String
     /// In the file's order; at least one.
     public let clusters: [ClusterConfiguration]
+    /// Whom to tell of what; empty when nobody is.
+    public let notifiers: [NotifierConfiguration]
+    /// The values of `[check]` and of every `[check NAME]`, by name; the former's is empty.
+    private let checks: [String: [String: ClusterConfiguration.Value]]
 
     /// `--config`, else `$TIDEMARK_CONFIG`, else `/etc/tidemark/tidemark.conf`.
     public static func path(flag: String?) -> String {
@@ -15,7 +19,9 @@ public struct Configuration: Sendable, Equatable {
     }
 
     /// Reads the file at `path`; `flags` (setting name to value) win over it.
-    public init(reading path: String, flags: [String: String] = [:]) throws {
+    ///
+    /// - Parameter forArchiving: leave out what archiving doesn't need: a slip in `[notify]` must not stop the archiver.
+    public init(reading path: String, flags: [String: String] = [:], forArchiving: Bool = false) throws {
         let text: String
         do { text = try Files.readText(path, limit: 1 << 20) } catch let error as SystemError {
             throw Problem(
@@ -25,10 +31,12 @@ public struct Configuration: Sendable, Equatable {
                     : "It must be readable for the user who runs tidemark; PostgreSQL runs archive_command as its own user."
             )
         }
-        try self.init(parsing: text, file: path, flags: flags)
+        try self.init(parsing: text, file: path, flags: flags, forArchiving: forArchiving)
     }
 
-    public init(parsing text: String, file: String, flags: [String: String] = [:]) throws(SettingsMistake) {
+    public init(
+        parsing text: String, file: String, flags: [String: String] = [:], forArchiving: Bool = false
+    ) throws(SettingsMistake) {
         path = file
         let parsed = try SettingsFile(parsing: text, file: file)
         var shared: [String: ClusterConfiguration.Value] = [:]
@@ -40,23 +48,36 @@ public struct Configuration: Sendable, Equatable {
             }
         }
         var clusters: [ClusterConfiguration] = []
+        var notifiers: [NotifierConfiguration] = []
+        var checks: [String: [String: ClusterConfiguration.Value]] = [:]
         for section in parsed.sections {
             var values: [String: ClusterConfiguration.Value] = [:]
+            let words = section.title.split(separator: " ").map(String.init)
+            let isAside = ["notify", "check"].contains(words.first) && words.count <= 2
+            if isAside && forArchiving { continue }
+            let settings = Configuration.settings(ofSection: words.first ?? "")
             for entry in section.entries {
-                try Configuration.check(entry, in: section, file: file)
+                try Configuration.check(entry, among: settings, in: section, file: file)
                 values[entry.name] = .init(text: entry.value, source: .file(path: file, line: entry.line))
             }
             if section.title.isEmpty {
                 shared = values
                 continue
             }
-            let words = section.title.split(separator: " ")
+            if isAside && words[0] == "notify" {
+                notifiers.append(try Configuration.notifier(words.last ?? "", values, section, file: file))
+                continue
+            }
+            if isAside {
+                checks[words.count == 2 ? words[1] : ""] = values
+                continue
+            }
             guard words.count == 2, words[0] == "cluster" else {
                 throw SettingsMistake(
                     file: file, line: section.line, problem: "unknown section \"\(section.title)\"",
-                    hint: "Sections are written [cluster NAME].")
+                    hint: "Sections are written [cluster NAME], [notify], [notify NAME], [check] or [check NAME].")
             }
-            let name = String(words[1])
+            let name = words[1]
             guard ClusterConfiguration.isValid(name: name) else {
                 throw SettingsMistake(
                     file: file, line: section.line, problem: "invalid cluster name \"\(name)\"",
@@ -78,16 +99,48 @@ public struct Configuration: Sendable, Equatable {
                 file: file, line: 0, problem: "no cluster is configured",
                 hint: "Add a section [cluster main] with its data_directory.")
         }
+        for name in checks.keys.sorted() where !name.isEmpty && !clusters.contains(where: { $0.name == name }) {
+            let section = parsed.sections.first { $0.title == "check \(name)" }
+            throw SettingsMistake(
+                file: file, line: section?.line ?? 0, problem: "there is no cluster \"\(name)\" to check",
+                hint: suggestion(for: name, among: clusters.map(\.name)).map { "Did you mean [check \($0)]?" })
+        }
         self.clusters = clusters
+        self.notifiers = notifiers
+        self.checks = checks
+    }
+
+    /// How the cluster's checks are tuned.
+    public func checks(for cluster: ClusterConfiguration) -> CheckConfiguration {
+        CheckConfiguration(values: (checks[""] ?? [:]).merging(checks[cluster.name] ?? [:]) { $1 })
+    }
+
+    private static func notifier(
+        _ name: String, _ values: [String: ClusterConfiguration.Value], _ section: SettingsFile.Section, file: String
+    ) throws(SettingsMistake) -> NotifierConfiguration {
+        let notifier = NotifierConfiguration(name: name, values: values)
+        guard let objection = notifier.objection else { return notifier }
+        let line = objection.setting.flatMap { name in section.entries.first { $0.name == name }?.line }
+        throw SettingsMistake(
+            file: file, line: line ?? section.line, problem: objection.problem, hint: objection.hint)
+    }
+
+    /// What may stand in a section whose title starts with `word`.
+    private static func settings(ofSection word: String) -> [Setting] {
+        switch word {
+        case "notify": NotifierConfiguration.settings
+        case "check": CheckConfiguration.settings
+        default: Setting.all
+        }
     }
 
     private static func check(
-        _ entry: SettingsFile.Entry, in section: SettingsFile.Section, file: String
+        _ entry: SettingsFile.Entry, among settings: [Setting], in section: SettingsFile.Section, file: String
     ) throws(SettingsMistake) {
-        guard let setting = Setting.named(entry.name) else {
+        guard let setting = settings.first(where: { $0.name == entry.name }) else {
             throw SettingsMistake(
                 file: file, line: entry.line, problem: "unknown setting \"\(entry.name)\"",
-                hint: suggestion(for: entry.name, among: Setting.all.map(\.name)).map { "Did you mean \"\($0)\"?" })
+                hint: suggestion(for: entry.name, among: settings.map(\.name)).map { "Did you mean \"\($0)\"?" })
         }
         if setting.perCluster && section.title.isEmpty {
             throw SettingsMistake(
@@ -95,6 +148,9 @@ public struct Configuration: Sendable, Equatable {
         }
         if let objection = setting.objection(to: entry.value) {
             throw SettingsMistake(file: file, line: entry.line, problem: objection.problem, hint: objection.hint)
+        }
+        if entry.name.hasSuffix("_silenced"), let problem = CheckConfiguration.objection(toSilence: entry.value) {
+            throw SettingsMistake(file: file, line: entry.line, problem: problem)
         }
     }
 

@@ -12,6 +12,8 @@ public struct Setting: Sendable, Equatable {
         case duration
         case boolean
         case choice([String])
+        /// Words from these, separated by commas.
+        case list([String])
         /// A full time zone name or a numeric offset.
         case timeZone
     }
@@ -103,6 +105,17 @@ public struct Setting: Sendable, Equatable {
                 "\(name) must be one of \(words.joined(separator: ", ")), not \"\(value)\"",
                 suggestion(for: value, among: words).map { "Did you mean \"\($0)\"?" }
             )
+        case .list(let words):
+            let given = splitList(value)
+            if given.isEmpty { return ("\(name) must name at least one of \(words.joined(separator: ", "))", nil) }
+            for word in given where !words.contains(word) {
+                return (
+                    "\(name) cannot hold \"\(word)\"",
+                    suggestion(for: word, among: words).map { "Did you mean \"\($0)\"?" }
+                        ?? "Possible are \(words.joined(separator: ", "))."
+                )
+            }
+            return nil
         case .timeZone:
             do throws(MomentError) {
                 try checkTimeZone(value)

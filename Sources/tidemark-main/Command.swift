@@ -14,8 +14,14 @@ enum Commands {
         (
             "Look",
             [
-                ListCommand.self,
+                ListCommand.self
+            ]
+        ),
+        (
+            "Watch",
+            [
                 HistoryCommand.self,
+                NotifyCommand.self,
             ]
         ),
         (

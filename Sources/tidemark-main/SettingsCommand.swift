@@ -21,11 +21,27 @@ enum SettingsCommand: Command {
         let clusters =
             try invocation.arguments.value("cluster").map { [try configuration.cluster(named: $0)] }
             ?? configuration.clusters
-        let rows = clusters.flatMap { cluster in
+        var rows = clusters.flatMap { cluster in
             Setting.all.map {
                 Row(
                     cluster: cluster.name, name: $0.name, value: cluster.value($0.name),
                     source: "\(cluster.source($0.name))")
+            }
+        }
+        for cluster in clusters {
+            let checks = configuration.checks(for: cluster)
+            rows += CheckConfiguration.settings.filter { checks.value($0.name) != nil }.map {
+                Row(
+                    cluster: "[check \(cluster.name)]", name: $0.name, value: checks.value($0.name),
+                    source: "\(checks.source($0.name))")
+            }
+        }
+        for notifier in configuration.notifiers {
+            let section = notifier.name == "notify" ? "[notify]" : "[notify \(notifier.name)]"
+            rows += NotifierConfiguration.settings.map {
+                Row(
+                    cluster: section, name: $0.name, value: notifier.shownValue($0.name),
+                    source: "\(notifier.source($0.name))")
             }
         }
         if invocation.json {

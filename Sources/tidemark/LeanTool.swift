@@ -73,7 +73,8 @@ enum LeanTool {
             let clock = PhaseClock()
             let arguments = try Arguments(line, by: grammar)
             let configuration = try Configuration(
-                reading: Configuration.path(flag: arguments.value("config")), flags: arguments.settings)
+                reading: Configuration.path(flag: arguments.value("config")), flags: arguments.settings,
+                forArchiving: true)
             let cluster = try configuration.cluster(named: arguments.value("cluster"))
             log.threshold = arguments.has("verbose") ? .debug : threshold(cluster.logLevel)
             try giveUpRoot(for: cluster)

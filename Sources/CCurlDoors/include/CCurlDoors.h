@@ -1,0 +1,30 @@
+#pragma once
+#include <curl/curl.h>
+#include <stddef.h>
+
+// curl_easy_setopt and curl_easy_getinfo are variadic, which Swift doesn't import: one typed door per kind of argument.
+
+CURLcode curldoor_set_long(CURL *handle, CURLoption option, long value);
+CURLcode curldoor_set_string(CURL *handle, CURLoption option, const char *value);
+CURLcode curldoor_set_list(CURL *handle, CURLoption option, struct curl_slist *value);
+/// CURLOPT_ERRORBUFFER; `buffer` has CURL_ERROR_SIZE bytes.
+CURLcode curldoor_set_error_buffer(CURL *handle, char *buffer);
+CURLcode curldoor_get_long(CURL *handle, CURLINFO info, long *value);
+
+/// Bytes to be sent, and how many have been.
+struct curldoor_source {
+    const char *bytes;
+    size_t count;
+    size_t sent;
+};
+/// Sends `source` as an upload (CURLOPT_READFUNCTION); it and its bytes must outlive the transfer.
+CURLcode curldoor_send(CURL *handle, struct curldoor_source *source);
+
+/// The start of what was received; the rest is thrown away.
+struct curldoor_sink {
+    char *bytes;
+    size_t capacity;
+    size_t count;
+};
+/// Receives into `sink` (CURLOPT_WRITEFUNCTION).
+CURLcode curldoor_receive(CURL *handle, struct curldoor_sink *sink);

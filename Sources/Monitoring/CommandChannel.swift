@@ -1,0 +1,53 @@
+import Glibc
+import Platform
+
+/// Runs a shell command with `input` on its standard input, and ends it with everything it started when it takes longer
+/// than `timeout` milliseconds. What it prints is thrown away, except the first of its standard error.
+func runCommand(_ command: String, input: [UInt8], timeout: Int64, environment: [(String, String)]) throws
+    -> (ending: Finished.Ending, errors: String)
+{
+    // Files, not pipes: a command that doesn't read, or leaves a child behind, keeps nobody waiting.
+    let inputFile = try namelessFile()
+    let errorFile = try namelessFile()
+    try input.withUnsafeBytes { try inputFile.write($0, at: 0, path: "standard input") }
+
+    var variables = environment
+    var next = environ
+    while let entry = next.pointee {
+        let text = String(cString: entry)
+        let name = text.prefix { $0 != "=" }
+        // The command gets the message, not the keys to tidemark's other ways of telling it.
+        if !name.hasPrefix("TIDEMARK_") { variables.append((String(name), String(text.dropFirst(name.count + 1)))) }
+        next += 1
+    }
+    let child = try spawn(
+        "/bin/sh", ["sh", "-c", command], environment: variables, input: inputFile.raw, errors: errorFile.raw)
+    let start = Clock.monotonic
+    var status: Int32 = 0
+    var timedOut = false
+    while try retrying(.wait, "sh", { waitpid(child, &status, WNOHANG) }) == 0 {
+        if !timedOut && Clock.monotonic - start > UInt64(timeout) * 1_000_000 {
+            timedOut = true
+            kill(-child, SIGKILL)
+        }
+        Clock.sleep(milliseconds: 10)
+    }
+    if timedOut { throw Problem("the command did not end within \(timeout) ms") }
+    var errors = [UInt8](repeating: 0, count: 1000)
+    let count = try errors.withUnsafeMutableBytes { try errorFile.read(into: $0, at: 0, path: "standard error") }
+    let signal = status & 0x7F
+    return (
+        signal == 0 ? .exited((status >> 8) & 0xFF) : .signalled(signal),
+        String(decoding: errors.prefix(count), as: UTF8.self)
+    )
+}
+
+/// An open temporary file without a name, gone with its descriptor.
+private func namelessFile() throws -> Descriptor {
+    var name = Array("/tmp/tidemark-XXXXXX".utf8CString)
+    let raw = try retrying(.open, "/tmp/tidemark-XXXXXX") { mkstemp(&name) }
+    let file = Descriptor(adopting: raw)
+    _ = fcntl(raw, F_SETFD, FD_CLOEXEC)
+    unlink(name)
+    return file
+}

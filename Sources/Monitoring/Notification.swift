@@ -1,0 +1,60 @@
+public import Configuration
+public import WAL
+
+/// One thing that people are to be told.
+public struct Notification: Sendable, Equatable {
+    public enum Status: String, Sendable, Codable {
+        case success
+        case warning
+        case error
+    }
+
+    /// The same for every attempt and every receiver, so that a receiver can tell a repetition.
+    public var id: String
+    public var event: NotificationEvent?
+    public var status: Status
+    public var cluster: String
+    public var host: String
+    public var time: Moment
+    /// One line.
+    public var message: String
+    /// Facts in the order they are shown.
+    public var details: [Detail]
+    /// What it is about, such as `backup`; the same trouble with the same subject isn't told twice in a row.
+    public var subject: String
+    /// How often the same was left untold since it was told last.
+    public var suppressed: Int
+    /// A page for e-mail in place of the table of details.
+    public var html: String?
+
+    public struct Detail: Sendable, Equatable, Codable {
+        public var name: String
+        public var value: String
+        public init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// - Parameter event: nil for a test, which goes to everybody.
+    public init(
+        event: NotificationEvent?, status: Status, cluster: String, host: String, time: Moment, subject: String,
+        message: String, details: [Detail] = [], html: String? = nil
+    ) {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        id = time.compact + "-" + String(repeating: "0", count: 16 - digits.utf8.count) + digits
+        (self.event, self.status, self.cluster, self.host) = (event, status, cluster, host)
+        (self.time, self.subject, self.message, self.details) = (time, subject, message, details)
+        (self.suppressed, self.html) = (0, html)
+    }
+
+    /// `[error] main on db1: backup failed: …`; with the details below for those who get nothing else.
+    public var headline: String { "[\(status.rawValue)] \(cluster) on \(host): \(message)" }
+
+    /// For chats and the plain part of an e-mail.
+    public var text: String {
+        var lines = [headline] + details.map { "\($0.name): \($0.value)" }
+        if suppressed > 0 { lines.append("The same was left untold \(suppressed) times since it was told last.") }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,182 @@
+public import Configuration
+import FoundationEssentials
+import Glibc
+public import Platform
+public import WAL
+
+/// Notifications on their way, in a directory of a cluster's state: `queue/<moment>-<id>.json` for each that somebody
+/// still has to get, and `told.json` for what was told last about what.
+///
+/// Queueing is quick and touches no network, so that the job that is reported on doesn't wait. Delivery is another
+/// process's; what it can't deliver stays for the next one, for a day.
+public struct Outbox: Sendable {
+    public let directory: String
+    private var queue: String { directory + "/queue" }
+    private var toldFile: String { directory + "/told.json" }
+    /// What can't be delivered for so long is given up, in microseconds.
+    static let lifetime: Int64 = 86_400_000_000
+
+    public init(_ directory: String) { self.directory = directory }
+
+    /// The outbox of a cluster.
+    public init(for cluster: ClusterConfiguration) {
+        self.init("\(cluster.stateDirectory)/\(cluster.name)/notify")
+    }
+
+    /// What was told last about a subject, by each receiver.
+    private struct Told: Codable {
+        var status: Notification.Status
+        var message: String
+        /// Microseconds since 1970.
+        var time: Int64
+        var suppressed: Int
+    }
+
+    /// Queues `notification` for everybody who wants it and wasn't told the same already.
+    ///
+    /// - Parameter quietIfToldSince: leave it untold when any trouble about its subject was told after this moment.
+    /// - Returns: the receivers it is queued for.
+    @discardableResult
+    public func enqueue(
+        _ notification: Notification, for receivers: [Receiver], quietIfToldSince: Moment? = nil
+    ) throws -> [Receiver] {
+        try Files.makeDirectories(queue)
+        return try locked("told.lock") {
+            var told = readTold()
+            var taken: [(receiver: Receiver, suppressed: Int)] = []
+            for receiver in receivers where receiver.wants(notification.event) {
+                let key = "\(receiver.name) \(notification.subject)"
+                let last = told[key]
+                if notification.event != nil, notification.status != .success, let last, last.status != .success {
+                    let isSame = last.status == notification.status && last.message == notification.message
+                    let age = notification.time.microseconds - last.time
+                    let isRecent = age >= 0 && age < receiver.notifier.repeatAfter * 1000
+                    if isSame && isRecent || quietIfToldSince.map({ last.time >= $0.microseconds }) ?? false {
+                        told[key]?.suppressed += 1
+                        continue
+                    }
+                }
+                taken.append((receiver, last?.suppressed ?? 0))
+                told[key] = Told(
+                    status: notification.status, message: notification.message,
+                    time: notification.time.microseconds, suppressed: 0)
+            }
+            // A success that nobody asked to hear of ends the trouble nevertheless: the next one is news again.
+            if notification.status == .success {
+                for receiver in receivers where !receiver.wants(notification.event) {
+                    told["\(receiver.name) \(notification.subject)"] = nil
+                }
+            }
+            // One file for each count of suppressed ones; usually that is one file.
+            for (suppressed, group) in Dictionary(grouping: taken, by: \.suppressed).sorted(by: { $0.key < $1.key }) {
+                var copy = notification
+                copy.suppressed = suppressed
+                let queued = QueuedNotification(copy, receivers: group.map(\.receiver.name))
+                try replaceDurably(
+                    "\(queue)/\(notification.id)-\(suppressed).json", bytes: try encodeJSON(queued), mode: 0o640)
+            }
+            try replaceDurably(toldFile, bytes: try encodeJSON(told), mode: 0o640)
+            return taken.map(\.receiver)
+        }
+    }
+
+    /// What happened while delivering.
+    public enum Event: Sendable {
+        case delivered(id: String, receiver: String)
+        case failed(DeliveryFailure)
+        case givenUp(id: String, receiver: String)
+    }
+
+    /// Delivers what is queued, oldest first; one process at a time, others wait for it up to a minute.
+    ///
+    /// - Parameters:
+    ///   - sleep: how to pause between attempts; milliseconds.
+    /// - Returns: whether nothing is left.
+    public func deliver(
+        to receivers: [Receiver], sleep: (Int) -> Void = { Clock.sleep(milliseconds: $0) },
+        report: (Event) -> Void
+    ) throws -> Bool {
+        try Files.makeDirectories(queue)
+        return try locked("queue.lock") {
+            var isEmpty = true
+            // Who doesn't answer now is not asked again for each further message.
+            var unreachable: Set<String> = []
+            for name in try Files.list(queue).sorted() where name.hasSuffix(".json") {
+                let path = queue + "/" + name
+                guard let bytes = try? Files.read(path, limit: 4 << 20),
+                    var queued = try? decodeJSON(QueuedNotification.self, from: bytes),
+                    let notification = queued.notification
+                else {
+                    // Not ours, or of another version: nobody can deliver it.
+                    try Files.removeIfPresent(path)
+                    continue
+                }
+                for receiverName in queued.receivers {
+                    guard let receiver = receivers.first(where: { $0.name == receiverName }) else {
+                        queued.receivers.removeAll { $0 == receiverName }
+                        continue
+                    }
+                    if !unreachable.contains(receiverName), attempt(notification, receiver, sleep, report) {
+                        report(.delivered(id: notification.id, receiver: receiverName))
+                    } else if Clock.now - notification.time.microseconds > Outbox.lifetime {
+                        report(.givenUp(id: notification.id, receiver: receiverName))
+                    } else {
+                        unreachable.insert(receiverName)
+                        continue
+                    }
+                    queued.receivers.removeAll { $0 == receiverName }
+                    // Written down at once: whoever goes on after us must not tell this receiver again.
+                    if !queued.receivers.isEmpty {
+                        try replaceDurably(path, bytes: try encodeJSON(queued), mode: 0o640)
+                    }
+                }
+                if queued.receivers.isEmpty { try Files.removeIfPresent(path) } else { isEmpty = false }
+            }
+            return isEmpty
+        }
+    }
+
+    private func attempt(
+        _ notification: Notification, _ receiver: Receiver, _ sleep: (Int) -> Void, _ report: (Event) -> Void
+    ) -> Bool {
+        let backoff = Backoff(attempts: receiver.notifier.attempts, delay: receiver.notifier.retryDelay)
+        var number = 1
+        while true {
+            do throws(DeliveryFailure) {
+                try receiver.deliver(notification)
+                return true
+            } catch {
+                report(.failed(error))
+                guard !error.isPermanent, let pause = backoff.pause(after: number, asked: error.retryAfter) else {
+                    return false
+                }
+                sleep(Int(pause))
+                number += 1
+            }
+        }
+    }
+
+    /// How many messages wait, and since when the oldest does.
+    public func waiting() throws -> (count: Int, oldest: Int64?) {
+        let names = try Files.listIfPresent(queue).filter { $0.hasSuffix(".json") }
+        let times = try names.compactMap { try FileStatus(ifPresent: queue + "/" + $0)?.modified }
+        return (names.count, times.min())
+    }
+
+    private func readTold() -> [String: Told] {
+        guard let bytes = try? Files.read(toldFile, limit: 16 << 20) else { return [:] }
+        return (try? JSONDecoder().decode([String: Told].self, from: Data(bytes))) ?? [:]
+    }
+
+    private func locked<Value>(_ name: String, _ body: () throws -> Value) throws -> Value {
+        let path = directory + "/" + name
+        let file = try Descriptor(open: path, O_RDWR | O_CREAT)
+        for _ in 0..<600 {
+            if try file.tryLock(path: path) { return try body() }
+            Clock.sleep(milliseconds: 100)
+        }
+        throw Problem(
+            "another process holds the lock \"\(path)\"",
+            hint: "It is delivering notifications; see \"tidemark notify\".")
+    }
+}

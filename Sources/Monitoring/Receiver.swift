@@ -1,0 +1,140 @@
+public import Configuration
+public import Platform
+
+/// One way to tell somebody: a webhook, an e-mail, or a command of one `[notify]` section.
+public struct Receiver: Sendable {
+    public enum Channel: String, Sendable, CaseIterable {
+        case webhook
+        case email
+        case command
+    }
+    public let notifier: NotifierConfiguration
+    public let channel: Channel
+
+    /// `<section>/<channel>`: how the queue names it.
+    public var name: String { "\(notifier.name)/\(channel.rawValue)" }
+
+    /// Everybody who is configured, in the file's order.
+    public static func all(of notifiers: [NotifierConfiguration]) -> [Receiver] {
+        notifiers.flatMap { notifier in
+            Channel.allCases.filter { channel in
+                switch channel {
+                case .webhook: notifier.webhookURL != nil || notifier.webhookURLFile != nil
+                case .email: !notifier.emailTo.isEmpty
+                case .command: notifier.command != nil
+                }
+            }.map { Receiver(notifier: notifier, channel: $0) }
+        }
+    }
+
+    func wants(_ event: NotificationEvent?) -> Bool { event.map(notifier.events.contains) ?? true }
+
+    /// Tries once, without the queue.
+    /// - Returns: why it didn't work; nil when it did.
+    public func test(_ notification: Notification) -> DeliveryFailure? {
+        do throws(DeliveryFailure) { try deliver(notification) } catch { return error }
+        return nil
+    }
+
+    /// Tries once.
+    func deliver(_ notification: Notification) throws(DeliveryFailure) {
+        do {
+            switch channel {
+            case .webhook: try deliverToWebhook(notification)
+            case .email: try deliverByMail(notification)
+            case .command: try deliverToCommand(notification)
+            }
+        } catch let failure as DeliveryFailure {
+            throw failure
+        } catch let error as any Explained {
+            // A missing or open secret, a command that can't be run: trying again at once changes nothing.
+            throw DeliveryFailure(receiver: name, reason: error.message, advice: error.hint, isPermanent: true)
+        } catch { throw DeliveryFailure(receiver: name, reason: "\(error)", isPermanent: true) }
+    }
+
+    private func deliverToWebhook(_ notification: Notification) throws {
+        let url = try notifier.webhookURLFile.map { try Secret.read($0) } ?? notifier.webhookURL ?? ""
+        if let objection = NotifierConfiguration.objection(toWebhook: url) { throw Problem(objection) }
+        let body = try notification.document()
+        // libcurl would wait a second for the server to agree to a larger body ("Expect: 100-continue").
+        var headers = [
+            "Content-Type: application/json", "User-Agent: tidemark", "X-Tidemark-Id: \(notification.id)", "Expect:",
+        ]
+        if let secret = try Secret(file: notifier.webhookSecretFile, variable: "TIDEMARK_WEBHOOK_SECRET") {
+            headers.append("X-Tidemark-Signature: \(signature(of: body, key: secret.text))")
+        }
+        let shown = WebAddress(url)?.shown ?? "the webhook"
+        let answer = try perform(
+            Transfer(
+                url: url, timeout: notifier.timeout, caFile: notifier.webhookCAFile, headers: headers, body: body),
+            at: shown)
+        guard !(200..<300).contains(answer.status) else { return }
+        // What asks for patience gets it; any other refusal stands.
+        let isPermanent = ![408, 425, 429].contains(answer.status) && answer.status < 500
+        throw DeliveryFailure(
+            receiver: name, reason: "\(shown) answered with status \(answer.status)",
+            advice: (300..<400).contains(answer.status)
+                ? "It redirects, which is not followed: set the final address." : nil,
+            isPermanent: isPermanent, retryAfter: Int64(answer.retryAfter) * 1000)
+    }
+
+    private func deliverByMail(_ notification: Notification) throws {
+        let url = notifier.smtpURL ?? ""
+        let password =
+            notifier.smtpUser == nil
+            ? nil : try Secret(file: notifier.smtpPasswordFile, variable: "TIDEMARK_SMTP_PASSWORD")
+        if notifier.smtpUser != nil && password == nil {
+            throw Problem(
+                "there is no password for the mail server",
+                hint: "Set smtp_password_file, or TIDEMARK_SMTP_PASSWORD in the environment.")
+        }
+        let from = notifier.emailFrom ?? ""
+        var transfer = Transfer(
+            url: url, timeout: notifier.timeout, caFile: notifier.smtpCAFile,
+            body: MailMessage(notification: notification, from: from, to: notifier.emailTo).encode())
+        transfer.mail = Transfer.Mail(
+            from: from, to: notifier.emailTo, requiresTLS: notifier.smtpRequiresTLS, user: notifier.smtpUser,
+            password: password?.text)
+        _ = try perform(transfer, at: url)
+    }
+
+    private func deliverToCommand(_ notification: Notification) throws {
+        let ended = try runCommand(
+            notifier.command ?? "", input: notification.document() + [UInt8(ascii: "\n")], timeout: notifier.timeout,
+            environment: [
+                ("TIDEMARK_EVENT", notification.event?.rawValue ?? "test"),
+                ("TIDEMARK_STATUS", notification.status.rawValue), ("TIDEMARK_CLUSTER", notification.cluster),
+                ("TIDEMARK_MESSAGE", notification.message),
+            ])
+        guard ended.ending != .exited(0) else { return }
+        let said = ended.errors.split(whereSeparator: \.isNewline).first.map { ": \($0)" } ?? ""
+        switch ended.ending {
+        case .exited(let status):
+            throw DeliveryFailure(receiver: name, reason: "the command ended with status \(status)\(said)")
+        case .signalled(let signal):
+            throw DeliveryFailure(receiver: name, reason: "the command was ended by signal \(signal)\(said)")
+        }
+    }
+
+    private func perform(_ transfer: Transfer, at shown: String) throws -> Transfer.Answer {
+        do { return try transfer.perform() } catch let failure as Transfer.Failure {
+            throw DeliveryFailure(
+                receiver: name, reason: "\(shown): \(failure.reason)", isPermanent: failure.isPermanent)
+        }
+    }
+}
+
+/// A receiver could not be told. Neither addresses' paths nor secrets are in it.
+public struct DeliveryFailure: Explained, Equatable {
+    public let receiver: String
+    public let reason: String
+    public var advice: String?
+    /// Trying again with the same settings cannot help.
+    public var isPermanent = false
+    /// Milliseconds the receiver asked for; 0 when it didn't.
+    public var retryAfter: Int64 = 0
+
+    public var message: String { "could not deliver a notification to \"\(receiver)\"" }
+    public var detail: String? { reason }
+    public var hint: String? { advice }
+}
