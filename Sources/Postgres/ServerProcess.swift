@@ -32,6 +32,12 @@ public struct ServerProcess: Sendable {
         guard finished.ending == .exited(0) else {
             throw Problem("could not start the server on \"\(dataDirectory.path)\"", detail: sentence(finished.errors))
         }
+        // pg_ctl -W comes back before the server has written postmaster.pid; until then a server that is about to run
+        // looks like one that has stopped. One that fails this early says so in its log.
+        for _ in 0..<200 {
+            if try isRunning() || log().contains("FATAL") { return }
+            Clock.sleep(milliseconds: 50)
+        }
     }
 
     /// Stops the server if it runs; `fast`, `smart` or `immediate`.
