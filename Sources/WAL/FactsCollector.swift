@@ -78,9 +78,7 @@ struct FactsCollector: RecordVisitor {
         case .commit(let transaction): finish(transaction, header, end, isCommit: true)
         case .abort(let transaction): finish(transaction, header, end, isCommit: false)
         case .prepare: facts.prepares += 1
-        case .restorePoint(let point):
-            facts.restorePoints.append(point)
-            noteStop(point.time)
+        case .restorePoint(let point): facts.restorePoints.append(point)
         case .checkpoint(let checkpoint):
             facts.checkpoints.append(checkpoint)
             if checkpoint.walLevel == 0 { facts.minimalWAL = true }

@@ -71,7 +71,7 @@ public struct SegmentFacts: Hashable, Sendable {
     /// By time. Commit times are not in the log's order: they are taken before the record is written.
     public var earliestCommit: TransactionMark?
     public var latestCommit: TransactionMark?
-    /// Over commits, aborts and restore points: everything recovery compares a target time with.
+    /// Over commits and aborts, prepared or not: what recovery compares a target time with (`recoveryStopsBefore`).
     public var earliestStop: Moment?
     public var latestStop: Moment?
 

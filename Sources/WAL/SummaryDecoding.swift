@@ -84,6 +84,19 @@ extension SegmentSummary {
 }
 
 extension SegmentFacts {
+    /// Reads facts stored alone.
+    public init(decoding bytes: [UInt8]) throws(BadSummary) {
+        self.init()
+        var reader = SummaryReader(bytes)
+        guard try reader.byte() == SegmentSummary.formatVersion else {
+            throw BadSummary(offset: 0, reason: "Its format is not known.")
+        }
+        while !reader.isAtEnd {
+            var (tag, payload) = try reader.section()
+            if let section = SummarySection(rawValue: tag) { try read(section, &payload) }
+        }
+    }
+
     /// Reads one of the sections that `write` makes; ignores others.
     fileprivate mutating func read(_ section: SummarySection, _ reader: inout SummaryReader) throws(BadSummary) {
         switch section {

@@ -76,6 +76,14 @@ extension SegmentSummary {
 }
 
 extension SegmentFacts {
+    /// The facts alone, in the format of a summary.
+    public func encode() -> [UInt8] {
+        var writer = SummaryWriter()
+        writer.raw([SegmentSummary.formatVersion])
+        write(&writer)
+        return writer.bytes
+    }
+
     /// The sections of facts, as in a summary.
     func write(_ writer: inout SummaryWriter) {
         writer.section(.counts) {
