@@ -68,7 +68,7 @@ extension ArchiveConflict {
 
     private static func firstDifference(_ stored: StoredSegment, _ local: LocalFile) throws -> UInt64 {
         struct Found: Error { let offset: UInt64 }
-        let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 128 << 10, alignment: 4096)
+        let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 << 20, alignment: 4096)
         defer { window.deallocate() }
         var offset: UInt64 = 0
         var decompressor = try Decompressor()

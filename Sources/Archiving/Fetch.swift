@@ -47,14 +47,13 @@ public struct Fetch: Sendable {
         _ stored: StoredSegment, _ file: ArchiveFileName, _ incarnation: Incarnation, to destination: String
     ) throws {
         try Delivery.put(at: destination) { append in
-            var decompressor = try Decompressor()
             guard let segment = file.segmentName else {
                 let bytes = try stored.bytes(limit: 1 << 20)
                 try checkText(bytes, file)
                 return try bytes.withUnsafeBytes { try append($0) }
             }
             var isFirst = true
-            try stored.extract(with: &decompressor) { piece in
+            try stored.extractConcurrently { piece in
                 if isFirst {
                     try check(piece, is: segment, length: stored.head.rawLength, incarnation)
                     isFirst = false

@@ -12,9 +12,7 @@ extension Push {
         let key = incarnation.key(for: name)
         if let outcome = try confirm(local, key, name) { return outcome }
         do {
-            try store.createSegment(
-                key, rawLength: UInt64(local.size), level: level, concurrently: true, read: local.read
-            ) { try head(local, name, segment, contents, page, incarnation) }
+            try create(key, local, segment, contents, page, incarnation)
         } catch is ObjectExists {
             // Another process was faster.
             guard let outcome = try confirm(local, key, name) else {
@@ -52,48 +50,48 @@ extension Push {
         return incarnation
     }
 
-    /// Checks every page and record, and the link to the segment before.
-    private func head(
-        _ local: LocalFile, _ name: ArchiveFileName, _ segment: SegmentName, _ contents: SegmentContents,
+    /// Checks every page and record, and the link to the segment before, and stores the segment.
+    private func create(
+        _ key: RepositoryKey, _ local: LocalFile, _ segment: SegmentName, _ contents: SegmentContents,
         _ page: FirstPage, _ incarnation: Incarnation
-    ) throws -> SegmentHead {
+    ) throws {
+        var scanner: SegmentScanner? = SegmentScanner(
+            name: segment, length: UInt64(local.size), contents: contents, systemIdentifier: page.systemIdentifier)
+        var unreadable: WALDamage?
         clock.mark(.open)
-        var digester = Digester()
-        var summary: SegmentSummary?
-        do {
-            summary = try scan(local, segment, contents, page, &digester)
-        } catch let damage as WALDamage {
-            // What cannot be read must not stop archiving where nothing says that it is damaged: a version this program
-            // doesn't know, or the unfinished end of a timeline.
-            var isUnknown = false
-            if case .unknownVersion = damage.reason { isUnknown = true }
-            guard isUnknown || contents == .partial else { throw damage }
-            warn(Unscanned(file: name.description, reason: damage))
-            digester.reset()
-            try local.forEachPiece { digester.update($0) }
-        }
-        clock.mark(.scan)
-        var accepted = false
-        if let summary, contents == .completed {
-            accepted = try checkLink(summary, segment, incarnation)
-        }
-        clock.mark(.link)
-        return SegmentHead(
-            rawLength: UInt64(local.size), digest: digester.finish(), summary: summary?.encode() ?? [],
-            acceptedDiscontinuity: accepted)
+        try store.createSegment(
+            key, length: UInt64(local.size), presses: [SegmentPress(level: level), SegmentPress(level: level)],
+            read: local.read,
+            inspect: { piece in
+                guard unreadable == nil else { return }
+                do throws(WALDamage) { try scanner?.feed(piece.bytes) } catch {
+                    unreadable = try tolerate(error, contents)
+                }
+            },
+            head: { digest in
+                var summary: SegmentSummary?
+                if unreadable == nil, let scanner = scanner.take() {
+                    do throws(WALDamage) { summary = try scanner.finish() } catch {
+                        unreadable = try tolerate(error, contents)
+                    }
+                }
+                clock.mark(.scan)
+                if let unreadable { warn(Unscanned(file: Files.name(local.path), reason: unreadable)) }
+                var accepted = false
+                if let summary, contents == .completed { accepted = try checkLink(summary, segment, incarnation) }
+                clock.mark(.link)
+                return SegmentHead(
+                    rawLength: UInt64(local.size), digest: digest, summary: summary?.encode() ?? [],
+                    acceptedDiscontinuity: accepted)
+            })
     }
 
-    private func scan(
-        _ local: LocalFile, _ segment: SegmentName, _ contents: SegmentContents, _ page: FirstPage,
-        _ digester: inout Digester
-    ) throws -> SegmentSummary {
-        var scanner = SegmentScanner(
-            name: segment, length: UInt64(local.size), contents: contents, systemIdentifier: page.systemIdentifier)
-        try local.forEachPiece { piece in
-            try scanner.feed(piece.bytes)
-            digester.update(piece)
-        }
-        return try scanner.finish()
+    /// What cannot be read must not stop archiving where nothing says that it is damaged: a version this program doesn't
+    /// know, or the unfinished end of a timeline.
+    private func tolerate(_ damage: WALDamage, _ contents: SegmentContents) throws(WALDamage) -> WALDamage {
+        if case .unknownVersion = damage.reason { return damage }
+        guard contents == .partial else { throw damage }
+        return damage
     }
 
     /// Whether a discontinuity was found and accepted.

@@ -73,3 +73,20 @@ public struct Digester: ~Copyable {
 
     public mutating func reset() { XXH3_128bits_reset(state) }
 }
+
+/// The 64-bit sum of a frame, piece by piece; the same as `SegmentFrame.sum` over the whole.
+struct FrameDigester: ~Copyable {
+    private let state: OpaquePointer
+
+    init() {
+        guard let state = XXH3_createState() else { fatalError("out of memory") }
+        XXH3_64bits_reset(state)
+        self.state = state
+    }
+
+    deinit { XXH3_freeState(state) }
+
+    mutating func reset() { XXH3_64bits_reset(state) }
+    mutating func update(_ bytes: UnsafeRawBufferPointer) { XXH3_64bits_update(state, bytes.baseAddress, bytes.count) }
+    borrowing func finish() -> UInt64 { XXH3_64bits_digest(state) }
+}

@@ -1,67 +1,69 @@
 public import Platform
 
 extension ObjectStore {
-    /// Stores a segment: its head, then its content compressed.
+    /// Stores a segment: its head, its content compressed in frames, and the table of frames (docs/repository.md).
     ///
-    /// `head` needs its own pass over the content and has to be known before anything can be written. With
-    /// `concurrently` another thread compresses meanwhile, a few MiB ahead; without, compression follows.
+    /// The head has to be known before anything can be written, and that needs a pass over the whole content. With two
+    /// presses a second thread compresses meanwhile, and this one helps when the pass is done; with one press all
+    /// happens on this thread.
     ///
     /// - Parameters:
-    ///   - rawLength: the content's bytes.
-    ///   - level: of zstd.
-    ///   - read: fills a buffer from an offset on and says how much it filled; may run on another thread.
-    ///   - head: inspects the content and describes it; what it throws prevents the object.
-    /// - Throws: `ContentChanged` when the two passes saw different bytes; otherwise as `create`, `read` and `head`.
+    ///   - length: the content's bytes.
+    ///   - read: fills a buffer from an offset on and says how much it filled; may run on two threads.
+    ///   - inspect: sees the content once, in order, in pieces of 128 KiB; what it throws prevents the object.
+    ///   - head: describes the content that was inspected, whose digest it is given.
+    /// - Throws: `ContentChanged` when what was inspected isn't what was compressed; otherwise as `create`, `read`,
+    ///   `inspect` and `head` do.
     public func createSegment(
-        _ key: RepositoryKey, rawLength: UInt64, level: Int, concurrently: Bool,
+        _ key: RepositoryKey, length: UInt64, presses: [SegmentPress],
         read: @escaping @Sendable (UnsafeMutableRawBufferPointer, Int64) throws -> Int,
-        head: () throws -> SegmentHead
+        inspect: (UnsafeRawBufferPointer) throws -> Void,
+        head: (Digest) throws -> SegmentHead
     ) throws {
-        let compression = SegmentCompression(rawLength: rawLength, level: level, read: read)
-        guard concurrently else {
-            let head = try head()
-            try create(key) { append in
-                try head.encode().withUnsafeBytes { try append($0) }
-                guard try compression.run(append) == head.digest else { throw ContentChanged() }
-            }
-            return
+        let line = Monitor(FrameLine(count: SegmentFrame.count(length)))
+        let work: @Sendable (SegmentPress) -> Bool = { press in
+            guard let (index, piece) = line.wait(until: { $0.claim() }) else { return false }
+            let outcome = Result { (piece, try press.press(index, of: length, into: piece, read: read)) }
+            line.update { $0.finished[index] = outcome }
+            return true
         }
-        let belt = Monitor(Belt())
-        let worker = try Worker {
-            let outcome = Result { try compression.run { bytes in try put(bytes, on: belt) } }
-            belt.update { $0.outcome = outcome }
-        }
-        defer { worker.join() }
+        let helper = presses.count < 2 ? nil : try Worker { while work(presses[1]) {} }
+        defer { helper?.join() }
         do {
-            let head = try head()
+            let (digest, sums) = try survey(length, read, inspect)
+            let head = try head(digest)
             try create(key) { append in
                 try head.encode().withUnsafeBytes { try append($0) }
-                while let piece = try belt.wait(until: { try $0.take() }) {
-                    try append(piece.filled)
-                    belt.update { $0.free.append(piece) }
+                var table = FrameTable()
+                for index in 0..<sums.count {
+                    while line.update({ $0.canHelp(before: index) }), work(presses[0]) {}
+                    let (piece, sum) = try line.wait(until: { $0.take(index) }).get()
+                    guard sum == sums[index] else { throw ContentChanged() }
+                    try append(piece.bytes)
+                    table.frames.append((piece.count, SegmentFrame.range(index, of: length).count))
+                    line.update { $0.free.append(piece) }
                 }
-                guard try belt.wait(until: { .ready($0.outcome) })?.get() == head.digest else { throw ContentChanged() }
+                try table.encode().withUnsafeBytes { try append($0) }
             }
         } catch {
-            belt.update { $0.isAbandoned = true }
+            line.update { $0.isAbandoned = true }
             throw error
         }
     }
-}
 
-extension ObjectStore {
     /// Stores a small file from PostgreSQL's archiver (a timeline history, a backup history) in a segment's format, so
     /// that it has the same checksums.
     public func createFile(_ key: RepositoryKey, bytes: [UInt8]) throws {
+        let length = UInt64(bytes.count)
         try createSegment(
-            key, rawLength: UInt64(bytes.count), level: 3, concurrently: false,
+            key, length: length, presses: [try SegmentPress(level: 3)],
             read: { buffer, offset in
                 bytes.withUnsafeBytes { all in
                     let rest = UnsafeRawBufferPointer(rebasing: all[Int(offset)...].prefix(buffer.count))
                     buffer.copyMemory(from: rest)
                     return rest.count
                 }
-            }, head: { SegmentHead(rawLength: UInt64(bytes.count), digest: Digest(of: bytes), summary: []) })
+            }, inspect: { _ in }, head: { SegmentHead(rawLength: length, digest: $0, summary: []) })
     }
 }
 
@@ -72,75 +74,61 @@ public struct ContentChanged: Explained, Equatable {
     public var hint: String? { "Only a segment that the server has completed can be archived." }
 }
 
-/// Reads, hashes and compresses one segment.
-private struct SegmentCompression: Sendable {
-    let rawLength: UInt64
-    let level: Int
-    let read: @Sendable (UnsafeMutableRawBufferPointer, Int64) throws -> Int
-
-    func run(_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Digest {
-        var compressor = try Compressor(level: level)
-        var digester = Digester()
-        let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 128 << 10, alignment: 4096)
-        defer { window.deallocate() }
-        try compressor.begin(size: rawLength)
-        var offset: UInt64 = 0
-        repeat {
-            let wanted = Int(min(UInt64(window.count), rawLength - offset))
+/// Shows the content to `inspect` and takes its digest, and the sum of every frame.
+private func survey(
+    _ length: UInt64, _ read: (UnsafeMutableRawBufferPointer, Int64) throws -> Int,
+    _ inspect: (UnsafeRawBufferPointer) throws -> Void
+) throws -> (Digest, sums: [UInt64]) {
+    let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 128 << 10, alignment: 4096)
+    defer { window.deallocate() }
+    var whole = Digester()
+    var part = FrameDigester()
+    var sums: [UInt64] = []
+    for index in 0..<SegmentFrame.count(length) {
+        let range = SegmentFrame.range(index, of: length)
+        part.reset()
+        for offset in stride(from: range.lowerBound, to: range.upperBound, by: window.count) {
+            let wanted = Int(min(UInt64(window.count), range.upperBound - offset))
             let count = try read(UnsafeMutableRawBufferPointer(rebasing: window[..<wanted]), Int64(offset))
             guard count == wanted else { throw ContentChanged() }
-            offset += UInt64(count)
             let bytes = UnsafeRawBufferPointer(rebasing: window[..<count])
-            digester.update(bytes)
-            try compressor.feed(bytes, last: offset == rawLength, write: append)
-        } while offset < rawLength
-        return digester.finish()
+            whole.update(bytes)
+            part.update(bytes)
+            try inspect(bytes)
+        }
+        sums.append(part.finish())
     }
+    return (whole.finish(), sums)
 }
 
-/// The compressed pieces between the thread that makes them and the one that writes them.
-private struct Belt {
-    static let most = 64
-    var full: [Piece] = []
+/// Where the frames of one file stand between the threads that compress them and the one that writes them.
+private struct FrameLine {
+    /// No thread starts a frame that far ahead of the writer: memory stays bounded when writing is slow.
+    static let ahead = 6
+    let count: Int
+    var started = 0
+    var taken = 0
+    var finished: [Int: Result<(Piece, UInt64), any Error>] = [:]
     var free: [Piece] = []
-    var made = 0
-    var outcome: Result<Digest, any Error>?
     var isAbandoned = false
 
-    /// The next piece; nil at the end.
-    mutating func take() throws -> Answer<Piece?> {
-        if !full.isEmpty { return .ready(full.removeFirst()) }
-        guard let outcome else { return .notYet }
-        _ = try outcome.get()
-        return .ready(nil)
+    init(count: Int) { self.count = count }
+
+    mutating func claim() -> Answer<(Int, Piece)?> {
+        if isAbandoned || started == count { return .ready(nil) }
+        if started >= taken + FrameLine.ahead { return .notYet }
+        started += 1
+        return .ready((started - 1, free.popLast() ?? Piece()))
     }
 
-    mutating func empty() throws -> Answer<Piece> {
-        if isAbandoned { throw Abandoned() }
-        if let piece = free.popLast() { return .ready(piece) }
-        guard made < Belt.most else { return .notYet }
-        made += 1
-        return .ready(Piece())
+    /// Whether the writer, who waits for frame `index`, should compress one in the meantime.
+    mutating func canHelp(before index: Int) -> Bool {
+        finished[index] == nil && started < count && started < taken + FrameLine.ahead
     }
-}
 
-private struct Abandoned: Error {}
-
-private func put(_ bytes: UnsafeRawBufferPointer, on belt: Monitor<Belt>) throws {
-    let piece = try belt.wait(until: { try $0.empty() })
-    piece.fill(with: bytes)
-    belt.update { $0.full.append(piece) }
-}
-
-/// `@unchecked Sendable`: one thread has it at a time, handed over through the belt.
-private final class Piece: @unchecked Sendable {
-    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Compressor.pieceSize, alignment: 64)
-    private var count = 0
-    deinit { buffer.deallocate() }
-
-    var filled: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer[..<count]) }
-    func fill(with bytes: UnsafeRawBufferPointer) {
-        buffer.copyMemory(from: bytes)
-        count = bytes.count
+    mutating func take(_ index: Int) -> Answer<Result<(Piece, UInt64), any Error>> {
+        guard let outcome = finished.removeValue(forKey: index) else { return .notYet }
+        taken = index + 1
+        return .ready(outcome)
     }
 }

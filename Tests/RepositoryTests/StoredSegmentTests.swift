@@ -2,6 +2,7 @@ import Glibc
 import Platform
 import Repository
 import Support
+import Synchronization
 import Testing
 import WAL
 
@@ -17,22 +18,31 @@ private let content: [UInt8] = {
 }()
 private let key = RepositoryKey("main/15-1/wal/00000001/0000000100000000/000000010000000000000001.zst")!
 
+private func presses(_ count: Int) throws -> [SegmentPress] { try (0..<count).map { _ in try SegmentPress(level: 3) } }
+
 @discardableResult
 private func storeSegment(
-    in store: any ObjectStore, summary: [UInt8] = Array("summary".utf8), concurrently: Bool = true
+    in store: any ObjectStore, _ content: [UInt8] = content, summary: [UInt8] = Array("summary".utf8), threads: Int = 2
 ) throws -> SegmentHead {
-    let head = SegmentHead(
-        rawLength: UInt64(content.count), digest: Digest(of: content), summary: summary, acceptedDiscontinuity: true)
+    var head: SegmentHead?
+    var inspected: [UInt8] = []
     try store.createSegment(
-        key, rawLength: head.rawLength, level: 3, concurrently: concurrently,
+        key, length: UInt64(content.count), presses: presses(threads),
         read: { buffer, offset in
             let count = min(buffer.count, content.count - Int(offset))
             content.withUnsafeBytes {
                 buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[Int(offset)..<(Int(offset) + count)]))
             }
             return count
-        }, head: { head })
-    return head
+        }, inspect: { inspected += $0 },
+        head: {
+            let made = SegmentHead(
+                rawLength: UInt64(content.count), digest: $0, summary: summary, acceptedDiscontinuity: true)
+            head = made
+            return made
+        })
+    #expect(inspected == content)
+    return try #require(head)
 }
 
 private func extract(_ store: any ObjectStore) throws -> [UInt8] {
@@ -43,13 +53,19 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
 }
 
 @Suite struct StoredSegmentTests {
-    @Test(arguments: [true, false])
-    func `what was stored comes back, with its head`(concurrently: Bool) throws {
+    @Test(arguments: [1, 2], [0, 1, 2 << 20, (2 << 20) + 1, 7_340_033])
+    func `what was stored comes back, with its head`(threads: Int, length: Int) throws {
         let scratch = try Scratch()
         let store = DirectoryStore(scratch.path)
-        let head = try storeSegment(in: store, concurrently: concurrently)
+        var bytes: [UInt8] = []
+        while bytes.count < length { bytes += content.prefix(length - bytes.count) }
+        let head = try storeSegment(in: store, bytes, threads: threads)
+        #expect(head.digest == Digest(of: bytes))
         #expect(try StoredSegment(key, in: store).head == head)
-        #expect(try extract(store) == content)
+        #expect(try extract(store) == bytes)
+        var concurrently: [UInt8] = []
+        try StoredSegment(key, in: store).extractConcurrently { concurrently += $0 }
+        #expect(concurrently == bytes)
     }
 
     @Test func `zstd restores a stored segment`() throws {
@@ -72,38 +88,59 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
         #expect(try extract(store) == content)
     }
 
-    @Test(arguments: [true, false])
-    func `a file that changes between the passes is not stored`(concurrently: Bool) throws {
+    @Test(arguments: [1, 2])
+    func `a file that changes between the passes is not stored`(threads: Int) throws {
         let scratch = try Scratch()
         let store = DirectoryStore(scratch.path)
+        let calls = Atomic(0)
         #expect(throws: ContentChanged.self) {
             try store.createSegment(
-                key, rawLength: 8, level: 3, concurrently: concurrently,
+                key, length: 8, presses: presses(threads),
                 read: { buffer, _ in
-                    buffer.initializeMemory(as: UInt8.self, repeating: 1)
+                    let call = calls.wrappingAdd(1, ordering: .relaxed).newValue
+                    buffer.initializeMemory(as: UInt8.self, repeating: UInt8(call))
                     return buffer.count
-                }, head: { SegmentHead(rawLength: 8, digest: Digest(of: [0]), summary: []) })
+                }, inspect: { _ in }, head: { SegmentHead(rawLength: 8, digest: $0, summary: []) })
         }
         #expect(try store.list(key.folder) == [])
     }
 
-    @Test func `an error of either pass is reported and leaves nothing`() throws {
+    @Test(arguments: [1, 2])
+    func `an error of either pass is reported and leaves nothing`(threads: Int) throws {
         struct Unreadable: Error {}
         let scratch = try Scratch()
         let store = DirectoryStore(scratch.path)
-        for concurrently in [true, false] {
-            #expect(throws: Unreadable.self) {
-                try store.createSegment(
-                    key, rawLength: 8, level: 3, concurrently: concurrently, read: { _, _ in throw Unreadable() },
-                    head: { SegmentHead(rawLength: 8, digest: Digest(of: [0]), summary: []) })
-            }
-            #expect(throws: Unreadable.self) {
-                try store.createSegment(
-                    key, rawLength: 8 << 20, level: 3, concurrently: concurrently,
-                    read: { buffer, _ in buffer.count }, head: { throw Unreadable() })
-            }
+        #expect(throws: Unreadable.self) {
+            try store.createSegment(
+                key, length: 8, presses: presses(threads), read: { _, _ in throw Unreadable() }, inspect: { _ in },
+                head: { SegmentHead(rawLength: 8, digest: $0, summary: []) })
+        }
+        #expect(throws: Unreadable.self) {
+            try store.createSegment(
+                key, length: 8 << 20, presses: presses(threads), read: { buffer, _ in buffer.count },
+                inspect: { _ in }, head: { _ in throw Unreadable() })
+        }
+        #expect(throws: Unreadable.self) {
+            try store.createSegment(
+                key, length: 8 << 20, presses: presses(threads), read: { buffer, _ in buffer.count },
+                inspect: { _ in throw Unreadable() }, head: { SegmentHead(rawLength: 8, digest: $0, summary: []) })
         }
         #expect(try store.list(key.folder) == [])
+    }
+
+    @Test(arguments: [0, 3, 6])
+    func `an error of the reader of a fetched segment ends the fetch`(pieces: Int) throws {
+        struct Full: Error {}
+        let scratch = try Scratch()
+        let store = DirectoryStore(scratch.path)
+        try storeSegment(in: store, [UInt8](repeating: 1, count: 14 << 20))
+        var seen = 0
+        #expect(throws: Full.self) {
+            try StoredSegment(key, in: store).extractConcurrently { _ in
+                if seen == pieces { throw Full() }
+                seen += 1
+            }
+        }
     }
 }
 
@@ -137,13 +174,20 @@ private let damages = [
     Damage("the zstd frame header", says: "zstd") { bytes, head in bytes[head + 4] ^= 8 },
     Damage("the content size", says: "") { bytes, head in bytes[head + 6] ^= 1 },
     Damage("the payload", says: "zstd") { bytes, head in bytes[(head + bytes.count) / 2] ^= 1 },
-    Damage("the frame's checksum", says: "zstd") { bytes, _ in bytes[bytes.count - 1] ^= 1 },
-    Damage("a missing last byte", says: "ends after") { bytes, _ in bytes.removeLast() },
-    Damage("a missing half", says: "ends after") { bytes, _ in bytes.removeLast(bytes.count / 2) },
-    Damage("only the head", says: "ends after") { bytes, head in bytes.removeLast(bytes.count - head) },
+    Damage("the frame's checksum", says: "zstd") { bytes, _ in bytes[bytes.count - 26] ^= 1 },
+    Damage("the table's magic", says: "table of frames") { bytes, _ in bytes[bytes.count - 25] ^= 1 },
+    Damage("the table's length", says: "table of frames") { bytes, _ in bytes[bytes.count - 20] ^= 1 },
+    Damage("a compressed length in the table", says: "table of frames") { bytes, _ in bytes[bytes.count - 17] ^= 1 },
+    Damage("a content length in the table", says: "table of frames") { bytes, _ in bytes[bytes.count - 13] ^= 1 },
+    Damage("the number of frames", says: "table of frames") { bytes, _ in bytes[bytes.count - 9] ^= 1 },
+    Damage("the table's descriptor", says: "table of frames") { bytes, _ in bytes[bytes.count - 5] ^= 1 },
+    Damage("the table's last magic", says: "table of frames") { bytes, _ in bytes[bytes.count - 1] ^= 1 },
+    Damage("a missing last byte", says: "cut off") { bytes, _ in bytes.removeLast() },
+    Damage("a missing half", says: "cut off") { bytes, _ in bytes.removeLast(bytes.count / 2) },
+    Damage("only the head", says: "cut off") { bytes, head in bytes.removeLast(bytes.count - head) },
     Damage("half the head", says: "bytes") { bytes, head in bytes.removeLast(bytes.count - 30) },
     Damage("nothing left", says: "only 0 bytes") { bytes, _ in bytes = [] },
-    Damage("something behind", says: "follows") { bytes, _ in bytes.append(0) },
+    Damage("something behind", says: "cut off") { bytes, _ in bytes.append(0) },
 ]
 
 @Suite struct DamagedSegmentTests {
