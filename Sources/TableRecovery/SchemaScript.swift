@@ -34,10 +34,16 @@ struct ContentsEntry: Sendable, Hashable {
 }
 
 /// Which parts of a table's definition a copy of it gets.
-struct SchemaParts: Sendable {
-    var foreignKeys = false
-    var triggers = false
-    var privileges = false
+public struct SchemaParts: Sendable, Equatable {
+    public var foreignKeys: Bool
+    /// Triggers, rules, and row-level security.
+    public var triggers: Bool
+    /// Grants.
+    public var privileges: Bool
+
+    public init(foreignKeys: Bool = false, triggers: Bool = false, privileges: Bool = false) {
+        (self.foreignKeys, self.triggers, self.privileges) = (foreignKeys, triggers, privileges)
+    }
 
     func includes(_ entry: ContentsEntry) -> Bool {
         switch entry.kind {

@@ -8,21 +8,25 @@ struct ScratchNames {
     let tables: [(old: TargetRelation, new: TableName)]
     /// Sequences that belong to the tables' columns, under their new names, with their position.
     let sequences: [(name: TableName, lastValue: String, isCalled: Bool)]
+    /// Indexes and sequences under their old and new names, both in the new schema.
+    let others: [(kind: String, old: TableName, new: TableName)]
+
+    /// Schema, name and kind of the indexes and owned sequences of the tables whose OIDs are in `$1`.
+    static let attachments = """
+        SELECT n.nspname, c.relname, c.relkind
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('i', 'I') AND c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY ($1::oid[]))
+           OR c.relkind = 'S' AND c.oid IN (
+              SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
+                 AND refobjid = ANY ($1::oid[]) AND refobjsubid > 0 AND deptype IN ('a', 'i'))
+        ORDER BY c.oid
+        """
 
     /// - Parameter rename: the new name of a table, index or sequence.
     init(_ catalog: TargetCatalog, in scratch: Connection, rename: (TableName) -> TableName) throws {
         let list = "{" + catalog.tables.map { String($0.oid) }.joined(separator: ",") + "}"
         try ScratchNames.detach(list, scratch)
-        let owned = try scratch.query(
-            """
-            SELECT n.nspname, c.relname, c.relkind
-            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind IN ('i', 'I') AND c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY ($1::oid[]))
-               OR c.relkind = 'S' AND c.oid IN (
-                  SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
-                     AND refobjid = ANY ($1::oid[]) AND refobjsubid > 0 AND deptype IN ('a', 'i'))
-            ORDER BY c.oid
-            """, [list])
+        let owned = try scratch.query(ScratchNames.attachments, [list])
         var taken: Set<TableName> = []
         /// Shortened names may meet: then a number goes in front of the suffix's.
         func unused(_ name: TableName) -> TableName {
@@ -44,15 +48,19 @@ struct ScratchNames {
         // Indexes and owned sequences follow their table into another schema by themselves.
         let schemas = Dictionary(renamed.map { ($0.0.name.schema, $0.1.schema) }) { first, _ in first }
         var found: [(TableName, String, Bool)] = []
+        var others: [(String, TableName, TableName)] = []
         for row in owned.values {
             let old = TableName(schema: row[0] ?? "", name: row[1] ?? "")
             let place = TableName(schema: schemas[old.schema] ?? old.schema, name: old.name)
             let new = unused(TableName(schema: place.schema, name: rename(old).name))
-            try ScratchNames.move(row[2] == "S" ? "SEQUENCE" : "INDEX", place, to: new, scratch)
+            let kind = row[2] == "S" ? "SEQUENCE" : "INDEX"
+            try ScratchNames.move(kind, place, to: new, scratch)
+            others.append((kind, place, new))
             guard row[2] == "S" else { continue }
             let state = try scratch.query("SELECT last_value, is_called FROM \(new.sql)")
             found.append((new, state[0][0] ?? "1", state[0][1] == "t"))
         }
+        self.others = others.map { (kind: $0.0, old: $0.1, new: $0.2) }
         sequences = found.map { (name: $0.0, lastValue: $0.1, isCalled: $0.2) }
     }
 

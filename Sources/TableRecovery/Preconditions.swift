@@ -1,0 +1,91 @@
+import BaseBackup
+import Glibc
+import Platform
+import Postgres
+import Recovery
+
+/// What can be known to go wrong before anything is restored.
+struct Preconditions {
+    let request: TableRecoveryRequest
+    let map: RelationMap
+
+    init(_ request: TableRecoveryRequest, _ map: RelationMap) { (self.request, self.map) = (request, map) }
+
+    func check() throws {
+        try checkPrograms()
+        try checkFiles()
+        let live = request.needsLiveServer ? try Connection(request.liveConninfo, database: request.database) : nil
+        if let live { try checkLive(live) }
+        try checkPersistence(live)
+    }
+
+    private func checkPrograms() throws {
+        let major = request.plan.majorVersion
+        for program in ["postgres", "pg_dump", "pg_restore"]
+        where access("\(request.binDirectory)/\(program)", X_OK) != 0 {
+            throw Problem(
+                "PostgreSQL \(major)'s program \"\(program)\" is not in \"\(request.binDirectory)\"",
+                detail: "A table is recovered by a temporary server of the cluster's own major version.",
+                hint: "Install the package postgresql-\(major) (Debian) or postgresql\(major)-server (Red Hat), or name "
+                    + "the directory with --bin-directory.")
+        }
+    }
+
+    private func checkFiles() throws {
+        for case .file(let path, _) in request.destinations where try Files.exists(path) {
+            throw Problem("file \"\(path)\" already exists", hint: "Name another file; nothing is overwritten.")
+        }
+    }
+
+    private func checkLive(_ live: Connection) throws {
+        guard live.majorVersion >= request.plan.majorVersion else {
+            throw Problem(
+                "the live server is older than the backup",
+                detail: "It is PostgreSQL \(live.majorVersion); the backup is of \(request.plan.majorVersion).")
+        }
+        if try live.isStandby() {
+            throw Problem("the live server is a standby", hint: "Name the primary with --conninfo.")
+        }
+        for destination in request.destinations {
+            if case .tables(let name?) = destination, try exists(name, live) {
+                throw Problem(
+                    "table \"\(name)\" already exists in database \"\(request.database)\"",
+                    hint: "Name another one, or leave the name out; nothing is overwritten.")
+            }
+            if case .tables(nil) = destination {
+                for pattern in request.tables {
+                    guard let schema = pattern.schema.name, let table = pattern.table.name else { continue }
+                    let name = TableName(schema: schema, name: table).appending(TableCopy.suffix(request.plan))
+                    if try exists(name, live) {
+                        throw Problem(
+                            "table \"\(name)\" already exists in database \"\(request.database)\"",
+                            detail: "It looks like the result of an earlier recovery to the same moment.",
+                            hint: "Drop it, or name another with --into-table=schema.name.")
+                    }
+                }
+            }
+        }
+    }
+
+    private func exists(_ name: TableName, _ live: Connection) throws -> Bool {
+        try live.query("SELECT to_regclass($1) IS NOT NULL", [name.sql]).scalar == "t"
+    }
+
+    /// A table that was unlogged at the backup is refused unless it has been made a logged one since.
+    private func checkPersistence(_ live: Connection?) throws {
+        guard let database = map.databases.first(where: { $0.name == request.database }) else { return }
+        for relation in map.relations
+        where relation.database == database.oid && relation.persistence == "u"
+            && FileSelection.tableKinds.contains(relation.kind)
+        {
+            let name = TableName(schema: relation.schema, name: relation.name)
+            guard request.tables.contains(where: { $0.isExact && $0.matches(schema: name.schema, table: name.name) })
+            else { continue }
+            let server = live ?? (try? Connection(request.liveConninfo, database: request.database))
+            let now = try server?.query(
+                "SELECT relpersistence FROM pg_class WHERE oid = to_regclass($1)", [name.sql]
+            ).scalar
+            if now != "p" { throw TableRefusal.unlogged(name) }
+        }
+    }
+}

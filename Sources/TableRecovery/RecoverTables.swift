@@ -1,0 +1,187 @@
+import BaseBackup
+import Platform
+import Postgres
+public import Recovery
+
+/// Brings tables back as they were at the plan's target: from a scratch cluster that holds little else, into whatever
+/// `request` names. The scratch cluster is gone afterwards, whatever happens; if this process is killed,
+/// `ScratchDirectory.reclaim` removes it.
+///
+/// - Throws: `TableRefusal`, `ScratchFailure`, and what restoring, replaying and the servers throw. The live database is
+///   as it was then.
+public func recoverTables(
+    _ request: TableRecoveryRequest, from archive: RecoveryArchive,
+    report: @escaping @Sendable (TableRecoveryEvent) -> Void = { _ in }
+) throws -> TableRecoveryReport {
+    try TableRecovery(request, archive, report).run()
+}
+
+private final class TableRecovery {
+    let request: TableRecoveryRequest
+    let archive: RecoveryArchive
+    let report: @Sendable (TableRecoveryEvent) -> Void
+    var result = TableRecoveryReport()
+
+    init(
+        _ request: TableRecoveryRequest, _ archive: RecoveryArchive,
+        _ report: @escaping @Sendable (TableRecoveryEvent) -> Void
+    ) {
+        (self.request, self.archive, self.report) = (request, archive, report)
+    }
+
+    func run() throws -> TableRecoveryReport {
+        try ScratchDirectory.reclaim(in: request.scratchDirectory)
+        let map = try RelationMap(of: request.plan.backup.label, of: archive.incarnation, in: archive.store)
+        try Preconditions(request, map).check()
+        // From the cheapest way to the surest one.
+        var ways: [(selection: (Set<UInt32>) -> FileSelection, name: String)] = []
+        for method in [FileSelection.Method.filteredLog, .holes] where request.method == method || method == .holes {
+            ways.append(
+                (
+                    { [request] keeping in
+                        FileSelection(
+                            of: request.tables, in: request.database, map: map, method: method, keeping: keeping)
+                    }, method == .holes ? "with the log as it is" : "with a filtered log"
+                ))
+        }
+        ways.append(({ _ in .everything }, "with everything restored"))
+        while true {
+            let way = ways.removeFirst()
+            do {
+                try recover(map, way.selection)
+                return result
+            } catch {
+                guard let next = ways.first, error is ScratchFailure || error is MissingPages else { throw error }
+                let reason = (error as? any Explained).map { "\($0.message). \($0.detail ?? "")" } ?? ""
+                note("Recovery \(way.name) failed (\(reason)); trying again \(next.name).")
+            }
+        }
+    }
+
+    private func note(_ text: String) {
+        result.notes.append(text)
+        report(.note(text))
+    }
+
+    /// Replays until the files of the wanted tables at the target are known to have been complete.
+    private func recover(_ map: RelationMap, _ select: (Set<UInt32>) -> FileSelection) throws {
+        var keeping: Set<UInt32> = []
+        while true {
+            let selection = select(keeping)
+            let began = Clock.monotonic
+            let scratch = try ScratchCluster(
+                plan: request.plan, selection: selection, archive: archive, binDirectory: request.binDirectory,
+                parent: request.scratchDirectory, jobs: request.jobs
+            ) { [report] in report(.restoring($0)) }
+            do {
+                let restored = Clock.monotonic
+                try scratch.replay { [report] in report(.replaying(done: $0, total: $1)) }
+                let replayed = Clock.monotonic
+                account(scratch, seconds: (restored - began, replayed - restored))
+                let (connection, user) = try connect(scratch, map)
+                try rollBackPrepared(connection)
+                let catalog = try TargetCatalog(connection, patterns: request.tables)
+                let missed = catalog.fileNodes.intersection(selection.leftOut)
+                if missed.isEmpty {
+                    result.scratchBytes = try scratch.occupied()
+                    try takeOut(catalog, connection, scratch, user: user)
+                    result.outputSeconds = Double(Clock.monotonic - replayed) / 1e9
+                    try scratch.remove()
+                    return
+                }
+                note(
+                    "At the target the tables' files are others than at the time of the backup (renamed, exchanged or "
+                        + "attached since); replaying again with \(missed.count) more.")
+                keeping.formUnion(missed)
+                try scratch.remove()
+            } catch {
+                try? scratch.remove()
+                throw error
+            }
+        }
+    }
+
+    private func account(_ scratch: ScratchCluster, seconds: (UInt64, UInt64)) {
+        result.passes += 1
+        result.backupBytes += scratch.restored.fetched
+        result.logBytes += scratch.logBytes
+        result.records += scratch.counts.records
+        result.voidedRecords += scratch.counts.voided
+        result.restoreSeconds += Double(seconds.0) / 1e9
+        result.replaySeconds += Double(seconds.1) / 1e9
+    }
+
+    private func connect(_ scratch: ScratchCluster, _ map: RelationMap) throws -> (connection: Connection, user: String) {
+        do {
+            return try scratch.connect(request.database, users: map.superusers + ["postgres"])
+        } catch let failure as ConnectionFailure where failure.kind == .noSuchDatabase {
+            throw TableRefusal.noSuchDatabase(request.database, known: map.databases.map(\.name))
+        }
+    }
+
+    /// Transactions in doubt would keep their locks for ever.
+    private func rollBackPrepared(_ connection: Connection) throws {
+        let rows = try connection.query("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()")
+        for row in rows.values {
+            guard let name = row[0] else { continue }
+            try connection.query("ROLLBACK PREPARED \(literal(name))")
+            note("Prepared transaction \"\(name)\" had not been decided at the target; its changes are not in the tables.")
+        }
+    }
+
+    private func takeOut(
+        _ catalog: TargetCatalog, _ connection: Connection, _ scratch: ScratchCluster, user: String
+    ) throws {
+        result.tables = catalog.tables.filter { !$0.isPartitioned }.map { .init(name: $0.name) }
+        let programs = DumpPrograms(
+            binDirectory: request.binDirectory, conninfo: scratch.conninfo, database: request.database, user: user)
+        // Files first: what follows changes names.
+        for case .file(let path, let format) in request.destinations {
+            report(.takingOut(table: path))
+            try createDurably(path) { _, temporary in
+                try programs.dump(catalog.tables.map(\.name), format: format, to: temporary)
+            }
+            result.files.append(path)
+        }
+        guard request.needsLiveServer else { return }
+        let live = try Connection(request.liveConninfo, database: request.database)
+        for destination in request.destinations {
+            switch destination {
+            case .file: continue
+            case .comparison, .missingRows:
+                try compare(catalog, connection, live, insert: destination == .missingRows)
+            case .tables(let name):
+                let copy = TableCopy(request, catalog, scratch: connection, live: live, programs: programs)
+                absorb(try copy.make(named: name, directory: scratch.directory.path) { [report] in report(.takingOut(table: $0)) })
+            case .replacement:
+                let copy = TableCopy(request, catalog, scratch: connection, live: live, programs: programs)
+                absorb(
+                    try copy.replace(directory: scratch.directory.path) { [report] in report(.takingOut(table: $0)) })
+            }
+        }
+    }
+
+    private func absorb(_ copied: TableCopy.Result) {
+        for table in copied.tables {
+            guard let index = result.tables.firstIndex(where: { $0.name == table.old }) else { continue }
+            result.tables[index].rows = table.rows
+            result.tables[index].destination = table.new
+        }
+        result.leftOut = copied.leftOut
+        for text in copied.notes { note(text) }
+    }
+
+    private func compare(_ catalog: TargetCatalog, _ scratch: Connection, _ live: Connection, insert: Bool) throws {
+        let roots = catalog.tables.filter { $0.parent == nil }
+        result.tables = []
+        for root in roots {
+            report(.takingOut(table: root.name.description))
+            let comparison = TableComparison(catalog, root, scratch: scratch, live: live)
+            let (difference, inserted) = try comparison.run(insertMissing: insert)
+            result.tables.append(
+                .init(
+                    name: root.name, rows: difference.recovered, destination: nil, difference: difference,
+                    inserted: inserted))
+        }
+    }
+}

@@ -1,0 +1,198 @@
+import Platform
+import Postgres
+import Recovery
+import WAL
+
+/// Copies recovered tables into the live database, in one transaction: they are there whole, or not at all.
+struct TableCopy {
+    struct Result {
+        var tables: [(old: TableName, new: TableName, rows: Int64)] = []
+        var leftOut: [String] = []
+        var notes: [String] = []
+    }
+
+    private let request: TableRecoveryRequest
+    private let catalog: TargetCatalog
+    private let scratch: Connection
+    private let live: Connection
+    private let programs: DumpPrograms
+
+    init(
+        _ request: TableRecoveryRequest, _ catalog: TargetCatalog, scratch: Connection, live: Connection,
+        programs: DumpPrograms
+    ) {
+        (self.request, self.catalog, self.scratch) = (request, catalog, scratch)
+        (self.live, self.programs) = (live, programs)
+    }
+
+    /// What new tables' names end in: the moment they show.
+    static func suffix(_ plan: Plan) -> String {
+        switch plan.target.point {
+        case .time(let time): TableName.stamp(time)
+        default: TableName.stamp(plan.lastIncluded?.time ?? plan.backup.stopTime)
+        }
+    }
+
+    /// New tables beside the present ones.
+    func make(named name: TableName?, directory: String, progress: (String) -> Void) throws -> Result {
+        let suffix = TableCopy.suffix(request.plan)
+        let roots = catalog.tables.filter(\.isChosen)
+        if name != nil, roots.count != 1 {
+            throw Problem(
+                "one name cannot be given to \(roots.count) tables",
+                hint: "Leave it out: each table then gets its own name and the moment.")
+        }
+        var result = Result()
+        try inTransaction {
+            _ = try copy(parts: request.parts, directory: directory, into: &result, progress: progress) { old in
+                guard let name else { return old.appending(suffix) }
+                if old == roots[0].name { return name }
+                let longer = old.appending(suffix)
+                return old.schema == roots[0].name.schema
+                    ? TableName(schema: name.schema, name: longer.name) : longer
+            }
+        }
+        return result
+    }
+
+    /// The recovered tables in place of the present ones, which are kept under another name.
+    func replace(directory: String, progress: (String) -> Void) throws -> Result {
+        let suffix = TableCopy.suffix(request.plan)
+        let parts = SchemaParts(foreignKeys: true, triggers: true, privileges: true)
+        var result = Result()
+        try inTransaction {
+            let present = try setAside(&result)
+            let names = try copy(parts: parts, directory: directory, into: &result, progress: progress) {
+                $0.appending(suffix)
+            }
+            for (kind, old, new) in names.others {
+                try live.execute("ALTER \(kind) \(new.sql) RENAME TO \(quotedIdentifier(old.name))")
+            }
+            for (old, new) in names.tables {
+                try live.execute("ALTER TABLE \(new.sql) RENAME TO \(quotedIdentifier(old.name.name))")
+            }
+            result.tables = result.tables.map { (old: $0.old, new: $0.old, rows: $0.rows) }
+            if !present.isEmpty {
+                result.notes.append(
+                    "The tables that were there are kept: "
+                        + present.map { "\"\($0.appending(TableCopy.aside))\"" }.joined(separator: ", ") + ".")
+            }
+        }
+        return result
+    }
+
+    private static let aside = "_before_restore"
+
+    /// Renames the live tables and what belongs to them; returns those that were there.
+    private func setAside(_ result: inout Result) throws -> [TableName] {
+        var present: [TableName] = []
+        for table in catalog.tables.map(\.name) {
+            let row = try live.query(
+                "SELECT oid, relispartition FROM pg_class WHERE oid = to_regclass($1)", [table.sql])
+            guard let oid = row.values.first?[0] else { continue }
+            if row[0][1] == "t", !catalog.tables.contains(where: { $0.name == table && $0.parent != nil }) {
+                throw Problem(
+                    "cannot replace table \"\(table)\": it is a partition",
+                    hint: "Recover it with --into-table, then exchange the partitions.")
+            }
+            try live.execute("LOCK TABLE \(table.sql) IN ACCESS EXCLUSIVE MODE")
+            try noteDependents(of: oid, named: table, &result)
+            for item in try live.query(ScratchNames.attachments, ["{\(oid)}"]).values {
+                let old = TableName(schema: item[0] ?? "", name: item[1] ?? "")
+                let new = old.appending(TableCopy.aside)
+                let kind = item[2] == "S" ? "SEQUENCE" : "INDEX"
+                try live.execute("ALTER \(kind) \(old.sql) RENAME TO \(quotedIdentifier(new.name))")
+            }
+            try live.execute(
+                "ALTER TABLE \(table.sql) RENAME TO \(quotedIdentifier(table.appending(TableCopy.aside).name))")
+            present.append(table)
+        }
+        return present
+    }
+
+    /// Views and foreign keys follow a table by its number, not by its name.
+    private func noteDependents(of oid: String, named table: TableName, _ result: inout Result) throws {
+        let rows = try live.query(
+            """
+            SELECT 'foreign key ' || conname || ' of ' || conrelid::regclass::text FROM pg_constraint
+             WHERE contype = 'f' AND confrelid = $1::oid AND conrelid <> $1::oid AND conparentid = 0
+            UNION
+            SELECT 'view ' || w.ev_class::regclass::text FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid
+             WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+               AND d.refobjid = $1::oid AND w.ev_class <> $1::oid
+            ORDER BY 1
+            """, [oid])
+        let dependents = rows.values.compactMap { $0[0] }
+        guard !dependents.isEmpty else { return }
+        result.notes.append(
+            "These still refer to the old table, now \"\(table.appending(TableCopy.aside))\": "
+                + dependents.joined(separator: ", ") + ".")
+    }
+
+    private func inTransaction(_ body: () throws -> Void) throws {
+        try live.execute("BEGIN")
+        do {
+            try body()
+            try live.execute("COMMIT")
+        } catch {
+            try? live.execute("ROLLBACK")
+            throw error
+        }
+    }
+
+    /// Makes the tables under their new names, fills them, and adds what follows the data.
+    private func copy(
+        parts: SchemaParts, directory: String, into result: inout Result, progress: (String) -> Void,
+        rename: (TableName) -> TableName
+    ) throws -> ScratchNames {
+        let before = Dictionary(
+            try catalog.tables.map { ($0.oid, try columns(of: $0)) }, uniquingKeysWith: { first, _ in first })
+        let names = try ScratchNames(catalog, in: scratch, rename: rename)
+        let definition = try TableDefinition(
+            names, parts: parts, programs: programs, scratch: scratch, live: live, directory: directory)
+        result.leftOut = definition.leftOut
+        result.notes += definition.notes
+        for schema in Set(names.tables.map(\.new.schema)).sorted() {
+            let there = try live.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", [schema])
+            if there.isEmpty {
+                try live.execute("CREATE SCHEMA \(quotedIdentifier(schema))")
+                result.notes.append("Schema \"\(schema)\" was missing in the live database and has been created.")
+            }
+        }
+        try live.execute(definition.beforeData)
+        for (old, new) in names.tables where !old.isPartitioned {
+            progress(new.description)
+            let list = before[old.oid] ?? ""
+            let into = "COPY \(new.sql)\(list) FROM STDIN"
+            var sent: Int64 = 0
+            let taken = try live.copyIn(into) { append in
+                sent = try scratch.copyOut("COPY \(new.sql)\(list) TO STDOUT") { try append($0) }
+            }
+            guard sent == taken else {
+                throw Problem(
+                    "the copy of table \"\(old.name)\" is not complete",
+                    detail: "\(sent) rows were sent, \(taken) arrived.")
+            }
+            result.tables.append((old: old.name, new: new, rows: taken))
+        }
+        for (name, value, isCalled) in names.sequences {
+            try live.query(
+                "SELECT pg_catalog.setval($1::regclass, $2::bigint, $3::boolean)", [name.sql, value, "\(isCalled)"])
+        }
+        try live.execute(definition.afterData)
+        // The definition's script has set the session up for itself.
+        try live.execute("SET search_path = pg_catalog")
+        return names
+    }
+
+    /// `(a, b)`: the columns COPY carries; generated ones compute themselves.
+    private func columns(of table: TargetRelation) throws -> String {
+        let rows = try scratch.query(
+            """
+            SELECT quote_ident(attname) FROM pg_attribute
+            WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum
+            """, [String(table.oid)])
+        let names = rows.values.compactMap { $0[0] }
+        return names.isEmpty ? "" : " (\(names.joined(separator: ", ")))"
+    }
+}

@@ -1,0 +1,96 @@
+public import BaseBackup
+public import Recovery
+
+/// What a table recovery is to do.
+public struct TableRecoveryRequest: Sendable {
+    /// Where the recovered tables go.
+    public enum Destination: Sendable, Equatable {
+        /// A file of pg_dump's; `format` is `custom` or `plain`.
+        case file(path: String, format: String)
+        /// New tables in the live database: one of this name, or nil for a moment's suffix to each old name.
+        case tables(named: TableName?)
+        /// The tables themselves; the present ones are kept as `…_before_restore`.
+        case replacement
+        /// Nowhere: only a comparison with the live tables.
+        case comparison
+        /// The live tables get the rows they have lost.
+        case missingRows
+    }
+
+    /// All of one database, at least one.
+    public var tables: [TablePattern]
+    public var plan: Plan
+    public var destinations: [Destination]
+    public var method: FileSelection.Method = .holes
+    /// What new tables get beyond columns, constraints, indexes, sequences, owner and comments.
+    public var parts = SchemaParts()
+    /// The programs of the cluster's major version: postgres, pg_dump, pg_restore.
+    public var binDirectory: String
+    /// Where the scratch cluster is made.
+    public var scratchDirectory: String
+    /// For the live server; the tables' database is filled in.
+    public var liveConninfo: String
+    public var jobs: Int
+
+    public init(
+        tables: [TablePattern], plan: Plan, destinations: [Destination], binDirectory: String,
+        scratchDirectory: String, liveConninfo: String, jobs: Int
+    ) {
+        (self.tables, self.plan, self.destinations) = (tables, plan, destinations)
+        (self.binDirectory, self.scratchDirectory) = (binDirectory, scratchDirectory)
+        (self.liveConninfo, self.jobs) = (liveConninfo, jobs)
+    }
+
+    var database: String { tables[0].database }
+
+    var needsLiveServer: Bool {
+        destinations.contains {
+            switch $0 {
+            case .file: false
+            case .tables, .replacement, .comparison, .missingRows: true
+            }
+        }
+    }
+}
+
+/// What happens while tables are recovered.
+public enum TableRecoveryEvent: Sendable {
+    case restoring(CopyProgress)
+    /// Segments given to the server, of all.
+    case replaying(done: Int, total: Int)
+    case takingOut(table: String)
+    /// Something to know, as a sentence.
+    case note(String)
+}
+
+/// What a table recovery did.
+public struct TableRecoveryReport: Sendable {
+    public struct Table: Sendable {
+        /// The name it had at the target.
+        public var name: TableName
+        public var rows: Int64?
+        /// Its new name in the live database.
+        public var destination: TableName?
+        public var difference: TableDifference?
+        /// Rows put back into the live table.
+        public var inserted: Int64?
+    }
+    public var tables: [Table] = []
+    public var files: [String] = []
+    /// Foreign keys, triggers, policies and rules that new tables don't have.
+    public var leftOut: [String] = []
+    public var notes: [String] = []
+    /// How often the log was replayed.
+    public var passes = 0
+    /// Bytes read from the repository: the backup's frames, and the log.
+    public var backupBytes: Int64 = 0
+    public var logBytes: Int64 = 0
+    /// Bytes the scratch cluster had on disk at the target.
+    public var scratchBytes: Int64 = 0
+    /// Records of the log, and those of them that were not replayed.
+    public var records = 0
+    public var voidedRecords = 0
+    public var restoreSeconds = 0.0
+    public var replaySeconds = 0.0
+    public var outputSeconds = 0.0
+}
