@@ -64,13 +64,17 @@ public func restoreBackup(
     _ = try ControlFile(parsing: control, path: ControlFile.path)
     special[controlIndex] = control
 
-    if !request.isThrowaway {
+    let controlPath = target.path + "/" + ControlFile.path
+    if request.isThrowaway {
+        let file = try Descriptor(open: controlPath, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+        try control.withUnsafeBytes { try file.write($0, path: controlPath) }
+    } else {
         let list = verifiableManifest(files, job, special, backup)
         try target.synchronize()
         try replaceDurably(target.path + "/backup_manifest", bytes: list, mode: 0o600)
+        try replaceDurably(controlPath, bytes: control, mode: mode_t(files[controlIndex]!.mode))
+        try target.unmark()
     }
-    try replaceDurably(target.path + "/" + ControlFile.path, bytes: control, mode: mode_t(files[controlIndex]!.mode))
-    try target.unmark()
     let regular = files.compactMap { $0 }.filter { $0.kind == .regular }
     return RestoreReport(
         files: regular.count, size: regular.reduce(0) { $0 + $1.size },

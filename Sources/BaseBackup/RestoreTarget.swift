@@ -107,6 +107,10 @@ struct RestoreTarget {
     /// - Returns: how many strangers were removed.
     func prepare(_ files: [ManifestFile?]) throws -> Int {
         try Files.makeDirectories(path, mode: 0o700)
+        if request.isThrowaway && !isDelta {
+            try prepareDirectories(files)
+            return 0
+        }
         try replaceDurably(marker, bytes: Array("\(backup.label)\n\(backup.systemIdentifier)\n".utf8), mode: 0o600)
         var removed = 0
         if isDelta {
@@ -114,6 +118,11 @@ struct RestoreTarget {
             try Files.synchronizeDirectory(path)
             removed = try Strangers(self, files).remove()
         }
+        try prepareDirectories(files)
+        return removed
+    }
+
+    private func prepareDirectories(_ files: [ManifestFile?]) throws {
         for case let file? in files {
             let place = path + (file.path.isEmpty ? "" : "/" + file.path)
             switch file.kind {
@@ -131,7 +140,6 @@ struct RestoreTarget {
                 _ = try retrying(.makeLink, place) { symlink(target, place) }
             }
         }
-        return removed
     }
 
     private func makeDirectory(_ path: String, mode: mode_t) throws {

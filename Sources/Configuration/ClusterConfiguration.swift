@@ -44,6 +44,7 @@ public struct ClusterConfiguration: Sendable, Equatable {
 
     public var repository: String { value("repository") ?? "" }
     public var stateDirectory: String { value("state_directory") ?? "" }
+    public var scratchDirectory: String { value("scratch_directory") ?? stateDirectory + "/scratch" }
     public var dataDirectory: String { value("data_directory") ?? "" }
     public var conninfo: String { value("conninfo") ?? "" }
     public var timezone: String? { value("timezone") }

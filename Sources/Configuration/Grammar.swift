@@ -11,15 +11,19 @@ public struct Grammar: Sendable {
         public let value: String?
         public let help: String
         public let repeats: Bool
+        /// The value may be missing; then it is given as `--name=value` only, and is empty otherwise.
+        public let valueIsOptional: Bool
 
         public init(
-            _ name: String, letter: Character? = nil, value: String? = nil, repeats: Bool = false, _ help: String
+            _ name: String, letter: Character? = nil, value: String? = nil, valueIsOptional: Bool = false,
+            repeats: Bool = false, _ help: String
         ) {
             self.name = name
             self.letter = letter
             self.value = value
             self.help = help
             self.repeats = repeats
+            self.valueIsOptional = valueIsOptional
         }
     }
     public struct Word: Sendable, Equatable {

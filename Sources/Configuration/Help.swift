@@ -42,7 +42,7 @@ extension Grammar {
     }
 
     static func spelling(_ option: Option) -> String {
-        let long = "--\(option.name)" + (option.value.map { " \($0)" } ?? "")
+        let long = "--\(option.name)" + (option.value.map { option.valueIsOptional ? "[=\($0)]" : " \($0)" } ?? "")
         return option.letter.map { "-\($0), \(long)" } ?? "    \(long)"
     }
 }

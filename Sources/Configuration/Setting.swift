@@ -47,6 +47,9 @@ public struct Setting: Sendable, Equatable {
         Setting(
             "state_directory", .path, standard: "/var/lib/tidemark-state",
             "Directory for what can be rebuilt at any time: the catalog, locks, and segments fetched ahead."),
+        Setting(
+            "scratch_directory", .path,
+            "Directory for temporary clusters, as recover-table makes them. Default: scratch in the state directory."),
         Setting("data_directory", .path, perCluster: true, required: true, "The cluster's data directory."),
         Setting(
             "conninfo", .text, standard: "", perCluster: true,

@@ -26,7 +26,8 @@ struct Preconditions {
             throw Problem(
                 "PostgreSQL \(major)'s program \"\(program)\" is not in \"\(request.binDirectory)\"",
                 detail: "A table is recovered by a temporary server of the cluster's own major version.",
-                hint: "Install the package postgresql-\(major) (Debian) or postgresql\(major)-server (Red Hat), or name "
+                hint:
+                    "Install the package postgresql-\(major) (Debian) or postgresql\(major)-server (Red Hat), or name "
                     + "the directory with --bin-directory.")
         }
     }

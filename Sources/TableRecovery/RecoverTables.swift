@@ -111,7 +111,8 @@ private final class TableRecovery {
         result.replaySeconds += Double(seconds.1) / 1e9
     }
 
-    private func connect(_ scratch: ScratchCluster, _ map: RelationMap) throws -> (connection: Connection, user: String) {
+    private func connect(_ scratch: ScratchCluster, _ map: RelationMap) throws -> (connection: Connection, user: String)
+    {
         do {
             return try scratch.connect(request.database, users: map.superusers + ["postgres"])
         } catch let failure as ConnectionFailure where failure.kind == .noSuchDatabase {
@@ -125,7 +126,9 @@ private final class TableRecovery {
         for row in rows.values {
             guard let name = row[0] else { continue }
             try connection.query("ROLLBACK PREPARED \(literal(name))")
-            note("Prepared transaction \"\(name)\" had not been decided at the target; its changes are not in the tables.")
+            note(
+                "Prepared transaction \"\(name)\" had not been decided at the target; its changes are not in the tables."
+            )
         }
     }
 
@@ -152,7 +155,10 @@ private final class TableRecovery {
                 try compare(catalog, connection, live, insert: destination == .missingRows)
             case .tables(let name):
                 let copy = TableCopy(request, catalog, scratch: connection, live: live, programs: programs)
-                absorb(try copy.make(named: name, directory: scratch.directory.path) { [report] in report(.takingOut(table: $0)) })
+                absorb(
+                    try copy.make(named: name, directory: scratch.directory.path) { [report] in
+                        report(.takingOut(table: $0))
+                    })
             case .replacement:
                 let copy = TableCopy(request, catalog, scratch: connection, live: live, programs: programs)
                 absorb(

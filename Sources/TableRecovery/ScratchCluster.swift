@@ -39,17 +39,9 @@ final class ScratchCluster {
             restored = try restoreBackup(
                 backup, of: archive.incarnation, from: archive.store, request: request, progress: progress)
             let control = try DataDirectory(data).controlFile()
-            let names = plan.segments.flatMap { range in
-                (0..<UInt64(range.count)).map { step in
-                    SegmentName(
-                        timeline: range.first.timeline,
-                        number: range.first.number(segmentSize: plan.segmentSize) + step,
-                        segmentSize: plan.segmentSize)
-                }
-            }
             let isFiltered = selection.method == .filteredLog
             supply = try SegmentSupply(
-                names, of: archive.incarnation, in: archive.store, segmentSize: plan.segmentSize,
+                plan.segmentNames, of: archive.incarnation, in: archive.store, segmentSize: plan.segmentSize,
                 rules: isFiltered
                     ? LogFilterRules(database: selection.database, leftOut: selection.leftOut) : .outsideOnly,
                 directory: directory.wal, jobs: jobs)
@@ -92,10 +84,17 @@ final class ScratchCluster {
     func replay(progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }) throws {
         try supply.start()
         try server.launch()
+        let launched = Clock.monotonic
+        var isSeen = false
         while true {
             try readLog()
-            guard let running = try server.dataDirectory.runningServer() else { break }
-            if running.status == "ready" { break }
+            if let running = try server.dataDirectory.runningServer() {
+                isSeen = true
+                if running.status == "ready" { break }
+            } else if isSeen || log.hasFailed || Clock.monotonic - launched > 30_000_000_000 {
+                // A server needs a moment to write its postmaster.pid.
+                break
+            }
             progress(supply.delivered, plan.segmentCount)
             Clock.sleep(milliseconds: 20)
         }

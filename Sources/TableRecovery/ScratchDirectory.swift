@@ -1,6 +1,7 @@
 import DataDirectory
 import Glibc
 import Platform
+import Synchronization
 
 /// The directory of one scratch cluster, recognisable as such, owned by the process that made it.
 ///
@@ -33,10 +34,31 @@ public final class ScratchDirectory: Sendable {
         let text = "A scratch cluster of tidemark recover-table, process \(getpid()).\nsocket \(socketDirectory)\n"
         try Array(text.utf8).withUnsafeBytes { try marker.write($0, path: file) }
         guard try marker.tryLock(path: file) else { throw Problem("could not lock file \"\(file)\"") }
+        ScratchDirectory.own.withLock { [path, socketDirectory] in $0[path] = socketDirectory }
     }
 
     /// Removes everything; the server in it is stopped first.
-    func remove() throws { try ScratchDirectory.remove(path, socketDirectory: socketDirectory) }
+    func remove() throws {
+        try ScratchDirectory.remove(path, socketDirectory: socketDirectory)
+        ScratchDirectory.own.withLock { $0[path] = nil }
+    }
+
+    /// This process's scratch clusters, with their sockets.
+    private static let own = Mutex<[String: String]>([:])
+
+    /// Removes this process's scratch clusters while others of its threads may still be at work in them; for a process
+    /// that is about to end.
+    public static func removeOwn() {
+        for _ in 0..<20 {
+            let all = own.withLock { $0 }
+            let failed = all.filter { (path, socket) in
+                do { try remove(path, socketDirectory: socket) } catch { return true }
+                return false
+            }
+            if failed.isEmpty { return }
+            Clock.sleep(milliseconds: 50)
+        }
+    }
 
     /// Removes the scratch clusters that dead processes left in `parent`, servers included.
     ///

@@ -43,6 +43,9 @@ struct ScratchLog: Sendable {
         return Relation(database: UInt32(parts[parts.count - 2]) ?? 0, number: number)
     }
 
+    /// Whether the server has said that it can't go on.
+    var hasFailed: Bool { lines.contains { $0.hasPrefix("FATAL:") || $0.hasPrefix("PANIC:") } }
+
     /// The server's last words, for a message.
     var lastWords: String {
         let telling = lines.filter { line in

@@ -57,13 +57,12 @@ struct TableCopy {
 
     /// The recovered tables in place of the present ones, which are kept under another name.
     func replace(directory: String, progress: (String) -> Void) throws -> Result {
-        let suffix = TableCopy.suffix(request.plan)
         let parts = SchemaParts(foreignKeys: true, triggers: true, privileges: true)
         var result = Result()
         try inTransaction {
             let present = try setAside(&result)
             let names = try copy(parts: parts, directory: directory, into: &result, progress: progress) {
-                $0.appending(suffix)
+                $0.appending(TableCopy.arriving)
             }
             for (kind, old, new) in names.others {
                 try live.execute("ALTER \(kind) \(new.sql) RENAME TO \(quotedIdentifier(old.name))")
@@ -82,6 +81,8 @@ struct TableCopy {
     }
 
     private static let aside = "_before_restore"
+    /// Nobody but this transaction ever sees it.
+    private static let arriving = "_being_restored"
 
     /// Renames the live tables and what belongs to them; returns those that were there.
     private func setAside(_ result: inout Result) throws -> [TableName] {

@@ -27,7 +27,9 @@ struct TableDefinition {
         }
         if !missing.isEmpty {
             options.append("--no-owner")
-            notes.append("The owner (\(missing.joined(separator: ", "))) does not exist in the live cluster; you own the tables.")
+            notes.append(
+                "The owner (\(missing.joined(separator: ", "))) does not exist in the live cluster; you own the tables."
+            )
         }
         let spaces = try scratch.query(
             """

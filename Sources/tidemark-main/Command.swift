@@ -29,6 +29,7 @@ enum Commands {
             [
                 PlanCommand.self,
                 RecoverCommand.self,
+                RecoverTableCommand.self,
             ]
         ),
         ("About", [HelpCommand.self, VersionCommand.self]),

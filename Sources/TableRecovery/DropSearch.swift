@@ -1,0 +1,103 @@
+import BaseBackup
+public import Platform
+public import Recovery
+import Repository
+public import WAL
+
+/// The moment just before tables were dropped.
+public struct DropMoment: Sendable {
+    /// Stops before the commit of the transaction that dropped the first of them.
+    public let target: RecoveryTarget
+    /// When each was dropped, as the archive tells.
+    public let drops: [(table: TableName, transaction: TransactionMark)]
+}
+
+/// Finds when tables were dropped: their OIDs are in the backups' relation maps, and since PostgreSQL 15 a commit names
+/// the OIDs of what it drops; before, the files that vanish with a commit which creates none tell it.
+///
+/// - Throws: `NoDropFound`, and what reading the archive throws.
+public func momentBeforeDrop(of tables: [TablePattern], in archive: RecoveryArchive) throws -> DropMoment {
+    for backup in archive.backups.complete.reversed() {
+        let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store)
+        guard let database = map.databases.first(where: { $0.name == tables[0].database }) else { continue }
+        let relations = map.relations.filter { relation in
+            relation.database == database.oid && FileSelection.tableKinds.contains(relation.kind)
+                && tables.contains { $0.matches(schema: relation.schema, table: relation.name) }
+        }
+        guard !relations.isEmpty else { continue }
+        guard
+            let path = try? plan(
+                PlanRequest(RecoveryTarget(.latest), backup: backup.label), from: archive.source)
+        else { continue }
+        let removals = try removals(path.segmentNames, archive)
+        var drops: [UInt32: TransactionMark] = [:]
+        for removal in removals where removal.isCommit {
+            for relation in relations where removes(removal, relation, database.oid) {
+                drops[relation.oid] = removal.transaction
+            }
+        }
+        guard let first = drops.values.min(by: { $0.lsn < $1.lsn }) else { continue }
+        let found = relations.compactMap { relation in
+            drops[relation.oid].map {
+                (table: TableName(schema: relation.schema, name: relation.name), transaction: $0)
+            }
+        }
+        return DropMoment(
+            target: RecoveryTarget(.lsn(first.lsn), inclusive: false), drops: found.sorted { $0.table < $1.table })
+    }
+    throw NoDropFound(pattern: tables[0])
+}
+
+private func removes(_ removal: FileRemoval, _ relation: RelationMap.RelationRow, _ database: UInt32) -> Bool {
+    if removal.droppedRelations.contains(where: { $0.oid == relation.oid && $0.database == database }) { return true }
+    guard removal.droppedRelations.isEmpty, removal.createdFiles == 0, let node = relation.fileNode else {
+        return false
+    }
+    return removal.files.contains { $0.database == database && $0.number == node }
+}
+
+/// Every transaction that removed files, in the order of the log.
+private func removals(_ names: [SegmentName], _ archive: RecoveryArchive) throws -> [FileRemoval] {
+    var continuity = Continuity()
+    var found: [FileRemoval] = []
+    let (store, incarnation) = (archive.store, archive.incarnation)
+    try mapInOrder(
+        names, workers: 4, ahead: 64,
+        transform: { name -> SegmentSummary? in
+            let head = try StoredSegment(incarnation.segment(name), in: store).head
+            return head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary)
+        },
+        consume: { summary in
+            guard let summary else { return }
+            // A record that straddles into the segment counts with it.
+            if case .joined(let record?) = continuity.add(summary), let facts = record.facts { found += facts.removals }
+            found += summary.facts.removals
+        })
+    return found
+}
+
+/// The archive doesn't tell of a drop of these tables.
+public struct NoDropFound: Explained, Equatable {
+    public let pattern: TablePattern
+    public var message: String { "no drop of the tables is in the archive" }
+    public var detail: String? {
+        "Looked for tables of database \"\(pattern.database)\" that a backup knows, and for transactions since that "
+            + "dropped them. A table that was made and dropped between two backups is known to none."
+    }
+    public var hint: String? {
+        "Is the segment with the drop archived already? Otherwise name the moment with --target-time."
+    }
+}
+
+extension Plan {
+    /// The segments recovery will read, in order.
+    var segmentNames: [SegmentName] {
+        segments.flatMap { range in
+            (0..<UInt64(range.count)).map { step in
+                SegmentName(
+                    timeline: range.first.timeline,
+                    number: range.first.number(segmentSize: segmentSize) + step, segmentSize: segmentSize)
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+import BaseBackup
+import Configuration
+import Glibc
+import Platform
+import Recovery
+import Repository
+import TableRecovery
+import WAL
+
+enum RecoverTableCommand: Command {
+    static let grammar = Grammar(
+        "recover-table", "bring back tables, and nothing else",
+        description: [
+            "Restores from the base backup only the files that the tables and the catalogs need, into a temporary cluster on a "
+                + "private socket; replays the log to the target there; takes the tables out; and removes the temporary "
+                + "cluster. The live server's other tables, its settings and its archive are not touched.",
+            "Tables are named as in SQL: shop.public.orders, shop.\"Sales 2026\".\"Order\"; * and ? outside of quotation marks "
+                + "stand for anything, as in shop.public.*. All must be in one database. Partitions come with their table.",
+            "New tables get columns, constraints, indexes, defaults, sequences with their positions, comments and owner; foreign "
+                + "keys and triggers only on request. They appear in one transaction.",
+            "Unlogged and temporary tables are in no backup and in no log.",
+        ],
+        options: [
+            .init(
+                "table", letter: "t", value: "DB.SCHEMA.TABLE", repeats: true, "a table or a pattern; may be repeated"),
+            .init("database", value: "DB", "every table of this database; or where the named tables are"),
+        ] + TargetOptions.options + [
+            .init("before-drop", "the target: just before the tables were dropped"),
+            .init(
+                "into-table", value: "SCHEMA.NAME", valueIsOptional: true,
+                "into new tables of the live database (default: beside the old name, with the moment added)"),
+            .init("with-foreign-keys", "give new tables their foreign keys, too"),
+            .init("with-triggers", "give new tables their triggers, rules and row-level security, too"),
+            .init(
+                "to-file", value: "FILE",
+                "into a file of pg_dump's; plain SQL if it ends in .sql, custom format otherwise"),
+            .init("replace", "put the tables in the place of the present ones, which are kept as …_before_restore"),
+            .init("diff", "compare with the live tables by primary key: rows missing, changed, added since"),
+            .init("apply", value: "missing", "with --diff: put the missing rows back into the live tables"),
+            .init("filter-wal", "don't replay what concerns other tables: less disk and less work for the server"),
+            .init("dry-run", "print the plan and stop"),
+            .init("yes", letter: "y", "don't ask for confirmation"),
+            .init("json", "print JSON"),
+        ],
+        examples: [
+            Grammar.Example(
+                "tidemark recover-table --table shop.public.orders --target-time '2026-11-05 09:59:00+01' --into-table",
+                "beside the live table"),
+            Grammar.Example(
+                "tidemark recover-table --table shop.public.orders --before-drop --to-file orders.dump",
+                "a dropped table"),
+            Grammar.Example(
+                "tidemark recover-table -t shop.public.orders --target-time '2026-11-05 09:59:00+01' --diff --apply missing",
+                "after a bad DELETE: only the lost rows"),
+        ],
+        exits: [(3, "with --diff: the tables differ"), (4, "the target cannot be reached; nothing was touched")])
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let arguments = invocation.arguments
+        let tables = try patterns(arguments)
+        let destinations = try TableDestinations.read(arguments)
+        let cluster = try invocation.cluster()
+        let archive = try RecoveryArchive(
+            store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
+            jobs: cluster.jobs)
+        let plan = try plan(tables, archive, cluster, invocation)
+        if arguments.has("dry-run") {
+            try TableRecoveryText.show(plan, archive, cluster, invocation)
+            return .success
+        }
+        guard !destinations.isEmpty else {
+            throw UsageError(
+                "where should the tables go?",
+                hint: "Say --into-table, --to-file FILE, --diff or --replace; --dry-run only plans.")
+        }
+        if destinations.contains(.replacement), try !confirmReplacement(tables, invocation) { return .interrupted }
+        if destinations.contains(.missingRows),
+            try !invocation.confirm("Insert the rows that are missing into the live tables?")
+        {
+            return .interrupted
+        }
+        var request = TableRecoveryRequest(
+            tables: tables, plan: plan, destinations: destinations,
+            binDirectory: cluster.binDirectory(major: plan.majorVersion), scratchDirectory: cluster.scratchDirectory,
+            liveConninfo: cluster.conninfo, jobs: cluster.jobs)
+        request.method = arguments.has("filter-wal") ? .filteredLog : .holes
+        request.parts.foreignKeys = arguments.has("with-foreign-keys")
+        request.parts.triggers = arguments.has("with-triggers")
+        try removeScratchOnSignals()
+        defer { invocation.terminal.finishProgress() }
+        let (terminal, log) = (invocation.terminal, invocation.log)
+        let report = try recoverTables(request, from: archive) { event in
+            switch event {
+            case .restoring(let progress): terminal.progress("restoring: " + progress.text, log: log)
+            case .replaying(let done, let total): terminal.progress("replaying segment \(done) of \(total)", log: log)
+            case .takingOut(let table): terminal.progress("copying \(table)", log: log)
+            case .note(let text):
+                terminal.finishProgress()
+                log(.log, text)
+            }
+        }
+        terminal.finishProgress()
+        for table in report.tables { invocation.notes("table", table.name) }
+        try TableRecoveryText.show(report, plan, invocation)
+        let differs = report.tables.contains { table in
+            table.inserted == nil && table.difference.map { $0.missing + $0.changed + $0.added > 0 } == true
+        }
+        return differs ? .problemsFound : .success
+    }
+
+    private static func patterns(_ arguments: Arguments) throws -> [TablePattern] {
+        let database = arguments.value("database")
+        let tables = try arguments.all("table").map { try TablePattern($0, database: database) }
+        if tables.isEmpty {
+            guard let database else {
+                throw UsageError("which table?", hint: "Name it with --table database.schema.table.")
+            }
+            return [.everything(in: database)]
+        }
+        if let other = tables.first(where: { $0.database != tables[0].database }) {
+            let names = "\"\(tables[0].database)\" and \"\(other.database)\""
+            throw UsageError(
+                "tables of two databases, \(names), cannot be recovered at once",
+                hint: "Call recover-table once for each database.")
+        }
+        return tables
+    }
+
+    private static func plan(
+        _ tables: [TablePattern], _ archive: RecoveryArchive, _ cluster: ClusterConfiguration, _ invocation: Invocation
+    ) throws -> Plan {
+        let arguments = invocation.arguments
+        var request: PlanRequest
+        if arguments.has("before-drop") {
+            let given = ["target-time", "target-lsn", "target-xid", "target-name", "target"].filter(arguments.has)
+            if let option = given.first { throw UsageError("--before-drop and --\(option) exclude each other") }
+            let moment = try momentBeforeDrop(of: tables, in: archive)
+            for (table, transaction) in moment.drops {
+                let what = "transaction \(transaction.xid), LSN \(transaction.lsn)"
+                invocation.log(.log, "table \"\(table)\" was dropped at \(transaction.time) by \(what)")
+            }
+            request = PlanRequest(moment.target, backup: arguments.value("backup"))
+        } else {
+            request = try TargetOptions.request(arguments, zone: cluster.timezone)
+        }
+        do { return try Recovery.plan(request, from: archive.source) } catch let refusal as PlanRefusal {
+            throw Unreachable(refusal: refusal)
+        }
+    }
+
+    /// What is replaced must be typed out.
+    private static func confirmReplacement(_ tables: [TablePattern], _ invocation: Invocation) throws -> Bool {
+        if invocation.arguments.has("yes") { return true }
+        guard isatty(0) == 1 else {
+            throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
+        }
+        let name = invocation.arguments.value("table") ?? tables[0].database
+        writeToStandardOutput("The live tables will be replaced and kept as …_before_restore. Type \(name) to go on: ")
+        return readLine(strippingNewline: true) == name
+    }
+
+    /// An interrupted recovery takes its scratch cluster along.
+    private static func removeScratchOnSignals() throws {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&signals, signal) }
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        _ = try Worker { [signals] in
+            var caught: Int32 = 0
+            var waited = signals
+            while sigwait(&waited, &caught) != 0 {}
+            ScratchDirectory.removeOwn()
+            _exit(ExitStatus.interrupted.rawValue)
+        }
+    }
+}
+
+/// Where recovered tables go, by the options.
+enum TableDestinations {
+    static func read(_ arguments: Arguments) throws -> [TableRecoveryRequest.Destination] {
+        var destinations: [TableRecoveryRequest.Destination] = []
+        if let path = arguments.value("to-file") {
+            destinations.append(
+                .file(path: try absolutePath(path), format: path.hasSuffix(".sql") ? "plain" : "custom"))
+        }
+        if let apply = arguments.value("apply") {
+            guard apply == "missing" else { throw UsageError("--apply takes \"missing\", not \"\(apply)\"") }
+            guard arguments.has("diff") else { throw UsageError("--apply goes with --diff") }
+            destinations.append(.missingRows)
+        } else if arguments.has("diff") {
+            destinations.append(.comparison)
+        }
+        if arguments.has("into-table") {
+            let text = arguments.value("into-table") ?? ""
+            let name = text.isEmpty ? nil : try TablePattern(text, database: "")
+            if let name, !name.isExact { throw UsageError("--into-table takes a name, not a pattern") }
+            destinations.append(
+                .tables(named: name.map { TableName(schema: $0.schema.name ?? "", name: $0.table.name ?? "") }))
+        }
+        if arguments.has("replace") {
+            if arguments.has("into-table") { throw UsageError("--into-table and --replace exclude each other") }
+            destinations.append(.replacement)
+        }
+        return destinations
+    }
+}
+
+extension NoDropFound: ExitStatusProviding {
+    var exitStatus: ExitStatus { .unreachable }
+}
+
+extension BadTablePattern: ExitStatusProviding {
+    var exitStatus: ExitStatus { .usage }
+}
