@@ -74,6 +74,10 @@ public struct CorruptPage: Sendable, Equatable, Codable {
     public var block: UInt32
     /// `database.schema.relation`, when the relation map knows the file.
     public var relation: String?
+
+    public init(path: String, block: UInt32, relation: String? = nil) {
+        (self.path, self.block, self.relation) = (path, block, relation)
+    }
 }
 
 /// How long the phases took, in seconds.

@@ -6,23 +6,23 @@ import Repository
 import Support
 import WAL
 
-/// A server with a repository beside it, to which a shell script archives in tidemark's layout: segments as zstd files.
-/// The tests of archiving cover the real thing; here only the presence of the objects counts.
+/// A server that archives into a repository beside it.
 final class BackupFixture {
     let cluster: TestCluster
     let scratch: Scratch
     let store: DirectoryStore
     let incarnation: Incarnation
+    let configuration: String
 
     init(
-        _ server: TestServer = .v15, initdb: [String] = ["--data-checksums"], settings: [String: String] = [:],
-        walTools: Bool = true
+        _ server: TestServer = .v15, initdb: [String] = ["--data-checksums"], settings: [String: String] = [:]
     ) throws {
         scratch = try Scratch()
         let repository = scratch.file("repository")
         try Files.makeDirectories(repository)
-        let script = scratch.file("archive.sh")
-        var all = ["archive_mode": "on", "archive_command": "'sh \(script) %p %f'", "archive_timeout": "0"]
+        configuration = scratch.file("tidemark.conf")
+        let push = "\(try Executables.tidemark()) archive-push --config \(configuration) %p"
+        var all = ["archive_mode": "on", "archive_command": "'\(push)'", "archive_timeout": "0"]
         all.merge(settings) { $1 }
         cluster = try TestCluster(server, settings: all, initdb: initdb, start: false)
         let control = try ControlFile(dataDirectory: cluster.data)
@@ -30,21 +30,16 @@ final class BackupFixture {
             cluster: "main", major: server.rawValue, systemIdentifier: control.systemIdentifier)
         store = DirectoryStore(repository)
         try store.create(incarnation.marker, bytes: [])
-        let wal = store.path(incarnation.walFolder)
-        try createDurably(
-            script,
-            bytes: Array(
-                """
-                set -e
-                umask 000
-                case $2 in
-                *.history) d=\(wal) ;;
-                *) d=\(wal)/$(echo $2 | cut -c1-8)/$(echo $2 | cut -c1-16) ;;
-                esac
-                mkdir -p $d
-                zstd -q -1 -f $1 -o $d/$2.zst
+        let text = """
+            repository = '\(repository)'
+            state_directory = '\(scratch.file("state"))'
+            [cluster main]
+            data_directory = '\(cluster.data)'
+            conninfo = '\(cluster.conninfo)'
+            bin_directory = '\(server.bin)'
 
-                """.utf8), mode: 0o755)
+            """
+        try createDurably(configuration, bytes: Array(text.utf8), mode: 0o644)
         _ = try run("/bin/chmod", ["-R", "a+rwX", repository])
         try cluster.start()
     }
@@ -124,25 +119,12 @@ final class RestoredServer {
     init(_ directory: String, _ fixture: BackupFixture) throws {
         self.directory = directory
         self.fixture = fixture
-        let wal = fixture.store.path(fixture.incarnation.walFolder)
-        let script = directory + "/fetch.sh"
-        try Files.removeIfPresent(script)
-        try createDurably(
-            script,
-            bytes: Array(
-                """
-                case $1 in
-                *.history) d=\(wal) ;;
-                *) d=\(wal)/$(echo $1 | cut -c1-8)/$(echo $1 | cut -c1-16) ;;
-                esac
-                test -e $d/$1.zst && zstd -q -d -f $d/$1.zst -o $2
-
-                """.utf8), mode: 0o755)
+        let get = "\(try Executables.tidemark()) archive-get --config \(fixture.configuration) %f %p"
         try replaceDurably(directory + "/recovery.signal", bytes: [])
         _ = try run("/bin/chown", ["-R", "postgres", directory])
         let options =
             "-c unix_socket_directories=\(directory) -c archive_mode=off -c recovery_target_action=promote "
-            + "-c restore_command='sh \(script) %f %p'"
+            + "-c restore_command='\(get)'"
         let finished = try runAsServerUser(
             fixture.cluster.server.bin + "/pg_ctl",
             ["-D", directory, "-l", directory + "/log", "-o", options, "-w", "-t", "60", "start"], expectSuccess: false)

@@ -1,0 +1,241 @@
+import DataDirectory
+import Platform
+public import Repository
+import SQLite
+import WAL
+
+/// How to verify.
+public struct VerifyRequest: Sendable {
+    public var jobs: Int
+    /// Read the WAL that the backup needs, too.
+    public var includesWAL: Bool
+    /// Where to remember what was found good, for the case that the verification is interrupted; nil: nowhere.
+    public var progressDirectory: String?
+
+    public init(jobs: Int = 2, includesWAL: Bool = true, progressDirectory: String? = nil) {
+        self.jobs = jobs
+        self.includesWAL = includesWAL
+        self.progressDirectory = progressDirectory
+    }
+}
+
+/// Reads a whole backup in the repository, without a server: the manifest is sound and complete, every pack is there and
+/// fits it, every frame has the content it had, every page its checksum, and the WAL is there and continuous.
+///
+/// Goes on after a problem; all are in the report.
+/// - Throws: only what makes verifying impossible, such as a repository that can't be reached.
+public func verifyBackup(
+    _ backup: BackupDescription, of incarnation: Incarnation, in store: any ObjectStore, request: VerifyRequest,
+    progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
+) throws -> VerifyReport {
+    let began = Clock.monotonic
+    let lease = try BackupLease(backup.label, of: incarnation, in: store)
+    defer { withExtendedLifetime(lease) {} }
+    var report = VerifyReport(label: backup.label)
+    do {
+        let manifest = try ManifestReader(backup.label, of: incarnation, in: store)
+        try BackupVerification(backup, incarnation, store, request, manifest).run(into: &report) { done in
+            progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
+        }
+    } catch let error as ObjectDamaged {
+        report.problems.append(BackupProblem(error.message, detail: error.detail))
+    } catch let error as ObjectAbsent {
+        report.problems.append(BackupProblem(error.message))
+    }
+    if request.includesWAL {
+        let wal = try WALVerification(backup, incarnation, store).run()
+        report.segments = wal.segments
+        report.problems += wal.problems
+    }
+    report.seconds = Double(Clock.monotonic - began) / 1e9
+    return report
+}
+
+/// The verification of a manifest and its packs.
+private struct BackupVerification {
+    let backup: BackupDescription
+    let incarnation: Incarnation
+    let store: any ObjectStore
+    let request: VerifyRequest
+    let manifest: ManifestReader
+
+    init(
+        _ backup: BackupDescription, _ incarnation: Incarnation, _ store: any ObjectStore, _ request: VerifyRequest,
+        _ manifest: ManifestReader
+    ) {
+        (self.backup, self.incarnation, self.store) = (backup, incarnation, store)
+        (self.request, self.manifest) = (request, manifest)
+    }
+
+    func run(into report: inout VerifyReport, progress: (Int64) -> Void) throws {
+        for problem in try manifest.database.problems() {
+            report.problems.append(BackupProblem("the manifest is damaged", detail: "SQLite says: \(problem)."))
+        }
+        let files = try manifest.files()
+        report.problems += missingFiles(files) + (try incompleteFiles(files))
+        let memory = VerifyProgressFile(
+            directory: request.progressDirectory, label: backup.label, incarnation: incarnation.folderName)
+        let job = VerifyJob(backup, files: files, pageCheck: try pageCheck(), progress: memory)
+        try checkFrames(job, &report, progress)
+        job.findings.update { found in
+            report.problems += found.problems
+            report.frames = found.frames
+            report.bytes = found.bytes
+            report.pages = found.pages
+        }
+        memory.remove()
+    }
+
+    private func pageCheck() throws -> PageCheck? {
+        guard backup.hasChecksums,
+            let bytes = try? manifest.content(of: ControlFile.path, incarnation: incarnation, store: store),
+            let control = try? ControlFile(parsing: bytes, path: ControlFile.path),
+            control.blockSize == UInt32(PageCheck.pageSize)
+        else { return nil }
+        return PageCheck(blocksPerFile: control.blocksPerRelationFile)
+    }
+
+    private func missingFiles(_ files: [ManifestFile?]) -> [BackupProblem] {
+        let paths = Set(files.compactMap { $0?.path })
+        return ["PG_VERSION", ControlFile.path, "backup_label"].filter { !paths.contains($0) }.map {
+            BackupProblem("the manifest lacks file \"\($0)\"")
+        }
+    }
+
+    /// Files whose runs leave a gap, overlap, or end elsewhere than the file.
+    private func incompleteFiles(_ files: [ManifestFile?]) throws -> [BackupProblem] {
+        var problems: [BackupProblem] = []
+        var reach = [Int64](repeating: 0, count: files.count)
+        var broken: Set<Int> = []
+        let rows = try manifest.database.prepare("SELECT file, offset, length FROM run ORDER BY file, offset")
+        while try rows.step() {
+            let (file, offset, length) = (Int(rows.integer(0)), rows.integer(1), rows.integer(2))
+            guard files.indices.contains(file), files[file] != nil else {
+                problems.append(BackupProblem("the manifest has a run of an unknown file"))
+                continue
+            }
+            if offset != reach[file] || length <= 0 { broken.insert(file) }
+            reach[file] = offset + length
+        }
+        for (index, file) in files.enumerated() {
+            guard let file, file.kind == .regular else { continue }
+            if broken.contains(index) || reach[index] != file.size {
+                problems.append(BackupProblem("the runs of file \"\(file.path)\" do not make up its content"))
+            }
+        }
+        return problems
+    }
+
+    private func checkFrames(_ job: VerifyJob, _ report: inout VerifyReport, _ progress: (Int64) -> Void) throws {
+        var threads: [Worker] = []
+        defer { for thread in threads { thread.join() } }
+        do {
+            for _ in 0..<max(1, request.jobs) {
+                threads.append(
+                    try Worker {
+                        do { try VerifyWorker(job).run() } catch { job.items.cancel(error) }
+                    })
+            }
+            var feed = PackFeed(job: job, incarnation: incarnation, store: store, manifest: manifest)
+            try manifest.forEachFrame { pack, frame, runs in
+                if try feed.add(pack, frame, runs) { progress(job.findings.update { $0.bytes } + feed.skippedBytes) }
+            }
+            try feed.finish()
+            report.packs = feed.packs
+            report.skippedPacks = feed.skipped
+            report.problems += feed.problems
+            job.items.finish()
+            for thread in threads { thread.join() }
+            threads = []
+            if let failure = job.items.failure { throw failure }
+        } catch {
+            job.items.cancel(error)
+            throw error
+        }
+    }
+}
+
+/// Sorts frames into pieces of work, pack by pack, and compares each pack's own index with the manifest.
+private struct PackFeed {
+    let job: VerifyJob
+    let incarnation: Incarnation
+    let store: any ObjectStore
+    let manifest: ManifestReader
+    private(set) var packs = 0
+    private(set) var skipped = 0
+    private(set) var skippedBytes: Int64 = 0
+    private(set) var problems: [BackupProblem] = []
+    private var current: Int?
+    private var pack: StoredPack?
+    private var index: Set<PackFrame> = []
+    private var item = RestoreItem()
+
+    init(job: VerifyJob, incarnation: Incarnation, store: any ObjectStore, manifest: ManifestReader) {
+        (self.job, self.incarnation, self.store, self.manifest) = (job, incarnation, store, manifest)
+    }
+
+    /// - Returns: whether a piece of work was handed out.
+    mutating func add(_ id: Int, _ frame: PackFrame, _ runs: [ManifestRun]) throws -> Bool {
+        var handedOut = false
+        if current != id {
+            try flush(last: true)
+            try open(id)
+            handedOut = true
+        }
+        guard let pack else {
+            skippedBytes += Int64(frame.size)
+            return handedOut
+        }
+        if !index.contains(frame) {
+            problems.append(
+                BackupProblem(
+                    "pack \"\(pack.key)\" does not fit the manifest",
+                    detail: "Its index has no such frame at offset \(frame.offset)."))
+        }
+        item.frames.append((frame, runs))
+        item.bytes += Int64(frame.size)
+        if item.bytes >= 4 << 20 {
+            try flush(last: false)
+            handedOut = true
+        }
+        return handedOut
+    }
+
+    mutating func finish() throws { try flush(last: true) }
+
+    private mutating func open(_ id: Int) throws {
+        current = id
+        pack = nil
+        packs += 1
+        guard let place = manifest.packs[id] else {
+            problems.append(BackupProblem("the manifest names an unknown pack"))
+            return
+        }
+        if job.progress.good.contains(id) {
+            skipped += 1
+            return
+        }
+        do {
+            let opened = try StoredPack(incarnation.pack(place.label, place.number), in: store)
+            index = Set(try opened.index())
+            pack = opened
+            item = RestoreItem(pack: opened)
+            // The pack is done when this placeholder and all pieces are.
+            job.progress.begin(id, pieces: 1)
+        } catch let error as ObjectAbsent {
+            problems.append(BackupProblem("pack \"\(error.key)\" is missing"))
+        } catch let error as ObjectDamaged {
+            problems.append(BackupProblem("pack \"\(error.key)\" is damaged", detail: error.detail))
+        }
+    }
+
+    private mutating func flush(last: Bool) throws {
+        guard let current, let pack else { return }
+        if !item.frames.isEmpty {
+            job.progress.begin(current, pieces: 1)
+            try job.items.send((current, item))
+        }
+        item = RestoreItem(pack: pack)
+        if last { job.progress.finish(current, isGood: true) }
+    }
+}

@@ -1,0 +1,45 @@
+import Glibc
+import Platform
+
+/// Remembers which packs of a backup were found good, so that an interrupted verification goes on where it was.
+/// A local file that may be deleted at any moment.
+final class VerifyProgressFile: Sendable {
+    private let path: String?
+    private let state: Monitor<[Int: Int]>
+    let good: Set<Int>
+
+    /// - Parameter directory: nil remembers nothing.
+    init(directory: String?, label: String, incarnation: String) {
+        state = Monitor([:])
+        guard let directory, (try? Files.makeDirectories(directory)) != nil else {
+            path = nil
+            good = []
+            return
+        }
+        let name = directory + "/verify-\(incarnation)-\(label)"
+        path = name
+        let text = (try? Files.readText(name, limit: 1 << 20)) ?? ""
+        good = Set(text.split(separator: "\n").compactMap { Int($0) })
+    }
+
+    /// So many pieces of work belong to the pack; the last to finish writes it down.
+    func begin(_ pack: Int, pieces: Int) { state.update { $0[pack, default: 0] += pieces } }
+
+    /// - Parameter isGood: a pack with one bad piece is never written down.
+    func finish(_ pack: Int, isGood: Bool) {
+        let isDone = state.update { counts in
+            counts[pack, default: 0] += isGood ? -1 : 1 << 30
+            return counts[pack] == 0
+        }
+        if isDone, let path { append(pack, to: path) }
+    }
+
+    private func append(_ pack: Int, to path: String) {
+        guard let file = try? Descriptor(open: path, O_WRONLY | O_CREAT | O_APPEND) else { return }
+        let line = Array("\(pack)\n".utf8)
+        line.withUnsafeBytes { _ = try? file.write($0, path: path) }
+    }
+
+    /// The verification has ended.
+    func remove() { if let path { try? Files.removeIfPresent(path) } }
+}

@@ -1,0 +1,76 @@
+import FoundationEssentials
+public import Platform
+public import Repository
+public import WAL
+
+/// Something that is wrong with a backup in the repository.
+public struct BackupProblem: Explained, Equatable, Hashable {
+    public let message: String
+    public let detail: String?
+    public init(_ message: String, detail: String? = nil) {
+        self.message = message
+        self.detail = detail
+    }
+}
+
+/// What a verification of one backup found.
+public struct VerifyReport: Sendable, Equatable {
+    public var label: String
+    /// Empty: the backup is good.
+    public var problems: [BackupProblem] = []
+    public var packs = 0
+    /// Packs that an interrupted verification had already found good.
+    public var skippedPacks = 0
+    public var frames = 0
+    /// Bytes of content that were decompressed and compared.
+    public var bytes: Int64 = 0
+    public var pages: Int64 = 0
+    /// WAL segments read.
+    public var segments = 0
+    public var seconds = 0.0
+
+    public init(label: String) { self.label = label }
+}
+
+/// When a backup was verified last, and with what result.
+public struct RecordedVerification: Sendable, Equatable {
+    public var time: Moment
+    public var problems: Int
+}
+
+/// The form of `backup/<label>/verified-<time>.json`.
+private struct Record: Codable {
+    var time: String
+    var problems: Int
+    var messages: [String]
+    var frames: Int
+    var bytes: Int64
+    var seconds: Double
+}
+
+/// Writes a verification's result beside the backup.
+public func recordVerification(_ report: VerifyReport, of incarnation: Incarnation, in store: any ObjectStore) throws {
+    let now = Moment(microseconds: Clock.now)
+    let record = Record(
+        time: now.iso8601, problems: report.problems.count, messages: report.problems.prefix(20).map(\.message),
+        frames: report.frames, bytes: report.bytes, seconds: report.seconds)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let bytes = Array(try encoder.encode(record)) + [UInt8(ascii: "\n")]
+    do {
+        try store.create(incarnation.backup(report.label, "verified-\(now.compact).json"), bytes: bytes)
+    } catch is ObjectExists {
+        // Two within one second say the same.
+    }
+}
+
+/// The newest result; nil when the backup was never verified.
+public func lastVerification(of label: String, of incarnation: Incarnation, in store: any ObjectStore) throws
+    -> RecordedVerification?
+{
+    let names = try store.list(incarnation.backupFolder(label)).map(\.name).filter { $0.hasPrefix("verified-") }
+    guard let newest = names.max(), let bytes = try store.readIfPresent(incarnation.backup(label, newest)),
+        let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)), let time = Moment(iso8601: record.time)
+    else { return nil }
+    return RecordedVerification(time: time, problems: record.problems)
+}

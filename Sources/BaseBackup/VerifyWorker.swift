@@ -1,0 +1,116 @@
+import DataDirectory
+import Platform
+import Repository
+import WAL
+
+/// What the threads of one verification share.
+final class VerifyJob: Sendable {
+    struct Findings {
+        var problems: [BackupProblem] = []
+        var frames = 0
+        var bytes: Int64 = 0
+        var pages: Int64 = 0
+    }
+    let backup: BackupDescription
+    let files: [ManifestFile?]
+    let pageCheck: PageCheck?
+    let knownCorrupt: Set<String>
+    let items: Channel<(pack: Int, item: RestoreItem)>
+    let findings = Monitor(Findings())
+    let progress: VerifyProgressFile
+
+    init(_ backup: BackupDescription, files: [ManifestFile?], pageCheck: PageCheck?, progress: VerifyProgressFile) {
+        self.backup = backup
+        self.files = files
+        self.pageCheck = pageCheck
+        self.progress = progress
+        knownCorrupt = Set(backup.corruptPages.map { VerifyJob.key($0.path, $0.block) })
+        items = Channel(capacity: 32)
+    }
+
+    static func key(_ path: String, _ block: UInt32) -> String { "\(path)#\(block)" }
+
+    /// Names up to three of the files that lie in a frame.
+    func names(_ runs: [ManifestRun]) -> String {
+        let paths = runs.compactMap { files.indices.contains($0.file) ? files[$0.file]?.path : nil }
+        let shown = paths.prefix(3).map { "\"\($0)\"" }.joined(separator: ", ")
+        return paths.count > 3 ? "\(shown) and \(paths.count - 3) more" : shown
+    }
+}
+
+/// One thread of a verification: every frame is fetched, decompressed, compared, and its pages checked.
+final class VerifyWorker {
+    private let job: VerifyJob
+    private var decompressor: Decompressor
+    private let buffer: UnsafeMutableRawBufferPointer
+    private let content: UnsafeMutableRawBufferPointer
+    private var findings = VerifyJob.Findings()
+
+    init(_ job: VerifyJob) throws {
+        self.job = job
+        decompressor = try Decompressor()
+        buffer = .allocate(byteCount: Compressor.bound(CopyItem.frameSize), alignment: 4096)
+        content = .allocate(byteCount: CopyItem.frameSize, alignment: 4096)
+    }
+
+    deinit {
+        buffer.deallocate()
+        content.deallocate()
+    }
+
+    func run() throws {
+        while let (pack, item) = try job.items.receive() {
+            findings = .init()
+            for (frame, runs) in item.frames { check(frame, runs, in: item.pack!) }
+            let found = findings
+            job.findings.update {
+                $0.problems += found.problems
+                $0.frames += found.frames
+                $0.bytes += found.bytes
+                $0.pages += found.pages
+            }
+            job.progress.finish(pack, isGood: found.problems.isEmpty)
+        }
+    }
+
+    private func check(_ frame: PackFrame, _ runs: [ManifestRun], in pack: StoredPack) {
+        findings.frames += 1
+        do {
+            try pack.extract(frame, with: &decompressor, buffer: buffer, content: content)
+        } catch {
+            let reason = (error as? any Explained).map { $0.detail ?? $0.message } ?? "\(error)"
+            findings.problems.append(
+                BackupProblem(
+                    "pack \"\(pack.key)\" is damaged", detail: "\(reason) It holds \(job.names(runs))."))
+            return
+        }
+        findings.bytes += Int64(frame.size)
+        for run in runs { checkPages(run, frame) }
+    }
+
+    private func checkPages(_ run: ManifestRun, _ frame: PackFrame) {
+        guard run.frameOffset >= 0, run.length >= 0, run.frameOffset + run.length <= Int64(frame.size) else {
+            findings.problems.append(BackupProblem("the manifest has a run outside of its frame"))
+            return
+        }
+        guard let check = job.pageCheck, job.files.indices.contains(run.file), let file = job.files[run.file],
+            let name = PageCheck.covers(file.path)
+        else { return }
+        var position: Int64 = 0
+        while position + Int64(PageCheck.pageSize) <= run.length {
+            let block = check.block(at: run.offset + position, of: name)
+            switch PageCheck.verdict(content.baseAddress! + Int(run.frameOffset + position), block: block) {
+            case .new: break
+            case .good: findings.pages += 1
+            case .bad(let lsn):
+                // Torn while it was copied: WAL has the whole page.
+                let isTorn = lsn >= job.backup.startLSN && lsn <= job.backup.stopLSN
+                if !isTorn && !job.knownCorrupt.contains(VerifyJob.key(file.path, block)) {
+                    findings.problems.append(
+                        BackupProblem("block \(block) in file \"\(file.path)\" has a wrong checksum"))
+                }
+            }
+            position += Int64(PageCheck.pageSize)
+        }
+    }
+}

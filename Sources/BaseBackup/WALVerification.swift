@@ -1,0 +1,71 @@
+import Platform
+import Repository
+import WAL
+
+/// Reads the WAL that a backup needs to become consistent, and looks for gaps in what was archived after it.
+struct WALVerification {
+    private let backup: BackupDescription
+    private let incarnation: Incarnation
+    private let store: any ObjectStore
+
+    init(_ backup: BackupDescription, _ incarnation: Incarnation, _ store: any ObjectStore) {
+        (self.backup, self.incarnation, self.store) = (backup, incarnation, store)
+    }
+
+    func run() throws -> (segments: Int, problems: [BackupProblem]) {
+        var problems: [BackupProblem] = []
+        var continuity = Continuity()
+        var decompressor = try Decompressor()
+        var count = 0
+        var segment = backup.startSegment
+        while segment <= backup.stopSegment {
+            defer { segment = segment.next(segmentSize: backup.segmentSize) }
+            do {
+                let stored = try StoredSegment(incarnation.segment(segment), in: store)
+                try stored.extract(with: &decompressor) { _ in }
+                count += 1
+                guard !stored.head.summary.isEmpty else { continue }
+                let summary = try SegmentSummary(decoding: stored.head.summary)
+                if case .broken(let link) = continuity.add(summary) {
+                    problems.append(
+                        BackupProblem(
+                            "WAL segment \"\(segment)\" does not follow the one before it", detail: link.detail))
+                }
+            } catch is ObjectAbsent {
+                problems.append(BackupProblem("WAL segment \"\(segment)\", which the backup needs, is missing"))
+            } catch let error as ObjectDamaged {
+                problems.append(
+                    BackupProblem(
+                        "WAL segment \"\(segment)\", which the backup needs, is damaged", detail: error.detail))
+            } catch let error as BadSummary {
+                problems.append(
+                    BackupProblem("the summary of WAL segment \"\(segment)\" is damaged", detail: "\(error)"))
+            }
+        }
+        problems += try gaps()
+        return (count, problems)
+    }
+
+    /// Segments that are missing between the backup's and the newest one of its timeline.
+    private func gaps() throws -> [BackupProblem] {
+        var problems: [BackupProblem] = []
+        var expected = backup.stopSegment.next(segmentSize: backup.segmentSize)
+        for name in try store.segments(of: incarnation, timeline: backup.timeline, from: expected) {
+            // Segments are archived in parallel: one that isn't there may be on its way.
+            var waits = 0
+            while name != expected && waits < 20, try !store.exists(incarnation.segment(expected)) {
+                Clock.sleep(milliseconds: 100)
+                waits += 1
+            }
+            if name != expected, try !store.exists(incarnation.segment(expected)) {
+                let last = name.previous(segmentSize: backup.segmentSize) ?? expected
+                problems.append(
+                    BackupProblem(
+                        "WAL segments from \"\(expected)\" to \"\(last)\" are missing",
+                        detail: "From this backup nothing after them can be reached."))
+            }
+            expected = name.next(segmentSize: backup.segmentSize)
+        }
+        return problems
+    }
+}

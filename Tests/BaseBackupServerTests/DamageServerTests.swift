@@ -1,0 +1,119 @@
+import BaseBackup
+import DataDirectory
+import Glibc
+import Platform
+import Repository
+import Support
+import Testing
+import WAL
+
+/// What happens to a repository, and what verify must say of it.
+struct Damage: Sendable, CustomTestStringConvertible {
+    let name: String
+    let says: String
+    let apply: @Sendable (BackupFixture, BackupDescription) throws -> Void
+    var testDescription: String { name }
+}
+
+@Suite(.serialized) struct DamageServerTests {
+    static let damages: [Damage] = [
+        Damage(name: "a flipped byte in a frame", says: "is damaged") { fixture, backup in
+            try flip(fixture.store.path(fixture.incarnation.pack(backup.label, 1)), at: 5000)
+        },
+        Damage(name: "a truncated pack", says: "is damaged") { fixture, backup in
+            try shorten(fixture.store.path(fixture.incarnation.pack(backup.label, 1)), 100_000)
+        },
+        Damage(name: "a missing pack", says: "is missing") { fixture, backup in
+            try Files.remove(fixture.store.path(fixture.incarnation.pack(backup.label, 2)))
+        },
+        Damage(name: "a damaged manifest", says: "of the repository is damaged") { fixture, backup in
+            try flip(fixture.store.path(fixture.incarnation.backup(backup.label, "manifest.sqlite.zst")), at: 3000)
+        },
+        Damage(name: "a missing manifest", says: "is not in repository") { fixture, backup in
+            try Files.remove(fixture.store.path(fixture.incarnation.backup(backup.label, "manifest.sqlite.zst")))
+        },
+        Damage(name: "a missing segment", says: "which the backup needs, is missing") { fixture, backup in
+            try Files.remove(fixture.store.path(fixture.incarnation.segment(backup.stopSegment)))
+        },
+        Damage(name: "a damaged segment", says: "which the backup needs, is damaged") { fixture, backup in
+            try flip(fixture.store.path(fixture.incarnation.segment(backup.startSegment)), at: 900)
+        },
+        Damage(name: "a gap behind the backup", says: "are missing") { fixture, backup in
+            for _ in 0..<3 { try fixture.cluster.psql("CREATE TABLE IF NOT EXISTS g(); SELECT pg_switch_wal()") }
+            let next = backup.stopSegment.next(segmentSize: backup.segmentSize)
+            let path = fixture.store.path(fixture.incarnation.segment(next))
+            let after = fixture.store.path(fixture.incarnation.segment(next.next(segmentSize: backup.segmentSize)))
+            try fixture.cluster.psql("DROP TABLE g; SELECT pg_switch_wal()")
+            try fixture.cluster.wait(for: "the segments") { try Files.exists(path) && Files.exists(after) }
+            try Files.remove(path)
+        },
+    ]
+
+    private static func shorten(_ path: String, _ size: Int64) throws {
+        try Descriptor(open: path, O_RDWR).truncate(to: size, path: path)
+    }
+
+    private static func flip(_ path: String, at offset: Int) throws {
+        let file = try Descriptor(open: path, O_RDWR)
+        var byte: UInt8 = 0
+        _ = try withUnsafeMutableBytes(of: &byte) { try file.read(into: $0, at: Int64(offset), path: path) }
+        byte ^= 0xFF
+        try withUnsafeBytes(of: byte) { try file.write($0, at: Int64(offset), path: path) }
+    }
+
+    @Test(arguments: damages) func `verify names the damage and restore refuses it`(_ damage: Damage) throws {
+        let fixture = try BackupFixture()
+        let backup = try fixture.takeBackup()
+        let request = VerifyRequest(jobs: 2)
+        let before = try verifyBackup(backup, of: fixture.incarnation, in: fixture.store, request: request)
+        #expect(before.problems == [])
+        #expect(before.frames > 0 && before.pages > 0 && before.segments > 0)
+        try damage.apply(fixture, backup)
+        let after = try verifyBackup(backup, of: fixture.incarnation, in: fixture.store, request: request)
+        let messages = after.problems.map(\.message)
+        #expect(messages.contains { $0.contains(damage.says) }, "\(after.problems)")
+        if damage.name.contains("pack") || damage.name.contains("frame") || damage.name.contains("manifest") {
+            #expect(throws: (any Error).self) { try fixture.restore(backup, to: fixture.scratch.file("restored")) }
+            #expect(!(try Files.exists(fixture.scratch.file("restored") + "/global/pg_control")))
+        }
+    }
+
+    @Test func `corrupt pages are listed by relation and block, torn ones are not`() throws {
+        let fixture = try BackupFixture()
+        try fixture.cluster.psql("CREATE TABLE t AS SELECT i, repeat('x', 500) AS x FROM generate_series(1, 5000) i")
+        let path = try fixture.cluster.psql("SELECT pg_relation_filepath('t')")
+        try fixture.cluster.stop()
+        // Block 7 gets a wrong byte; block 9 as well, but its header says that it was written in the future.
+        try DamageServerTests.flip(fixture.cluster.data + "/" + path, at: 7 * 8192 + 5000)
+        try DamageServerTests.flip(fixture.cluster.data + "/" + path, at: 9 * 8192 + 1)
+        try fixture.cluster.start()
+        let backup = try fixture.takeBackup()
+        #expect(
+            backup.corruptPages == [
+                CorruptPage(path: path, block: 7, relation: "postgres.public.t"),
+                CorruptPage(path: path, block: 9, relation: "postgres.public.t"),
+            ])
+        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).complete == [backup])
+        // They were corrupt before; the backup itself is as it was taken.
+        let report = try verifyBackup(
+            backup, of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
+        #expect(report.problems == [])
+    }
+
+    @Test func `an interrupted verification goes on where it was`() throws {
+        let fixture = try BackupFixture()
+        let backup = try fixture.takeBackup { $0.packSize = 1 << 20 }
+        let memory = fixture.scratch.file("memory")
+        let request = VerifyRequest(jobs: 1, includesWAL: false, progressDirectory: memory)
+        try Files.makeDirectories(memory)
+        let file = memory + "/verify-\(fixture.incarnation.folderName)-\(backup.label)"
+        try createDurably(file, bytes: Array("1\n2\n".utf8))
+        let report = try verifyBackup(backup, of: fixture.incarnation, in: fixture.store, request: request)
+        #expect(report.problems == [])
+        #expect(report.skippedPacks == 2 && report.packs > 2)
+        #expect(!(try Files.exists(file)))
+        try recordVerification(report, of: fixture.incarnation, in: fixture.store)
+        let last = try lastVerification(of: backup.label, of: fixture.incarnation, in: fixture.store)
+        #expect(last?.problems == 0)
+    }
+}
