@@ -36,11 +36,23 @@ public func run(_ program: String, _ arguments: [String], environment: [String: 
     posix_spawn_file_actions_adddup2(&actions, outFar.raw, 1)
     posix_spawn_file_actions_adddup2(&actions, errFar.raw, 2)
 
+    // A thread may have signals blocked (every thread of Dispatch has), and we ignore SIGPIPE; a child inherits both,
+    // and a program that waits for its alarm then waits for ever. It gets the state a shell would give it.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    posix_spawnattr_setsigmask(&attributes, &signals)
+    sigaddset(&signals, SIGPIPE)
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+
     var child = pid_t()
     let argv = CStrings([program] + arguments)
     let envp = environment.map { CStrings($0.map { "\($0)=\($1)" }) }
     let code = withExtendedLifetime((argv, envp)) {
-        posix_spawnp(&child, program, &actions, nil, argv.pointers, envp?.pointers ?? environ)
+        posix_spawnp(&child, program, &actions, &attributes, argv.pointers, envp?.pointers ?? environ)
     }
     guard code == 0 else { throw SystemError(.spawn, program, code: code) }
     try outFar.close(path: "pipe")
