@@ -1,1 +1,120 @@
-// Placeholder until the module's first file arrives.
+import Platform
+public import Repository
+import SQLite
+public import WAL
+
+/// A local index over one incarnation's part of the repository: its segments, what they hold, how they hang together.
+///
+/// Nothing is true only here: the file can be deleted at any moment, a damaged one is rebuilt, and whoever opens a catalog
+/// brings it up to date with the repository first (`synchronize`). Several processes may use one at once. Not for two
+/// threads at once.
+public final class Catalog {
+    public let store: any ObjectStore
+    public let incarnation: Incarnation
+    /// The SQLite file.
+    public let path: String
+    let file: CatalogFile
+    private(set) var database: Database
+    private let note: (String) -> Void
+
+    /// Opens the catalog of an incarnation, made if need be.
+    /// - Parameters:
+    ///   - stateDirectory: where catalogs are kept; made if it isn't there.
+    ///   - note: told why the catalog had to be rebuilt, as a message for the log.
+    public init(
+        stateDirectory: String, store: any ObjectStore, incarnation: Incarnation, note: @escaping (String) -> Void
+    ) throws {
+        self.store = store
+        self.incarnation = incarnation
+        self.note = note
+        path = "\(stateDirectory)/\(incarnation.cluster)/\(incarnation.folderName).catalog"
+        file = CatalogFile(path: path)
+        database = try file.open(note: note)
+        let location = store.location
+        if let other = try about("location"), other != location {
+            note("catalog \"\(path)\" is of repository \"\(other)\" and is rebuilt from \"\(location)\"")
+            try startAnew()
+        }
+        try setAbout("location", location)
+    }
+
+    /// Empties the catalog, so that the next `synchronize` reads everything again.
+    public func startAnew() throws {
+        for table in ["segment", "chunk", "run", "event", "open", "folder", "history", "about"] {
+            do {
+                try database.execute("DELETE FROM \(table)")
+            } catch {
+                // Too damaged even for that.
+                try file.remove()
+                database = try file.open(note: note)
+                break
+            }
+        }
+        try setAbout("location", store.location)
+    }
+
+    /// Brings the catalog up to date, then runs `body`. Damage that shows on the way leads to a rebuild and a second try.
+    /// - Parameters:
+    ///   - jobs: how many heads are read at once.
+    ///   - progress: told how many segments have been read, and of how many.
+    public func current<Value>(
+        jobs: Int, progress: (Int, Int) -> Void = { _, _ in }, _ body: (Catalog) throws -> Value
+    ) throws -> Value {
+        do {
+            _ = try synchronize(jobs: jobs, progress: progress)
+            return try body(self)
+        } catch let error as DatabaseError where error.isDamage {
+            note("catalog \"\(path)\" is damaged and is rebuilt from the repository: \(error.reason)")
+            try file.remove()
+            database = try file.open(note: note)
+            try setAbout("location", store.location)
+            _ = try synchronize(jobs: jobs, progress: progress)
+            return try body(self)
+        }
+    }
+
+    /// What SQLite finds wrong with the file; empty when it is sound.
+    public func problems() throws -> [String] { try database.problems() }
+
+    // MARK: Facts about the catalog itself
+
+    func about(_ name: String) throws -> String? {
+        try database.text("SELECT value FROM about WHERE name = ?", name)
+    }
+    func setAbout(_ name: String, _ value: String) throws {
+        try database.run("INSERT OR REPLACE INTO about (name, value) VALUES (?, ?)", name, value)
+    }
+
+    /// Nil while no segment is known.
+    public func segmentSize() throws -> UInt32? { try about("segment_size").flatMap { UInt32($0) } }
+
+    /// When the catalog was last brought up to date.
+    public func synchronized() throws -> Moment? {
+        try about("synchronized").flatMap { Int64($0) }.map { Moment(microseconds: $0) }
+    }
+
+    /// The timeline histories in the repository. Timeline 1 has none.
+    public func histories() throws -> [TimelineID: TimelineHistory] {
+        let statement = try database.prepare("SELECT timeline, content FROM history")
+        var found: [TimelineID: TimelineHistory] = [:]
+        while try statement.step() {
+            let timeline = TimelineID(UInt32(truncatingIfNeeded: statement.integer(0)))
+            if let history = try? TimelineHistory(timeline: timeline, file: statement.text(1)) {
+                found[timeline] = history
+            }
+        }
+        return found
+    }
+
+    /// Which segments the repository holds.
+    public func segments() throws -> SegmentSet {
+        var set = SegmentSet(segmentSize: try segmentSize() ?? 16 << 20)
+        let statement = try database.prepare("SELECT timeline, first, last FROM run")
+        while try statement.step() {
+            set.insert(
+                UInt64(bitPattern: statement.integer(1))...UInt64(bitPattern: statement.integer(2)),
+                on: TimelineID(UInt32(truncatingIfNeeded: statement.integer(0))))
+        }
+        return set
+    }
+}

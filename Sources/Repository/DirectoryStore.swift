@@ -64,6 +64,14 @@ public final class DirectoryStore: ObjectStore {
         return entries
     }
 
+    /// The directory's time of change, unless it is so young that another change could get the same.
+    public func changeMark(of folder: RepositoryKey) throws -> Int64? {
+        guard let status = try FileStatus(ifPresent: path(folder)), status.modified < Clock.now - 2_000_000 else {
+            return nil
+        }
+        return status.modified
+    }
+
     /// Its content was fsynced before it got its name (`createDurably`); what may be missing are the directory entries.
     public func makeDurable(_ key: RepositoryKey) throws {
         var folder = key.folder

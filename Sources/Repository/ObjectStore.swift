@@ -29,12 +29,20 @@ public protocol ObjectStore: Sendable {
     /// What lies directly in a folder, in order of the names; empty when there is no such folder.
     func list(_ folder: RepositoryKey) throws -> [RepositoryEntry]
 
+    /// A number that changes whenever something is created in a folder or removed from it, so that a folder already
+    /// listed need not be listed again. Nil when that can't be told cheaply, or not for certain at the moment.
+    func changeMark(of folder: RepositoryKey) throws -> Int64?
+
     /// Makes certain that an object which is there survives a crash of the machine: another process may have created it
     /// and died, or still be busy, between making it visible and making that durable.
     func makeDurable(_ key: RepositoryKey) throws
 
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
+}
+
+extension ObjectStore {
+    public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
 }
 
 /// An object that is open for reading; several threads may read from it at once.

@@ -11,7 +11,7 @@ struct FactsCollector: RecordVisitor {
 
     private struct Pending {
         var locks: Set<RelationLock> = []
-        var createdFiles: UInt32 = 0
+        var createdFiles: [UInt32] = []
     }
 
     /// pg_database's file in the shared tablespace, unless somebody has rewritten that catalog.
@@ -74,6 +74,12 @@ struct FactsCollector: RecordVisitor {
             return .good
         }
         guard let kind = RecordKind.decode(header, end: end, version: version, main: main) else { return .malformed }
+        apply(kind, header, end)
+        return .good
+    }
+
+    /// Adds what a record says.
+    mutating func apply(_ kind: RecordKind, _ header: RecordHeader, _ end: LSN) {
         switch kind {
         case .commit(let transaction): finish(transaction, header, end, isCommit: true)
         case .abort(let transaction): finish(transaction, header, end, isCommit: false)
@@ -95,7 +101,9 @@ struct FactsCollector: RecordVisitor {
             if change.walLevel == 0 { facts.minimalWAL = true }
         case .storageCreate(let file, let fork):
             if fork == .main || fork == .initial { blocks.cut(file, fork, to: 0) }
-            if fork == .main, header.xid != 0 { pending[header.xid, default: Pending()].createdFiles += 1 }
+            if fork == .main, header.xid != 0 {
+                pending[header.xid, default: Pending()].createdFiles.append(file.number)
+            }
         case .storageTruncate(let truncation):
             facts.truncations.append(truncation)
             if truncation.forks & 1 != 0 { blocks.cut(truncation.file, .main, to: truncation.blocks) }
@@ -116,7 +124,6 @@ struct FactsCollector: RecordVisitor {
             if header.info & 0x01 != 0, facts.blockMapUnsound == nil { facts.blockMapUnsound = header.lsn }
         default: break
         }
-        return .good
     }
 
     private mutating func replaceDirectory(database: UInt32, tablespace: UInt32) {
@@ -157,7 +164,7 @@ struct FactsCollector: RecordVisitor {
             facts.aborts += 1
         }
         var locks: Set<RelationLock> = []
-        var createdFiles: UInt32 = 0
+        var createdFiles: [UInt32] = []
         if !pending.isEmpty {
             for xid in CollectionOfOne(transaction.xid) { take(xid, &locks, &createdFiles) }
             for xid in transaction.subtransactions { take(xid, &locks, &createdFiles) }
@@ -177,7 +184,7 @@ struct FactsCollector: RecordVisitor {
         }
     }
 
-    private mutating func take(_ xid: UInt32, _ locks: inout Set<RelationLock>, _ createdFiles: inout UInt32) {
+    private mutating func take(_ xid: UInt32, _ locks: inout Set<RelationLock>, _ createdFiles: inout [UInt32]) {
         guard let found = pending.removeValue(forKey: xid) else { return }
         locks.formUnion(found.locks)
         createdFiles += found.createdFiles
@@ -195,6 +202,17 @@ struct FactsCollector: RecordVisitor {
         facts.databaseRows.append(
             DatabaseRowChange(
                 lsn: header.lsn, xid: header.xid, block: block, row: main.u16(isDelete ? 4 : 0), isDelete: isDelete))
+    }
+}
+
+extension SegmentFacts {
+    /// What one record says; its blocks and what it does to rows of pg_database apart.
+    public init(_ record: WALRecord) {
+        var collector = FactsCollector()
+        collector.apply(record.kind, record.header, record.end)
+        self = collector.finished()
+        records = 1
+        recordBytes = UInt64(record.header.length)
     }
 }
 

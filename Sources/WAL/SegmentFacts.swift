@@ -25,8 +25,9 @@ public struct FileRemoval: Hashable, Sendable {
     public let droppedRelations: [DroppedRelation]
     /// What the transaction had locked exclusively, as far as this stretch of WAL tells.
     public let locks: [RelationLock]
-    /// Files the transaction had created, as far as this stretch tells: a truncation or rewrite makes new ones, a drop none.
-    public let createdFiles: UInt32
+    /// Numbers of the files the transaction had created, as far as this stretch tells: a truncation or rewrite makes new
+    /// ones, a drop none. A relation that a transaction creates gets its OID as file number, if that is free.
+    public let createdFiles: [UInt32]
     /// The database it ran in; 0 when the record doesn't say.
     public let database: UInt32
 
@@ -34,13 +35,29 @@ public struct FileRemoval: Hashable, Sendable {
         public let database: UInt32
         public let oid: UInt32
     }
+
+    /// With what earlier segments told of the transaction.
+    public func knowing(_ earlier: OpenTransaction) -> FileRemoval {
+        FileRemoval(
+            transaction: transaction, isCommit: isCommit, isPrepared: isPrepared, files: files,
+            droppedRelations: droppedRelations,
+            locks: earlier.locks.filter { !locks.contains($0) } + locks,
+            createdFiles: earlier.createdFiles.filter { !createdFiles.contains($0) } + createdFiles, database: database)
+    }
 }
 
 /// A transaction that has not ended where the stretch ends, and what it may destroy later.
 public struct OpenTransaction: Hashable, Sendable {
     public let xid: UInt32
     public let locks: [RelationLock]
-    public let createdFiles: UInt32
+    /// Numbers of the files it has created.
+    public let createdFiles: [UInt32]
+
+    public init(xid: UInt32, locks: [RelationLock], createdFiles: [UInt32]) {
+        self.xid = xid
+        self.locks = locks
+        self.createdFiles = createdFiles
+    }
 }
 
 /// A row of pg_database updated in place or deleted. DROP DATABASE first marks the row, in place and outside its

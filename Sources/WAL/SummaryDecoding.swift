@@ -175,7 +175,7 @@ extension SegmentFacts {
             }
         case .openTransactions:
             openTransactions = try reader.list { reader throws(BadSummary) in
-                let (xid, created) = (try reader.number32(), try reader.number32())
+                let (xid, created) = (try reader.number32(), try reader.numbers())
                 return OpenTransaction(xid: xid, locks: try reader.locks(), createdFiles: created)
             }
         case .databaseRows:
@@ -194,6 +194,9 @@ extension SummaryReader {
         let value = try number()
         guard value <= UInt64(UInt32.max) + 1 else { throw bad("A number is too large.") }
         return value == 0 ? nil : UInt32(value - 1)
+    }
+    fileprivate mutating func numbers() throws(BadSummary) -> [UInt32] {
+        try list { reader throws(BadSummary) in try reader.number32() }
     }
     fileprivate mutating func mark() throws(BadSummary) -> TransactionMark {
         TransactionMark(lsn: try lsn(), end: try lsn(), time: try moment(), xid: try number32())
@@ -232,7 +235,7 @@ extension SummaryReader {
     fileprivate mutating func removal() throws(BadSummary) -> FileRemoval {
         let transaction = try mark()
         let flags = try number32()
-        let (database, created) = (try number32(), try number32())
+        let (database, created) = (try number32(), try numbers())
         return FileRemoval(
             transaction: transaction, isCommit: flags & 1 != 0, isPrepared: flags & 2 != 0,
             files: try list { reader throws(BadSummary) in try reader.file() },

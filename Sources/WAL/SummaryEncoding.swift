@@ -146,7 +146,7 @@ extension SegmentFacts {
             $0.mark($1.transaction)
             $0.number((($1.isCommit ? 1 : 0) | ($1.isPrepared ? 2 : 0)) as UInt32)
             $0.number($1.database)
-            $0.number($1.createdFiles)
+            $0.list($1.createdFiles) { $0.number($1) }
             $0.list($1.files) { $0.file($1) }
             $0.list($1.droppedRelations) {
                 $0.number($1.database)
@@ -188,7 +188,7 @@ extension SegmentFacts {
         }
         writer.section(.openTransactions, list: openTransactions) {
             $0.number($1.xid)
-            $0.number($1.createdFiles)
+            $0.list($1.createdFiles) { $0.number($1) }
             $0.list($1.locks) { $0.lock($1) }
         }
         writer.section(.databaseRows, list: databaseRows) {

@@ -1,6 +1,5 @@
-import CZstd
 import FoundationEssentials
-import Platform
+import Support
 import Testing
 import WAL
 
@@ -58,33 +57,18 @@ struct FixtureChain: CustomTestStringConvertible {
     static let pg15 = all[3]
     static let edges = all[7]
 
-    private var path: String { #filePath.dropLast("FixtureChain.swift".count) + "Fixtures/\(folder)" }
-
     func expected() throws -> Expected {
-        let bytes = try Files.read("\(path)/\(chain).expected.json")
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return try decoder.decode(Expected.self, from: Data(bytes))
+        return try decoder.decode(Expected.self, from: Data(WALFixture.file(folder, "\(chain).expected.json")))
     }
 
-    func text(_ name: String) throws -> String { String(decoding: try Files.read("\(path)/\(name)"), as: UTF8.self) }
+    func text(_ name: String) throws -> String { String(decoding: try WALFixture.file(folder, name), as: UTF8.self) }
 
-    func segment(_ name: String) throws -> [UInt8] { try unpack(Files.read("\(path)/\(name).zst")) }
+    func segment(_ name: String) throws -> [UInt8] { try WALFixture.unpacked(folder, name) }
 
     func recordLines() throws -> [Substring] {
-        String(decoding: try unpack(Files.read("\(path)/\(chain).records.tsv.zst")), as: UTF8.self)
-            .split(separator: "\n")
-    }
-
-    private func unpack(_ packed: [UInt8]) throws -> [UInt8] {
-        let size = ZSTD_getFrameContentSize(packed, packed.count)
-        let room = size < 1 << 30 ? Int(size) : 64 << 20
-        let bytes = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
-            let written = ZSTD_decompress(buffer.baseAddress, buffer.count, packed, packed.count)
-            count = ZSTD_isError(written) == 0 ? written : 0
-        }
-        guard !bytes.isEmpty else { throw Problem("cannot unpack a fixture of \(folder)") }
-        return bytes
+        String(decoding: try WALFixture.unpacked(folder, "\(chain).records.tsv"), as: UTF8.self).split(separator: "\n")
     }
 }
 

@@ -50,12 +50,12 @@ import WAL
         let removals = summary.facts.removals
         let drop = try #require(removals.first)
         #expect(drop.transaction.xid == 799)
-        #expect(drop.createdFiles == 0)
+        #expect(drop.createdFiles.isEmpty)
         #expect(drop.droppedRelations.map(\.oid).sorted() == [16392, 16395, 16396])
         #expect(drop.locks.map(\.relation).contains(16392))
         let truncate = removals[1]
         #expect(truncate.transaction.xid == 800)
-        #expect(truncate.createdFiles > 0)
+        #expect(!truncate.createdFiles.isEmpty)
         #expect(truncate.droppedRelations.isEmpty)
         #expect(!truncate.locks.isEmpty)
     }

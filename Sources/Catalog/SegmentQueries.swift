@@ -1,0 +1,167 @@
+import SQLite
+public import WAL
+
+/// What the catalog is asked about segments. All of it is cheap, however many there are.
+extension Catalog {
+    /// One segment; nil when the catalog doesn't have it.
+    public func segment(_ name: SegmentName) throws -> SegmentRow? {
+        guard let size = try segmentSize() else { return nil }
+        let number = name.number(segmentSize: size)
+        return try rows(of: name.timeline, number...number, size: size).first
+    }
+
+    /// Neighbours on one timeline, in order.
+    public func segments(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> [SegmentRow] {
+        guard let size = try segmentSize() else { return [] }
+        return try rows(of: timeline, numbers, size: size)
+    }
+
+    private func rows(
+        of timeline: TimelineID, _ numbers: ClosedRange<UInt64>, _ condition: String = "", limit: Int? = nil,
+        size: UInt32
+    ) throws -> [SegmentRow] {
+        let statement = try database.prepare(
+            "SELECT \(SegmentRow.columns) FROM segment WHERE timeline = ? AND number BETWEEN ? AND ? \(condition)"
+                + (limit.map { " LIMIT \($0)" } ?? ""))
+        try statement.bind([Int64(timeline.rawValue), number(numbers.lowerBound), number(numbers.upperBound)])
+        var rows: [SegmentRow] = []
+        while try statement.step() { rows.append(SegmentRow(statement, segmentSize: size)) }
+        return rows
+    }
+
+    private func number(_ value: UInt64) -> Int64 { Int64(clamping: value) }
+
+    /// Segments that are damaged, unread, not joined to the one before, or at the start of a run.
+    public func notable(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> [SegmentRow] {
+        guard let size = try segmentSize() else { return [] }
+        return try rows(
+            of: timeline, numbers, "AND (link <> 1 OR state <> 0) ORDER BY timeline, number", size: size)
+    }
+
+    /// The first segment of a stretch in which a transaction ends later than `moment` (or at it).
+    public func firstEnding(
+        after moment: Moment, orAt: Bool, of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
+    ) throws -> SegmentName? {
+        let compare = orAt ? ">=" : ">"
+        return try first(
+            of: timeline, numbers, "latest_stop \(compare) ?", [moment.microseconds])
+    }
+
+    /// The first segment of a stretch in which the transaction may have ended.
+    public func firstEnding(
+        xid: UInt32, of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
+    ) throws -> SegmentName? {
+        try first(of: timeline, numbers, "lowest_xid <= ? AND highest_xid >= ?", [Int64(xid), Int64(xid)])
+    }
+
+    /// The first segment whose row satisfies `condition`, found by way of the chunks, whose aggregates satisfy it as well.
+    private func first(
+        of timeline: TimelineID, _ numbers: ClosedRange<UInt64>, _ condition: String, _ values: [Int64]
+    ) throws -> SegmentName? {
+        guard let size = try segmentSize() else { return nil }
+        let chunks = try database.prepare(
+            "SELECT chunk FROM chunk WHERE timeline = ? AND chunk BETWEEN ? AND ? AND \(condition) ORDER BY chunk")
+        let (low, high) = (number(numbers.lowerBound), number(numbers.upperBound))
+        try chunks.bind(
+            [Int64(timeline.rawValue), low >> Catalog.chunkBits, high >> Catalog.chunkBits] + values)
+        let segments = try database.prepare(
+            "SELECT number FROM segment WHERE timeline = ? AND number BETWEEN ? AND ? AND \(condition) "
+                + "ORDER BY number LIMIT 1")
+        while try chunks.step() {
+            let chunk = chunks.integer(0)
+            try segments.bind(
+                [
+                    Int64(timeline.rawValue), max(low, chunk << Catalog.chunkBits),
+                    min(high, (chunk + 1) << Catalog.chunkBits - 1),
+                ] + values)
+            defer { segments.reset() }
+            if try segments.step() {
+                return SegmentName(
+                    timeline: timeline, number: UInt64(bitPattern: segments.integer(0)), segmentSize: size)
+            }
+        }
+        return nil
+    }
+
+    /// The nearest segment of a stretch with commits, from its end backwards or from its start forwards.
+    public func nearestWithCommits(
+        of timeline: TimelineID, _ numbers: ClosedRange<UInt64>, fromEnd: Bool
+    ) throws -> SegmentRow? {
+        guard let size = try segmentSize() else { return nil }
+        let order = fromEnd ? "DESC" : "ASC"
+        let chunks = try database.prepare(
+            "SELECT chunk FROM chunk WHERE timeline = ? AND chunk BETWEEN ? AND ? AND commits > 0 ORDER BY chunk \(order)"
+        )
+        let (low, high) = (number(numbers.lowerBound), number(numbers.upperBound))
+        try chunks.bind([Int64(timeline.rawValue), low >> Catalog.chunkBits, high >> Catalog.chunkBits])
+        while try chunks.step() {
+            let chunk = chunks.integer(0)
+            let (from, to) = (
+                max(low, chunk << Catalog.chunkBits), min(high, (chunk + 1) << Catalog.chunkBits - 1)
+            )
+            let found = try rows(
+                of: timeline, UInt64(from)...UInt64(to), "AND commits > 0 ORDER BY number \(order)", limit: 1,
+                size: size)
+            if let row = found.first { return row }
+        }
+        return nil
+    }
+
+    /// Sums over a stretch.
+    public struct Totals: Hashable, Sendable {
+        public var segments: Int64 = 0
+        /// Bytes in the repository.
+        public var storedBytes: Int64 = 0
+        public var records: Int64 = 0
+        public var commits: Int64 = 0
+    }
+
+    public func totals(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> Totals {
+        var totals = Totals()
+        let (low, high) = (number(numbers.lowerBound), number(numbers.upperBound))
+        // Whole chunks from their sums, the ends from the segments.
+        let firstWhole = (low + (1 << Catalog.chunkBits) - 1) >> Catalog.chunkBits
+        let behindWhole = (high + 1) >> Catalog.chunkBits
+        func add(_ sql: String, _ from: Int64, _ to: Int64) throws {
+            guard from <= to else { return }
+            let statement = try database.prepare(sql)
+            try statement.bind([Int64(timeline.rawValue), from, to])
+            guard try statement.step() else { return }
+            totals.segments += statement.integer(0)
+            totals.storedBytes += statement.integer(1)
+            totals.records += statement.integer(2)
+            totals.commits += statement.integer(3)
+        }
+        let ofSegments =
+            "SELECT count(*), sum(stored_bytes), sum(records), sum(commits) FROM segment "
+            + "WHERE timeline = ? AND number BETWEEN ? AND ?"
+        guard firstWhole < behindWhole else {
+            try add(ofSegments, low, high)
+            return totals
+        }
+        try add(ofSegments, low, firstWhole << Catalog.chunkBits - 1)
+        try add(
+            "SELECT sum(segments), sum(stored_bytes), sum(records), sum(commits) FROM chunk "
+                + "WHERE timeline = ? AND chunk BETWEEN ? AND ?", firstWhole, behindWhole - 1)
+        try add(ofSegments, behindWhole << Catalog.chunkBits, high)
+        return totals
+    }
+
+    /// Restore points whose records lie in a stretch, in order.
+    public func restorePoints(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> [RestorePoint] {
+        try events(
+            "kind = \(EventRow.Kind.restorePoint.rawValue) AND timeline = ? AND number BETWEEN ? AND ? ORDER BY lsn",
+            [Int64(timeline.rawValue), number(numbers.lowerBound), number(numbers.upperBound)]
+        ).flatMap(\.facts.restorePoints)
+    }
+
+    func events(_ condition: String, _ values: [Int64]) throws -> [EventRow] {
+        let statement = try database.prepare("SELECT \(EventRow.columns) FROM event WHERE \(condition)")
+        try statement.bind(values.map { $0 })
+        var rows: [EventRow] = []
+        while try statement.step() {
+            if let row = EventRow(statement) { rows.append(row) }
+        }
+        return rows
+    }
+}

@@ -1,0 +1,242 @@
+import Platform
+import Repository
+import SQLite
+import WAL
+
+/// Reading heads into the catalog, each joined to the segment before it.
+extension Catalog {
+    /// What a segment's head says.
+    private struct Head: Sendable {
+        let name: SegmentName
+        var storedBytes: Int64 = 0
+        var summary: SegmentSummary?
+        var problem: String?
+        var isDamaged = false
+    }
+
+    func read(
+        _ names: [SegmentName], in set: SegmentSet, _ histories: [TimelineID: TimelineHistory], size: UInt32,
+        jobs: Int, progress: (Int, Int) -> Void
+    ) throws {
+        guard !names.isEmpty else { return }
+        let (store, incarnation) = (store, incarnation)
+        var chain = Chain()
+        var batch: [(row: SegmentRow, events: [EventRow])] = []
+        var done = 0
+        try mapInOrder(
+            names, workers: names.count < 4 ? 1 : max(1, jobs), ahead: 64,
+            transform: { name in try Catalog.head(of: name, incarnation, store) },
+            consume: { head in
+                if let before = predecessor(of: head.name, in: set, histories) {
+                    if chain.last != before { chain = try resume(after: before, in: set, histories) }
+                } else {
+                    chain = Chain()
+                }
+                batch.append(try row(for: head, &chain, size: size))
+                chain.last = head.name
+                done += 1
+                // What is still open at the end of a run is kept for the segment that will follow.
+                if head.name == names.last || names[done] != head.name.next(segmentSize: size) {
+                    try save(chain, after: head.name, size)
+                }
+                if batch.count == 2000 || done == names.count {
+                    try write(batch, size)
+                    batch = []
+                    progress(done, names.count)
+                }
+            })
+    }
+
+    private static func head(
+        of name: SegmentName, _ incarnation: Incarnation, _ store: any ObjectStore
+    ) throws -> Head {
+        var head = Head(name: name)
+        do {
+            let stored = try StoredSegment(incarnation.segment(name), in: store)
+            head.storedBytes = stored.storedLength
+            if stored.head.summary.isEmpty {
+                head.problem = "It was stored unread: tidemark did not know its PostgreSQL version."
+            } else {
+                head.summary = try SegmentSummary(decoding: stored.head.summary)
+            }
+        } catch let error as ObjectDamaged {
+            (head.isDamaged, head.problem) = (true, error.reason)
+        } catch let error as UnsupportedFormat {
+            head.problem = error.message
+        } catch let error as BadSummary {
+            (head.isDamaged, head.problem) = (true, error.description)
+        }
+        return head
+    }
+
+    /// Where the reading of neighbours has got to.
+    struct Chain {
+        var last: SegmentName?
+        var continuity = Continuity()
+        /// Whether the last segment could be read.
+        var isKnown = false
+        /// Transactions that are open, by xid.
+        var open: [UInt32: OpenTransaction] = [:]
+    }
+
+    /// The chain as it is after a segment that is in the catalog already.
+    private func resume(
+        after name: SegmentName, in set: SegmentSet, _ histories: [TimelineID: TimelineHistory]
+    ) throws -> Chain {
+        var chain = Chain()
+        chain.last = name
+        var summaries: [SegmentSummary] = []
+        var next: SegmentName? = name
+        // A record may have begun several segments before.
+        while let name = next, let summary = try Catalog.head(of: name, incarnation, store).summary {
+            summaries.append(summary)
+            if summary.firstRecord != nil { break }
+            next = predecessor(of: name, in: set, histories)
+        }
+        for summary in summaries.reversed() { _ = chain.continuity.add(summary) }
+        chain.isKnown = !summaries.isEmpty
+        let statement = try database.prepare("SELECT facts FROM open WHERE timeline = ? AND number = ?")
+        try statement.bind([
+            Int64(name.timeline.rawValue), Int64(bitPattern: name.number(segmentSize: set.segmentSize)),
+        ])
+        if try statement.step(), let facts = try? SegmentFacts(decoding: statement.blob(0)) {
+            for transaction in facts.openTransactions { chain.open[transaction.xid] = transaction }
+        } else if let summary = summaries.first {
+            for transaction in summary.facts.openTransactions { chain.open[transaction.xid] = transaction }
+        }
+        return chain
+    }
+
+    private func save(_ chain: Chain, after name: SegmentName, _ size: UInt32) throws {
+        var facts = SegmentFacts()
+        facts.openTransactions = chain.open.values.sorted { $0.xid < $1.xid }
+        try database.run(
+            "INSERT OR REPLACE INTO open (timeline, number, facts) VALUES (?, ?, ?)", Int64(name.timeline.rawValue),
+            Int64(bitPattern: name.number(segmentSize: size)), facts.encode())
+    }
+
+    private func row(
+        for head: Head, _ chain: inout Chain, size: UInt32
+    ) throws -> (row: SegmentRow, events: [EventRow]) {
+        var row = SegmentRow(
+            name: head.name, storedBytes: head.storedBytes, state: .read, link: .open, problem: head.problem)
+        guard let summary = head.summary else {
+            row.state = head.isDamaged ? .damaged : .unread
+            row.link = chain.last == nil ? .open : .unknowable
+            chain.continuity = Continuity()
+            chain.isKnown = false
+            return (row, [])
+        }
+        let hasPredecessor = chain.last != nil
+        var facts: [SegmentFacts] = []
+        row.add(summary)
+        switch chain.continuity.add(summary) {
+        case .open: row.link = hasPredecessor ? .unknowable : .open
+        case .joined(let boundary):
+            row.link = .joined
+            if boundary == nil, let head = summary.head, head.length == head.missing { row.link = .open }
+            if let boundary {
+                let its = try boundary.facts ?? longBoundary(boundary, into: head.name, size: size)
+                row.prepend(boundary, its)
+                if let its { facts.append(its) }
+            }
+        case .broken(let link):
+            row.link = .broken
+            row.problem = link.detail ?? link.message
+        }
+        chain.isKnown = true
+        facts.append(summary.facts)
+        let number = head.name.number(segmentSize: size)
+        let events = facts.flatMap { facts in
+            EventRow.rows(of: chain.completed(facts), timeline: head.name.timeline, segment: number)
+        }
+        return (row, events)
+    }
+
+    /// What a boundary record says that was too long for its bytes to be kept in the summaries.
+    private func longBoundary(
+        _ boundary: BoundaryRecord, into name: SegmentName, size: UInt32
+    ) throws -> SegmentFacts? {
+        guard [ResourceManager.transaction, .storage, .database, .standby].contains(boundary.header.manager) else {
+            return nil
+        }
+        let histories = try histories()
+        let set = SegmentSet(segmentSize: size)
+        var names = [name]
+        let first = boundary.header.lsn.rawValue / UInt64(size)
+        while let earliest = names.first, earliest.number(segmentSize: size) > first {
+            let before = earliest.previous(segmentSize: size)
+            guard let before else { return nil }
+            let present = try store.exists(incarnation.segment(before))
+            guard let next = present ? before : inherited(by: earliest, histories, size), set.segmentSize == size
+            else { return nil }
+            names.insert(next, at: 0)
+        }
+        var found: SegmentFacts?
+        var walk = RecordWalk()
+        var decompressor = try Decompressor()
+        for name in names {
+            let stored = try StoredSegment(incarnation.segment(name), in: store)
+            walk.begin(name, length: stored.head.rawLength)
+            try stored.extract(with: &decompressor) { bytes in
+                try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
+                    if record.lsn == boundary.header.lsn { found = SegmentFacts(record) }
+                    return record.lsn >= boundary.header.lsn ? .stop : .more
+                }
+            }
+        }
+        return found
+    }
+
+    private func inherited(
+        by name: SegmentName, _ histories: [TimelineID: TimelineHistory], _ size: UInt32
+    ) -> SegmentName? {
+        guard let history = histories[name.timeline], name.start(segmentSize: size).rawValue > 0 else { return nil }
+        let before = LSN(name.start(segmentSize: size).rawValue - 1)
+        return history.segment(containing: before, segmentSize: size)
+    }
+
+    private func write(_ batch: [(row: SegmentRow, events: [EventRow])], _ size: UInt32) throws {
+        try database.transaction {
+            let rows = try database.prepare(SegmentRow.insertion)
+            let clear = try database.prepare("DELETE FROM event WHERE timeline = ? AND number = ?")
+            let events = try database.prepare(EventRow.insertion)
+            for entry in batch {
+                try entry.row.insert(with: rows, segmentSize: size)
+                try clear.run(
+                    Int64(entry.row.name.timeline.rawValue),
+                    Int64(bitPattern: entry.row.name.number(segmentSize: size)))
+                for event in entry.events { try event.insert(with: events) }
+            }
+        }
+    }
+}
+
+extension Catalog.Chain {
+    /// Transactions without an end in sight are forgotten when there are more.
+    private static let mostOpen = 1000
+
+    /// The facts with what earlier segments told of the transactions in them; notes those that stay open.
+    mutating func completed(_ facts: SegmentFacts) -> SegmentFacts {
+        var facts = facts
+        facts.removals = facts.removals.map { removal in
+            guard let earlier = open.removeValue(forKey: removal.transaction.xid) else { return removal }
+            return removal.knowing(earlier)
+        }
+        for transaction in facts.openTransactions {
+            let earlier = open[transaction.xid]
+            open[transaction.xid] = OpenTransaction(
+                xid: transaction.xid, locks: transaction.locks.added(to: earlier?.locks ?? []),
+                createdFiles: transaction.createdFiles.added(to: earlier?.createdFiles ?? []))
+        }
+        if open.count > Catalog.Chain.mostOpen {
+            for xid in open.keys.sorted().prefix(open.count - Catalog.Chain.mostOpen) { open[xid] = nil }
+        }
+        return facts
+    }
+}
+
+extension Array where Element: Equatable {
+    /// `earlier`, and whatever of this isn't in it.
+    fileprivate func added(to earlier: [Element]) -> [Element] { earlier + filter { !earlier.contains($0) } }
+}
