@@ -101,7 +101,9 @@ let package = Package(
             "BaseBackupServerTests",
             ["BaseBackup", "Postgres", "DataDirectory", "Repository", "WAL", "Platform", "SQLite"]),
         tests("CatalogTests", ["Catalog", "Repository", "WAL", "Platform", "SQLite"]),
-        tests("RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"]),
+        tests(
+            "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],
+            exclude: ["coarse-clock.c"]),
         tests(
             "MonitoringTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"], exclude: ["Servers"]),
         tests("MonitoringServerTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"]),

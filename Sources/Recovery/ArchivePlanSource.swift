@@ -95,12 +95,15 @@ public final class ArchivePlanSource: PlanSource {
             let stored = try StoredSegment(incarnation.segment(name), in: store)
             walk.begin(name, length: stored.head.rawLength)
             do {
+                var pages = PageFeed()
                 try stored.extract(with: &decompressor) { bytes in
-                    try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
-                        guard record.end > start else { return .more }
-                        return try visit(LogRecord(record)) ? .more : .stop
+                    try pages.feed(bytes) { pages in
+                        try walk.feed(RawSpan(_unsafeBytes: pages)) { record in
+                            guard record.end > start else { return .more }
+                            return try visit(LogRecord(record)) ? .more : .stop
+                        }
+                        if walk.isStopped { throw Enough() }
                     }
-                    if walk.isStopped { throw Enough() }
                 }
             } catch is Enough {
                 return

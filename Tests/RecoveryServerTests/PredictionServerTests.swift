@@ -1,0 +1,118 @@
+import Platform
+import Recovery
+import Support
+import Testing
+import WAL
+
+/// The plan against the server: every prediction is carried out, and must be what PostgreSQL did.
+@Suite(.serialized) struct PredictionServerTests {
+    @Test(arguments: TestServer.allCases)
+    func `the plan ends where PostgreSQL ends, whatever the target`(_ server: TestServer) throws {
+        let history = try History(server)
+        var backups = [try history.backup("first")]
+        try history.work(clients: 4, transactions: 120)
+        backups.append(try history.backup("second"))
+        try history.work(clients: 8, transactions: 60)
+        try history.site.archiveEverything()
+
+        let source = try history.source(backups)
+        let everything = try plan(PlanRequest(RecoveryTarget(.latest), backup: "first"), from: source)
+        let records = try Self.records(of: everything, source)
+        var random = Seeded(seed: UInt64(Clock.now))
+        let seed = random.state
+        var carriedOut = 0
+        for target in Self.targets(records, count: 14, &random) {
+            if try Self.compare(target, history, source, records, seed: seed) { carriedOut += 1 }
+        }
+        #expect(carriedOut >= 7)
+    }
+
+    /// Every record since the first backup's start.
+    private static func records(of plan: Plan, _ source: ArchivePlanSource) throws -> [LogRecord] {
+        let path = plan.segments.flatMap { range in
+            (0..<range.count).map { n in
+                SegmentName(
+                    timeline: range.first.timeline,
+                    number: range.first.number(segmentSize: plan.segmentSize) + UInt64(n), segmentSize: plan.segmentSize
+                )
+            }
+        }
+        var all: [LogRecord] = []
+        for index in path.indices {
+            try source.records(of: path, at: index) { record in
+                if record.start >= plan.backup.start { all.append(record) }
+                return true
+            }
+        }
+        return all
+    }
+
+    /// One of each kind first, then at random.
+    private static func targets(_ records: [LogRecord], count: Int, _ random: inout Seeded) -> [RecoveryTarget] {
+        let ends = records.compactMap(\.content.transactionEnd)
+        let points = records.compactMap { record -> RestorePoint? in
+            if case .restorePoint(let point) = record.content { point } else { nil }
+        }
+        let latest = RecoveryTarget(.latest)
+        return [latest, RecoveryTarget(.immediate)]
+            + (2..<count).map { n in
+                let inclusive = Bool.random(using: &random)
+                let end = ends.randomElement(using: &random)!
+                switch n % 6 {
+                case 0: return RecoveryTarget(.time(end.time), inclusive: inclusive)
+                case 1:
+                    let between = Moment(
+                        microseconds: end.time.microseconds + Int64.random(in: -30000...30000, using: &random))
+                    return RecoveryTarget(.time(between), inclusive: inclusive)
+                case 2: return RecoveryTarget(.xid(end.xid), inclusive: inclusive)
+                case 3: return RecoveryTarget(.lsn(end.lsn), inclusive: inclusive)
+                case 4:
+                    let record = records.randomElement(using: &random)!
+                    let shift = Int64.random(in: -3...3, using: &random) * 8
+                    return RecoveryTarget(
+                        .lsn(LSN(UInt64(Int64(record.start.rawValue) + shift))), inclusive: inclusive)
+                default: return points.randomElement(using: &random).map { RecoveryTarget(.name($0.name)) } ?? latest
+                }
+            }
+    }
+
+    private static func compare(
+        _ target: RecoveryTarget, _ history: History, _ source: ArchivePlanSource, _ records: [LogRecord], seed: UInt64
+    ) throws -> Bool {
+        let made: Plan
+        do { made = try plan(PlanRequest(target), from: source) } catch let refusal as PlanRefusal {
+            // Targets before the first backup's end, or that only the end of the archive could prove.
+            switch refusal.reason {
+            case .beforeFirstBackup, .afterLast: return false
+            default: throw refusal
+            }
+        }
+        let outcome = try history.carryOut(made)
+        let what = Comment(
+            rawValue:
+                "\(target.arguments.joined(separator: " ")) from \(made.backup.label), seed \(seed): the plan ends at "
+                + "\(made.end), PostgreSQL at \(outcome.end), \(outcome.reason)")
+        #expect(LSN.agree(outcome.end, made.end, segmentSize: made.segmentSize), what)
+        let commits = records.compactMap(\.content.commit)
+        let expected = Set(commits.filter { $0.lsn < made.end }.map(\.xid))
+        #expect(outcome.xids.subtracting(expected).sorted() == [], what)
+        let rows = try Set(history.site.cluster.psql("select xid from work where xid > 0").split(separator: "\n").compactMap { UInt32($0) })
+        #expect(rows.intersection(expected).subtracting(outcome.xids).sorted() == [], what)
+        if let last = made.lastIncluded { #expect(expected.contains(last.xid), what) }
+        if let first = made.firstExcluded { #expect(!outcome.xids.contains(first.xid), what) }
+        return true
+    }
+}
+
+/// A reproducible source of chance (SplitMix64).
+struct Seeded: RandomNumberGenerator {
+    var state: UInt64
+    init(seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
