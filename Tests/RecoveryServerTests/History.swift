@@ -41,13 +41,13 @@ final class History: Sendable {
     }
 
     /// Copies the running server's directory, as a base backup does.
-    func backup(_ label: String, of cluster: TestCluster? = nil) throws -> RestorableBackup {
-        let cluster = cluster ?? site.cluster
+    func backup(_ label: String, of recovered: RecoveredServer? = nil) throws -> RestorableBackup {
+        let (data, socket) = recovered.map { ($0.data, $0.scratch.path) } ?? (site.cluster.data, site.cluster.directory)
         let copy = copies.file(label)
         // One session: backup mode ends with it. pg_wal isn't part of a backup.
         let script = """
             select pg_backup_start('\(label)', true);
-            \\! mkdir -m 700 \(copy) && cd \(cluster.data) && tar -c --exclude='./pg_wal/*' --exclude='./postmaster.*' . | tar -x -C \(copy)
+            \\! mkdir -m 700 \(copy) && cd \(data) && tar -c --exclude='./pg_wal/*' --exclude='./postmaster.*' . | tar -x -C \(copy)
             select lsn as stop, labelfile as label from pg_backup_stop(false) \\gset
             \\o \(copy)/backup_label
             \\qecho :label
@@ -59,7 +59,7 @@ final class History: Sendable {
         let before = Moment(microseconds: Clock.now)
         let finished = try runAsServerUser(
             TestServer.v15.bin + "/psql",
-            ["-h", cluster.directory, "-U", "postgres", "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", file])
+            ["-h", socket, "-U", "postgres", "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", file])
         let text = try Files.readText(copy + "/backup_label")
         func field(_ name: String) -> Substring {
             let line = text.split(separator: "\n").first { $0.hasPrefix(name + ": ") } ?? ""
@@ -74,7 +74,7 @@ final class History: Sendable {
     }
 
     /// Lets `clients` work concurrently, `transactions` each.
-    func work(clients: Int, transactions: Int, on cluster: TestCluster? = nil) throws {
+    func work(clients: Int, transactions: Int, on recovered: RecoveredServer? = nil) throws {
         let script = #"""
             \set kind random(1, 20)
             \set r random(1, 1000000000)
@@ -101,9 +101,13 @@ final class History: Sendable {
             """#
         let file = copies.file("work.pgbench")
         try replaceDurably(file, bytes: Array(script.utf8), mode: 0o644)
-        try (cluster ?? site.cluster).pgbench([
-            "-c", "\(clients)", "-j", "\(clients)", "-t", "\(transactions)", "-f", file,
-        ])
+        try runAsServerUser(
+            TestServer.v15.bin + "/pgbench",
+            [
+                "-h", recovered?.scratch.path ?? site.cluster.directory, "-U", "postgres", "-n", "-c", "\(clients)",
+                "-j",
+                "\(clients)", "-t", "\(transactions)", "-f", file, "postgres",
+            ])
     }
 
     func source(_ backups: [RestorableBackup]) throws -> ArchivePlanSource {
@@ -122,38 +126,65 @@ struct Outcome {
     let xids: Set<UInt32>
 }
 
-extension History {
-    /// Lets the real server carry out `plan`, and looks where it ended.
-    func carryOut(_ plan: Plan) throws -> Outcome {
-        let scratch = try Scratch()
-        let data = scratch.file("data")
-        try runAsServerUser("/bin/cp", ["-a", copies.file(plan.backup.label), data])
-        let command = "\(try Executables.tidemark()) archive-get --config \(site.configuration) %f %p"
-        let settings = plan.settings(
-            for: RecoverySetup(restoreCommand: command, isOwnDirectory: false), directory: scratch.path)
-        let lines = settings.map(\.line).joined(separator: "\n") + "\n"
+/// A server that carried out a plan; stopped and removed with the object.
+final class RecoveredServer: Sendable {
+    let server: TestServer
+    let scratch: Scratch
+    var data: String { scratch.file("data") }
+
+    /// - Parameter archives: whether its archive_command stays on, as in the cluster's own directory.
+    init(_ history: History, _ plan: Plan, archives: Bool) throws {
+        server = history.server
+        scratch = try Scratch()
+        try runAsServerUser("/bin/cp", ["-a", history.copies.file(plan.backup.label), data])
+        let command = "\(try Executables.tidemark()) archive-get --config \(history.site.configuration) %f %p"
+        var setup = RecoverySetup(restoreCommand: command, isOwnDirectory: archives)
+        setup.extra = [
+            RecoverySetting("unix_socket_directories", scratch.path), RecoverySetting("listen_addresses", ""),
+        ]
+        let lines = plan.settings(for: setup, directory: scratch.path).map(\.line).joined(separator: "\n") + "\n"
         try runAsServerUser(
             "/bin/sh",
-            ["-c", "printf %s \"$1\" >> \"$2\"/postgresql.auto.conf; touch \"$2\"/recovery.signal", "sh", lines, data])
+            [
+                "-c", "printf %s \"$1\" >> \"$2\"/postgresql.auto.conf; touch \"$2\"/recovery.signal", "sh", lines,
+                data,
+            ])
         let log = scratch.file("log")
         let started = try runAsServerUser(
             server.bin + "/pg_ctl", ["-D", data, "-l", log, "-w", "-t", "60", "start"], expectSuccess: false)
-        defer { _ = try? runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", "immediate", "-w", "stop"]) }
-        func psql(_ sql: String) throws -> String {
-            try runAsServerUser(
-                TestServer.v15.bin + "/psql", ["-h", scratch.path, "-U", "postgres", "-XAtq", "-c", sql]
-            ).output
-        }
         var ready = started.ending == .exited(0)
         for _ in 0..<400 where ready {
-            if try psql("select pg_is_in_recovery()") == "f\n" { break }
+            if try psql("select pg_is_in_recovery()") == "f\n" { return }
             Clock.sleep(milliseconds: 25)
             ready = try Files.exists(data + "/postmaster.pid")
         }
-        let names = try Files.list(data + "/pg_wal").filter { $0.hasSuffix(".history") }.sorted()
-        guard ready, let newest = names.last, case .history(let timeline)? = ArchiveFileName(newest) else {
-            throw Problem("recovery failed", detail: (try? Files.readText(log)) ?? "")
+        throw Problem("recovery failed", detail: (try? Files.readText(log)) ?? "")
+    }
+
+    deinit { _ = try? runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", "immediate", "-w", "stop"]) }
+
+    @discardableResult
+    func psql(_ sql: String) throws -> String {
+        try runAsServerUser(
+            TestServer.v15.bin + "/psql", ["-h", scratch.path, "-U", "postgres", "-XAtq", "-c", sql],
+            expectSuccess: false
+        ).output
+    }
+
+    /// Stops it once everything up to now is archived.
+    func retire() throws {
+        try psql("select pg_switch_wal()")
+        for _ in 0..<400
+        where try psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") != "0\n" {
+            Clock.sleep(milliseconds: 25)
         }
+        try runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", "fast", "-w", "stop"])
+    }
+
+    func outcome() throws -> Outcome {
+        guard let newest = try Files.list(data + "/pg_wal").filter({ $0.hasSuffix(".history") }).max(),
+            case .history(let timeline)? = ArchiveFileName(newest)
+        else { throw Problem("no new timeline") }
         let history = try TimelineHistory(timeline: timeline, file: Files.readText("\(data)/pg_wal/\(newest)"))
         let rows = try psql("select xid from work where xid > 0")
         return Outcome(
