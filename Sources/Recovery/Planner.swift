@@ -57,7 +57,9 @@ struct Planner<Source: PlanSource> {
             if target.point == .latest { return try planToTheEnd(log, passedOver: passedOver) }
             if let stop = try log.firstStop(rule) {
                 if stop.point.position >= candidate.backup.stop {
-                    return try plan(log, stop: stop.point, index: stop.index, passedOver: passedOver)
+                    return try finish(
+                        direct(log, to: stop.point), whole: log, stop: stop.point, end: stop.point.position,
+                        index: stop.index, passedOver: passedOver)
                 }
                 passedOver.append(
                     "Backup \"\(candidate.backup.label)\" is passed over: recovery would stop at LSN "
@@ -157,23 +159,41 @@ struct Planner<Source: PlanSource> {
         }
         guard let last = try log.lastRecord(), last.end >= log.backup.stop else { throw try beyond(log) }
         return try finish(
-            log, stop: nil, end: last.end, index: log.segments.count - 1, passedOver: passedOver)
+            log, whole: log, stop: nil, end: last.end, index: log.segments.count - 1, passedOver: passedOver)
     }
 
-    private func plan(_ log: ReplayLog<Source>, stop: StoppingPoint, index: Int, passedOver: [String]) throws -> Plan {
-        try finish(log, stop: stop, end: stop.position, index: index, passedOver: passedOver)
+    /// The same log by the shortest history: when the target lies before a timeline of the path began, that timeline is
+    /// left out. The recovery ends in the same place, and the server gets a true history for it; with the longer one it
+    /// would record timelines it never was on, and could not find prepared transactions of the segment where they part.
+    private func direct(_ log: ReplayLog<Source>, to stop: StoppingPoint) -> ReplayLog<Source> {
+        let number = (stop.record.end.rawValue - 1) / UInt64(source.segmentSize)
+        for (path, step) in zip(log.path.shorter, log.path.steps) {
+            guard let end = step.end, stop.record.end <= end,
+                archived.contains(path.segment(number, segmentSize: source.segmentSize))
+            else { continue }
+            let shorter = replayLog((log.backup, path))
+            // The segments before the parting are the same ones.
+            if Int(number) < shorter.first + shorter.segments.count {
+                return shorter
+            }
+        }
+        return log
     }
 
+    /// - Parameters:
+    ///   - log: what recovery reads.
+    ///   - whole: the target's whole history, which tells what comes after the end.
     private func finish(
-        _ log: ReplayLog<Source>, stop: StoppingPoint?, end: LSN, index: Int, passedOver: [String]
+        _ log: ReplayLog<Source>, whole: ReplayLog<Source>, stop: StoppingPoint?, end: LSN, index: Int,
+        passedOver: [String]
     ) throws -> Plan {
         Plan(
             target: target, backup: log.backup, choice: choice(log.backup), path: log.path,
             segments: SegmentRange.ranges(of: log.segments[...index], segmentSize: source.segmentSize),
             segmentSize: source.segmentSize, majorVersion: source.majorVersion, stop: stop, end: end,
             lastIncluded: try log.lastCommit(before: end, from: index),
-            firstExcluded: stop == nil ? nil : try log.firstCommit(from: end, at: index),
-            warnings: passedOver + (try warnings(log, stop: stop, index: index)))
+            firstExcluded: stop == nil ? nil : try whole.firstCommit(from: end, at: index),
+            warnings: passedOver + (try warnings(whole, stop: stop, index: index)))
     }
 
     private func choice(_ backup: RestorableBackup) -> String {

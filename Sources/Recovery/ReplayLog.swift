@@ -17,6 +17,8 @@ struct ReplayLog<Source: PlanSource> {
     let backup: RestorableBackup
     let path: TimelinePath
     let segments: [SegmentName]
+    /// The number of the first segment.
+    var first: Int { Int(backup.start.rawValue / UInt64(source.segmentSize)) }
     let ending: Ending
     /// Records from here on belong to another history, although the last segment holds them.
     let limit: LSN?

@@ -28,6 +28,17 @@ public struct TimelinePath: Hashable, Sendable {
         self.steps = steps
     }
 
+    private init(steps: [Step]) { self.steps = steps }
+
+    /// The paths that leave out the newest timelines of this one, shortest first.
+    var shorter: [TimelinePath] {
+        steps.indices.dropLast().map { last in
+            var kept = Array(steps[...last])
+            kept[last].end = nil
+            return TimelinePath(steps: kept)
+        }
+    }
+
     /// Whether the whole stretch is part of this history: written on `timeline` before the path left it.
     public func contains(_ timeline: TimelineID, upTo position: LSN) -> Bool {
         guard let step = steps.first(where: { $0.timeline == timeline }) else { return false }

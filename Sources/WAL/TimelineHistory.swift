@@ -35,6 +35,7 @@ public struct TimelineHistory: Hashable, Sendable {
     /// Reads a `.history` file: one ancestor per line, oldest first; blank lines and `#` comments are allowed.
     public init(timeline: TimelineID, file text: String) throws(BadTimelineHistory) {
         var ancestors: [Ancestor] = []
+        var numbers: [UInt32] = []
         for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             let fields = line.split(
                 maxSplits: 2, omittingEmptySubsequences: true, whereSeparator: { $0 == "\t" || $0 == " " || $0 == "\r" }
@@ -49,19 +50,22 @@ public struct TimelineHistory: Hashable, Sendable {
             guard fields.count > 1, let point = LSN(String(fields[1])) else {
                 throw bad("The timeline's number must be followed by the position where it was left.")
             }
-            if let last = ancestors.last, last.timeline.rawValue >= number {
+            if let last = numbers.last, last >= number {
                 throw bad("Timelines must appear in increasing order.")
-            }
-            if let last = ancestors.last, last.switchPoint > point {
-                throw bad("A timeline cannot be left before it began.")
             }
             guard number < timeline.rawValue else {
                 throw bad("A timeline's ancestors must have smaller numbers than it has.")
             }
-            ancestors.append(
-                Ancestor(
-                    timeline: TimelineID(number), switchPoint: point, reason: fields.count > 2 ? String(fields[2]) : "")
-            )
+            numbers.append(number)
+            let reason = fields.count > 2 ? String(fields[2]) : ""
+            // A server whose target timeline is 3 but that ends on 1, before 2 began, still writes 1, 2 and 3 into its new
+            // history (`writeTimeLineHistory` copies the target's file); 2 and 3 then count for nothing.
+            var left = TimelineID(number)
+            while let last = ancestors.last, last.switchPoint > point {
+                left = last.timeline
+                ancestors.removeLast()
+            }
+            ancestors.append(Ancestor(timeline: left, switchPoint: point, reason: reason))
         }
         self.init(timeline: timeline, ancestors: ancestors)
     }

@@ -132,6 +132,40 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         #expect(made.warnings.contains { $0.contains("\"b\" is passed over") })
     }
 
+    @Test func `timelines that begin after the target are left out of the path`() throws {
+        var archive = oneTimeline()
+        let old = archive.records[TimelineID(1)]!
+        // Timeline 2 branches off before the end of transaction 130, in the middle of segment 2.
+        let branch = old.first { $0.content.transactionEnd?.xid == 130 }!.start
+        var new = LogWriter(at: branch)
+        new.written = old.filter { $0.start < branch }
+        for n in 1...40 { new.commit(UInt32(200 + n), second(Double(100 + n))) }
+        archive.records[TimelineID(2)] = new.written.filter { $0.end.rawValue > branch.rawValue & ~0xFFFF }
+        archive.allHistories[TimelineID(2)] = TimelineHistory(
+            timeline: TimelineID(2), ancestors: [.init(timeline: TimelineID(1), switchPoint: branch)])
+        let after = try plan(PlanRequest(RecoveryTarget(.time(second(110)))), from: archive)
+        #expect(after.path.steps.map(\.timeline.rawValue) == [1, 2])
+        #expect(after.lastIncluded?.xid == 210)
+        let before = try plan(PlanRequest(RecoveryTarget(.time(second(28)))), from: archive)
+        #expect(before.timeline == TimelineID(1))
+        #expect(before.lastIncluded?.xid == 128)
+        // The record that stops this one is the new timeline's first.
+        let between = try plan(PlanRequest(RecoveryTarget(.time(second(29)))), from: archive)
+        #expect(between.timeline == TimelineID(2))
+        #expect(between.firstExcluded?.xid == 201)
+        // The same moment on the old timeline has another sequel.
+        let other = try plan(
+            PlanRequest(RecoveryTarget(.time(second(29)), timeline: .number(TimelineID(1)))), from: archive)
+        #expect(other.firstExcluded?.xid == 131)
+        // As long as the new timeline's first segment is missing, only what lies before it can be reached.
+        archive.records[TimelineID(2)] = []
+        #expect(try plan(PlanRequest(RecoveryTarget(.time(second(28)))), from: archive).lastIncluded?.xid == 128)
+        let refusal = try #require(throws: PlanRefusal.self) {
+            try plan(PlanRequest(RecoveryTarget(.latest)), from: archive)
+        }
+        #expect(refusal.reason == .timelineNotArchived(TimelineID(2), begin: branch))
+    }
+
     @Test func `records across segment boundaries are seen`() throws {
         var archive = ConstructedArchive()
         var log = LogWriter(at: LSN(0x100_0028), step: 40_000)

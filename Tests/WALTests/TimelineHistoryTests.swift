@@ -47,7 +47,6 @@ import WAL
         ("1", 1, "The timeline's number must be followed by the position where it was left."),
         ("1\tnowhere", 1, "The timeline's number must be followed by the position where it was left."),
         ("2\t0/1\n1\t0/2", 2, "Timelines must appear in increasing order."),
-        ("1\t0/5\n2\t0/2", 2, "A timeline cannot be left before it began."),
         ("3\t0/1", 1, "A timeline's ancestors must have smaller numbers than it has."),
     ])
     func `a damaged history is refused`(text: String, line: Int, reason: String) throws {
@@ -56,6 +55,14 @@ import WAL
         }
         #expect(error?.line == line)
         #expect(error?.detail == reason)
+    }
+
+    @Test func `timelines that a recovery ended before count for nothing in its history`() throws {
+        let history = try TimelineHistory(timeline: TimelineID(5), file: "1\t0/50\n2\t0/70\n3\t0/20\tbefore 740\n")
+        #expect(history.ancestors == [.init(timeline: TimelineID(1), switchPoint: LSN(0x20), reason: "before 740")])
+        let second = try TimelineHistory(timeline: TimelineID(5), file: "1\t0/50\n2\t0/70\n3\t0/60\n")
+        #expect(second.ancestors.map(\.timeline) == [TimelineID(1), TimelineID(2)])
+        #expect(second.ancestors.map(\.switchPoint) == [LSN(0x50), LSN(0x60)])
     }
 
     @Test(arguments: FixtureChain.main)
