@@ -19,17 +19,18 @@ public struct ServerProcess: Sendable {
     }
 
     /// Checks that the programs are there and of the data directory's major version, then starts the server and returns
-    /// while it is still starting.
+    /// after a second at most: it may be starting still, be ready, or have gone again, which its log then explains.
     ///
-    /// - Throws: `WrongPrograms`, `Problem`.
+    /// - Throws: `WrongPrograms`, `Problem` when there is no log.
     public func launch() throws {
         try checkVersion()
-        var arguments = ["-D", dataDirectory.path, "-l", logFile, "-W", "-s"]
+        // With -w pg_ctl knows whether the process it started lives, before that process has written its postmaster.pid.
+        var arguments = ["-D", dataDirectory.path, "-l", logFile, "-w", "-t", "1", "-s"]
         if !options.isEmpty {
             arguments += ["-o", options.map { "-c \(shellWord($0))" }.joined(separator: " ")]
         }
         let finished = try run(binDirectory + "/pg_ctl", arguments + ["start"])
-        guard finished.ending == .exited(0) else {
+        guard try finished.ending == .exited(0) || isRunning() || !log().isEmpty else {
             throw Problem("could not start the server on \"\(dataDirectory.path)\"", detail: sentence(finished.errors))
         }
         // pg_ctl -W comes back before the server has written postmaster.pid; until then a server that is about to run
