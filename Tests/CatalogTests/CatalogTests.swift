@@ -40,17 +40,21 @@ final class FixtureRepository {
     func add(_ name: String) throws {
         let bytes = try WALFixture.unpacked(folder, name)
         let summary = try FixtureRepository.scan(bytes, name).encode()
+        try put(bytes, name, summary: summary)
+    }
+
+    func put(_ bytes: [UInt8], _ name: String, summary: [UInt8]) throws {
         try store.createSegment(
-            incarnation.segment(#require(SegmentName(name))), rawLength: UInt64(bytes.count), level: 1,
-            concurrently: false,
+            incarnation.segment(#require(SegmentName(name))), length: UInt64(bytes.count),
+            presses: [SegmentPress(level: 1)],
             read: { buffer, offset in
                 bytes.withUnsafeBytes { all in
                     let rest = UnsafeRawBufferPointer(rebasing: all[Int(offset)...].prefix(buffer.count))
                     buffer.copyMemory(from: rest)
                     return rest.count
                 }
-            },
-            head: { SegmentHead(rawLength: UInt64(bytes.count), digest: Digest(of: bytes), summary: summary) })
+            }, inspect: { _ in },
+            head: { SegmentHead(rawLength: UInt64(bytes.count), digest: $0, summary: summary) })
     }
 
     static func scan(_ bytes: [UInt8], _ name: String) throws -> SegmentSummary {
@@ -199,15 +203,7 @@ final class FixtureRepository {
         let repository = try FixtureRepository(storing: [names[0], names[1], names[3]])
         let bytes = try WALFixture.unpacked("pg15", names[2])
         let unread = try #require(SegmentName(names[2]))
-        try repository.store.createSegment(
-            repository.incarnation.segment(unread), rawLength: UInt64(bytes.count), level: 1, concurrently: false,
-            read: { buffer, offset in
-                bytes.withUnsafeBytes { all in
-                    let rest = UnsafeRawBufferPointer(rebasing: all[Int(offset)...].prefix(buffer.count))
-                    buffer.copyMemory(from: rest)
-                    return rest.count
-                }
-            }, head: { SegmentHead(rawLength: UInt64(bytes.count), digest: Digest(of: bytes), summary: []) })
+        try repository.put(bytes, names[2], summary: [])
         let broken = try #require(SegmentName(names[1]))
         try overwrite(repository.store.path(repository.incarnation.segment(broken)), at: 60, with: 20)
         let catalog = try repository.catalog()
