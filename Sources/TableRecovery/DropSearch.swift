@@ -50,7 +50,7 @@ public func momentBeforeDrop(of tables: [TablePattern], in archive: RecoveryArch
 
 private func removes(_ removal: FileRemoval, _ relation: RelationMap.RelationRow, _ database: UInt32) -> Bool {
     if removal.droppedRelations.contains(where: { $0.oid == relation.oid && $0.database == database }) { return true }
-    guard removal.droppedRelations.isEmpty, removal.createdFiles == 0, let node = relation.fileNode else {
+    guard removal.droppedRelations.isEmpty, removal.createdFiles.isEmpty, let node = relation.fileNode else {
         return false
     }
     return removal.files.contains { $0.database == database && $0.number == node }
