@@ -1,0 +1,96 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// Killing any command at any moment leaves the repository usable, and a retry succeeds.
+@Suite(.serialized) struct KillTests {
+    /// Runs `tidemark` and kills it, and what it started, after that many milliseconds; says whether it came to its end.
+    private static func run(_ site: TestSite, _ arguments: [String], killAfter milliseconds: Int) throws -> Bool {
+        let seconds = "\(milliseconds / 1000).\(String(1000 + milliseconds % 1000).dropFirst())"
+        let finished = try runAsServerUser(
+            "/usr/bin/timeout", ["-s", "KILL", seconds, Executables.tidemark()] + arguments,
+            environment: ["TIDEMARK_CONFIG": site.configuration], expectSuccess: false)
+        return finished.ending == .exited(0)
+    }
+
+    @Test func `a killed backup is never listed, and the next one succeeds`() throws {
+        let site = try TestSite(settings: ["wal_keep_size": "'256MB'"], initdb: ["--data-checksums"])
+        try site.cluster.psql(
+            "create table t as select n, repeat(md5(n::text), 20) as filler from generate_series(1, 30000) n")
+        var generator = SeededGenerator(seed: UInt64(Clock.now))
+        var complete = 0
+        for _ in 0..<8 {
+            if try Self.run(site, ["backup"], killAfter: Int.random(in: 5...1500, using: &generator)) { complete += 1 }
+            let listed = try site.tidemark(["list", "--json"], expectSuccess: true).output
+            #expect(listed.split(separator: "\n").count { $0.contains("\"label\"") } == complete, "\(listed)")
+        }
+        // The name holds the second it started in.
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let target = site.scratch.file("recovered")
+        try site.tidemark(["recover", "--target", "latest", "--data-directory", target, "--yes"], expectSuccess: true)
+        let verified = try runAsServerUser(
+            site.cluster.server.bin + "/pg_verifybackup", ["-n", target], expectSuccess: false)
+        #expect(verified.ending == .exited(0), "\(verified.errors)")
+    }
+
+    @Test func `a killed recovery can be repeated`() throws {
+        let site = try TestSite()
+        try site.cluster.psql(
+            "create table t as select n, repeat(md5(n::text), 20) as filler from generate_series(1, 30000) n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("insert into t select n, 'later' from generate_series(1, 10) n")
+        try site.archiveEverything()
+        let target = site.scratch.file("recovered")
+        let arguments = ["recover", "--target", "latest", "--data-directory", target, "--yes"]
+        var generator = SeededGenerator(seed: UInt64(Clock.now))
+        var killed = 0
+        for _ in 0..<8 {
+            if try Self.run(site, arguments, killAfter: Int.random(in: 5...600, using: &generator)) { break }
+            killed += 1
+        }
+        if killed == 8 { try site.tidemark(arguments, expectSuccess: true) }
+        // Once it is done, the directory belongs to somebody: a further recovery must not touch it.
+        let again = try site.tidemark(arguments)
+        #expect(again.ending == .exited(1))
+        #expect(again.errors.contains("HINT:"))
+        let server = try ScratchServer(target, like: site.cluster)
+        #expect(try server.psql("select count(*) from t") == "30010")
+    }
+}
+
+/// A server on a recovered directory, stopped with the object.
+final class ScratchServer {
+    private let path: String
+    private let bin: String
+
+    init(_ path: String, like cluster: TestCluster) throws {
+        self.path = path
+        bin = cluster.server.bin
+        try runAsServerUser(
+            bin + "/pg_ctl",
+            [
+                "-D", path, "-l", path + ".log", "-w", "-t", "60", "-o",
+                "-c unix_socket_directories=\(path) -c port=5433", "start",
+            ])
+    }
+
+    deinit { _ = try? runAsServerUser(bin + "/pg_ctl", ["-D", path, "-m", "immediate", "-w", "stop"]) }
+
+    func psql(_ sql: String) throws -> String {
+        // pg_ctl comes back when a hot standby takes queries; the end of the log may be a moment away.
+        for _ in 0..<600 {
+            let state = try ask("select pg_is_in_recovery()")
+            if state == "f" { break }
+            Clock.sleep(milliseconds: 100)
+        }
+        return try ask(sql)
+    }
+
+    private func ask(_ sql: String) throws -> String {
+        let finished = try runAsServerUser(
+            bin + "/psql", ["-h", path, "-p", "5433", "-U", "postgres", "-d", "postgres", "-XAtqc", sql])
+        return finished.output.split(separator: "\n").joined(separator: "\n")
+    }
+}
