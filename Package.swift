@@ -105,7 +105,8 @@ let package = Package(
             "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],
             exclude: ["coarse-clock.c"]),
         tests(
-            "MonitoringTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"], exclude: ["Servers"]),
+            "MonitoringTests", ["Monitoring", "BaseBackup", "Setup", "Configuration", "Repository", "WAL", "Platform"],
+            exclude: ["Servers"]),
         tests("MonitoringServerTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"]),
         tests("TableRecoveryTests", ["TableRecovery", "BaseBackup", "WAL", "Platform", "CChecksum"]),
         tests(

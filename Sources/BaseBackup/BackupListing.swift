@@ -15,6 +15,10 @@ public struct BackupListing: Sendable {
         public let reason: any Explained
     }
 
+    public init(complete: [BackupDescription], incomplete: [String], unreadable: [Unreadable]) {
+        (self.complete, self.incomplete, self.unreadable) = (complete, incomplete, unreadable)
+    }
+
     public func backup(_ label: String) -> BackupDescription? { complete.first { $0.label == label } }
 }
 

@@ -24,6 +24,8 @@ public struct Notification: Sendable, Equatable {
     public var subject: String
     /// How often the same was left untold since it was told last.
     public var suppressed: Int
+    /// Told only to those who were told of the trouble before.
+    public var isOnlyAnEnd = false
     /// A page for e-mail in place of the table of details.
     public var html: String?
 

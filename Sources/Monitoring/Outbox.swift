@@ -47,6 +47,7 @@ public struct Outbox: Sendable {
             for receiver in receivers where receiver.wants(notification.event) {
                 let key = "\(receiver.name) \(notification.subject)"
                 let last = told[key]
+                if notification.isOnlyAnEnd, last.map({ $0.status == .success }) ?? true { continue }
                 if notification.event != nil, notification.status != .success, let last, last.status != .success {
                     let isSame = last.status == notification.status && last.message == notification.message
                     let age = notification.time.microseconds - last.time

@@ -15,4 +15,11 @@ public struct ServerFinding: Sendable, Equatable, Codable {
     public let verdict: Verdict
     public let reason: String
     public let needsRestart: Bool
+
+    public init(
+        name: String, current: String, wanted: String?, verdict: Verdict, reason: String, needsRestart: Bool
+    ) {
+        (self.name, self.current, self.wanted) = (name, current, wanted)
+        (self.verdict, self.reason, self.needsRestart) = (verdict, reason, needsRestart)
+    }
 }

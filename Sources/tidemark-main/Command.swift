@@ -20,6 +20,7 @@ enum Commands {
         (
             "Watch",
             [
+                CheckCommand.self,
                 HistoryCommand.self,
                 NotifyCommand.self,
             ]

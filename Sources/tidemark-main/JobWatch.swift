@@ -29,7 +29,7 @@ enum JobWatch {
                 let cluster = try invocation.cluster()
                 job.cluster = cluster.name
                 // Told before it is recorded: a repository that can't be written to is the very thing to tell of.
-                if let notification = job.notification { Telling.tell(notification, of: cluster, invocation) }
+                if let notification = job.notification { Telling.tell([notification], of: cluster, invocation) }
                 try journal(of: cluster).record(job)
             } catch {
                 invocation.log(.warning, "could not record the job in the repository: \(error)")

@@ -115,9 +115,11 @@ enum NotifyCommand: Command {
         let subject = String((parts.first ?? "").trimmingPrefix("tidemark-"))
         let now = Moment(microseconds: Clock.now)
         Telling.tell(
-            Notification(
-                event: .unitFailure, status: .error, cluster: cluster.name, host: hostName(), time: now,
-                subject: subject, message: "unit \(unit) failed", details: details),
+            [
+                Notification(
+                    event: .unitFailure, status: .error, cluster: cluster.name, host: hostName(), time: now,
+                    subject: subject, message: "unit \(unit) failed", details: details)
+            ],
             of: cluster, invocation,
             // The job itself usually told moments ago, and more.
             quietIfToldSince: Moment(microseconds: now.microseconds - 600_000_000))

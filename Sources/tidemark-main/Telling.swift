@@ -8,24 +8,33 @@ import WAL
 enum Telling {
     /// Queues and starts delivering. Whatever goes wrong is logged and changes nothing else.
     static func tell(
-        _ notification: Notification, of cluster: ClusterConfiguration, _ invocation: Invocation,
-        quietIfToldSince: Moment? = nil
+        _ notifications: [Notification], of cluster: ClusterConfiguration, _ invocation: Invocation,
+        only notifier: NotifierConfiguration? = nil, quietIfToldSince: Moment? = nil
     ) {
         do {
-            let configuration = try invocation.configuration()
-            let receivers = Receiver.all(of: configuration.notifiers)
+            let receivers = Receiver.all(of: try notifier.map { [$0] } ?? invocation.configuration().notifiers)
             guard !receivers.isEmpty else { return }
             let outbox = Outbox(for: cluster)
-            let told = try outbox.enqueue(notification, for: receivers, quietIfToldSince: quietIfToldSince)
-            guard !told.isEmpty else { return }
-            var executable = try leanExecutable()
-            executable += "-main"
-            try startDetached(
-                executable,
-                ["notify", "--deliver", "--config", try invocation.configurationPath(), "--cluster", cluster.name],
-                logFile: outbox.directory + "/delivery.log")
+            var queued = false
+            for notification in notifications {
+                let told = try outbox.enqueue(notification, for: receivers, quietIfToldSince: quietIfToldSince)
+                queued = queued || !told.isEmpty
+            }
+            if queued { startDelivery(of: cluster, invocation) }
         } catch {
             invocation.log(.warning, "could not queue a notification: \(error)")
+        }
+    }
+
+    /// Starts a process that delivers what is queued, and doesn't wait for it.
+    static func startDelivery(of cluster: ClusterConfiguration, _ invocation: Invocation) {
+        do {
+            try startDetached(
+                try leanExecutable() + "-main",
+                ["notify", "--deliver", "--config", try invocation.configurationPath(), "--cluster", cluster.name],
+                logFile: Outbox(for: cluster).directory + "/delivery.log")
+        } catch {
+            invocation.log(.warning, "could not start delivering notifications: \(error)")
         }
     }
 

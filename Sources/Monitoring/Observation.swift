@@ -1,0 +1,147 @@
+public import BaseBackup
+public import Repository
+public import Setup
+public import WAL
+
+/// Everything `tidemark check` judges, looked up once. What could not be looked up is nil, with the reason beside it: the
+/// rules (`judge`) decide what that means.
+public struct Observation: Sendable {
+    public var cluster: String
+    public var now: Moment
+    public var server: ServerObservation?
+    public var serverProblem: String?
+    public var serverHint: String?
+    public var waiting: WaitingObservation?
+    public var waitingProblem: String?
+    public var archive: ArchiveObservation?
+    public var archiveProblem: String?
+    public var archiveHint: String?
+    /// The last 400 days', oldest first.
+    public var jobs: [JobRecord] = []
+    public var space: SpaceObservation?
+    public var spaceProblem: String?
+    public var permissions: [PermissionFinding] = []
+    /// The cluster in the data directory, and whether the repository has a place for it; nil without a data directory.
+    public var ownCluster: (folderName: String, isKnown: Bool)?
+    /// Undelivered notifications, and how long the oldest has been waiting, in seconds; nil when nobody is notified.
+    public var undelivered: (count: Int, age: Double)?
+
+    public init(cluster: String, now: Moment) {
+        self.cluster = cluster
+        self.now = now
+    }
+
+    /// Seconds from `moment` to now.
+    func age(_ moment: Moment) -> Double { Double(now.microseconds - moment.microseconds) / 1_000_000 }
+
+    func lastJob(_ kind: JobKind) -> JobRecord? { jobs.last { $0.kind == kind } }
+}
+
+/// What the server itself says.
+public struct ServerObservation: Sendable {
+    /// 150020 for 15.20.
+    public var version: Int
+    public var isStandby: Bool
+    /// Seconds the server's clock is ahead of ours.
+    public var clockOffset: Double
+    public var findings: [ServerFinding]
+    /// From pg_stat_archiver.
+    public var archivedCount: Int
+    public var failedCount: Int
+    public var isFailing: Bool
+    public var lastFailed: String?
+    /// Where new WAL goes; on a standby, what has been replayed.
+    public var position: LSN
+
+    public init(
+        version: Int, isStandby: Bool, clockOffset: Double, findings: [ServerFinding], archivedCount: Int,
+        failedCount: Int, isFailing: Bool, lastFailed: String?, position: LSN
+    ) {
+        (self.version, self.isStandby, self.clockOffset) = (version, isStandby, clockOffset)
+        (self.findings, self.archivedCount, self.failedCount) = (findings, archivedCount, failedCount)
+        (self.isFailing, self.lastFailed, self.position) = (isFailing, lastFailed, position)
+    }
+}
+
+/// What lies in the server's pg_wal and isn't in the repository yet.
+public struct WaitingObservation: Sendable {
+    /// Segments and histories the server has handed to its archiver: `.ready` files.
+    public var ready: Int
+    /// Seconds since the oldest of them was finished; 0 when none waits.
+    public var oldestReady: Double
+    /// Seconds since the oldest commit that isn't in the repository; 0 when every commit is there.
+    public var oldestCommit: Double?
+
+    public init(ready: Int, oldestReady: Double, oldestCommit: Double?) {
+        (self.ready, self.oldestReady, self.oldestCommit) = (ready, oldestReady, oldestCommit)
+    }
+}
+
+/// The repository's part for the cluster.
+public struct ArchiveObservation: Sendable {
+    public var incarnation: Incarnation
+    public var backups: BackupListing
+    /// Bytes.
+    public var segmentSize: UInt32
+    /// The timeline the cluster is on, as far as the archive tells.
+    public var timeline: TimelineID
+    /// The newest segment of the cluster's history in the repository.
+    public var newest: SegmentName?
+    /// Stretches of segments that are missing between the oldest kept backup and the newest segment.
+    public var gaps: [Gap]
+    /// Why the history itself can't be followed.
+    public var historyProblem: String?
+    /// The newest commit in the repository.
+    public var newestCommit: Moment?
+    /// The oldest moment from which every later one can be reached; nil when none can.
+    public var windowStart: Moment?
+
+    public struct Gap: Sendable, Equatable {
+        public var first: SegmentName
+        public var last: SegmentName
+        public var count: Int
+        public init(first: SegmentName, last: SegmentName, count: Int) {
+            (self.first, self.last, self.count) = (first, last, count)
+        }
+    }
+    public var missing: Int { gaps.reduce(0) { $0 + $1.count } }
+    /// Where a recovery to the newest moment ends.
+    public var windowEnd: Moment? {
+        [newestCommit, backups.complete.last?.stopTime].compactMap { $0 }.max()
+    }
+
+    public init(
+        incarnation: Incarnation, backups: BackupListing, segmentSize: UInt32, timeline: TimelineID,
+        newest: SegmentName?, gaps: [Gap], historyProblem: String? = nil, newestCommit: Moment?, windowStart: Moment?
+    ) {
+        (self.incarnation, self.backups, self.segmentSize) = (incarnation, backups, segmentSize)
+        (self.timeline, self.newest, self.gaps) = (timeline, newest, gaps)
+        (self.historyProblem, self.newestCommit, self.windowStart) = (historyProblem, newestCommit, windowStart)
+    }
+}
+
+/// The file system that holds the repository.
+public struct SpaceObservation: Sendable {
+    /// Bytes.
+    public var free: Int64
+    public var total: Int64
+    /// Bytes a day by which the free space shrinks; nil when it isn't known yet, negative when it grows.
+    public var shrinking: Double?
+
+    public init(free: Int64, total: Int64, shrinking: Double?) {
+        (self.free, self.total, self.shrinking) = (free, total, shrinking)
+    }
+}
+
+/// A file or directory that is too open.
+public struct PermissionFinding: Sendable, Equatable {
+    public var isCritical: Bool
+    /// A sentence.
+    public var problem: String
+    /// A command that mends it.
+    public var remedy: String
+
+    public init(_ isCritical: Bool, _ problem: String, remedy: String) {
+        (self.isCritical, self.problem, self.remedy) = (isCritical, problem, remedy)
+    }
+}

@@ -1,0 +1,33 @@
+import Glibc
+import Platform
+public import Postgres
+import Setup
+import WAL
+
+extension ServerObservation {
+    /// Asks the server. Needs no more than the rights docs/security.md lists.
+    ///
+    /// - Parameter pushCommand: what `archive_command` should be.
+    public init(of connection: Connection, pushCommand: String) throws {
+        version = connection.serverVersion
+        isStandby = try connection.isStandby()
+        let before = Clock.now
+        let server = try connection.now().microseconds
+        let after = Clock.now
+        // Half the way there and back.
+        clockOffset = Double(server - (before + after) / 2) / 1_000_000
+        findings = try ServerInspection(of: connection, pushCommand: pushCommand).findings
+        let row = try connection.query(
+            """
+            SELECT archived_count, failed_count, last_failed_wal,
+                   last_failed_time IS NOT NULL AND last_failed_time > coalesce(last_archived_time, '-infinity')
+            FROM pg_stat_archiver
+            """
+        ).values.first
+        archivedCount = row?[0].flatMap { Int($0) } ?? 0
+        failedCount = row?[1].flatMap { Int($0) } ?? 0
+        lastFailed = row?[2]
+        isFailing = row?[3] == "t"
+        position = try connection.currentLSN()
+    }
+}

@@ -1,0 +1,43 @@
+import Configuration
+
+/// What is right and wrong with the places things lie in, and with the way people hear of it.
+extension Observation {
+    func spaceVerdict(_ limits: Limits) -> Verdict {
+        guard let space, space.total > 0 else { return .unknown(spaceProblem ?? "The repository could not be read.") }
+        let percent = Double(space.free) / Double(space.total) * 100
+        return limits.judge(
+            percent,
+            "\(Quantity.pretty(bytes: space.free)) of \(Quantity.pretty(bytes: space.total)) are free (\(Int(percent)) %).",
+            "Give it a larger disk, or keep backups shorter (\"tidemark expire --dry-run\").")
+    }
+
+    func growthVerdict(_ limits: Limits) -> Verdict {
+        guard let space else { return .unknown(spaceProblem ?? "The repository could not be read.") }
+        guard let shrinking = space.shrinking else { return .ok("It is too early to tell.") }
+        guard shrinking > 0 else { return .ok("Free space is not shrinking.") }
+        let seconds = Double(space.free) / shrinking * 86_400
+        guard seconds < 3650 * 86_400 else { return .ok("The disk will not be full for years.") }
+        return limits.judge(
+            seconds,
+            "At \(Quantity.pretty(bytes: Int64(shrinking))) a day the disk is full in \(duration(seconds)).",
+            "Give it a larger disk, or keep backups shorter (\"tidemark expire --dry-run\").")
+    }
+
+    var permissionsVerdict: Verdict {
+        guard let first = permissions.first(where: \.isCritical) ?? permissions.first else {
+            return .ok("Repository, state, configuration and secrets are closed to others.")
+        }
+        let more = permissions.count > 1 ? " (and \(permissions.count - 1) more)" : ""
+        return first.isCritical
+            ? .critical(first.problem + more, "Run \"\(first.remedy)\".")
+            : .warning(first.problem + more, "Run \"\(first.remedy)\".")
+    }
+
+    var notificationsVerdict: Verdict {
+        guard let undelivered else { return .ok("Nobody is to be notified.") }
+        guard undelivered.count > 0, undelivered.age > 600 else { return .ok("Every message was delivered.") }
+        return .warning(
+            "\(undelivered.count) messages wait for delivery, the oldest for \(duration(undelivered.age)).",
+            "Run \"tidemark notify --deliver\" and see why.", value: Double(undelivered.count))
+    }
+}

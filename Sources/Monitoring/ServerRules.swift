@@ -1,0 +1,85 @@
+import Configuration
+import Platform
+import Setup
+
+/// What is right and wrong with the server and how it archives.
+extension Observation {
+    private var needsServer: Verdict { .unknown("The server could not be asked.") }
+
+    var serverVerdict: Verdict {
+        guard let server else {
+            return .critical(
+                serverProblem.map { "The server could not be asked: \($0)." } ?? "The server could not be asked.",
+                serverHint ?? "Is it running, and is conninfo right?")
+        }
+        return .ok(
+            "\(server.isStandby ? "A standby" : "A primary") answers, PostgreSQL \(versionText(server.version)).")
+    }
+
+    var settingsVerdict: Verdict {
+        guard let server else { return needsServer }
+        let wrong = server.findings.filter { $0.verdict != .good }
+        guard !wrong.isEmpty else { return .ok("The server's settings are as they should be.") }
+        let list = wrong.map { "\($0.name) is \"\($0.current)\"" }.joined(separator: ", ")
+        let isCritical = wrong.contains { $0.verdict == .required }
+        let message = "\(list). \(wrong[0].reason)"
+        let step = "\"tidemark init\" shows what to set, \"tidemark init --write\" sets it."
+        return isCritical ? .critical(message, step) : .warning(message, step)
+    }
+
+    func clockVerdict(_ limits: Limits) -> Verdict {
+        guard let server else { return needsServer }
+        var worst = abs(server.clockOffset)
+        var message = "The server's clock and this machine's differ by \(duration(worst))."
+        if let commit = archive?.newestCommit, -age(commit) > worst {
+            worst = -age(commit)
+            message = "The newest commit in the repository lies \(duration(worst)) in the future."
+        }
+        return limits.judge(
+            worst, message, "Let both machines keep time with NTP: target times mean what the server's clock said.")
+    }
+
+    var versionVerdict: Verdict {
+        if let ownCluster, !ownCluster.isKnown {
+            return .critical(
+                "The repository has no place for the cluster in the data directory (\(ownCluster.folderName)).",
+                "After initdb or pg_upgrade, run \"tidemark init\" and take a backup.")
+        }
+        guard let server else { return needsServer }
+        let major = server.version / 10000
+        switch major {
+        case ..<13:
+            return .critical("PostgreSQL \(major) is not supported.", "Upgrade the server; 13 is the oldest version.")
+        case 13...18: return .ok("PostgreSQL \(major) is supported.")
+        default:
+            return .warning(
+                "PostgreSQL \(major) is newer than this tidemark.",
+                "Upgrade tidemark: segments it cannot read are stored, but not checked.")
+        }
+    }
+
+    func archivingVerdict(_ limits: Limits) -> Verdict {
+        guard let waiting else { return .unknown(waitingProblem ?? "pg_wal could not be read.") }
+        let failing = server?.isFailing == true
+        let last = server?.lastFailed.map { " The last failure was with \"\($0)\"." } ?? ""
+        let message =
+            waiting.ready == 0
+            ? failing ? "The last attempt to archive failed.\(last)" : "Nothing waits to be archived."
+            : "The oldest of \(waiting.ready) finished segments has been waiting for \(duration(waiting.oldestReady))."
+                + (failing ? last : "")
+        return limits.judge(
+            waiting.oldestReady, message,
+            "Look for \"archive command failed\" and tidemark's words before it in the server's log.")
+    }
+
+    func backlogVerdict(_ limits: Limits) -> Verdict {
+        guard let waiting else { return .unknown(waitingProblem ?? "pg_wal could not be read.") }
+        return limits.judge(
+            Double(waiting.ready),
+            waiting.ready == 1 ? "1 finished segment waits." : "\(waiting.ready) finished segments wait.",
+            "If archiving works, it is too slow: look at the repository's storage, and at compress_level.")
+    }
+}
+
+/// `15.20` for 150020.
+func versionText(_ version: Int) -> String { "\(version / 10000).\(version % 10000)" }

@@ -1,0 +1,62 @@
+import FoundationEssentials
+import Glibc
+import Platform
+public import WAL
+
+/// How the repository's free space changed: a sample every six hours for a month, in the cluster's state directory.
+struct SpaceHistory: Codable, Equatable {
+    struct Sample: Codable, Equatable {
+        /// Seconds since 1970.
+        var time: Int64
+        var free: Int64
+        /// The file system's size; another size is another file system.
+        var total: Int64
+    }
+    var samples: [Sample] = []
+
+    static let pause: Int64 = 6 * 3600
+    static let memory: Int64 = 30 * 86_400
+
+    mutating func add(_ sample: Sample) {
+        if let last = samples.last, last.total != sample.total || last.time > sample.time { samples = [] }
+        if let last = samples.last, sample.time - last.time < SpaceHistory.pause { return }
+        samples.append(sample)
+        samples.removeAll { sample.time - $0.time > SpaceHistory.memory }
+    }
+
+    /// Bytes a day over the last week of samples, by least squares; nil before a day has passed.
+    func shrinking(now: Sample) -> Double? {
+        let week = samples.filter { now.time - $0.time <= 7 * 86_400 && $0.time < now.time } + [now]
+        guard let first = week.first, now.time - first.time >= 86_400 else { return nil }
+        let points = week.map { (x: Double($0.time - first.time) / 86_400, y: Double($0.free)) }
+        let count = Double(points.count)
+        let meanX = points.reduce(0) { $0 + $1.x } / count
+        let meanY = points.reduce(0) { $0 + $1.y } / count
+        let spread = points.reduce(0) { $0 + ($1.x - meanX) * ($1.x - meanX) }
+        guard spread > 0 else { return nil }
+        return -points.reduce(0) { $0 + ($1.x - meanX) * ($1.y - meanY) } / spread
+    }
+}
+
+extension SpaceObservation {
+    /// Asks the file system, and remembers the answer in `memory` when that is possible.
+    public init(at repository: String, memory: String, now: Moment) throws {
+        let space = try Files.space(at: repository)
+        (free, total) = space
+        let sample = SpaceHistory.Sample(time: now.microseconds / 1_000_000, free: space.free, total: space.total)
+        var history = SpaceHistory()
+        if let bytes = try? Files.read(memory, limit: 1 << 20),
+            let known = try? decodeJSON(SpaceHistory.self, from: bytes)
+        {
+            history = known
+        }
+        shrinking = history.shrinking(now: sample)
+        let before = history
+        history.add(sample)
+        // What can't be remembered is only a forecast less.
+        if history != before {
+            try? Files.makeDirectories(Files.parent(memory))
+            try? replaceDurably(memory, bytes: encodeJSON(history))
+        }
+    }
+}

@@ -1,0 +1,191 @@
+import FoundationEssentials
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// `tidemark check --json`, as far as the tests look.
+private struct CheckAnswer: Decodable {
+    struct Check: Decodable {
+        let id: String
+        let status: String
+        let message: String
+        let nextStep: String?
+        let value: Double?
+    }
+    let status: String
+    let checks: [Check]
+
+    subscript(_ id: String) -> Check? { checks.first { $0.id == id } }
+}
+
+@Suite(.serialized) struct CheckTests {
+    private static func check(_ site: TestSite, _ arguments: [String] = []) throws -> CheckAnswer {
+        let finished = try site.tidemark(["check", "--json"] + arguments)
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        do { return try decoder.decode(CheckAnswer.self, from: Data(finished.output.utf8)) } catch {
+            throw Problem("check --json: \(finished.ending) \(finished.output)\(finished.errors)")
+        }
+    }
+
+    /// A site that lacks nothing: fsync on, archiving in time, a backup.
+    private static func site(_ settings: [String: String] = [:], _ lines: [String] = []) throws -> TestSite {
+        let site = try TestSite(settings: ["fsync": "on", "archive_timeout": "60s"].merging(settings) { $1 })
+        let text = try Files.readText(site.configuration) + lines.joined(separator: "\n") + "\n"
+        try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
+        return site
+    }
+
+    @Test func `a cluster with archiving and a backup is well, in every format`() throws {
+        let site = try Self.site()
+        try site.cluster.psql("create table t as select generate_series(1, 1000) n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let answer = try Self.check(site)
+        #expect(answer.checks.filter { $0.status != "ok" }.map { "\($0.id): \($0.message)" } == [])
+        #expect(answer.status == "ok")
+
+        let table = try site.tidemark(["check"])
+        #expect(table.ending == .exited(0) && table.output.contains("is well: \(answer.checks.count) ok."))
+        #expect(!table.output.contains("\u{1B}"))
+        let nagios = try site.tidemark(["check", "--format", "nagios"])
+        #expect(nagios.ending == .exited(0) && nagios.output.hasPrefix("TIDEMARK OK - main: "))
+
+        let metrics = site.scratch.file("tidemark.prom")
+        let open = try site.tidemark(["check", "--format", "openmetrics", "--textfile", metrics])
+        #expect(open.ending == .exited(0) && open.output.hasSuffix("# EOF\n"))
+        for (module, path) in [("openmetrics.parser", site.scratch.file("open")), ("parser", metrics)] {
+            if path != metrics { try createDurably(path, bytes: Array(open.output.utf8), mode: 0o644) }
+            let parsed = try run(
+                "/usr/bin/python3",
+                [
+                    "-c",
+                    "import sys; from prometheus_client.\(module) import text_string_to_metric_families as p; print(len(list(p(open(sys.argv[1]).read()))))",
+                    path,
+                ])
+            #expect(parsed.ending == .exited(0), "\(parsed.errors)")
+            #expect(Int(parsed.output.split(separator: "\n").first ?? "") ?? 0 > 20)
+        }
+        #expect(try Files.readText(metrics).contains("tidemark_server_up{cluster=\"main\"} 1\n"))
+        // The next write replaces it in one step.
+        #expect(try site.tidemark(["check", "--textfile", metrics]).ending == .exited(0))
+        #expect(try Files.list(site.scratch.path).filter { $0.contains("tidemark.prom") } == ["tidemark.prom"])
+    }
+
+    @Test func `a commit that is only on the server is found, and forgotten once it is archived`() throws {
+        let site = try Self.site(["archive_timeout": "0"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        #expect(try Self.check(site)["rpo"]?.value == 0)
+        try site.cluster.psql("create table t as select 1")
+        Clock.sleep(milliseconds: 1500)
+        let age = try #require(try Self.check(site)["rpo"]?.value)
+        #expect(age > 1.4 && age < 30)
+        // Later commits do not make the oldest one younger.
+        try site.cluster.psql("insert into t values (2)")
+        #expect(try #require(try Self.check(site)["rpo"]?.value) > age)
+        try site.archiveEverything()
+        #expect(try Self.check(site)["rpo"]?.value == 0)
+    }
+
+    @Test func `a missing segment, a stuck archiver and a dead server are each told apart`() throws {
+        let site = try Self.site()
+        try site.tidemark(["backup"], expectSuccess: true)
+        for _ in 1...3 {
+            try site.cluster.psql("create table if not exists t (n int); insert into t values (1)")
+            try site.archiveEverything()
+        }
+        let segments = try run("/usr/bin/find", [site.repository, "-name", "0000000100000000*.zst"]).output
+            .split(separator: "\n").map(String.init).sorted()
+        let victim = segments[segments.count - 2]
+        try Files.rename(victim, to: site.scratch.file("victim"))
+        let torn = try Self.check(site)
+        #expect(torn["wal_continuity"]?.status == "critical")
+        #expect(torn["wal_continuity"]?.message.contains("\(Files.name(victim).dropLast(4))\" is missing") == true)
+        #expect(torn["recovery_window"]?.status == "critical")
+        try Files.rename(site.scratch.file("victim"), to: victim)
+        #expect(try Self.check(site)["wal_continuity"]?.status == "ok")
+
+        try site.cluster.psql("alter system set archive_command = '/bin/false'")
+        try site.cluster.psql("select pg_reload_conf()")
+        try site.cluster.psql("insert into t values (2)")
+        try site.cluster.psql("select pg_switch_wal()")
+        try site.cluster.wait(for: "a failure") {
+            try site.cluster.psql("select failed_count > 0 from pg_stat_archiver") == "t"
+        }
+        let stuck = try Self.check(site)
+        #expect(stuck["server_settings"]?.status == "critical")
+        #expect(stuck["archive_backlog"]?.value == 1)
+        #expect(stuck["archiving"]?.message.contains("The last failure was with") == true)
+
+        try site.cluster.stop()
+        let dead = try Self.check(site)
+        #expect(dead["server"]?.status == "critical")
+        #expect(dead["server_settings"]?.status == "unknown")
+        // What lies in pg_wal can be seen without the server.
+        #expect(dead["archive_backlog"]?.value ?? 0 >= 1)
+        #expect(dead["rpo"]?.value ?? 0 > 0)
+        let nagios = try site.tidemark(["check", "--format", "nagios"])
+        #expect(nagios.ending == .exited(2) && nagios.output.hasPrefix("TIDEMARK CRITICAL - "))
+    }
+
+    @Test func `a plugin that cannot do its work says UNKNOWN and exits 3`() throws {
+        let site = try Self.site()
+        let finished = try site.tidemark(["check", "--format", "nagios", "--config", site.scratch.file("nothing.conf")])
+        #expect(finished.ending == .exited(3))
+        #expect(finished.output.hasPrefix("TIDEMARK UNKNOWN - could not read configuration file"))
+    }
+
+    @Test func `open doors are found: repository, state and configuration`() throws {
+        let site = try Self.site()
+        #expect(try Self.check(site, ["--only", "permissions"])["permissions"]?.status == "ok")
+        chmod(site.repository, 0o755)
+        let open = try Self.check(site, ["--only", "permissions"])
+        #expect(open.checks.count == 1 && open["permissions"]?.status == "warning")
+        #expect(open["permissions"]?.nextStep?.contains("chmod 0750 \(site.repository)") == true)
+        chmod(site.repository, 0o777)
+        #expect(try Self.check(site)["permissions"]?.status == "critical")
+    }
+
+    @Test func `a change is told once for the worse and once for the better`() throws {
+        let site = try TellingTests.site("cat >> TOLD", ["archive_failing_after = 1s"])
+        try site.cluster.psql("alter system set fsync = on")
+        try site.cluster.psql("alter system set archive_timeout = 60")
+        try site.cluster.psql("select pg_reload_conf()")
+        func told() throws -> [String] {
+            _ = try site.tidemark(["notify", "--deliver"])
+            return try TellingTests.told(site).split(separator: "\n").map(String.init)
+        }
+        _ = try site.tidemark(["check", "--notify"])
+        // No backup, and nothing archived yet: three checks mind.
+        let first = try told()
+        #expect(first.count == 3 && first.contains { $0.contains("There is no complete backup") }, "\(first)")
+        _ = try site.tidemark(["check", "--notify"])
+        #expect(try told().count == 3)
+        try site.tidemark(["backup"], expectSuccess: true)
+        let before = try told().count
+        _ = try site.tidemark(["check", "--notify"])
+        let recovered = try told()[before...]
+        #expect(recovered.count == 3 && recovered.allSatisfy { $0.contains("\"status\":\"success\"") }, "\(recovered)")
+
+        // Archiving fails for longer than the second that is allowed, and works again.
+        try site.cluster.psql("alter system set archive_command = '/bin/false'")
+        try site.cluster.psql("select pg_reload_conf()")
+        try site.cluster.psql("create table t as select 1")
+        try site.cluster.psql("select pg_switch_wal()")
+        Clock.sleep(milliseconds: 1500)
+        _ = try site.tidemark(["check", "--notify"])
+        _ = try site.tidemark(["check", "--notify"])
+        #expect(try told().count { $0.contains("\"event\":\"archive_failing\"") } == 1)
+        try site.cluster.psql("alter system reset archive_command")
+        try site.cluster.psql("select pg_reload_conf()")
+        try site.cluster.wait(for: "archiving") {
+            try site.cluster.psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") == "0"
+        }
+        _ = try site.tidemark(["check", "--notify"])
+        _ = try site.tidemark(["check", "--notify"])
+        let archive = try told().filter { $0.contains("\"event\":\"archive_failing\"") }
+        #expect(archive.count == 2 && archive[1].contains("archiving works again"), "\(archive)")
+    }
+}

@@ -1,0 +1,226 @@
+import BaseBackup
+import Configuration
+import Monitoring
+import Setup
+import Testing
+import WAL
+
+/// What is spoilt, which check must notice, and how it says so.
+struct Trouble: Sendable, CustomTestStringConvertible {
+    let name: String
+    let check: String
+    let status: CheckResult.Status
+    let says: String
+    var lines: [String] = []
+    let spoil: @Sendable (inout Observation) throws -> Void
+    var testDescription: String { name }
+
+    static let all = [
+        Trouble(name: "server down", check: "server", status: .critical, says: "no answer") {
+            $0.server = nil
+            $0.serverProblem = "no answer"
+        },
+        Trouble(
+            name: "server's settings unknown", check: "server_settings", status: .unknown, says: "could not be asked"
+        ) {
+            $0.server = nil
+        },
+        Trouble(
+            name: "a required setting", check: "server_settings", status: .critical, says: "archive_mode is \"off\""
+        ) {
+            $0.server?.findings.append(finding("archive_mode", "off", .required))
+        },
+        Trouble(
+            name: "an advised setting", check: "server_settings", status: .warning, says: "archive_timeout is \"0\""
+        ) {
+            $0.server?.findings.append(finding("archive_timeout", "0", .advised))
+        },
+        Trouble(name: "archiver slow", check: "archiving", status: .warning, says: "oldest of 3 finished segments") {
+            $0.waiting = WaitingObservation(ready: 3, oldestReady: 700, oldestCommit: 700)
+        },
+        Trouble(name: "archiver stuck", check: "archiving", status: .critical, says: "The last failure was with") {
+            $0.waiting = WaitingObservation(ready: 3, oldestReady: 7000, oldestCommit: 7000)
+            $0.server?.isFailing = true
+            $0.server?.lastFailed = "000000010000000000000006"
+        },
+        Trouble(name: "backlog", check: "archive_backlog", status: .critical, says: "300 finished segments wait") {
+            $0.waiting = WaitingObservation(ready: 300, oldestReady: 1, oldestCommit: 1)
+        },
+        Trouble(
+            name: "a missing segment", check: "wal_continuity", status: .critical,
+            says: "000000010000000000000003\" is missing."
+        ) {
+            let name = SegmentName("000000010000000000000003")!
+            $0.archive?.gaps = [.init(first: name, last: name, count: 1)]
+        },
+        Trouble(name: "a missing history", check: "wal_continuity", status: .critical, says: "00000002.history") {
+            $0.archive?.historyProblem = "timeline history file \"00000002.history\" is missing"
+        },
+        Trouble(name: "nothing archived", check: "wal_continuity", status: .warning, says: "No WAL") {
+            $0.archive?.newest = nil
+        },
+        Trouble(name: "repository gone", check: "wal_continuity", status: .critical, says: "does not exist") {
+            $0.archive = nil
+            $0.archiveProblem = "repository \"/r\" does not exist"
+        },
+        Trouble(name: "old commit unarchived", check: "rpo", status: .critical, says: "2 h 46 min old") {
+            $0.waiting?.oldestCommit = 10_000
+        },
+        Trouble(
+            name: "a tighter target", check: "rpo", status: .warning, says: "12.0 s old", lines: ["rpo_warning = 10s"]
+        ) { _ in },
+        Trouble(name: "unreadable pg_wal", check: "rpo", status: .unknown, says: "could not be read") {
+            $0.waiting?.oldestCommit = nil
+        },
+        Trouble(
+            name: "drill slower than promised", check: "rto", status: .critical, says: "about 10 min 0 s",
+            lines: ["rto_critical = 5min"]
+        ) { _ in },
+        Trouble(
+            name: "a grown cluster recovers slower", check: "rto", status: .warning, says: "about 20 min 0 s",
+            lines: ["rto_warning = 15min"]
+        ) {
+            $0.jobs = [ObservedCluster.job(.drill, days: 3, facts: ["size": "\(5 << 30)", "seconds": "600"])]
+        },
+        Trouble(
+            name: "no drill to tell", check: "rto", status: .warning, says: "No drill", lines: ["rto_critical = 5min"]
+        ) {
+            $0.jobs = []
+        },
+        Trouble(
+            name: "window shorter than promised", check: "recovery_window", status: .warning, says: "can be reached",
+            lines: ["recovery_window_warning = 30d"]
+        ) { _ in },
+        Trouble(name: "nothing to recover", check: "recovery_window", status: .critical, says: "no usable backup") {
+            $0.archive?.windowStart = nil
+        },
+        Trouble(name: "backup late", check: "backup_age", status: .warning, says: "\"late\", is 9 d 0 h old") {
+            $0.archive?.backups.complete = [try ObservedCluster.backup("late", days: 9)]
+        },
+        Trouble(name: "backup very late", check: "backup_age", status: .critical, says: "is 11 d") {
+            $0.archive?.backups.complete = [try ObservedCluster.backup("late", days: 11)]
+        },
+        Trouble(name: "no backup", check: "backup_age", status: .critical, says: "no complete backup") {
+            $0.archive?.backups.complete = []
+        },
+        Trouble(
+            name: "backup half as large", check: "backup_size", status: .warning,
+            says: "60 % smaller than usual (4096 MB instead of 10 GB)"
+        ) {
+            $0.archive?.backups.complete.append(try ObservedCluster.backup("small", days: 0.5, size: 4 << 30))
+        },
+        Trouble(name: "backup twice as large", check: "backup_size", status: .warning, says: "100 % larger") {
+            $0.archive?.backups.complete.append(try ObservedCluster.backup("large", days: 0.5, size: 20 << 30))
+        },
+        Trouble(name: "backup failed", check: "backup_health", status: .critical, says: "it did not work") {
+            $0.jobs.append(ObservedCluster.job(.backup, days: 0.1, .failure))
+        },
+        Trouble(name: "damaged pages", check: "backup_health", status: .critical, says: "app.public.orders") {
+            $0.archive?.backups.complete.append(
+                try ObservedCluster.backup(
+                    "hurt", days: 0.5, corruptPages: #"[{"path":"base/5/1","block":3,"relation":"app.public.orders"}]"#)
+            )
+        },
+        Trouble(name: "verification found damage", check: "verify", status: .critical, says: "found problems") {
+            $0.jobs.append(ObservedCluster.job(.verify, days: 0.1, .problems))
+        },
+        Trouble(name: "verification long ago", check: "verify", status: .warning, says: "verified 20 d") {
+            $0.jobs = [ObservedCluster.job(.verify, days: 20)]
+        },
+        Trouble(name: "never verified", check: "verify", status: .warning, says: "never verified") { $0.jobs = [] },
+        Trouble(name: "drill failed", check: "drill", status: .critical, says: "failed") {
+            $0.jobs.append(ObservedCluster.job(.drill, days: 0.1, .failure))
+        },
+        Trouble(name: "disk nearly full", check: "repository_space", status: .warning, says: "(7 %)") {
+            $0.space = SpaceObservation(free: 70 << 30, total: 1000 << 30, shrinking: nil)
+        },
+        Trouble(name: "disk full soon", check: "repository_growth", status: .critical, says: "full in 2 d 0 h") {
+            $0.space = SpaceObservation(free: 100 << 30, total: 500 << 30, shrinking: Double(50 << 30))
+        },
+        Trouble(name: "clock wrong", check: "clock", status: .critical, says: "differ by 1 min 30 s") {
+            $0.server?.clockOffset = -90
+        },
+        Trouble(name: "commits from the future", check: "clock", status: .critical, says: "in the future") {
+            $0.archive?.newestCommit = ObservedCluster.daysAgo(-1)
+        },
+        Trouble(name: "open repository", check: "permissions", status: .warning, says: "Everybody may read") {
+            $0.permissions = [PermissionFinding(false, "Everybody may read it.", remedy: "chmod 0750 /r")]
+        },
+        Trouble(name: "open secret", check: "permissions", status: .critical, says: "(and 1 more)") {
+            $0.permissions = [
+                PermissionFinding(false, "a", remedy: "b"),
+                PermissionFinding(true, "Everybody may read the key.", remedy: "c"),
+            ]
+        },
+        Trouble(name: "another cluster", check: "version", status: .critical, says: "no place for the cluster") {
+            $0.ownCluster = ("16-8", false)
+        },
+        Trouble(name: "too old a server", check: "version", status: .critical, says: "PostgreSQL 12 is not supported") {
+            $0.server?.version = 120_022
+        },
+        Trouble(name: "too new a server", check: "version", status: .warning, says: "newer than this") {
+            $0.server?.version = 190_001
+        },
+        Trouble(name: "messages stuck", check: "notifications", status: .warning, says: "2 messages wait") {
+            $0.undelivered = (2, 3600)
+        },
+    ]
+
+    private static func finding(_ name: String, _ current: String, _ verdict: ServerFinding.Verdict) -> ServerFinding {
+        ServerFinding(
+            name: name, current: current, wanted: "on", verdict: verdict, reason: "It must.", needsRestart: false)
+    }
+}
+
+struct CheckRulesTests {
+    @Test func `nothing is reported of a cluster that is well`() throws {
+        let results = judge(try ObservedCluster.healthy(), by: try ObservedCluster.configuration())
+        #expect(results.map(\.id) == CheckDefinition.all.map(\.id))
+        for result in results {
+            #expect(result.status == .ok && result.nextStep == nil, "\(result.id): \(result.message)")
+        }
+        #expect(CheckResult.worst(results) == .ok)
+    }
+
+    @Test func `a cluster that was set up a minute ago lacks only its first backup`() throws {
+        var observation = try ObservedCluster.healthy()
+        observation.jobs = []
+        observation.archive?.backups.complete = []
+        observation.archive?.windowStart = nil
+        let results = judge(observation, by: try ObservedCluster.configuration())
+        #expect(results.filter { $0.status != .ok }.map(\.id).sorted() == ["backup_age", "recovery_window"])
+    }
+
+    @Test(arguments: Trouble.all)
+    func `trouble is noticed, explained, and has a next step`(_ trouble: Trouble) throws {
+        var observation = try ObservedCluster.healthy()
+        try trouble.spoil(&observation)
+        let results = judge(observation, by: try ObservedCluster.configuration(trouble.lines))
+        let result = try #require(results.first { $0.id == trouble.check })
+        #expect(result.status == trouble.status, "\(result.message)")
+        #expect(result.message.contains(trouble.says), "\(result.message)")
+        if trouble.status != .unknown { #expect(result.nextStep?.isEmpty == false) }
+        #expect(CheckResult.worst(results).nagios != 0)
+    }
+
+    @Test func `every check can be silenced, keeps its reason, and comes back when the silence is over`() throws {
+        for definition in CheckDefinition.all {
+            let troubles = Trouble.all.filter { $0.check == definition.id }
+            #expect(!troubles.isEmpty, "\(definition.id) has no trouble to test it with")
+            guard let trouble = troubles.first(where: { $0.lines.isEmpty }) ?? troubles.first else { continue }
+            var observation = try ObservedCluster.healthy()
+            try trouble.spoil(&observation)
+            func result(_ silence: String) throws -> CheckResult {
+                let configuration = try ObservedCluster.configuration(
+                    trouble.lines + ["\(definition.id)_silenced = '\(silence)'"])
+                return try #require(judge(observation, by: configuration).first { $0.id == definition.id })
+            }
+            let silenced = try result("we know")
+            #expect(
+                silenced.status == .silenced && silenced.silence == "we know"
+                    && silenced.silencedStatus == trouble.status)
+            #expect(try result("until 2026-11-20: we know").status == .silenced)
+            #expect(try result("until 2026-11-19: we know").status == trouble.status)
+        }
+    }
+}
