@@ -22,17 +22,20 @@ import Testing
         var complete = 0
         for _ in 0..<8 {
             if try Self.run(site, ["backup"], killAfter: Int.random(in: 5...1500, using: &generator)) { complete += 1 }
+            // One that was killed after its last write is as good as any other.
             let listed = try site.tidemark(["list", "--json"], expectSuccess: true).output
-            #expect(listed.split(separator: "\n").count { $0.contains("\"label\"") } == complete, "\(listed)")
+            #expect(listed.split(separator: "\n").count { $0.contains("\"label\"") } >= complete, "\(listed)")
         }
+        let verified = try site.tidemark(["verify"])
+        #expect(verified.ending == .exited(0), "\(verified.output)\(verified.errors)")
         // The name holds the second it started in.
         try site.tidemark(["backup"], expectSuccess: true)
         try site.archiveEverything()
         let target = site.scratch.file("recovered")
         try site.tidemark(["recover", "--target", "latest", "--data-directory", target, "--yes"], expectSuccess: true)
-        let verified = try runAsServerUser(
+        let accepted = try runAsServerUser(
             site.cluster.server.bin + "/pg_verifybackup", ["-n", target], expectSuccess: false)
-        #expect(verified.ending == .exited(0), "\(verified.errors)")
+        #expect(accepted.ending == .exited(0), "\(accepted.errors)")
     }
 
     @Test func `a killed recovery can be repeated`() throws {
