@@ -100,6 +100,7 @@ let package = Package(
         tests(
             "BaseBackupServerTests",
             ["BaseBackup", "Postgres", "DataDirectory", "Repository", "WAL", "Platform", "SQLite"]),
+        tests("CatalogServerTests", ["Platform"]),
         tests("CatalogTests", ["Catalog", "Repository", "WAL", "Platform", "SQLite"]),
         tests(
             "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],

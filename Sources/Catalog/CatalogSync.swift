@@ -9,6 +9,8 @@ public struct CatalogChanges: Hashable, Sendable {
     public var read = 0
     /// Segments that are no longer in the repository.
     public var gone = 0
+
+    public init() {}
 }
 
 extension Catalog {

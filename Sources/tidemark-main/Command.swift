@@ -14,7 +14,12 @@ enum Commands {
         (
             "Look",
             [
-                ListCommand.self
+                ListCommand.self,
+                SegmentsCommand.self,
+                WindowCommand.self,
+                EventsCommand.self,
+                AroundCommand.self,
+                CatalogCommand.self,
             ]
         ),
         (

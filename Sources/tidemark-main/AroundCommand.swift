@@ -1,0 +1,95 @@
+import Catalog
+import Configuration
+import Platform
+import WAL
+
+enum AroundCommand: Command {
+    static let grammar = Grammar(
+        "around", "show the transactions around a moment",
+        description: [
+            "The last ones a recovery to the moment would include, and the first ones it wouldn't, with what they changed. "
+                + "Transactions are in the order of the log; their times are taken a little earlier and may go back and forth."
+        ],
+        options: [
+            .init("target-time", value: "TIME", "the moment"),
+            .init("target-timeline", value: "N", "the timeline to follow (default: the newest)"),
+            .init("count", value: "N", "so many on either side (default: 5)"),
+            .init("json", "print JSON"),
+        ],
+        examples: [
+            Grammar.Example(
+                "tidemark around --target-time '2026-11-05 09:59:00 Europe/Berlin'", "what happened about then")
+        ])
+
+    private struct Document: Encodable {
+        struct Transaction: Encodable {
+            let xid: UInt32
+            let time, lsn: String
+            let committed: Bool
+            let relations: [String]
+        }
+        let time: String
+        let timeline: UInt32
+        let before, after: [Transaction]
+    }
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let arguments = invocation.arguments
+        guard let text = arguments.value("target-time") else {
+            throw UsageError("no moment", hint: "Name one with --target-time.")
+        }
+        let moment = try Moment(parsing: text, zone: invocation.cluster().timezone)
+        let count = try arguments.integer("count", in: 1...1000) ?? 5
+        let timeline = try arguments.integer("target-timeline", in: 1...Int(UInt32.max)).map { TimelineID(UInt32($0)) }
+        let access = try CatalogAccess(invocation)
+        let names = BackupNames(access, log: invocation.log)
+        let found = try access.ask(invocation) {
+            try $0.surroundings(of: moment, on: timeline, count: count)
+        }
+        guard let found else {
+            throw Problem("no WAL of cluster \"\(access.cluster.name)\" is archived")
+        }
+        func relations(_ transaction: NearbyTransaction) -> [String] {
+            let maps = names.names(at: transaction.mark.lsn)
+            var listed: [String] = []
+            var unknown = 0
+            for file in transaction.files {
+                guard let map = maps.first(where: { $0.relation(file) != nil }), let relation = map.relation(file)
+                else {
+                    unknown += 1
+                    continue
+                }
+                // Tables and sequences speak for their indexes; catalogs say that something was defined.
+                if relation.isTable, !relation.isSystem { listed.append(map.fullName(relation)) }
+            }
+            return listed.sorted() + (unknown > 0 && listed.isEmpty ? ["\(unknown) files without a name"] : [])
+        }
+        if invocation.json {
+            func document(_ transaction: NearbyTransaction) -> Document.Transaction {
+                .init(
+                    xid: transaction.mark.xid, time: transaction.mark.time.iso8601,
+                    lsn: transaction.mark.lsn.description, committed: transaction.isCommit,
+                    relations: relations(transaction))
+            }
+            try invocation.print(
+                json: Document(
+                    time: moment.iso8601, timeline: found.timeline.rawValue, before: found.before.map(document),
+                    after: found.after.map(document)))
+            return .success
+        }
+        var table = TextTable(["", "time", "xid", "LSN", "end", "relations"], [.left, .left, .right])
+        func add(_ transactions: [NearbyTransaction], _ side: String) {
+            for transaction in transactions {
+                table.add([
+                    side, transaction.mark.time.description, "\(transaction.mark.xid)", "\(transaction.mark.lsn)",
+                    transaction.isCommit ? "commit" : "abort", relations(transaction).joined(separator: ", "),
+                ])
+            }
+        }
+        add(found.before, "before")
+        table.add(["-->", moment.description, "", "", "", ""])
+        add(found.after, "after")
+        invocation.print(table.text)
+        return .success
+    }
+}

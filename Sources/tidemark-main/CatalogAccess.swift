@@ -1,0 +1,102 @@
+import BaseBackup
+import Catalog
+import Configuration
+import Platform
+import Repository
+import WAL
+
+/// The cluster's catalog, brought up to date, with the backups that give its entries a meaning.
+struct CatalogAccess {
+    let cluster: ClusterConfiguration
+    let store: DirectoryStore
+    let incarnation: Incarnation
+    let catalog: Catalog
+    let backups: BackupListing
+
+    init(_ invocation: Invocation) throws {
+        cluster = try invocation.cluster()
+        store = DirectoryStore(cluster.repository)
+        incarnation = try currentIncarnation(of: cluster, in: store)
+        let log = invocation.log
+        do {
+            catalog = try Catalog(
+                stateDirectory: cluster.stateDirectory, store: store, incarnation: incarnation,
+                note: { message in log(.warning, message) })
+        } catch let error as SystemError {
+            throw Problem(
+                error.message, detail: "The catalog of the repository is kept in \"\(cluster.stateDirectory)\".",
+                hint: "Make that directory writable for the user who runs tidemark, or set state_directory.")
+        }
+        backups = try listBackups(of: incarnation, in: store)
+        for damaged in backups.unreadable { log(.warning, damaged.reason) }
+    }
+
+    /// Brings the catalog up to date and asks it.
+    func ask<Value>(_ invocation: Invocation, _ body: (Catalog) throws -> Value) throws -> Value {
+        let (terminal, log) = (invocation.terminal, invocation.log)
+        defer { terminal.finishProgress() }
+        return try catalog.current(
+            jobs: cluster.jobs,
+            progress: { done, all in terminal.progress("reading segments: \(done) of \(all)", log: log) }, body)
+    }
+
+    var spans: [BackupSpan] {
+        backups.complete.map {
+            BackupSpan(
+                label: $0.label, timeline: $0.timeline, start: $0.startLSN, stop: $0.stopLSN, startTime: $0.startTime,
+                stopTime: $0.stopTime)
+        }
+    }
+
+    /// Words that must be repeated on other tidemark command lines to mean the same cluster.
+    static func sameCluster(_ invocation: Invocation) -> String {
+        ["config", "cluster"].compactMap { name in
+            invocation.arguments.value(name).map { " --\(name) \(shellQuoted($0))" }
+        }.joined()
+    }
+}
+
+/// The relation maps of the backups, read when they are asked for: the newest before a position is tried first, then
+/// the one after it.
+final class BackupNames {
+    private let access: CatalogAccess
+    private var maps: [String: RelationNames] = [:]
+    private let log: Log
+
+    init(_ access: CatalogAccess, log: Log) {
+        self.access = access
+        self.log = log
+    }
+
+    func names(at lsn: LSN) -> [RelationNames] {
+        let backups = access.backups.complete
+        let before = backups.last { $0.startLSN <= lsn }
+        let after = backups.first { $0.startLSN > lsn }
+        return [before, after].compactMap { $0?.label }.map(names(of:))
+    }
+
+    private func names(of label: String) -> RelationNames {
+        if let known = maps[label] { return known }
+        var names = RelationNames()
+        do {
+            let map = try RelationMap(of: label, of: access.incarnation, in: access.store)
+            for database in map.databases { names.add(database: database.oid, name: database.name) }
+            for row in map.relations {
+                names.add(
+                    .init(oid: row.oid, database: row.database, schema: row.schema, name: row.name, kind: row.kind),
+                    file: row.fileNode)
+            }
+        } catch {
+            log(.warning, "the relation map of backup \"\(label)\" cannot be read: \(error)")
+        }
+        maps[label] = names
+        return names
+    }
+}
+
+/// `word` as a POSIX shell needs it.
+func shellQuoted(_ word: String) -> String {
+    let harmless = word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+:=,@%".contains($0)) }
+    if harmless && !word.isEmpty { return word }
+    return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+}

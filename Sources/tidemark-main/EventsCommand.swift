@@ -1,0 +1,121 @@
+import Catalog
+import Configuration
+import Platform
+import WAL
+
+enum EventsCommand: Command {
+    static let grammar = Grammar(
+        "events", "show what happened: drops, truncations, restore points, timeline switches",
+        description: [
+            "Read from the archived WAL, newest first. Relations get their names from the relation maps of the backups; what no "
+                + "backup knows is shown with its numbers. Each destructive event comes with the command that recovers to just "
+                + "before it. Rewrites (VACUUM FULL, CLUSTER, REINDEX, ALTER TABLE) are shown with --kind rewrite only."
+        ],
+        options: [
+            .init("from", value: "TIME", "nothing earlier"),
+            .init("to", value: "TIME", "nothing later"),
+            .init("table", value: "NAME", "only this table: table, schema.table or database.schema.table"),
+            .init(
+                "kind", value: "KINDS",
+                "only these, separated by commas: " + Event.Kind.allCases.map(\.rawValue).joined(separator: ", ")),
+            .init("limit", value: "N", "at most N events (default: 100)"),
+            .init("json", "print JSON"),
+        ],
+        examples: [
+            Grammar.Example("tidemark events --kind drop,truncate", "what was lost, and how to get it back"),
+            Grammar.Example("tidemark events --table shop.public.orders", "what happened to one table"),
+        ])
+
+    private struct Document: Encodable {
+        let kind: String
+        let time: String?
+        let timeline: UInt32
+        let lsn: String
+        let xid: UInt32?
+        let objects: [String]
+        let files: [String]
+        let detail: String?
+        let command: String?
+    }
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let filter = try filter(invocation)
+        let access = try CatalogAccess(invocation)
+        let names = BackupNames(access, log: invocation.log)
+        let (events, newest, histories) = try access.ask(invocation) { catalog in
+            (
+                try EventSearch(catalog, names: names.names(at:)).events(filter), try catalog.segments().timelines.last,
+                try catalog.histories()
+            )
+        }
+        let same = CatalogAccess.sameCluster(invocation)
+        func command(_ event: Event) -> String? {
+            guard let target = event.target else { return nil }
+            let latest = newest.map { histories[$0] ?? TimelineHistory($0) }
+            let other = latest.map { !$0.contains(event.timeline, at: event.lsn) } ?? false
+            let timeline = other ? " --target-timeline \(event.timeline)" : ""
+            switch target {
+            case .before(let lsn): return "tidemark recover\(same) --target-lsn \(lsn) --exclusive\(timeline)"
+            case .restorePoint(let name): return "tidemark recover\(same) --target-name \(shellQuoted(name))\(timeline)"
+            }
+        }
+        if invocation.json {
+            try invocation.print(
+                json: events.map { event in
+                    Document(
+                        kind: event.kind.rawValue, time: event.time?.iso8601, timeline: event.timeline.rawValue,
+                        lsn: event.lsn.description, xid: event.xid, objects: event.objects,
+                        files: event.unnamed.map(\.description), detail: event.detail, command: command(event))
+                })
+            return .success
+        }
+        guard !events.isEmpty else {
+            invocation.print("No such events are in the archive.")
+            return .success
+        }
+        for event in events {
+            invocation.print(line(event))
+            if event.kind.isDestructive, let command = command(event) { invocation.print("    before it: \(command)") }
+        }
+        if events.count == filter.limit {
+            invocation.print("There may be more: \(filter.limit) events are shown (--limit).")
+        }
+        return .success
+    }
+
+    private static func line(_ event: Event) -> String {
+        var parts = [event.time?.description ?? "(no time)", event.kind.rawValue]
+        if !event.objects.isEmpty { parts.append(event.objects.joined(separator: ", ")) }
+        if !event.unnamed.isEmpty {
+            let shown = event.unnamed.prefix(4).map { "file \($0)" }.joined(separator: ", ")
+            parts.append(shown + (event.unnamed.count > 4 ? ", and \(event.unnamed.count - 4) more" : ""))
+        }
+        if let detail = event.detail { parts.append(detail) }
+        var place = ["LSN \(event.lsn)", "timeline \(event.timeline)"]
+        if let xid = event.xid, xid != 0 { place.append("transaction \(xid)") }
+        return parts.joined(separator: "  ") + "  (" + place.joined(separator: ", ") + ")"
+    }
+
+    private static func filter(_ invocation: Invocation) throws -> EventFilter {
+        let arguments = invocation.arguments
+        let zone = try invocation.cluster().timezone
+        var filter = EventFilter(limit: try arguments.integer("limit", in: 1...1_000_000) ?? 100)
+        filter.from = try arguments.value("from").map { try Moment(parsing: $0, zone: zone) }
+        filter.to = try arguments.value("to").map { try Moment(parsing: $0, zone: zone) }
+        filter.table = arguments.value("table")
+        if let words = arguments.value("kind") {
+            filter.kinds = try Set(
+                words.split(separator: ",").map { word throws(UsageError) in
+                    guard let kind = Event.Kind(rawValue: String(word)) else {
+                        let all = Event.Kind.allCases.map(\.rawValue)
+                        throw UsageError(
+                            "unknown kind of event \"\(word)\"",
+                            hint: suggestion(for: String(word), among: all).map { "Did you mean \"\($0)\"?" }
+                                ?? "Kinds are \(all.joined(separator: ", ")).")
+                    }
+                    return kind
+                })
+        }
+        return filter
+    }
+}

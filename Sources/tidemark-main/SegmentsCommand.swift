@@ -1,0 +1,116 @@
+import Catalog
+import Configuration
+import Platform
+import WAL
+
+enum SegmentsCommand: Command {
+    static let grammar = Grammar(
+        "segments", "show the archived WAL: continuous stretches, and gaps",
+        description: [
+            "A stretch is a run of segments of one timeline, each proven to go on where the one before it ended. A gap says what is "
+                + "missing or doesn't fit, why as far as it is known, and which moments can't be reached because of it."
+        ],
+        options: [.init("json", "print JSON")],
+        examples: [Grammar.Example("tidemark segments", "is anything missing?")],
+        exits: [(3, "there are gaps")])
+
+    private struct Document: Encodable {
+        struct Stretch: Encodable {
+            let timeline: UInt32
+            let first, last, begin, end: String
+            let segments: Int64
+            let size, storedSize: Int64
+            let firstCommit, lastCommit: String?
+            let goesOnFrom: UInt32?
+        }
+        struct Gap: Encodable {
+            let timeline: UInt32
+            let from, to: String
+            let firstMissing, lastMissing: String?
+            let cause: String
+            let unreachableFrom, unreachableTo: String?
+            let nextBackup: String?
+        }
+        let stretches: [Stretch]
+        let gaps: [Gap]
+    }
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let access = try CatalogAccess(invocation)
+        let (stretches, gaps) = try access.ask(invocation) { try $0.report(backups: access.spans) }
+        if invocation.json {
+            try invocation.print(
+                json: Document(
+                    stretches: stretches.map {
+                        .init(
+                            timeline: $0.timeline.rawValue, first: $0.first.description, last: $0.last.description,
+                            begin: $0.begin.description, end: $0.end.description, segments: $0.totals.segments,
+                            size: $0.rawBytes, storedSize: $0.totals.storedBytes,
+                            firstCommit: $0.firstCommit?.time.iso8601, lastCommit: $0.lastCommit?.time.iso8601,
+                            goesOnFrom: $0.goesOnFrom?.rawValue)
+                    },
+                    gaps: gaps.map {
+                        .init(
+                            timeline: $0.timeline.rawValue, from: $0.from.description, to: $0.to.description,
+                            firstMissing: $0.firstMissing?.description, lastMissing: $0.lastMissing?.description,
+                            cause: cause($0), unreachableFrom: $0.lastBefore?.time.iso8601,
+                            unreachableTo: $0.nextBackup?.stopTime.iso8601, nextBackup: $0.nextBackup?.label)
+                    }))
+        } else if stretches.isEmpty {
+            invocation.print("No WAL of cluster \"\(access.cluster.name)\" is archived.")
+        } else {
+            var table = TextTable(
+                ["timeline", "first", "last", "segments", "stored", "ratio", "first commit", "last commit", "note"],
+                [.right, .left, .left, .right, .right, .right])
+            for stretch in stretches {
+                table.add([
+                    "\(stretch.timeline)", "\(stretch.first)", "\(stretch.last)", "\(stretch.totals.segments)",
+                    size(stretch.totals.storedBytes), ratio(stretch), stretch.firstCommit?.time.description ?? "",
+                    stretch.lastCommit?.time.description ?? "",
+                    stretch.goesOnFrom.map { "goes on from timeline \($0)" } ?? "",
+                ])
+            }
+            invocation.print(table.text)
+            for gap in gaps { invocation.print(text(gap)) }
+            if gaps.isEmpty { invocation.print("There are no gaps.") }
+        }
+        return gaps.isEmpty ? .success : .problemsFound
+    }
+
+    private static func ratio(_ stretch: LogStretch) -> String {
+        guard stretch.totals.storedBytes > 0 else { return "" }
+        let tenths = stretch.rawBytes * 10 / stretch.totals.storedBytes
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+
+    private static func cause(_ gap: LogGap) -> String {
+        switch gap.cause {
+        case .missing:
+            "The segments are not in the repository: they were never archived, or have been removed."
+        case .unreadable(let reason), .broken(let reason): reason
+        }
+    }
+
+    private static func text(_ gap: LogGap) -> String {
+        var lines: [String] = []
+        switch gap.cause {
+        case .missing, .unreadable:
+            let names =
+                gap.firstMissing == gap.lastMissing
+                ? "segment \(gap.firstMissing?.description ?? "")"
+                : "segments \(gap.firstMissing?.description ?? "") to \(gap.lastMissing?.description ?? "")"
+            lines.append("GAP:  \(names) of timeline \(gap.timeline), LSN \(gap.from) to \(gap.to)")
+        case .broken: lines.append("GAP:  at LSN \(gap.from) of timeline \(gap.timeline)")
+        }
+        lines.append("      \(cause(gap))")
+        let from = gap.lastBefore.map { "\($0.time) (transaction \($0.xid))" } ?? "the beginning"
+        if let next = gap.nextBackup {
+            lines.append(
+                "      Moments after \(from) and before \(next.stopTime), the end of backup \(next.label), "
+                    + "cannot be reached.")
+        } else {
+            lines.append("      Moments after \(from) cannot be reached: no backup was taken behind the gap.")
+        }
+        return lines.joined(separator: "\n")
+    }
+}

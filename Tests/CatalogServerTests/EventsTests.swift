@@ -1,0 +1,178 @@
+import FoundationEssentials
+import Platform
+import Support
+import Testing
+
+/// What the looking commands say about a real server's archive, and whether the commands they print bring things back.
+@Suite(.serialized) struct EventsTests {
+    struct Event: Decodable {
+        let kind: String
+        let lsn: String
+        let objects: [String]
+        let command: String?
+        let time: String?
+    }
+
+    private func decode<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return try decoder.decode(type, from: Data(text.utf8))
+    }
+
+    @Test(arguments: [TestServer.v15, .v16, .v18])
+    func `each destructive event comes with the command that undoes it`(_ server: TestServer) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
+        let cluster = site.cluster
+        try cluster.psql("create database shop")
+        try cluster.psql(
+            """
+            create table orders (id int primary key, t text);
+            insert into orders select g, repeat('x', 200) from generate_series(1, 500) g;
+            create table visits as select g id from generate_series(1, 300) g;
+            create table old as select 1 id
+            """, database: "shop")
+        try cluster.psql("create database attic")
+        try cluster.psql("create table kept as select generate_series(1, 77) id", database: "attic")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try cluster.psql("insert into orders values (1000, 'after the backup')", database: "shop")
+        try cluster.psql("select pg_create_restore_point('before the mess')")
+        try cluster.psql("drop table orders", database: "shop")
+        try cluster.psql("truncate visits", database: "shop")
+        try cluster.psql("vacuum full old", database: "shop")
+        try cluster.psql("reindex table pg_class", database: "shop")
+        try cluster.psql("drop database attic")
+        try cluster.psql("create table later (i int)", database: "shop")
+        try site.archiveEverything()
+
+        let listed = try site.tidemark(["events", "--json"], expectSuccess: true).output
+        let events = try decode([Event].self, listed)
+        func one(_ kind: String, _ object: String) throws -> Event {
+            let found = events.filter { $0.kind == kind && $0.objects == [object] }
+            #expect(found.count == 1, "\(kind) \(object): \(listed)")
+            return try #require(found.first)
+        }
+        let drop = try one("drop", "shop.public.orders")
+        let truncate = try one("truncate", "shop.public.visits")
+        let database = try one("drop-database", "attic")
+        #expect(events.filter { $0.kind == "drop" }.count == 1, "\(listed)")
+        #expect(events.contains { $0.kind == "restore-point" })
+        #expect(!events.contains { $0.kind == "rewrite" })
+        let rewrites = try decode(
+            [Event].self, site.tidemark(["events", "--json", "--kind", "rewrite"], expectSuccess: true).output)
+        #expect(rewrites.contains { $0.objects == ["shop.public.old"] })
+        let ofTable = try decode(
+            [Event].self, site.tidemark(["events", "--json", "--table", "public.visits"], expectSuccess: true).output)
+        #expect(ofTable.map(\.lsn) == [truncate.lsn])
+
+        try cluster.stop()
+        for (event, database, query, expected) in [
+            (drop, "shop", "select count(*), max(id) from orders", "501|1000"),
+            (truncate, "shop", "select count(*) from visits", "300"),
+            (database, "attic", "select count(*) from kept", "77"),
+        ] {
+            let words = try #require(event.command).split(separator: " ").map(String.init)
+            #expect(words.prefix(2) == ["tidemark", "recover"])
+            let scratch = try Scratch()
+            let data = scratch.file("data")
+            try site.tidemark(
+                words.dropFirst() + ["--data-directory", data, "--yes", "--set", "archive_mode=off"],
+                expectSuccess: true)
+            let started = try runAsServerUser(
+                server.bin + "/pg_ctl",
+                ["-D", data, "-w", "-t", "60", "-l", scratch.file("log"), "-o", "-k \(scratch.path)", "start"],
+                expectSuccess: false)
+            #expect(started.ending == .exited(0), "\((try? Files.readText(scratch.file("log"))) ?? "")")
+            defer { _ = try? runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", "immediate", "stop"]) }
+            var answer = ""
+            for _ in 0..<100 {
+                let finished = try runAsServerUser(
+                    server.bin + "/psql", ["-h", scratch.path, "-U", "postgres", "-d", database, "-XAtqc", query],
+                    expectSuccess: false)
+                answer = finished.output
+                if finished.ending == .exited(0) { break }
+                answer += finished.errors
+                Clock.sleep(milliseconds: 100)
+            }
+            #expect(answer == expected + "\n", "\(event.kind)")
+        }
+    }
+
+    @Test func `stretches, windows and the surroundings of a moment are shown`() throws {
+        struct Segments: Decodable {
+            struct Stretch: Decodable { let segments: Int, timeline: Int }
+            struct Gap: Decodable { let firstMissing: String?, lastMissing: String?, cause: String }
+            let stretches: [Stretch]
+            let gaps: [Gap]
+        }
+        struct Window: Decodable {
+            struct One: Decodable {
+                let backup: String, isConsistent: Bool, from: String, to: String?, ends: String, endsAt: String?
+            }
+            let from: String?, to: String?
+            let windows: [One]
+        }
+        struct Around: Decodable {
+            struct One: Decodable { let xid: Int, relations: [String], committed: Bool }
+            let before: [One], after: [One]
+        }
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let cluster = site.cluster
+        try cluster.psql("create table t (i int); insert into t values (0)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        for round in 1...6 {
+            try cluster.psql("insert into t values (\(round))")
+            try cluster.psql("begin; insert into t values (-1); rollback")
+            try site.archiveEverything()
+        }
+        let moment = try cluster.psql("select clock_timestamp() at time zone 'UTC'") + " UTC"
+        let xid = try cluster.psql("insert into t values (7) returning pg_current_xact_id()")
+        try site.archiveEverything()
+
+        var segments = try decode(Segments.self, site.tidemark(["segments", "--json"], expectSuccess: true).output)
+        #expect(segments.gaps.isEmpty)
+        #expect(segments.stretches.count == 1)
+        let around = try decode(
+            Around.self,
+            site.tidemark(["around", "--target-time", moment, "--json", "--count", "2"], expectSuccess: true).output)
+        #expect(around.before.map(\.committed) == [true, false])
+        #expect(around.after.first.map { "\($0.xid)" } == xid)
+        #expect(around.after.first?.relations == ["postgres.public.t"])
+        var window = try decode(Window.self, site.tidemark(["window", "--json"], expectSuccess: true).output)
+        #expect(window.windows.count == 1)
+        #expect(window.windows.first?.isConsistent == true)
+        #expect(window.windows.first?.ends == "archive")
+
+        // A hole, some segments behind the backup.
+        let archived = try Files.list(site.repository + "/main").first { $0.hasPrefix("15-") } ?? ""
+        let folder = "\(site.repository)/main/\(archived)/wal/00000001/0000000100000000"
+        let names = try Files.list(folder).filter { $0.utf8.count == 28 }.sorted()
+        let lost = names[names.count - 3]
+        try Files.removeIfPresent(folder + "/" + lost)
+        let finished = try site.tidemark(["segments", "--json"])
+        #expect(finished.ending == .exited(3))
+        segments = try decode(Segments.self, finished.output)
+        #expect(segments.stretches.count == 2)
+        #expect(segments.gaps.first?.firstMissing == String(lost.dropLast(4)))
+        window = try decode(Window.self, site.tidemark(["window", "--json"], expectSuccess: true).output)
+        #expect(window.windows.first?.ends == "gap")
+        #expect(window.windows.first?.endsAt == String(lost.dropLast(4)))
+        let text = try site.tidemark(["segments"]).output
+        #expect(text.contains("GAP:  segment \(lost.dropLast(4)) of timeline 1"))
+        #expect(text.contains("cannot be reached: no backup was taken behind the gap."))
+
+        // The catalog may vanish or be damaged at any moment.
+        try runAsServerUser(
+            "/bin/sh",
+            [
+                "-c", "for f in \"$1\"/main/*.catalog; do printf garbage > \"$f\"; done", "sh",
+                site.scratch.file("state"),
+            ])
+        let again = try site.tidemark(["segments", "--json"])
+        #expect(again.errors.contains("is damaged and is rebuilt from the repository"))
+        #expect(again.output == finished.output)
+        let status = try site.tidemark(["catalog", "status"], expectSuccess: true)
+        #expect(status.output.contains("\(names.count - 1) segments on 1 timelines"))
+        try site.tidemark(["catalog", "rebuild"], expectSuccess: true)
+        #expect(try site.tidemark(["catalog", "mend"]).ending == .exited(2))
+    }
+}
