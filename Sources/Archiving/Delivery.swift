@@ -9,22 +9,26 @@ enum Delivery {
     static func put(
         at destination: String, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws {
-        let shared = "\(Files.parent(destination))/.\(Files.name(destination)).tidemark"
-        var temporary = shared
+        let shared = temporary(for: destination)
+        var path = shared
         var file = try Descriptor(open: shared, O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600)
         if try !isOurs(file, shared) {
-            temporary = temporaryName(for: destination)
-            file = try Descriptor(open: temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+            path = temporaryName(for: destination)
+            file = try Descriptor(open: path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
         }
         do {
-            try file.truncate(to: 0, path: temporary)
-            try write { try file.write($0, path: temporary) }
-            try Files.rename(temporary, to: destination)
+            try file.truncate(to: 0, path: path)
+            try write { try file.write($0, path: path) }
+            try Files.rename(path, to: destination)
         } catch {
-            unlink(temporary)
+            unlink(path)
             throw error
         }
         try file.close(path: destination)
+    }
+
+    static func temporary(for destination: String) -> String {
+        "\(Files.parent(destination))/.\(Files.name(destination)).tidemark"
     }
 
     /// Whether we hold the lock of the file that has the name now, not of one that was renamed meanwhile.

@@ -12,13 +12,18 @@ public struct Fetch: Sendable {
     }
 
     let identity: Identity
+    let prefetch: Prefetch?
     let clock: PhaseClock
 
-    /// - Parameter dataDirectory: tells the cluster's identity when the working directory isn't a data directory.
+    /// - Parameters:
+    ///   - dataDirectory: tells the cluster's identity when the working directory isn't a data directory.
+    ///   - prefetch: how to fetch ahead while a server recovers; nil fetches only what is asked for.
     public init(
-        from store: any ObjectStore, cluster: String, dataDirectory: String?, clock: PhaseClock = PhaseClock()
+        from store: any ObjectStore, cluster: String, dataDirectory: String?, prefetch: Prefetch? = nil,
+        clock: PhaseClock = PhaseClock()
     ) {
         identity = Identity(store: store, cluster: cluster, dataDirectory: dataDirectory)
+        self.prefetch = prefetch
         self.clock = clock
     }
 
@@ -30,9 +35,16 @@ public struct Fetch: Sendable {
     public func callAsFunction(_ name: String, to destination: String) throws -> Outcome {
         guard let file = ArchiveFileName(name) else { throw NotArchivable(name: name) }
         let incarnation = try identity.incarnation()
-        let key = incarnation.key(for: file)
+        let spool = spool(file, incarnation)
+        if let spool, let segment = file.segmentName, spool.deliver(segment, incarnation, to: destination) {
+            clock.mark(.fetch)
+            spool.want(segment)
+            return .delivered
+        }
         let stored: StoredSegment
-        do { stored = try StoredSegment(key, in: identity.store) } catch let absent as ObjectAbsent {
+        do { stored = try StoredSegment(incarnation.key(for: file), in: identity.store) } catch let absent
+            as ObjectAbsent
+        {
             // `incarnation()` found the marker before; it must still be there after, or the repository went away between.
             guard try identity.store.exists(incarnation.marker) else { throw absent }
             return .absent
@@ -40,10 +52,28 @@ public struct Fetch: Sendable {
         clock.mark(.open)
         try deliver(stored, file, incarnation, to: destination)
         clock.mark(.fetch)
+        if let spool, let segment = file.segmentName, spool.want(segment) {
+            startPrefetcher(spool, segment, stored.head.rawLength, incarnation)
+        }
         return .delivered
     }
 
-    private func deliver(
+    /// Only for a server that is recovering, which runs restore_command in its data directory.
+    private func spool(_ file: ArchiveFileName, _ incarnation: Incarnation) -> Spool? {
+        guard let prefetch, case .segment = file, (try? Files.exists("postmaster.pid")) == true else { return nil }
+        return Spool(prefetch, incarnation, location: identity.store.location)
+    }
+
+    /// Unless one is at work, or there is nothing for it to do.
+    private func startPrefetcher(
+        _ spool: Spool, _ segment: SegmentName, _ segmentSize: UInt64, _ incarnation: Incarnation
+    ) {
+        let next = segment.next(segmentSize: UInt32(clamping: segmentSize))
+        guard (try? identity.store.exists(incarnation.segment(next))) == true, !spool.isServed else { return }
+        prefetch?.start()
+    }
+
+    func deliver(
         _ stored: StoredSegment, _ file: ArchiveFileName, _ incarnation: Incarnation, to destination: String
     ) throws {
         try Delivery.put(at: destination) { append in
@@ -62,19 +92,19 @@ public struct Fetch: Sendable {
             }
         }
     }
+}
 
-    /// The content's own header must agree with the name that was asked for and with the cluster that asked.
-    private func check(
-        _ start: UnsafeRawBufferPointer, is segment: SegmentName, length: UInt64, _ incarnation: Incarnation
-    ) throws {
-        guard let page = FirstPage(start) else {
-            throw WALDamage(.notWAL, offset: 0, lsn: nil, segment: segment)
-        }
-        try page.check(is: segment, length: length)
-        guard page.systemIdentifier == incarnation.systemIdentifier else {
-            throw WALDamage(
-                .systemIdentifier(found: page.systemIdentifier, expected: incarnation.systemIdentifier), offset: 24,
-                lsn: nil, segment: segment)
-        }
+/// The content's own header must agree with the name that was asked for and with the cluster that asked.
+func check(
+    _ start: UnsafeRawBufferPointer, is segment: SegmentName, length: UInt64, _ incarnation: Incarnation
+) throws(WALDamage) {
+    guard let page = FirstPage(start) else {
+        throw WALDamage(.notWAL, offset: 0, lsn: nil, segment: segment)
+    }
+    try page.check(is: segment, length: length)
+    guard page.systemIdentifier == incarnation.systemIdentifier else {
+        throw WALDamage(
+            .systemIdentifier(found: page.systemIdentifier, expected: incarnation.systemIdentifier), offset: 24,
+            lsn: nil, segment: segment)
     }
 }

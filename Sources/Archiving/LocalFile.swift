@@ -4,8 +4,9 @@ import Platform
 /// A file that `archive-push` was given, open for reading by several threads.
 final class LocalFile: Sendable {
     let path: String
+    let status: FileStatus
     /// Bytes.
-    let size: Int64
+    var size: Int64 { status.size }
     private let descriptor: Descriptor
 
     /// Refuses what isn't an ordinary file without waiting: opening a FIFO would block until somebody writes to it.
@@ -17,7 +18,7 @@ final class LocalFile: Sendable {
                 "cannot archive \"\(path)\"",
                 detail: status.kind == .directory ? "It is a directory." : "It is not an ordinary file.")
         }
-        size = status.size
+        self.status = status
         self.path = path
         self.descriptor = descriptor
     }

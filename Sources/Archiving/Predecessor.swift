@@ -23,6 +23,8 @@ public struct Discontinuity: Explained, Equatable {
 struct Predecessor {
     let store: any ObjectStore
     let incarnation: Incarnation
+    /// The segments that are being pushed at the same time.
+    var batch: PushBatch?
 
     /// Throws `Discontinuity` when the predecessor is known and contradicts. Whatever prevents knowing it leaves the
     /// segment's left side open: a push never fails for that.
@@ -57,6 +59,7 @@ struct Predecessor {
     }
 
     private func summary(of name: SegmentName) throws -> SegmentSummary? {
+        if let found = batch?.summary(of: name) { return found }
         do {
             let head = try SegmentHead(of: store.open(incarnation.segment(name)))
             return head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary)

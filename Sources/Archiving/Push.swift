@@ -16,6 +16,7 @@ public struct Push: Sendable {
     let identity: Identity
     let level: Int
     let acceptDiscontinuity: Bool
+    let lookAhead: LookAhead?
     let warn: @Sendable (any Explained) -> Void
     let clock: PhaseClock
 
@@ -24,15 +25,17 @@ public struct Push: Sendable {
     ///   - dataDirectory: asked which cluster a history file belongs to when the working directory isn't a data directory.
     ///   - level: of zstd.
     ///   - acceptDiscontinuity: store a segment although it doesn't continue its predecessor.
+    ///   - lookAhead: how to push what else is waiting; nil pushes one file per call.
     ///   - warn: hears of what is worth knowing but prevents nothing.
     public init(
         into store: any ObjectStore, cluster: String, dataDirectory: String?, level: Int,
-        acceptDiscontinuity: Bool = false, clock: PhaseClock = PhaseClock(),
+        acceptDiscontinuity: Bool = false, lookAhead: LookAhead? = nil, clock: PhaseClock = PhaseClock(),
         warn: @escaping @Sendable (any Explained) -> Void
     ) {
         identity = Identity(store: store, cluster: cluster, dataDirectory: dataDirectory)
         self.level = level
         self.acceptDiscontinuity = acceptDiscontinuity
+        self.lookAhead = acceptDiscontinuity ? nil : lookAhead
         self.clock = clock
         self.warn = warn
     }
@@ -44,10 +47,19 @@ public struct Push: Sendable {
         guard let name = ArchiveFileName(Files.name(path)) else { throw NotArchivable(name: Files.name(path)) }
         let local = try LocalFile(path)
         switch name {
-        case .segment(let segment): return try push(local, name, segment, contents: .completed)
-        case .partial(let segment): return try push(local, name, segment, contents: .partial)
+        case .segment(let segment):
+            if let outcome = try pushWithOthers(local, segment) { return outcome }
+            return try push(local, name, segment, contents: .completed, presses: { try twoPresses() })
+        case .partial(let segment):
+            return try push(local, name, segment, contents: .partial, presses: { try twoPresses() })
         case .history, .backupHistory: return try pushText(local, name)
         }
+    }
+}
+
+extension Push {
+    private func twoPresses() throws -> [SegmentPress] {
+        [try SegmentPress(level: level), try SegmentPress(level: level)]
     }
 }
 

@@ -4,15 +4,20 @@ import WAL
 
 extension Push {
     /// Segments, and `.partial` files: the last segment of a timeline, cut off by a promotion.
+    ///
+    /// - Parameters:
+    ///   - presses: two make two threads share the work, one leaves it on this one.
+    ///   - batch: the segments that are being pushed at the same time.
     func push(
-        _ local: LocalFile, _ name: ArchiveFileName, _ segment: SegmentName, contents: SegmentContents
+        _ local: LocalFile, _ name: ArchiveFileName, _ segment: SegmentName, contents: SegmentContents,
+        presses: () throws -> [SegmentPress], batch: PushBatch? = nil
     ) throws -> Outcome {
         let page = try firstPage(of: local, segment)
         let incarnation = try incarnation(page, name)
         let key = incarnation.key(for: name)
         if let outcome = try confirm(local, key, name) { return outcome }
         do {
-            try create(key, local, segment, contents, page, incarnation)
+            try create(key, local, segment, contents, page, incarnation, presses(), batch)
         } catch is ObjectExists {
             // Another process was faster.
             guard let outcome = try confirm(local, key, name) else {
@@ -20,8 +25,16 @@ extension Push {
             }
             return outcome
         }
+        if segment.place % 16 == 15 { sweep(key.folder) }
         clock.mark(.write)
         return .stored
+    }
+
+    /// Removes what killed processes left in a folder; every sixteenth segment pays for looking.
+    private func sweep(_ folder: RepositoryKey) {
+        for path in (try? store.removeLeftovers(in: folder)) ?? [] {
+            warn(Problem("removed \"\(path)\", which a killed process had left"))
+        }
     }
 
     private func firstPage(of local: LocalFile, _ segment: SegmentName) throws -> FirstPage {
@@ -53,15 +66,14 @@ extension Push {
     /// Checks every page and record, and the link to the segment before, and stores the segment.
     private func create(
         _ key: RepositoryKey, _ local: LocalFile, _ segment: SegmentName, _ contents: SegmentContents,
-        _ page: FirstPage, _ incarnation: Incarnation
+        _ page: FirstPage, _ incarnation: Incarnation, _ presses: [SegmentPress], _ batch: PushBatch?
     ) throws {
         var scanner: SegmentScanner? = SegmentScanner(
             name: segment, length: UInt64(local.size), contents: contents, systemIdentifier: page.systemIdentifier)
         var unreadable: WALDamage?
         clock.mark(.open)
         try store.createSegment(
-            key, length: UInt64(local.size), presses: [SegmentPress(level: level), SegmentPress(level: level)],
-            read: local.read,
+            key, length: UInt64(local.size), presses: presses, read: local.read,
             inspect: { piece in
                 guard unreadable == nil else { return }
                 do throws(WALDamage) { try scanner?.feed(piece.bytes) } catch {
@@ -78,7 +90,11 @@ extension Push {
                 clock.mark(.scan)
                 if let unreadable { warn(Unscanned(file: Files.name(local.path), reason: unreadable)) }
                 var accepted = false
-                if let summary, contents == .completed { accepted = try checkLink(summary, segment, incarnation) }
+                batch?.scanned(
+                    segment, PushBatch.Scanned(summary: summary, digest: digest, key: key, status: local.status))
+                if let summary, contents == .completed {
+                    accepted = try checkLink(summary, segment, incarnation, batch)
+                }
                 clock.mark(.link)
                 return SegmentHead(
                     rawLength: UInt64(local.size), digest: digest, summary: summary?.encode() ?? [],
@@ -96,10 +112,11 @@ extension Push {
 
     /// Whether a discontinuity was found and accepted.
     private func checkLink(
-        _ summary: SegmentSummary, _ segment: SegmentName, _ incarnation: Incarnation
+        _ summary: SegmentSummary, _ segment: SegmentName, _ incarnation: Incarnation, _ batch: PushBatch?
     ) throws(Discontinuity) -> Bool {
         do {
-            if let obstacle = try Predecessor(store: store, incarnation: incarnation).check(summary, of: segment) {
+            let predecessor = Predecessor(store: store, incarnation: incarnation, batch: batch)
+            if let obstacle = try predecessor.check(summary, of: segment) {
                 warn(
                     Problem(
                         "could not check that segment \"\(segment)\" continues the one before it",

@@ -49,6 +49,10 @@ public struct ClusterConfiguration: Sendable, Equatable {
     public var conninfo: String { value("conninfo") ?? "" }
     public var timezone: String? { value("timezone") }
     public var compressLevel: Int32 { Int32(integer("compress_level") ?? 3) }
+    public var archiveJobs: Int { integer("archive_jobs") ?? 2 }
+    public var prefetchSegments: Int { integer("prefetch_segments") ?? 16 }
+    /// Bytes.
+    public var spoolSize: Int64 { value("spool_size").flatMap(Quantity.bytes) ?? 0 }
     public var backupCompressLevel: Int32 { Int32(integer("backup_compress_level") ?? 3) }
     public var jobs: Int { integer("jobs") ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
     /// Milliseconds.

@@ -60,6 +60,16 @@ public struct Setting: Sendable, Equatable {
             "Directory of the server's programs; needed to start a recovered server. Default: /usr/lib/postgresql/<major>/bin."
         ),
         Setting("compress_level", .integer(1...19), standard: "3", "zstd level for WAL segments."),
+        Setting(
+            "archive_jobs", .integer(1...16), standard: "2",
+            "Segments that archive-push compresses at the same time when several are waiting; 1 turns looking ahead off."
+        ),
+        Setting(
+            "prefetch_segments", .integer(0...1024), standard: "16",
+            "Segments that archive-get fetches ahead during a recovery; 0 turns fetching ahead off."),
+        Setting(
+            "spool_size", .bytes, standard: "512MB",
+            "The most that segments fetched ahead may take up in the state directory, for each cluster."),
         Setting("backup_compress_level", .integer(1...19), standard: "3", "zstd level for base backups."),
         Setting("jobs", .integer(1...64), standard: nil, "Threads for backups and restores. Default: one per core."),
         Setting(

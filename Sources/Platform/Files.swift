@@ -13,6 +13,8 @@ public struct FileStatus: Sendable, Equatable {
     public let group: gid_t
     /// Last change of the content, in microseconds since 1970.
     public let modified: Int64
+    /// Last change of content or attributes, in microseconds since 1970; the kernel sets it, nobody else can.
+    public let changed: Int64
     public let device: UInt64
     public let inode: UInt64
 
@@ -29,6 +31,7 @@ public struct FileStatus: Sendable, Equatable {
         owner = raw.st_uid
         group = raw.st_gid
         modified = Int64(raw.st_mtim.tv_sec) * 1_000_000 + Int64(raw.st_mtim.tv_nsec) / 1000
+        changed = Int64(raw.st_ctim.tv_sec) * 1_000_000 + Int64(raw.st_ctim.tv_nsec) / 1000
         device = UInt64(raw.st_dev)
         inode = UInt64(raw.st_ino)
     }

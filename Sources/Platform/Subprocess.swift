@@ -79,6 +79,27 @@ public func run(_ program: String, _ arguments: [String], environment: [String: 
         output: String(decoding: outBytes, as: UTF8.self), errors: String(decoding: errBytes, as: UTF8.self))
 }
 
+/// Starts a program that goes on when this one has ended, in a session of its own, without input and output.
+public func startDetached(_ program: String, _ arguments: [String]) throws(SystemError) {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0)
+    posix_spawn_file_actions_adddup2(&actions, 0, 1)
+    posix_spawn_file_actions_adddup2(&actions, 0, 2)
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    // POSIX_SPAWN_SETSID, which glibc declares only under _GNU_SOURCE.
+    posix_spawnattr_setflags(&attributes, 0x80)
+    var child = pid_t()
+    let argv = CStrings([program] + arguments)
+    let code = withExtendedLifetime(argv) {
+        posix_spawn(&child, program, &actions, &attributes, argv.pointers, environ)
+    }
+    guard code == 0 else { throw SystemError(.spawn, program, code: code) }
+}
+
 private func readSome(_ raw: Int32, _ subject: String) throws(SystemError) -> [UInt8] {
     var failure: SystemError?
     let chunk = [UInt8](unsafeUninitializedCapacity: 16 << 10) { buffer, count in

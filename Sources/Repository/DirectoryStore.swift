@@ -82,6 +82,10 @@ public final class DirectoryStore: ObjectStore {
         }
     }
 
+    public func removeLeftovers(in folder: RepositoryKey) throws -> [String] {
+        try removeStaleTemporaries(in: path(folder))
+    }
+
     public func remove(_ key: RepositoryKey) throws {
         try Files.removeIfPresent(path(key))
         if try Files.exists(path(key.folder)) { try Files.synchronizeDirectory(path(key.folder)) }

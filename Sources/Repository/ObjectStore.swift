@@ -37,6 +37,9 @@ public protocol ObjectStore: Sendable {
     /// and died, or still be busy, between making it visible and making that durable.
     func makeDurable(_ key: RepositoryKey) throws
 
+    /// Removes what killed processes left in a folder on their way to an object, and says what that was.
+    func removeLeftovers(in folder: RepositoryKey) throws -> [String]
+
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
 }

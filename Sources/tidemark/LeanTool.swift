@@ -13,6 +13,8 @@ enum LeanTool {
         switch rest.first {
         case "archive-push" where !wantsHelp: return push(rest.dropFirst())
         case "archive-get" where !wantsHelp: return get(rest.dropFirst())
+        // Started by archive-get itself, with its own arguments.
+        case Prefetch.command: return prefetch(rest.dropFirst())
         default: return HandOver.run(line)
         }
     }
@@ -24,7 +26,10 @@ enum LeanTool {
             let push = Push(
                 into: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
                 level: Int(call.cluster.compressLevel),
-                acceptDiscontinuity: call.arguments.has("accept-discontinuity"), clock: call.clock,
+                acceptDiscontinuity: call.arguments.has("accept-discontinuity"),
+                lookAhead: call.cluster.archiveJobs > 1
+                    ? LookAhead(jobs: call.cluster.archiveJobs, stateDirectory: call.state) : nil,
+                clock: call.clock,
                 warn: { warning(.warning, $0) })
             let path = call.arguments.words[0]
             let outcome = try push(path)
@@ -40,12 +45,25 @@ enum LeanTool {
         serve(line, by: .archiveGet) { call in
             let fetch = Fetch(
                 from: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
-                clock: call.clock)
+                prefetch: call.prefetch(line), clock: call.clock)
             let words = call.arguments.words
             let outcome = try fetch(words[0], to: words[1])
             call.log(
                 .debug, outcome == .delivered ? "fetched \"\(words[0])\"" : "\"\(words[0])\" is not in the archive")
             return outcome == .delivered ? 0 : 1
+        } failure: { _ in
+            200
+        }
+    }
+
+    private static func prefetch(_ line: ArraySlice<String>) -> Int32 {
+        serve(line, by: .archiveGet) { call in
+            guard let prefetch = call.prefetch(line) else { return 0 }
+            let fetch = Fetch(
+                from: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
+                prefetch: prefetch, clock: call.clock)
+            try fetch.runPrefetcher()
+            return 0
         } failure: { _ in
             200
         }
@@ -57,6 +75,15 @@ enum LeanTool {
         let store: any ObjectStore
         let log: Log
         let clock: PhaseClock
+        /// What this cluster's processes on this host tell each other; may be missing or lost at any time.
+        var state: String { cluster.stateDirectory + "/" + cluster.name }
+
+        func prefetch(_ line: ArraySlice<String>) -> Prefetch? {
+            guard cluster.prefetchSegments > 0 else { return nil }
+            return Prefetch(
+                segments: cluster.prefetchSegments, spoolSize: cluster.spoolSize, stateDirectory: state,
+                arguments: Array(line))
+        }
     }
 
     private static func serve(

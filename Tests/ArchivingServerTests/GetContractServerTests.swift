@@ -32,7 +32,8 @@ private let doubts = [
     Doubt("a flipped bit in the head", says: "checksum") { try flip($0) { _, _ in 33 } },
     Doubt("a flipped bit in the frame header", says: "zstd") { try flip($0) { _, head in head } },
     Doubt("a flipped bit in the payload", says: "damaged") { try flip($0) { length, head in (length + head) / 2 } },
-    Doubt("a flipped bit in the frame's checksum", says: "zstd") { try flip($0) { length, _ in length - 1 } },
+    Doubt("a flipped bit in the frame's checksum", says: "zstd") { try flip($0) { length, _ in length - 26 } },
+    Doubt("a flipped bit in the table of frames", says: "table of frames") { try flip($0) { length, _ in length - 1 } },
     Doubt("an empty object", says: "only 0 bytes") { archive in
         #expect(truncate(archive.path(archive.origin.segments[0]), 0) == 0)
     },

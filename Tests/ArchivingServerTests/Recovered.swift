@@ -69,8 +69,14 @@ final class StandIn: Sendable {
         if geteuid() == 0 { _ = try run("/bin/chown", ["postgres:", file]) }
     }
 
+    /// Starts, and waits for the end of recovery.
     func start() throws {
         guard try control("start").ending == .exited(0) else { throw Problem((try? Files.readText(logFile)) ?? "") }
+        for _ in 0..<1200 {
+            if try psql("select pg_is_in_recovery()") == "f" { return }
+            Clock.sleep(milliseconds: 50)
+        }
+        throw Problem("recovery did not end", detail: try? Files.readText(logFile))
     }
 
     func startExpectingFailure() throws { #expect(try control("start").ending != .exited(0)) }

@@ -1,0 +1,80 @@
+import Platform
+import Repository
+import WAL
+
+/// How a push serves what PostgreSQL will hand over next.
+public struct LookAhead: Sendable {
+    /// Segments compressed at the same time, a thread each.
+    let jobs: Int
+    let stateDirectory: String
+
+    /// - Parameter stateDirectory: where calls leave word for the next ones; may be missing.
+    public init(jobs: Int, stateDirectory: String) {
+        self.jobs = jobs
+        self.stateDirectory = stateDirectory
+    }
+
+    var record: AheadRecord { AheadRecord(path: stateDirectory + "/archived-ahead") }
+    /// The most segments of one call, so that a call ends within a second or so and PostgreSQL hears from it.
+    var most: Int { 16 * jobs }
+
+    /// Segments behind `segment` that wait for the archiver, in its order (`pgarch_readyXlog`,
+    /// src/backend/postmaster/pgarch.c): what has a `.ready` file in `archive_status` beside it.
+    func waiting(behind segment: SegmentName, in directory: String) -> [SegmentName] {
+        guard let names = try? Files.listIfPresent(directory + "/archive_status") else { return [] }
+        return names.compactMap { name in
+            name.utf8.count == 30 && name.hasSuffix(".ready") ? SegmentName(String(name.dropLast(6))) : nil
+        }.filter { $0 > segment }.sorted()
+    }
+}
+
+extension Push {
+    /// Pushes the file together with others that are waiting, or confirms it when an earlier call has pushed it; nil when
+    /// there is nothing to look ahead to.
+    ///
+    /// What this call owes is its own segment: it fails only for that one. Whatever keeps another from being stored will
+    /// be reported when PostgreSQL asks for that.
+    func pushWithOthers(_ local: LocalFile, _ segment: SegmentName) throws -> Outcome? {
+        guard let lookAhead else { return nil }
+        if try isRecorded(local, segment, lookAhead.record) { return .confirmed }
+        let directory = Files.parent(local.path)
+        let others = lookAhead.waiting(behind: segment, in: directory).prefix(lookAhead.most - 1)
+        guard !others.isEmpty else { return nil }
+        let batch = PushBatch(
+            [PushBatch.Member(path: local.path, segment: segment)]
+                + others.map { PushBatch.Member(path: "\(directory)/\($0)", segment: $0) })
+        let started = Clock.now
+        let work: @Sendable () -> Void = { [self] in
+            var press: SegmentPress?
+            while let index = batch.claim() {
+                batch.finish(index, Result { try push(batch, index, &press) })
+            }
+        }
+        var helpers: [Worker] = []
+        for _ in 1..<min(lookAhead.jobs, batch.members.count) {
+            guard let helper = try? Worker(work) else { break }
+            helpers.append(helper)
+        }
+        work()
+        for helper in helpers { helper.join() }
+        lookAhead.record.write(batch.stored, started: started)
+        return try batch.outcome(0)?.get()
+    }
+
+    private func push(_ batch: PushBatch, _ index: Int, _ press: inout SegmentPress?) throws -> Outcome {
+        let member = batch.members[index]
+        let mine = try press ?? SegmentPress(level: level)
+        press = mine
+        return try push(
+            LocalFile(member.path), .segment(member.segment), member.segment, contents: .completed,
+            presses: { [mine] }, batch: batch)
+    }
+
+    /// Whether an earlier call has stored exactly this file, as far as the kernel can tell that it is still the same, and
+    /// the repository still has what was stored.
+    private func isRecorded(_ local: LocalFile, _ segment: SegmentName, _ record: AheadRecord) throws -> Bool {
+        guard let (key, digest) = record.find(segment, local.status) else { return false }
+        guard let stored = try? StoredSegment(key, in: store) else { return false }
+        return stored.head.digest == digest && stored.head.rawLength == UInt64(local.size)
+    }
+}

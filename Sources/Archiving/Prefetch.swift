@@ -1,0 +1,111 @@
+import DataDirectory
+import Glibc
+import Platform
+import Repository
+import WAL
+
+/// How `archive-get` fetches ahead while a server recovers.
+public struct Prefetch: Sendable {
+    /// What the lean executable is called with to become a prefetcher, followed by the arguments of `archive-get`.
+    public static let command = "archive-prefetch"
+
+    /// The most segments to be ahead.
+    let segments: Int
+    /// The most bytes they may take.
+    let spoolSize: Int64
+    let stateDirectory: String
+    let arguments: [String]
+
+    public init(segments: Int, spoolSize: Int64, stateDirectory: String, arguments: [String]) {
+        self.segments = segments
+        self.spoolSize = spoolSize
+        self.stateDirectory = stateDirectory
+        self.arguments = arguments
+    }
+
+    /// A recovery goes on without a prefetcher, so nothing is said when it can't be started.
+    func start() { try? startDetached("/proc/self/exe", [Prefetch.command] + arguments) }
+}
+
+extension Fetch {
+    /// Fetches what the recovery in the working directory will ask for next into its spool, until the recovery has ended,
+    /// the archive has, or nothing has been asked for in a minute; then empties the spool.
+    ///
+    /// It follows the last request, wherever that jumps to. What it doesn't find it leaves alone: the next call that
+    /// `archive-get` serves from the repository starts another prefetcher if there is something to fetch.
+    public func runPrefetcher() throws {
+        guard let prefetch else { return }
+        let incarnation = try identity.incarnation()
+        let spool = Spool(prefetch, incarnation, location: identity.store.location)
+        try Files.makeDirectories(spool.directory)
+        let lock = try Descriptor(open: spool.lockFile, O_RDWR | O_CREAT, mode: 0o600)
+        guard try lock.tryLock(path: spool.lockFile) else { return }
+        defer { spool.empty() }
+        spool.removeAbandonedNeighbours()
+        var watch = RecoveryWatch()
+        var segmentSize: UInt32?
+        while watch.goesOn(), let request = spool.request, Clock.now - request.at < 60_000_000 {
+            let size = try segmentSize ?? segmentSizeInArchive(request.segment, incarnation)
+            segmentSize = size
+            guard let next = try nextWanted(spool, after: request.segment, prefetch, size) else {
+                // Everything that may be ahead is there.
+                Clock.sleep(milliseconds: 5)
+                continue
+            }
+            let stored: StoredSegment
+            do { stored = try StoredSegment(incarnation.segment(next), in: identity.store) } catch is ObjectAbsent {
+                // The archive's end. What is in the spool stays until it has been asked for, or the recovery ends.
+                if spool.isEmpty { return }
+                Clock.sleep(milliseconds: 200)
+                continue
+            }
+            try deliver(stored, .segment(next), incarnation, to: spool.path(next))
+        }
+    }
+
+    private func segmentSizeInArchive(_ segment: SegmentName, _ incarnation: Incarnation) throws -> UInt32 {
+        let head = try SegmentHead(of: identity.store.open(incarnation.segment(segment)))
+        return UInt32(clamping: head.rawLength)
+    }
+
+    /// The first segment behind the requested one that isn't in the spool; nil when enough is. Removes from the spool what
+    /// isn't ahead of the request.
+    private func nextWanted(
+        _ spool: Spool, after segment: SegmentName, _ prefetch: Prefetch, _ size: UInt32
+    ) throws -> SegmentName? {
+        let most = min(prefetch.segments, Int(prefetch.spoolSize / Int64(size)))
+        var window: [SegmentName] = []
+        var next = segment
+        for _ in 0..<most {
+            next = next.next(segmentSize: size)
+            window.append(next)
+        }
+        let present = try spool.keep(Set(window))
+        return window.first { !present.contains($0) }
+    }
+}
+
+/// Whether the recovery that a prefetcher works for is still going on.
+private struct RecoveryWatch {
+    private let server = try? DataDirectory(".").runningServer()
+    private let started = Clock.monotonic
+    private var last: UInt64 = 0
+    private var wasRecovering = false
+
+    /// Looks at the server's process and control file twice a second.
+    mutating func goesOn() -> Bool {
+        let now = Clock.monotonic
+        guard now - last > 500_000_000 else { return true }
+        last = now
+        guard let server, (try? DataDirectory(".").runningServer())?.process == server.process else { return false }
+        guard let control = try? DataDirectory(".").controlFile() else { return false }
+        switch control.state {
+        case .inCrashRecovery, .inArchiveRecovery:
+            wasRecovering = true
+            return true
+        default:
+            // The server asks for its first segment before it writes down that it recovers.
+            return !wasRecovering && now - started < 5_000_000_000
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import Glibc
+import Platform
+import Repository
+import Support
+import Testing
+import WAL
+
+@Suite(.serialized) struct PrefetchServerTests {
+    /// A site with an archive of many small segments, and a copy of its data directory from before.
+    private func archived(_ settings: [String]) throws -> (TestSite, base: String) {
+        let site = try TestSite(initdb: ["--wal-segsize=1"], configuration: settings)
+        let base = try copyOfDataDirectory(site)
+        try site.cluster.psql("create table t as select g, md5(g::text) as h from generate_series(1, 300000) g")
+        try site.archiveEverything()
+        try site.cluster.stop()
+        return (site, base)
+    }
+
+    /// Recovers, noting before every call what is in the spools.
+    private func recover(_ base: String, _ site: TestSite, extra: String = "") throws -> (StandIn, notes: [Int]) {
+        let recovered = try ArchivingServerTests.recover(base, site)
+        let script = site.scratch.file("restore")
+        try replaceDurably(
+            script,
+            bytes: Array(
+                """
+                #!/bin/sh
+                ls \(site.scratch.file("state"))/main/spool/*/ 2>/dev/null | grep -c '^[0-9A-F]\\{24\\}$' >> \(site.scratch.file("notes"))
+                \(extra)
+                exec \(try Executables.tidemark()) archive-get --config \(site.configuration) "$1" "$2"
+
+                """.utf8), mode: 0o755)
+        chmod(script, 0o755)
+        let file = base + "/postgresql.conf"
+        try replaceDurably(file, bytes: try Files.read(file) + Array("restore_command = '\(script) %f %p'\n".utf8))
+        if geteuid() == 0 { _ = try run("/bin/chown", ["postgres:", file]) }
+        try recovered.start()
+        return (recovered, try Files.readText(site.scratch.file("notes")).split(separator: "\n").compactMap { Int($0) })
+    }
+
+    private func spooled(_ site: TestSite) throws -> [String] {
+        try run("/usr/bin/find", [site.scratch.file("state/main/spool"), "-type", "f", "-name", "0000*"])
+            .output.split(separator: "\n").map(String.init)
+    }
+
+    @Test func `a recovery is served from a bounded spool, which is empty when it has ended`() throws {
+        let (site, base) = try archived(["prefetch_segments = 4"])
+        let (recovered, notes) = try recover(base, site)
+        defer { try? recovered.stop() }
+        #expect(try recovered.psql("select count(*), sum(g) from t") == "300000|45000150000")
+        #expect(notes.contains { $0 > 0 }, "nothing was fetched ahead")
+        #expect(notes.allSatisfy { $0 <= 4 })
+        try site.cluster.wait(seconds: 10, for: "the prefetcher's end") {
+            try spooled(site).isEmpty
+                && run("/usr/bin/pgrep", ["-f", "archive-prefetch.*\(site.configuration)"]).ending != .exited(0)
+        }
+    }
+
+    @Test func `the spool's size bounds it as well, and 0 segments turn it off`() throws {
+        for (settings, most) in [(["spool_size = 2MB"], 2), (["prefetch_segments = 0"], 0)] {
+            let (site, base) = try archived(settings)
+            let (recovered, notes) = try recover(base, site)
+            defer { try? recovered.stop() }
+            #expect(try recovered.psql("select count(*) from t") == "300000")
+            #expect(notes.allSatisfy { $0 <= most })
+        }
+    }
+
+    @Test func `prefetchers that are killed again and again cost nothing but time`() throws {
+        let (site, base) = try archived([])
+        let (recovered, _) = try recover(
+            base, site,
+            extra: "for process in $(pgrep -f 'archive-prefetch.*\(site.configuration)'); do kill -KILL $process; done")
+        defer { try? recovered.stop() }
+        #expect(try recovered.psql("select count(*), sum(g) from t") == "300000|45000150000")
+    }
+
+    @Test func `a prefetcher goes when its server is killed`() throws {
+        let (site, base) = try archived([])
+        let recovered = try ArchivingServerTests.recover(base, site)
+        let file = base + "/postgresql.conf"
+        let target = "recovery_target_name = 'nowhere'\n"
+        try replaceDurably(
+            file, bytes: try Files.read(file) + Array("hot_standby = on\n\(target)recovery_min_apply_delay = 0\n".utf8))
+        if geteuid() == 0 { _ = try run("/bin/chown", ["postgres:", file]) }
+        // It fails at the archive's end, since the target isn't reached; whatever was started goes with it.
+        try? recovered.start()
+        try recovered.stop()
+        try site.cluster.wait(seconds: 10, for: "the prefetcher's end") {
+            try spooled(site).isEmpty
+                && run("/usr/bin/pgrep", ["-f", "archive-prefetch.*\(site.configuration)"]).ending != .exited(0)
+        }
+    }
+}
