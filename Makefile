@@ -57,7 +57,7 @@ install:
 	@for command in $$($(RELEASE)/tidemark-main help --list); do \
 	    $(RELEASE)/tidemark-main help $$command --man > $(DESTDIR)$(PREFIX)/share/man/man1/tidemark-$$command.1 || exit 1; \
 	done
-	install -m 644 README.md LICENSE postgresql.conf.sample tidemark.conf.sample docs/*.md \
+	install -m 644 README.md LICENSE postgresql.conf.sample tidemark.conf.sample crontab.sample docs/*.md \
 	    $(DESTDIR)$(PREFIX)/share/doc/tidemark/
 	@test -e $(DESTDIR)/etc/tidemark/tidemark.conf || \
 	    install -m 644 tidemark.conf.sample $(DESTDIR)/etc/tidemark/tidemark.conf.sample

@@ -100,6 +100,9 @@ public struct ArchiveObservation: Sendable {
         public var first: SegmentName
         public var last: SegmentName
         public var count: Int
+        /// The newest commit before it and the oldest behind it, when the neighbours' summaries tell.
+        public var from: Moment?
+        public var to: Moment?
         public init(first: SegmentName, last: SegmentName, count: Int) {
             (self.first, self.last, self.count) = (first, last, count)
         }

@@ -59,6 +59,20 @@ extension ArchiveObservation {
                 unbroken.removeAll { $0.startSegment.number(segmentSize: size) <= number }
             }
         }
+        // A picture has room for a few; a hundred summaries are read in a moment.
+        for index in gaps.indices.prefix(50) {
+            let before = gaps[index].first.number(segmentSize: size)
+            let after = gaps[index].last.number(segmentSize: size) + 1
+            func facts(_ number: UInt64) throws -> SegmentFacts? {
+                let position = SegmentName(timeline: followed, number: number, segmentSize: size).start(
+                    segmentSize: size)
+                let name = history.segment(containing: position, segmentSize: size)
+                guard present.contains(name) else { return nil }
+                return try ArchiveObservation.summary(of: name, incarnation, store)?.facts
+            }
+            gaps[index].from = before > 0 ? try facts(before - 1)?.latestCommit?.time : nil
+            gaps[index].to = try facts(after)?.earliestCommit?.time
+        }
         newestCommit = try ArchiveObservation.newestCommit(
             upTo: newest, present: present, history: history, size: size, incarnation, store)
         windowStart = unbroken.map(\.stopTime).min()

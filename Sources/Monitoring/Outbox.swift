@@ -76,6 +76,8 @@ public struct Outbox: Sendable {
                 try replaceDurably(
                     "\(queue)/\(notification.id)-\(suppressed).json", bytes: try encodeJSON(queued), mode: 0o640)
             }
+            // What was told two months ago is told again in any case.
+            told = told.filter { notification.time.microseconds - $0.value.time < 60 * Outbox.lifetime }
             try replaceDurably(toldFile, bytes: try encodeJSON(told), mode: 0o640)
             return taken.map(\.receiver)
         }

@@ -32,8 +32,14 @@ func spawn(
     } else {
         posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
     }
-    // POSIX_SPAWN_SETSID, which spawn.h shows only under _GNU_SOURCE.
-    posix_spawnattr_setflags(&attributes, 0x80)
+    // The signal state a shell would give it, as `Platform.run` does.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    posix_spawnattr_setsigmask(&attributes, &signals)
+    sigaddset(&signals, SIGPIPE)
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+    // 0x80 is POSIX_SPAWN_SETSID, which spawn.h shows only under _GNU_SOURCE.
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | 0x80))
 
     var child = pid_t()
     let argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]

@@ -33,7 +33,10 @@ enum CheckText {
 
     /// Eight columns wide; the word says it, the colour only helps.
     private static func badge(_ status: CheckResult.Status) -> String {
-        let word = status.rawValue + String(repeating: " ", count: 8 - status.rawValue.count)
+        paint(status.rawValue + String(repeating: " ", count: 8 - status.rawValue.count), status)
+    }
+
+    static func paint(_ text: String, _ status: CheckResult.Status) -> String {
         let colour =
             switch status {
             case .ok: "32"
@@ -42,7 +45,7 @@ enum CheckText {
             case .unknown: "35"
             case .silenced: "36"
             }
-        return Terminal.coloured(word, colour)
+        return Terminal.coloured(text, colour)
     }
 }
 

@@ -28,6 +28,8 @@ enum Commands {
                 CheckCommand.self,
                 HistoryCommand.self,
                 NotifyCommand.self,
+                ReportCommand.self,
+                StatusCommand.self,
             ]
         ),
         (

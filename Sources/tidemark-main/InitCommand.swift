@@ -76,6 +76,7 @@ enum InitCommand: Command {
                     ? "Created \(incarnation) in repository \"\(cluster.repository)\"."
                     : "\(incarnation) is already in repository \"\(cluster.repository)\".")
             invocation.print(text(inspection, written: write, restart: restart))
+            invocation.print(schedule(cluster.name))
         }
         return write ? (restart ? .problemsFound : .success) : (inspection.isGoodEnough ? .success : .problemsFound)
     }
@@ -89,6 +90,17 @@ enum InitCommand: Command {
         }
         if restart { lines.append("Restart the server: wal_level and archive_mode take effect only then.") }
         return lines.joined(separator: "\n")
+    }
+
+    /// How to have backups and checks made by themselves.
+    private static func schedule(_ cluster: String) -> String {
+        // As systemd documents it: whether this system was booted with it (sd_booted(3)).
+        guard access("/run/systemd/system", F_OK) == 0 else {
+            return "To have backups and checks made by themselves, see crontab.sample in the documentation."
+        }
+        let timers = ["backup", "check", "verify"].map { "tidemark-\($0)@\(cluster).timer" }
+        return "To have backups and checks made by themselves:\n    systemctl enable --now "
+            + timers.joined(separator: " ")
     }
 
     /// How the server calls this very installation.

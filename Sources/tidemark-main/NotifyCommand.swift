@@ -44,6 +44,8 @@ enum NotifyCommand: Command {
         try Ownership.become(ownerFor: cluster)
         let receivers = Receiver.all(of: configuration.notifiers)
         guard !receivers.isEmpty else {
+            // The units deliver after every job, whether or not anybody is to be told.
+            if arguments.has("deliver") { return .success }
             throw Problem(
                 "nobody is to be notified",
                 hint: "Add a section [notify] to \"\(configuration.path)\"; docs/notifications.md has examples.")
@@ -103,7 +105,7 @@ enum NotifyCommand: Command {
             configuration.clusters.first { $0.name == instance } ?? configuration.clusters[0]
         try Ownership.become(ownerFor: cluster)
         func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-        var details = [Notification.Detail("unit", unit)]
+        var details = [Notification.Detail("unit", unit.contains(".") ? unit : unit + ".service")]
         // systemd.exec(5): what OnFailure= units are told since version 251.
         if let result = environment("MONITOR_SERVICE_RESULT") {
             details.append(Notification.Detail("result", result))
@@ -112,13 +114,14 @@ enum NotifyCommand: Command {
             details.append(Notification.Detail("exit status", status))
         }
         details.append(Notification.Detail("log", "journalctl -u \(unit)"))
+        let name = unit.contains(".") ? unit : unit + ".service"
         let subject = String((parts.first ?? "").trimmingPrefix("tidemark-"))
         let now = Moment(microseconds: Clock.now)
         Telling.tell(
             [
                 Notification(
                     event: .unitFailure, status: .error, cluster: cluster.name, host: hostName(), time: now,
-                    subject: subject, message: "unit \(unit) failed", details: details)
+                    subject: subject, message: "unit \(name) failed", details: details)
             ],
             of: cluster, invocation,
             // The job itself usually told moments ago, and more.

@@ -1,0 +1,96 @@
+import BaseBackup
+public import WAL
+
+/// One day (UTC) of a cluster's protection: what was done, and whether its moments can be reached.
+public struct DayRecord: Sendable, Equatable {
+    public enum Log: String, Sendable {
+        /// Before the first backup, or after the newest commit.
+        case nothing
+        case whole
+        /// Some of it is missing.
+        case broken
+    }
+    /// What came of the day's jobs of one kind; the worst counts.
+    public enum Outcome: Sendable, Equatable {
+        case none
+        case good
+        case bad
+    }
+    /// Midnight.
+    public var start: Moment
+    public var log: Log = .nothing
+    public var backup: Outcome = .none
+    public var verify: Outcome = .none
+    public var drill: Outcome = .none
+    public var recovery: Outcome = .none
+
+    /// `2026-11-20`
+    public var date: String { String(start.iso8601.prefix(10)) }
+}
+
+extension Observation {
+    /// The last `count` days, oldest first, the present one included.
+    public func days(_ count: Int) -> [DayRecord] {
+        let day: Int64 = 86_400_000_000
+        let today = now.microseconds - now.microseconds % day
+        return (0..<count).map { index in
+            let start = today - Int64(count - 1 - index) * day
+            return record(from: start, to: start + day)
+        }
+    }
+
+    private func record(from start: Int64, to end: Int64) -> DayRecord {
+        var record = DayRecord(start: Moment(microseconds: start))
+        func isToday(_ moment: Moment) -> Bool { moment.microseconds >= start && moment.microseconds < end }
+        func outcome(_ kinds: [JobKind]) -> DayRecord.Outcome {
+            let jobs = jobs.filter { kinds.contains($0.kind) && isToday($0.finished) }
+            return jobs.isEmpty ? .none : jobs.allSatisfy { $0.result == .success } ? .good : .bad
+        }
+        record.verify = outcome([.verify])
+        record.drill = outcome([.drill])
+        record.recovery = outcome([.recover, .recoverTable])
+        record.backup = outcome([.backup])
+        guard let archive else { return record }
+        // A backup of a time before the jobs were written down counts as well.
+        if record.backup == .none, archive.backups.complete.contains(where: { isToday($0.stopTime) }) {
+            record.backup = .good
+        }
+        guard let first = archive.backups.complete.map(\.startTime).min(), let last = archive.windowEnd else {
+            return record
+        }
+        // Up to now: without commits there is nothing that could be missing.
+        if first.microseconds < end && max(last, now).microseconds >= start { record.log = .whole }
+        for gap in archive.gaps {
+            let from = gap.from?.microseconds ?? first.microseconds
+            let to = gap.to?.microseconds ?? last.microseconds
+            if from < end && to >= start { record.log = .broken }
+        }
+        return record
+    }
+
+    /// The two numbers that matter, and what they mean, in words.
+    public var twoNumbers: [(question: String, answer: String, remark: String)] {
+        let loss = waiting?.oldestCommit
+        let downtime = expectedDowntime
+        return [
+            (
+                "I would lose", loss.map { $0 == 0 ? "nothing" : duration($0) } ?? "unknown",
+                loss.map { $0 == 0 ? "every commit is in the repository" : "of commits that are only on the server" }
+                    ?? waitingProblem ?? "pg_wal could not be read"
+            ),
+            (
+                "I would be down", downtime.map { "about " + duration($0) } ?? "unknown",
+                downtime == nil ? "no drill has told yet: \"tidemark drill\"" : "as the last drills were"
+            ),
+        ]
+    }
+
+    /// `Every moment from … to … can be reached.`
+    public var reach: String {
+        guard let archive else { return archiveProblem.map { "The repository could not be read: \($0)." } ?? "" }
+        guard let start = archive.windowStart, let end = archive.windowEnd else {
+            return "Nothing can be recovered: there is no usable backup."
+        }
+        return "Every moment from \(wholeSeconds(start)) to \(wholeSeconds(end)) can be reached."
+    }
+}

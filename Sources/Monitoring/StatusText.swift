@@ -1,0 +1,77 @@
+import BaseBackup
+import Configuration
+import WAL
+
+/// One screen: the two numbers that matter, the last weeks as a picture, and what isn't well.
+///
+/// - Parameter paint: colours a piece of text by a status; the words and signs say the same without it.
+public func statusText(
+    _ observation: Observation, _ results: [CheckResult], days count: Int,
+    paint: (String, CheckResult.Status) -> String = { text, _ in text }
+) -> String {
+    var lines = ["Cluster \(observation.cluster), \(wholeSeconds(observation.now))", ""]
+    for (question, answer, remark) in observation.twoNumbers {
+        let pad = String(repeating: " ", count: max(1, 18 - question.count))
+        lines.append("  \(question)\(pad)\(answer)  (\(remark))")
+    }
+    let days = observation.days(count)
+    let first = days.first?.date ?? ""
+    let last = days.last?.date ?? ""
+    let gap = String(repeating: " ", count: max(1, count * 2 - first.count - last.count))
+    lines += ["", "                  \(first)\(gap)\(last)"]
+    func row(_ title: String, _ sign: (DayRecord) -> (String, CheckResult.Status?)) {
+        let cells = days.map { day -> String in
+            let (text, status) = sign(day)
+            return status.map { paint(text, $0) } ?? text
+        }
+        lines.append("  \(title)\(String(repeating: " ", count: 16 - title.count))" + cells.joined())
+    }
+    func outcome(_ outcome: DayRecord.Outcome, _ letter: String) -> (String, CheckResult.Status?) {
+        switch outcome {
+        case .none: (" ·", nil)
+        case .good: (" \(letter)", .ok)
+        case .bad: (" ✗", .critical)
+        }
+    }
+    row("backups") { outcome($0.backup, "B") }
+    row("WAL") {
+        switch $0.log {
+        case .nothing: (" ·", nil)
+        case .whole: ("██", .ok)
+        case .broken: ("▒▒", .critical)
+        }
+    }
+    row("verified") { outcome($0.verify, "V") }
+    row("drills") { outcome($0.drill, "D") }
+    if days.contains(where: { $0.recovery != .none }) { row("recoveries") { outcome($0.recovery, "R") } }
+    lines += ["  B V D R done   ✗ failed   ██ log is there   ▒▒ log is missing   · nothing", "", observation.reach]
+    if let archive = observation.archive {
+        for gap in archive.gaps.prefix(3) {
+            lines.append(
+                "Missing: \(gap.count) segments from \"\(gap.first)\" on"
+                    + (gap.from.map { ", after \(wholeSeconds($0))" } ?? "") + ".")
+        }
+        let backups = archive.backups.complete
+        if let newest = backups.max(by: { $0.stopTime < $1.stopTime }) {
+            lines.append(
+                "\(backups.count) backups; the newest, \"\(newest.label)\", is \(duration(max(0, observation.age(newest.stopTime)))) old: "
+                    + "\(Quantity.pretty(bytes: newest.size)), \(Quantity.pretty(bytes: newest.storedSize)) stored.")
+        }
+    }
+    if let space = observation.space {
+        lines.append(
+            "Repository: \(Quantity.pretty(bytes: space.free)) of \(Quantity.pretty(bytes: space.total)) free.")
+    }
+    let wrong = results.filter { $0.status.nagios != 0 }
+    lines.append("")
+    if wrong.isEmpty {
+        lines.append(paint("All \(results.count) checks are well.", .ok))
+    } else {
+        for result in wrong {
+            lines.append(
+                "\(paint(result.status.rawValue, result.status)): \(result.definition.subject). \(result.message)")
+        }
+        lines.append("\"tidemark check\" says what to do.")
+    }
+    return lines.joined(separator: "\n")
+}

@@ -1,0 +1,46 @@
+import Configuration
+import Monitoring
+import Platform
+
+enum ReportCommand: Command {
+    static let grammar = Grammar(
+        "report", "write the status as a page, or send it",
+        description: [
+            "With --html, a page that needs nothing else: no scripts, no network, readable in print and by screen readers. With "
+                + "--notify, the weekly report for those of [notify] who want it. Without either, the text of \"tidemark status\"."
+        ],
+        options: [
+            Grammar.Option("html", value: "FILE", "write the page to FILE, atomically; - is standard output"),
+            Grammar.Option("notify", "send it to those who want weekly_report"),
+            Grammar.Option("days", value: "N", "how many days to show (7 to 120; default: 28)"),
+        ],
+        examples: [
+            Grammar.Example("tidemark report --html /var/www/html/tidemark.html", "a page for the intranet"),
+            Grammar.Example("tidemark report --notify", "what the weekly timer does"),
+        ])
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let arguments = invocation.arguments
+        let days = try arguments.integer("days", in: 7...120) ?? 28
+        let configuration = try invocation.configuration()
+        let cluster = try invocation.cluster()
+        let observation = try CheckCommand.observed(cluster, configuration, invocation)
+        let results = judge(observation, by: configuration.checks(for: cluster))
+        let page = reportPage(observation, results, days: days, tidemarkVersion: CommandLineTool.version)
+        if let path = arguments.value("html") {
+            if path == "-" {
+                writeToStandardOutput(page)
+            } else {
+                try replaceDurably(path, bytes: Array(page.utf8), mode: 0o644)
+            }
+        }
+        if arguments.has("notify") {
+            let report = weeklyReport(observation, results, page: page, host: hostName())
+            Telling.tell([report], of: cluster, invocation)
+        }
+        if !arguments.has("html") && !arguments.has("notify") {
+            invocation.print(statusText(observation, results, days: days, paint: CheckText.paint))
+        }
+        return .success
+    }
+}

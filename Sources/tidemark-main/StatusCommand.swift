@@ -1,0 +1,24 @@
+import Configuration
+import Monitoring
+
+enum StatusCommand: Command {
+    static let grammar = Grammar(
+        "status", "show the cluster's protection on one screen",
+        description: [
+            "How much would be lost now, how long a recovery would take, the last weeks as a picture (backups, WAL, verifications, "
+                + "drills), how far back recovery reaches, and what isn't well."
+        ],
+        options: [Grammar.Option("days", value: "N", "how many days to show (7 to 120; default: 28)")],
+        examples: [Grammar.Example("tidemark status", "how do we stand?")],
+        exits: [(3, "a check isn't well")])
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let days = try invocation.arguments.integer("days", in: 7...120) ?? 28
+        let configuration = try invocation.configuration()
+        let cluster = try invocation.cluster()
+        let observation = try CheckCommand.observed(cluster, configuration, invocation)
+        let results = judge(observation, by: configuration.checks(for: cluster))
+        invocation.print(statusText(observation, results, days: days, paint: CheckText.paint))
+        return CheckResult.worst(results).nagios == 0 ? .success : .problemsFound
+    }
+}
