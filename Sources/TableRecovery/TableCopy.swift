@@ -46,13 +46,18 @@ struct TableCopy {
         try inTransaction {
             _ = try copy(parts: request.parts, directory: directory, into: &result, progress: progress) { old in
                 guard let name else { return old.appending(suffix) }
-                if old == roots[0].name { return name }
-                let longer = old.appending(suffix)
-                return old.schema == roots[0].name.schema
-                    ? TableName(schema: name.schema, name: longer.name) : longer
+                return TableCopy.rename(old, with: roots[0].name, to: name)
             }
         }
         return result
+    }
+
+    /// What hangs on a table that gets the name `new` is called after it: `orders_pkey` becomes `again_pkey`.
+    static func rename(_ name: TableName, with root: TableName, to new: TableName) -> TableName {
+        let schema = name.schema == root.schema ? new.schema : name.schema
+        if root.name == new.name { return TableName(schema: schema, name: name.name) }
+        let end = name.name.hasPrefix(root.name) ? String(name.name.dropFirst(root.name.count)) : "_" + name.name
+        return TableName(schema: schema, name: shortened(new.name, toFit: end) + end)
     }
 
     /// The recovered tables in place of the present ones, which are kept under another name.

@@ -1,0 +1,54 @@
+import Platform
+import Support
+
+/// A cluster with a database "shop" that archives, and what tests say to it.
+final class Shop: Sendable {
+    let site: TestSite
+    var cluster: TestCluster { site.cluster }
+    let database: String
+
+    init(
+        _ server: TestServer = .v15, database: String = "shop", settings: [String: String] = [:], initdb: [String] = [],
+        _ statements: String...
+    ) throws {
+        site = try TestSite(server, settings: settings, initdb: initdb)
+        self.database = database
+        try cluster.psql("create database \"\(database)\"")
+        for statement in statements { try sql(statement) }
+    }
+
+    @discardableResult
+    func sql(_ text: String) throws -> String { try cluster.psql(text, database: database) }
+
+    func backup() throws { try site.tidemark(["backup"], expectSuccess: true) }
+
+    /// A moment that lies between what was before and what comes now.
+    func moment() throws -> String {
+        Clock.sleep(milliseconds: 20)
+        let time = try sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00')")
+        Clock.sleep(milliseconds: 20)
+        return time
+    }
+
+    /// What tells one content of a table from another.
+    func fingerprint(_ table: String, _ columns: String = "t::text") throws -> String {
+        try sql(
+            "select count(*) || ' ' || coalesce(md5(string_agg(\(columns), ',' order by \(columns))), '') from \(table) t"
+        )
+    }
+
+    /// recover-table; whatever it does, nothing of the temporary cluster may remain.
+    func recover(_ arguments: [String], expectSuccess: Bool = true) throws -> Finished {
+        let finished = try site.tidemark(["recover-table"] + arguments, expectSuccess: expectSuccess)
+        let left = try Files.listIfPresent(site.scratch.file("state") + "/scratch")
+        guard left.isEmpty else { throw Problem("the temporary cluster is still there: \(left)") }
+        return finished
+    }
+
+    /// The new table that --into-table made of `name`.
+    func restored(_ name: String) throws -> String {
+        try sql(
+            "select quote_ident(nspname) || '.' || quote_ident(relname) from pg_class c join pg_namespace n on n.oid = relnamespace "
+                + "where relkind in ('r', 'p') and relname ~ '^\(name)_[0-9]{8}t[0-9]{6}z$'")
+    }
+}
