@@ -10,7 +10,8 @@ struct DemoTests {
         #expect(finished.output.contains("$ tidemark backup"))
         #expect(finished.output.contains("$ tidemark plan --target-time "))
         #expect(finished.output.contains("$ tidemark recover --target-time "))
-        #expect(finished.output.split(separator: "\n").count { $0.hasPrefix("proved: ") } >= 4)
+        #expect(finished.output.contains("$ tidemark recover-table --table shop.public.orders --before-drop"))
+        #expect(finished.output.split(separator: "\n").count { $0.hasPrefix("proved: ") } >= 5)
         let after = Set(try Files.list("/var/tmp").filter { $0.hasPrefix("tidemark-demo-") })
         #expect(after.subtracting(before).isEmpty)
     }
