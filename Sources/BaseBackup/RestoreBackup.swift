@@ -30,7 +30,7 @@ public func restoreBackup(
     var holes: Set<Int> = []
     if let selection = request.selection {
         for case (let index, let file?) in files.enumerated() where !kept.contains(index) {
-            switch selection(file.path) {
+            switch selection(file.path, file.size) {
             case .whole: continue
             case .hole: if file.kind == .regular { holes.insert(index) }
             case .absent: files[index] = nil

@@ -11,8 +11,9 @@ public struct RestoreRequest: Sendable {
     /// Bring an existing copy of the same cluster to the backup's state: only differing frames are rewritten, and what the
     /// backup doesn't have is removed.
     public var delta: Bool
-    /// Restores only a part: what becomes of each file and directory, by its path in the data directory. Nil: everything.
-    public var selection: (@Sendable (_ path: String) -> RestoreTreatment)?
+    /// Restores only a part: what becomes of each file and directory, by its path in the data directory and its bytes.
+    /// Nil: everything.
+    public var selection: (@Sendable (_ path: String, _ size: Int64) -> RestoreTreatment)?
     /// The copy is used at once and thrown away: nothing is fsynced, and there is no `backup_manifest`.
     public var isThrowaway = false
 

@@ -88,8 +88,15 @@ public struct FileSelection: Sendable {
         return true
     }
 
+    /// A hole saves disk: replay that touches a block of a missing file makes all blocks before it. For a small file a
+    /// hole costs more time than that.
+    private static let smallest: Int64 = 1 << 20
+
     /// What becomes of a file of the backup, by its path in the data directory.
-    public func treatment(of path: String) -> RestoreTreatment {
+    ///
+    /// - Parameter size: in bytes; of a directory it means nothing.
+    public func treatment(of path: String, size: Int64) -> RestoreTreatment {
+        let stand: RestoreTreatment = size < FileSelection.smallest ? .absent : .hole
         guard let database else { return .whole }
         let parts = path.split(separator: "/")
         let place: (database: UInt32, rest: ArraySlice<Substring>)
@@ -107,9 +114,9 @@ public struct FileSelection: Sendable {
             if method == .filteredLog { return .absent }
             // Without PG_VERSION a connection to it by mistake ends with an error instead of a crash of the server.
             if name == "PG_VERSION" { return .absent }
-            return RelationFileName(name) == nil ? .whole : .hole
+            return RelationFileName(name) == nil ? .whole : stand
         }
         guard let relation = RelationFileName(name), leftOut.contains(relation.fileNode) else { return .whole }
-        return method == .holes ? .hole : .absent
+        return method == .holes ? stand : .absent
     }
 }

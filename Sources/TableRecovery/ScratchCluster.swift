@@ -30,7 +30,7 @@ final class ScratchCluster {
         do {
             let backup = try showBackup(plan.backup.label, of: archive.incarnation, in: archive.store)
             var request = RestoreRequest(target: data, jobs: jobs)
-            request.selection = { selection.treatment(of: $0) }
+            request.selection = { selection.treatment(of: $0, size: $1) }
             request.isThrowaway = true
             for tablespace in backup.tablespaces {
                 request.tablespaceMapping[tablespace.location] = "\(directory.path)/tablespaces/\(tablespace.oid)"

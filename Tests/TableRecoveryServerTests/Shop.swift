@@ -8,8 +8,8 @@ final class Shop: Sendable {
     let database: String
 
     init(
-        _ server: TestServer = .v15, database: String = "shop", settings: [String: String] = [:], initdb: [String] = [],
-        _ statements: String...
+        _ statements: String..., server: TestServer = .v15, database: String = "shop", settings: [String: String] = [:],
+        initdb: [String] = []
     ) throws {
         site = try TestSite(server, settings: settings, initdb: initdb)
         self.database = database
@@ -38,6 +38,7 @@ final class Shop: Sendable {
     }
 
     /// recover-table; whatever it does, nothing of the temporary cluster may remain.
+    @discardableResult
     func recover(_ arguments: [String], expectSuccess: Bool = true) throws -> Finished {
         let finished = try site.tidemark(["recover-table"] + arguments, expectSuccess: expectSuccess)
         let left = try Files.listIfPresent(site.scratch.file("state") + "/scratch")

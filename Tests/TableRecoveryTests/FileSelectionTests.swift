@@ -53,7 +53,7 @@ import Testing
         ("pg_tblspc/16390/PG_15_202209061/5/77", .hole),
     ])
     func `holes stand in for what one table does not need`(_ path: String, _ expected: RestoreTreatment) throws {
-        #expect(try FileSelectionTests.selection("shop.public.orders").treatment(of: path) == expected)
+        #expect(try FileSelectionTests.selection("shop.public.orders").treatment(of: path, size: 2 << 20) == expected)
     }
 
     @Test(arguments: [
@@ -62,25 +62,36 @@ import Testing
         ("base/16384/99999", .whole), ("global/1262", .whole),
     ])
     func `with a filtered log they do not exist`(_ path: String, _ expected: RestoreTreatment) throws {
-        #expect(try FileSelectionTests.selection("shop.public.orders", .filteredLog).treatment(of: path) == expected)
+        #expect(
+            try FileSelectionTests.selection("shop.public.orders", .filteredLog).treatment(of: path, size: 2 << 20)
+                == expected)
+    }
+
+    @Test func `a small file is left out without a hole`() throws {
+        let selection = try FileSelectionTests.selection("shop.public.orders")
+        #expect(selection.treatment(of: "base/16384/16999", size: 8192) == .absent)
+        #expect(selection.treatment(of: "base/5/1259", size: 8192) == .absent)
+        #expect(selection.treatment(of: "base/16384/16400", size: 8192) == .whole)
     }
 
     @Test func `partitions come with their table, in whatever schema`() throws {
-        #expect(try FileSelectionTests.selection("shop.public.sales").treatment(of: "base/16384/16431") == .whole)
+        #expect(
+            try FileSelectionTests.selection("shop.public.sales").treatment(of: "base/16384/16431", size: 2 << 20)
+                == .whole)
     }
 
     @Test func `what an earlier pass found needed is restored`() throws {
         let selection = FileSelection(
             of: [try TablePattern("shop.public.orders")], in: "shop", map: FileSelectionTests.map, method: .holes,
             keeping: [16999])
-        #expect(selection.treatment(of: "base/16384/16999") == .whole)
+        #expect(selection.treatment(of: "base/16384/16999", size: 2 << 20) == .whole)
         #expect(!selection.leftOut.contains(16999))
     }
 
     @Test func `of a database that the backup does not know everything is restored`() throws {
         let selection = FileSelection(
             of: [try TablePattern("later.public.t")], in: "later", map: FileSelectionTests.map, method: .holes)
-        #expect(selection.treatment(of: "base/16384/16999") == .whole)
-        #expect(selection.treatment(of: "base/5/16400") == .whole)
+        #expect(selection.treatment(of: "base/16384/16999", size: 2 << 20) == .whole)
+        #expect(selection.treatment(of: "base/5/16400", size: 2 << 20) == .whole)
     }
 }

@@ -1,0 +1,88 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// What can't be had is refused, and what goes wrong leaves nothing behind.
+@Suite(.serialized) struct RefusalTests {
+    @Test func `what cannot be had is refused by name`() throws {
+        let shop = try Shop(
+            "create unlogged table scratchpad (id int); create table orders (id int primary key); insert into orders values (1)",
+            "create schema other; create table other.orders (id int)")
+        try shop.backup()
+        let target = try shop.moment()
+        try shop.sql("create type later as enum ('a')")
+        try shop.site.archiveEverything()
+        func refused(_ arguments: [String]) throws -> (Finished.Ending, String) {
+            let finished = try shop.recover(
+                arguments + ["--to-file", shop.site.scratch.file("x")], expectSuccess: false)
+            return (finished.ending, finished.errors)
+        }
+        let time = ["--target-time", target]
+        var (ending, errors) = try refused(["-t", "shop.public.scratchpad"] + time)
+        #expect(
+            ending == .exited(1) && errors.contains("cannot recover table \"public.scratchpad\": it is unlogged"),
+            "\(errors)")
+        (ending, errors) = try refused(["-t", "shop.public.\"Orders\""] + time)
+        #expect(errors.contains("table \"shop.public.\"Orders\"\" did not exist at the target"), "\(errors)")
+        #expect(errors.contains("\"public.orders\""), "\(errors)")
+        (ending, errors) = try refused(["-t", "nowhere.public.orders"] + time)
+        #expect(errors.contains("database \"nowhere\" did not exist at the target"), "\(errors)")
+        (ending, errors) = try refused(["-t", "orders"] + time)
+        #expect(ending == .exited(2) && errors.contains("cannot understand the table name"), "\(errors)")
+        (ending, errors) = try refused(["-t", "shop.public.orders", "--target-time", "2001-01-01 00:00:00+00"])
+        #expect(ending == .exited(4), "\(errors)")
+        (ending, errors) = try refused(["-t", "shop.public.orders", "--before-drop"])
+        #expect(ending == .exited(4) && errors.contains("no drop of the tables is in the archive"), "\(errors)")
+        (ending, errors) = try refused(["-t", "shop.public.orders", "--bin-directory", "/nowhere"] + time)
+        #expect(
+            errors.contains("program \"postgres\" is not in \"/nowhere\"") && errors.contains("postgresql-15"),
+            "\(errors)")
+        (ending, errors) = try refused(["-t", "shop.public.orders", "-t", "postgres.public.a"] + time)
+        #expect(ending == .exited(2) && errors.contains("tables of two databases"), "\(errors)")
+        let nowhere = try shop.recover(["-t", "shop.public.orders"] + time, expectSuccess: false)
+        #expect(nowhere.ending == .exited(2) && nowhere.errors.contains("where should the tables go?"))
+    }
+
+    @Test func `types that the live database lacks are named`() throws {
+        let shop = try Shop(
+            """
+            create type mood as enum ('good'); create domain pieces as int;
+            create table orders (m mood, p pieces, l mood[]); insert into orders values ('good', 1, null);
+            """)
+        try shop.backup()
+        let target = try shop.moment()
+        try shop.sql("drop table orders; drop type mood; drop domain pieces")
+        try shop.site.archiveEverything()
+        let finished = try shop.recover(
+            ["-t", "shop.public.orders", "--target-time", target, "--into-table"], expectSuccess: false)
+        #expect(finished.errors.contains("Missing: public.mood, public.mood[], public.pieces."), "\(finished.errors)")
+    }
+
+    @Test(arguments: [150, 500, 900, 1400, 2200])
+    func `killed at any point, the next call clears up and the live database has no half table`(_ milliseconds: Int)
+        throws
+    {
+        let shop = try Shop(
+            "create table orders as select n as id, repeat('x', 200) as t from generate_series(1, 60000) n")
+        try shop.backup()
+        try shop.sql("update orders set t = 'y'")
+        try shop.site.archiveEverything()
+        let command = [
+            "-s", "KILL", "\(Double(milliseconds) / 1000)", try Executables.directory.get() + "/tidemark-main",
+            "recover-table", "-t", "shop.public.orders", "--target", "latest", "--into-table=public.again",
+        ]
+        let killed = try runAsServerUser(
+            "/usr/bin/timeout", command, environment: ["TIDEMARK_CONFIG": shop.site.configuration], expectSuccess: false
+        )
+        let finishedFirst = killed.ending == .exited(0)
+        #expect(try shop.sql("select to_regclass('again') is not null") == (finishedFirst ? "t" : "f"))
+        let parent = shop.site.scratch.file("state") + "/scratch"
+        let left = try Files.listIfPresent(parent)
+        let name = finishedFirst ? "third" : "again"
+        try shop.recover(["-t", "shop.public.orders", "--target", "latest", "--into-table=public.\(name)"])
+        #expect(try shop.fingerprint(name) == shop.fingerprint("orders"), "left then: \(left)")
+        let servers = try run("/usr/bin/pgrep", ["-f", parent])
+        #expect(servers.output.isEmpty, "\(servers.output)")
+    }
+}
