@@ -108,7 +108,9 @@ let package = Package(
         tests(
             "MonitoringTests", ["Monitoring", "BaseBackup", "Setup", "Configuration", "Repository", "WAL", "Platform"],
             exclude: ["Servers"]),
-        tests("MonitoringServerTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"]),
+        tests(
+            "MonitoringServerTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"],
+            exclude: ["Programs"]),
         tests("TableRecoveryTests", ["TableRecovery", "BaseBackup", "WAL", "Platform", "CChecksum"]),
         tests(
             "TableRecoveryServerTests", ["TableRecovery", "Postgres", "Repository", "WAL", "Platform"]),

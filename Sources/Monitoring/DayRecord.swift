@@ -80,7 +80,7 @@ extension Observation {
             ),
             (
                 "I would be down", downtime.map { "about " + duration($0) } ?? "unknown",
-                downtime == nil ? "no drill has told yet: \"tidemark drill\"" : "as the last drills were"
+                downtime == nil ? "no recovery was rehearsed yet: \"tidemark drill\"" : "as the last drills were"
             ),
         ]
     }
