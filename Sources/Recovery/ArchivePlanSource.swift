@@ -11,17 +11,21 @@ public final class ArchivePlanSource: PlanSource {
     private let incarnation: Incarnation
     private let known: [RestorableBackup]
     private let jobs: Int
+    private let usePartials: Bool
+    private var partials: Set<SegmentName> = []
     private var summaries: [SegmentName: SegmentSummary] = [:]
 
     /// - Parameters:
     ///   - segmentSize: in bytes, as the backups or the incarnation's marker name it.
     ///   - backups: the complete ones.
     ///   - jobs: how many summaries are read at once.
+    ///   - usePartials: where a segment is missing, take what a `.partial` of it holds.
     public init(
-        store: any ObjectStore, incarnation: Incarnation, segmentSize: UInt32, backups: [RestorableBackup], jobs: Int
+        store: any ObjectStore, incarnation: Incarnation, segmentSize: UInt32, backups: [RestorableBackup], jobs: Int,
+        usePartials: Bool = false
     ) {
         (self.store, self.incarnation, self.segmentSize) = (store, incarnation, segmentSize)
-        (known, self.jobs) = (backups, jobs)
+        (known, self.jobs, self.usePartials) = (backups, jobs, usePartials)
         majorVersion = incarnation.major
     }
 
@@ -43,8 +47,18 @@ public final class ArchivePlanSource: PlanSource {
         for timeline in try store.timelines(of: incarnation) {
             let first = SegmentName(timeline: timeline, containing: oldest, segmentSize: segmentSize)
             all.formUnion(try store.segments(of: incarnation, timeline: timeline, from: first))
+            if usePartials {
+                partials.formUnion(try store.partials(of: incarnation, timeline: timeline, from: first))
+            }
         }
-        return all
+        partials.subtract(all)
+        return all.union(partials)
+    }
+
+    public func isPartial(_ name: SegmentName) -> Bool { partials.contains(name) }
+
+    private func key(_ name: SegmentName) -> RepositoryKey {
+        partials.contains(name) ? incarnation.partial(name) : incarnation.segment(name)
     }
 
     public func facts(of path: [SegmentName], _ range: Range<Int>) throws -> [SegmentOutline] {
@@ -92,8 +106,9 @@ public final class ArchivePlanSource: PlanSource {
         var walk = RecordWalk()
         var decompressor = try Decompressor()
         for name in path[first...index] {
-            let stored = try StoredSegment(incarnation.segment(name), in: store)
-            walk.begin(name, length: stored.head.rawLength)
+            let stored = try StoredSegment(key(name), in: store)
+            walk.begin(
+                name, length: stored.head.rawLength, contents: partials.contains(name) ? .partial : .completed)
             do {
                 var pages = PageFeed()
                 try stored.extract(with: &decompressor) { bytes in
@@ -130,11 +145,11 @@ public final class ArchivePlanSource: PlanSource {
     private func fetch(_ names: ArraySlice<SegmentName>) throws {
         let missing = names.filter { summaries[$0] == nil }
         guard !missing.isEmpty else { return }
-        let (store, incarnation) = (store, incarnation)
+        let store = store
         try mapInOrder(
-            Array(missing), workers: missing.count < 4 ? 1 : jobs, ahead: 64,
-            transform: { name -> (SegmentName, SegmentSummary?) in
-                let head = try StoredSegment(incarnation.segment(name), in: store).head
+            missing.map { ($0, key($0)) }, workers: missing.count < 4 ? 1 : jobs, ahead: 64,
+            transform: { name, key -> (SegmentName, SegmentSummary?) in
+                let head = try StoredSegment(key, in: store).head
                 return (name, head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary))
             }, consume: { name, summary in summaries[name] = summary })
     }

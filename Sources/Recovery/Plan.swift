@@ -9,6 +9,8 @@ public struct Plan: Hashable, Sendable {
     public var path: TimelinePath
     /// Every segment recovery will read, in order; all of them are in the archive.
     public var segments: [SegmentRange]
+    /// Those of them that exist as `.partial` only: recovery puts them into pg_wal, for PostgreSQL doesn't ask for them.
+    public var partials: [SegmentName]
     public var segmentSize: UInt32
     public var majorVersion: Int
     /// Nil for `latest`: recovery ends with the archive.

@@ -43,6 +43,10 @@ public struct PlanRefusal: Explained, Equatable {
         (self.target, self.reason, self.nearest, self.remarks) = (target, reason, nearest, remarks)
     }
 
+    func adding(_ alternative: Alternative) -> PlanRefusal {
+        PlanRefusal(target, reason, nearest: [alternative] + nearest, remarks: remarks)
+    }
+
     public var message: String {
         switch reason {
         case .noBackup: "cannot recover: there is no complete base backup"

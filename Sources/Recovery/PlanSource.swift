@@ -17,6 +17,12 @@ public protocol PlanSource {
     /// Every record that is complete within `path[index]`, in order, until `visit` says false. One that began in the
     /// segment before comes first.
     func records(of path: [SegmentName], at index: Int, visit: (LogRecord) throws -> Bool) throws
+    /// Whether only the incomplete last segment of a timeline (`.partial`) is there, which PostgreSQL doesn't ask for.
+    func isPartial(_ name: SegmentName) -> Bool
+}
+
+extension PlanSource {
+    public func isPartial(_ name: SegmentName) -> Bool { false }
 }
 
 /// A complete base backup, as far as planning goes.

@@ -50,6 +50,7 @@ public func prepareRecovery(
             target: request.directory, jobs: request.jobs, tablespaceMapping: request.tablespaceMapping),
         progress: progress)
     let (remarks, options) = try ServerConfiguration(request).complete()
+    for name in request.plan.partials { try placePartial(name, request, incarnation: incarnation, store: store) }
     try writeSettings(request.settings, directory: request.directory)
     try signal(request.setup.isStandby ? "standby.signal" : "recovery.signal", directory: request.directory)
     return PreparedRecovery(
@@ -62,6 +63,19 @@ func refuseIfInUse(_ directory: String) throws {
     throw TargetInUse(
         path: directory, reason: "A server is running on it (process \(server.process)).",
         advice: "Stop that server, or choose another directory with --data-directory.")
+}
+
+/// PostgreSQL never asks its restore_command for a `.partial`, but takes a segment it finds in pg_wal.
+private func placePartial(
+    _ name: SegmentName, _ request: RecoverRequest, incarnation: Incarnation, store: any ObjectStore
+) throws {
+    let path = "\(request.directory)/pg_wal/\(name)"
+    try Files.removeIfPresent(path)
+    var decompressor = try Decompressor()
+    let stored = try StoredSegment(incarnation.partial(name), in: store)
+    try createDurably(path, mode: 0o600) { file, temporary in
+        try stored.extract(with: &decompressor) { try file.write($0, path: temporary) }
+    }
 }
 
 private func writeSettings(_ settings: [RecoverySetting], directory: String) throws {

@@ -10,7 +10,7 @@ public struct RecoveryArchive {
     public let store: any ObjectStore
     public let incarnation: Incarnation
     public let backups: BackupListing
-    public let source: ArchivePlanSource
+    private let jobs: Int
     /// What had to be assumed, as sentences.
     public let remarks: [String]
 
@@ -42,9 +42,43 @@ public struct RecoveryArchive {
         backups = try listing ?? listBackups(of: chosen, in: store)
         for bad in backups.unreadable { remarks.append("Backup \"\(bad.label)\" is left out: \(bad.reason.message).") }
         self.remarks = remarks
-        source = ArchivePlanSource(
-            store: store, incarnation: chosen, segmentSize: backups.complete.last?.segmentSize ?? 16 << 20,
-            backups: backups.complete.map(RestorableBackup.init), jobs: jobs)
+        self.jobs = jobs
+    }
+
+    /// What the planner asks.
+    public var source: ArchivePlanSource { planSource(usePartials: false) }
+
+    /// A view for the planner.
+    public func planSource(usePartials: Bool) -> ArchivePlanSource {
+        ArchivePlanSource(
+            store: store, incarnation: incarnation, segmentSize: backups.complete.last?.segmentSize ?? 16 << 20,
+            backups: backups.complete.map(RestorableBackup.init), jobs: jobs, usePartials: usePartials)
+    }
+
+    /// Plans; where the incomplete last segment of a timeline would lead further, says so.
+    /// - Throws: `PlanRefusal`, and what reading throws.
+    public func plan(_ request: PlanRequest, usePartials: Bool) throws -> Plan {
+        if usePartials { return try Recovery.plan(request, from: planSource(usePartials: true)) }
+        do {
+            var plan = try Recovery.plan(request, from: source)
+            if request.target.point == .latest,
+                let further = try? Recovery.plan(request, from: planSource(usePartials: true)), further.end > plan.end
+            {
+                plan.warnings.append(
+                    "Segment \"\(further.partials.map(\.description).joined(separator: "\", \""))\" exists as .partial only; "
+                        + "with --use-partial the recovery goes on to LSN \(further.end)"
+                        + (further.lastIncluded.map { ", transaction \($0.xid) of \($0.time)." } ?? "."))
+            }
+            return plan
+        } catch let refusal as PlanRefusal {
+            guard case .afterLast = refusal.reason,
+                (try? Recovery.plan(request, from: planSource(usePartials: true))) != nil
+            else { throw refusal }
+            throw refusal.adding(
+                .init(
+                    meaning: "with the incomplete last segment of the timeline",
+                    arguments: request.target.arguments + ["--use-partial"]))
+        }
     }
 }
 

@@ -59,6 +59,23 @@ extension ObjectStore {
         return names.sorted()
     }
 
+    /// As `segments`, of the incomplete last segments that servers left under their names with `.partial`.
+    public func partials(
+        of incarnation: Incarnation, timeline: TimelineID, from first: SegmentName? = nil
+    ) throws -> [SegmentName] {
+        var names: [SegmentName] = []
+        for folder in try list(incarnation.walFolder(timeline)) where folder.isFolder {
+            if let first, folder.name < first.folder { continue }
+            for entry in try list(incarnation.walFolder(timeline).appending(folder.name)) where !entry.isFolder {
+                guard entry.name.hasSuffix(".partial.zst"), let name = SegmentName(String(entry.name.dropLast(12))),
+                    first.map({ $0 <= name }) ?? true
+                else { continue }
+                names.append(name)
+            }
+        }
+        return names.sorted()
+    }
+
     /// Labels that have a folder under `backup/`, oldest first; complete or not.
     public func backups(of incarnation: Incarnation) throws -> [String] {
         try list(incarnation.backupFolder).filter(\.isFolder).map(\.name)

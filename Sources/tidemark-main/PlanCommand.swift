@@ -45,7 +45,7 @@ struct PlannedRecovery {
         archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs)
-        do { plan = try Recovery.plan(request, from: archive.source) } catch let refusal as PlanRefusal {
+        do { plan = try archive.plan(request, usePartials: arguments.has("use-partial")) } catch let refusal as PlanRefusal {
             throw Unreachable(refusal: refusal)
         }
     }
@@ -95,6 +95,9 @@ enum RecoveryOptions {
             "target-action", value: "promote|pause|shutdown",
             "what the server does at the target (default: promote, so that it takes writes)"),
         .init("standby", "set up a standby that follows the archive, instead of ending recovery"),
+        .init(
+            "use-partial",
+            "where the last segment of a timeline was archived as .partial only, take what it holds"),
         .init(
             "set", value: "NAME=VALUE", repeats: true, "a server setting for the recovered directory; may be repeated"),
     ]

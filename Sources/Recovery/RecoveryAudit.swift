@@ -1,0 +1,86 @@
+import FoundationEssentials
+import Glibc
+import Platform
+public import Repository
+public import WAL
+
+/// Who recovered what, from where, to where, and what came of it: two small objects in the repository, one written
+/// before the first file is touched and one at the end. One without the other is a recovery that died.
+public struct RecoveryAudit: Sendable {
+    public struct Subject: Codable, Sendable {
+        public var kind: String
+        public var target: String
+        public var backup: String
+        public var directory: String
+        public var predictedEnd: String
+        public var predictedLast: String?
+
+        public init(kind: String, plan: Plan, directory: String) {
+            self.kind = kind
+            target = plan.target.summary
+            backup = plan.backup.label
+            self.directory = directory
+            predictedEnd = plan.end.description
+            predictedLast = plan.lastIncluded.map { "\($0.xid) at \($0.time)" }
+        }
+    }
+
+    private struct Begin: Codable {
+        var began: String
+        var user: String
+        var host: String
+        var remote: String?
+        var subject: Subject
+    }
+
+    private struct End: Codable {
+        var ended: String
+        var result: String
+        var detail: String?
+        var reached: String?
+        var seconds: Double
+    }
+
+    private let store: any ObjectStore
+    private let folder: RepositoryKey
+    private let began: UInt64
+    /// One line that says who does what.
+    public let line: String
+
+    /// Writes the first object.
+    public init(_ subject: Subject, incarnation: Incarnation, store: any ObjectStore) throws {
+        let now = Moment(microseconds: Clock.now)
+        self.store = store
+        began = Clock.monotonic
+        folder = incarnation.folder.appending("recovery").appending("\(now.compact)-\(subject.kind)-\(getpid())")
+        let environment = { (name: String) in getenv(name).map { String(cString: $0) } }
+        var name = [CChar](repeating: 0, count: 256)
+        gethostname(&name, name.count - 1)
+        let host = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let own = getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? "\(getuid())"
+        let user = environment("SUDO_USER").map { "\($0) as \(own)" } ?? own
+        let remote = environment("SSH_CONNECTION")?.split(separator: " ").first.map(String.init)
+        line =
+            "\(user) on \(host)\(remote.map { " from \($0)" } ?? "") recovers \(incarnation) to \(subject.target) from backup "
+            + "\(subject.backup) into \"\(subject.directory)\""
+        try RecoveryAudit.write(
+            Begin(began: now.iso8601, user: user, host: host, remote: remote, subject: subject),
+            to: folder.appending("begin.json"), store)
+    }
+
+    /// Writes the second one.
+    public func end(result: String, detail: String? = nil, reached: LSN? = nil) throws {
+        try RecoveryAudit.write(
+            End(
+                ended: Moment(microseconds: Clock.now).iso8601, result: result, detail: detail,
+                reached: reached?.description, seconds: Double(Clock.monotonic - began) / 1e9),
+            to: folder.appending("end.json"), store)
+    }
+
+    private static func write(_ record: some Encodable, to key: RepositoryKey, _ store: any ObjectStore) throws {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try store.create(key, bytes: Array(try encoder.encode(record)) + [UInt8(ascii: "\n")])
+    }
+}
