@@ -172,7 +172,7 @@ struct BackupSource {
         "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
         "max_locks_per_transaction", "server_encoding", "lc_collate", "TimeZone", "shared_preload_libraries",
         "config_file", "hba_file", "ident_file", "wal_level", "archive_mode", "port", "full_page_writes",
-        "track_commit_timestamp", "server_version",
+        "track_commit_timestamp", "server_version", "shared_buffers", "huge_pages",
     ]
 
     /// All segments from start to stop, then what the archiver gets last.

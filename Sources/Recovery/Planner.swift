@@ -190,7 +190,8 @@ struct Planner<Source: PlanSource> {
         Plan(
             target: target, backup: log.backup, choice: choice(log.backup), path: log.path,
             segments: SegmentRange.ranges(of: log.segments[...index], segmentSize: source.segmentSize),
-            partials: log.segments[...index].filter(source.isPartial), segmentSize: source.segmentSize, majorVersion: source.majorVersion, stop: stop, end: end,
+            partials: log.segments[...index].filter(source.isPartial), segmentSize: source.segmentSize,
+            majorVersion: source.majorVersion, stop: stop, end: end,
             lastIncluded: try log.lastCommit(before: end, from: index),
             firstExcluded: stop == nil ? nil : try whole.firstCommit(from: end, at: index),
             warnings: passedOver + (try warnings(whole, stop: stop, index: index)))

@@ -44,6 +44,16 @@ struct Invocation {
         let answer = readLine(strippingNewline: true)?.lowercased()
         return answer == "y" || answer == "yes"
     }
+
+    /// As `confirm`, for what shouldn't happen by a hasty key: the answer must be `word`.
+    func confirm(_ question: String, byTyping word: String) throws -> Bool {
+        if arguments.has("yes") { return true }
+        guard isatty(0) == 1 else {
+            throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
+        }
+        writeToStandardOutput(question + " Type the cluster's name, \(word), to go ahead: ")
+        return readLine(strippingNewline: true) == word
+    }
 }
 
 /// A value as indented JSON with snake_case keys in alphabetical order, without a newline at the end.

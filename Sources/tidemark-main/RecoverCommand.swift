@@ -1,10 +1,7 @@
-import BaseBackup
 import Configuration
+import Glibc
 import Platform
-import Postgres
 import Recovery
-import Repository
-import WAL
 
 enum RecoverCommand: Command {
     static let grammar = Grammar(
@@ -13,8 +10,11 @@ enum RecoverCommand: Command {
             "Makes the same plan as \"tidemark plan\", asks for confirmation, restores the base backup, writes the recovery settings "
                 + "into postgresql.auto.conf, and with --start starts the server, follows the replay and compares what was reached "
                 + "with what was predicted.",
-            "The directory must be empty or absent. In any directory but the cluster's configured one archiving is off, and the "
-                + "server listens on a socket in the directory only, until you change that (--set).",
+            "Without --data-directory it works in place, in the cluster's own directory: the server must be stopped; WAL that it had "
+                + "no time to archive is archived first; the old directory is renamed, not removed. Another directory must be "
+                + "empty or absent, unless --keep-old renames it, too. In any directory but the cluster's own archiving is off, "
+                + "and the server listens on a socket in the directory only, until you change that (--set).",
+            "Every recovery is recorded in the repository.",
         ],
         options: TargetOptions.options + RecoveryOptions.shown + [
             .init("start", "start the server and wait until the target is reached"),
@@ -23,6 +23,10 @@ enum RecoverCommand: Command {
             .init(
                 "tablespace-mapping", value: "OLD=NEW", repeats: true,
                 "put the tablespace that was in OLD into NEW; may be repeated"),
+            .init(
+                "keep-old", "rename a directory that isn't empty, and recover in its place; in place, this is always so"
+            ),
+            .init("resume", "go on with a recovery into this directory that was interrupted"),
             .init("dry-run", "print the plan and stop"),
             .init("yes", letter: "y", "don't ask for confirmation"),
             .init("json", "print JSON"),
@@ -31,168 +35,63 @@ enum RecoverCommand: Command {
             Grammar.Example(
                 "tidemark recover --target-time '2026-11-05 09:59:00+01' --data-directory /srv/recovered --start",
                 "beside the living server"),
+            Grammar.Example("tidemark recover --target latest --start", "in place, after the server has died"),
+            Grammar.Example(
+                "tidemark recover --before-drop shop.public.orders --data-directory /srv/recovered --start",
+                "undo a DROP"),
             Grammar.Example("tidemark recover --target latest --dry-run", "the plan only"),
         ],
-        exits: [(4, "the target cannot be reached; nothing was touched")])
+        exits: [
+            (3, "the server ended elsewhere than the plan said"),
+            (4, "the target cannot be reached; nothing was touched"),
+        ])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
-        let planned = try PlannedRecovery(invocation, cluster)
+        let directory = try PlannedRecovery.directory(invocation, cluster)
+        if invocation.arguments.has("resume") { return try resume(invocation, cluster, directory) }
+        let old = try OldDirectory(directory)
+        let inPlace = directory == cluster.dataDirectory.withoutTrailingSlash
+        guard old == nil || inPlace || invocation.arguments.has("keep-old") else {
+            throw Problem(
+                "cannot recover into directory \"\(directory)\"", detail: "It is not empty.",
+                hint: "Name an empty directory or one that does not exist yet; or rename this one with --keep-old.")
+        }
         if invocation.arguments.has("dry-run") {
-            try planned.show(invocation)
+            try PlannedRecovery(invocation, cluster).show(invocation)
             return .success
         }
+        var usePartials = false
+        if inPlace, old != nil { usePartials = try RescueJob(cluster: cluster, log: invocation.log).run(directory) }
+        let planned = try PlannedRecovery(invocation, cluster, usePartials: usePartials)
         if !invocation.json { try planned.show(invocation) }
-        guard try invocation.confirm("Recover into \"\(planned.directory)\"?") else { return .interrupted }
-        let prepared = try restore(planned, invocation)
-        let program = "\(cluster.binDirectory(major: planned.plan.majorVersion))"
-        let server = ServerProcess(
-            binDirectory: program, dataDirectory: planned.directory,
-            logFile: try absolutePath(
-                invocation.arguments.value("log-file") ?? planned.directory + "/tidemark-recovery.log"),
-            options: prepared.serverOptions)
-        guard invocation.arguments.has("start") else {
-            try RecoverReport(planned: planned, prepared: prepared, server: server, result: nil).show(invocation)
-            return .success
-        }
-        let follower = ReplayFollower(
-            plan: planned.plan, server: server, setup: planned.setup, conninfo: planned.conninfo)
-        try server.launch()
-        let result = try follower.follow { progress in
-            invocation.terminal.progress(text(progress), log: invocation.log)
-        }
-        invocation.terminal.finishProgress()
-        try RecoverReport(planned: planned, prepared: prepared, server: server, result: result).show(invocation)
-        return result.asPredicted == false ? .problemsFound : .success
+        let question =
+            old == nil
+            ? "Recover into \"\(directory)\"?" : "Recover into \"\(directory)\", and rename what is there now?"
+        let agreed =
+            try inPlace && old != nil
+            ? invocation.confirm(question, byTyping: cluster.name) : invocation.confirm(question)
+        guard agreed else { return .interrupted }
+        var job = RecoverJob(
+            invocation: invocation, planned: planned,
+            state: RecoveryState(arguments: Array(CommandLine.arguments.dropFirst(2)), directory: directory))
+        return try job.run(old: old)
     }
 
-    private static func restore(_ planned: PlannedRecovery, _ invocation: Invocation) throws -> PreparedRecovery {
-        let backup = try showBackup(
-            planned.plan.backup.label, of: planned.archive.incarnation, in: planned.archive.store)
-        var request = RecoverRequest(
-            plan: planned.plan, backup: backup, directory: planned.directory, setup: planned.setup,
-            jobs: planned.cluster.jobs)
-        for text in invocation.arguments.all("tablespace-mapping") {
-            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            guard parts.count == 2, parts.allSatisfy({ $0.hasPrefix("/") }) else {
-                throw UsageError("--tablespace-mapping takes OLD=NEW, two absolute paths, not \"\(text)\"")
-            }
-            request.tablespaceMapping[parts[0]] = parts[1]
+    private static func resume(
+        _ invocation: Invocation, _ cluster: ClusterConfiguration, _ directory: String
+    ) throws -> ExitStatus {
+        guard let state = try RecoveryState(of: directory, in: cluster.stateDirectory, cluster: cluster.name) else {
+            throw Problem(
+                "no recovery into \"\(directory)\" was interrupted",
+                hint: "Name the directory with --data-directory, or start a recovery with a target.")
         }
-        defer { invocation.terminal.finishProgress() }
-        let (terminal, log) = (invocation.terminal, invocation.log)
-        return try prepareRecovery(request, incarnation: planned.archive.incarnation, store: planned.archive.store) {
-            progress in
-            let percent = progress.total > 0 ? progress.done * 100 / progress.total : 100
-            terminal.progress(
-                "restoring: \(percent) % of \(size(progress.total)), \(size(Int64(progress.rate)))/s"
-                    + (progress.secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? ""), log: log)
-        }
-    }
-
-    private static func text(_ progress: ReplayProgress) -> String {
-        guard let segment = progress.segment else { return "the server is starting" }
-        return "replaying \(segment), \(progress.done) of \(progress.total)"
-            + (progress.time.map { ", reached \($0)" } ?? "")
-            + (progress.secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? "")
-    }
-}
-
-extension PlannedRecovery {
-    /// How to talk to the recovered server: as configured, but through its own socket.
-    var conninfo: String {
-        let effective = Dictionary(settings.map { ($0.name, $0.value) }) { $1 }
-        var words = cluster.conninfo
-        if words.contains("://") { words = "dbname=postgres" }
-        if let sockets = effective["unix_socket_directories"], let first = sockets.split(separator: ",").first {
-            words += " host='\(first)'"
-        }
-        if let port = effective["port"] { words += " port=\(port)" }
-        return words
-    }
-}
-
-/// What `recover` says at the end.
-struct RecoverReport {
-    let planned: PlannedRecovery
-    let prepared: PreparedRecovery
-    let server: ServerProcess
-    let result: RecoveryResult?
-
-    private struct Document: Encodable {
-        let plan: PlanDocument
-        let directory: String
-        let restoredFiles: Int
-        let restoredBytes: Int64
-        let restoreSeconds: Double
-        let state: String
-        let timeline: UInt32?
-        let reachedLsn: String?
-        let reason: String?
-        let asPredicted: Bool?
-        let replaySeconds: Double?
-        let remarks: [String]
-    }
-
-    func show(_ invocation: Invocation) throws {
-        if invocation.json {
-            try invocation.print(
-                json: Document(
-                    plan: PlanDocument(
-                        planned.plan, settings: planned.settings, archiving: planned.setup.isOwnDirectory,
-                        remarks: planned.archive.remarks),
-                    directory: planned.directory, restoredFiles: prepared.restore.files,
-                    restoredBytes: prepared.restore.size, restoreSeconds: prepared.restore.seconds,
-                    state: result?.state.rawValue ?? "restored", timeline: result?.timeline?.rawValue,
-                    reachedLsn: result?.reached?.description, reason: result?.reason,
-                    asPredicted: result?.asPredicted, replaySeconds: result?.seconds, remarks: prepared.remarks))
-        } else {
-            invocation.print(text)
-        }
-    }
-
-    private var text: String {
-        var lines = [
-            "",
-            "Restored \(size(prepared.restore.size)) in \(prepared.restore.files) files to \"\(planned.directory)\" "
-                + "in \(seconds(prepared.restore.seconds)).",
-        ]
-        lines += prepared.remarks
-        guard let result else {
-            lines.append("Start the server to recover to the target: pg_ctl -D \(planned.directory) start")
-            return lines.joined(separator: "\n")
-        }
-        let what =
-            switch result.state {
-            case .promoted:
-                "The server has recovered in \(seconds(result.seconds)) and takes writes"
-                    + (result.timeline.map { " on timeline \($0)." } ?? ".")
-            case .paused:
-                "The server has recovered in \(seconds(result.seconds)), answers queries and waits: look around, then "
-                    + "SELECT pg_wal_replay_resume() to make it take writes."
-            case .shutDown: "The server has recovered in \(seconds(result.seconds)) and shut down."
-            case .standby: "The standby is consistent, answers queries and follows the archive."
-            }
-        lines.append(what)
-        if let reached = result.reached {
-            lines.append("Reached: LSN \(reached)" + (result.reason.map { ", \($0)" } ?? "") + ".")
-        }
-        switch result.asPredicted {
-        case true?:
-            lines.append(
-                "As predicted: "
-                    + (planned.plan.lastIncluded.map { "the last transaction is \($0.xid), \($0.time)." }
-                        ?? "no transaction since the backup began."))
-        case false?: lines.append("NOT as predicted: the plan named LSN \(planned.plan.end).")
-        case nil: break
-        }
-        if result.state != .shutDown { lines.append("Connect with: psql '\(planned.conninfo)'") }
-        lines.append("Server log: \(server.logFile)")
-        return lines.joined(separator: "\n")
-    }
-
-    private func seconds(_ value: Double) -> String {
-        let tenths = Int((value * 10).rounded())
-        return "\(tenths / 10).\(tenths % 10) s"
+        let line = state.arguments + (invocation.json && !state.arguments.contains("--json") ? ["--json"] : [])
+        let again = Invocation(arguments: try Arguments(line, by: grammar), log: invocation.log)
+        invocation.log(.log, "resuming: tidemark recover \(state.arguments.joined(separator: " "))")
+        // What the old directory's WAL held was archived before the interruption, and the server's partial may be part of it.
+        let planned = try PlannedRecovery(again, cluster, usePartials: true)
+        var job = RecoverJob(invocation: again, planned: planned, state: state)
+        return try job.run(old: state.phase == .restoring ? OldDirectory(directory) : nil)
     }
 }

@@ -1,0 +1,88 @@
+import Configuration
+import Platform
+import Recovery
+import Repository
+import Setup
+
+/// A plan with the archive and the setup it was made for.
+struct PlannedRecovery {
+    let cluster: ClusterConfiguration
+    let archive: RecoveryArchive
+    let plan: Plan
+    let directory: String
+    let setup: RecoverySetup
+
+    static func directory(_ invocation: Invocation, _ cluster: ClusterConfiguration) throws -> String {
+        try absolutePath(invocation.arguments.value("data-directory") ?? cluster.dataDirectory).withoutTrailingSlash
+    }
+
+    /// - Parameter usePartials: take incomplete last segments even without `--use-partial`.
+    init(_ invocation: Invocation, _ cluster: ClusterConfiguration, usePartials: Bool = false) throws {
+        self.cluster = cluster
+        let arguments = invocation.arguments
+        let request = try TargetOptions.request(arguments, zone: cluster.timezone)
+        directory = try PlannedRecovery.directory(invocation, cluster)
+        setup = try RecoveryOptions.setup(
+            invocation, cluster, isOwnDirectory: directory == cluster.dataDirectory.withoutTrailingSlash)
+        archive = try RecoveryArchive(
+            store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
+            jobs: cluster.jobs)
+        do { plan = try archive.plan(request, usePartials: usePartials || arguments.has("use-partial")) } catch let
+            refusal as PlanRefusal
+        {
+            throw Unreachable(refusal: refusal)
+        }
+    }
+
+    var settings: [RecoverySetting] { plan.settings(for: setup, directory: directory) }
+
+    var archiving: String {
+        setup.isOwnDirectory
+            ? "as configured: \"\(directory)\" is the cluster's own directory"
+            : "off in \"\(directory)\", which is not the cluster's configured directory"
+    }
+
+    var remarks: [String] { archive.remarks + HostCheck(self).warnings }
+
+    func show(_ invocation: Invocation) throws {
+        if invocation.json {
+            try invocation.print(
+                json: PlanDocument(
+                    plan, settings: settings, archiving: setup.isOwnDirectory, remarks: remarks))
+        } else {
+            invocation.print(
+                PlanText(
+                    plan: plan, settings: settings, archiving: archiving, zone: cluster.timezone,
+                    remarks: remarks
+                ).text)
+        }
+    }
+}
+
+/// A refusal, with its exit status.
+struct Unreachable: Explained, ExitStatusProviding {
+    let refusal: PlanRefusal
+    var message: String { refusal.message }
+    var detail: String? { refusal.detail }
+    var hint: String? { refusal.hint }
+    var exitStatus: ExitStatus {
+        switch refusal.reason {
+        case .unknownBackup: .failure
+        default: .unreachable
+        }
+    }
+}
+
+extension PlannedRecovery {
+    /// How to talk to the recovered server: as configured, but through its own socket.
+    var conninfo: String {
+        let effective = Dictionary(settings.map { ($0.name, $0.value) }) { $1 }
+        var words = cluster.conninfo
+        if words.contains("://") { words = "dbname=postgres" }
+        if let sockets = effective["unix_socket_directories"], let first = sockets.split(separator: ",").first {
+            words += " host='\(first)'"
+        }
+        if let port = effective["port"] { words += " port=\(port)" }
+        return words
+    }
+}

@@ -1,0 +1,141 @@
+import Archiving
+import BaseBackup
+import Configuration
+import Glibc
+import Platform
+import Postgres
+import Recovery
+import Repository
+import WAL
+
+/// Carries out a planned recovery, leaving a state from which it can be resumed at every step.
+struct RecoverJob {
+    let invocation: Invocation
+    let planned: PlannedRecovery
+    var state: RecoveryState
+    private var cluster: ClusterConfiguration { planned.cluster }
+
+    init(invocation: Invocation, planned: PlannedRecovery, state: RecoveryState) {
+        (self.invocation, self.planned, self.state) = (invocation, planned, state)
+    }
+
+    mutating func run(old: OldDirectory?) throws -> ExitStatus {
+        let audit = try RecoveryAudit(
+            .init(kind: "recover", plan: planned.plan, directory: planned.directory),
+            incarnation: planned.archive.incarnation, store: planned.archive.store)
+        invocation.log(.log, audit.line)
+        invocation.notes("target", planned.plan.target.summary)
+        invocation.notes("backup", planned.plan.backup.label)
+        invocation.notes("directory", planned.directory)
+        do {
+            let (status, result) = try carryOut(old)
+            try audit.end(
+                result: result?.state.rawValue ?? "restored",
+                detail: result?.asPredicted == false ? "not as predicted" : result?.reason, reached: result?.reached)
+            try state.forget(in: cluster.stateDirectory, cluster: cluster.name)
+            return status
+        } catch {
+            let explained = error as? any Explained
+            try? audit.end(result: "failed", detail: explained?.message ?? "\(error)")
+            throw error
+        }
+    }
+
+    private mutating func carryOut(_ old: OldDirectory?) throws -> (ExitStatus, RecoveryResult?) {
+        var prepared: PreparedRecovery?
+        if state.phase == .restoring {
+            try HostCheck(planned).refuseWithoutSpace()
+            try state.save(in: cluster.stateDirectory, cluster: cluster.name)
+            if let old {
+                for (from, to) in try old.setAside(stamp: Moment(microseconds: Clock.now).compact) {
+                    invocation.log(.log, "renamed \"\(from)\" to \"\(to)\"")
+                }
+            }
+            let done = try restore()
+            state.phase = .prepared
+            state.serverOptions = done.serverOptions
+            try state.save(in: cluster.stateDirectory, cluster: cluster.name)
+            prepared = done
+        }
+        let server = ServerProcess(
+            binDirectory: cluster.binDirectory(major: planned.plan.majorVersion), dataDirectory: planned.directory,
+            logFile: try absolutePath(
+                invocation.arguments.value("log-file") ?? planned.directory + "/tidemark-recovery.log"),
+            options: state.serverOptions)
+        var result: RecoveryResult?
+        if invocation.arguments.has("start") {
+            if try !server.isRunning() { try server.launch() }
+            let follower = ReplayFollower(
+                plan: planned.plan, server: server, setup: planned.setup, conninfo: planned.conninfo)
+            defer { invocation.terminal.finishProgress() }
+            result = try follower.follow { progress in
+                invocation.terminal.progress(RecoverJob.text(progress), log: invocation.log)
+            }
+        }
+        invocation.terminal.finishProgress()
+        try RecoverReport(planned: planned, prepared: prepared, server: server, result: result).show(invocation)
+        return (result?.asPredicted == false ? .problemsFound : .success, result)
+    }
+
+    private func restore() throws -> PreparedRecovery {
+        let backup = try showBackup(
+            planned.plan.backup.label, of: planned.archive.incarnation, in: planned.archive.store)
+        var request = RecoverRequest(
+            plan: planned.plan, backup: backup, directory: planned.directory, setup: planned.setup,
+            jobs: cluster.jobs)
+        for text in invocation.arguments.all("tablespace-mapping") {
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard parts.count == 2, parts.allSatisfy({ $0.hasPrefix("/") }) else {
+                throw UsageError("--tablespace-mapping takes OLD=NEW, two absolute paths, not \"\(text)\"")
+            }
+            request.tablespaceMapping[parts[0]] = parts[1]
+        }
+        defer { invocation.terminal.finishProgress() }
+        let (terminal, log) = (invocation.terminal, invocation.log)
+        return try prepareRecovery(request, incarnation: planned.archive.incarnation, store: planned.archive.store) {
+            progress in
+            let percent = progress.total > 0 ? progress.done * 100 / progress.total : 100
+            terminal.progress(
+                "restoring: \(percent) % of \(size(progress.total)), \(size(Int64(progress.rate)))/s"
+                    + (progress.secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? ""), log: log)
+        }
+    }
+
+    private static func text(_ progress: ReplayProgress) -> String {
+        guard let segment = progress.segment else { return "the server is starting" }
+        return "replaying \(segment), \(progress.done) of \(progress.total)"
+            + (progress.time.map { ", reached \($0)" } ?? "")
+            + (progress.secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? "")
+    }
+}
+
+/// Archives what the dead server left in its pg_wal.
+struct RescueJob {
+    let cluster: ClusterConfiguration
+    let log: Log
+
+    /// - Returns: whether the segment the server was writing is in the archive now, as `.partial`.
+    func run(_ directory: String) throws -> Bool {
+        let rescue: Rescue
+        do { rescue = try Rescue(dataDirectory: directory) } catch {
+            log(.warning, "WAL that the server has not archived could not be looked for", detail: "\(error)")
+            return false
+        }
+        let (cluster, log) = (cluster, log)
+        let push = Push(
+            into: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: directory,
+            level: Int(cluster.compressLevel), acceptDiscontinuity: false, warn: { log(.warning, $0) })
+        let failures = try rescue.carryOut(scratch: cluster.stateDirectory + "/rescue") { path in
+            if try push(path) == .stored { log(.log, "archived \"\(Files.name(path))\" of the old directory") }
+        }
+        for (name, reason) in failures {
+            log(
+                .warning, "could not archive \"\(name)\" of the old directory",
+                detail: (reason as? any Explained)?.message ?? "\(reason)")
+        }
+        return rescue.items.contains { item in
+            guard case .last(let name) = item else { return false }
+            return !failures.contains { $0.name == "\(name).partial" }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import BaseBackup
+import Configuration
+import Platform
+import Postgres
+import Recovery
+import WAL
+
+/// What `recover` says at the end.
+struct RecoverReport {
+    let planned: PlannedRecovery
+    /// Nil when a resumed recovery had restored everything before.
+    let prepared: PreparedRecovery?
+    let server: ServerProcess
+    let result: RecoveryResult?
+
+    private struct Document: Encodable {
+        let plan: PlanDocument
+        let directory: String
+        let restoredFiles: Int?
+        let restoredBytes: Int64?
+        let restoreSeconds: Double?
+        let state: String
+        let timeline: UInt32?
+        let reachedLsn: String?
+        let reason: String?
+        let asPredicted: Bool?
+        let replaySeconds: Double?
+        let remarks: [String]
+    }
+
+    func show(_ invocation: Invocation) throws {
+        if invocation.json {
+            try invocation.print(
+                json: Document(
+                    plan: PlanDocument(
+                        planned.plan, settings: planned.settings, archiving: planned.setup.isOwnDirectory,
+                        remarks: planned.remarks),
+                    directory: planned.directory, restoredFiles: prepared?.restore.files,
+                    restoredBytes: prepared?.restore.size, restoreSeconds: prepared?.restore.seconds,
+                    state: result?.state.rawValue ?? "restored", timeline: result?.timeline?.rawValue,
+                    reachedLsn: result?.reached?.description, reason: result?.reason,
+                    asPredicted: result?.asPredicted, replaySeconds: result?.seconds, remarks: prepared?.remarks ?? []))
+        } else {
+            invocation.print(text)
+        }
+    }
+
+    private var text: String {
+        var lines = [""]
+        if let prepared {
+            lines.append(
+                "Restored \(size(prepared.restore.size)) in \(prepared.restore.files) files to \"\(planned.directory)\" "
+                    + "in \(seconds(prepared.restore.seconds)).")
+            lines += prepared.remarks
+        }
+        guard let result else {
+            lines.append("Start the server to recover to the target: pg_ctl -D \(planned.directory) start")
+            return lines.joined(separator: "\n")
+        }
+        let what =
+            switch result.state {
+            case .promoted:
+                "The server has recovered in \(seconds(result.seconds)) and takes writes"
+                    + (result.timeline.map { " on timeline \($0)." } ?? ".")
+            case .paused:
+                "The server has recovered in \(seconds(result.seconds)), answers queries and waits: look around, then "
+                    + "SELECT pg_wal_replay_resume() to make it take writes."
+            case .shutDown: "The server has recovered in \(seconds(result.seconds)) and shut down."
+            case .standby: "The standby is consistent, answers queries and follows the archive."
+            }
+        lines.append(what)
+        if let reached = result.reached {
+            lines.append("Reached: LSN \(reached)" + (result.reason.map { ", \($0)" } ?? "") + ".")
+        }
+        switch result.asPredicted {
+        case true?:
+            lines.append(
+                "As predicted: "
+                    + (planned.plan.lastIncluded.map { "the last transaction is \($0.xid), \($0.time)." }
+                        ?? "no transaction since the backup began."))
+        case false?: lines.append("NOT as predicted: the plan named LSN \(planned.plan.end).")
+        case nil: break
+        }
+        if result.state != .shutDown { lines.append("Connect with: psql '\(planned.conninfo)'") }
+        lines.append("Server log: \(server.logFile)")
+        return lines.joined(separator: "\n")
+    }
+
+    private func seconds(_ value: Double) -> String {
+        let tenths = Int((value * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10) s"
+    }
+}

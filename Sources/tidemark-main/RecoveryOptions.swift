@@ -1,0 +1,54 @@
+import Configuration
+import Recovery
+import Setup
+
+/// The options that shape the recovered server.
+enum RecoveryOptions {
+    static let shown: [Grammar.Option] = [
+        .init("data-directory", value: "DIR", "the directory to recover into (default: the cluster's own)"),
+        .init(
+            "target-action", value: "promote|pause|shutdown",
+            "what the server does at the target (default: promote, so that it takes writes)"),
+        .init("standby", "set up a standby that follows the archive, instead of ending recovery"),
+        .init(
+            "use-partial",
+            "where the last segment of a timeline was archived as .partial only, take what it holds"),
+        .init(
+            "set", value: "NAME=VALUE", repeats: true, "a server setting for the recovered directory; may be repeated"),
+    ]
+
+    static func setup(
+        _ invocation: Invocation, _ cluster: ClusterConfiguration, isOwnDirectory: Bool
+    ) throws -> RecoverySetup {
+        let arguments = invocation.arguments
+        let commands = ServerCommands(
+            executable: try leanExecutable(), configuration: try invocation.configurationPath(),
+            cluster: cluster.name)
+        var setup = RecoverySetup(restoreCommand: commands.restore, isOwnDirectory: isOwnDirectory)
+        setup.isStandby = arguments.has("standby")
+        if let word = arguments.value("target-action") {
+            guard let action = TargetAction(rawValue: word) else {
+                throw UsageError("--target-action takes \"promote\", \"pause\" or \"shutdown\", not \"\(word)\"")
+            }
+            setup.action = action
+        }
+        setup.extra = try arguments.all("set").map { text throws(UsageError) in
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = parts[0].lowercased()
+            guard parts.count == 2, !name.isEmpty,
+                name.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == ".") })
+            else { throw UsageError("--set takes NAME=VALUE, not \"\(text)\"") }
+            return RecoverySetting(name, String(parts[1]))
+        }
+        return setup
+    }
+}
+
+extension String {
+    /// `/a/b` for `/a/b/`.
+    var withoutTrailingSlash: String {
+        var text = self
+        while text.count > 1 && text.hasSuffix("/") { text.removeLast() }
+        return text
+    }
+}
