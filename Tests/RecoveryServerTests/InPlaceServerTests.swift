@@ -1,0 +1,189 @@
+import Glibc
+import Platform
+import Support
+import Testing
+import WAL
+
+/// The cluster's own directory: the server has died, and comes back in its place.
+@Suite(.serialized) struct InPlaceServerTests {
+    /// A site with a backup, whose server dies with rows that only its last, unarchived segment holds.
+    private func deadSite() throws -> (site: TestSite, rows: String) {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t (n int)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("insert into t select generate_series(1, 1000)")
+        try site.archiveEverything()
+        // These never reach the archive: the server is killed while it writes their segment.
+        try site.cluster.psql("insert into t select generate_series(1001, 1010)")
+        let rows = try site.cluster.psql("select count(*) from t")
+        try site.cluster.stop(mode: "immediate")
+        return (site, rows)
+    }
+
+    @Test func `in place, the last unarchived WAL is rescued, the old directory kept, and nothing is lost`() throws {
+        let (site, rows) = try deadSite()
+        let finished = try site.tidemark(["recover", "--target", "latest", "--start", "--yes", "--json"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)")
+        let answer = try RecoverAnswer(finished.output)
+        #expect(answer.state == "promoted")
+        #expect(answer.asPredicted == true)
+        #expect(finished.errors.contains(".partial\" of the old directory"))
+        #expect(try site.cluster.psql("select count(*) from t") == rows)
+        // It is the cluster's own directory: it goes on archiving, on its new timeline.
+        #expect(try site.cluster.psql("show archive_mode") == "on")
+        try site.archiveEverything()
+        let kept = try Files.list(site.cluster.directory).filter { $0.hasPrefix("data.before-") }
+        #expect(kept.count == 1)
+        #expect(try Files.exists("\(site.cluster.directory)/\(kept[0])/PG_VERSION"))
+        // Who did it is in the repository.
+        let incarnation = try Files.list(site.repository + "/main")[0]
+        let audit = "\(site.repository)/main/\(incarnation)/recovery"
+        let records = try Files.list(audit)
+        #expect(records.count == 1)
+        #expect(try Files.readText("\(audit)/\(records[0])/begin.json").contains("\"user\" : \"postgres\""))
+        #expect(try Files.readText("\(audit)/\(records[0])/end.json").contains("\"result\" : \"promoted\""))
+        // And once more from the same backup, on the new timeline.
+        try site.cluster.psql("insert into t values (0)")
+        let total = try site.cluster.psql("select count(*) from t")
+        try site.cluster.stop()
+        let again = try site.tidemark(["recover", "--target", "latest", "--start", "--yes", "--json"])
+        try #require(again.ending == .exited(0), "\(again.errors)")
+        #expect(try RecoverAnswer(again.output).timeline == 3)
+        #expect(try site.cluster.psql("select count(*) from t") == total)
+    }
+
+    private struct Refusal: Sendable, CustomTestStringConvertible {
+        let name: String
+        let arguments: [String]
+        var prepare: @Sendable (TestSite, RecoveredDirectory) throws -> Void = { _, _ in }
+        var status: Int32 = 1
+        let says: [String]
+        var testDescription: String { name }
+    }
+
+    @Test func `what cannot work is refused before anything is touched, in words`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t (n int)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (1)")
+        try site.archiveEverything()
+        let wrong = TestServer.v16.bin
+        let rows: [Refusal] = [
+            Refusal(
+                name: "the cluster's own server runs",
+                arguments: ["--target", "latest", "--data-directory", site.cluster.data],
+                says: ["cannot restore into directory", "A server is running on it", "Stop that server"]),
+            Refusal(
+                name: "the directory holds something else", arguments: ["--target", "latest"],
+                prepare: { site, directory in
+                    try runAsServerUser("/bin/sh", ["-c", "mkdir \"$1\"; echo x > \"$1\"/x", "sh", directory.path])
+                }, says: ["cannot recover into directory", "it is not a data directory"]),
+            Refusal(
+                name: "the directory is another copy", arguments: ["--target", "latest"],
+                prepare: { site, directory in
+                    try runAsServerUser(
+                        "/bin/sh", ["-c", "mkdir \"$1\"; echo 15 > \"$1\"/PG_VERSION", "sh", directory.path])
+                }, says: ["cannot recover into directory", "It is not empty", "--keep-old"]),
+            Refusal(name: "no target", arguments: [], status: 2, says: ["no recovery target", "--target latest"]),
+            Refusal(
+                name: "two targets", arguments: ["--target", "latest", "--target-xid", "7"], status: 2,
+                says: ["exclude each other"]),
+            Refusal(
+                name: "nonsense for a time", arguments: ["--target-time", "yesterday"], status: 2,
+                says: ["year expected"]),
+            Refusal(
+                name: "too late", arguments: ["--target-time", "2099-01-01 00:00:00+00"], status: 4,
+                says: ["cannot reach time 2099-01-01", "before the target", "--target latest"]),
+            Refusal(
+                name: "too early", arguments: ["--target-time", "2001-01-01 00:00:00+00"], status: 4,
+                says: ["cannot reach time 2001-01-01", "oldest usable backup", "--target immediate --backup"]),
+            Refusal(
+                name: "nobody to ask", arguments: ["--target", "latest"],
+                says: ["cannot ask for confirmation", "Add --yes"]),
+            Refusal(
+                name: "nothing to resume", arguments: ["--resume"], says: ["was interrupted", "--data-directory"]),
+            Refusal(
+                name: "programs of another version",
+                arguments: ["--target", "latest", "--yes", "--start", "--bin-directory", wrong],
+                says: ["cannot run this data directory", "are of PostgreSQL 16"]),
+            Refusal(
+                name: "a parent that can't be written",
+                arguments: ["--target", "latest", "--yes", "--data-directory", "/proc/x"],
+                says: ["/proc"]),
+        ]
+        for row in rows {
+            let directory = try RecoveredDirectory(site)
+            try row.prepare(site, directory)
+            let own = row.arguments.contains("--data-directory") ? [] : ["--data-directory", directory.path]
+            let finished = try site.tidemark(["recover"] + row.arguments + own)
+            #expect(finished.ending == .exited(row.status), "\(row.name): \(finished.errors)")
+            for text in row.says { #expect(finished.errors.contains(text), "\(row.name): \(finished.errors)") }
+        }
+    }
+
+    @Test func `a recovery that was killed at any moment is resumed`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t as select n, repeat('x', 500) x from generate_series(1, 60000) n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("update t set x = repeat('y', 500) where n % 7 = 0")
+        let sum = try site.cluster.psql("select md5(string_agg(n || x, ',' order by n)) from t")
+        try site.archiveEverything()
+        for milliseconds in [60, 250, 900] {
+            let directory = try RecoveredDirectory(site)
+            let program = try Executables.tidemark()
+            // timeout(1) kills tidemark, not the server it may have started.
+            let seconds = "\(milliseconds / 1000).\(String(String(1000 + milliseconds % 1000).dropFirst()))"
+            try runAsServerUser(
+                "/usr/bin/timeout",
+                [
+                    "-s", "KILL", seconds, program, "recover", "--target", "latest", "--start", "--yes", "--config",
+                    site.configuration, "--data-directory", directory.path,
+                ], expectSuccess: false)
+            let state = site.scratch.file("state/recover")
+            guard try Files.exists(state), try Files.list(state).contains(where: { $0.hasSuffix(".json") }) else {
+                continue
+            }
+            let resumed = try site.tidemark(["recover", "--resume", "--data-directory", directory.path])
+            #expect(resumed.ending == .exited(0), "killed after \(seconds) s: \(resumed.errors)")
+            #expect(try directory.psql("select md5(string_agg(n || x, ',' order by n)) from t") == sum)
+            #expect(try Files.list(state).filter { $0.hasSuffix(".json") } == [])
+        }
+    }
+
+    @Test func `the target's action, a standby, and settings of one's own`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t (n int)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (1)")
+        try site.cluster.psql("select pg_create_restore_point('here')")
+        try site.cluster.psql("insert into t values (2)")
+        try site.archiveEverything()
+
+        let paused = try RecoveredDirectory(site)
+        var finished = try paused.recover([
+            "--target-name", "here", "--target-action", "pause", "--set", "work_mem=9MB",
+        ])
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+        var answer = try RecoverAnswer(finished.output)
+        #expect(answer.state == "paused")
+        #expect(answer.asPredicted == true)
+        #expect(try paused.psql("select count(*) from t") == "1")
+        #expect(try paused.psql("show work_mem") == "9MB")
+        #expect(try paused.psql("select pg_is_in_recovery()") == "t")
+
+        let down = try RecoveredDirectory(site)
+        finished = try down.recover(["--target-name", "here", "--target-action", "shutdown"])
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+        answer = try RecoverAnswer(finished.output)
+        #expect(answer.state == "shut_down")
+        #expect(try !Files.exists(down.path + "/postmaster.pid"))
+
+        let standby = try RecoveredDirectory(site)
+        finished = try standby.recover(["--target", "latest", "--standby"])
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(try RecoverAnswer(finished.output).state == "standby")
+        try site.cluster.psql("insert into t values (3)")
+        try site.archiveEverything()
+        try site.cluster.wait(for: "the standby to follow") { try standby.psql("select count(*) from t") == "3" }
+    }
+}
