@@ -101,7 +101,7 @@ let package = Package(
             "BaseBackupServerTests",
             ["BaseBackup", "Postgres", "DataDirectory", "Repository", "WAL", "Platform", "SQLite"]),
         tests("CatalogServerTests", ["Platform"]),
-        tests("CatalogTests", ["Catalog", "Repository", "WAL", "Platform", "SQLite"]),
+        tests("CatalogTests", ["Catalog", "Archiving", "Repository", "WAL", "Platform", "SQLite"]),
         tests(
             "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],
             exclude: ["coarse-clock.c"]),

@@ -9,7 +9,7 @@ protocol Command: SendableMetatype {
 enum Commands {
     /// In the order of `tidemark help`, by purpose.
     static let groups: [(title: String, commands: [any Command.Type])] = [
-        ("Set up", [InitCommand.self, SettingsCommand.self]),
+        ("Set up", [InitCommand.self, SettingsCommand.self, ImportCommand.self]),
         ("Keep safe", [BackupCommand.self, VerifyCommand.self]),
         (
             "Look",

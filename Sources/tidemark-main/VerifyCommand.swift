@@ -6,7 +6,7 @@ import WAL
 
 enum VerifyCommand: Command {
     static let grammar = Grammar(
-        "verify", "check backups in the repository",
+        "verify", "check backups, or the archived WAL, in the repository",
         description: [
             "Reads every frame of the named backups, or of all, without a server: the manifest is complete, every pack fits it, every frame "
                 + "decompresses to the content it had, every page has its checksum, and the WAL that the backup needs is there and "
@@ -17,9 +17,10 @@ enum VerifyCommand: Command {
         options: [
             .init("latest", "only the newest backup"),
             .init("json", "print JSON"),
-        ],
+        ] + VerifyWAL.options,
         examples: [
             Grammar.Example("tidemark verify", "all backups"),
+            Grammar.Example("tidemark verify --wal", "every archived segment"),
             Grammar.Example("tidemark verify 20261105T020000Z-full", "one"),
         ],
         exits: [(3, "problems were found")])
@@ -37,6 +38,7 @@ enum VerifyCommand: Command {
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
+        if invocation.arguments.has("wal") { return try VerifyWAL.run(invocation) }
         let cluster = try invocation.cluster()
         let store = DirectoryStore(cluster.repository)
         let incarnation = try currentIncarnation(of: cluster, in: store)

@@ -1,0 +1,244 @@
+import Glibc
+import Platform
+import Repository
+import WAL
+
+/// What an import did.
+public struct ImportReport: Sendable {
+    public var stored = 0
+    /// Files that the repository had already, from an earlier run or a push.
+    public var present = 0
+    /// Files of a name that came a second time, with the same content.
+    public var duplicates = 0
+    /// Files that are no WAL, relative to the directory.
+    public var strangers: [String] = []
+    /// Unfinished segments that no timeline history explains, as pg_receivewal leaves them.
+    public var unfinished: [String] = []
+    public var problems: [ArchiveProblem] = []
+
+    public init() {}
+}
+
+/// Takes over a plain archive: a directory of WAL files as `cp` or pg_receivewal left them, raw or compressed with gzip,
+/// zstd or lz4, in folders or not. Every file is checked and stored as by a push; nothing of the directory is changed. An
+/// import that was interrupted can be started again.
+public struct ImportArchive {
+    private let push: Push
+    private let incarnation: () throws -> Incarnation
+    private let store: any ObjectStore
+    private let scratch: String
+    private let jobs: Int
+
+    /// - Parameters:
+    ///   - push: stores one file.
+    ///   - scratch: a directory for unpacked files; made and removed.
+    ///   - jobs: how many files are checked and stored at once.
+    public init(_ push: Push, scratch: String, jobs: Int) {
+        self.push = push
+        store = push.store
+        let identity = push.identity
+        incarnation = { try identity.incarnation() }
+        self.scratch = scratch
+        self.jobs = jobs
+    }
+
+    private struct Found: Sendable {
+        let path: String
+        /// As it is called when unpacked.
+        let name: ArchiveFileName
+        let packing: Packing?
+    }
+
+    private enum Packing: String, Sendable, CaseIterable {
+        case gzip = ".gz"
+        case zstd = ".zst"
+        case lz4 = ".lz4"
+
+        var program: String {
+            switch self {
+            case .gzip: "gzip"
+            case .zstd: "zstd"
+            case .lz4: "lz4"
+            }
+        }
+    }
+
+    private enum Outcome: Sendable {
+        case done(Push.Outcome)
+        case failed(ArchiveProblem)
+    }
+
+    public func callAsFunction(
+        _ directory: String, progress: (Int, Int) -> Void = { _, _ in }
+    ) throws -> ImportReport {
+        // Before anything else: without a place in the repository nothing can be stored.
+        _ = try incarnation()
+        var report = ImportReport()
+        let files = try find(in: directory, &report)
+        try Files.makeDirectories(scratch)
+        defer { try? Files.removeTree(scratch) }
+        let (push, scratch) = (push, scratch)
+        // Of files with the same name only one can be stored; which comes first is open.
+        var outcomes: [ArchiveFileName: (stored: Int, confirmed: Int)] = [:]
+        var failed: Set<ArchiveFileName> = []
+        var done = 0
+        try mapInOrder(
+            Array(files.enumerated()), workers: max(1, jobs), ahead: max(1, jobs) * 2,
+            transform: { index, file -> (Found, Outcome) in
+                do {
+                    return (file, .done(try ImportArchive.take(file, push, scratch + "/\(index)")))
+                } catch let error as SystemError where [ENOSPC, EDQUOT, EROFS].contains(error.code) {
+                    // It would be the same for every other file.
+                    throw error
+                } catch {
+                    let problem = ArchiveProblem(error, segment: file.name.segmentOrNil)
+                    let text = "could not import \"\(file.path)\": \(problem.message)"
+                    return (
+                        file,
+                        .failed(
+                            ArchiveProblem(text, detail: problem.detail, hint: problem.hint, segment: problem.segment))
+                    )
+                }
+            },
+            consume: { file, outcome in
+                switch outcome {
+                case .done(.stored): outcomes[file.name, default: (0, 0)].stored += 1
+                case .done(.confirmed): outcomes[file.name, default: (0, 0)].confirmed += 1
+                case .failed(let problem):
+                    failed.insert(file.name)
+                    report.problems.append(problem)
+                }
+                done += 1
+                progress(done, files.count)
+            })
+        for outcome in outcomes.values {
+            report.stored += outcome.stored
+            if outcome.stored == 0 { report.present += 1 }
+            report.duplicates += outcome.stored + outcome.confirmed - 1
+        }
+        try checkChain(Set(outcomes.keys).subtracting(failed), &report)
+        return report
+    }
+
+    /// Pushes a file, unpacked if need be.
+    private static func take(_ file: Found, _ push: Push, _ scratch: String) throws -> Push.Outcome {
+        guard let packing = file.packing else { return try push(file.path) }
+        try Files.makeDirectories(scratch)
+        defer { try? Files.removeTree(scratch) }
+        let raw = scratch + "/" + file.name.description
+        // No segment has more than 1 GiB; the limit is in units of 512 bytes (dash) or 1 KiB (bash).
+        let finished = try run(
+            "/bin/sh",
+            ["-c", "ulimit -f 2097154; exec \(packing.program) -dc -- \"$1\" > \"$2\"", "sh", file.path, raw])
+        guard finished.ending == .exited(0) else {
+            let isMissing = finished.ending == .exited(127)
+            throw Problem(
+                "could not unpack the file with \(packing.program)",
+                detail: isMissing
+                    ? "The program is not installed."
+                    : finished.errors.split(separator: "\n").first.map { "\(packing.program) says: \($0)" })
+        }
+        return try push(raw)
+    }
+
+    // MARK: Finding the files
+
+    private func find(in directory: String, _ report: inout ImportReport) throws -> [Found] {
+        var found: [Found] = []
+        try walk(directory, "", 0, &found, &report)
+        let names = Set(found.map(\.name))
+        var histories: [TimelineHistory] = []
+        for file in found {
+            guard case .history(let timeline) = file.name, file.packing == nil,
+                let history = try? TimelineHistory(timeline: timeline, file: Files.readText(file.path))
+            else { continue }
+            histories.append(history)
+        }
+        found = found.filter { file in
+            guard case .partial(let segment) = file.name else { return true }
+            // A promotion leaves a partial segment that a history explains; pg_receivewal leaves what it is busy with.
+            let isExplained = histories.contains { history in
+                history.ancestors.contains { $0.timeline == segment.timeline }
+            }
+            if isExplained || names.contains(.segment(segment)) { return isExplained }
+            report.unfinished.append(file.path)
+            return false
+        }
+        return found.sorted { ($0.name.order, $0.path) < ($1.name.order, $1.path) }
+    }
+
+    private func walk(
+        _ directory: String, _ relative: String, _ depth: Int, _ found: inout [Found], _ report: inout ImportReport
+    ) throws {
+        for entry in try Files.list(directory).sorted() {
+            let path = directory + "/" + entry
+            guard let status = try FileStatus(ifPresent: path) else { continue }
+            if status.kind == .directory {
+                // Archives are at most a few folders deep; this ends loops of links.
+                if depth < 6 { try walk(path, relative + entry + "/", depth + 1, &found, &report) }
+            } else if status.kind == .regular, let file = ImportArchive.recognize(entry) {
+                found.append(Found(path: path, name: file.name, packing: file.packing))
+            } else {
+                report.strangers.append(relative + entry)
+            }
+        }
+    }
+
+    /// What a file is by its name: `X`, `X.gz`, and pg_receivewal's `X.gz.partial`.
+    private static func recognize(_ entry: String) -> (name: ArchiveFileName, packing: Packing?)? {
+        if let name = ArchiveFileName(entry) { return (name, nil) }
+        for packing in Packing.allCases {
+            if entry.hasSuffix(packing.rawValue),
+                let name = ArchiveFileName(String(entry.dropLast(packing.rawValue.utf8.count)))
+            {
+                return (name, packing)
+            }
+            if entry.hasSuffix(packing.rawValue + ".partial"),
+                let segment = SegmentName(String(entry.dropLast(packing.rawValue.utf8.count + 8)))
+            {
+                return (.partial(segment), packing)
+            }
+        }
+        return nil
+    }
+
+    // MARK: Afterwards
+
+    /// Segments are stored several at once, so that their links to each other are checked when all are there.
+    private func checkChain(_ names: Set<ArchiveFileName>, _ report: inout ImportReport) throws {
+        let segments = names.compactMap(\.completedSegment).sorted()
+        guard !segments.isEmpty else { return }
+        let (store, incarnation) = (store, try incarnation())
+        var chain = try ChainCheck(incarnation, in: store)
+        try mapInOrder(
+            segments, workers: max(1, jobs), ahead: 32,
+            transform: { name -> (SegmentName, SegmentSummary?) in
+                do {
+                    let head = try StoredSegment(incarnation.segment(name), in: store).head
+                    return (name, head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary))
+                } catch is ObjectAbsent {
+                    // It was stored for another incarnation of the cluster.
+                    return (name, nil)
+                }
+            }, consume: { name, summary in report.problems += try chain.add(name, summary) })
+    }
+}
+
+extension ArchiveFileName {
+    fileprivate var completedSegment: SegmentName? { if case .segment(let name) = self { name } else { nil } }
+
+    fileprivate var segmentOrNil: SegmentName? {
+        switch self {
+        case .segment(let name), .partial(let name), .backupHistory(let name, _): name
+        case .history: nil
+        }
+    }
+
+    /// Histories first, then the segments in the order of the log.
+    fileprivate var order: String {
+        switch self {
+        case .history: "0" + description
+        case .segment, .partial, .backupHistory: "1" + description
+        }
+    }
+}

@@ -1,0 +1,154 @@
+import Platform
+public import Repository
+public import WAL
+
+/// What reading an archive again showed.
+public struct ArchiveVerification: Sendable {
+    public var segments = 0
+    /// Bytes of the segments, and of the objects that hold them.
+    public var bytes: UInt64 = 0
+    public var storedBytes: Int64 = 0
+    public var records: UInt64 = 0
+    /// Histories, backup labels and partial segments.
+    public var otherFiles = 0
+    /// Segments of PostgreSQL versions this program can't read: only their checksums were verified.
+    public var unread = 0
+    public var problems: [ArchiveProblem] = []
+}
+
+/// Reads stored WAL again: every object's checksums, every page and record, and that each segment goes on where the one
+/// before it ended. All problems are reported; nothing is changed.
+/// - Parameters:
+///   - range: only segments with a byte of it; nil reads all of them, and the other files.
+///   - jobs: how many segments are read at once.
+///   - progress: told how many have been read, and of how many.
+public func verifyArchive(
+    of incarnation: Incarnation, in store: any ObjectStore, range: ClosedRange<LSN>? = nil, jobs: Int,
+    progress: (Int, Int) -> Void = { _, _ in }
+) throws -> ArchiveVerification {
+    var verification = ArchiveVerification()
+    var names: [SegmentName] = []
+    for timeline in try store.timelines(of: incarnation) {
+        names += try store.segments(of: incarnation, timeline: timeline)
+        if range == nil { try verifyOthers(timeline, incarnation, store, &verification) }
+    }
+    if let range { names = try names.within(range, incarnation, store) }
+    var chain = try ChainCheck(incarnation, in: store)
+    var done = 0
+    try mapInOrder(
+        names, workers: max(1, jobs), ahead: max(2, jobs) * 2,
+        transform: { name in Examination(of: name, incarnation, store) },
+        consume: { examination in
+            verification.segments += 1
+            verification.bytes += examination.bytes
+            verification.storedBytes += examination.storedBytes
+            verification.records += examination.summary?.facts.records ?? 0
+            if examination.isUnread { verification.unread += 1 }
+            verification.problems += examination.problems
+            verification.problems += try chain.add(examination.name, examination.summary)
+            done += 1
+            progress(done, names.count)
+        })
+    return verification
+}
+
+/// One segment, read again.
+private struct Examination: Sendable {
+    let name: SegmentName
+    var bytes: UInt64 = 0
+    var storedBytes: Int64 = 0
+    var summary: SegmentSummary?
+    var isUnread = false
+    var problems: [ArchiveProblem] = []
+
+    init(of name: SegmentName, _ incarnation: Incarnation, _ store: any ObjectStore) {
+        self.name = name
+        do {
+            try read(incarnation, store)
+        } catch let error as WALDamage {
+            if case .unknownVersion = error.reason { isUnread = true } else { report(error) }
+        } catch {
+            report(error)
+        }
+    }
+
+    private mutating func report(_ error: any Error) { problems.append(ArchiveProblem(error, segment: name)) }
+
+    private mutating func read(_ incarnation: Incarnation, _ store: any ObjectStore) throws {
+        let stored = try StoredSegment(incarnation.segment(name), in: store)
+        (bytes, storedBytes) = (stored.head.rawLength, stored.storedLength)
+        var scanner: SegmentScanner? = SegmentScanner(
+            name: name, length: stored.head.rawLength, systemIdentifier: incarnation.systemIdentifier)
+        var damage: WALDamage?
+        var decompressor = try Decompressor()
+        // The object is read to its end even when a record is damaged: its checksum tells on which side the fault is.
+        try stored.extract(with: &decompressor) { piece in
+            guard damage == nil else { return }
+            do throws(WALDamage) { try scanner?.feed(RawSpan(_unsafeBytes: piece)) } catch { damage = error }
+        }
+        if let damage { throw damage }
+        guard let found = try scanner.take()?.finish() else { return }
+        summary = found
+        guard !stored.head.summary.isEmpty else { return }
+        let told = try SegmentSummary(decoding: stored.head.summary)
+        if told.start != found.start || told.end != found.end || told.facts.records != found.facts.records
+            || told.facts.commits != found.facts.commits
+        {
+            problems.append(
+                ArchiveProblem(
+                    "the stored summary of WAL segment \"\(name)\" does not fit the segment",
+                    hint: "Plans and events that rest on it may be wrong.", segment: name))
+        }
+    }
+}
+
+/// Histories, backup labels and partial segments: their checksums, and that the texts can be read.
+private func verifyOthers(
+    _ timeline: TimelineID, _ incarnation: Incarnation, _ store: any ObjectStore,
+    _ verification: inout ArchiveVerification
+) throws {
+    var files: [ArchiveFileName] = []
+    if try store.exists(incarnation.history(timeline)) { files.append(.history(timeline)) }
+    for folder in try store.list(incarnation.walFolder(timeline)) where folder.isFolder {
+        for entry in try store.list(incarnation.walFolder(timeline).appending(folder.name))
+        where !entry.isFolder && entry.name.hasSuffix(".zst") {
+            switch ArchiveFileName(String(entry.name.dropLast(4))) {
+            case .segment, nil: continue
+            case let name?: files.append(name)
+            }
+        }
+    }
+    for file in files {
+        verification.otherFiles += 1
+        do {
+            let stored = try StoredSegment(incarnation.key(for: file), in: store)
+            var text: [UInt8] = []
+            var decompressor = try Decompressor()
+            let isText = stored.head.rawLength <= 1 << 20
+            try stored.extract(with: &decompressor) { if isText { text += $0 } }
+            switch file {
+            case .history, .backupHistory: try checkText(text, file)
+            case .segment, .partial: break
+            }
+        } catch {
+            verification.problems.append(ArchiveProblem(error))
+        }
+    }
+}
+
+extension [SegmentName] {
+    /// Those with a byte of `range`; the size of a segment is asked of the first one that can be read.
+    fileprivate func within(
+        _ range: ClosedRange<LSN>, _ incarnation: Incarnation, _ store: any ObjectStore
+    ) throws -> [SegmentName] {
+        for name in self {
+            guard let head = try? StoredSegment(incarnation.segment(name), in: store).head,
+                let size = UInt32(exactly: head.rawLength)
+            else { continue }
+            return filter {
+                $0.start(segmentSize: size) <= range.upperBound && $0.end(segmentSize: size) > range.lowerBound
+            }
+        }
+        return self
+    }
+}

@@ -1,0 +1,69 @@
+import Archiving
+import Configuration
+import Glibc
+import Platform
+import Repository
+
+enum ImportCommand: Command {
+    static let grammar = Grammar(
+        "import", "take over an existing archive of WAL files",
+        description: [
+            "Stores every WAL file found in the directory and the folders in it, as cp or pg_receivewal left them: raw, or compressed with gzip, "
+                + "zstd or lz4 (their programs must be installed). Each is checked as archive-push checks it. Nothing in the "
+                + "directory is changed, and an interrupted import can be started again.",
+            "Reports what is missing, what came twice, and files that are no WAL.",
+        ],
+        words: [.init("DIR", "the directory with the archive")],
+        options: [.init("json", "print JSON")],
+        examples: [Grammar.Example("tidemark import /mnt/archive/main", "everything in there")],
+        exits: [(3, "problems were found; everything else was imported")])
+
+    private struct Document: Encodable {
+        struct Problem: Encodable {
+            let message: String
+            let detail: String?
+        }
+        let stored, present, duplicates: Int
+        let strangers, unfinished: [String]
+        let problems: [Problem]
+    }
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let directory = try absolutePath(invocation.arguments.words[0])
+        let cluster = try invocation.cluster()
+        let log = invocation.log
+        let push = Push(
+            into: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
+            level: Int(cluster.compressLevel), warn: { log(.warning, $0) })
+        let work = ImportArchive(
+            push, scratch: "\(cluster.stateDirectory)/\(cluster.name)/import-\(getpid())", jobs: cluster.jobs)
+        let terminal = invocation.terminal
+        let report: ImportReport
+        do {
+            defer { terminal.finishProgress() }
+            report = try work(directory) { done, all in terminal.progress("imported \(done) of \(all) files", log: log)
+            }
+        }
+        invocation.notes("stored", report.stored)
+        for problem in report.problems { log(.error, problem) }
+        if invocation.json {
+            try invocation.print(
+                json: Document(
+                    stored: report.stored, present: report.present, duplicates: report.duplicates,
+                    strangers: report.strangers, unfinished: report.unfinished,
+                    problems: report.problems.map { .init(message: $0.message, detail: $0.detail) }))
+        } else {
+            invocation.print(
+                "\(report.stored) files stored, \(report.present) were there already, \(report.duplicates) came twice, "
+                    + "\(report.problems.count) problems")
+            for path in report.unfinished { invocation.print("left out, as it is not finished: \(path)") }
+            if !report.strangers.isEmpty {
+                let shown = report.strangers.prefix(10).joined(separator: ", ")
+                invocation.print(
+                    "left out, as they are no WAL: \(shown)"
+                        + (report.strangers.count > 10 ? ", and \(report.strangers.count - 10) more" : ""))
+            }
+        }
+        return report.problems.isEmpty ? .success : .problemsFound
+    }
+}
