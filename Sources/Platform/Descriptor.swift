@@ -19,15 +19,18 @@ public struct Descriptor: ~Copyable, Sendable {
     public consuming func close(path: String) throws(SystemError) {
         let raw = self.raw
         discard self
+        // Not tried again after EINTR: Linux has closed it all the same.
         if Glibc.close(raw) != 0 { throw SystemError(.close, path) }
+        if Fault.isArmed, let code = Fault.strike(.close, path) { throw SystemError(.close, path, code: code) }
     }
 
     /// Fills as much of `buffer` as the file has left from its own offset on; 0 at end of file.
     public borrowing func read(into buffer: UnsafeMutableRawBufferPointer, path: String) throws(SystemError) -> Int {
         var filled = 0
         while filled < buffer.count {
+            let wanted = moving(.read, buffer.count - filled)
             let count = try retrying(.read, path) {
-                Glibc.read(raw, buffer.baseAddress! + filled, buffer.count - filled)
+                Glibc.read(raw, buffer.baseAddress! + filled, wanted)
             }
             if count == 0 { break }
             filled += count
@@ -41,8 +44,9 @@ public struct Descriptor: ~Copyable, Sendable {
     ) throws(SystemError) -> Int {
         var filled = 0
         while filled < buffer.count {
+            let wanted = moving(.read, buffer.count - filled)
             let count = try retrying(.read, path) {
-                Glibc.pread(raw, buffer.baseAddress! + filled, buffer.count - filled, off_t(offset) + off_t(filled))
+                Glibc.pread(raw, buffer.baseAddress! + filled, wanted, off_t(offset) + off_t(filled))
             }
             if count == 0 { break }
             filled += count
@@ -53,8 +57,9 @@ public struct Descriptor: ~Copyable, Sendable {
     public borrowing func write(_ bytes: UnsafeRawBufferPointer, path: String) throws(SystemError) {
         var written = 0
         while written < bytes.count {
+            let wanted = moving(.write, bytes.count - written)
             written += try retrying(.write, path) {
-                Glibc.write(raw, bytes.baseAddress! + written, bytes.count - written)
+                Glibc.write(raw, bytes.baseAddress! + written, wanted)
             }
         }
     }
@@ -62,8 +67,9 @@ public struct Descriptor: ~Copyable, Sendable {
     public borrowing func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64, path: String) throws(SystemError) {
         var written = 0
         while written < bytes.count {
+            let wanted = moving(.write, bytes.count - written)
             written += try retrying(.write, path) {
-                Glibc.pwrite(raw, bytes.baseAddress! + written, bytes.count - written, off_t(offset) + off_t(written))
+                Glibc.pwrite(raw, bytes.baseAddress! + written, wanted, off_t(offset) + off_t(written))
             }
         }
     }
@@ -101,3 +107,5 @@ public struct Descriptor: ~Copyable, Sendable {
         }
     }
 }
+
+private func moving(_ call: SystemCall, _ count: Int) -> Int { Fault.isArmed ? Fault.length(call, count) : count }

@@ -85,7 +85,12 @@ public enum Files {
 
     /// Names in a directory, without `.` and `..`, in no order.
     public static func list(_ directory: String) throws(SystemError) -> [String] {
-        guard let handle = opendir(directory) else { throw SystemError(.openDirectory, directory) }
+        var opened: OpaquePointer?
+        _ = try retrying(.openDirectory, directory) {
+            opened = opendir(directory)
+            return opened == nil ? -1 : 0
+        }
+        guard let handle = opened else { return [] }
         defer { closedir(handle) }
         var names: [String] = []
         while true {
@@ -114,18 +119,18 @@ public enum Files {
     /// Creates `path` and what is missing above it; each new directory's entry is fsynced in its parent, so that an
     /// object stored inside cannot lose the road to it.
     public static func makeDirectories(_ path: String, mode: mode_t = 0o750) throws(SystemError) {
-        if mkdir(path, mode) == 0 {
-            try synchronizeDirectory(parent(path))
-            return
+        do throws(SystemError) {
+            _ = try retrying(.makeDirectory, path) { mkdir(path, mode) }
+        } catch {
+            switch error.code {
+            case EEXIST: return
+            case ENOENT where path != "/" && !path.isEmpty:
+                try makeDirectories(parent(path), mode: mode)
+                return try makeDirectories(path, mode: mode)
+            default: throw error
+            }
         }
-        switch errno {
-        case EEXIST: return
-        case ENOENT where path != "/" && !path.isEmpty:
-            try makeDirectories(parent(path), mode: mode)
-            if mkdir(path, mode) != 0 && errno != EEXIST { throw SystemError(.makeDirectory, path) }
-            try synchronizeDirectory(parent(path))
-        default: throw SystemError(.makeDirectory, path)
-        }
+        try synchronizeDirectory(parent(path))
     }
 
     public static func synchronizeDirectory(_ path: String) throws(SystemError) {

@@ -63,6 +63,9 @@ public func retrying<Count: SignedInteger>(
     _ call: SystemCall, _ subject: @autoclosure () -> String, _ body: () -> Count
 ) throws(SystemError) -> Count {
     while true {
+        if Fault.isArmed, let code = Fault.strike(call, subject()), code != EINTR {
+            throw SystemError(call, subject(), code: code)
+        }
         let result = body()
         if result >= 0 { return result }
         if errno != EINTR { throw SystemError(call, subject()) }

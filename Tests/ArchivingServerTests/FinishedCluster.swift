@@ -79,13 +79,21 @@ final class Archive: Sendable {
     func path(_ name: SegmentName) -> String { store.path(origin.incarnation.segment(name)) }
 
     @discardableResult
-    func push(_ path: String, _ options: [String] = [], expectSuccess: Bool = false) throws -> Finished {
-        try tidemark(["archive-push", "--config", configuration] + options + [path], expectSuccess: expectSuccess)
+    func push(
+        _ path: String, _ options: [String] = [], fault: String? = nil, expectSuccess: Bool = false
+    ) throws -> Finished {
+        try tidemark(
+            ["archive-push", "--config", configuration] + options + [path],
+            environment: fault.map { ["TIDEMARK_FAULT": $0] } ?? [:], expectSuccess: expectSuccess)
     }
 
     @discardableResult
-    func get(_ name: String, to destination: String, expectSuccess: Bool = false) throws -> Finished {
-        try tidemark(["archive-get", "--config", configuration, name, destination], expectSuccess: expectSuccess)
+    func get(
+        _ name: String, to destination: String, fault: String? = nil, expectSuccess: Bool = false
+    ) throws -> Finished {
+        try tidemark(
+            ["archive-get", "--config", configuration, name, destination],
+            environment: fault.map { ["TIDEMARK_FAULT": $0] } ?? [:], expectSuccess: expectSuccess)
     }
 
     /// A copy of a WAL file under a name of its own, for spoiling.

@@ -1,0 +1,119 @@
+import Glibc
+import Synchronization
+
+/// Makes system calls misbehave, so that tests can show what a program does when they do.
+///
+/// Armed by the environment variable `TIDEMARK_FAULT`, a list of faults separated by commas:
+///
+///     write:3=ENOSPC      the third write fails with that error
+///     any:17=kill         the process is killed instead of its 17th call
+///     fsync:*=EIO         every fsync fails
+///     read:2=short        the second read moves half of what it could
+///     rename:1=delay:500  the first rename waits that many milliseconds
+///     trace               every call is reported on standard error as "trace: fsync <path>"
+///
+/// Calls are named as in `SystemCall`. Every fault that strikes is reported on standard error as "fault: …".
+public enum Fault {
+    /// False in all ordinary life.
+    public static let isArmed = getenv("TIDEMARK_FAULT") != nil
+
+    /// To be asked before a call: the error it must fail with, nil to let it happen.
+    public static func strike(_ call: SystemCall, _ subject: String) -> Int32? {
+        let hit = plan.count(call)
+        if plan.traces { say("trace: \(call) \(subject)") }
+        guard let hit else { return nil }
+        switch hit {
+        case .error(let code):
+            say("fault: \(call) \(subject) fails with \(code)")
+            return code
+        case .kill:
+            say("fault: killed at \(call) \(subject)")
+            kill(getpid(), SIGKILL)
+        case .delay(let milliseconds):
+            say("fault: \(call) \(subject) waits")
+            Clock.sleep(milliseconds: milliseconds)
+        case .short: break
+        }
+        return nil
+    }
+
+    /// How much of `count` bytes the next read or write may move.
+    public static func length(_ call: SystemCall, _ count: Int) -> Int {
+        guard count > 1, case .short? = plan.peek(call) else { return count }
+        say("fault: \(call) is short")
+        return count / 2
+    }
+
+    private static let plan = FaultPlan(getenv("TIDEMARK_FAULT").map { String(cString: $0) } ?? "")
+
+    private static func say(_ text: String) {
+        var line = text + "\n"
+        _ = line.withUTF8 { Glibc.write(2, $0.baseAddress, $0.count) }
+    }
+}
+
+private final class FaultPlan: Sendable {
+    enum Effect: Sendable {
+        case error(Int32)
+        case kill
+        case short
+        case delay(Int)
+    }
+    private struct Rule: Sendable {
+        /// Nil for any call.
+        let call: String?
+        /// Nil for every one.
+        let number: Int?
+        let effect: Effect
+    }
+
+    let traces: Bool
+    private let rules: [Rule]
+    private let counts = Mutex<[String: Int]>([:])
+
+    init(_ text: String) {
+        let parts = text.split { $0 == "," || $0 == " " }
+        traces = parts.contains("trace")
+        rules = parts.compactMap { part in
+            let sides = part.split(separator: "=", maxSplits: 1)
+            let place = sides[0].split(separator: ":")
+            guard sides.count == 2, place.count == 2, let effect = FaultPlan.effect(String(sides[1])) else {
+                return nil
+            }
+            return Rule(call: place[0] == "any" ? nil : String(place[0]), number: Int(place[1]), effect: effect)
+        }
+    }
+
+    private static func effect(_ text: String) -> Effect? {
+        let codes = [
+            "ENOSPC": ENOSPC, "EIO": EIO, "EACCES": EACCES, "EDQUOT": EDQUOT, "EROFS": EROFS, "EMFILE": EMFILE,
+            "ENOENT": ENOENT, "EINTR": EINTR, "ESTALE": ESTALE, "ETIMEDOUT": ETIMEDOUT,
+        ]
+        if let code = codes[text] { return .error(code) }
+        if text == "kill" { return .kill }
+        if text == "short" { return .short }
+        guard text.hasPrefix("delay:"), let milliseconds = Int(text.dropFirst(6)) else { return nil }
+        return .delay(milliseconds)
+    }
+
+    func count(_ call: SystemCall) -> Effect? {
+        let name = "\(call)"
+        return counts.withLock { counts in
+            counts[name, default: 0] += 1
+            counts["any", default: 0] += 1
+            return effect(name, counts[name] ?? 0, counts["any"] ?? 0)
+        }
+    }
+
+    func peek(_ call: SystemCall) -> Effect? {
+        let name = "\(call)"
+        return counts.withLock { effect(name, ($0[name] ?? 0) + 1, ($0["any"] ?? 0) + 1) }
+    }
+
+    private func effect(_ name: String, _ number: Int, _ any: Int) -> Effect? {
+        rules.first { rule in
+            (rule.call == nil || rule.call == name)
+                && (rule.number == nil || rule.number == (rule.call == nil ? any : number))
+        }?.effect
+    }
+}

@@ -1,0 +1,149 @@
+import Glibc
+import Platform
+import Repository
+import Support
+import Testing
+import WAL
+
+/// Every system call of a push and a get fails, is cut short, or is the last one of a killed process.
+@Suite struct FaultServerTests {
+    private static let effects = ["EIO", "ENOSPC", "EACCES", "ESTALE", "short", "kill"]
+
+    /// What is there is right, and nothing takes a temporary for an object.
+    private func checkStored(_ archive: Archive, _ segment: SegmentName, because: String) throws {
+        let stored: StoredSegment
+        do {
+            stored = try StoredSegment(archive.origin.incarnation.segment(segment), in: archive.store)
+        } catch is ObjectAbsent { return }
+        var decompressor = try Decompressor()
+        var bytes: [UInt8] = []
+        try stored.extract(with: &decompressor) { bytes += $0 }
+        #expect(try bytes == Files.read(archive.origin.wal(segment.description)), "\(because)")
+        #expect(
+            try archive.store.segments(of: archive.origin.incarnation, timeline: TimelineID(1)) == [segment],
+            "\(because)")
+    }
+
+    @Test(arguments: effects)
+    func `a push survives a fault in any of its calls`(effect: String) throws {
+        let archive = try Archive()
+        let segment = archive.origin.segments[1]
+        var struck = 0
+        for number in 1...200 {
+            try resetRepository(archive)
+            let fault = "any:\(number)=\(effect)"
+            let finished = try archive.push(archive.origin.wal(segment.description), fault: fault)
+            guard finished.errors.contains("fault: ") else {
+                // A short count is only possible in reads and writes.
+                if effect == "short" && number < 60 { continue }
+                break
+            }
+            struck += 1
+            let said = "\(fault): \(finished.errors)"
+            switch finished.ending {
+            case .exited(0): #expect(try Files.exists(archive.path(segment)), "\(said)")
+            case .exited(1), .exited(2): #expect(effect != "short" && effect != "kill", "\(said)")
+            case .signalled(SIGKILL), .exited(137): #expect(effect == "kill", "\(said)")
+            default: Issue.record("\(said): \(finished.ending)")
+            }
+            try checkStored(archive, segment, because: said)
+            if effect != "kill" {
+                let left = try run("/usr/bin/find", [archive.repository, "-name", ".*"]).output
+                #expect(left == "", "\(said)")
+            }
+            try archive.push(archive.origin.wal(segment.description), expectSuccess: true)
+            try checkStored(archive, segment, because: "again after \(said)")
+            #expect(try Files.exists(archive.path(segment)))
+        }
+        #expect(struck >= (effect == "short" ? 2 : 15), "only \(struck) faults struck")
+    }
+
+    private func resetRepository(_ archive: Archive) throws {
+        try? Files.removeTree(archive.store.path(archive.origin.incarnation.walFolder))
+    }
+
+    @Test(arguments: effects)
+    func `a get never calls a segment absent because of a fault, and delivers it whole or not at all`(
+        effect: String
+    ) throws {
+        let archive = try Archive()
+        let segment = archive.origin.segments[1]
+        try archive.push(archive.origin.wal(segment.description), expectSuccess: true)
+        let content = try Files.read(archive.origin.wal(segment.description))
+        let destination = archive.scratch.file("fetched")
+        var struck = 0
+        for number in 1...200 {
+            try Files.removeIfPresent(destination)
+            let fault = "any:\(number)=\(effect)"
+            let finished = try archive.get(segment.description, to: destination, fault: fault)
+            guard finished.errors.contains("fault: ") else {
+                if effect == "short" && number < 60 { continue }
+                break
+            }
+            struck += 1
+            let said = "\(fault): \(finished.errors)"
+            switch finished.ending {
+            case .exited(0): break
+            case .exited(200): #expect(effect != "short" && effect != "kill", "\(said)")
+            case .signalled(SIGKILL), .exited(137): #expect(effect == "kill", "\(said)")
+            default: Issue.record("\(said): \(finished.ending)")
+            }
+            if finished.ending == .exited(0) { #expect(try Files.exists(destination), "\(said)") }
+            if try Files.exists(destination) { #expect(try Files.read(destination) == content, "\(said)") }
+            try archive.get(segment.description, to: destination, expectSuccess: true)
+            #expect(try Files.read(destination) == content)
+        }
+        #expect(struck >= (effect == "short" ? 2 : 10), "only \(struck) faults struck")
+        // The same for a segment that isn't there: absent only if everything could be read.
+        for number in 1...200 {
+            let finished = try archive.get(
+                "0000000100000000000000F0", to: destination, fault: "any:\(number)=\(effect)")
+            guard finished.errors.contains("fault: ") else { break }
+            #expect(finished.ending != .exited(0))
+            // Whether a server is recovering decides only about fetching ahead.
+            if effect == "EIO", !finished.errors.contains("postmaster.pid") {
+                #expect(finished.ending == .exited(200), "\(number): \(finished.errors)")
+            }
+        }
+    }
+
+    @Test func `content is on disk before its name is, and the name before success is reported`() throws {
+        let archive = try Archive()
+        let segment = archive.origin.segments[1]
+        let traced = try archive.push(archive.origin.wal(segment.description), ["--verbose"], fault: "trace")
+        #expect(traced.ending == .exited(0))
+        let lines = traced.errors.split(separator: "\n").map(String.init)
+        let object = archive.path(segment)
+        func last(_ start: String, _ end: String = "") -> Int {
+            lines.lastIndex { $0.hasPrefix(start) && $0.hasSuffix(end) } ?? -1
+        }
+        let written = last("trace: write \(Files.parent(object))/.", ".tmp")
+        let synchronized = last("trace: fsync \(Files.parent(object))/.", ".tmp")
+        let renamed = last("trace: rename \(object)")
+        let folder = last("trace: fsync \(Files.parent(object))", Files.name(Files.parent(object)))
+        let reported = lines.lastIndex { $0.contains("archived \"") } ?? -1
+        #expect(0 <= written && written < synchronized && synchronized < renamed, "\(lines)")
+        #expect(renamed < folder && folder < reported, "\(lines)")
+        // Every new directory's entry is fsynced in its parent before anything is stored in it.
+        for (index, line) in lines.enumerated() where line.hasPrefix("trace: makeDirectory ") {
+            let path = line.dropFirst("trace: makeDirectory ".count)
+            #expect(lines[index...synchronized].contains("trace: fsync \(Files.parent(String(path)))"), "\(path)")
+        }
+
+        // The same segment again: what an earlier process made visible is made durable before it is confirmed.
+        let again = try archive.push(archive.origin.wal(segment.description), ["--verbose"], fault: "trace")
+        let confirmed = again.errors.split(separator: "\n").map(String.init)
+        let made = confirmed.lastIndex { $0 == "trace: fsync \(Files.parent(object))" } ?? -1
+        let said = confirmed.lastIndex { $0.contains("is archived already") } ?? -1
+        #expect(0 <= made && made < said, "\(confirmed)")
+    }
+
+    @Test func `slow calls and interrupted calls change nothing`() throws {
+        let archive = try Archive()
+        let segment = archive.origin.segments[1]
+        try archive.push(
+            archive.origin.wal(segment.description),
+            fault: "fsync:*=delay:200,read:*=EINTR,open:*=EINTR,rename:1=EINTR", expectSuccess: true)
+        try checkStored(archive, segment, because: "delays")
+    }
+}
