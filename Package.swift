@@ -102,6 +102,7 @@ let package = Package(
             ["BaseBackup", "Postgres", "DataDirectory", "Repository", "WAL", "Platform", "SQLite"]),
         tests("CatalogServerTests", ["Platform"]),
         tests("CatalogTests", ["Catalog", "Archiving", "Repository", "WAL", "Platform", "SQLite"]),
+        tests("RetentionTests", ["BaseBackup", "Recovery", "WAL", "Configuration"]),
         tests(
             "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],
             exclude: ["coarse-clock.c"]),

@@ -36,8 +36,9 @@ public func listBackups(of incarnation: Incarnation, in store: any ObjectStore) 
             listing.unreadable.append(.init(label: label, reason: error))
         }
     }
-    // A backup that died before its manifest has packs only.
-    let known = Set(listing.complete.map(\.label) + listing.incomplete + listing.unreadable.map(\.label))
+    // A backup that died before its manifest has packs only; and so has one that expired while others need its packs.
+    let known = Set(
+        listing.complete.flatMap { [$0.label] + $0.packLabels } + listing.incomplete + listing.unreadable.map(\.label))
     listing.incomplete += try store.list(incarnation.packFolder).filter(\.isFolder).map(\.name)
         .filter { !known.contains($0) }
     listing.complete.sort { ($0.startLSN, $0.startTime) < ($1.startLSN, $1.startTime) }

@@ -21,6 +21,8 @@ public struct BackupRequest: Sendable {
     public var packSize: Int64
     /// Raw bytes per second that all jobs together may read; nil: as fast as possible.
     public var rateLimit: Int64?
+    /// Use the frames that interrupted backups have already stored.
+    public var resumes: Bool
     /// Recorded in the backup.
     public var tidemarkVersion: String
 
@@ -33,7 +35,17 @@ public struct BackupRequest: Sendable {
         walTimeout = 600_000
         isPinned = false
         packSize = 128 << 20
+        resumes = false
         tidemarkVersion = ""
+    }
+}
+
+extension BackupRequest {
+    /// The last second of a day in UTC, from `YYYY-MM-DD`; nil for anything else.
+    public static func endOfDay(_ date: String) -> Moment? {
+        guard date.utf8.count == 10 else { return nil }
+        guard let moment = Moment(iso8601: date + "T23:59:59Z"), moment.description.hasPrefix(date) else { return nil }
+        return moment
     }
 }
 

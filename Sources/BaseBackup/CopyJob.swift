@@ -55,19 +55,3 @@ final class CopyJob: Sendable {
     func nextPack() -> Int { packs.add(1, ordering: .relaxed).newValue }
     var packCount: Int { packs.load(ordering: .relaxed) }
 }
-
-/// Frames that need not be written again because an unfinished backup has already stored them durably.
-struct Salvage: Sendable {
-    struct Place: Sendable {
-        /// The pack's number in the new manifest.
-        var pack: Int
-        var ordinal: Int
-        var frame: PackFrame
-    }
-    /// Packs that may be referred to, by their number in the new manifest.
-    var packs: [Int: (label: String, number: Int)] = [:]
-    var places: [Digest: Place] = [:]
-
-    /// Numbers from here on are other backups' packs.
-    static let firstPack = 1 << 24
-}

@@ -124,7 +124,8 @@ struct BackupSource {
                 major: incarnation.major, catalogVersion: control.catalogVersion))
         for warning in walk.warnings { report(.warning(warning)) }
         let copy = try ClusterCopy(
-            walk: walk, source: self, label: label, start: start, store: store, salvage: Salvage())
+            walk: walk, source: self, label: label, start: start, store: store,
+            salvage: try request.resumes ? Salvage(incarnation, store) : Salvage())
         try copy.run(report: report)
         let copied = Clock.monotonic
 

@@ -12,6 +12,8 @@ public struct Configuration: Sendable, Equatable {
     public let notifiers: [NotifierConfiguration]
     /// The values of `[check]` and of every `[check NAME]`, by name; the former's is empty.
     private let checks: [String: [String: ClusterConfiguration.Value]]
+    /// The same of `[retention]` and `[retention NAME]`.
+    private let retentions: [String: [String: ClusterConfiguration.Value]]
 
     /// `--config`, else `$TIDEMARK_CONFIG`, else `/etc/tidemark/tidemark.conf`.
     public static func path(flag: String?) -> String {
@@ -50,10 +52,11 @@ public struct Configuration: Sendable, Equatable {
         var clusters: [ClusterConfiguration] = []
         var notifiers: [NotifierConfiguration] = []
         var checks: [String: [String: ClusterConfiguration.Value]] = [:]
+        var retentions: [String: [String: ClusterConfiguration.Value]] = [:]
         for section in parsed.sections {
             var values: [String: ClusterConfiguration.Value] = [:]
             let words = section.title.split(separator: " ").map(String.init)
-            let isAside = ["notify", "check"].contains(words.first) && words.count <= 2
+            let isAside = ["notify", "check", "retention"].contains(words.first) && words.count <= 2
             if isAside && forArchiving { continue }
             let settings = Configuration.settings(ofSection: words.first ?? "")
             for entry in section.entries {
@@ -68,6 +71,10 @@ public struct Configuration: Sendable, Equatable {
                 notifiers.append(try Configuration.notifier(words.last ?? "", values, section, file: file))
                 continue
             }
+            if isAside && words[0] == "retention" {
+                retentions[words.count == 2 ? words[1] : ""] = values
+                continue
+            }
             if isAside {
                 checks[words.count == 2 ? words[1] : ""] = values
                 continue
@@ -75,7 +82,9 @@ public struct Configuration: Sendable, Equatable {
             guard words.count == 2, words[0] == "cluster" else {
                 throw SettingsMistake(
                     file: file, line: section.line, problem: "unknown section \"\(section.title)\"",
-                    hint: "Sections are written [cluster NAME], [notify], [notify NAME], [check] or [check NAME].")
+                    hint:
+                        "Sections are written [cluster NAME], [notify], [notify NAME], [check], [check NAME], [retention] or [retention NAME]."
+                )
             }
             let name = words[1]
             guard ClusterConfiguration.isValid(name: name) else {
@@ -105,14 +114,26 @@ public struct Configuration: Sendable, Equatable {
                 file: file, line: section?.line ?? 0, problem: "there is no cluster \"\(name)\" to check",
                 hint: suggestion(for: name, among: clusters.map(\.name)).map { "Did you mean [check \($0)]?" })
         }
+        for name in retentions.keys.sorted() where !name.isEmpty && !clusters.contains(where: { $0.name == name }) {
+            let section = parsed.sections.first { $0.title == "retention \(name)" }
+            throw SettingsMistake(
+                file: file, line: section?.line ?? 0, problem: "there is no cluster \"\(name)\" to keep backups of",
+                hint: suggestion(for: name, among: clusters.map(\.name)).map { "Did you mean [retention \($0)]?" })
+        }
         self.clusters = clusters
         self.notifiers = notifiers
         self.checks = checks
+        self.retentions = retentions
     }
 
     /// How the cluster's checks are tuned.
     public func checks(for cluster: ClusterConfiguration) -> CheckConfiguration {
         CheckConfiguration(values: (checks[""] ?? [:]).merging(checks[cluster.name] ?? [:]) { $1 })
+    }
+
+    /// What is to be kept of the cluster's backups and WAL.
+    public func retention(for cluster: ClusterConfiguration) -> RetentionConfiguration {
+        RetentionConfiguration(values: (retentions[""] ?? [:]).merging(retentions[cluster.name] ?? [:]) { $1 })
     }
 
     private static func notifier(
@@ -130,6 +151,7 @@ public struct Configuration: Sendable, Equatable {
         switch word {
         case "notify": NotifierConfiguration.settings
         case "check": CheckConfiguration.settings
+        case "retention": RetentionConfiguration.settings
         default: Setting.all
         }
     }

@@ -15,6 +15,12 @@ enum BackupCommand: Command {
         options: [
             .init("type", value: "TYPE", "full; incremental backups are not available yet"),
             .init("note", value: "TEXT", "a remark that \"tidemark list\" shows"),
+            .init("pin", "never expire this backup"),
+            .init("pin-until", value: "DATE", "don't expire this backup before the end of that day (UTC), YYYY-MM-DD"),
+            .init("no-expire", "don't run \"tidemark expire\" afterwards"),
+            .init("resume", "use what an interrupted backup has already stored"),
+            .init("rate-limit", value: "SIZE", "read at most so much per second, such as 50MB"),
+            .init("idle", "run with the lowest priority for CPU and disk"),
             .init("spread-checkpoint", "let the server spread its checkpoint instead of doing it at once"),
             .init("json", "print JSON"),
         ],
@@ -42,6 +48,7 @@ enum BackupCommand: Command {
         request.fastCheckpoint = !arguments.has("spread-checkpoint")
         request.note = arguments.value("note")
         request.tidemarkVersion = CommandLineTool.version
+        try readOptions(arguments, into: &request)
         let (terminal, log) = (invocation.terminal, invocation.log)
         let store = DirectoryStore(cluster.repository)
         let backup: BackupDescription
@@ -71,7 +78,40 @@ enum BackupCommand: Command {
             let relation = page.relation.map { " of \($0)" } ?? ""
             log(.warning, "block \(page.block)\(relation) in file \"\(page.path)\" has a wrong checksum")
         }
+        if !arguments.has("no-expire") { expire(cluster, invocation) }
         return backup.corruptPages.isEmpty ? .success : .problemsFound
+    }
+
+    private static func readOptions(_ arguments: Arguments, into request: inout BackupRequest) throws {
+        request.isPinned = arguments.has("pin")
+        request.resumes = arguments.has("resume")
+        if let date = arguments.value("pin-until") {
+            guard let moment = BackupRequest.endOfDay(date) else {
+                throw UsageError("option --pin-until takes a date, YYYY-MM-DD, not \"\(date)\"")
+            }
+            request.isPinned = true
+            request.pinnedUntil = moment
+        }
+        if let text = arguments.value("rate-limit") {
+            guard let bytes = Quantity.bytes(text), bytes > 0 else {
+                throw UsageError(
+                    "option --rate-limit takes a size per second, not \"\(text)\"",
+                    hint: "Valid units are \"B\", \"kB\", \"MB\", \"GB\" and \"TB\".")
+            }
+            request.rateLimit = bytes
+        }
+        if arguments.has("idle") { Priority.lower() }
+    }
+
+    /// The backup is complete; an expiry that fails doesn't change that.
+    private static func expire(_ cluster: ClusterConfiguration, _ invocation: Invocation) {
+        do {
+            let configuration = try invocation.configuration()
+            guard !RetentionPolicy(configuration.retention(for: cluster)).isEmpty else { return }
+            let report = try ExpireCommand.expire(cluster, configuration, dryRun: false)
+            for line in ExpireCommand.text(report, dryRun: false) { invocation.log(.log, line) }
+            for failure in report.failures { invocation.log(.warning, failure) }
+        } catch { invocation.log(.warning, "the backup is complete, but expiring old ones failed: \(error)") }
     }
 
     private static func summary(_ backup: BackupDescription) -> String {

@@ -1,0 +1,176 @@
+import Glibc
+public import Platform
+public import Repository
+public import WAL
+
+/// What `expire` does, or would do.
+public struct ExpiryReport: Sendable {
+    public var decision: RetentionDecision
+    /// Segments that go, by timeline and name.
+    public var segments: [SegmentName] = []
+    /// Backup histories and partial segments that go with them.
+    public var otherWAL: [RepositoryKey] = []
+    /// Labels of dead backups whose remains go.
+    public var remains: [String] = []
+    /// Bytes freed.
+    public var freed: Int64 = 0
+    /// What could not be removed, with the reason.
+    public var failures: [String] = []
+}
+
+/// Decides by `policy` what goes, and removes it unless `dryRun`: backups, what dead backups left, and WAL. Each backup's
+/// `backup.json` goes first, so that a half-removed one is never taken for a whole.
+///
+/// - Throws: `BackupInProgress`, `ClockWentBack`, and what the store throws; then nothing was removed.
+public func expireBackups(
+    of incarnation: Incarnation, in store: any ObjectStore, policy: RetentionPolicy,
+    now: Moment = Moment(microseconds: Clock.now), dryRun: Bool
+) throws -> ExpiryReport {
+    let lock = dryRun ? nil : try BackupLock(incarnation, in: store)
+    defer { withExtendedLifetime(lock) {} }
+    let listing = try listBackups(of: incarnation, in: store)
+    if let unreadable = listing.unreadable.first {
+        throw Problem(
+            "cannot expire: backup \"\(unreadable.label)\" cannot be understood",
+            detail: "What it needs is unknown. \(unreadable.reason.detail ?? "")",
+            hint: "A newer version of tidemark may understand it; or remove its folder from the repository.")
+    }
+    let expiry = Expiry(incarnation: incarnation, store: store, listing: listing)
+    let decision = try decideRetention(
+        expiry.facts(), timelines: expiry.timelines(), policy: policy, now: now)
+    var report = ExpiryReport(decision: decision)
+    try expiry.survey(&report, includesRemains: lock != nil || !expiry.isBackupRunning())
+    if !dryRun { expiry.carryOut(&report) }
+    return report
+}
+
+/// One expiry: reads what the decision needs, and does what it says.
+private struct Expiry {
+    let incarnation: Incarnation
+    let store: any ObjectStore
+    let listing: BackupListing
+
+    func facts() throws -> [RetainedBackup] {
+        try listing.complete.map { backup in
+            let verified = try lastVerification(of: backup.label, of: incarnation, in: store)
+            return RetainedBackup(
+                label: backup.label, isFull: backup.kind == .full, timeline: backup.timeline, start: backup.startLSN,
+                stop: backup.stopLSN, startTime: backup.startTime, stopTime: backup.stopTime,
+                isPinned: backup.isPinned, pinnedUntil: backup.pinnedUntil,
+                isLeased: try BackupLease.isHeld(backup.label, of: incarnation, in: store),
+                isDamaged: (verified?.problems ?? 0) > 0, needs: backup.packLabels.filter { $0 != backup.label })
+        }
+    }
+
+    func timelines() throws -> [RetainedTimeline] {
+        try store.timelines(of: incarnation).map { timeline in
+            var history = TimelineHistory(timeline)
+            if let text = try store.history(timeline, of: incarnation) {
+                history = try TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
+            }
+            return RetainedTimeline(history, lastCommit: try lastCommit(on: timeline))
+        }
+    }
+
+    /// From the newest few segments' summaries.
+    private func lastCommit(on timeline: TimelineID) throws -> Moment? {
+        for name in try store.segments(of: incarnation, timeline: timeline).suffix(8).reversed() {
+            guard let head = try? SegmentHead(of: store.open(incarnation.segment(name))), !head.summary.isEmpty,
+                let summary = try? SegmentSummary(decoding: head.summary)
+            else { return nil }
+            if let commit = summary.facts.latestCommit { return commit.time }
+        }
+        return nil
+    }
+
+    func isBackupRunning() -> Bool { (try? BackupLock(incarnation, in: store)) == nil }
+
+    /// Finds the objects that go.
+    func survey(_ report: inout ExpiryReport, includesRemains: Bool) throws {
+        // Packs that a kept backup refers to stay, even under a label that goes.
+        if includesRemains { report.remains = listing.incomplete }
+        let needed = neededPacks(report.decision)
+        for label in report.decision.expired + report.remains {
+            let folders =
+                [incarnation.backupFolder(label)] + (needed.contains(label) ? [] : [incarnation.packFolder(label)])
+            for folder in folders {
+                for entry in try store.list(folder) where !entry.isFolder {
+                    report.freed += try store.size(of: folder.appending(entry.name)) ?? 0
+                }
+            }
+        }
+        guard report.decision.keepWALFrom != nil, let segmentSize = listing.complete.first?.segmentSize else { return }
+        for timeline in try store.timelines(of: incarnation) {
+            for folder in try store.list(incarnation.walFolder(timeline)) where folder.isFolder {
+                let key = incarnation.walFolder(timeline).appending(folder.name)
+                for entry in try store.list(key) where !entry.isFolder && entry.name.hasSuffix(".zst") {
+                    guard let file = ArchiveFileName(String(entry.name.dropLast(4))) else { continue }
+                    switch file {
+                    case .segment(let name):
+                        if report.decision.keeps(name, segmentSize: segmentSize) { continue }
+                        report.segments.append(name)
+                    case .partial(let name), .backupHistory(let name, _):
+                        if report.decision.keeps(name, segmentSize: segmentSize) { continue }
+                        report.otherWAL.append(key.appending(entry.name))
+                    // Small, and recovery reads all of them.
+                    case .history: continue
+                    }
+                    report.freed += try store.size(of: key.appending(entry.name)) ?? 0
+                }
+            }
+        }
+        report.segments.sort()
+    }
+
+    /// Labels whose packs a kept backup refers to.
+    private func neededPacks(_ decision: RetentionDecision) -> Set<String> {
+        let kept = decision.kept
+        return Set(listing.complete.filter { kept.contains($0.label) }.flatMap(\.packLabels))
+    }
+
+    func carryOut(_ report: inout ExpiryReport) {
+        let needed = neededPacks(report.decision)
+        for label in report.decision.expired {
+            attempt("backup \"\(label)\"", &report) { try remove(label, keepingPacks: needed.contains(label)) }
+        }
+        for label in report.remains {
+            attempt("the remains of \"\(label)\"", &report) {
+                try remove(label, keepingPacks: needed.contains(label))
+            }
+        }
+        // Oldest first: an interrupted expiry leaves no gap.
+        for name in report.segments {
+            attempt("segment \"\(name)\"", &report) { try store.remove(incarnation.segment(name)) }
+        }
+        for key in report.otherWAL { attempt("\"\(key)\"", &report) { try store.remove(key) } }
+        removeEmptyFolders(of: report.segments)
+    }
+
+    private func attempt(_ what: String, _ report: inout ExpiryReport, _ body: () throws -> Void) {
+        do { try body() } catch { report.failures.append("could not remove \(what): \(error)") }
+    }
+
+    private func remove(_ label: String, keepingPacks: Bool) throws {
+        if try BackupLease.isHeld(label, of: incarnation, in: store) { return }
+        try store.remove(incarnation.backup(label, "backup.json"))
+        try clear(incarnation.backupFolder(label))
+        if !keepingPacks { try clear(incarnation.packFolder(label)) }
+    }
+
+    private func clear(_ folder: RepositoryKey) throws {
+        // A directory also has temporaries and locks, which no listing shows.
+        if let directory = store as? DirectoryStore {
+            try Files.removeTree(directory.path(folder))
+        } else {
+            for entry in try store.list(folder) { try store.remove(folder.appending(entry.name)) }
+        }
+    }
+
+    private func removeEmptyFolders(of segments: [SegmentName]) {
+        guard let directory = store as? DirectoryStore else { return }
+        for key in Set(segments.map { incarnation.segment($0).folder }) {
+            // Fails where something is left, which is right.
+            rmdir(directory.path(key))
+        }
+    }
+}

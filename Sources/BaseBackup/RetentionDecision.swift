@@ -1,0 +1,106 @@
+public import Platform
+public import WAL
+
+/// A backup as far as retention is concerned.
+public struct RetainedBackup: Sendable, Equatable {
+    public var label: String
+    public var isFull: Bool
+    public var timeline: TimelineID
+    public var start: LSN
+    public var stop: LSN
+    public var startTime: Moment
+    public var stopTime: Moment
+    public var isPinned: Bool
+    public var pinnedUntil: Moment?
+    /// Somebody reads it at this moment.
+    public var isLeased: Bool
+    /// Its last verification found problems: it is no substitute for another one.
+    public var isDamaged: Bool
+    /// Labels of other backups whose packs it refers to.
+    public var needs: [String]
+
+    public init(
+        label: String, isFull: Bool = true, timeline: TimelineID = TimelineID(1), start: LSN, stop: LSN,
+        startTime: Moment, stopTime: Moment, isPinned: Bool = false, pinnedUntil: Moment? = nil,
+        isLeased: Bool = false, isDamaged: Bool = false, needs: [String] = []
+    ) {
+        (self.label, self.isFull, self.timeline, self.start, self.stop) = (label, isFull, timeline, start, stop)
+        (self.startTime, self.stopTime) = (startTime, stopTime)
+        (self.isPinned, self.pinnedUntil, self.isLeased) = (isPinned, pinnedUntil, isLeased)
+        (self.isDamaged, self.needs) = (isDamaged, needs)
+    }
+}
+
+/// A timeline as far as retention is concerned.
+public struct RetainedTimeline: Sendable, Equatable {
+    public var history: TimelineHistory
+    /// The last commit on it; nil when nobody knows, which counts as now.
+    public var lastCommit: Moment?
+
+    public init(_ history: TimelineHistory, lastCommit: Moment? = nil) {
+        (self.history, self.lastCommit) = (history, lastCommit)
+    }
+}
+
+/// What happens to one backup, and why.
+public struct RetentionVerdict: Sendable, Equatable {
+    public var label: String
+    public var isKept: Bool
+    /// `newest good backup`, `weekly of 2026-W47`, `pinned`, …; for one that goes, why nothing holds it.
+    public var reasons: [String]
+}
+
+/// What retention decides. Values in, values out: what it decides on is read and carried out elsewhere.
+public struct RetentionDecision: Sendable, Equatable {
+    /// In the order of the backups.
+    public var verdicts: [RetentionVerdict] = []
+    /// WAL that ends after this position is kept on every timeline; nil keeps all.
+    public var keepWALFrom: LSN?
+    /// Why that position.
+    public var walReason = ""
+    /// Kept backups whose start lies before it: their own WAL is kept, from start to stop.
+    public var islands: [RetainedBackup] = []
+
+    public var kept: Set<String> { Set(verdicts.lazy.filter(\.isKept).map(\.label)) }
+    public var expired: [String] { verdicts.filter { !$0.isKept }.map(\.label) }
+
+    /// Whether a segment stays.
+    public func keeps(_ segment: SegmentName, segmentSize: UInt32) -> Bool {
+        guard let from = keepWALFrom else { return true }
+        if segment.end(segmentSize: segmentSize) > from { return true }
+        return islands.contains { island in
+            segment.timeline == island.timeline && segment.end(segmentSize: segmentSize) > island.start
+                && segment.start(segmentSize: segmentSize) <= island.stop
+        }
+    }
+}
+
+/// The clock shows a time before something that has already happened.
+public struct ClockWentBack: Explained, Equatable {
+    public let now: Moment
+    public let label: String
+    public let stopTime: Moment
+    public var message: String { "cannot expire backups: the clock went back" }
+    public var detail: String? { "It is \(now); backup \"\(label)\" ended at \(stopTime)." }
+    public var hint: String? { "Set the clock right; until then nothing is removed." }
+}
+
+/// Decides what is kept.
+///
+/// Ages come from the backups' times and order from their positions, never from names. The newest good backup is always
+/// kept, and so are pinned and leased ones and whatever a kept one refers to. With `recoveryWindow` or `keepWAL`, WAL is
+/// kept without a gap as far back as these say, and older kept backups keep the WAL that makes them consistent; with
+/// neither, WAL is kept without a gap from the oldest kept backup on.
+///
+/// - Throws: `ClockWentBack`.
+public func decideRetention(
+    _ backups: [RetainedBackup], timelines: [RetainedTimeline], policy: RetentionPolicy, now: Moment
+) throws(ClockWentBack) -> RetentionDecision {
+    // A minute: the server's clock, which dates backups, may be another machine's.
+    if let future = backups.first(where: { $0.stopTime.microseconds > now.microseconds + 60_000_000 }) {
+        throw ClockWentBack(now: now, label: future.label, stopTime: future.stopTime)
+    }
+    var rules = RetentionRules(backups: backups, timelines: timelines, policy: policy, now: now)
+    rules.apply()
+    return rules.decision()
+}

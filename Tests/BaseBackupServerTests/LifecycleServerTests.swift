@@ -1,0 +1,114 @@
+import BaseBackup
+import DataDirectory
+import Glibc
+import Platform
+import Repository
+import Support
+import Testing
+import WAL
+
+@Suite(.serialized) struct LifecycleServerTests {
+    @Test func `expire removes what no rule keeps, and the rest can be restored`() throws {
+        let fixture = try BackupFixture()
+        try fixture.cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 1000) i")
+        let backups = try (0..<3).map { _ in try fixture.takeBackup() }
+        #expect(Set(backups.map(\.label)).count == 3)
+        // What a killed backup leaves: packs, a temporary, no backup.json.
+        let remains = fixture.store.path(fixture.incarnation.packFolder("20200101T000000Z-full"))
+        try Files.makeDirectories(remains)
+        try createDurably(remains + "/000001", bytes: [1, 2, 3])
+        try createDurably(remains + "/.000002.77.aa.tmp", bytes: [1])
+        var policy = RetentionPolicy()
+        policy.keepFull = 1
+        let dry = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: policy, dryRun: true)
+        #expect(dry.decision.expired == [backups[0].label, backups[1].label])
+        #expect(dry.freed > 0 && !dry.segments.isEmpty)
+        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).complete.count == 3)
+        let report = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: policy, dryRun: false)
+        #expect(report.failures == [])
+        #expect(report.segments == dry.segments)
+        let listing = try listBackups(of: fixture.incarnation, in: fixture.store)
+        #expect(listing.complete == [backups[2]])
+        #expect(listing.incomplete == [])
+        #expect(!(try Files.exists(remains)))
+        let first = try fixture.store.segments(of: fixture.incarnation, timeline: TimelineID(1)).first
+        #expect(first == backups[2].startSegment)
+        let verified = try verifyBackup(
+            backups[2], of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
+        #expect(verified.problems == [])
+        let target = fixture.scratch.file("restored")
+        _ = try fixture.restore(backups[2], to: target)
+        try fixture.onRecovered(target) { restored in
+            let count = try restored.psql("SELECT count(*) FROM t")
+            #expect(count == "1000")
+        }
+    }
+
+    @Test func `a backup that is being read is not expired`() throws {
+        let fixture = try BackupFixture()
+        let backups = try (0..<2).map { _ in try fixture.takeBackup() }
+        var policy = RetentionPolicy()
+        policy.keepFull = 1
+        do {
+            let lease = try BackupLease(backups[0].label, of: fixture.incarnation, in: fixture.store)
+            let report = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: policy, dryRun: false)
+            #expect(report.decision.expired == [])
+            withExtendedLifetime(lease) {}
+        }
+        let report = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: policy, dryRun: false)
+        #expect(report.decision.expired == [backups[0].label])
+    }
+
+    @Test func `one backup at a time, and a dead process holds no lock`() throws {
+        let fixture = try BackupFixture()
+        do {
+            let lock = try BackupLock(fixture.incarnation, in: fixture.store)
+            #expect(throws: BackupInProgress.self) { try fixture.takeBackup() }
+            #expect(throws: BackupInProgress.self) {
+                try expireBackups(
+                    of: fixture.incarnation, in: fixture.store, policy: RetentionPolicy(), dryRun: false)
+            }
+            withExtendedLifetime(lock) {}
+        }
+        _ = try fixture.takeBackup()
+    }
+
+    @Test func `a resumed backup uses the frames of the one that died`() throws {
+        let fixture = try BackupFixture()
+        try fixture.cluster.psql(
+            "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 50000) i; CHECKPOINT")
+        let first = try fixture.takeBackup { $0.packSize = 1 << 20 }
+        // As if it had died before its manifest.
+        try Files.removeTree(fixture.store.path(fixture.incarnation.backupFolder(first.label)))
+        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).incomplete == [first.label])
+        let second = try fixture.takeBackup { $0.resumes = true }
+        #expect(second.packLabels == [second.label, first.label])
+        #expect(second.storedSize < first.storedSize / 3)
+        let report = try verifyBackup(
+            second, of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
+        #expect(report.problems == [])
+        // The packs it refers to outlive an expiry.
+        var policy = RetentionPolicy()
+        policy.keepFull = 1
+        _ = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: policy, dryRun: false)
+        let target = fixture.scratch.file("restored")
+        _ = try fixture.restore(second, to: target)
+        let verified = try fixture.verify(target)
+        #expect(verified.ending == .exited(0), "\(verified.errors)")
+        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).incomplete == [])
+    }
+
+    @Test func `a killed backup is not listed and the next one succeeds`() throws {
+        let site = try TestSite()
+        try site.cluster.psql("CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 100000) i")
+        let limited = [
+            "-c", "timeout -s KILL 1 \"$0\" backup --rate-limit 5MB; exit 0", try Executables.tidemark(),
+        ]
+        try runAsServerUser("/bin/sh", limited, environment: ["TIDEMARK_CONFIG": site.configuration])
+        #expect(try site.tidemark(["list"], expectSuccess: true).output.contains("is not complete"))
+        try site.tidemark(["backup", "--resume"], expectSuccess: true)
+        try site.tidemark(["verify"], expectSuccess: true)
+        try site.tidemark(["expire"], expectSuccess: true)
+        #expect(try site.tidemark(["list"], expectSuccess: true).output.contains("-full | full | "))
+    }
+}

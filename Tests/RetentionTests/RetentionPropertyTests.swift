@@ -1,0 +1,111 @@
+import BaseBackup
+import Recovery
+import Testing
+import WAL
+
+@Suite struct RetentionPropertyTests {
+    static let policies: [(String, RetentionPolicy)] = {
+        func policy(_ change: (inout RetentionPolicy) -> Void) -> RetentionPolicy {
+            var policy = RetentionPolicy()
+            change(&policy)
+            return policy
+        }
+        let day: Int64 = 86_400_000
+        return [
+            ("keep_full", policy { $0.keepFull = 3 }),
+            ("window", policy { $0.recoveryWindow = 14 * day }),
+            (
+                "all tiers",
+                policy {
+                    ($0.keepDaily, $0.keepWeekly, $0.keepMonthly) = (7, 4, 12)
+                    $0.recoveryWindow = 7 * day
+                }
+            ),
+            ("days and WAL", policy { ($0.keepDays, $0.keepWAL) = (10, 20 * day) }),
+            ("WAL only", policy { $0.keepWAL = 5 * day }),
+        ]
+    }()
+
+    @Test(arguments: Array(0..<policies.count), [1, 2, 3, 4] as [UInt64])
+    func `everything promised can still be planned, whatever happened`(_ which: Int, seed: UInt64) throws {
+        let (_, policy) = Self.policies[which]
+        var cluster = SimulatedCluster(seed: seed &* 1000 &+ UInt64(which))
+        var refusals = 0
+        var expired = 0
+        for day in 0..<300 {
+            cluster.live()
+            // Nobody can notice a clock that is ahead, if everything that could contradict it runs by the same clock.
+            guard day % 3 == 0, cluster.skew <= 0 else { continue }
+            let present = cluster.all.filter { cluster.left.contains($0.label) }
+            let newestEnd = present.map(\.stopTime).max()
+            do {
+                let decision = try decideRetention(
+                    present, timelines: cluster.timelines(), policy: policy, now: cluster.now)
+                expired += decision.expired.count
+                check(counts: decision, present, policy)
+                cluster.apply(decision)
+            } catch {
+                // Only for a clock that went back.
+                let end = try #require(newestEnd)
+                #expect(end > cluster.now)
+                refusals += 1
+            }
+            if day % 15 == 0 { try checkRecoverable(cluster, policy) }
+        }
+        #expect(policy.keepWAL != nil && !policy.keepsSomeBackups || expired > 50)
+    }
+
+    private func check(counts decision: RetentionDecision, _ present: [RetainedBackup], _ policy: RetentionPolicy) {
+        let kept = decision.kept
+        let good = present.filter { !$0.isDamaged }.sorted { ($0.stopTime, $0.stop) < ($1.stopTime, $1.stop) }
+        if let newest = good.last { #expect(kept.contains(newest.label)) }
+        #expect(present.allSatisfy { !$0.isPinned || kept.contains($0.label) })
+        if let count = policy.keepFull { #expect(good.suffix(count).allSatisfy { kept.contains($0.label) }) }
+        #expect(decision.verdicts.allSatisfy { !$0.reasons.isEmpty })
+    }
+
+    /// Whatever could be reached in the promised time with everything that ever was can be reached with what is left.
+    private func checkRecoverable(_ cluster: SimulatedCluster, _ policy: RetentionPolicy) throws {
+        var (full, left) = (cluster, cluster)
+        full.sees = .all
+        left.sees = .left
+        full.freeze()
+        left.freeze()
+        for backup in left.backups() {
+            var target = RecoveryTarget(.immediate)
+            target.timeline = .number(backup.timeline)
+            guard (try? plan(PlanRequest(target, backup: backup.label), from: full)) != nil else { continue }
+            let planned = Result { try plan(PlanRequest(target, backup: backup.label), from: left) }
+            if case .failure(let error) = planned {
+                Issue.record("backup \(backup) cannot be recovered: \(error)")
+            }
+        }
+        guard !left.backups().isEmpty, cluster.skew == 0 else { return }
+        var targets: [(TimelineID, LSN)] = []
+        let window = policy.recoveryWindow.map { cluster.now.microseconds - $0 * 1000 }
+        for (timeline, commits) in cluster.commits {
+            for commit in commits where commit.isHonest {
+                if let window, commit.time.microseconds >= window { targets.append((timeline, commit.record.start)) }
+            }
+        }
+        if let last = cluster.commits[cluster.timeline]?.last { targets.append((cluster.timeline, last.record.start)) }
+        // A selection: planning all of them takes minutes.
+        for (timeline, lsn) in targets.enumerated().filter({ $0.offset % 7 == 0 || $0.offset > targets.count - 3 })
+            .map(\.element)
+        {
+            var target = RecoveryTarget(.lsn(lsn))
+            target.timeline = .number(timeline)
+            guard (try? plan(PlanRequest(target), from: full)) != nil else { continue }
+            let kept = Result { try plan(PlanRequest(target), from: left) }
+            if case .failure(let error) = kept {
+                Issue.record("timeline \(timeline), LSN \(lsn) was promised: \(error)")
+            }
+        }
+    }
+}
+
+extension RetentionPolicy {
+    fileprivate var keepsSomeBackups: Bool {
+        keepFull != nil || keepDays != nil || keepDaily != nil || recoveryWindow != nil
+    }
+}

@@ -1,0 +1,184 @@
+import BaseBackup
+import Recovery
+import Support
+import WAL
+
+/// A cluster's life in fast motion: commits, backups, failures, recoveries into the past, and a clock that is sometimes
+/// wrong. Keeps everything that ever was, and what is left after each expiry.
+struct SimulatedCluster: PlanSource {
+    let majorVersion = 15
+    let segmentSize: UInt32 = 1 << 20
+    static let day: Int64 = 86_400_000_000
+
+    struct Commit {
+        var record: LogRecord
+        var time: Moment
+        /// The clock was right.
+        var isHonest: Bool
+    }
+
+    private(set) var all: [RetainedBackup] = []
+    /// Labels of the backups that are left.
+    var left: Set<String> = []
+    private var allHistories: [TimelineID: TimelineHistory] = [TimelineID(1): TimelineHistory(TimelineID(1))]
+    /// Per timeline, from its first segment on, ancestors' bytes included.
+    private(set) var commits: [TimelineID: [Commit]] = [TimelineID(1): []]
+    var removed: Set<SegmentName> = []
+    private(set) var timeline = TimelineID(1)
+    private(set) var position = LSN(1 << 20)
+    /// True time and what the clock is off, in microseconds.
+    private(set) var time: Int64 = 1_800_000_000_000_000
+    private(set) var skew: Int64 = 0
+    private var xid: UInt32 = 700
+    private var random: SeededGenerator
+    /// Plan over everything that ever was instead of what is left.
+    var sees = View.left
+    enum View { case all, left }
+
+    init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+
+    var now: Moment { Moment(microseconds: time + skew) }
+
+    mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
+
+    private mutating func commit() {
+        time += Int64(number(1...9000)) * 1_000_000
+        let start = position
+        position = position + UInt64(number(1...60)) * 8192
+        xid += 1
+        let mark = TransactionMark(lsn: start, end: position, time: now, xid: xid)
+        commits[timeline]!.append(
+            Commit(
+                record: LogRecord(start: start, end: position, content: .commit(mark)), time: now, isHonest: skew == 0))
+    }
+
+    /// As pg_backup_stop() does: the rest of the segment is one record.
+    private mutating func switchSegment() {
+        let start = position
+        let next = SegmentName(timeline: timeline, containing: start, segmentSize: segmentSize)
+        position = next.end(segmentSize: segmentSize)
+        commits[timeline]!.append(
+            Commit(record: LogRecord(start: start, end: position), time: now, isHonest: false))
+    }
+
+    private mutating func backUp() {
+        commit()
+        let start = position
+        let startTime = now
+        for _ in 0..<number(1...3) { commit() }
+        let stop = position
+        switchSegment()
+        guard number(1...10) > 1 else { return }  // it failed
+        all.append(
+            RetainedBackup(
+                label: "b\(all.count)", timeline: timeline, start: start, stop: stop, startTime: startTime,
+                stopTime: now, isPinned: number(1...40) == 1, isDamaged: number(1...30) == 1))
+        left.insert(all.last!.label)
+    }
+
+    /// Back to an earlier commit, on a new timeline.
+    private mutating func recoverIntoThePast() {
+        let history = allHistories[timeline]!
+        let own = commits[timeline]!.filter { $0.record.start >= (history.begin(of: timeline) ?? LSN(0)) }
+        guard own.count > 20 else { return }
+        let target = own[own.count - number(2...20)]
+        let new = TimelineID(allHistories.keys.map(\.rawValue).max()! + 1)
+        allHistories[new] = TimelineHistory(
+            timeline: new,
+            ancestors: history.ancestors + [.init(timeline: timeline, switchPoint: target.record.end)])
+        // The new timeline's first segment begins with the old one's bytes.
+        let first = SegmentName(
+            timeline: new, containing: LSN(target.record.end.rawValue), segmentSize: segmentSize
+        ).start(segmentSize: segmentSize)
+        commits[new] = commits[timeline]!.filter { $0.record.end <= target.record.end && $0.record.end > first }
+        timeline = new
+        position = target.record.end
+    }
+
+    /// One day passes.
+    mutating func live() {
+        for _ in 0..<number(3...8) { commit() }
+        if number(1...60) == 1 { recoverIntoThePast() }
+        if skew == 0 && number(1...90) == 1 { skew = Int64(number(-6...12)) * SimulatedCluster.day }
+        backUp()
+        if skew != 0 && number(1...3) == 1 { skew = 0 }
+        time += SimulatedCluster.day / 3
+    }
+
+    func timelines() -> [RetainedTimeline] {
+        allHistories.values.sorted { $0.timeline < $1.timeline }.map {
+            RetainedTimeline($0, lastCommit: commits[$0.timeline]!.map(\.time).max())
+        }
+    }
+
+    /// Removes what the decision lets go.
+    mutating func apply(_ decision: RetentionDecision) {
+        left = decision.kept
+        for name in allSegments().subtracting(removed) where !decision.keeps(name, segmentSize: segmentSize) {
+            removed.insert(name)
+        }
+    }
+
+    private func allSegments() -> Set<SegmentName> {
+        var names: Set<SegmentName> = []
+        for (timeline, list) in commits {
+            for commit in list {
+                names.insert(SegmentName(timeline: timeline, containing: commit.record.start, segmentSize: segmentSize))
+                names.insert(
+                    SegmentName(
+                        timeline: timeline, containing: LSN(commit.record.end.rawValue - 1), segmentSize: segmentSize))
+            }
+        }
+        return names
+    }
+
+    // What the planner asks.
+
+    func backups() -> [RestorableBackup] {
+        all.filter { !$0.isDamaged && (sees == .all || left.contains($0.label)) }.map {
+            RestorableBackup(
+                label: $0.label, timeline: $0.timeline, start: $0.start, stop: $0.stop, startTime: $0.startTime,
+                stopTime: $0.stopTime, size: 1)
+        }
+    }
+
+    func histories() -> [TimelineID: TimelineHistory] { allHistories.filter { !$0.value.ancestors.isEmpty } }
+
+    /// Sorts records by segment once, before many plans.
+    mutating func freeze() {
+        present = sees == .all ? allSegments() : allSegments().subtracting(removed)
+        ending = [:]
+        for (timeline, list) in commits {
+            for record in list.map(\.record) {
+                let name = SegmentName(
+                    timeline: timeline, containing: LSN(record.end.rawValue - 1), segmentSize: segmentSize)
+                ending[name, default: []].append(record)
+            }
+        }
+    }
+    private var present: Set<SegmentName> = []
+    private var ending: [SegmentName: [LogRecord]] = [:]
+
+    func segments() -> Set<SegmentName> { present }
+
+    private func complete(_ path: [SegmentName], _ index: Int) -> [LogRecord] {
+        let start = path[index].start(segmentSize: segmentSize)
+        return (ending[path[index]] ?? []).filter { $0.start >= start || index > 0 }
+    }
+
+    func facts(of path: [SegmentName], _ range: Range<Int>) -> [SegmentOutline] {
+        range.map { index in
+            let all = complete(path, index)
+            let marks = all.compactMap(\.content.commit)
+            return SegmentOutline(
+                firstRecord: all.first?.start, lastRecord: all.last?.start, earliestEnd: marks.map(\.time).min(),
+                latestEnd: marks.map(\.time).max(), firstCommit: marks.first, lastCommit: marks.last,
+                commits: marks.count, lowestXid: marks.map(\.xid).min(), highestXid: marks.map(\.xid).max(),
+                restorePoints: [])
+        }
+    }
+
+    func records(of path: [SegmentName], at index: Int, visit: (LogRecord) throws -> Bool) throws {
+        for record in complete(path, index) where try !visit(record) { return }
+    }
+}
