@@ -44,7 +44,8 @@ struct Strangers {
             case (.tablespace, .symbolicLink): continue
             default:
                 try Files.removeTree(childPlace)
-                count += 1
+                // An earlier restore's; this one writes its own.
+                if child != "backup_manifest" { count += 1 }
             }
         }
         return count
