@@ -3,11 +3,10 @@ import PackageDescription
 
 let package = Package(
     name: "wal-bench",
-    dependencies: [.package(name: "tidemark", path: "../..")],
+    dependencies: [.package(name: "tidemark", path: "../../..")],
     targets: [
         .executableTarget(
-            name: "wal-bench",
-            dependencies: [.product(name: "TidemarkModules", package: "tidemark")])
+            name: "wal-bench", dependencies: [.product(name: "TidemarkModules", package: "tidemark")])
     ],
     swiftLanguageModes: [.v6]
 )
