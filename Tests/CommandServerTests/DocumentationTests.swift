@@ -50,6 +50,22 @@ struct DocumentationTests {
         }
     }
 
+    @Test func `every link leads to a page, and every page is linked from the README`() throws {
+        let pages = try Files.list(Self.root + "/docs").filter { $0.hasSuffix(".md") }
+        #expect(pages.count >= 5)
+        for page in ["README.md"] + pages.map({ "docs/" + $0 }) {
+            let text = try Files.readText(Self.root + "/" + page)
+            for link in text.split(separator: "](").dropFirst().compactMap({ $0.split(separator: ")").first }) {
+                let file = link.split(separator: "#", omittingEmptySubsequences: false)[0]
+                if file.isEmpty || file.hasPrefix("http") { continue }
+                let path = Self.root + "/" + (page == "README.md" ? "" : "docs/") + file
+                #expect(try Files.exists(path), "\(page) links to \(link)")
+            }
+        }
+        let readme = try Files.readText(Self.root + "/README.md")
+        for page in pages { #expect(readme.contains("(docs/\(page))"), "\(page)") }
+    }
+
     @Test func `the sample configuration is accepted`() throws {
         // A copy that the server's user can read, wherever this checkout lies.
         let scratch = try Scratch()
