@@ -13,6 +13,7 @@ help:
 	@echo 'make test      install what is needed and run every test, real servers included'
 	@echo 'make build     build both executables in $(RELEASE)'
 	@echo 'make install   install under PREFIX (now $(PREFIX)), honouring DESTDIR'
+	@echo 'make deb       build a Debian package in dist/'
 	@echo 'make lint      check the format of the sources'
 	@echo 'make bench     measure against pgBackRest; ONLY=archive|wal|backup|recovery|table for one family'
 	@echo 'make soak      the long tests'
@@ -57,10 +58,15 @@ install:
 	@for command in $$($(RELEASE)/tidemark-main help --list); do \
 	    $(RELEASE)/tidemark-main help $$command --man > $(DESTDIR)$(PREFIX)/share/man/man1/tidemark-$$command.1 || exit 1; \
 	done
-	install -m 644 README.md LICENSE postgresql.conf.sample tidemark.conf.sample crontab.sample docs/*.md \
+	install -m 644 README.md LICENSE postgresql.conf.sample tidemark.conf.sample crontab.sample docs/*.md docs/*.json docs/*.yml \
 	    $(DESTDIR)$(PREFIX)/share/doc/tidemark/
 	@test -e $(DESTDIR)/etc/tidemark/tidemark.conf || \
 	    install -m 644 tidemark.conf.sample $(DESTDIR)/etc/tidemark/tidemark.conf.sample
+	@for shell in bash-completion/completions/tidemark:bash zsh/vendor-completions/_tidemark:zsh \
+	    fish/vendor_completions.d/tidemark.fish:fish; do \
+	    file=$(DESTDIR)$(PREFIX)/share/$${shell%:*}; install -d $${file%/*} && \
+	    $(RELEASE)/tidemark-main help --completions $${shell#*:} > $$file || exit 1; \
+	done
 	@for unit in systemd/*.service systemd/*.timer; do \
 	    sed 's|/usr/local/bin/tidemark|$(PREFIX)/bin/tidemark|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; \
 	done
@@ -70,7 +76,14 @@ install:
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/tidemark $(DESTDIR)$(PREFIX)/bin/tidemark-main $(DESTDIR)$(PREFIX)/share/man/man1/tidemark.1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/tidemark-*.1 $(DESTDIR)$(PREFIX)/lib/systemd/system/tidemark-*
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tidemark \
+	    $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_tidemark \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/tidemark.fish
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tidemark
+
+.PHONY: deb
+deb: build
+	@packaging/build-deb $(RELEASE) dist
 
 .PHONY: clean
 clean:

@@ -6,6 +6,7 @@ enum HelpCommand: Command {
         words: [Grammar.Word("COMMAND", count: .optional, "the command to explain")],
         options: [
             Grammar.Option("man", "print the manual page instead (troff)"),
+            Grammar.Option("completions", value: "SHELL", "print completions for bash, zsh or fish"),
             Grammar.Option("list", "print the names of all commands, one a line"),
         ],
         examples: [
@@ -16,6 +17,13 @@ enum HelpCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         if invocation.arguments.has("list") {
             invocation.print(Commands.grammars.map(\.command).joined(separator: "\n"))
+            return .success
+        }
+        if let name = invocation.arguments.value("completions") {
+            guard let shell = CompletionShell(rawValue: name) else {
+                throw UsageError("option --completions takes bash, zsh or fish, not \"\(name)\"")
+            }
+            writeToStandardOutput(completions(for: shell, grammars: Commands.grammars))
             return .success
         }
         guard let name = invocation.arguments.words.first else {
