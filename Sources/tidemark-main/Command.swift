@@ -14,7 +14,7 @@ enum Commands {
         (
             "Look",
             [
-                ListCommand.self,
+                ListCommand.self, ShowCommand.self, DuCommand.self,
                 SegmentsCommand.self,
                 WindowCommand.self,
                 EventsCommand.self,

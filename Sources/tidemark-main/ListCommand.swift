@@ -23,7 +23,9 @@ enum ListCommand: Command {
         var remarks: [String] = []
         for incarnation in incarnations {
             let listing = try listBackups(of: incarnation, in: store)
-            rows += listing.complete.map { ListedBackup($0) }
+            rows += try listing.complete.map {
+                ListedBackup($0, verified: try lastVerification(of: $0.label, of: incarnation, in: store))
+            }
             remarks += listing.incomplete.map { "backup \"\($0)\" is not complete: it still runs, or was interrupted" }
             for damaged in listing.unreadable { invocation.log(.warning, damaged.reason) }
         }
@@ -33,7 +35,7 @@ enum ListCommand: Command {
             invocation.print("Cluster \"\(cluster.name)\" has no complete backup.")
         } else {
             var table = TextTable(
-                ["label", "type", "start", "took", "size", "stored", "ratio", "WAL needed", "note"],
+                ["label", "type", "start", "took", "size", "stored", "ratio", "WAL needed", "verified", "note"],
                 [.left, .left, .left, .right, .right, .right, .right])
             for row in rows { table.add(row.columns) }
             invocation.print(table.text)
@@ -57,8 +59,16 @@ private struct ListedBackup: Encodable {
     let timeline: UInt32
     let corruptPages: Int
     let note: String?
+    let pinned: Bool
+    let pinnedUntil: String?
+    let verified: String?
+    let verifyProblems: Int?
 
-    init(_ backup: BackupDescription) {
+    init(_ backup: BackupDescription, verified: RecordedVerification?) {
+        pinned = backup.isPinned
+        pinnedUntil = backup.pinnedUntil?.iso8601
+        self.verified = verified?.time.iso8601
+        verifyProblems = verified?.problems
         label = backup.label
         type = backup.kind.rawValue
         start = backup.startTime.iso8601
@@ -73,13 +83,20 @@ private struct ListedBackup: Encodable {
         note = backup.note
     }
 
+    private var remarks: String {
+        let pin = pinned ? pinnedUntil.map { "pinned until \($0.prefix(10))" } ?? "pinned" : nil
+        let corrupt = corruptPages > 0 ? "\(corruptPages) corrupt pages" : nil
+        return [note, pin, corrupt].compactMap { $0 }.joined(separator: "; ")
+    }
+
     var columns: [String] {
         let ratio = storedSize > 0 ? Int((Double(size) / Double(storedSize) * 10).rounded()) : 0
         return [
             label, type, String(start.prefix(19).map { $0 == "T" ? " " : $0 }) + "+00",
             Quantity.pretty(milliseconds: Int64(seconds * 1000)), tidemark_main.size(size),
             tidemark_main.size(storedSize), "\(ratio / 10).\(ratio % 10)", "\(firstWal) … \(lastWal.suffix(8))",
-            (note ?? "") + (corruptPages > 0 ? " (\(corruptPages) corrupt pages)" : ""),
+            verified.map { String($0.prefix(10)) + (verifyProblems == 0 ? "" : ": \(verifyProblems ?? 0) problems") }
+                ?? "never", remarks,
         ]
     }
 }
