@@ -126,6 +126,31 @@ private let refusals = [
         #expect(try archive.contents() == before)
     }
 
+    @Test func `a repository that is missing, not initialised or read-only refuses a push`() throws {
+        let name = try FinishedCluster.shared.get().segments[1].description
+        let missing = try Archive(repository: "/var/tmp/tidemark-no-such-repository")
+        let one = try missing.push(missing.origin.wal(name))
+        #expect(one.ending == .exited(1))
+        #expect(one.errors.contains("repository \"/var/tmp/tidemark-no-such-repository\" does not exist"), "\(one.errors)")
+        #expect(try !Files.exists("/var/tmp/tidemark-no-such-repository"))
+
+        let empty = try Archive(initialised: false)
+        let two = try empty.push(empty.origin.wal(name))
+        #expect(two.ending == .exited(1))
+        #expect(two.errors.contains("has not been initialised for"), "\(two.errors)")
+        #expect(two.errors.contains("HINT:  Run \"tidemark init\""), "\(two.errors)")
+        #expect(try empty.contents() == [:])
+
+        let readOnly = try Archive()
+        let folder = readOnly.store.path(readOnly.origin.incarnation.folder)
+        chmod(folder, 0o555)
+        let three = try readOnly.push(readOnly.origin.wal(name))
+        #expect(three.ending == .exited(1))
+        #expect(three.errors.contains("Permission denied"), "\(three.errors)")
+        chmod(folder, 0o755)
+        try readOnly.push(readOnly.origin.wal(name), expectSuccess: true)
+    }
+
     @Test func `segments and the other files are stored, and the same again is confirmed`() throws {
         let archive = try Archive()
         let names = archive.origin.segments.map(\.description) + [archive.origin.backupHistory]
