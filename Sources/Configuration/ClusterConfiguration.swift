@@ -44,6 +44,9 @@ public struct ClusterConfiguration: Sendable, Equatable {
 
     public var repository: String { value("repository") ?? "" }
     public var stateDirectory: String { value("state_directory") ?? "" }
+    public var drillDatabase: String? { value("drill_database") }
+    public var drillQueries: String { value("drill_sql") ?? "" }
+    public var drillMinimumRows: String { value("drill_min_rows") ?? "" }
     public var scratchDirectory: String { value("scratch_directory") ?? stateDirectory + "/scratch" }
     public var dataDirectory: String { value("data_directory") ?? "" }
     public var conninfo: String { value("conninfo") ?? "" }

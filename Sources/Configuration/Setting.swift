@@ -59,6 +59,15 @@ public struct Setting: Sendable, Equatable {
             "bin_directory", .path, perCluster: true,
             "Directory of the server's programs; needed to start a recovered server. Default: /usr/lib/postgresql/<major>/bin."
         ),
+        Setting(
+            "drill_database", .text, perCluster: true,
+            "Database in which drills run their checks. Default: the one conninfo names."),
+        Setting(
+            "drill_sql", .text, standard: "", perCluster: true,
+            "Queries, separated by semicolons, that must return true in every drill."),
+        Setting(
+            "drill_min_rows", .text, standard: "", perCluster: true,
+            "Tables and how many rows a drill must find in them at least: schema.table=number, separated by commas."),
         Setting("compress_level", .integer(1...19), standard: "3", "zstd level for WAL segments."),
         Setting(
             "archive_jobs", .integer(1...16), standard: "2",

@@ -165,7 +165,9 @@ extension SegmentOutline {
     init(_ facts: SegmentFacts) {
         self.init(
             earliestEnd: facts.earliestStop, latestEnd: facts.latestStop, firstCommit: facts.firstCommit,
-            lastCommit: facts.lastCommit, commits: Int(facts.commits), restorePoints: facts.restorePoints)
+            lastCommit: facts.lastCommit, commits: Int(facts.commits), lowestXid: facts.lowestXID,
+            highestXid: facts.highestXID,
+            restorePoints: facts.restorePoints)
     }
 
     /// Adds the record across the left boundary.
@@ -178,12 +180,19 @@ extension SegmentOutline {
         firstCommit = other.firstCommit ?? firstCommit
         lastCommit = lastCommit ?? other.lastCommit
         commits += other.commits
+        lowestXid = [lowestXid, other.lowestXid].compactMap { $0 }.min()
+        highestXid = [highestXid, other.highestXid].compactMap { $0 }.max()
+        lowestXid = [lowestXid, other.lowestXid].compactMap { $0 }.min()
+        highestXid = [highestXid, other.highestXid].compactMap { $0 }.max()
         restorePoints = other.restorePoints + restorePoints
     }
 
     mutating func prepend(_ record: LogRecord) {
         var facts = SegmentFacts()
-        if let end = record.content.transactionEnd { (facts.earliestStop, facts.latestStop) = (end.time, end.time) }
+        if let end = record.content.transactionEnd {
+            (facts.earliestStop, facts.latestStop) = (end.time, end.time)
+            (facts.lowestXID, facts.highestXID) = (end.xid, end.xid)
+        }
         if let commit = record.content.commit {
             (facts.firstCommit, facts.lastCommit, facts.commits) = (commit, commit, 1)
         }

@@ -3,6 +3,9 @@ public import WAL
 /// What a recovery will do and where it will end, known before anything is touched.
 public struct Plan: Hashable, Sendable {
     public var target: RecoveryTarget
+    /// What PostgreSQL is told; differs from `target` only where "latest" must end at the beginning of a timeline of
+    /// which nothing is archived yet.
+    public var told: RecoveryTarget
     public var backup: RestorableBackup
     /// Why this backup, as a sentence.
     public var choice: String

@@ -155,11 +155,35 @@ struct Planner<Source: PlanSource> {
     private func planToTheEnd(_ log: ReplayLog<Source>, passedOver: [String]) throws -> Plan {
         switch log.ending {
         case .endOfArchive: break
-        case .gap, .notYetArchived: throw try beyond(log)
+        case .gap: throw try beyond(log)
+        case .notYetArchived(let timeline, let begin):
+            return try planToTheBranch(log, timeline, begin, passedOver: passedOver)
         }
         guard let last = try log.lastRecord(), last.end >= log.backup.stop else { throw try beyond(log) }
         return try finish(
             log, whole: log, stop: nil, end: last.end, index: log.segments.count - 1, passedOver: passedOver)
+    }
+
+    /// Everything that is archived on the history of a timeline that has begun, but of which no segment is archived yet:
+    /// PostgreSQL is told to stop where it begins, since it would go on in what its parent wrote afterwards.
+    private func planToTheBranch(
+        _ log: ReplayLog<Source>, _ timeline: TimelineID, _ begin: LSN, passedOver: [String]
+    ) throws -> Plan {
+        guard let parent = log.path.shorter.last(where: { !$0.steps.contains { $0.timeline == timeline } }) else {
+            throw try beyond(log)
+        }
+        let told = RecoveryTarget(.lsn(begin), inclusive: false, timeline: .number(parent.target))
+        let shorter = replayLog((log.backup, parent))
+        let stop = try shorter.firstStop(StopRule(target: told, consistent: log.backup.stop))
+        guard let stop, stop.point.position >= log.backup.stop else { throw try beyond(log) }
+        var plan = try finish(
+            shorter, whole: log, stop: stop.point, end: stop.point.position, index: stop.index, passedOver: passedOver)
+        plan.told = told
+        plan.firstExcluded = nil
+        plan.warnings.append(
+            "Timeline \(timeline) has begun at LSN \(begin), but nothing of it is archived yet: the recovery ends there."
+        )
+        return plan
     }
 
     /// The same log by the shortest history: when the target lies before a timeline of the path began, that timeline is
@@ -188,7 +212,7 @@ struct Planner<Source: PlanSource> {
         passedOver: [String]
     ) throws -> Plan {
         Plan(
-            target: target, backup: log.backup, choice: choice(log.backup), path: log.path,
+            target: target, told: target, backup: log.backup, choice: choice(log.backup), path: log.path,
             segments: SegmentRange.ranges(of: log.segments[...index], segmentSize: source.segmentSize),
             partials: log.segments[...index].filter(source.isPartial), segmentSize: source.segmentSize,
             majorVersion: source.majorVersion, stop: stop, end: end,

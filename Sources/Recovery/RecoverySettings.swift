@@ -58,7 +58,7 @@ extension Plan {
             settings.append(RecoverySetting("recovery_target_timeline", "latest"))
         } else {
             let chosen: RecoverySetting? =
-                switch target.point {
+                switch told.point {
                 // PostgreSQL rounds a time to microseconds, as a Moment is; the zone is written so that nothing depends on
                 // the server's TimeZone.
                 case .time(let time): RecoverySetting("recovery_target_time", time.description)
@@ -71,7 +71,7 @@ extension Plan {
             // A second target, left from an earlier recovery, would keep the server from starting.
             for name in Plan.targetSettings where name != chosen?.name { settings.append(RecoverySetting(name, "")) }
             if let chosen { settings.append(chosen) }
-            settings.append(RecoverySetting("recovery_target_inclusive", target.inclusive ? "on" : "off"))
+            settings.append(RecoverySetting("recovery_target_inclusive", told.inclusive ? "on" : "off"))
             settings.append(RecoverySetting("recovery_target_timeline", timelineSetting))
             settings.append(RecoverySetting("recovery_target_action", setup.action.rawValue))
         }

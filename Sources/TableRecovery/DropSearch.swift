@@ -88,16 +88,3 @@ public struct NoDropFound: Explained, Equatable {
         "Is the segment with the drop archived already? Otherwise name the moment with --target-time."
     }
 }
-
-extension Plan {
-    /// The segments recovery will read, in order.
-    var segmentNames: [SegmentName] {
-        segments.flatMap { range in
-            (0..<UInt64(range.count)).map { step in
-                SegmentName(
-                    timeline: range.first.timeline,
-                    number: range.first.number(segmentSize: segmentSize) + step, segmentSize: segmentSize)
-            }
-        }
-    }
-}

@@ -37,6 +37,7 @@ enum Commands {
             [
                 PlanCommand.self,
                 RecoverCommand.self,
+                DrillCommand.self,
                 RecoverTableCommand.self,
             ]
         ),

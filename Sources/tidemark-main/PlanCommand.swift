@@ -12,7 +12,9 @@ enum PlanCommand: Command {
                 + "last transaction that will be there and the first that won't, by PostgreSQL's own rules. A target that can't "
                 + "be reached is refused with the reason and the nearest ones that can."
         ],
-        options: TargetOptions.options + RecoveryOptions.shown + [Grammar.Option("json", "print JSON")],
+        options: TargetOptions.options + DropOptions.options + RecoveryOptions.shown + [
+            Grammar.Option("json", "print JSON")
+        ],
         examples: [
             Grammar.Example("tidemark plan --target latest", "everything the archive holds"),
             Grammar.Example("tidemark plan --target-time '2026-11-05 09:59:00 Europe/Berlin'", "up to a moment"),

@@ -20,13 +20,16 @@ struct PlannedRecovery {
     init(_ invocation: Invocation, _ cluster: ClusterConfiguration, usePartials: Bool = false) throws {
         self.cluster = cluster
         let arguments = invocation.arguments
-        let request = try TargetOptions.request(arguments, zone: cluster.timezone)
+        // A command line that can't be understood is refused before the repository is opened.
+        let byDrop = DropOptions.options.contains { arguments.has($0.name) }
+        let typed = byDrop ? nil : try TargetOptions.request(arguments, zone: cluster.timezone)
         directory = try PlannedRecovery.directory(invocation, cluster)
         setup = try RecoveryOptions.setup(
             invocation, cluster, isOwnDirectory: directory == cluster.dataDirectory.withoutTrailingSlash)
         archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs)
+        let request = try typed ?? DropOptions.request(invocation, archive) ?? PlanRequest(RecoveryTarget(.latest))
         do { plan = try archive.plan(request, usePartials: usePartials || arguments.has("use-partial")) } catch let
             refusal as PlanRefusal
         {

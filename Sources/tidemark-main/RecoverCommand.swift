@@ -16,7 +16,7 @@ enum RecoverCommand: Command {
                 + "and the server listens on a socket in the directory only, until you change that (--set).",
             "Every recovery is recorded in the repository.",
         ],
-        options: TargetOptions.options + RecoveryOptions.shown + [
+        options: TargetOptions.options + DropOptions.options + RecoveryOptions.shown + [
             .init("start", "start the server and wait until the target is reached"),
             .init(
                 "log-file", value: "FILE", "the started server's log (default: tidemark-recovery.log in the directory)"),

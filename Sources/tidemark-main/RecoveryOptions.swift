@@ -32,7 +32,13 @@ enum RecoveryOptions {
             }
             setup.action = action
         }
-        setup.extra = try arguments.all("set").map { text throws(UsageError) in
+        setup.extra = try settings(arguments)
+        return setup
+    }
+
+    /// What `--set` says.
+    static func settings(_ arguments: Arguments) throws(UsageError) -> [RecoverySetting] {
+        try arguments.all("set").map { text throws(UsageError) in
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = parts[0].lowercased()
             guard parts.count == 2, !name.isEmpty,
@@ -40,7 +46,6 @@ enum RecoveryOptions {
             else { throw UsageError("--set takes NAME=VALUE, not \"\(text)\"") }
             return RecoverySetting(name, String(parts[1]))
         }
-        return setup
     }
 }
 

@@ -72,7 +72,7 @@ enum TargetOptions {
         }
     }
 
-    private static func timeline(_ text: String?) throws -> RecoveryTarget.Timeline {
+    static func timeline(_ text: String?) throws -> RecoveryTarget.Timeline {
         switch text {
         case nil, "latest": return .latest
         case "current": return .current

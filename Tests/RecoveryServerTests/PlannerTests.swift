@@ -161,9 +161,15 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         archive.records[TimelineID(2)] = []
         #expect(try plan(PlanRequest(RecoveryTarget(.time(second(28)))), from: archive).lastIncluded?.xid == 128)
         let refusal = try #require(throws: PlanRefusal.self) {
-            try plan(PlanRequest(RecoveryTarget(.latest)), from: archive)
+            try plan(PlanRequest(RecoveryTarget(.time(second(110)))), from: archive)
         }
         #expect(refusal.reason == .timelineNotArchived(TimelineID(2), begin: branch))
+        // Everything there is on the new timeline's history ends where it begins.
+        let latest = try plan(PlanRequest(RecoveryTarget(.latest)), from: archive)
+        #expect(latest.told == RecoveryTarget(.lsn(branch), inclusive: false, timeline: .number(TimelineID(1))))
+        #expect(latest.end == branch)
+        #expect(latest.lastIncluded?.xid == 129)
+        #expect(latest.firstExcluded == nil)
     }
 
     @Test func `records across segment boundaries are seen`() throws {

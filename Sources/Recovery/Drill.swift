@@ -1,0 +1,170 @@
+public import BaseBackup
+import DataDirectory
+import Glibc
+import Platform
+import Postgres
+public import Repository
+public import WAL
+
+/// A rehearsed recovery: into a scratch cluster with a private socket, without archiving, without background work that
+/// could reach out, and gone afterwards whatever happens.
+public struct Drill: Sendable {
+    public var plan: Plan
+    public var backup: BackupDescription
+    public var restoreCommand: String
+    public var scratchDirectory: String
+    public var binDirectory: String
+    /// The database the checks run in.
+    public var conninfo: String
+    public var jobs: Int
+    public var checks: [DrillCheck]
+    /// Settings of the user's own.
+    public var extra: [RecoverySetting] = []
+
+    public init(
+        plan: Plan, backup: BackupDescription, restoreCommand: String, scratchDirectory: String, binDirectory: String,
+        conninfo: String, jobs: Int, checks: [DrillCheck]
+    ) {
+        (self.plan, self.backup, self.restoreCommand) = (plan, backup, restoreCommand)
+        (self.scratchDirectory, self.binDirectory) = (scratchDirectory, binDirectory)
+        (self.conninfo, self.jobs, self.checks) = (conninfo, jobs, checks)
+    }
+
+    private static let prefix = "tidemark-drill-"
+
+    /// Removes what drills of dead processes left behind, their servers included.
+    public static func reclaim(in parent: String) throws {
+        for name in try Files.listIfPresent(parent) where name.hasPrefix(prefix) {
+            guard let process = pid_t(name.dropFirst(prefix.count).prefix { $0.isNumber }), process > 0,
+                kill(process, 0) != 0, errno == ESRCH
+            else { continue }
+            try remove(parent + "/" + name)
+        }
+    }
+
+    private static func remove(_ path: String) throws {
+        if let server = try? DataDirectory(path + "/data").runningServer() {
+            // SIGQUIT: immediate shutdown. Nothing in there is worth a checkpoint.
+            kill(server.process, SIGQUIT)
+            for _ in 0..<200 where kill(server.process, 0) == 0 { Clock.sleep(milliseconds: 50) }
+        }
+        try Files.removeTree(path)
+    }
+
+    /// Recovers, checks, and cleans up.
+    /// - Throws: what restoring and recovering throw; the scratch cluster is gone then, too.
+    public func run(
+        incarnation: Incarnation, store: any ObjectStore,
+        restoring: @escaping @Sendable (CopyProgress) -> Void = { _ in }, replaying: (ReplayProgress) -> Void = { _ in }
+    ) throws -> DrillReport {
+        try Drill.reclaim(in: scratchDirectory)
+        try Files.makeDirectories(scratchDirectory, mode: 0o700)
+        let space = try Files.space(at: scratchDirectory)
+        let needed = plan.backup.size + 4 * Int64(plan.segmentSize)
+        guard space.free > needed else {
+            throw Problem(
+                "not enough space for a drill in \"\(scratchDirectory)\"",
+                detail: "The backup needs \(needed) bytes; \(space.free) are free.",
+                hint: "Name a larger place with the setting scratch_directory.")
+        }
+        let path = "\(scratchDirectory)/\(Drill.prefix)\(getpid())-\(String(Clock.monotonic, radix: 16))"
+        _ = try retrying(.makeDirectory, path) { mkdir(path, 0o700) }
+        let result: Result<DrillReport, any Error> = Result {
+            try rehearse(in: path, incarnation: incarnation, store: store, restoring: restoring, replaying: replaying)
+        }
+        try Drill.remove(path)
+        return try result.get()
+    }
+
+    private func rehearse(
+        in path: String, incarnation: Incarnation, store: any ObjectStore,
+        restoring: @escaping @Sendable (CopyProgress) -> Void, replaying: (ReplayProgress) -> Void
+    ) throws -> DrillReport {
+        let began = Clock.monotonic
+        let socket = path.utf8.count <= 85 ? path : "/tmp"
+        try createDurably(path + "/pg_hba.conf", bytes: Array("local all all trust\n".utf8), mode: 0o600)
+        var setup = RecoverySetup(restoreCommand: restoreCommand, isOwnDirectory: false)
+        let own = Set(extra.map(\.name))
+        setup.extra =
+            [
+                RecoverySetting("listen_addresses", ""), RecoverySetting("unix_socket_directories", socket),
+                RecoverySetting("port", socket == path ? "5432" : "\(20000 + getpid() % 20000)"),
+                RecoverySetting("unix_socket_permissions", "0700"),
+                RecoverySetting("hba_file", path + "/pg_hba.conf"), RecoverySetting("autovacuum", "off"),
+                RecoverySetting("shared_buffers", "128MB"), RecoverySetting("huge_pages", "off"),
+                RecoverySetting("logging_collector", "off"), RecoverySetting("ssl", "off"),
+                // Subscriptions and libraries such as pg_cron would act on the world outside.
+                RecoverySetting("max_logical_replication_workers", "0"),
+                RecoverySetting("shared_preload_libraries", ""),
+            ].filter { !own.contains($0.name) } + extra
+        let directory = path + "/data"
+        var request = RecoverRequest(plan: plan, backup: backup, directory: directory, setup: setup, jobs: jobs)
+        for tablespace in backup.tablespaces {
+            let place = "\(path)/tablespaces/\(tablespace.oid)"
+            try Files.makeDirectories(place, mode: 0o700)
+            request.tablespaceMapping[tablespace.location] = place
+        }
+        let prepared = try prepareRecovery(request, incarnation: incarnation, store: store, progress: restoring)
+        let server = ServerProcess(
+            binDirectory: binDirectory, dataDirectory: directory, logFile: path + "/server.log",
+            options: prepared.serverOptions)
+        let effective = Dictionary(setup.extra.map { ($0.name, $0.value) }) { $1 }
+        let talk =
+            conninfo + " host='\(effective["unix_socket_directories"] ?? socket)' port=\(effective["port"] ?? "5432")"
+        try server.launch()
+        let result = try ReplayFollower(plan: plan, server: server, setup: setup, conninfo: talk)
+            .follow(progress: replaying)
+        let seconds = Double(Clock.monotonic - began) / 1e9
+
+        var complaints: [String] = []
+        if result.asPredicted == false {
+            complaints.append("Recovery ended at LSN \(result.reached ?? .zero), not at \(plan.end) as planned.")
+        }
+        let connection = try Connection(talk)
+        // The checks are the users' own, written for their search_path.
+        try connection.query("RESET search_path")
+        complaints += checks.compactMap { $0.complaint(connection) }
+        let (amcheck, found) = try amcheck(
+            connection, host: effective["unix_socket_directories"] ?? socket, port: effective["port"] ?? "5432")
+        complaints += found
+        return DrillReport(
+            restore: prepared.restore, replaySeconds: result.seconds, seconds: seconds,
+            checkedSeconds: Double(Clock.monotonic - began) / 1e9 - seconds, reached: result.reached,
+            amcheck: amcheck, checks: checks.count, complaints: complaints)
+    }
+
+    /// `pg_amcheck` (14 and later) over every database: exit status 2 means damage.
+    private func amcheck(_ connection: Connection, host: String, port: String) throws -> (
+        ran: Bool, complaints: [String]
+    ) {
+        let program = binDirectory + "/pg_amcheck"
+        guard access(program, X_OK) == 0,
+            try connection.query("SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'").scalar == "1"
+        else { return (false, []) }
+        let user = try connection.query("SELECT current_user").scalar ?? ""
+        let finished = try Platform.run(
+            program, ["-h", host, "-p", port, "-U", user, "--all", "--install-missing", "-j", "\(jobs)"])
+        switch finished.ending {
+        case .exited(0): return (true, [])
+        default:
+            let lines = (finished.output + finished.errors).split(separator: "\n").prefix(5).joined(separator: " / ")
+            return (true, ["pg_amcheck complains: \(lines)"])
+        }
+    }
+}
+
+/// What a drill showed.
+public struct DrillReport: Sendable {
+    public var restore: RestoreReport
+    public var replaySeconds: Double
+    /// From the first file to the open server: the recovery time.
+    public var seconds: Double
+    /// What the checks took.
+    public var checkedSeconds: Double
+    public var reached: LSN?
+    /// Whether pg_amcheck was there to run.
+    public var amcheck: Bool
+    public var checks: Int
+    /// What is wrong, as sentences.
+    public var complaints: [String]
+}

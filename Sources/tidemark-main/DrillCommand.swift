@@ -1,0 +1,147 @@
+import BaseBackup
+import Configuration
+import Platform
+import Recovery
+import Repository
+import Setup
+import WAL
+
+enum DrillCommand: Command {
+    static let grammar = Grammar(
+        "drill", "rehearse a recovery into a scratch cluster, check it, and record how long it took",
+        description: [
+            "Recovers into a temporary cluster under scratch_directory: private socket, no archiving, no autovacuum, no background "
+                + "workers that could reach out. At the target it runs pg_amcheck where that is installed, the queries of "
+                + "drill_sql, and the row counts of drill_min_rows. Then the scratch cluster is removed, whatever happened.",
+            "Without a target it recovers everything the archive holds. The time it took and the outcome are recorded in the "
+                + "repository: \"tidemark check\" knows the recovery time from there.",
+        ],
+        options: TargetOptions.options + [
+            .init("random", "a random moment between the oldest backup and the archive's end"),
+            .init(
+                "set", value: "NAME=VALUE", repeats: true, "a server setting for the scratch cluster; may be repeated"),
+            .init("json", "print JSON"),
+        ],
+        examples: [
+            Grammar.Example("tidemark drill", "everything the archive holds"),
+            Grammar.Example("tidemark drill --random", "somewhere in between; for a timer"),
+        ],
+        exits: [(3, "the recovery worked, but a check failed"), (4, "the target cannot be reached")])
+
+    private struct Document: Encodable {
+        let plan: PlanDocument
+        let seconds, restoreSeconds, replaySeconds, checkSeconds: Double
+        let restoredBytes: Int64
+        let reachedLsn: String?
+        let amcheck: Bool
+        let checks: Int
+        let complaints: [String]
+    }
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let cluster = try invocation.cluster()
+        let arguments = invocation.arguments
+        let archive = try RecoveryArchive(
+            store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
+            jobs: cluster.jobs)
+        let plan: Plan
+        do { plan = try DrillCommand.plan(arguments, cluster, archive) } catch let refusal as PlanRefusal {
+            throw Unreachable(refusal: refusal)
+        }
+        let backup = try showBackup(plan.backup.label, of: archive.incarnation, in: archive.store)
+        let commands = ServerCommands(
+            executable: try leanExecutable(), configuration: try invocation.configurationPath(), cluster: cluster.name)
+        var conninfo = cluster.conninfo.contains("://") ? "dbname=postgres" : cluster.conninfo
+        if let database = cluster.drillDatabase { conninfo += " dbname='\(database)'" }
+        var drill = Drill(
+            plan: plan, backup: backup, restoreCommand: commands.restore, scratchDirectory: cluster.scratchDirectory,
+            binDirectory: cluster.binDirectory(major: plan.majorVersion), conninfo: conninfo, jobs: cluster.jobs,
+            checks: DrillCheck.queries(cluster.drillQueries) + (try DrillCheck.minimums(cluster.drillMinimumRows)))
+        drill.extra = try RecoveryOptions.settings(arguments)
+        invocation.notes("target", plan.target.summary)
+        invocation.notes("backup", plan.backup.label)
+        invocation.notes("size", plan.backup.size)
+
+        let audit = try RecoveryAudit(
+            .init(kind: "drill", plan: plan, directory: cluster.scratchDirectory), incarnation: archive.incarnation,
+            store: archive.store)
+        invocation.log(.debug, audit.line)
+        let (terminal, log) = (invocation.terminal, invocation.log)
+        defer { terminal.finishProgress() }
+        let report: DrillReport
+        do {
+            report = try drill.run(
+                incarnation: archive.incarnation, store: archive.store,
+                restoring: { terminal.progress("restoring: \(size($0.done)) of \(size($0.total))", log: log) },
+                replaying: { terminal.progress("replaying: \($0.done) of \($0.total) segments", log: log) })
+        } catch {
+            try? audit.end(result: "failed", detail: (error as? any Explained)?.message ?? "\(error)")
+            throw error
+        }
+        terminal.finishProgress()
+        try audit.end(
+            result: report.complaints.isEmpty ? "passed" : "problems", detail: report.complaints.first,
+            reached: report.reached)
+        invocation.notes("seconds", report.seconds)
+        invocation.notes("reached", report.reached?.description ?? "")
+        if let first = report.complaints.first { invocation.notes("problem", first) }
+        try show(report, plan, cluster, invocation)
+        return report.complaints.isEmpty ? .success : .problemsFound
+    }
+
+    private static func plan(
+        _ arguments: Arguments, _ cluster: ClusterConfiguration, _ archive: RecoveryArchive
+    ) throws -> Plan {
+        let targets = ["target-time", "target-lsn", "target-xid", "target-name", "target"].filter(arguments.has)
+        guard arguments.has("random") else {
+            let request =
+                try targets.isEmpty
+                ? PlanRequest(RecoveryTarget(.latest), backup: arguments.value("backup"))
+                : TargetOptions.request(arguments, zone: cluster.timezone)
+            return try archive.plan(request, usePartials: false)
+        }
+        if let target = targets.first { throw UsageError("--random and --\(target) exclude each other") }
+        let everything = try archive.plan(PlanRequest(RecoveryTarget(.latest)), usePartials: false)
+        let from = archive.backups.complete.map(\.stopTime).min() ?? everything.backup.stopTime
+        let until = everything.lastIncluded?.time ?? everything.backup.stopTime
+        // A moment before the first backup of this history can't be reached; another one can.
+        for _ in 0..<20 where from < until {
+            let moment = Moment(microseconds: Int64.random(in: from.microseconds...until.microseconds))
+            if let plan = try? archive.plan(PlanRequest(RecoveryTarget(.time(moment))), usePartials: false) {
+                return plan
+            }
+        }
+        return everything
+    }
+
+    private static func show(
+        _ report: DrillReport, _ plan: Plan, _ cluster: ClusterConfiguration, _ invocation: Invocation
+    ) throws {
+        if invocation.json {
+            try invocation.print(
+                json: Document(
+                    plan: PlanDocument(plan, settings: [], archiving: false), seconds: report.seconds,
+                    restoreSeconds: report.restore.seconds, replaySeconds: report.replaySeconds,
+                    checkSeconds: report.checkedSeconds, restoredBytes: report.restore.size,
+                    reachedLsn: report.reached?.description, amcheck: report.amcheck, checks: report.checks,
+                    complaints: report.complaints))
+            return
+        }
+        func seconds(_ value: Double) -> String {
+            let tenths = Int((value * 10).rounded())
+            return "\(tenths / 10).\(tenths % 10) s"
+        }
+        let last = plan.lastIncluded.map { "transaction \($0.xid), \($0.time)" } ?? "the backup's end"
+        var lines = [
+            "Recovered to \(plan.target.summary) from \(plan.backup.label) in \(seconds(report.seconds)): "
+                + "restored \(size(report.restore.size)) in \(seconds(report.restore.seconds)), replayed "
+                + "\(plan.segmentCount) segments in \(seconds(report.replaySeconds)).",
+            "Reached: \(last)" + (report.complaints.isEmpty ? ", as predicted." : "."),
+            report.amcheck ? "pg_amcheck looked at every database." : "pg_amcheck is not installed here.",
+            "\(report.checks) checks of your own, \(seconds(report.checkedSeconds)) for all checks.",
+        ]
+        lines += report.complaints.map { "PROBLEM: \($0)" }
+        lines.append(report.complaints.isEmpty ? "The drill passed." : "The drill found problems.")
+        invocation.print(lines.joined(separator: "\n"))
+    }
+}

@@ -1,0 +1,45 @@
+import Platform
+import Support
+import Testing
+
+/// Targets that the archive knows itself.
+@Suite(.serialized) struct DropServerTests {
+    @Test(arguments: TestServer.allCases)
+    func `a dropped table and a dropped database come back, with everything until just before`(
+        _ server: TestServer
+    ) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table orders as select n from generate_series(1, 500) n")
+        try site.cluster.psql("create database shop")
+        try site.cluster.psql("create table stock as select n from generate_series(1, 300) n", database: "shop")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("insert into orders select n from generate_series(501, 600) n")
+        try site.cluster.psql("insert into stock select n from generate_series(301, 333) n", database: "shop")
+        try site.cluster.psql("drop table orders")
+        try site.cluster.psql("insert into stock values (334)", database: "shop")
+        try site.cluster.psql("drop database shop")
+        try site.cluster.psql("create table later ()")
+        try site.archiveEverything()
+
+        let table = try RecoveredDirectory(site)
+        var finished = try table.recover(["--before-drop", "postgres.public.orders"])
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(finished.errors.contains("was dropped at"))
+        #expect(try table.psql("select count(*) from orders") == "600")
+
+        let database = try RecoveredDirectory(site)
+        finished = try database.recover(["--before-drop-database", "shop"])
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+        let rows = try runAsServerUser(
+            TestServer.v15.bin + "/psql",
+            ["-h", database.path, "-U", "postgres", "-d", "shop", "-XAtq", "-c", "select count(*) from stock"])
+        #expect(rows.output.trimmed == "334")
+        #expect(try database.psql("select to_regclass('orders') is null") == "t")
+
+        finished = try site.tidemark(["plan", "--before-drop", "postgres.public.nothing"])
+        #expect(finished.ending == .exited(4))
+        #expect(finished.errors.contains("no drop of the tables is in the archive"))
+        finished = try site.tidemark(["plan", "--before-drop-database", "nothing"])
+        #expect(finished.errors.contains("The backups know the databases"))
+    }
+}
