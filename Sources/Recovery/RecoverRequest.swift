@@ -16,6 +16,8 @@ public struct RecoverRequest: Sendable {
     public var jobs: Int
     /// Location of a tablespace in the backup → directory to use now.
     public var tablespaceMapping: [String: String] = [:]
+    /// Bring an existing copy of the cluster to the backup's state, rewriting only what differs.
+    public var delta = false
 
     public init(plan: Plan, backup: BackupDescription, directory: String, setup: RecoverySetup, jobs: Int) {
         (self.plan, self.backup, self.directory, self.setup, self.jobs) = (plan, backup, directory, setup, jobs)
@@ -47,7 +49,8 @@ public func prepareRecovery(
     let restored = try restoreBackup(
         request.backup, of: incarnation, from: store,
         request: RestoreRequest(
-            target: request.directory, jobs: request.jobs, tablespaceMapping: request.tablespaceMapping),
+            target: request.directory, jobs: request.jobs, tablespaceMapping: request.tablespaceMapping,
+            delta: request.delta),
         progress: progress)
     let (remarks, options) = try ServerConfiguration(request).complete()
     for name in request.plan.partials { try placePartial(name, request, incarnation: incarnation, store: store) }

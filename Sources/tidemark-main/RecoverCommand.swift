@@ -27,6 +27,10 @@ enum RecoverCommand: Command {
                 "keep-old", "rename a directory that isn't empty, and recover in its place; in place, this is always so"
             ),
             .init("resume", "go on with a recovery into this directory that was interrupted"),
+            .init(
+                "delta",
+                "bring an existing copy of this cluster to the backup's state: rewrite only what differs, remove what is not in it"
+            ),
             .init("dry-run", "print the plan and stop"),
             .init("yes", letter: "y", "don't ask for confirmation"),
             .init("json", "print JSON"),
