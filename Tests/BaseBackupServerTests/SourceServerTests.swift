@@ -43,6 +43,8 @@ import WAL
         _ = try fixture.restore(backup, to: target)
         let verified = try fixture.verify(target)
         #expect(verified.ending == .exited(0), "\(verified.errors)")
+        // The copy of a standby is a standby until told otherwise.
+        try Files.remove(target + "/standby.signal")
         try fixture.onRecovered(target) { restored in
             let count = try restored.psql("SELECT count(*) FROM t WHERE i > 0")
             #expect(count == "3000")
