@@ -25,13 +25,15 @@ import Testing
         try shop.backup()
         let directory = try Executables.directory.get()
         var outputs: [String] = []
+        // The moment a reader would know from the log of what went wrong.
+        var before = ""
         for text in blocks {
-            let script = text.split(separator: "\n").map { line in
-                line.hasPrefix("BEFORE=") ? "BEFORE='\((try? shop.moment()) ?? "")'" : String(line)
-            }.joined(separator: "\n")
+            if text.hasPrefix("BEFORE=") { before = try shop.moment() }
+            let script = text.split(separator: "\n").filter { !$0.hasPrefix("BEFORE=") }.joined(separator: "\n")
             let finished = try runAsServerUser(
                 "/bin/bash", ["-e", "-c", "cd '\(shop.site.scratch.path)'\n" + script],
                 environment: [
+                    "BEFORE": before,
                     "TIDEMARK_CONFIG": shop.site.configuration, "PGHOST": shop.cluster.directory, "PGUSER": "postgres",
                     "PATH": "\(directory):\(shop.cluster.server.bin):/usr/bin:/bin",
                 ])

@@ -37,13 +37,22 @@ final class Shop: Sendable {
         )
     }
 
-    /// recover-table; whatever it does, nothing of the temporary cluster may remain.
+    /// recover-table; whatever it does, nothing of the temporary cluster may remain, nor may it have archived anything.
     @discardableResult
     func recover(_ arguments: [String], expectSuccess: Bool = true) throws -> Finished {
+        let before = try archivedTimelines()
         let finished = try site.tidemark(["recover-table"] + arguments, expectSuccess: expectSuccess)
+        guard try archivedTimelines() == before else { throw Problem("the temporary cluster has archived") }
         let left = try Files.listIfPresent(site.scratch.file("state") + "/scratch")
         guard left.isEmpty else { throw Problem("the temporary cluster is still there: \(left)") }
         return finished
+    }
+
+    /// A promoted server that archives would begin a timeline.
+    private func archivedTimelines() throws -> [String] {
+        try Files.list(site.repository + "/main").flatMap { incarnation in
+            try Files.listIfPresent("\(site.repository)/main/\(incarnation)/wal").map { incarnation + "/" + $0 }
+        }.sorted()
     }
 
     /// The new table that --into-table made of `name`.
