@@ -38,6 +38,11 @@ public struct PlanDocument: Encodable, Sendable {
     struct Transaction: Encodable {
         let xid: UInt32
         let time, lsn: String
+        /// Tables, as far as known.
+        let changed: [String]?
+    }
+    struct Estimate: Encodable {
+        let restoreSeconds, replaySeconds: Double
     }
 
     let target: Target
@@ -47,11 +52,15 @@ public struct PlanDocument: Encodable, Sendable {
     let stop: Stop
     let lastIncluded: Transaction?
     let firstExcluded: Transaction?
+    let estimate: Estimate?
     let archiving: Bool
     let settings: [String: String]
     let warnings: [String]
 
-    public init(_ plan: Plan, settings: [RecoverySetting], archiving: Bool, remarks: [String] = []) {
+    public init(
+        _ plan: Plan, settings: [RecoverySetting], archiving: Bool, touched: [UInt32: [String]] = [:],
+        estimate: (restore: Double, replay: Double)? = nil, remarks: [String] = []
+    ) {
         let (kind, value): (String, String?) =
             switch plan.target.point {
             case .time(let time): ("time", time.iso8601)
@@ -79,14 +88,15 @@ public struct PlanDocument: Encodable, Sendable {
         stop = Stop(
             side: plan.stop.map { $0.after ? "after" : "before" } ?? "end",
             record: plan.stop?.record.start.description, lsn: plan.end.description)
-        lastIncluded = plan.lastIncluded.map(PlanDocument.transaction)
-        firstExcluded = plan.firstExcluded.map(PlanDocument.transaction)
+        func transaction(_ mark: TransactionMark) -> Transaction {
+            Transaction(
+                xid: mark.xid, time: mark.time.iso8601, lsn: mark.lsn.description, changed: touched[mark.xid])
+        }
+        lastIncluded = plan.lastIncluded.map(transaction)
+        firstExcluded = plan.firstExcluded.map(transaction)
+        self.estimate = estimate.map { Estimate(restoreSeconds: $0.restore, replaySeconds: $0.replay) }
         self.archiving = archiving
         self.settings = Dictionary(settings.map { ($0.name, $0.value) }) { $1 }
         warnings = plan.warnings + remarks
-    }
-
-    private static func transaction(_ mark: TransactionMark) -> Transaction {
-        Transaction(xid: mark.xid, time: mark.time.iso8601, lsn: mark.lsn.description)
     }
 }

@@ -39,6 +39,7 @@ public struct RecoveryAudit: Sendable {
         var detail: String?
         var reached: String?
         var seconds: Double
+        var rates: RecoveryRates?
     }
 
     private let store: any ObjectStore
@@ -69,11 +70,12 @@ public struct RecoveryAudit: Sendable {
     }
 
     /// Writes the second one.
-    public func end(result: String, detail: String? = nil, reached: LSN? = nil) throws {
+    public func end(result: String, detail: String? = nil, reached: LSN? = nil, rates: RecoveryRates? = nil) throws {
         try RecoveryAudit.write(
             End(
                 ended: Moment(microseconds: Clock.now).iso8601, result: result, detail: detail,
-                reached: reached?.description, seconds: Double(Clock.monotonic - began) / 1e9),
+                reached: reached?.description, seconds: Double(Clock.monotonic - began) / 1e9,
+                rates: rates),
             to: folder.appending("end.json"), store)
     }
 

@@ -81,7 +81,10 @@ enum DrillCommand: Command {
         terminal.finishProgress()
         try audit.end(
             result: report.complaints.isEmpty ? "passed" : "problems", detail: report.complaints.first,
-            reached: report.reached)
+            reached: report.reached,
+            rates: RecoveryRates(
+                restoredBytes: report.restore.size, restoreSeconds: report.restore.seconds,
+                replayedBytes: plan.logSize, replaySeconds: report.replaySeconds))
         invocation.notes("seconds", report.seconds)
         invocation.notes("reached", report.reached?.description ?? "")
         if let first = report.complaints.first { invocation.notes("problem", first) }

@@ -9,6 +9,10 @@ struct PlanText {
     let archiving: String
     /// Of local times; nil: the machine's own.
     let zone: String?
+    /// What the two transactions changed.
+    var touched: [UInt32: [String]] = [:]
+    /// Seconds; nil when nothing was recovered yet.
+    var estimate: (restore: Double, replay: Double)?
     let remarks: [String]
 
     /// Without a newline at the end.
@@ -32,6 +36,13 @@ struct PlanText {
         row("stops", stop)
         row("last included", plan.lastIncluded.map(transaction) ?? "none since the backup began")
         row("first excluded", plan.firstExcluded.map(transaction) ?? "none in the archive")
+        if let estimate {
+            let total = estimate.restore + estimate.replay
+            row(
+                "takes about",
+                "\(seconds(total)): restore \(seconds(estimate.restore)), replay \(seconds(estimate.replay)), as fast as the last "
+                    + "recoveries")
+        }
         row("archiving", archiving)
         for (index, setting) in settings.enumerated() { row(index == 0 ? "settings" : "", setting.line) }
         for warning in plan.warnings + remarks { row("WARNING", warning) }
@@ -70,6 +81,12 @@ struct PlanText {
 
     private func transaction(_ mark: TransactionMark) -> String {
         "transaction \(mark.xid), \(moment(mark.time)), LSN \(mark.lsn)"
+            + (touched[mark.xid].map { ", changed \($0.joined(separator: ", "))" } ?? "")
+    }
+
+    private func seconds(_ value: Double) -> String {
+        let whole = Int(value.rounded(.up))
+        return whole < 120 ? "\(whole) s" : "\((whole + 59) / 60) min"
     }
 
     func moment(_ moment: Moment) -> String {

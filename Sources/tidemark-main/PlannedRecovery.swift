@@ -48,15 +48,18 @@ struct PlannedRecovery {
     var remarks: [String] { archive.remarks + HostCheck(self).warnings }
 
     func show(_ invocation: Invocation) throws {
+        let touched = archive.touched(by: plan)
+        let estimate = try RecoveryRates.recorded(of: archive.incarnation, in: archive.store)?.estimate(plan)
         if invocation.json {
             try invocation.print(
                 json: PlanDocument(
-                    plan, settings: settings, archiving: setup.isOwnDirectory, remarks: remarks))
+                    plan, settings: settings, archiving: setup.isOwnDirectory, touched: touched,
+                    estimate: estimate, remarks: remarks))
         } else {
             invocation.print(
                 PlanText(
                     plan: plan, settings: settings, archiving: archiving, zone: cluster.timezone,
-                    remarks: remarks
+                    touched: touched, estimate: estimate, remarks: remarks
                 ).text)
         }
     }

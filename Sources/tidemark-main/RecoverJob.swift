@@ -28,10 +28,17 @@ struct RecoverJob {
         invocation.notes("backup", planned.plan.backup.label)
         invocation.notes("directory", planned.directory)
         do {
-            let (status, result) = try carryOut(old)
+            let (status, prepared, result) = try carryOut(old)
+            var rates: RecoveryRates?
+            if let prepared, let result {
+                rates = RecoveryRates(
+                    restoredBytes: prepared.restore.size, restoreSeconds: prepared.restore.seconds,
+                    replayedBytes: planned.plan.logSize, replaySeconds: result.seconds)
+            }
             try audit.end(
                 result: result?.state.rawValue ?? "restored",
-                detail: result?.asPredicted == false ? "not as predicted" : result?.reason, reached: result?.reached)
+                detail: result?.asPredicted == false ? "not as predicted" : result?.reason, reached: result?.reached,
+                rates: rates)
             try state.forget(in: cluster.stateDirectory, cluster: cluster.name)
             return status
         } catch {
@@ -41,7 +48,9 @@ struct RecoverJob {
         }
     }
 
-    private mutating func carryOut(_ old: OldDirectory?) throws -> (ExitStatus, RecoveryResult?) {
+    private mutating func carryOut(_ old: OldDirectory?) throws -> (
+        ExitStatus, PreparedRecovery?, RecoveryResult?
+    ) {
         var prepared: PreparedRecovery?
         if state.phase == .restoring {
             try HostCheck(planned).refuseWithoutSpace()
@@ -74,7 +83,7 @@ struct RecoverJob {
         }
         invocation.terminal.finishProgress()
         try RecoverReport(planned: planned, prepared: prepared, server: server, result: result).show(invocation)
-        return (result?.asPredicted == false ? .problemsFound : .success, result)
+        return (result?.asPredicted == false ? .problemsFound : .success, prepared, result)
     }
 
     private func restore() throws -> PreparedRecovery {

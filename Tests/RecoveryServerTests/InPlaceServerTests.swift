@@ -42,6 +42,11 @@ import WAL
         #expect(records.count == 1)
         #expect(try Files.readText("\(audit)/\(records[0])/begin.json").contains("\"user\" : \"postgres\""))
         #expect(try Files.readText("\(audit)/\(records[0])/end.json").contains("\"result\" : \"promoted\""))
+        // Along the old timeline, the segment the server was writing exists as .partial only: it counts if one says so.
+        let old = ["plan", "--target", "latest", "--target-timeline", "1"]
+        let without = try site.tidemark(old)
+        #expect(without.output.contains("exists as .partial only"), "\(without.output)")
+        #expect(try site.tidemark(old + ["--use-partial"]).output.contains("takes about"))
         // And once more from the same backup, on the new timeline.
         try site.cluster.psql("insert into t values (0)")
         let total = try site.cluster.psql("select count(*) from t")

@@ -1,0 +1,48 @@
+import FoundationEssentials
+public import Repository
+
+/// How fast recoveries and drills of this incarnation were, as they recorded it.
+public struct RecoveryRates: Codable, Sendable, Equatable {
+    public var restoredBytes: Int64
+    public var restoreSeconds: Double
+    public var replayedBytes: Int64
+    public var replaySeconds: Double
+
+    public init(restoredBytes: Int64, restoreSeconds: Double, replayedBytes: Int64, replaySeconds: Double) {
+        (self.restoredBytes, self.restoreSeconds) = (restoredBytes, restoreSeconds)
+        (self.replayedBytes, self.replaySeconds) = (replayedBytes, replaySeconds)
+    }
+
+    private struct Record: Decodable { var rates: RecoveryRates? }
+
+    /// The sums over the last five that recorded anything; nil when none did.
+    public static func recorded(of incarnation: Incarnation, in store: any ObjectStore) throws -> RecoveryRates? {
+        let folder = incarnation.folder.appending("recovery")
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        var sum: RecoveryRates?
+        var counted = 0
+        for entry in try store.list(folder).reversed() where entry.isFolder && counted < 5 {
+            guard
+                let bytes = try store.readIfPresent(folder.appending(entry.name).appending("end.json"), limit: 1 << 20),
+                let rates = try? decoder.decode(Record.self, from: Data(bytes)).rates
+            else { continue }
+            counted += 1
+            sum = RecoveryRates(
+                restoredBytes: (sum?.restoredBytes ?? 0) + rates.restoredBytes,
+                restoreSeconds: (sum?.restoreSeconds ?? 0) + rates.restoreSeconds,
+                replayedBytes: (sum?.replayedBytes ?? 0) + rates.replayedBytes,
+                replaySeconds: (sum?.replaySeconds ?? 0) + rates.replaySeconds)
+        }
+        return sum
+    }
+
+    /// Seconds this plan will take at those rates: restoring, replaying.
+    public func estimate(_ plan: Plan) -> (restore: Double, replay: Double)? {
+        guard restoredBytes > 0, replayedBytes > 0 else { return nil }
+        return (
+            restoreSeconds / Double(restoredBytes) * Double(plan.backup.size),
+            replaySeconds / Double(replayedBytes) * Double(plan.logSize)
+        )
+    }
+}
