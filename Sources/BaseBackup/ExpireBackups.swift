@@ -44,6 +44,15 @@ public func expireBackups(
     return report
 }
 
+/// What `policy` would keep at this moment. Touches nothing, and no lock: a check may ask while a backup runs.
+/// - Throws: `ClockWentBack`, and what the store throws.
+public func retentionDecision(
+    of incarnation: Incarnation, in store: any ObjectStore, listing: BackupListing, policy: RetentionPolicy, now: Moment
+) throws -> RetentionDecision {
+    let expiry = Expiry(incarnation: incarnation, store: store, listing: listing)
+    return try decideRetention(expiry.facts(), timelines: expiry.timelines(), policy: policy, now: now)
+}
+
 /// One expiry: reads what the decision needs, and does what it says.
 private struct Expiry {
     let incarnation: Incarnation

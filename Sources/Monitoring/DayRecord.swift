@@ -55,7 +55,9 @@ extension Observation {
         if record.backup == .none, archive.backups.complete.contains(where: { isToday($0.stopTime) }) {
             record.backup = .good
         }
-        guard let first = archive.backups.complete.map(\.startTime).min(), let last = archive.windowEnd else {
+        guard let first = archive.keptFrom ?? archive.backups.complete.map(\.startTime).min(),
+            let last = archive.windowEnd
+        else {
             return record
         }
         // Up to now: without commits there is nothing that could be missing.

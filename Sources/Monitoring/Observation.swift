@@ -95,6 +95,8 @@ public struct ArchiveObservation: Sendable {
     public var newestCommit: Moment?
     /// The oldest moment from which every later one can be reached; nil when none can.
     public var windowStart: Moment?
+    /// From here on the rules of `[retention]` want all WAL; before, only what single backups need.
+    public var keptFrom: Moment?
 
     public struct Gap: Sendable, Equatable {
         public var first: SegmentName

@@ -1,3 +1,4 @@
+public import BaseBackup
 public import Configuration
 import DataDirectory
 import Glibc
@@ -14,11 +15,14 @@ public struct ObservationRequest: Sendable {
     public var notifiers: [NotifierConfiguration]
     /// What `archive_command` should be.
     public var pushCommand: String
+    /// What may have been expired on purpose.
+    public var policy: RetentionPolicy
 
     public init(
         cluster: ClusterConfiguration, configurationPath: String, notifiers: [NotifierConfiguration],
-        pushCommand: String
+        pushCommand: String, policy: RetentionPolicy
     ) {
+        self.policy = policy
         (self.cluster, self.configurationPath) = (cluster, configurationPath)
         (self.notifiers, self.pushCommand) = (notifiers, pushCommand)
     }
@@ -94,7 +98,8 @@ private func observeArchive(
                 hint: "Create its place with \"tidemark init\".")
         }
         observation.archive = try ArchiveObservation(
-            of: incarnation, in: store, timeline: control?.timeline, segmentSize: control?.segmentSize ?? 16 << 20)
+            of: incarnation, in: store, timeline: control?.timeline, segmentSize: control?.segmentSize ?? 16 << 20,
+            policy: request.policy, now: observation.now)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
         observation.jobs = try JobJournal(of: incarnation, in: store).contents(since: since).jobs
     } catch {

@@ -1,4 +1,4 @@
-import BaseBackup
+public import BaseBackup
 import Glibc
 import Platform
 public import Repository
@@ -10,8 +10,10 @@ extension ArchiveObservation {
     /// - Parameters:
     ///   - timeline: the server's; nil takes the newest one in the archive.
     ///   - segmentSize: in bytes, when the repository has no backup that tells it.
+    ///   - policy: what may have been expired on purpose: that is no gap.
     public init(
-        of incarnation: Incarnation, in store: any ObjectStore, timeline: TimelineID?, segmentSize: UInt32
+        of incarnation: Incarnation, in store: any ObjectStore, timeline: TimelineID?, segmentSize: UInt32,
+        policy: RetentionPolicy, now: Moment
     ) throws {
         self.incarnation = incarnation
         backups = try listBackups(of: incarnation, in: store)
@@ -43,7 +45,10 @@ extension ArchiveObservation {
         newest = present.max { $0.number(segmentSize: size) < $1.number(segmentSize: size) }
         guard let newest else { return }
 
+        // When the rules can't be applied, everything counts as wanted.
+        let decision = try? retentionDecision(of: incarnation, in: store, listing: backups, policy: policy, now: now)
         var unbroken = usable
+        var unexpired = usable
         if let oldest = usable.first {
             let first = oldest.startSegment.number(segmentSize: size)
             for number in first...max(first, newest.number(segmentSize: size)) {
@@ -51,12 +56,16 @@ extension ArchiveObservation {
                     .start(segmentSize: size)
                 let name = history.segment(containing: position, segmentSize: size)
                 guard !present.contains(name) else { continue }
+                unbroken.removeAll { $0.startSegment.number(segmentSize: size) <= number }
+                if decision?.keeps(name, segmentSize: size) == false {
+                    unexpired.removeAll { $0.startSegment.number(segmentSize: size) <= number }
+                    continue
+                }
                 if let last = gaps.last, last.last.number(segmentSize: size) + 1 == number {
                     gaps[gaps.count - 1] = Gap(first: last.first, last: name, count: last.count + 1)
                 } else {
                     gaps.append(Gap(first: name, last: name, count: 1))
                 }
-                unbroken.removeAll { $0.startSegment.number(segmentSize: size) <= number }
             }
         }
         // A picture has room for a few; a hundred summaries are read in a moment.
@@ -75,6 +84,7 @@ extension ArchiveObservation {
         }
         newestCommit = try ArchiveObservation.newestCommit(
             upTo: newest, present: present, history: history, size: size, incarnation, store)
+        keptFrom = unexpired.map(\.startTime).min()
         windowStart = unbroken.map(\.stopTime).min()
     }
 

@@ -49,9 +49,13 @@ public struct ServerInspection: Sendable {
         self.findings = findings
     }
 
-    /// Whether an `archive_command` calls tidemark with the path.
+    /// Whether an `archive_command` calls tidemark with the path: the program, not a path or a stanza with that name.
     static func isOurs(_ command: String) -> Bool {
-        command.contains("tidemark") && command.contains("archive-push") && command.contains("%p")
+        let words = command.split { $0 == " " || $0 == "\t" }.map { word in word.filter { $0 != "'" && $0 != "\"" } }
+        let calls = zip(words, words.dropFirst()).contains { program, argument in
+            program.split(separator: "/").last == "tidemark" && argument == "archive-push"
+        }
+        return calls && command.contains("%p")
     }
 
     public var isGoodEnough: Bool { !findings.contains { $0.verdict == .required } }

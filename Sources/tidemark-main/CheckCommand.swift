@@ -1,3 +1,4 @@
+import BaseBackup
 import Configuration
 import Glibc
 import Monitoring
@@ -107,7 +108,8 @@ enum CheckCommand: Command {
             ObservationRequest(
                 cluster: cluster, configurationPath: try invocation.configurationPath(),
                 notifiers: configuration.notifiers,
-                pushCommand: try InitCommand.serverCommands(configuration, cluster).archive),
+                pushCommand: try InitCommand.serverCommands(configuration, cluster).archive,
+                policy: RetentionPolicy(configuration.retention(for: cluster))),
             store: DirectoryStore(cluster.repository))
     }
 

@@ -130,6 +130,22 @@ private struct CheckAnswer: Decodable {
         #expect(nagios.ending == .exited(2) && nagios.output.hasPrefix("TIDEMARK CRITICAL - "))
     }
 
+    @Test func `what the retention rules let go is no gap`() throws {
+        let site = try Self.site([:], ["[retention]", "keep_wal = 1s", "keep_full = 2"])
+        for number in 1...2 {
+            try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+            for part in 1...3 {
+                try site.cluster.psql("create table t\(number)\(part) as select 1")
+                try site.archiveEverything()
+            }
+        }
+        Clock.sleep(milliseconds: 1500)
+        try site.tidemark(["expire"], expectSuccess: true)
+        let answer = try Self.check(site)
+        #expect(answer["wal_continuity"]?.status == "ok", "\(answer["wal_continuity"]?.message ?? "")")
+        #expect(answer["recovery_window"]?.status == "ok")
+    }
+
     @Test func `a plugin that cannot do its work says UNKNOWN and exits 3`() throws {
         let site = try Self.site()
         let finished = try site.tidemark(["check", "--format", "nagios", "--config", site.scratch.file("nothing.conf")])

@@ -1,0 +1,79 @@
+import Platform
+import Support
+import Testing
+
+/// docs/migrating.md, step by step, from archives that the old tools have made.
+@Suite(.serialized) struct MigrationTests {
+    private func migrate(_ site: TestSite, importing archive: String? = nil) throws {
+        let found = try site.tidemark(["init"])
+        #expect(
+            found.ending == .exited(3) && found.output.contains("archive_command"), "\(found.output)\(found.errors)")
+        if let archive { try site.tidemark(["import", archive], expectSuccess: true) }
+        try site.tidemark(["init", "--write", "--replace"], expectSuccess: true)
+        try site.cluster.wait(for: "the new archive_command") {
+            try site.cluster.psql("show archive_command").contains("/tidemark archive-push")
+        }
+        if let archive { try site.tidemark(["import", archive], expectSuccess: true) }
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let checked = try site.tidemark(["check"])
+        #expect(checked.ending == .exited(0), "\(checked.output)\(checked.errors)")
+    }
+
+    @Test func `from a plain cp archive: the old log is taken over, and the server was never stopped`() throws {
+        let old = try Scratch()
+        let site = try TestSite(
+            settings: ["archive_command": "'cp %p \(old.path)/%f'", "fsync": "on", "archive_timeout": "60s"],
+            initialize: false)
+        let started = try site.cluster.psql("select pg_postmaster_start_time()")
+        for number in 1...3 {
+            try site.cluster.psql("create table t\(number) as select 1")
+            try site.archiveEverything()
+        }
+        let before = Set(try Files.list(old.path))
+        #expect(before.count >= 3)
+        try migrate(site, importing: old.path)
+        for name in before {
+            let kept = try run("/usr/bin/find", [site.repository, "-name", "\(name).zst"]).output
+            #expect(!kept.isEmpty, "\(name)")
+        }
+        #expect(try Set(Files.list(old.path)).isSuperset(of: before))
+        #expect(try site.cluster.psql("select pg_postmaster_start_time()") == started)
+    }
+
+    @Test func `from pgBackRest: tidemark takes over, and the old repository still restores`() throws {
+        let old = try Scratch()
+        try runAsServerUser(
+            "/bin/mkdir", ["-p", old.file("repository"), old.file("log"), old.file("spool"), old.file("lock")])
+        let config = old.file("pgbackrest.conf")
+        let site = try TestSite(
+            settings: [
+                "archive_command": "'pgbackrest --config=\(config) --stanza=main archive-push %p'", "fsync": "on",
+                "archive_timeout": "60s",
+            ], initialize: false)
+        let text = """
+            [global]
+            repo1-path=\(old.file("repository"))
+            log-path=\(old.file("log"))
+            spool-path=\(old.file("spool"))
+            lock-path=\(old.file("lock"))
+            start-fast=y
+            [main]
+            pg1-path=\(site.cluster.data)
+            pg1-socket-path=\(site.cluster.directory)
+            pg1-user=postgres
+
+            """
+        try createDurably(config, bytes: Array(text.utf8), mode: 0o644)
+        let tool = ["--config=\(config)", "--stanza=main"]
+        try runAsServerUser("/usr/bin/pgbackrest", tool + ["stanza-create"])
+        try site.cluster.psql("create table t as select 42 n")
+        try runAsServerUser("/usr/bin/pgbackrest", tool + ["backup", "--type=full"])
+        try migrate(site)
+        // What the old tool has is as good as before.
+        let restored = old.file("restored")
+        try runAsServerUser("/bin/mkdir", ["-m", "700", restored])
+        try runAsServerUser("/usr/bin/pgbackrest", tool + ["restore", "--type=immediate", "--pg1-path=\(restored)"])
+        #expect(try Files.exists(restored + "/PG_VERSION"))
+    }
+}
