@@ -6,12 +6,14 @@ public final class PhaseClock: Sendable {
     public enum Phase: String, Sendable, CaseIterable {
         /// Until the file and the repository have been looked at.
         case open
-        /// Reading and checking every record, and hashing.
+        /// Reading and checking every record, and hashing, while another thread compresses.
         case scan
         /// Finding the predecessor and comparing.
         case link
-        /// Waiting for compressed data, writing it, fsync and rename.
-        case write
+        /// Compressing what is left, and writing.
+        case compress
+        /// fsync, rename, fsync of the directory.
+        case sync
         case fetch
     }
 

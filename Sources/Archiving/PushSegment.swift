@@ -26,7 +26,7 @@ extension Push {
             return outcome
         }
         if segment.place % 16 == 15 { sweep(key.folder) }
-        clock.mark(.write)
+        clock.mark(.sync)
         return .stored
     }
 
@@ -99,7 +99,7 @@ extension Push {
                 return SegmentHead(
                     rawLength: UInt64(local.size), digest: digest, summary: summary?.encode() ?? [],
                     acceptedDiscontinuity: accepted)
-            })
+            }, written: { clock.mark(.compress) })
     }
 
     /// What cannot be read must not stop archiving where nothing says that it is damaged: a version this program doesn't

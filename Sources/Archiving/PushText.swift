@@ -16,7 +16,7 @@ extension Push {
             }
             return outcome
         }
-        clock.mark(.write)
+        clock.mark(.sync)
         return .stored
     }
 }

@@ -12,13 +12,14 @@ extension ObjectStore {
     ///   - read: fills a buffer from an offset on and says how much it filled; may run on two threads.
     ///   - inspect: sees the content once, in order, in pieces of 128 KiB; what it throws prevents the object.
     ///   - head: describes the content that was inspected, whose digest it is given.
+    ///   - written: is told when everything is written and only durability and the name are missing.
     /// - Throws: `ContentChanged` when what was inspected isn't what was compressed; otherwise as `create`, `read`,
     ///   `inspect` and `head` do.
     public func createSegment(
         _ key: RepositoryKey, length: UInt64, presses: [SegmentPress],
         read: @escaping @Sendable (UnsafeMutableRawBufferPointer, Int64) throws -> Int,
         inspect: (UnsafeRawBufferPointer) throws -> Void,
-        head: (Digest) throws -> SegmentHead
+        head: (Digest) throws -> SegmentHead, written: () -> Void = {}
     ) throws {
         let line = Monitor(FrameLine(count: SegmentFrame.count(length)))
         let work: @Sendable (SegmentPress) -> Bool = { press in
@@ -44,6 +45,7 @@ extension ObjectStore {
                     line.update { $0.free.append(piece) }
                 }
                 try table.encode().withUnsafeBytes { try append($0) }
+                written()
             }
         } catch {
             line.update { $0.isAbandoned = true }

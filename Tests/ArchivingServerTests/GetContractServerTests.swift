@@ -96,6 +96,25 @@ private let doubts = [
         #expect(try Files.list(archive.scratch.path).filter { $0.hasPrefix(".") } == [])
     }
 
+    @Test func `verify names a segment with a flipped bit, wherever it is`() throws {
+        let places: [@Sendable (Int, Int) -> Int] = [
+            { _, _ in 9 }, { _, _ in 33 }, { _, head in head - 20 }, { _, head in head },
+            { length, head in (length + head) / 2 }, { length, _ in length - 26 }, { length, _ in length - 1 },
+        ]
+        for place in places {
+            let archive = try filled()
+            func verify() throws -> Finished {
+                try tidemark(["verify", "--wal"], environment: ["TIDEMARK_CONFIG": archive.configuration])
+            }
+            let intact = try verify()
+            try #require(intact.ending == .exited(0), "\(intact.errors)")
+            try flip(archive, place)
+            let finished = try verify()
+            #expect(finished.ending == .exited(3), "\(finished.errors)")
+            #expect(finished.errors.contains(archive.origin.segments[0].description), "\(finished.errors)")
+        }
+    }
+
     @Test func `what is known not to be there ends with 1 and without a word`() throws {
         let archive = try filled()
         for name in ["00000002.history", "0000000100000000000000F0", "000000020000000000000001"] {

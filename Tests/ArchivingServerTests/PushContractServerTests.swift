@@ -131,7 +131,8 @@ private let refusals = [
         let missing = try Archive(repository: "/var/tmp/tidemark-no-such-repository")
         let one = try missing.push(missing.origin.wal(name))
         #expect(one.ending == .exited(1))
-        #expect(one.errors.contains("repository \"/var/tmp/tidemark-no-such-repository\" does not exist"), "\(one.errors)")
+        #expect(
+            one.errors.contains("repository \"/var/tmp/tidemark-no-such-repository\" does not exist"), "\(one.errors)")
         #expect(try !Files.exists("/var/tmp/tidemark-no-such-repository"))
 
         let empty = try Archive(initialised: false)
