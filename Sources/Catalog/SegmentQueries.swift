@@ -155,6 +155,24 @@ extension Catalog {
         ).flatMap(\.facts.restorePoints)
     }
 
+    public func restorePoints(of name: SegmentName) throws -> [RestorePoint] {
+        guard let size = try segmentSize() else { return [] }
+        let number = name.number(segmentSize: size)
+        return try restorePoints(of: name.timeline, number...number)
+    }
+
+    /// The first segment of a stretch with a restore point of this name.
+    public func firstRestorePoint(
+        named name: String, of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
+    ) throws -> SegmentName? {
+        guard let size = try segmentSize() else { return nil }
+        return try events(
+            "kind = \(EventRow.Kind.restorePoint.rawValue) AND timeline = ? AND number BETWEEN ? AND ? ORDER BY lsn",
+            [Int64(timeline.rawValue), number(numbers.lowerBound), number(numbers.upperBound)]
+        ).first { $0.facts.restorePoints.contains { $0.name == name } }
+            .map { SegmentName(timeline: timeline, number: $0.segment, segmentSize: size) }
+    }
+
     func events(_ condition: String, _ values: [Int64]) throws -> [EventRow] {
         let statement = try database.prepare("SELECT \(EventRow.columns) FROM event WHERE \(condition)")
         try statement.bind(values.map { $0 })

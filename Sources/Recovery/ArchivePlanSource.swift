@@ -12,7 +12,7 @@ public final class ArchivePlanSource: PlanSource {
     private let known: [RestorableBackup]
     private let jobs: Int
     private let usePartials: Bool
-    private var partials: Set<SegmentName> = []
+    private var partialSegments: Set<SegmentName> = []
     private var summaries: [SegmentName: SegmentSummary] = [:]
 
     /// - Parameters:
@@ -41,27 +41,28 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     /// Segments older than every backup can't be part of a recovery and aren't listed.
-    public func segments() throws -> Set<SegmentName> {
+    public func segments() throws -> SegmentSet {
         let oldest = known.map(\.start).min() ?? .zero
         var all: Set<SegmentName> = []
         for timeline in try store.timelines(of: incarnation) {
             let first = SegmentName(timeline: timeline, containing: oldest, segmentSize: segmentSize)
             all.formUnion(try store.segments(of: incarnation, timeline: timeline, from: first))
             if usePartials {
-                partials.formUnion(try store.partials(of: incarnation, timeline: timeline, from: first))
+                partialSegments.formUnion(try store.partials(of: incarnation, timeline: timeline, from: first))
             }
         }
-        partials.subtract(all)
-        return all.union(partials)
+        partialSegments.subtract(all)
+        return SegmentSet(all.union(partialSegments).sorted(), segmentSize: segmentSize)
     }
 
-    public func isPartial(_ name: SegmentName) -> Bool { partials.contains(name) }
+    public func isPartial(_ name: SegmentName) -> Bool { partialSegments.contains(name) }
+    public func partials() -> Set<SegmentName> { partialSegments }
 
     private func key(_ name: SegmentName) -> RepositoryKey {
-        partials.contains(name) ? incarnation.partial(name) : incarnation.segment(name)
+        partialSegments.contains(name) ? incarnation.partial(name) : incarnation.segment(name)
     }
 
-    public func facts(of path: [SegmentName], _ range: Range<Int>) throws -> [SegmentOutline] {
+    public func facts(of path: LogSegments, _ range: Range<Int>) throws -> [SegmentOutline] {
         // The record across the left boundary may have begun several segments before.
         var first = max(0, range.lowerBound - 1)
         try fetch(path[first..<range.upperBound])
@@ -96,7 +97,7 @@ public final class ArchivePlanSource: PlanSource {
         return outlines
     }
 
-    public func records(of path: [SegmentName], at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    public func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
         var first = index
         while first > 0, try summary(of: path[first]).head != nil {
             first -= 1
@@ -108,7 +109,7 @@ public final class ArchivePlanSource: PlanSource {
         for name in path[first...index] {
             let stored = try StoredSegment(key(name), in: store)
             walk.begin(
-                name, length: stored.head.rawLength, contents: partials.contains(name) ? .partial : .completed)
+                name, length: stored.head.rawLength, contents: partialSegments.contains(name) ? .partial : .completed)
             do {
                 var pages = PageFeed()
                 try stored.extract(with: &decompressor) { bytes in
@@ -142,7 +143,7 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     /// Reads the summaries that aren't at hand yet, several at once.
-    private func fetch(_ names: ArraySlice<SegmentName>) throws {
+    private func fetch(_ names: some Collection<SegmentName>) throws {
         let missing = names.filter { summaries[$0] == nil }
         guard !missing.isEmpty else { return }
         let store = store

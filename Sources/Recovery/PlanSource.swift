@@ -10,19 +10,31 @@ public protocol PlanSource {
     /// Every timeline history file. Timeline 1 has none and needs none.
     func histories() throws -> [TimelineID: TimelineHistory]
     /// Every whole segment the archive holds.
-    func segments() throws -> Set<SegmentName>
+    func segments() throws -> SegmentSet
     /// What is known of `path[range]` without reading the segments. `path` is a run of neighbours as recovery reads
     /// them, so a record that crosses a boundary is told with the segment that completes it.
-    func facts(of path: [SegmentName], _ range: Range<Int>) throws -> [SegmentOutline]
+    func facts(of path: LogSegments, _ range: Range<Int>) throws -> [SegmentOutline]
     /// Every record that is complete within `path[index]`, in order, until `visit` says false. One that began in the
     /// segment before comes first.
-    func records(of path: [SegmentName], at index: Int, visit: (LogRecord) throws -> Bool) throws
+    func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws
     /// Whether only the incomplete last segment of a timeline (`.partial`) is there, which PostgreSQL doesn't ask for.
     func isPartial(_ name: SegmentName) -> Bool
+    /// Those `isPartial` is true for.
+    func partials() -> Set<SegmentName>
+    /// The first segment from `index` on that may hold the stop for a target; nil when none does. Saves a look at the facts
+    /// of all segments before it.
+    func firstCandidate(in path: LogSegments, from index: Int, for target: RecoveryTarget) throws -> Int?
+    /// Every restore point in the log; nil when that isn't known at once.
+    func restorePoints(of path: LogSegments) throws -> [RestorePoint]?
 }
 
 extension PlanSource {
     public func isPartial(_ name: SegmentName) -> Bool { false }
+    public func partials() -> Set<SegmentName> { [] }
+    public func firstCandidate(in path: LogSegments, from index: Int, for target: RecoveryTarget) throws -> Int? {
+        index
+    }
+    public func restorePoints(of path: LogSegments) throws -> [RestorePoint]? { nil }
 }
 
 /// A complete base backup, as far as planning goes.

@@ -19,8 +19,14 @@ extension Planner {
         var all: [RestorePoint] = []
         let oldest = backups.first { log.path.contains($0.timeline, upTo: $0.stop) } ?? log.backup
         let whole = replayLog((oldest, log.path))
-        for index in whole.segments.indices {
-            all += try whole.facts(at: index).restorePoints.filter { $0.name == name && $0.lsn >= whole.backup.start }
+        if let known = try source.restorePoints(of: whole.segments) {
+            all = known.filter { $0.name == name && $0.lsn >= whole.backup.start }
+        } else {
+            for index in whole.segments.indices {
+                all += try whole.facts(at: index).restorePoints.filter {
+                    $0.name == name && $0.lsn >= whole.backup.start
+                }
+            }
         }
         guard all.count > 1, let stop else { return [] }
         let others = all.filter { $0.lsn != stop.record.start }
@@ -68,13 +74,14 @@ extension Planner {
             guard let end = step.end else { continue }
             let number = end.rawValue / UInt64(source.segmentSize)
             let name = SegmentName(timeline: step.timeline, number: number, segmentSize: source.segmentSize)
-            var last = name
-            while archived.contains(last.next(segmentSize: source.segmentSize)) {
-                last = last.next(segmentSize: source.segmentSize)
-            }
-            guard archived.contains(last), last != name || archived.contains(name) else { continue }
-            let run = [last]
-            guard let facts = try source.facts(of: run, 0..<1).first, let latest = facts.lastCommit, latest.lsn >= end,
+            guard
+                let run = archived.run(containing: number, on: name.timeline)
+                    ?? archived.run(containing: number + 1, on: name.timeline)
+            else { continue }
+            let last = LogSegments(
+                SegmentName(timeline: name.timeline, number: run.upperBound, segmentSize: source.segmentSize),
+                segmentSize: source.segmentSize)
+            guard let facts = try source.facts(of: last, 0..<1).first, let latest = facts.lastCommit, latest.lsn >= end,
                 latest.time >= time
             else { continue }
             warnings.append(

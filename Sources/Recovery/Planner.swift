@@ -24,7 +24,7 @@ struct Planner<Source: PlanSource> {
     let request: PlanRequest
     let source: Source
     let backups: [RestorableBackup]
-    let archived: Set<SegmentName>
+    let archived: SegmentSet
     let histories: [TimelineID: TimelineHistory]
     let known = FactsStore()
 
@@ -126,12 +126,12 @@ struct Planner<Source: PlanSource> {
     func path(to timeline: TimelineID) -> TimelinePath? {
         TimelinePath(
             to: timeline, histories: histories,
-            known: archived.contains { $0.timeline == timeline } || backups.contains { $0.timeline == timeline })
+            known: !archived.runs(of: timeline).isEmpty || backups.contains { $0.timeline == timeline })
     }
 
     /// Every timeline the archive knows, ascending.
     func timelines() -> [TimelineID] {
-        Set(histories.keys).union(archived.map(\.timeline)).union(backups.map(\.timeline)).sorted()
+        Set(histories.keys).union(archived.timelines).union(backups.map(\.timeline)).sorted()
     }
 
     private func timelinesWithBackups() -> [TimelineID] { Set(backups.map(\.timeline)).sorted() }
@@ -213,8 +213,9 @@ struct Planner<Source: PlanSource> {
     ) throws -> Plan {
         Plan(
             target: target, told: target, backup: log.backup, choice: choice(log.backup), path: log.path,
-            segments: SegmentRange.ranges(of: log.segments[...index], segmentSize: source.segmentSize),
-            partials: log.segments[...index].filter(source.isPartial), segmentSize: source.segmentSize,
+            segments: log.segments.ranges(through: index),
+            partials: source.partials().filter { log.segments.index(of: $0).map { $0 <= index } ?? false }.sorted(),
+            segmentSize: source.segmentSize,
             majorVersion: source.majorVersion, stop: stop, end: end,
             lastIncluded: try log.lastCommit(before: end, from: index),
             firstExcluded: stop == nil ? nil : try whole.firstCommit(from: end, at: index),

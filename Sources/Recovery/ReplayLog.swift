@@ -16,7 +16,7 @@ struct ReplayLog<Source: PlanSource> {
 
     let backup: RestorableBackup
     let path: TimelinePath
-    let segments: [SegmentName]
+    let segments: LogSegments
     /// The number of the first segment.
     var first: Int { Int(backup.start.rawValue / UInt64(source.segmentSize)) }
     let ending: Ending
@@ -25,22 +25,20 @@ struct ReplayLog<Source: PlanSource> {
     private let source: Source
     private let known: FactsStore
 
-    init(backup: RestorableBackup, path: TimelinePath, archived: Set<SegmentName>, source: Source, known: FactsStore) {
+    init(backup: RestorableBackup, path: TimelinePath, archived: SegmentSet, source: Source, known: FactsStore) {
         self.backup = backup
         self.path = path
         self.source = source
         self.known = known
         let size = source.segmentSize
-        var number = backup.start.rawValue / UInt64(size)
-        var segments: [SegmentName] = []
-        while archived.contains(path.segment(number, segmentSize: size)) {
-            segments.append(path.segment(number, segmentSize: size))
-            number += 1
+        let first = backup.start.rawValue / UInt64(size)
+        var number = first
+        // Timeline by timeline, run by run.
+        while let run = archived.run(containing: number, on: path.segment(number, segmentSize: size).timeline) {
+            let next = path.steps.map { $0.begin.rawValue / UInt64(size) }.first { $0 > number }
+            number = min(run.upperBound, next.map { $0 - 1 } ?? .max) + 1
         }
-        let later = archived.lazy.filter { name in
-            let other = name.number(segmentSize: size)
-            return other > number && path.segment(other, segmentSize: size) == name
-        }.map { $0.number(segmentSize: size) }.max()
+        let later = path.lastSegment(in: archived, behind: number)
         let missing = path.segment(number, segmentSize: size)
         if let later {
             let all = (number..<later).map { path.segment($0, segmentSize: size) }.filter { !archived.contains($0) }
@@ -48,12 +46,14 @@ struct ReplayLog<Source: PlanSource> {
         } else if let substitute = path.substitutes(number, segmentSize: size).last(where: archived.contains),
             let begin = path.steps.first(where: { $0.timeline == missing.timeline })?.begin
         {
-            segments.append(substitute)
+            segments = LogSegments(
+                path, first: first, count: Int(number - first) + 1, segmentSize: size, last: substitute)
             (ending, limit) = (.notYetArchived(missing.timeline, begin: begin), begin)
+            return
         } else {
             (ending, limit) = (.endOfArchive, nil)
         }
-        self.segments = segments
+        segments = LogSegments(path, first: first, count: Int(number - first), segmentSize: size)
     }
 
     /// How many segments' facts are fetched at once while searching forwards.
@@ -77,7 +77,12 @@ struct ReplayLog<Source: PlanSource> {
 
     /// Where PostgreSQL would stop, and in which segment the record that stops it is complete.
     func firstStop(_ rule: StopRule) throws -> (point: StoppingPoint, index: Int)? {
-        for index in segments.indices where rule.mayStop(in: try facts(at: index)) {
+        var next = 0
+        while next < segments.count,
+            let index = try source.firstCandidate(in: segments, from: next, for: rule.target)
+        {
+            next = index + 1
+            guard rule.mayStop(in: try facts(at: index)) else { continue }
             var found: StoppingPoint?
             try records(at: index) { record in
                 found = rule.stop(at: record)

@@ -57,6 +57,24 @@ public struct TimelinePath: Hashable, Sendable {
         return SegmentName(timeline: step.timeline, number: number, segmentSize: segmentSize)
     }
 
+    /// The number of the path's last segment that is there, if it lies behind `number`.
+    func lastSegment(in archived: SegmentSet, behind number: UInt64) -> UInt64? {
+        var end = UInt64.max
+        for step in steps.reversed() {
+            let begin = step.begin.rawValue / UInt64(archived.segmentSize)
+            if begin <= end {
+                let runs = archived.runs(of: step.timeline)
+                if let run = runs.last(where: { $0.lowerBound <= end }), min(run.upperBound, end) >= begin {
+                    let last = min(run.upperBound, end)
+                    return last > number ? last : nil
+                }
+            }
+            guard begin > 0 else { return nil }
+            end = min(end, begin - 1)
+        }
+        return nil
+    }
+
     /// Older files of the same stretch, which PostgreSQL takes when the right one is missing (`XLogFileReadAnyTLI`).
     public func substitutes(_ number: UInt64, segmentSize: UInt32) -> [SegmentName] {
         let right = segment(number, segmentSize: segmentSize)

@@ -14,7 +14,7 @@ struct ConstructedArchive: PlanSource {
     func backups() -> [RestorableBackup] { allBackups }
     func histories() -> [TimelineID: TimelineHistory] { allHistories }
 
-    func segments() -> Set<SegmentName> {
+    func segments() -> SegmentSet {
         var names: Set<SegmentName> = []
         for (timeline, records) in records {
             for record in records {
@@ -23,11 +23,11 @@ struct ConstructedArchive: PlanSource {
                     SegmentName(timeline: timeline, containing: LSN(record.end.rawValue - 1), segmentSize: segmentSize))
             }
         }
-        return names.subtracting(missing)
+        return SegmentSet(names.subtracting(missing), segmentSize: segmentSize)
     }
 
     /// Records that are complete in the segment; the one across its left boundary only when the neighbour is known.
-    private func complete(_ path: [SegmentName], _ index: Int) -> [LogRecord] {
+    private func complete(_ path: LogSegments, _ index: Int) -> [LogRecord] {
         let name = path[index]
         let (start, end) = (name.start(segmentSize: segmentSize), name.end(segmentSize: segmentSize))
         return (records[name.timeline] ?? []).filter {
@@ -35,7 +35,7 @@ struct ConstructedArchive: PlanSource {
         }
     }
 
-    func facts(of path: [SegmentName], _ range: Range<Int>) -> [SegmentOutline] {
+    func facts(of path: LogSegments, _ range: Range<Int>) -> [SegmentOutline] {
         range.map { index in
             let all = complete(path, index)
             let ends = all.compactMap(\.content.transactionEnd)
@@ -50,7 +50,7 @@ struct ConstructedArchive: PlanSource {
         }
     }
 
-    func records(of path: [SegmentName], at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
         for record in complete(path, index) where try !visit(record) { return }
     }
 }

@@ -76,14 +76,9 @@ import WAL
 
     /// Every record since the first backup's start.
     private static func records(of plan: Plan, _ source: ArchivePlanSource) throws -> [LogRecord] {
-        let path = plan.segments.flatMap { range in
-            (0..<range.count).map { n in
-                SegmentName(
-                    timeline: range.first.timeline,
-                    number: range.first.number(segmentSize: plan.segmentSize) + UInt64(n), segmentSize: plan.segmentSize
-                )
-            }
-        }
+        let first = plan.segments[0].first.number(segmentSize: plan.segmentSize)
+        let path = LogSegments(
+            plan.path, first: first, count: plan.segmentCount, segmentSize: plan.segmentSize)
         var all: [LogRecord] = []
         for index in path.indices {
             try source.records(of: path, at: index) { record in

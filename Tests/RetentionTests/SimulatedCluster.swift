@@ -159,14 +159,14 @@ struct SimulatedCluster: PlanSource {
     private var present: Set<SegmentName> = []
     private var ending: [SegmentName: [LogRecord]] = [:]
 
-    func segments() -> Set<SegmentName> { present }
+    func segments() -> SegmentSet { SegmentSet(present, segmentSize: segmentSize) }
 
-    private func complete(_ path: [SegmentName], _ index: Int) -> [LogRecord] {
+    private func complete(_ path: LogSegments, _ index: Int) -> [LogRecord] {
         let start = path[index].start(segmentSize: segmentSize)
         return (ending[path[index]] ?? []).filter { $0.start >= start || index > 0 }
     }
 
-    func facts(of path: [SegmentName], _ range: Range<Int>) -> [SegmentOutline] {
+    func facts(of path: LogSegments, _ range: Range<Int>) -> [SegmentOutline] {
         range.map { index in
             let all = complete(path, index)
             let marks = all.compactMap(\.content.commit)
@@ -178,7 +178,7 @@ struct SimulatedCluster: PlanSource {
         }
     }
 
-    func records(of path: [SegmentName], at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
         for record in complete(path, index) where try !visit(record) { return }
     }
 }

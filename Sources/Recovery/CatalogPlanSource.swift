@@ -1,0 +1,81 @@
+public import Catalog
+public import WAL
+
+/// Answers the planner from the catalog where that knows, and from the repository's segments where records are asked for:
+/// the cost of a plan doesn't grow with the archive.
+public final class CatalogPlanSource: PlanSource {
+    private let catalog: Catalog
+    private let archive: ArchivePlanSource
+
+    /// - Parameters:
+    ///   - catalog: brought up to date already.
+    ///   - archive: reads the records, and knows what the catalog doesn't.
+    public init(_ catalog: Catalog, _ archive: ArchivePlanSource) { (self.catalog, self.archive) = (catalog, archive) }
+
+    public var majorVersion: Int { archive.majorVersion }
+    public var segmentSize: UInt32 { archive.segmentSize }
+    public func backups() -> [RestorableBackup] { archive.backups() }
+    public func histories() throws -> [TimelineID: TimelineHistory] { try catalog.histories() }
+    public func segments() throws -> SegmentSet { try catalog.segments() }
+
+    public func facts(of path: LogSegments, _ range: Range<Int>) throws -> [SegmentOutline] {
+        var rows: [SegmentRow] = []
+        for stretch in path.stretches(range) {
+            rows += try catalog.segments(of: stretch.timeline, stretch.numbers)
+        }
+        // What the catalog cannot tell is asked of the segments themselves: it throws what is wrong with them.
+        guard rows.count == range.count, rows.allSatisfy({ $0.state == .read && $0.link != .broken }) else {
+            return try archive.facts(of: path, range)
+        }
+        return try rows.map { row in
+            var outline = SegmentOutline(row)
+            outline.restorePoints = try catalog.restorePoints(of: row.name)
+            return outline
+        }
+    }
+
+    public func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+        try archive.records(of: path, at: index, visit: visit)
+    }
+
+    public func firstCandidate(in path: LogSegments, from index: Int, for target: RecoveryTarget) throws -> Int? {
+        switch target.point {
+        case .time, .xid, .name: break
+        case .lsn(let lsn):
+            // A record that starts at or behind a position isn't complete in a segment before it.
+            let number = lsn.rawValue / UInt64(segmentSize)
+            return number > path.first
+                ? Swift.max(index, Int(Swift.min(number - path.first, UInt64(path.count)))) : index
+        case .immediate, .latest: return index
+        }
+        for stretch in path.stretches(index..<path.count) {
+            let found =
+                switch target.point {
+                case .time(let time):
+                    try catalog.firstEnding(
+                        after: time, orAt: !target.inclusive, of: stretch.timeline, stretch.numbers)
+                case .xid(let xid): try catalog.firstEnding(xid: xid, of: stretch.timeline, stretch.numbers)
+                case .name(let name):
+                    try catalog.firstRestorePoint(named: name, of: stretch.timeline, stretch.numbers)
+                case .lsn, .immediate, .latest: SegmentName?.none
+                }
+            if let found, let place = path.index(of: found) { return place }
+        }
+        return nil
+    }
+
+    public func restorePoints(of path: LogSegments) throws -> [RestorePoint]? {
+        try path.stretches(0..<path.count).flatMap {
+            try catalog.restorePoints(of: $0.timeline, $0.numbers)
+        }
+    }
+}
+
+extension SegmentOutline {
+    fileprivate init(_ row: SegmentRow) {
+        self.init(
+            firstRecord: row.firstRecord, lastRecord: row.lastRecord, earliestEnd: row.earliestStop,
+            latestEnd: row.latestStop, firstCommit: row.firstCommit, lastCommit: row.lastCommit,
+            commits: Int(row.commits), lowestXid: row.lowestXID, highestXid: row.highestXID)
+    }
+}
