@@ -1,5 +1,6 @@
 """WAL that looks like work: made once by a real PostgreSQL, kept for later runs."""
 
+import fcntl
 import os
 import random
 import shutil
@@ -19,6 +20,8 @@ class Corpus:
         self.base = root + "/base"
         self.wal = root + "/wal"
         stamp = root + "/stamp"
+        lock = open(root + ".lock", "w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(stamp) or open(stamp).read() != VERSION:
             shutil.rmtree(root, ignore_errors=True)
             os.makedirs(self.wal, exist_ok=True)
