@@ -101,7 +101,7 @@ let package = Package(
             "BaseBackupServerTests",
             ["BaseBackup", "Postgres", "DataDirectory", "Repository", "WAL", "Platform", "SQLite"]),
         tests("CatalogServerTests", ["Platform"]),
-        tests("CatalogTests", ["Catalog", "Archiving", "Repository", "WAL", "Platform", "SQLite"]),
+        tests("CatalogTests", ["Catalog", "Archiving", "Recovery", "Repository", "WAL", "Platform", "SQLite"]),
         tests("RetentionTests", ["BaseBackup", "Recovery", "WAL", "Configuration"]),
         tests(
             "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],

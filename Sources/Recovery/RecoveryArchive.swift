@@ -1,4 +1,5 @@
 public import BaseBackup
+public import Catalog
 import DataDirectory
 public import Platform
 public import Repository
@@ -57,10 +58,16 @@ public struct RecoveryArchive {
 
     /// Plans; where the incomplete last segment of a timeline would lead further, says so.
     /// - Throws: `PlanRefusal`, and what reading throws.
-    public func plan(_ request: PlanRequest, usePartials: Bool) throws -> Plan {
+    /// - Parameter catalog: brought up to date; with it a plan costs the same however large the archive is.
+    public func plan(_ request: PlanRequest, usePartials: Bool, catalog: Catalog? = nil) throws -> Plan {
         if usePartials { return try Recovery.plan(request, from: planSource(usePartials: true)) }
         do {
-            var plan = try Recovery.plan(request, from: source)
+            var plan =
+                if let catalog {
+                    try Recovery.plan(request, from: CatalogPlanSource(catalog, source))
+                } else {
+                    try Recovery.plan(request, from: source)
+                }
             if request.target.point == .latest,
                 let further = try? Recovery.plan(request, from: planSource(usePartials: true)), further.end > plan.end
             {

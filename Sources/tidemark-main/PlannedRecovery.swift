@@ -1,3 +1,4 @@
+import Catalog
 import Configuration
 import Platform
 import Recovery
@@ -30,10 +31,29 @@ struct PlannedRecovery {
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs)
         let request = try typed ?? DropOptions.request(invocation, archive) ?? PlanRequest(RecoveryTarget(.latest))
-        do { plan = try archive.plan(request, usePartials: usePartials || arguments.has("use-partial")) } catch let
-            refusal as PlanRefusal
-        {
+        let catalog = PlannedRecovery.catalog(of: archive, cluster, invocation)
+        do {
+            plan = try archive.plan(
+                request, usePartials: usePartials || arguments.has("use-partial"), catalog: catalog)
+        } catch let refusal as PlanRefusal {
             throw Unreachable(refusal: refusal)
+        }
+    }
+
+    /// The catalog, up to date; nil when there is none to be had, as on a machine where nothing can be written: then the
+    /// repository alone answers, more slowly.
+    private static func catalog(
+        of archive: RecoveryArchive, _ cluster: ClusterConfiguration, _ invocation: Invocation
+    ) -> Catalog? {
+        do {
+            let catalog = try Catalog(
+                stateDirectory: cluster.stateDirectory, store: archive.store, incarnation: archive.incarnation,
+                note: { message in invocation.log(.warning, message) })
+            try catalog.current(jobs: cluster.jobs) { _ in }
+            return catalog
+        } catch {
+            invocation.log(.debug, "planning without a catalog: \(error)")
+            return nil
         }
     }
 
