@@ -56,7 +56,8 @@ enum RecoverCommand: Command {
         if invocation.arguments.has("resume") { return try resume(invocation, cluster, directory) }
         let old = try OldDirectory(directory)
         let inPlace = directory == cluster.dataDirectory.withoutTrailingSlash
-        guard old == nil || inPlace || invocation.arguments.has("keep-old") else {
+        let isDelta = invocation.arguments.has("delta")
+        guard old == nil || inPlace || isDelta || invocation.arguments.has("keep-old") else {
             throw Problem(
                 "cannot recover into directory \"\(directory)\"", detail: "It is not empty.",
                 hint: "Name an empty directory or one that does not exist yet; or rename this one with --keep-old.")
@@ -71,7 +72,10 @@ enum RecoverCommand: Command {
         if !invocation.json { try planned.show(invocation) }
         let question =
             old == nil
-            ? "Recover into \"\(directory)\"?" : "Recover into \"\(directory)\", and rename what is there now?"
+            ? "Recover into \"\(directory)\"?"
+            : isDelta
+                ? "Recover into \"\(directory)\", and overwrite what is there now?"
+                : "Recover into \"\(directory)\", and rename what is there now?"
         let agreed =
             try inPlace && old != nil
             ? invocation.confirm(question, byTyping: cluster.name) : invocation.confirm(question)
@@ -79,7 +83,7 @@ enum RecoverCommand: Command {
         var job = RecoverJob(
             invocation: invocation, planned: planned,
             state: RecoveryState(arguments: Array(CommandLine.arguments.dropFirst(2)), directory: directory))
-        return try job.run(old: old)
+        return try job.run(old: isDelta ? nil : old)
     }
 
     private static func resume(

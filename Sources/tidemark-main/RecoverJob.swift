@@ -92,6 +92,7 @@ struct RecoverJob {
         var request = RecoverRequest(
             plan: planned.plan, backup: backup, directory: planned.directory, setup: planned.setup,
             jobs: cluster.jobs)
+        request.delta = invocation.arguments.has("delta")
         for text in invocation.arguments.all("tablespace-mapping") {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             guard parts.count == 2, parts.allSatisfy({ $0.hasPrefix("/") }) else {
