@@ -98,7 +98,7 @@ enum InitCommand: Command {
         guard access("/run/systemd/system", F_OK) == 0 else {
             return "To have backups and checks made by themselves, see crontab.sample in the documentation."
         }
-        let timers = ["backup", "check", "verify"].map { "tidemark-\($0)@\(cluster).timer" }
+        let timers = ["backup", "check", "verify", "drill"].map { "tidemark-\($0)@\(cluster).timer" }
         return "To have backups and checks made by themselves:\n    systemctl enable --now "
             + timers.joined(separator: " ")
     }

@@ -27,6 +27,28 @@ struct HistoryRow: Decodable {
         #expect(try Self.rows(site).isEmpty)
     }
 
+    @Test func `backup, verification and drill are remembered, and the drill tells how long a recovery takes`() throws {
+        let site = try TestSite(configuration: [])
+        try site.cluster.psql("create table t as select generate_series(1, 1000) n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (0)")
+        try site.archiveEverything()
+        try site.tidemark(["verify"], expectSuccess: true)
+        let scratch = site.scratch.file("drills")
+        let drill = try site.tidemark(["drill", "--scratch-directory", scratch])
+        #expect(drill.ending == .exited(0), "\(drill.errors)")
+        let rows = try Self.rows(site)
+        #expect(rows.map(\.job) == ["backup", "verify", "drill"] && rows.allSatisfy { $0.result == "success" })
+        #expect(rows[0].facts["label"]?.hasSuffix("-full") == true)
+        let seconds = try #require(rows[2].facts["seconds"].flatMap(Double.init))
+        #expect(seconds > 0)
+        let metrics = try site.tidemark(["check", "--format", "openmetrics"], expectSuccess: true).output
+        #expect(metrics.contains("tidemark_rto_seconds{cluster=\"main\"} "))
+        #expect(metrics.contains("tidemark_job_last_success{cluster=\"main\",job=\"drill\"} 1"))
+        #expect(try site.tidemark(["status"]).output.contains("I would be down   about "))
+        #expect(try Self.rows(site, ["--job", "verify"]).map(\.job) == ["verify"])
+    }
+
     @Test func `a kind that does not exist is a usage error with a suggestion`() throws {
         let site = try TestSite(initialize: false)
         let finished = try site.tidemark(["history", "--job", "backups"])

@@ -56,7 +56,7 @@ struct UnitTests {
         }
         let crontab = try Files.readText(Self.root + "/crontab.sample").split(separator: "\n").map(String.init)
         calls += crontab.filter { $0.contains(" postgres ") }.compactMap { $0.range(after: " tidemark ") }
-        #expect(calls.count >= 12)
+        #expect(calls.count >= 18)
         for call in calls {
             let words = call.split { $0 == " " || $0 == ">" || $0 == "|" }.map(String.init)
             let help = try tidemark([words[0], "--help"])
