@@ -38,7 +38,9 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         Refusal(
             name: "unknown section", text: "[repository local]",
             message: "t.conf:1: unknown section \"repository local\"",
-            hint: "Sections are written [cluster NAME], [notify], [notify NAME], [check] or [check NAME]."),
+            hint:
+                "Sections are written [cluster NAME], [notify], [notify NAME], [check], [check NAME], [retention] or [retention NAME]."
+        ),
         Refusal(
             name: "relative path", text: "repository = 'backups'",
             message: "t.conf:1: repository must be an absolute path, not \"backups\""),
