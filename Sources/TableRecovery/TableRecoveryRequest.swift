@@ -21,7 +21,7 @@ public struct TableRecoveryRequest: Sendable {
     public var tables: [TablePattern]
     public var plan: Plan
     public var destinations: [Destination]
-    public var method: FileSelection.Method = .holes
+    public var method: FileSelection.Method = .filteredLog
     /// What new tables get beyond columns, constraints, indexes, sequences, owner and comments.
     public var parts = SchemaParts()
     /// The programs of the cluster's major version: postgres, pg_dump, pg_restore.

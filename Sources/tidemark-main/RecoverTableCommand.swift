@@ -37,7 +37,7 @@ enum RecoverTableCommand: Command {
             .init("replace", "put the tables in the place of the present ones, which are kept as …_before_restore"),
             .init("diff", "compare with the live tables by primary key: rows missing, changed, added since"),
             .init("apply", value: "missing", "with --diff: put the missing rows back into the live tables"),
-            .init("filter-wal", "don't replay what concerns other tables: less disk and less work for the server"),
+            .init("no-filter-wal", "replay what concerns other tables, too: more disk, more work"),
             .init("dry-run", "print the plan and stop"),
             .init("yes", letter: "y", "don't ask for confirmation"),
             .init("json", "print JSON"),
@@ -83,7 +83,7 @@ enum RecoverTableCommand: Command {
             tables: tables, plan: plan, destinations: destinations,
             binDirectory: cluster.binDirectory(major: plan.majorVersion), scratchDirectory: cluster.scratchDirectory,
             liveConninfo: cluster.conninfo, jobs: cluster.jobs)
-        request.method = arguments.has("filter-wal") ? .filteredLog : .holes
+        request.method = arguments.has("no-filter-wal") ? .holes : .filteredLog
         request.parts.foreignKeys = arguments.has("with-foreign-keys")
         request.parts.triggers = arguments.has("with-triggers")
         try removeScratchOnSignals()

@@ -87,7 +87,7 @@ import Testing
         let target = try shop.moment()
         try shop.sql("drop table target")
         try shop.site.archiveEverything()
-        for (name, options) in [("sparse", []), ("filtered", ["--filter-wal"])] {
+        for (name, options) in [("sparse", ["--no-filter-wal"]), ("filtered", [])] {
             let finished = try shop.recover(
                 ["-t", "shop.public.target", "--target-time", target, "--into-table=public.\(name)"] + options)
             #expect(!finished.errors.contains("trying again"), "\(finished.errors)")
@@ -153,7 +153,7 @@ import Testing
         try shop.site.archiveEverything()
         let untouched = try shop.fingerprint("in_later") + shop.fingerprint("bitmapped")
 
-        for (schema, options) in [("sparse", []), ("filtered", ["--filter-wal"])] {
+        for (schema, options) in [("sparse", ["--no-filter-wal"]), ("filtered", [])] {
             let finished = try shop.recover(
                 ["-t", "shop.public.target", "--target-name", "there", "--into-table=\(schema).target"] + options)
             #expect(!finished.errors.contains("trying again"), "\(finished.errors)")

@@ -86,7 +86,7 @@ private let mishaps = [
         try shop.site.archiveEverything()
         let untouched = try shop.fingerprint("heap")
         let wanted = mishaps.flatMap { ["-t", "shop.public.\($0.name)"] } + ["-t", "shop.gone.*"]
-        for options in [[], ["--filter-wal"]] {
+        for options in [["--no-filter-wal"], []] {
             let finished = try shop.recover(wanted + ["--target-time", target, "--into-table"] + options)
             for (mishap, expected) in zip(mishaps, expected) {
                 let new = try shop.restored(mishap.name)
@@ -131,7 +131,7 @@ private let mishaps = [
         try shop.sql("drop table orders")
         try shop.sql("create table heap as select n from generate_series(1, 1000) n")
         try shop.site.archiveEverything()
-        for options in [[], ["--filter-wal"]] {
+        for options in [["--no-filter-wal"], []] {
             let finished = try shop.recover(
                 ["--table", "shop.public.orders", "--before-drop", "--into-table=public.orders"] + options)
             #expect(finished.output.contains("490 rows"), "\(finished.output)")
@@ -185,7 +185,7 @@ private let mishaps = [
         let target = try shop.moment()
         try shop.sql("alter table \(table) detach partition \"Sales \"\"A\".\"Order 2025\"; drop table \(table)")
         try shop.site.archiveEverything()
-        for (number, options) in [[], ["--filter-wal"]].enumerated() {
+        for (number, options) in [["--no-filter-wal"], []].enumerated() {
             let finished = try shop.recover(
                 ["--table", "\"My Shop\".\(table)", "--target-time", target, "--into-table=back\(number).\"Copy\""]
                     + options)
