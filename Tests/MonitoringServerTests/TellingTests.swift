@@ -44,12 +44,12 @@ import Testing
     }
 
     @Test func `a receiver that takes its time keeps no job waiting`() throws {
-        let site = try Self.site("sleep 6; cat >> TOLD", ["timeout = 20s"])
+        let site = try Self.site("sleep 15; cat >> TOLD", ["timeout = 50s"])
         let start = Clock.monotonic
         _ = try Self.failingJob(site)
-        #expect(Clock.monotonic - start < 4_000_000_000)
+        #expect(Clock.monotonic - start < 12_000_000_000)
         #expect(try Self.told(site).isEmpty)
-        try site.cluster.wait(seconds: 30, for: "the message") { try !Self.told(site).isEmpty }
+        try site.cluster.wait(seconds: 60, for: "the message") { try !Self.told(site).isEmpty }
     }
 
     @Test func `neither a state directory nor a repository that can't be written to changes a job's result`() throws {

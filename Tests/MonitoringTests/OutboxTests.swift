@@ -41,7 +41,7 @@ import WAL
         let everybody = try receivers(["command = 'sleep 20'", "webhook_url = 'http://127.0.0.1:1/x'", "events = all"])
         let start = Clock.monotonic
         #expect(try outbox.enqueue(notification(), for: everybody).count == 2)
-        #expect(Clock.monotonic - start < 500_000_000)
+        #expect(Clock.monotonic - start < 3_000_000_000)
         #expect(try outbox.waiting().count == 1)
     }
 
