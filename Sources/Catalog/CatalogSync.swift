@@ -153,7 +153,8 @@ extension Catalog {
 
     private func openLeft(_ set: SegmentSet, _ size: UInt32) throws -> [SegmentName] {
         let statement = try database.prepare(
-            "SELECT timeline, number FROM segment WHERE (link <> 1 OR state <> 0) AND link = 0")
+            "SELECT timeline, number FROM segment INDEXED BY segment_notable WHERE (link <> 1 OR state <> 0) AND link = 0"
+        )
         var names: [SegmentName] = []
         while try statement.step() {
             names.append(
