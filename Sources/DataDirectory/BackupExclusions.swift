@@ -23,6 +23,7 @@ public enum BackupExclusions {
     /// - Parameter directory: relative to the data directory, empty for the directory itself.
     public static func excludes(_ name: String, in directory: String) -> Bool {
         if directory.isEmpty && (files.contains(name)) { return true }
-        return name.hasPrefix("pgsql_tmp") || name.hasPrefix("pg_internal.init")
+        // A server whose socket lies in its data directory: the lock beside it names a process of this machine.
+        return name.hasPrefix("pgsql_tmp") || name.hasPrefix("pg_internal.init") || name.hasPrefix(".s.PGSQL.")
     }
 }
