@@ -14,6 +14,8 @@ public final class ArchivePlanSource: PlanSource {
     private let usePartials: Bool
     private var partialSegments: Set<SegmentName> = []
     private var summaries: [SegmentName: SegmentSummary] = [:]
+    /// The segments read last.
+    private var recent: [(name: SegmentName, records: [LogRecord])] = []
 
     /// - Parameters:
     ///   - segmentSize: in bytes, as the backups or the incarnation's marker name it.
@@ -86,10 +88,8 @@ public final class ArchivePlanSource: PlanSource {
                 if let facts = boundary.facts {
                     outline.prepend(facts, at: boundary.header.lsn)
                 } else {
-                    try records(of: path, at: index) { record in
-                        if record.start == boundary.header.lsn { outline.prepend(record) }
-                        return record.start <= boundary.header.lsn
-                    }
+                    let records = try records(of: path, at: index)
+                    if let record = records.first, record.start == boundary.header.lsn { outline.prepend(record) }
                 }
             }
             outlines.append(outline)
@@ -98,10 +98,21 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     public func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+        for record in try records(of: path, at: index) where try !visit(record) { return }
+    }
+
+    /// The planner looks at the one segment around the target several times.
+    private func records(of path: LogSegments, at index: Int) throws -> [LogRecord] {
+        if let known = recent.first(where: { $0.name == path[index] }) { return known.records }
         var first = index
-        while first > 0, try summary(of: path[first]).head != nil {
-            first -= 1
-            if try summary(of: path[first]).firstRecord != nil { break }
+        var records: [LogRecord] = []
+        if let boundary = try boundary(of: path, at: index) {
+            if let record = LogRecord(boundary) {
+                records.append(record)
+            } else {
+                // Too long for the summaries: it has to be read from where it begins.
+                repeat { first -= 1 } while try first > 0 && summary(of: path[first]).firstRecord == nil
+            }
         }
         let start = path[index].start(segmentSize: segmentSize)
         var walk = RecordWalk()
@@ -110,25 +121,37 @@ public final class ArchivePlanSource: PlanSource {
             let stored = try StoredSegment(key(name), in: store)
             walk.begin(
                 name, length: stored.head.rawLength, contents: partialSegments.contains(name) ? .partial : .completed)
-            do {
-                var pages = PageFeed()
-                try stored.extract(with: &decompressor) { bytes in
-                    try pages.feed(bytes) { pages in
-                        try walk.feed(RawSpan(_unsafeBytes: pages)) { record in
-                            guard record.end > start else { return .more }
-                            return try visit(LogRecord(record)) ? .more : .stop
-                        }
-                        if walk.isStopped { throw Enough() }
+            var pages = PageFeed()
+            try stored.extract(with: &decompressor) { bytes in
+                try pages.feed(bytes) { pages in
+                    try walk.feed(RawSpan(_unsafeBytes: pages)) { record in
+                        if record.end > start { records.append(LogRecord(record)) }
+                        return .more
                     }
                 }
-            } catch is Enough {
-                return
             }
             try walk.endSegment()
         }
+        recent = recent.suffix(2) + [(path[index], records)]
+        return records
     }
 
-    private struct Enough: Error {}
+    /// The record across the left boundary of `path[index]`, put together from the summaries.
+    private func boundary(of path: LogSegments, at index: Int) throws -> BoundaryRecord? {
+        guard index > 0, try summary(of: path[index]).head != nil else { return nil }
+        var first = index - 1
+        while try first > 0 && summary(of: path[first]).firstRecord == nil { first -= 1 }
+        var continuity = Continuity()
+        var found: BoundaryRecord?
+        for place in first...index {
+            switch continuity.add(try summary(of: path[place])) {
+            case .open: found = nil
+            case .joined(let record): found = record
+            case .broken(let link): throw link
+            }
+        }
+        return found
+    }
 
     private func unreadable(_ name: SegmentName) -> Problem {
         Problem(
@@ -203,6 +226,22 @@ extension SegmentOutline {
 }
 
 extension LogRecord {
+    /// Nil when the summaries don't hold the record's content.
+    init?(_ boundary: BoundaryRecord) {
+        guard let facts = boundary.facts else { return nil }
+        let content: Content
+        if let commit = facts.firstCommit {
+            content = .commit(commit)
+        } else if let time = facts.earliestStop, let xid = facts.lowestXID {
+            content = .abort(TransactionMark(lsn: boundary.header.lsn, end: boundary.end, time: time, xid: xid))
+        } else if let point = facts.restorePoints.first {
+            content = .restorePoint(point)
+        } else {
+            content = .other
+        }
+        self.init(start: boundary.header.lsn, end: boundary.end, content: content)
+    }
+
     init(_ record: WALRecord) {
         func mark(_ end: TransactionEnd) -> TransactionMark {
             TransactionMark(lsn: record.lsn, end: record.end, time: end.time, xid: end.xid)

@@ -4,7 +4,7 @@ import WAL
 
 extension RecoveryArchive {
     /// What the plan's last included and first excluded transaction changed: tables by the name the plan's backup knew
-    /// them under (`database.schema.table`), as far as the segment of the commit and the one before it tell.
+    /// them under (`database.schema.table`), as far as the segment of the commit tells.
     ///
     /// A help for people; where something can't be read, it is left out.
     public func touched(by plan: Plan) -> [UInt32: [String]] {
@@ -39,7 +39,7 @@ extension RecoveryArchive {
         let database: UInt32, file: UInt32
     }
 
-    /// The segment of each commit with the one before it; one run when they touch.
+    /// The segment of each commit; one run when they are neighbours.
     private func runs(around marks: [TransactionMark], _ plan: Plan) -> [[SegmentName]] {
         let all = plan.segmentNames.filter { !plan.partials.contains($0) }
         var chosen: Set<Int> = []
@@ -48,7 +48,7 @@ extension RecoveryArchive {
             guard let index = all.firstIndex(where: { $0.number(segmentSize: plan.segmentSize) == number }) else {
                 continue
             }
-            chosen.formUnion([index, max(0, index - 1)])
+            chosen.insert(index)
         }
         var runs: [[SegmentName]] = []
         var last = -2

@@ -50,6 +50,10 @@ import WAL
             let outcome = try branch.outcome()
             #expect(label == "on-\(outcome.timeline)")
             #expect(LSN.agree(outcome.end, made.end, segmentSize: made.segmentSize))
+            // A transaction that was prepared at the target is still there; the clients would use its name again.
+            for name in try branch.psql("select gid from pg_prepared_xacts").split(separator: "\n") {
+                try branch.psql("rollback prepared '\(name)'")
+            }
             backups.append(try history.backup(label, of: branch))
             try history.work(clients: 4, transactions: 40, on: branch)
             try branch.retire()
