@@ -95,7 +95,7 @@ let package = Package(
         tests("WALServerTests", ["WAL", "Platform"]),
         tests("ConfigurationTests", ["Configuration", "Platform", "WAL"]),
         tests("RepositoryTests", ["Repository", "WAL", "Platform"]),
-        tests("DataDirectoryTests", ["DataDirectory", "WAL", "Platform"]),
+        tests("DataDirectoryTests", ["DataDirectory", "WAL", "Platform"], exclude: ["Fixtures"]),
         tests("ArchivingServerTests", ["Archiving", "Repository", "WAL", "Platform"]),
         tests(
             "BaseBackupServerTests",

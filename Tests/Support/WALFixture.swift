@@ -12,15 +12,7 @@ public enum WALFixture {
 
     /// A file that lies there compressed, under its own name.
     public static func unpacked(_ folder: String, _ name: String) throws -> [UInt8] {
-        let packed = try file(folder, name + ".zst")
-        let size = ZSTD_getFrameContentSize(packed, packed.count)
-        let room = size < 1 << 30 ? Int(size) : 64 << 20
-        let bytes = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
-            let written = ZSTD_decompress(buffer.baseAddress, buffer.count, packed, packed.count)
-            count = ZSTD_isError(written) == 0 ? written : 0
-        }
-        guard !bytes.isEmpty else { throw Problem("cannot unpack fixture \(folder)/\(name)") }
-        return bytes
+        try unpackedFile("\(root)/\(folder)/\(name).zst")
     }
 
     /// The names of a folder's segments, in order; those of the promoted timeline last.
@@ -28,4 +20,17 @@ public enum WALFixture {
         try Files.list("\(root)/\(folder)").filter { $0.utf8.count == 28 && $0.hasSuffix(".zst") }
             .map { String($0.dropLast(4)) }.sorted()
     }
+}
+
+/// The content of a small file that lies there compressed.
+public func unpackedFile(_ path: String) throws -> [UInt8] {
+    let packed = try Files.read(path)
+    let size = ZSTD_getFrameContentSize(packed, packed.count)
+    let room = size < 1 << 30 ? Int(size) : 64 << 20
+    let bytes = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+        let written = ZSTD_decompress(buffer.baseAddress, buffer.count, packed, packed.count)
+        count = ZSTD_isError(written) == 0 ? written : 0
+    }
+    guard !bytes.isEmpty else { throw Problem("cannot unpack fixture \"\(path)\"") }
+    return bytes
 }
