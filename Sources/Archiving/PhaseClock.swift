@@ -23,8 +23,9 @@ public final class PhaseClock: Sendable {
 
     /// The time since the last mark belongs to `phase`.
     public func mark(_ phase: Phase) {
-        let now = Clock.monotonic
         state.withLock {
+            // Read under the lock: of two threads the later one to get here must not bring the earlier time.
+            let now = Clock.monotonic
             $0.spent.append((phase, now - $0.last))
             $0.last = now
         }

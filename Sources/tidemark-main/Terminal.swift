@@ -14,8 +14,9 @@ final class Terminal: Sendable {
 
     /// Shows `text` unless something was shown a moment ago.
     func progress(_ text: @autoclosure () -> String, log: Log) {
-        let now = Clock.monotonic
         state.withLock { state in
+            // Read under the lock: several threads report, and time must not seem to run backwards between them.
+            let now = Clock.monotonic
             let pause: UInt64 = isTerminal ? 200_000_000 : 10_000_000_000
             if state.lastShown == 0 && !isTerminal { state.lastShown = now }
             guard now - state.lastShown >= pause else { return }
