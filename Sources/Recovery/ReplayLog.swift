@@ -39,16 +39,15 @@ struct ReplayLog<Source: PlanSource> {
             number = min(run.upperBound, next.map { $0 - 1 } ?? .max) + 1
         }
         let later = path.lastSegment(in: archived, behind: number)
-        let missing = path.segment(number, segmentSize: size)
         if let later {
             let all = (number..<later).map { path.segment($0, segmentSize: size) }.filter { !archived.contains($0) }
             (ending, limit) = (.gap(SegmentRange.ranges(of: all, segmentSize: size)), nil)
-        } else if let substitute = path.substitutes(number, segmentSize: size).last(where: archived.contains),
-            let begin = path.steps.first(where: { $0.timeline == missing.timeline })?.begin
+        } else if let (substitute, next) = path.substitutes(number, segmentSize: size)
+            .last(where: { archived.contains($0.name) })
         {
             segments = LogSegments(
                 path, first: first, count: Int(number - first) + 1, segmentSize: size, last: substitute)
-            (ending, limit) = (.notYetArchived(missing.timeline, begin: begin), begin)
+            (ending, limit) = (.notYetArchived(next.timeline, begin: next.begin), next.begin)
             return
         } else {
             (ending, limit) = (.endOfArchive, nil)

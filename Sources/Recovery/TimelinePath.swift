@@ -75,10 +75,12 @@ public struct TimelinePath: Hashable, Sendable {
         return nil
     }
 
-    /// Older files of the same stretch, which PostgreSQL takes when the right one is missing (`XLogFileReadAnyTLI`).
-    public func substitutes(_ number: UInt64, segmentSize: UInt32) -> [SegmentName] {
-        let right = segment(number, segmentSize: segmentSize)
-        return steps.prefix { $0.timeline != right.timeline }
-            .map { SegmentName(timeline: $0.timeline, number: number, segmentSize: segmentSize) }
+    /// Files of older timelines that hold the beginning of segment `number`, with the timeline that leaves each in there,
+    /// oldest first. PostgreSQL takes the newest of them when the right file is missing. It never goes back to a timeline
+    /// older than the one it reads already (`XLogFileReadAnyTLI`), so what the parent wrote in later segments plays no part.
+    func substitutes(_ number: UInt64, segmentSize: UInt32) -> [(name: SegmentName, next: Step)] {
+        let (start, right) = (number * UInt64(segmentSize), segment(number, segmentSize: segmentSize).timeline)
+        return zip(steps, steps.dropFirst()).prefix { $0.0.timeline != right }.filter { $1.begin.rawValue >= start }
+            .map { (SegmentName(timeline: $0.timeline, number: number, segmentSize: segmentSize), $1) }
     }
 }

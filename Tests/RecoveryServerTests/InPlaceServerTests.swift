@@ -57,6 +57,32 @@ import WAL
         #expect(try site.cluster.psql("select count(*) from t") == total)
     }
 
+    @Test func `a backup taken soon after a recovery is as good as any, though the old timeline went further`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t (n int)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (1)")
+        try site.cluster.psql("select pg_create_restore_point('good')")
+        // What is undone fills more segments than the new timeline will have.
+        for _ in 0..<6 { try site.cluster.psql("insert into t values (-1); select pg_switch_wal()") }
+        try site.archiveEverything()
+        try site.cluster.stop()
+        let back = try site.tidemark(["recover", "--target-name", "good", "--start", "--yes"])
+        try #require(back.ending == .exited(0), "\(back.errors)")
+        try site.cluster.psql("insert into t values (2)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        let label = try site.tidemark(["list"]).output.split(separator: "\n").last { $0.contains("-full") }!
+            .split(separator: " ").first { $0.contains("-full") }!
+        for arguments in [["--target", "immediate", "--backup", String(label)], ["--target", "latest"]] {
+            let directory = try RecoveredDirectory(site)
+            let finished = try directory.recover(arguments)
+            try #require(finished.ending == .exited(0), "\(arguments): \(finished.errors)")
+            let answer = try RecoverAnswer(finished.output)
+            #expect(answer.asPredicted == true)
+            #expect(try directory.psql("select string_agg(n::text, ' ' order by n) from t") == "1 2", "\(arguments)")
+        }
+    }
+
     private struct Refusal: Sendable, CustomTestStringConvertible {
         let name: String
         let arguments: [String]

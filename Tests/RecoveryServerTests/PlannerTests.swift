@@ -172,6 +172,54 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         #expect(latest.firstExcluded == nil)
     }
 
+    @Test func `what a parent wrote in segments that its child has not reached plays no part`() throws {
+        var archive = oneTimeline()
+        let old = archive.records[TimelineID(1)]!
+        let branch = old.first { $0.content.transactionEnd?.xid == 104 }!.start
+        var new = LogWriter(at: branch)
+        new.timeline = TimelineID(2)
+        new.written = old.filter { $0.start < branch }
+        new.commit(201, second(101))
+        archive.allBackups.append(new.backup("c", second(102)))
+        new.commit(202, second(103))
+        archive.records[TimelineID(2)] = new.written.filter { $0.end.rawValue > branch.rawValue & ~0xFFFF }
+        archive.allHistories[TimelineID(2)] = TimelineHistory(
+            timeline: TimelineID(2), ancestors: [.init(timeline: TimelineID(1), switchPoint: branch)])
+        // Timeline 1 has segments behind the last one of timeline 2.
+        #expect(
+            archive.segments().runs(of: TimelineID(1)).last!.upperBound
+                > archive.segments().runs(of: TimelineID(2)).last!.upperBound)
+        let immediate = try plan(PlanRequest(RecoveryTarget(.immediate), backup: "c"), from: archive)
+        #expect(immediate.lastIncluded == nil)
+        #expect(immediate.firstExcluded?.xid == 202)
+        for backup in ["a", "c"] {
+            let latest = try plan(PlanRequest(RecoveryTarget(.latest), backup: backup), from: archive)
+            #expect(latest.told == RecoveryTarget(.latest))
+            #expect(latest.path.steps.map(\.timeline.rawValue) == [1, 2])
+            #expect(latest.lastIncluded?.xid == 202)
+        }
+        let refusal = try #require(throws: PlanRefusal.self) {
+            try plan(PlanRequest(RecoveryTarget(.time(second(110)))), from: archive)
+        }
+        #expect(refusal.reason == .afterLast(new.written.last?.content.commit, end: new.written.last!.end))
+    }
+
+    @Test func `where two timelines begin in one segment, what stands in for it is read to its own end`() throws {
+        var archive = oneTimeline()
+        let old = archive.records[TimelineID(1)]!
+        let (second, third) = (old.first { $0.content.transactionEnd?.xid == 103 }!.start, LSN(0x100_A028))
+        #expect(second < third)
+        archive.allHistories[TimelineID(3)] = TimelineHistory(
+            timeline: TimelineID(3),
+            ancestors: [
+                .init(timeline: TimelineID(1), switchPoint: second), .init(timeline: TimelineID(2), switchPoint: third),
+            ])
+        let latest = try plan(PlanRequest(RecoveryTarget(.latest, timeline: .number(TimelineID(3)))), from: archive)
+        #expect(latest.end == second)
+        #expect(latest.lastIncluded?.xid == 102)
+        #expect(latest.timeline == TimelineID(1))
+    }
+
     @Test func `records across segment boundaries are seen`() throws {
         var archive = ConstructedArchive()
         var log = LogWriter(at: LSN(0x100_0028), step: 40_000)
