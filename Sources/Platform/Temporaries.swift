@@ -16,8 +16,10 @@ public func temporaryName(for path: String) -> String {
 /// change of host name) when it has not been written to for a day. A maker whose temporary is taken away
 /// nevertheless fails at its rename and tries again: it cannot lose anything that was acknowledged.
 /// Files that can't be removed are left for the next time.
+///
+/// - Parameter dryRun: only tells.
 @discardableResult
-public func removeStaleTemporaries(in directory: String) throws(SystemError) -> [String] {
+public func removeStaleTemporaries(in directory: String, dryRun: Bool = false) throws(SystemError) -> [String] {
     var removed: [String] = []
     for name in try Files.listIfPresent(directory) {
         guard let maker = TemporaryMaker(name) else { continue }
@@ -29,7 +31,7 @@ public func removeStaleTemporaries(in directory: String) throws(SystemError) -> 
                 continue
             }
         }
-        if unlink(path) == 0 { removed.append(path) }
+        if dryRun || unlink(path) == 0 { removed.append(path) }
     }
     return removed
 }

@@ -30,34 +30,13 @@ public struct Drill: Sendable {
         (self.conninfo, self.jobs, self.checks) = (conninfo, jobs, checks)
     }
 
-    private static let prefix = "tidemark-drill-"
-
-    /// Removes what drills of dead processes left behind, their servers included.
-    public static func reclaim(in parent: String) throws {
-        for name in try Files.listIfPresent(parent) where name.hasPrefix(prefix) {
-            guard let process = pid_t(name.dropFirst(prefix.count).prefix { $0.isNumber }), process > 0,
-                kill(process, 0) != 0, errno == ESRCH
-            else { continue }
-            try remove(parent + "/" + name)
-        }
-    }
-
-    private static func remove(_ path: String) throws {
-        if let server = try? DataDirectory(path + "/data").runningServer() {
-            // SIGQUIT: immediate shutdown. Nothing in there is worth a checkpoint.
-            kill(server.process, SIGQUIT)
-            for _ in 0..<200 where kill(server.process, 0) == 0 { Clock.sleep(milliseconds: 50) }
-        }
-        try Files.removeTree(path)
-    }
-
     /// Recovers, checks, and cleans up.
     /// - Throws: what restoring and recovering throw; the scratch cluster is gone then, too.
     public func run(
         incarnation: Incarnation, store: any ObjectStore,
         restoring: @escaping @Sendable (CopyProgress) -> Void = { _ in }, replaying: (ReplayProgress) -> Void = { _ in }
     ) throws -> DrillReport {
-        try Drill.reclaim(in: scratchDirectory)
+        try ScratchDirectory.reclaim(in: scratchDirectory)
         try Files.makeDirectories(scratchDirectory, mode: 0o700)
         let space = try Files.space(at: scratchDirectory)
         let needed = plan.backup.size + 4 * Int64(plan.segmentSize)
@@ -67,28 +46,28 @@ public struct Drill: Sendable {
                 detail: "The backup needs \(needed) bytes; \(space.free) are free.",
                 hint: "Name a larger place with the setting scratch_directory.")
         }
-        let path = "\(scratchDirectory)/\(Drill.prefix)\(getpid())-\(String(Clock.monotonic, radix: 16))"
-        _ = try retrying(.makeDirectory, path) { mkdir(path, 0o700) }
+        let scratch = try ScratchDirectory(for: .drill, in: scratchDirectory)
         let result: Result<DrillReport, any Error> = Result {
-            try rehearse(in: path, incarnation: incarnation, store: store, restoring: restoring, replaying: replaying)
+            try rehearse(
+                in: scratch, incarnation: incarnation, store: store, restoring: restoring, replaying: replaying)
         }
-        try Drill.remove(path)
+        try scratch.remove()
         return try result.get()
     }
 
     private func rehearse(
-        in path: String, incarnation: Incarnation, store: any ObjectStore,
+        in scratch: ScratchDirectory, incarnation: Incarnation, store: any ObjectStore,
         restoring: @escaping @Sendable (CopyProgress) -> Void, replaying: (ReplayProgress) -> Void
     ) throws -> DrillReport {
         let began = Clock.monotonic
-        let socket = path.utf8.count <= 85 ? path : "/tmp"
+        let (path, socket) = (scratch.path, scratch.socketDirectory)
         try createDurably(path + "/pg_hba.conf", bytes: Array("local all all trust\n".utf8), mode: 0o600)
         var setup = RecoverySetup(restoreCommand: restoreCommand, isOwnDirectory: false)
         let own = Set(extra.map(\.name))
         setup.extra =
             [
                 RecoverySetting("listen_addresses", ""), RecoverySetting("unix_socket_directories", socket),
-                RecoverySetting("port", socket == path ? "5432" : "\(20000 + getpid() % 20000)"),
+                RecoverySetting("port", "5432"),
                 RecoverySetting("unix_socket_permissions", "0700"),
                 RecoverySetting("hba_file", path + "/pg_hba.conf"), RecoverySetting("autovacuum", "off"),
                 RecoverySetting("shared_buffers", "128MB"), RecoverySetting("huge_pages", "off"),
@@ -97,7 +76,7 @@ public struct Drill: Sendable {
                 RecoverySetting("max_logical_replication_workers", "0"),
                 RecoverySetting("shared_preload_libraries", ""),
             ].filter { !own.contains($0.name) } + extra
-        let directory = path + "/data"
+        let directory = scratch.data
         var request = RecoverRequest(plan: plan, backup: backup, directory: directory, setup: setup, jobs: jobs)
         for tablespace in backup.tablespaces {
             let place = "\(path)/tablespaces/\(tablespace.oid)"
@@ -106,7 +85,7 @@ public struct Drill: Sendable {
         }
         let prepared = try prepareRecovery(request, incarnation: incarnation, store: store, progress: restoring)
         let server = ServerProcess(
-            binDirectory: binDirectory, dataDirectory: directory, logFile: path + "/server.log",
+            binDirectory: binDirectory, dataDirectory: directory, logFile: scratch.log,
             options: prepared.serverOptions)
         let effective = Dictionary(setup.extra.map { ($0.name, $0.value) }) { $1 }
         let talk =

@@ -25,7 +25,7 @@ final class ScratchCluster {
     ) throws {
         self.plan = plan
         self.selection = selection
-        directory = try ScratchDirectory(in: parent)
+        directory = try ScratchDirectory(for: .table, in: parent)
         let data = directory.data
         do {
             let backup = try showBackup(plan.backup.label, of: archive.incarnation, in: archive.store)
@@ -44,7 +44,7 @@ final class ScratchCluster {
                 plan.segmentNames, of: archive.incarnation, in: archive.store, segmentSize: plan.segmentSize,
                 rules: isFiltered
                     ? LogFilterRules(database: selection.database, leftOut: selection.leftOut) : .outsideOnly,
-                directory: directory.wal, jobs: jobs)
+                directory: directory.path + "/wal", jobs: jobs)
             try ScratchCluster.write(
                 directory.path + "/postgresql.conf",
                 ScratchSettings.text(

@@ -10,7 +10,7 @@ enum Commands {
     /// In the order of `tidemark help`, by purpose.
     static let groups: [(title: String, commands: [any Command.Type])] = [
         ("Set up", [InitCommand.self, SettingsCommand.self, ImportCommand.self]),
-        ("Keep safe", [BackupCommand.self, VerifyCommand.self, ExpireCommand.self]),
+        ("Keep safe", [BackupCommand.self, VerifyCommand.self, ExpireCommand.self, CleanCommand.self]),
         (
             "Look",
             [

@@ -66,6 +66,7 @@ enum DrillCommand: Command {
             .init(kind: "drill", plan: plan, directory: cluster.scratchDirectory), incarnation: archive.incarnation,
             store: archive.store)
         invocation.log(.debug, audit.line)
+        try removeScratchOnSignals()
         let (terminal, log) = (invocation.terminal, invocation.log)
         defer { terminal.finishProgress() }
         let report: DrillReport

@@ -158,21 +158,6 @@ enum RecoverTableCommand: Command {
         writeToStandardOutput("The live tables will be replaced and kept as …_before_restore. Type \(name) to go on: ")
         return readLine(strippingNewline: true) == name
     }
-
-    /// An interrupted recovery takes its scratch cluster along.
-    private static func removeScratchOnSignals() throws {
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&signals, signal) }
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
-        _ = try Worker { [signals] in
-            var caught: Int32 = 0
-            var waited = signals
-            while sigwait(&waited, &caught) != 0 {}
-            ScratchDirectory.removeOwn()
-            _exit(ExitStatus.interrupted.rawValue)
-        }
-    }
 }
 
 /// Where recovered tables go, by the options.

@@ -1,0 +1,150 @@
+import DataDirectory
+import Glibc
+import Platform
+import Synchronization
+
+/// The directory of one scratch cluster, recognisable as such, owned by the process that made it.
+///
+/// Its marker file is locked as long as that process lives; the kernel gives the lock back whatever ends the process. So
+/// whoever comes later knows without doubt that a directory was left behind, and removes it with the server in it.
+public final class ScratchDirectory: Sendable {
+    /// What the scratch cluster is for.
+    public enum Purpose: String, Sendable, CaseIterable {
+        case table
+        case drill
+    }
+
+    private static let markerName = "tidemark-scratch"
+    private static let markerText = "A scratch cluster of tidemark, process "
+    /// A socket's path may have 107 bytes (sockaddr_un), the socket's own name included.
+    private static let longestSocketDirectory = 85
+
+    public let path: String
+    /// Where the server's socket is: within `path`, unless that is too long for one.
+    public let socketDirectory: String
+    private let marker: Descriptor
+
+    public var data: String { path + "/data" }
+    public var log: String { path + "/server.log" }
+
+    /// - Parameter parent: made if it isn't there.
+    public init(for purpose: Purpose, in parent: String) throws {
+        try Files.makeDirectories(parent, mode: 0o700)
+        let name = "tidemark-\(purpose)-\(getpid())-\(String(Clock.monotonic, radix: 16))"
+        path = parent + "/" + name
+        _ = try retrying(.makeDirectory, path) { [path] in mkdir(path, 0o700) }
+        let within = path + "/socket"
+        socketDirectory = within.utf8.count <= ScratchDirectory.longestSocketDirectory ? within : "/tmp/" + name
+        _ = try retrying(.makeDirectory, socketDirectory) { [socketDirectory] in mkdir(socketDirectory, 0o700) }
+        let file = path + "/" + ScratchDirectory.markerName
+        marker = try Descriptor(open: file, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        let text = "\(ScratchDirectory.markerText)\(getpid()).\nsocket \(socketDirectory)\n"
+        try Array(text.utf8).withUnsafeBytes { try marker.write($0, path: file) }
+        guard try marker.tryLock(path: file) else { throw Problem("could not lock file \"\(file)\"") }
+        ScratchDirectory.own.withLock { [path, socketDirectory] in $0[path] = socketDirectory }
+    }
+
+    /// Removes everything; the server in it is stopped first.
+    public func remove() throws {
+        try ScratchDirectory.remove(path, socketDirectory: socketDirectory)
+        ScratchDirectory.own.withLock { $0[path] = nil }
+    }
+
+    /// This process's scratch clusters, with their sockets.
+    private static let own = Mutex<[String: String]>([:])
+
+    /// Removes this process's scratch clusters while others of its threads may still be at work in them; for a process
+    /// that is about to end.
+    public static func removeOwn() {
+        for _ in 0..<20 {
+            let all = own.withLock { $0 }
+            let failed = all.filter { (path, socket) in
+                do { try remove(path, socketDirectory: socket) } catch { return true }
+                return false
+            }
+            if failed.isEmpty { return }
+            Clock.sleep(milliseconds: 50)
+        }
+    }
+
+    /// Removes the scratch clusters that dead processes left in `parent`, servers included. What belongs to a living
+    /// process, or to another user, or isn't tidemark's, is left alone.
+    ///
+    /// - Parameter dryRun: only tells.
+    /// - Returns: their paths.
+    @discardableResult
+    public static func reclaim(in parent: String, dryRun: Bool = false) throws -> [String] {
+        var removed: [String] = []
+        for name in try Files.listIfPresent(parent).sorted() {
+            guard let maker = maker(of: name) else { continue }
+            let path = parent + "/" + name
+            let file = path + "/" + markerName
+            var socket: String?
+            // Held, and so locked, until the directory is gone.
+            let marker: Descriptor
+            do throws(SystemError) { marker = try Descriptor(open: file, O_RDWR) } catch {
+                switch error.code {
+                case ENOENT:
+                    // Killed between mkdir and the marker. Nothing is in it but, perhaps, a place for the socket.
+                    guard kill(maker, 0) != 0, errno == ESRCH, try Files.list(path).allSatisfy({ $0 == "socket" })
+                    else { continue }
+                    if !dryRun {
+                        rmdir(path + "/socket")
+                        rmdir("/tmp/" + name)
+                        guard rmdir(path) == 0 else { continue }
+                    }
+                    removed.append(path)
+                    continue
+                case EACCES, EPERM, ENOTDIR: continue
+                default: throw error
+                }
+            }
+            guard try marker.tryLock(path: file) else { continue }
+            let text = try Files.readText(file, limit: 1 << 16)
+            // An empty one: killed before the first word was written.
+            guard text.isEmpty || text.hasPrefix(markerText) else { continue }
+            socket = text.split(separator: "\n").first { $0.hasPrefix("socket ") }.map { String($0.dropFirst(7)) }
+            if !dryRun { try remove(path, socketDirectory: socket ?? "/tmp/" + name) }
+            removed.append(path)
+            withExtendedLifetime(marker) {}
+        }
+        return removed
+    }
+
+    /// The process that made a directory of this name; nil when no scratch cluster is called so.
+    private static func maker(of name: String) -> pid_t? {
+        let parts = name.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 4, parts[0] == "tidemark", Purpose(rawValue: String(parts[1])) != nil,
+            let process = pid_t(parts[2]), process > 0, UInt64(parts[3], radix: 16) != nil
+        else { return nil }
+        return process
+    }
+
+    private static func remove(_ path: String, socketDirectory: String) throws {
+        try stopServer(path + "/data")
+        // The marker goes last: a removal that is cut short is taken up again.
+        for name in try Files.listIfPresent(path) where name != markerName {
+            try Files.removeTree(path + "/" + name)
+        }
+        // Outside of the directory, only one of its name is its own.
+        if socketDirectory == "/tmp/" + Files.name(path) { try Files.removeTree(socketDirectory) }
+        try Files.removeTree(path)
+    }
+
+    /// Ends the server at once: nothing in a scratch cluster needs an orderly end.
+    private static func stopServer(_ data: String) throws {
+        guard let server = try DataDirectory(data).runningServer() else { return }
+        let process = server.process
+        // A number that another process got meanwhile is left alone: a server's working directory is its data directory.
+        let place = try FileStatus(of: data)
+        func isOurs() -> Bool {
+            guard let its = try? FileStatus(of: "/proc/\(process)/cwd") else { return false }
+            return (its.device, its.inode) == (place.device, place.inode)
+        }
+        for signal in [SIGQUIT, SIGKILL] where isOurs() {
+            _ = kill(process, signal)
+            // A crashing server takes a few milliseconds; looking often is cheaper than waiting long.
+            for _ in 0..<2000 where isOurs() { Clock.sleep(milliseconds: 5) }
+        }
+    }
+}

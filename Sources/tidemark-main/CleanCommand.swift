@@ -1,0 +1,61 @@
+import Configuration
+import Platform
+import Recovery
+
+enum CleanCommand: Command {
+    static let grammar = Grammar(
+        "clean", "remove what killed commands left behind",
+        description: [
+            "Removes from scratch_directory the temporary clusters of recover-table and drill whose process is gone, and stops "
+                + "the servers that still run in them; and from the repository and the state directory the temporary files of "
+                + "such processes. What belongs to a living process, to another user or to another program is never touched: a "
+                + "temporary cluster's process holds a lock on it as long as it lives.",
+            "Nothing depends on it: the next recover-table, drill or archive-push clears up its own kind, too.",
+        ],
+        options: [
+            .init("dry-run", "say what would be removed, and remove nothing"),
+            .init("json", "print JSON"),
+        ],
+        examples: [
+            Grammar.Example("tidemark clean --dry-run", "look first"),
+            Grammar.Example("tidemark clean", "then do it"),
+        ])
+
+    private struct Document: Encodable {
+        let dryRun: Bool
+        let scratchClusters: [String]
+        let temporaries: [String]
+    }
+
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let cluster = try invocation.cluster()
+        let dryRun = invocation.arguments.has("dry-run")
+        let scratch = try ScratchDirectory.reclaim(in: cluster.scratchDirectory, dryRun: dryRun)
+        var temporaries: [String] = []
+        for root in ["\(cluster.repository)/\(cluster.name)", "\(cluster.stateDirectory)/\(cluster.name)"] {
+            try clean(root, except: cluster.scratchDirectory, dryRun: dryRun, into: &temporaries)
+        }
+        if invocation.json {
+            try invocation.print(
+                json: Document(dryRun: dryRun, scratchClusters: scratch, temporaries: temporaries))
+            return .success
+        }
+        let gone = dryRun ? "Would remove" : "Removed"
+        let lines =
+            scratch.map { "\(gone) the temporary cluster \"\($0)\"" }
+            + temporaries.map { "\(gone) the temporary file \"\($0)\"" }
+        invocation.print(lines.isEmpty ? "There is nothing to clean." : lines.joined(separator: "\n"))
+        return .success
+    }
+
+    /// Goes through the directories below `directory`; symbolic links are not followed.
+    private static func clean(
+        _ directory: String, except scratch: String, dryRun: Bool, into found: inout [String]
+    ) throws {
+        guard directory != scratch, try FileStatus(ofLinkItself: directory)?.kind == .directory else { return }
+        found += try removeStaleTemporaries(in: directory, dryRun: dryRun)
+        for name in try Files.listIfPresent(directory).sorted() where !name.hasPrefix(".") {
+            try clean(directory + "/" + name, except: scratch, dryRun: dryRun, into: &found)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// `tidemark clean`: what killed commands left goes, and nothing else.
+@Suite(.serialized) struct CleanTests {
+    /// Starts `tidemark` and stops it, for the time being, once the server of its scratch cluster runs.
+    private func suspend(_ shop: Shop, _ arguments: [String]) throws -> pid_t {
+        let program = try Executables.directory.get() + "/tidemark-main"
+        let state = shop.site.scratch.file("state")
+        let script = """
+            "$@" >"$STATE/output" 2>&1 & process=$!
+            kind=${2#recover-}
+            for _ in $(seq 3000); do
+                server=$(head -1 "$STATE"/scratch/tidemark-$kind-$process-*/data/postmaster.pid 2>/dev/null) && break
+                sleep 0.01
+            done
+            [ -n "$server" ] || { cat "$STATE/output" >&2; exit 1; }
+            kill -s STOP $process; echo $process
+            """
+        let finished = try runAsServerUser(
+            "/bin/bash", ["-c", script, "bash", program] + arguments,
+            environment: ["TIDEMARK_CONFIG": shop.site.configuration, "STATE": state])
+        return try #require(pid_t(finished.output.filter(\.isNumber)))
+    }
+
+    private func servers(_ shop: Shop) throws -> [Substring] {
+        try run("/usr/bin/pgrep", ["-f", "postgres .*-D \(shop.site.scratch.file("state"))/scratch"]).output
+            .split(separator: "\n")
+    }
+
+    @Test func `clean removes what killed commands left, servers included, and nothing of others`() throws {
+        let shop = try Shop(
+            "create table orders as select n as id, repeat('x', 200) as t from generate_series(1, 2000) n")
+        try shop.backup()
+        for round in 1...8 {
+            try shop.sql("update orders set t = t || '\(round)'")
+            try shop.site.archiveEverything()
+        }
+        let scratch = shop.site.scratch.file("state") + "/scratch"
+        let table = ["recover-table", "-t", "shop.public.orders", "--target", "latest"]
+        // Killed: a table recovery and a drill. Alive, but not working at the moment: a table recovery.
+        let killed = try [suspend(shop, table + ["--into-table=public.lost"]), suspend(shop, ["drill"])]
+        let alive = try suspend(shop, table + ["--into-table=public.found"])
+        for process in killed { try runAsServerUser("/bin/kill", ["-s", "KILL", "\(process)"]) }
+        // Killed before the marker was written; foreign ones that are called alike; a foreign file.
+        try runAsServerUser(
+            "/bin/sh",
+            [
+                "-c",
+                """
+                cd \(scratch) && mkdir tidemark-table-4000001-1a tidemark-table-4000001-1a/socket tidemark-table-4000002-1b \
+                    tidemark-table-notes && echo keep | tee tidemark-table-4000002-1b/mine tidemark-table-notes/mine mine
+                """,
+            ])
+        // A temporary in the repository, of a backup that was killed.
+        try shop.site.tidemark(["backup"], environment: ["TIDEMARK_FAULT": "rename:2=kill"])
+        func temporaries() throws -> Int {
+            try run("/usr/bin/find", [shop.site.repository, "-name", ".*.tmp"]).output.split(separator: "\n").count
+        }
+        #expect(try temporaries() == 1)
+
+        let before = try Files.list(scratch).sorted()
+        #expect(before.count == 7, "\(before)")
+        let told = try shop.site.tidemark(["clean", "--dry-run"], expectSuccess: true)
+        #expect(told.output.split(separator: "\n").count == 4, "\(told.output)")
+        #expect(try Files.list(scratch).sorted() == before)
+        let cleaned = try shop.site.tidemark(["clean"], expectSuccess: true)
+        #expect(cleaned.output == told.output.replacing("Would remove", with: "Removed"), "\(cleaned.output)")
+        #expect(try temporaries() == 0)
+        let left = try Files.list(scratch).sorted()
+        #expect(left.count == 4)
+        #expect(left.contains { $0.hasPrefix("tidemark-table-\(alive)-") })
+        #expect(left.filter { $0 == "mine" || $0.hasSuffix("notes") || $0.hasSuffix("1b") }.count == 3)
+        let remaining = try servers(shop)
+        #expect(remaining.count == 1, "\(remaining)")
+        #expect(try shop.site.tidemark(["clean"]).output == "There is nothing to clean.\n")
+
+        // The living one goes on as if nothing had been.
+        try runAsServerUser("/bin/kill", ["-s", "CONT", "\(alive)"])
+        try shop.cluster.wait(for: "the recovery that had been stopped") { try Files.list(scratch).count == 3 }
+        try shop.cluster.wait(for: "its end") { kill(alive, 0) != 0 }
+        #expect(try shop.fingerprint("found") == shop.fingerprint("orders"))
+        #expect(try shop.sql("select to_regclass('lost') is null") == "t")
+        #expect(try servers(shop).isEmpty)
+    }
+}
