@@ -21,3 +21,7 @@ int clinux_idle_io(void)
     return (int) syscall(SYS_ioprio_set, 1, 0, 3 << 13);
 }
 int clinux_signal_on_parent_death(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+int clinux_punch_hole(int descriptor, long long offset, long long count)
+{
+    return fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, count);
+}

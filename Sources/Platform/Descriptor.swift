@@ -88,6 +88,9 @@ public struct Descriptor: ~Copyable, Sendable {
         _ = clinux_start_writeback(raw, offset, Int64(count))
     }
 
+    /// Turns a stretch of the file into zeros that take no space. Only a wish: not every file system can.
+    public borrowing func punchHole(at offset: Int64, count: Int64) { _ = clinux_punch_hole(raw, offset, count) }
+
     public borrowing func status(path: String) throws(SystemError) -> FileStatus {
         var raw = Glibc.stat()
         _ = try retrying(.stat, path) { fstat(self.raw, &raw) }

@@ -7,6 +7,8 @@ public struct FileStatus: Sendable, Equatable {
     public let kind: Kind
     /// Bytes.
     public let size: Int64
+    /// Bytes it takes on disk: less than `size` where it has holes.
+    public let allocated: Int64
     /// Permission bits.
     public let mode: mode_t
     public let owner: uid_t
@@ -27,6 +29,7 @@ public struct FileStatus: Sendable, Equatable {
             default: .other
             }
         size = Int64(raw.st_size)
+        allocated = Int64(raw.st_blocks) * 512
         mode = raw.st_mode & 0o7777
         owner = raw.st_uid
         group = raw.st_gid
@@ -158,6 +161,15 @@ public enum Files {
         guard status.kind == .directory else { return try remove(path) }
         for name in try list(path) { try removeTree(path + "/" + name) }
         _ = try retrying(.removeDirectory, path) { rmdir(path) }
+    }
+
+    /// Bytes that a directory with everything in it takes on disk. What vanishes meanwhile doesn't count.
+    public static func allocated(in path: String) throws(SystemError) -> Int64 {
+        guard let status = try FileStatus(ofLinkItself: path) else { return 0 }
+        guard status.kind == .directory else { return status.allocated }
+        var total = status.allocated
+        for name in try listIfPresent(path) { total += try allocated(in: path + "/" + name) }
+        return total
     }
 
     public static func rename(_ from: String, to: String) throws(SystemError) {

@@ -69,7 +69,7 @@ public struct NoDatabaseDropFound: Explained, Equatable {
 
 extension RecoveryArchive {
     /// What the segments say, in order; the record that straddles into one comes before the segment's own.
-    func facts(of names: [SegmentName]) throws -> [SegmentFacts] {
+    public func facts(of names: [SegmentName]) throws -> [SegmentFacts] {
         var continuity = Continuity()
         var all: [SegmentFacts] = []
         let (store, incarnation) = (store, incarnation)

@@ -1,7 +1,6 @@
 import BaseBackup
 public import Platform
 public import Recovery
-import Repository
 public import WAL
 
 /// The moment just before tables were dropped.
@@ -29,7 +28,7 @@ public func momentBeforeDrop(of tables: [TablePattern], in archive: RecoveryArch
             let path = try? plan(
                 PlanRequest(RecoveryTarget(.latest), backup: backup.label), from: archive.source)
         else { continue }
-        let removals = try removals(path.segmentNames, archive)
+        let removals = try archive.facts(of: path.segmentNames).flatMap(\.removals)
         var drops: [UInt32: TransactionMark] = [:]
         for removal in removals where removal.isCommit {
             for relation in relations where removes(removal, relation, database.oid) {
@@ -54,26 +53,6 @@ private func removes(_ removal: FileRemoval, _ relation: RelationMap.RelationRow
         return false
     }
     return removal.files.contains { $0.database == database && $0.number == node }
-}
-
-/// Every transaction that removed files, in the order of the log.
-private func removals(_ names: [SegmentName], _ archive: RecoveryArchive) throws -> [FileRemoval] {
-    var continuity = Continuity()
-    var found: [FileRemoval] = []
-    let (store, incarnation) = (archive.store, archive.incarnation)
-    try mapInOrder(
-        names, workers: 4, ahead: 64,
-        transform: { name -> SegmentSummary? in
-            let head = try StoredSegment(incarnation.segment(name), in: store).head
-            return head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary)
-        },
-        consume: { summary in
-            guard let summary else { return }
-            // A record that straddles into the segment counts with it.
-            if case .joined(let record?) = continuity.add(summary), let facts = record.facts { found += facts.removals }
-            found += summary.facts.removals
-        })
-    return found
 }
 
 /// The archive doesn't tell of a drop of these tables.

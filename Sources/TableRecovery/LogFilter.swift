@@ -6,6 +6,10 @@ public import WAL
 public struct ReplaySegment: Sendable {
     public let name: SegmentName
     public var bytes: [UInt8]
+    /// Stretches the server may read again at the end of recovery: the state of prepared transactions is taken from them.
+    var needed: [Range<Int>] = []
+    /// Where the last record begins that ends in this segment or before; the server goes back there at the end.
+    var lastRecord = LSN.zero
     public init(name: SegmentName, bytes: [UInt8]) { (self.name, self.bytes) = (name, bytes) }
 }
 
@@ -34,14 +38,22 @@ public struct LogFilter: ~Copyable {
     /// Takes the next segment and returns those that are finished.
     /// - Throws: `WALDamage`.
     public mutating func add(_ segment: ReplaySegment) throws -> [ReplaySegment] {
-        var marked: [(lsn: LSN, header: RecordHeader)] = []
+        var marked: [RecordHeader] = []
+        var prepared: [Range<LSN>] = []
+        var segment = segment
+        segment.lastRecord = held.last?.lastRecord ?? .zero
         var count = 0
         let rules = rules
         walk.begin(segment.name, length: UInt64(segment.bytes.count))
         try segment.bytes.withUnsafeBytes { bytes in
             try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
                 count += 1
-                if rules.voids(record) { marked.append((record.lsn, record.header)) }
+                segment.lastRecord = record.lsn
+                if rules.voids(record) {
+                    marked.append(record.header)
+                } else if case .prepare = record.kind {
+                    prepared.append(record.lsn..<record.end)
+                }
                 return .more
             }
         }
@@ -49,7 +61,8 @@ public struct LogFilter: ~Copyable {
         records += count
         voided += marked.count
         held.append(segment)
-        for record in marked { void(record.header) }
+        for header in marked { void(header) }
+        for stretch in prepared { keep(stretch) }
         let finished = held.dropLast()
         held.removeFirst(finished.count)
         return Array(finished)
@@ -59,6 +72,17 @@ public struct LogFilter: ~Copyable {
     public mutating func finish() -> [ReplaySegment] {
         defer { held = [] }
         return held
+    }
+
+    private mutating func keep(_ stretch: Range<LSN>) {
+        for index in held.indices {
+            let start = held[index].name.start(segmentSize: segmentSize).rawValue
+            let own = stretch.clamped(to: LSN(start)..<LSN(start + UInt64(segmentSize)))
+            if !own.isEmpty {
+                held[index].needed.append(
+                    Int(own.lowerBound.rawValue - start)..<Int(own.upperBound.rawValue - start))
+            }
+        }
     }
 
     private mutating func void(_ header: RecordHeader) {

@@ -9,15 +9,24 @@ public struct LogFilterRules: Sendable, Equatable {
     public let database: UInt32?
     /// Numbers of that database's relation files that nobody needs.
     public let leftOut: Set<UInt32>
+    /// Those that somebody needed only for a while.
+    let vanished: VanishedFiles
 
     /// Takes out only what would reach outside of the scratch cluster.
     public static let outsideOnly = LogFilterRules(database: nil, leftOut: [])
 
-    public init(database: UInt32?, leftOut: Set<UInt32>) { (self.database, self.leftOut) = (database, leftOut) }
+    public init(database: UInt32?, leftOut: Set<UInt32>) {
+        self.init(database: database, leftOut: leftOut, vanished: .none)
+    }
+
+    init(database: UInt32?, leftOut: Set<UInt32>, vanished: VanishedFiles) {
+        (self.database, self.leftOut, self.vanished) = (database, leftOut, vanished)
+    }
 
     var readsBlocks: Bool { database != nil }
 
     func voids(_ record: WALRecord) -> Bool {
+        let lsn = record.header.lsn
         switch record.kind {
         // Redo makes a link to the directory that the live server uses; without it, relations in the tablespace get a
         // directory inside the scratch cluster.
@@ -26,18 +35,19 @@ public struct LogFilterRules: Sendable, Equatable {
         }
         guard let database else { return false }
         switch record.kind {
-        case .storageCreate(let file, _): return isUnneeded(file)
-        case .storageTruncate(let truncation): return isUnneeded(truncation.file)
+        case .storageCreate(let file, _): return isUnneeded(file, lsn)
+        case .storageTruncate(let truncation): return isUnneeded(truncation.file, lsn)
         case .databaseCreate(let creation): return creation.database != database
         case .databaseDrop(let drop): return drop.database != database
         case .relationMapUpdate(let owner, _): return owner != database && owner != 0
         default:
-            return !record.blocks.isEmpty && record.blocks.allSatisfy { isUnneeded($0.file) }
+            return !record.blocks.isEmpty && record.blocks.allSatisfy { isUnneeded($0.file, lsn) }
         }
     }
 
     /// Relations of database 0 are the shared catalogs.
-    private func isUnneeded(_ file: RelationFile) -> Bool {
-        file.database != 0 && (file.database != database || leftOut.contains(file.number))
+    private func isUnneeded(_ file: RelationFile, _ lsn: LSN) -> Bool {
+        guard file.database != 0 else { return false }
+        return file.database != database || leftOut.contains(file.number) || vanished.contains(file.number, at: lsn)
     }
 }

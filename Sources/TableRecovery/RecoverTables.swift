@@ -83,7 +83,6 @@ private final class TableRecovery {
                 let catalog = try TargetCatalog(connection, patterns: request.tables)
                 let missed = catalog.fileNodes.intersection(selection.leftOut)
                 if missed.isEmpty {
-                    result.scratchBytes = try scratch.occupied()
                     try takeOut(catalog, connection, scratch, user: user)
                     result.outputSeconds = Double(Clock.monotonic - replayed) / 1e9
                     try scratch.remove()
@@ -103,6 +102,7 @@ private final class TableRecovery {
 
     private func account(_ scratch: ScratchCluster, seconds: (UInt64, UInt64)) {
         result.passes += 1
+        result.scratchBytes = max(result.scratchBytes, scratch.occupied)
         result.backupBytes += scratch.restored.fetched
         result.logBytes += scratch.logBytes
         result.records += scratch.counts.records

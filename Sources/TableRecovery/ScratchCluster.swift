@@ -44,7 +44,7 @@ final class ScratchCluster {
                 plan.segmentNames, of: archive.incarnation, in: archive.store, segmentSize: plan.segmentSize,
                 rules: isFiltered
                     ? LogFilterRules(database: selection.database, leftOut: selection.leftOut) : .outsideOnly,
-                directory: directory.path + "/wal", jobs: jobs)
+                directory: directory.path + "/wal", serverLog: data + "/pg_wal", jobs: jobs)
             try ScratchCluster.write(
                 directory.path + "/postgresql.conf",
                 ScratchSettings.text(
@@ -95,10 +95,13 @@ final class ScratchCluster {
                 // A server needs a moment to write its postmaster.pid.
                 break
             }
+            supply.giveBack()
+            if Clock.monotonic - measured > 500_000_000 { try measure() }
             progress(supply.delivered, plan.segmentCount)
-            Clock.sleep(milliseconds: 20)
+            Clock.sleep(milliseconds: 10)
         }
         try readLog()
+        try measure()
         let isReady = try server.dataDirectory.runningServer()?.status == "ready"
         if !isReady {
             supply.stop()
@@ -135,10 +138,13 @@ final class ScratchCluster {
     var logBytes: Int64 { supply.storedBytes }
     var conninfo: String { "host='\(directory.socketDirectory)' port=5432" }
 
-    /// Bytes the scratch cluster occupies on disk.
-    func occupied() throws -> Int64 {
-        let counted = try run("/usr/bin/du", ["-s", "-B1", directory.path])
-        return Int64(counted.output.prefix { $0.isNumber }) ?? 0
+    /// The most the scratch cluster had on disk, in bytes, as far as was looked.
+    private(set) var occupied: Int64 = 0
+    private var measured: UInt64 = 0
+
+    private func measure() throws {
+        occupied = max(occupied, try Files.allocated(in: directory.path))
+        measured = Clock.monotonic
     }
 
     /// Opens a session in the wanted database; never in another one, whose catalogs aren't there: that would take the whole

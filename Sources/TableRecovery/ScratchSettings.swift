@@ -37,6 +37,8 @@ enum ScratchSettings {
             ("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"), ("huge_pages", "off"),
             ("shared_buffers", "128MB"), ("min_wal_size", "\(max(80, 5 * segment))MB"),
             ("max_wal_size", "\(max(1024, 16 * segment))MB"), ("checkpoint_timeout", "1d"),
+            // Replayed segments are punched empty (ReplayedLog); none may come back under the name of a later one.
+            ("wal_recycle", "off"), ("wal_init_zero", "off"),
             ("restart_after_crash", "off"),
             // Its log is read by tidemark.
             ("logging_collector", "off"), ("log_destination", "stderr"), ("log_line_prefix", ""),

@@ -18,7 +18,7 @@ final class SegmentSupply: Sendable {
     private let jobs: Int
     /// Holds everything of the delivery; made here.
     let directory: String
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     private struct State {
         var failure: (any Error)?
@@ -28,12 +28,15 @@ final class SegmentSupply: Sendable {
         var records = 0
         var voided = 0
         var delivered = 0
+        var replayed: ReplayedLog
     }
 
+    /// - Parameter serverLog: the server's pg_wal.
     init(
         _ segments: [SegmentName], of incarnation: Incarnation, in store: any ObjectStore, segmentSize: UInt32,
-        rules: LogFilterRules, directory: String, jobs: Int
+        rules: LogFilterRules, directory: String, serverLog: String, jobs: Int
     ) throws {
+        state = Mutex(State(replayed: ReplayedLog(directory: serverLog, taken: directory + "/taken")))
         (self.segments, self.incarnation, self.store) = (segments, incarnation, store)
         (self.rules, self.segmentSize, self.directory, self.jobs) = (rules, segmentSize, directory, jobs)
         for folder in ["", "/ready", "/taken", "/history"] {
@@ -55,15 +58,16 @@ final class SegmentSupply: Sendable {
         """
         #!/bin/sh
         folder=\(shellQuoted(directory))
-        if [ -e "$folder/history/$1" ]; then exec cp "$folder/history/$1" "$2"; fi
-        grep -qxF "$1" "$folder/list" || exit 1
-        [ -e "$folder/taken/$1" ] && exit 1
-        until mv "$folder/ready/$1" "$2" 2>/dev/null; do
+        until [ -e "$folder/ready/$1" ]; do
+            [ -e "$folder/history/$1" ] && exec cp "$folder/history/$1" "$2"
+            [ -e "$folder/taken/$1" ] && exit 1
+            grep -qxF "$1" "$folder/list" || exit 1
             [ -e "$folder/failed" ] && exit 200
             kill -0 \(getpid()) 2>/dev/null || exit 200
             sleep 0.01
         done
         : > "$folder/taken/$1"
+        exec mv "$folder/ready/$1" "$2"
 
         """
     }
@@ -130,9 +134,13 @@ final class SegmentSupply: Sendable {
         let file = try Descriptor(open: path + ".tmp", O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
         try segment.bytes.withUnsafeBytes { try file.write($0, path: path) }
         try file.close(path: path)
+        state.withLock { $0.replayed.add(segment) }
         try Files.rename(path + ".tmp", to: path)
         state.withLock { $0.delivered += 1 }
     }
+
+    /// Frees the disk of what the server has replayed; to be called now and then.
+    func giveBack() { state.withLock { $0.replayed.giveBack() } }
 
     private func write(_ name: String, _ text: String, mode: mode_t = 0o600) throws {
         let path = directory + "/" + name

@@ -85,7 +85,7 @@ public struct TableRecoveryReport: Sendable {
     /// Bytes read from the repository: the backup's frames, and the log.
     public var backupBytes: Int64 = 0
     public var logBytes: Int64 = 0
-    /// Bytes the scratch cluster had on disk at the target.
+    /// The most bytes the scratch cluster had on disk, looked at twice a second and at the target.
     public var scratchBytes: Int64 = 0
     /// Records of the log, and those of them that were not replayed.
     public var records = 0
