@@ -66,6 +66,30 @@ static inline uint32_t shift_lane(uint32_t c)
          ^ shift_table[2][(c >> 16) & 0xFF] ^ shift_table[3][c >> 24];
 }
 
+__attribute__((target("sse4.2"))) static inline uint32_t hardware_short(uint64_t a, const unsigned char *p, size_t count)
+{
+    for (; count >= 8; p += 8, count -= 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        a = _mm_crc32_u64(a, word);
+    }
+    // In three steps at most: what most records leave over takes as long as their eights.
+    uint32_t r = (uint32_t) a;
+    if (count & 4) {
+        uint32_t word;
+        memcpy(&word, p, 4);
+        r = _mm_crc32_u32(r, word);
+        p += 4;
+    }
+    if (count & 2) {
+        uint16_t word;
+        memcpy(&word, p, 2);
+        r = _mm_crc32_u16(r, word);
+        p += 2;
+    }
+    return count & 1 ? _mm_crc32_u8(r, *p) : r;
+}
+
 __attribute__((target("sse4.2"))) static uint32_t hardware(uint32_t crc, const void *bytes, size_t count)
 {
     const unsigned char *p = bytes;
@@ -89,14 +113,14 @@ __attribute__((target("sse4.2"))) static uint32_t hardware(uint32_t crc, const v
             count -= 3 * LANE;
         } while (count >= 3 * LANE);
     }
-    for (; count >= 8; p += 8, count -= 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        a = _mm_crc32_u64(a, word);
-    }
-    uint32_t r = (uint32_t) a;
-    while (count--) r = _mm_crc32_u8(r, *p++);
-    return r;
+    return hardware_short(a, p, count);
+}
+
+__attribute__((target("sse4.2"))) static uint32_t hardware_record(const unsigned char *record, size_t count)
+{
+    uint32_t body = count < 24 + 3 * LANE ? hardware_short(0xFFFFFFFFu, record + 24, count - 24)
+                                          : hardware(0xFFFFFFFFu, record + 24, count - 24);
+    return ~hardware_short(body, record, 20);
 }
 static int hardware_present(void) { return __builtin_cpu_supports("sse4.2"); }
 
@@ -107,7 +131,7 @@ static int hardware_present(void) { return __builtin_cpu_supports("sse4.2"); }
 #define HWCAP_CRC32 (1 << 7)
 #endif
 #define HARDWARE_NAME "armv8-crc"
-__attribute__((target("+crc"))) static uint32_t hardware(uint32_t crc, const void *bytes, size_t count)
+__attribute__((target("+crc"))) static inline uint32_t hardware(uint32_t crc, const void *bytes, size_t count)
 {
     const unsigned char *p = bytes;
     for (; count >= 8; p += 8, count -= 8) {
@@ -118,28 +142,45 @@ __attribute__((target("+crc"))) static uint32_t hardware(uint32_t crc, const voi
     while (count--) crc = __crc32cb(crc, *p++);
     return crc;
 }
+__attribute__((target("+crc"))) static uint32_t hardware_record(const unsigned char *record, size_t count)
+{
+    return ~hardware(hardware(0xFFFFFFFFu, record + 24, count - 24), record, 20);
+}
 static int hardware_present(void) { return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0; }
 
 #else
 #define HARDWARE_NAME "none"
 static uint32_t hardware(uint32_t crc, const void *b, size_t n) { return tidemark_crc32c_portable(crc, b, n); }
+static uint32_t hardware_record(const unsigned char *record, size_t n) { (void) record; (void) n; return 0; }
 static int hardware_present(void) { return 0; }
 #endif
 
-typedef uint32_t (*implementation)(uint32_t, const void *, size_t);
-static _Atomic(implementation) chosen;
-
-static implementation choose(void)
+static uint32_t portable_record(const unsigned char *record, size_t count)
 {
-    implementation f = hardware_present() ? hardware : tidemark_crc32c_portable;
-    atomic_store_explicit(&chosen, f, memory_order_relaxed);
-    return f;
+    return ~tidemark_crc32c_portable(tidemark_crc32c_portable(0xFFFFFFFFu, record + 24, count - 24), record, 20);
+}
+
+// What this CPU can do, found out once.
+static _Atomic int present;   // 0 not known yet, 1 no, 2 yes
+
+static int use_hardware(void)
+{
+    int known = atomic_load_explicit(&present, memory_order_relaxed);
+    if (known == 0) {
+        known = hardware_present() ? 2 : 1;
+        atomic_store_explicit(&present, known, memory_order_relaxed);
+    }
+    return known == 2;
 }
 
 uint32_t tidemark_crc32c(uint32_t crc, const void *bytes, size_t count)
 {
-    implementation f = atomic_load_explicit(&chosen, memory_order_relaxed);
-    return (f ? f : choose())(crc, bytes, count);
+    return use_hardware() ? hardware(crc, bytes, count) : tidemark_crc32c_portable(crc, bytes, count);
 }
 
-const char *tidemark_crc32c_implementation(void) { return hardware_present() ? HARDWARE_NAME : "portable"; }
+uint32_t tidemark_crc32c_record(const void *record, size_t count)
+{
+    return use_hardware() ? hardware_record(record, count) : portable_record(record, count);
+}
+
+const char *tidemark_crc32c_implementation(void) { return use_hardware() ? HARDWARE_NAME : "portable"; }

@@ -66,7 +66,8 @@ public struct BlockMap: Sendable {
         cut(index, to: limit)
     }
 
-    @inline(__always)
+    /// Not inlined: the loop over records needs the registers.
+    @inline(never)
     mutating func change(tablespace: UInt32, database: UInt32, number: UInt32, fork: UInt8, block: UInt32) {
         let index = relation(tablespace: tablespace, database: database, number: number, fork: UInt32(fork))
         insert(
@@ -96,9 +97,9 @@ public struct BlockMap: Sendable {
         return find(tablespace: tablespace, database: database, number: number, fork: fork)
     }
 
-    @inline(never)
+    @inline(__always)
     private mutating func find(tablespace: UInt32, database: UInt32, number: UInt32, fork: UInt32) -> Int {
-        var mask = relationTable.count - 1
+        let mask = relationTable.count - 1
         var place = Int(truncatingIfNeeded: BlockMap.hash(tablespace, database, number, fork)) & mask
         while relationTable[place] != 0 {
             let index = Int(relationTable[place]) - 1
@@ -109,6 +110,12 @@ public struct BlockMap: Sendable {
             }
             place = (place + 1) & mask
         }
+        return add(tablespace: tablespace, database: database, number: number, fork: fork, at: place)
+    }
+
+    @inline(never)
+    private mutating func add(tablespace: UInt32, database: UInt32, number: UInt32, fork: UInt32, at place: Int) -> Int
+    {
         let index = relations.count
         relations.append(
             Relation(
@@ -117,9 +124,9 @@ public struct BlockMap: Sendable {
         owners.append(UInt32(index))
         relationTable[place] = UInt32(index + 1)
         latest = index
-        if relations.count * 2 > mask {
+        if relations.count * 2 >= relationTable.count {
             relationTable = [UInt32](repeating: 0, count: relationTable.count * 2)
-            mask = relationTable.count - 1
+            let mask = relationTable.count - 1
             for (index, known) in relations.enumerated() {
                 var place =
                     Int(
@@ -148,7 +155,8 @@ public struct BlockMap: Sendable {
             }
             place = (place + 2) & mask
         }
-        table[place + 1] |= bits
+        // Mostly it is known already: then nothing is written, and nobody need ask who else holds the table.
+        if table[place + 1] & bits != bits { table[place + 1] |= bits }
     }
 
     /// Makes room, and drops what belongs to earlier incarnations.

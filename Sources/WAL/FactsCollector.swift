@@ -48,8 +48,8 @@ struct FactsCollector: RecordVisitor {
 
     @inline(__always)
     mutating func record(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordVerdict {
-        facts.records += 1
-        facts.recordBytes += UInt64(header.length)
+        facts.records &+= 1
+        facts.recordBytes &+= UInt64(header.length)
         let manager = header.manager.rawValue
         // Heap truncations (10) and whatever says that it changes files (info bit 1) matter beyond the first nine.
         if manager <= 8 || databaseBlock != nil || header.info & 0x01 != 0

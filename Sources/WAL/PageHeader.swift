@@ -45,6 +45,24 @@ extension RawSpan {
     @inline(__always)
     func u8(_ offset: Int) -> UInt8 { unsafeLoadUnaligned(fromByteOffset: offset, as: UInt8.self) }
 
+    // The same without the check, for the loop over records: the bytes must have been found to be there just before.
+    @inline(__always)
+    func present16(_ offset: Int) -> UInt16 {
+        UInt16(littleEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt16.self))
+    }
+    @inline(__always)
+    func present32(_ offset: Int) -> UInt32 {
+        UInt32(littleEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt32.self))
+    }
+    @inline(__always)
+    func present64(_ offset: Int) -> UInt64 {
+        UInt64(littleEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self))
+    }
+    @inline(__always)
+    func present8(_ offset: Int) -> UInt8 {
+        unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt8.self)
+    }
+
     /// Whether the bytes of `range` are all zero.
     func isZero(_ range: Range<Int>) -> Bool {
         var at = range.lowerBound
@@ -64,4 +82,8 @@ extension RawSpan {
     func crc(_ state: UInt32, _ range: Range<Int>) -> UInt32 {
         extracting(range).withUnsafeBytes { tidemark_crc32c(state, $0.baseAddress, $0.count) }
     }
+
+    /// The CRC-32C that a whole record's header should hold.
+    @inline(__always)
+    var recordCRC: UInt32 { withUnsafeBytes { tidemark_crc32c_record($0.baseAddress, $0.count) } }
 }

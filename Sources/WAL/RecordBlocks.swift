@@ -29,14 +29,14 @@ private enum BlockBits {
 
 /// Reads the headers in `record[24...]`, gives each block reference to the visitor, and returns where the main data
 /// starts; nil if the parts don't add up to `total` bytes. `record` may hold only the first 4 KiB of a longer record.
+///
+/// Every piece is read after a comparison with what there is, and without a second check. No sum can overflow: a record is
+/// shorter than 2^30 bytes, each of its headers announces less than 2^32, and it has less than 2^30 of them.
 @inline(__always)
 func readBlocks<Visitor: RecordVisitor & ~Copyable>(
     _ record: RawSpan, total: Int, version: WALVersion, _ visitor: inout Visitor
 ) -> Int? {
     let available = record.byteCount
-    // Bit 0x02 of an image's info changed its meaning with 15.
-    let compressed: UInt8 = version >= .v15 ? 0x1C : 0x02
-    let restored: UInt8 = version >= .v15 ? 0x02 : 0x04
     var at = 24
     var announced = 0
     var mainLength = 0
@@ -45,61 +45,63 @@ func readBlocks<Visitor: RecordVisitor & ~Copyable>(
     var number: UInt32 = 0
     var hasRelation = false
 
-    headers: while total - at > announced {
-        guard at + 2 <= available else { return nil }
-        let id = record.u8(at)
-        switch id {
-        case 255:
-            mainLength = Int(record.u8(at + 1))
-            announced += mainLength
-            at += 2
-            break headers
-        case 254:
-            guard at + 5 <= available else { return nil }
-            mainLength = Int(record.u32(at + 1))
-            announced += mainLength
-            at += 5
-            break headers
-        case 253:
-            at += 3
-        case 252:
-            at += 5
-        case 0...32:
-            guard at + 4 <= available else { return nil }
-            let bits = record.u8(at + 1)
-            let dataLength = Int(record.u16(at + 2))
-            at += 4
-            announced += dataLength
+    while total &- at > announced {
+        guard at &+ 2 <= available else { return nil }
+        let id = record.present8(at)
+        if id <= 32 {
+            guard at &+ 4 <= available else { return nil }
+            let bits = record.present8(at &+ 1)
+            let dataLength = Int(record.present16(at &+ 2))
+            at &+= 4
+            announced &+= dataLength
             guard (bits & BlockBits.hasData != 0) == (dataLength != 0) else { return nil }
             var imageLength: UInt32 = 0
-            var imageInfo: UInt8 = 0
+            var imageIsRestored = false
             if bits & BlockBits.hasImage != 0 {
-                guard at + 5 <= available else { return nil }
-                imageLength = UInt32(record.u16(at))
-                imageInfo = record.u8(at + 4)
-                at += 5
-                announced += Int(imageLength)
-                if imageInfo & compressed != 0, imageInfo & BlockBits.imageHasHole != 0 { at += 2 }
+                guard at &+ 5 <= available else { return nil }
+                imageLength = UInt32(record.present16(at))
+                let info = record.present8(at &+ 4)
+                at &+= 5
+                announced &+= Int(imageLength)
+                // Bit 0x02 of an image's info changed its meaning with 15.
+                let isCompressed = info & (version >= .v15 ? 0x1C : 0x02) != 0
+                if isCompressed, info & BlockBits.imageHasHole != 0 { at &+= 2 }
+                imageIsRestored = info & (version >= .v15 ? 0x02 : 0x04) != 0
             }
             if bits & BlockBits.sameRelation == 0 {
-                guard at + 12 <= available else { return nil }
-                tablespace = record.u32(at)
-                database = record.u32(at + 4)
-                number = record.u32(at + 8)
+                guard at &+ 12 <= available else { return nil }
+                tablespace = record.present32(at)
+                database = record.present32(at &+ 4)
+                number = record.present32(at &+ 8)
                 hasRelation = true
-                at += 12
+                at &+= 12
             } else if !hasRelation {
                 return nil
             }
-            guard at + 4 <= available, bits & BlockBits.fork <= 3 else { return nil }
+            guard at &+ 4 <= available, bits & BlockBits.fork <= 3 else { return nil }
             visitor.block(
                 id: id, fork: bits & BlockBits.fork, tablespace: tablespace, database: database, number: number,
-                block: record.u32(at), imageLength: imageLength, imageIsRestored: imageInfo & restored != 0)
-            at += 4
-        default:
+                block: record.present32(at), imageLength: imageLength, imageIsRestored: imageIsRestored)
+            at &+= 4
+        } else if id == 255 {
+            mainLength = Int(record.present8(at &+ 1))
+            announced &+= mainLength
+            at &+= 2
+            break
+        } else if id == 254 {
+            guard at &+ 5 <= available else { return nil }
+            mainLength = Int(record.present32(at &+ 1))
+            announced &+= mainLength
+            at &+= 5
+            break
+        } else if id == 253 {
+            at &+= 3
+        } else if id == 252 {
+            at &+= 5
+        } else {
             return nil
         }
     }
-    guard at + announced == total else { return nil }
-    return total - mainLength
+    guard at &+ announced == total else { return nil }
+    return total &- mainLength
 }

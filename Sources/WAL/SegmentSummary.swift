@@ -10,41 +10,6 @@ public enum SegmentEnding: UInt8, Hashable, Sendable {
     case stale = 3
 }
 
-/// The continuation, at a segment's start, of a record that began in an earlier segment.
-///
-/// The record isn't known here, so its bytes' CRC is kept for each way its header may have been cut: see `Continuity`.
-public struct HeadFragment: Hashable, Sendable {
-    /// Bytes of the record still missing at the start of this segment, as its first page says.
-    public var missing: UInt32
-    /// Bytes of it that are here.
-    public var length: UInt32
-    /// The record was abandoned: a later page of this segment says that what follows replaces its remains.
-    public var isAbandoned: Bool
-    /// CRC-32C states, seed 0, over the bytes from offset 0, 8 and 16.
-    public var crc: [UInt32]
-    /// The first sixteen bytes, fewer if there are fewer.
-    public var start: [UInt8]
-    /// All bytes, unless they are more than 64 KiB.
-    public var bytes: [UInt8]?
-
-    public static let storedBytes = 65_536
-}
-
-/// The beginning, at a segment's end, of a record that goes on in the next segment.
-public struct TailFragment: Hashable, Sendable {
-    public var lsn: LSN
-    /// Bytes of the whole record.
-    public var total: UInt32
-    /// Bytes of it that are here.
-    public var length: UInt32
-    /// The first 24 bytes: the record's header, fewer if it was cut.
-    public var header: [UInt8]
-    /// CRC-32C state, seed FFFFFFFF, over the bytes behind the first 24.
-    public var crc: UInt32
-    /// All bytes, unless they are more than 64 KiB.
-    public var bytes: [UInt8]?
-}
-
 /// What one pass over a segment found out: its place, how it hangs together with its neighbours, and what it says.
 ///
 /// It is stored with the segment; `encode()` and `init(decoding:)` are its format (docs/summary-format.md).

@@ -33,5 +33,8 @@ public enum WALVersion: Int, Sendable, CaseIterable, Comparable {
     /// The major version, 12…18.
     public var major: Int { rawValue }
 
+    /// The most bytes a record can have: `XLogRecordMaxSize` since 16, before that the allocator's limit.
+    var longestRecord: UInt32 { self >= .v16 ? 1020 << 20 : (1 << 30) - 1 }
+
     public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
 }

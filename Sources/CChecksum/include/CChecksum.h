@@ -6,6 +6,8 @@
 /// Runs on the CPU's own instruction where there is one.
 uint32_t tidemark_crc32c(uint32_t crc, const void *bytes, size_t count);
 uint32_t tidemark_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
+/// The finished CRC-32C of a whole WAL record: of what follows its 24-byte header, then of the header's first 20 bytes.
+uint32_t tidemark_crc32c_record(const void *record, size_t count);
 const char *tidemark_crc32c_implementation(void);
 
 /// The data page checksum of PostgreSQL (src/include/storage/checksum_impl.h) for one 8192-byte page:
