@@ -54,12 +54,17 @@ struct Identity {
     }
 
     /// Nil when `path` isn't a data directory.
-    func identify(_ path: String) throws -> (major: Int, systemIdentifier: UInt64)? {
+    ///
+    /// PostgreSQL can always enter its working directory; a command by hand may have been started, through sudo, where
+    /// this user may not, and that tells nothing about the cluster.
+    private func identify(_ path: String) throws -> (major: Int, systemIdentifier: UInt64)? {
         let directory = DataDirectory(path)
         do {
             let major = try directory.majorVersion()
             return (major, try directory.controlFile().systemIdentifier)
-        } catch let error as SystemError where error.code == ENOENT || error.code == ENOTDIR {
+        } catch let error as SystemError
+            where error.code == ENOENT || error.code == ENOTDIR || (error.code == EACCES && path == ".")
+        {
             return nil
         }
     }

@@ -6,7 +6,9 @@ public import WAL
 public struct MomentError: Explained, Equatable {
     public let message: String
     public let hint: String?
-    init(_ message: String, hint: String? = nil) {
+    init(
+        _ message: String, hint: String = "Write it like 2026-11-05 09:59:00+01 or \"2026-11-05 09:59 Europe/Berlin\"."
+    ) {
         self.message = message
         self.hint = hint
     }

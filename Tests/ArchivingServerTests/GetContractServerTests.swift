@@ -154,6 +154,22 @@ private let doubts = [
         #expect(try Files.read(other) == [1, 2, 3])
     }
 
+    @Test func `a command by hand from a directory that may not be entered asks the configured one`() throws {
+        let archive = try filled()
+        let closed = archive.scratch.file("closed")
+        try Files.makeDirectories(closed)
+        let name = archive.origin.segments[0].description
+        let finished = try run(
+            "/bin/sh",
+            [
+                "-c", "cd \"$1\" && chmod 0 . && shift && exec \"$@\"", "sh", closed, try Executables.tidemark(),
+                "archive-get",
+                "--config", archive.configuration, name, archive.scratch.file("fetched"),
+            ])
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(try Files.read(archive.scratch.file("fetched")) == Files.read(archive.origin.wal(name)))
+    }
+
     @Test func `what a killed process left beside the destination is taken over`() throws {
         let archive = try filled()
         let name = archive.origin.segments[0].description

@@ -31,7 +31,9 @@ struct MomentTests {
         ),
     ])
     func `what could mean several moments is refused`(text: String, message: String) throws {
-        #expect(try #require(throws: MomentError.self) { try Moment(parsing: text) }.message == message)
+        let error = try #require(throws: MomentError.self) { try Moment(parsing: text) }
+        #expect(error.message == message)
+        #expect(error.hint?.contains("Europe/Berlin") == true)
     }
 
     @Test func `a configured zone stands in for a missing one`() throws {
