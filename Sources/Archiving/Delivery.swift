@@ -21,7 +21,7 @@ enum Delivery {
             try write { try file.write($0, path: path) }
             try Files.rename(path, to: destination)
         } catch {
-            unlink(path)
+            try? Files.remove(path)
             throw error
         }
         try file.close(path: destination)

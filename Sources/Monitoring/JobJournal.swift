@@ -27,6 +27,8 @@ public struct JobJournal: Sendable {
             let key = incarnation.jobFolder.appending(JobJournal.month(job.started)).appending(name)
             do {
                 try store.create(key, bytes: bytes)
+                // What a job left that was killed while it wrote its record.
+                _ = try? store.removeLeftovers(in: key.folder)
                 return key
             } catch is ObjectExists { continue }
         }

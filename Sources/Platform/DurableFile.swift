@@ -12,8 +12,9 @@ public struct AlreadyPresent: Error, Equatable {
 /// The steps, each of which must have succeeded before the next one starts:
 ///
 /// 1. The content goes to a temporary in the same directory (`temporaryName`). If the directory is missing it is made
-///    first, and made durable. A process killed here leaves a temporary that nobody mistakes for an object, because no
-///    object's name starts with a dot; `removeStaleTemporaries` knows it again.
+///    first, and made durable; so is one that holds no object yet, because its maker may have died in between. A process
+///    killed here leaves a temporary that nobody mistakes for an object, because no object's name starts with a dot;
+///    `removeStaleTemporaries` knows it again.
 /// 2. fsync of the temporary: content and size are on disk before any name points at them.
 /// 3. renameat2(2) with RENAME_NOREPLACE to the final name, which fails when the name is taken: nothing is ever
 ///    overwritten. File systems without it get link(2) and unlink(2), which promise the same.
@@ -32,9 +33,10 @@ public func createDurably(
         try write(file, temporary)
         try file.synchronize(path: temporary)
         try file.close(path: temporary)
+        if let root { try secureRoad(to: directory, below: root) }
         try renameWithoutReplacing(temporary, to: path)
     } catch {
-        unlink(temporary)
+        try? Files.remove(temporary)
         throw error
     }
     try Files.synchronizeDirectory(directory)
@@ -58,7 +60,7 @@ public func replaceDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640)
         try file.close(path: temporary)
         try Files.rename(temporary, to: path)
     } catch {
-        unlink(temporary)
+        try? Files.remove(temporary)
         throw error
     }
     try Files.synchronizeDirectory(Files.parent(path))
@@ -74,6 +76,17 @@ private func openNew(
         }
         try Files.makeDirectories(directory)
         return try Descriptor(open: temporary, O_RDWR | O_CREAT | O_EXCL, mode: mode)
+    }
+}
+
+/// Makes the entries of `directory` and of those above it, up to `root`, durable, unless an object in it says that it was
+/// done already.
+private func secureRoad(to directory: String, below root: String) throws(SystemError) {
+    guard try !Files.holdsVisible(directory) else { return }
+    var path = directory
+    while path.utf8.count > root.utf8.count && path.hasPrefix(root) {
+        path = Files.parent(path)
+        try Files.synchronizeDirectory(path)
     }
 }
 
@@ -96,5 +109,5 @@ private func linkWithoutReplacing(_ temporary: String, to path: String) throws {
         if error.code == EEXIST { throw AlreadyPresent(path: path) }
         throw error
     }
-    unlink(temporary)
+    try? Files.remove(temporary)
 }

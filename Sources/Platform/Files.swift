@@ -88,24 +88,44 @@ public enum Files {
 
     /// Names in a directory, without `.` and `..`, in no order.
     public static func list(_ directory: String) throws(SystemError) -> [String] {
+        var names: [String] = []
+        try forEachName(in: directory) {
+            names.append($0)
+            return true
+        }
+        return names
+    }
+
+    /// Whether a directory holds anything whose name doesn't start with a dot.
+    public static func holdsVisible(_ directory: String) throws(SystemError) -> Bool {
+        var found = false
+        try forEachName(in: directory) {
+            found = !$0.hasPrefix(".")
+            return !found
+        }
+        return found
+    }
+
+    /// Until `take` returns false.
+    private static func forEachName(in directory: String, _ take: (String) -> Bool) throws(SystemError) {
         var opened: OpaquePointer?
         _ = try retrying(.openDirectory, directory) {
             opened = opendir(directory)
             return opened == nil ? -1 : 0
         }
-        guard let handle = opened else { return [] }
+        guard let handle = opened else { return }
         defer { closedir(handle) }
-        var names: [String] = []
         while true {
             errno = 0
             guard let entry = readdir(handle) else {
                 if errno != 0 { throw SystemError(.openDirectory, directory) }
-                return names
+                return
             }
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
-            if name != "." && name != ".." { names.append(name) }
+            guard name != "." && name != ".." else { continue }
+            guard take(name) else { return }
         }
     }
 
@@ -129,6 +149,8 @@ public enum Files {
             case EEXIST: return
             case ENOENT where path != "/" && !path.isEmpty:
                 try makeDirectories(parent(path), mode: mode)
+                // Somebody else may have made it in this moment, and die before its entry is durable.
+                try synchronizeDirectory(parent(parent(path)))
                 return try makeDirectories(path, mode: mode)
             default: throw error
             }

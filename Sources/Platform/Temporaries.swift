@@ -31,7 +31,7 @@ public func removeStaleTemporaries(in directory: String, dryRun: Bool = false) t
                 continue
             }
         }
-        if dryRun || unlink(path) == 0 { removed.append(path) }
+        if dryRun || (try? Files.remove(path)) != nil { removed.append(path) }
     }
     return removed
 }

@@ -138,6 +138,29 @@ import WAL
         #expect(0 <= made && made < said, "\(confirmed)")
     }
 
+    @Test func `directories of a process that died before it made them durable are made durable by the next one`()
+        throws
+    {
+        let archive = try Archive()
+        let segment = archive.origin.segments[1]
+        let folder = Files.parent(archive.path(segment))
+        let killed = try archive.push(
+            archive.origin.wal(segment.description), fault: "makeDirectory:*=delay:1,fsync:1=kill")
+        #expect(killed.errors.contains("fault: killed"), "\(killed.errors)")
+        let traced = try archive.push(archive.origin.wal(segment.description), fault: "trace").errors
+        let lines = traced.split(separator: "\n").map(String.init)
+        let renamed = try #require(lines.firstIndex { $0.hasPrefix("trace: rename ") })
+        var parent = folder
+        while parent != archive.repository {
+            parent = Files.parent(parent)
+            #expect(lines[..<renamed].contains("trace: fsync \(parent)"), "\(traced)")
+        }
+        // With an object in it the road to it is known to be durable.
+        let second = archive.origin.segments[2].description
+        let next = try archive.push(archive.origin.wal(second), fault: "trace").errors
+        #expect(!next.contains("trace: fsync \(Files.parent(folder))\n"), "\(next)")
+    }
+
     @Test func `slow calls and interrupted calls change nothing`() throws {
         let archive = try Archive()
         let segment = archive.origin.segments[1]
