@@ -142,17 +142,22 @@ public enum Files {
     /// Creates `path` and what is missing above it; each new directory's entry is fsynced in its parent, so that an
     /// object stored inside cannot lose the road to it.
     public static func makeDirectories(_ path: String, mode: mode_t = 0o750) throws(SystemError) {
-        do throws(SystemError) {
-            _ = try retrying(.makeDirectory, path) { mkdir(path, mode) }
-        } catch {
-            switch error.code {
-            case EEXIST: return
-            case ENOENT where path != "/" && !path.isEmpty:
-                try makeDirectories(parent(path), mode: mode)
-                // Somebody else may have made it in this moment, and die before its entry is durable.
-                try synchronizeDirectory(parent(parent(path)))
-                return try makeDirectories(path, mode: mode)
-            default: throw error
+        // An empty parent may be removed again by an expiration. And some are there and take no directories, such as /proc.
+        var parentsToMake = 3
+        while true {
+            do throws(SystemError) {
+                _ = try retrying(.makeDirectory, path) { mkdir(path, mode) }
+                break
+            } catch {
+                switch error.code {
+                case EEXIST: return
+                case ENOENT where parentsToMake > 0 && path != "/" && !path.isEmpty:
+                    parentsToMake -= 1
+                    try makeDirectories(parent(path), mode: mode)
+                    // Somebody else may have made it in this moment, and die before its entry is durable.
+                    try synchronizeDirectory(parent(parent(path)))
+                default: throw error
+                }
             }
         }
         try synchronizeDirectory(parent(path))
