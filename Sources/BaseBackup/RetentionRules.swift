@@ -124,7 +124,8 @@ struct RetentionRules {
         }
         let kept = backups.filter { reasons[$0.label] != nil }
         // Without a backup WAL is all there is; a plain archive may be waiting for its first backup.
-        guard !kept.isEmpty else { return decision }
+        // And without rules nothing goes: older WAL may belong to a copy that somebody else has.
+        guard !kept.isEmpty && !policy.isEmpty else { return decision }
         let bounded = policy.recoveryWindow != nil || policy.keepWAL != nil
         let chain = bounded ? kept.filter { anchors.contains($0.label) } : kept.filter { !isOnlyPinned($0) }
         guard var from = chain.map(\.start).min() else { return decision }

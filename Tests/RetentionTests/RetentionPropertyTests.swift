@@ -1,4 +1,5 @@
 import BaseBackup
+import Glibc
 import Recovery
 import Testing
 import WAL
@@ -32,7 +33,7 @@ import WAL
         var cluster = SimulatedCluster(seed: seed &* 1000 &+ UInt64(which))
         var refusals = 0
         var expired = 0
-        for day in 0..<300 {
+        for day in 0..<(getenv("TIDEMARK_SOAK") == nil ? 300 : 1500) {
             cluster.live()
             // Nobody can notice a clock that is ahead, if everything that could contradict it runs by the same clock.
             guard day % 3 == 0, cluster.skew <= 0 else { continue }

@@ -34,6 +34,7 @@ import WAL
                 "2-2": ["no rule says when backups expire"],
                 "3-2": ["no rule says when backups expire", "newest good backup"],
             ]),
+        Row(name: "no backup", backups: [], policy: { $0.keepFull = 2 }, kept: [:]),
         Row(
             name: "the newest two", backups: [backup(2), backup(3), backup(4)], policy: { $0.keepFull = 2 },
             kept: [
@@ -122,6 +123,14 @@ import WAL
             try decideRetention(
                 [Self.backup(5)], timelines: [], policy: RetentionPolicy(), now: Self.moment(4))
         }
+    }
+
+    @Test func `without rules all WAL stays, that before the first backup as well`() throws {
+        let decision = try decideRetention(
+            [Self.backup(8)], timelines: [RetainedTimeline(TimelineHistory(TimelineID(1)))], policy: RetentionPolicy(),
+            now: Self.moment(10))
+        let oldest = SegmentName(timeline: TimelineID(1), containing: LSN(16 << 20), segmentSize: 16 << 20)
+        #expect(decision.keeps(oldest, segmentSize: 16 << 20))
     }
 
     @Test func `an old pinned backup keeps its own WAL and no more`() throws {
