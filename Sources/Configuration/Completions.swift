@@ -27,7 +27,7 @@ private enum Operand {
 extension Grammar.Option {
     fileprivate var operand: Operand {
         if name == "cluster" { return .cluster }
-        if let setting = Setting.named(String(name.map { $0 == "-" ? "_" : $0 })) {
+        if let setting = Setting.flags.first(where: { $0.flag == name }) {
             switch setting.kind {
             case .path: return .directory
             case .choice(let words): return .words(words)

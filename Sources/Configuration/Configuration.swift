@@ -14,6 +14,7 @@ public struct Configuration: Sendable, Equatable {
     private let checks: [String: [String: ClusterConfiguration.Value]]
     /// The same of `[retention]` and `[retention NAME]`.
     private let retentions: [String: [String: ClusterConfiguration.Value]]
+    private let retentionFlags: [String: ClusterConfiguration.Value]
 
     /// `--config`, else `$TIDEMARK_CONFIG`, else `/etc/tidemark/tidemark.conf`.
     public static func path(flag: String?) -> String {
@@ -43,7 +44,9 @@ public struct Configuration: Sendable, Equatable {
         let parsed = try SettingsFile(parsing: text, file: file)
         var shared: [String: ClusterConfiguration.Value] = [:]
         for (name, value) in flags {
-            guard let setting = Setting.named(name) else { preconditionFailure("no setting \(name)") }
+            guard let setting = Setting.flags.first(where: { $0.name == name }) else {
+                preconditionFailure("no setting \(name)")
+            }
             if let objection = setting.objection(to: value) {
                 throw SettingsMistake(
                     file: "command line", line: 0, problem: objection.problem, hint: objection.hint)
@@ -94,7 +97,9 @@ public struct Configuration: Sendable, Equatable {
                         "Use letters, digits, \"-\" and \"_\", starting with a letter or digit; it becomes a directory's name."
                 )
             }
-            for (flag, value) in flags { values[flag] = .init(text: value, source: .flag) }
+            for (flag, value) in flags where Setting.named(flag) != nil {
+                values[flag] = .init(text: value, source: .flag)
+            }
             let cluster = ClusterConfiguration(name: name, values: shared.merging(values) { $1 })
             for setting in Setting.all where setting.required && cluster.value(setting.name) == nil {
                 throw SettingsMistake(
@@ -124,6 +129,8 @@ public struct Configuration: Sendable, Equatable {
         self.notifiers = notifiers
         self.checks = checks
         self.retentions = retentions
+        retentionFlags = flags.filter { Setting.named($0.key) == nil }
+            .mapValues { .init(text: $0, source: .flag) }
     }
 
     /// How the cluster's checks are tuned.
@@ -133,7 +140,9 @@ public struct Configuration: Sendable, Equatable {
 
     /// What is to be kept of the cluster's backups and WAL.
     public func retention(for cluster: ClusterConfiguration) -> RetentionConfiguration {
-        RetentionConfiguration(values: (retentions[""] ?? [:]).merging(retentions[cluster.name] ?? [:]) { $1 })
+        RetentionConfiguration(
+            values: (retentions[""] ?? [:]).merging(retentions[cluster.name] ?? [:]) { $1 }
+                .merging(retentionFlags) { $1 })
     }
 
     private static func notifier(

@@ -88,7 +88,7 @@ public struct Grammar: Sendable {
     /// Every setting is a flag too; an option the command itself has under that name comes first.
     public var settingOptions: [Option] {
         let taken = Set(options.map(\.name))
-        return Setting.all.filter { !taken.contains($0.flag) }.map { Option($0.flag, value: "VALUE", $0.meaning) }
+        return Setting.flags.filter { !taken.contains($0.flag) }.map { Option($0.flag, value: "VALUE", $0.meaning) }
     }
 
     var wordCounts: ClosedRange<Int> {

@@ -95,6 +95,9 @@ public struct Setting: Sendable, Equatable {
 
     public static func named(_ name: String) -> Setting? { all.first { $0.name == name } }
 
+    /// Those that are flags as well: what a cluster's section may hold, and the rules of what to keep.
+    public static let flags = all + RetentionConfiguration.settings
+
     /// Why `value` is no good for this setting; nil when it is.
     func objection(to value: String) -> (problem: String, hint: String?)? {
         switch kind {

@@ -29,6 +29,12 @@ enum SettingsCommand: Command {
             }
         }
         for cluster in clusters {
+            let retention = configuration.retention(for: cluster)
+            rows += RetentionConfiguration.settings.map {
+                Row(
+                    cluster: "[retention \(cluster.name)]", name: $0.name, value: retention.value($0.name),
+                    source: "\(retention.source($0.name))")
+            }
             let checks = configuration.checks(for: cluster)
             rows += CheckConfiguration.settings.filter { checks.value($0.name) != nil }.map {
                 Row(
