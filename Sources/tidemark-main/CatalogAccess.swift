@@ -40,19 +40,21 @@ struct CatalogAccess {
             progress: { done, all in terminal.progress("reading segments: \(done) of \(all)", log: log) }, body)
     }
 
-    var spans: [BackupSpan] {
-        backups.complete.map {
-            BackupSpan(
-                label: $0.label, timeline: $0.timeline, start: $0.startLSN, stop: $0.stopLSN, startTime: $0.startTime,
-                stopTime: $0.stopTime)
-        }
-    }
+    var spans: [BackupSpan] { backups.complete.map(BackupSpan.init) }
 
     /// Words that must be repeated on other tidemark command lines to mean the same cluster.
     static func sameCluster(_ invocation: Invocation) -> String {
         ["config", "cluster"].compactMap { name in
             invocation.arguments.value(name).map { " --\(name) \(shellQuoted($0))" }
         }.joined()
+    }
+}
+
+extension BackupSpan {
+    init(_ backup: BackupDescription) {
+        self.init(
+            label: backup.label, timeline: backup.timeline, start: backup.startLSN, stop: backup.stopLSN,
+            startTime: backup.startTime, stopTime: backup.stopTime)
     }
 }
 

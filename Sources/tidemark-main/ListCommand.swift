@@ -1,4 +1,5 @@
 import BaseBackup
+import Catalog
 import Configuration
 import Platform
 import Repository
@@ -23,8 +24,11 @@ enum ListCommand: Command {
         var remarks: [String] = []
         for incarnation in incarnations {
             let listing = try listBackups(of: incarnation, in: store)
+            let ends = listing.complete.isEmpty ? [:] : ends(of: listing.complete, incarnation, cluster, invocation)
             rows += try listing.complete.map {
-                ListedBackup($0, verified: try lastVerification(of: $0.label, of: incarnation, in: store))
+                ListedBackup(
+                    $0, until: ends[$0.label],
+                    verified: try lastVerification(of: $0.label, of: incarnation, in: store))
             }
             remarks += listing.incomplete.map { "backup \"\($0)\" is not complete: it still runs, or was interrupted" }
             for damaged in listing.unreadable { invocation.log(.warning, damaged.reason) }
@@ -35,13 +39,42 @@ enum ListCommand: Command {
             invocation.print("Cluster \"\(cluster.name)\" has no complete backup.")
         } else {
             var table = TextTable(
-                ["label", "type", "start", "took", "size", "stored", "ratio", "WAL needed", "verified", "note"],
-                [.left, .left, .left, .right, .right, .right, .right])
+                [
+                    "label", "type", "start", "stop", "took", "size", "stored", "ratio", "WAL needed",
+                    "recoverable until", "verified", "note",
+                ],
+                [.left, .left, .left, .left, .right, .right, .right, .right])
             for row in rows { table.add(row.columns) }
             invocation.print(table.text)
         }
         if !invocation.json { for remark in remarks { invocation.print(remark) } }
         return .success
+    }
+
+    /// The last moment that the archived WAL takes each backup to, by label; one that it doesn't even make consistent is
+    /// left out. Empty without a catalog: the backups are listed all the same.
+    private static func ends(
+        of backups: [BackupDescription], _ incarnation: Incarnation, _ cluster: ClusterConfiguration,
+        _ invocation: Invocation
+    ) -> [String: Moment] {
+        let (terminal, log) = (invocation.terminal, invocation.log)
+        do {
+            defer { terminal.finishProgress() }
+            let catalog = try Catalog(
+                stateDirectory: cluster.stateDirectory, store: DirectoryStore(cluster.repository),
+                incarnation: incarnation, note: { log(.warning, $0) })
+            func show(_ done: Int, _ all: Int) {
+                terminal.progress("reading segments: \(done) of \(all)", log: log)
+            }
+            let windows = try catalog.current(jobs: cluster.jobs, progress: show) {
+                try $0.windows(of: backups.map(BackupSpan.init))
+            }
+            let ends = windows.filter(\.isConsistent).map { ($0.backup.label, $0.last?.time ?? $0.from) }
+            return Dictionary(ends, uniquingKeysWith: max)
+        } catch {
+            log(.warning, "until when backups are recoverable is not known", detail: "\(error)")
+            return [:]
+        }
     }
 }
 
@@ -61,10 +94,12 @@ private struct ListedBackup: Encodable {
     let note: String?
     let pinned: Bool
     let pinnedUntil: String?
+    let recoverableUntil: String?
     let verified: String?
     let verifyProblems: Int?
 
-    init(_ backup: BackupDescription, verified: RecordedVerification?) {
+    init(_ backup: BackupDescription, until: Moment?, verified: RecordedVerification?) {
+        recoverableUntil = until?.iso8601
         pinned = backup.isPinned
         pinnedUntil = backup.pinnedUntil?.iso8601
         self.verified = verified?.time.iso8601
@@ -85,16 +120,20 @@ private struct ListedBackup: Encodable {
 
     private var remarks: String {
         let pin = pinned ? pinnedUntil.map { "pinned until \($0.prefix(10))" } ?? "pinned" : nil
-        let corrupt = corruptPages > 0 ? "\(corruptPages) corrupt pages" : nil
+        let corrupt = corruptPages > 0 ? "\(corruptPages) corrupt page\(corruptPages == 1 ? "" : "s")" : nil
         return [note, pin, corrupt].compactMap { $0 }.joined(separator: "; ")
     }
+
+    /// To the second, as PostgreSQL writes it.
+    private func short(_ moment: String) -> String { String(moment.prefix(19).map { $0 == "T" ? " " : $0 }) + "+00" }
 
     var columns: [String] {
         let ratio = storedSize > 0 ? Int((Double(size) / Double(storedSize) * 10).rounded()) : 0
         return [
-            label, type, String(start.prefix(19).map { $0 == "T" ? " " : $0 }) + "+00",
+            label, type, short(start), short(stop),
             Quantity.pretty(milliseconds: Int64(seconds * 1000)), tidemark_main.size(size),
             tidemark_main.size(storedSize), "\(ratio / 10).\(ratio % 10)", "\(firstWal) … \(lastWal.suffix(8))",
+            recoverableUntil.map(short) ?? "not known",
             verified.map { String($0.prefix(10)) + (verifyProblems == 0 ? "" : ": \(verifyProblems ?? 0) problems") }
                 ?? "never", remarks,
         ]
