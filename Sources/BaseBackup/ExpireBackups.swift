@@ -36,8 +36,16 @@ public func expireBackups(
             hint: "A newer version of tidemark may understand it; or remove its folder from the repository.")
     }
     let expiry = Expiry(incarnation: incarnation, store: store, listing: listing)
+    var bars: [String: LeaseBar] = [:]
+    if !dryRun {
+        for backup in listing.complete {
+            bars[backup.label] = try LeaseBar(backup.label, of: incarnation, in: store)
+        }
+    }
+    defer { withExtendedLifetime(bars) {} }
     let decision = try decideRetention(
-        expiry.facts(), timelines: expiry.timelines(), policy: policy, now: now)
+        expiry.facts { try dryRun ? BackupLease.isHeld($0, of: incarnation, in: store) : bars[$0] == nil },
+        timelines: expiry.timelines(), policy: policy, now: now)
     var report = ExpiryReport(decision: decision)
     try expiry.survey(&report, includesRemains: lock != nil || !expiry.isBackupRunning())
     if !dryRun { expiry.carryOut(&report) }
@@ -50,7 +58,9 @@ public func retentionDecision(
     of incarnation: Incarnation, in store: any ObjectStore, listing: BackupListing, policy: RetentionPolicy, now: Moment
 ) throws -> RetentionDecision {
     let expiry = Expiry(incarnation: incarnation, store: store, listing: listing)
-    return try decideRetention(expiry.facts(), timelines: expiry.timelines(), policy: policy, now: now)
+    return try decideRetention(
+        expiry.facts { try BackupLease.isHeld($0, of: incarnation, in: store) }, timelines: expiry.timelines(),
+        policy: policy, now: now)
 }
 
 /// One expiry: reads what the decision needs, and does what it says.
@@ -59,14 +69,14 @@ private struct Expiry {
     let store: any ObjectStore
     let listing: BackupListing
 
-    func facts() throws -> [RetainedBackup] {
+    func facts(isLeased: (String) throws -> Bool) throws -> [RetainedBackup] {
         try listing.complete.map { backup in
             let verified = try lastVerification(of: backup.label, of: incarnation, in: store)
             return RetainedBackup(
                 label: backup.label, isFull: backup.kind == .full, timeline: backup.timeline, start: backup.startLSN,
                 stop: backup.stopLSN, startTime: backup.startTime, stopTime: backup.stopTime,
                 isPinned: backup.isPinned, pinnedUntil: backup.pinnedUntil,
-                isLeased: try BackupLease.isHeld(backup.label, of: incarnation, in: store),
+                isLeased: try isLeased(backup.label),
                 isDamaged: (verified?.problems ?? 0) > 0, needs: backup.packLabels.filter { $0 != backup.label })
         }
     }
@@ -160,7 +170,6 @@ private struct Expiry {
     }
 
     private func remove(_ label: String, keepingPacks: Bool) throws {
-        if try BackupLease.isHeld(label, of: incarnation, in: store) { return }
         try store.remove(incarnation.backup(label, "backup.json"))
         try clear(incarnation.backupFolder(label))
         if !keepingPacks { try clear(incarnation.packFolder(label)) }
