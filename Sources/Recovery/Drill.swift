@@ -60,6 +60,8 @@ public struct Drill: Sendable {
         restoring: @escaping @Sendable (CopyProgress) -> Void, replaying: (ReplayProgress) -> Void
     ) throws -> DrillReport {
         let began = Clock.monotonic
+        let lease = try PlanLease(plan, of: incarnation, in: store)
+        defer { withExtendedLifetime(lease) {} }
         let (path, socket) = (scratch.path, scratch.socketDirectory)
         try createDurably(path + "/pg_hba.conf", bytes: Array("local all all trust\n".utf8), mode: 0o600)
         var setup = RecoverySetup(restoreCommand: restoreCommand, isOwnDirectory: false)

@@ -30,6 +30,8 @@ private final class TableRecovery {
     }
 
     func run() throws -> TableRecoveryReport {
+        let lease = try PlanLease(request.plan, of: archive.incarnation, in: archive.store)
+        defer { withExtendedLifetime(lease) {} }
         try ScratchDirectory.reclaim(in: request.scratchDirectory)
         let map = try RelationMap(of: request.plan.backup.label, of: archive.incarnation, in: archive.store)
         try Preconditions(request, map).check()

@@ -52,6 +52,8 @@ struct RecoverJob {
         ExitStatus, PreparedRecovery?, RecoveryResult?
     ) {
         var prepared: PreparedRecovery?
+        let lease = try PlanLease(planned.plan, of: planned.archive.incarnation, in: planned.archive.store)
+        defer { withExtendedLifetime(lease) {} }
         if state.phase == .restoring {
             try HostCheck(planned).refuseWithoutSpace()
             try state.save(in: cluster.stateDirectory, cluster: cluster.name)

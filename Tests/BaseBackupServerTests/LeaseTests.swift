@@ -1,0 +1,67 @@
+import BaseBackup
+import Glibc
+import Platform
+import Repository
+import Support
+import Synchronization
+import Testing
+
+/// What is being read is not expired.
+@Suite(.serialized) struct LeaseTests {
+    @Test func `expire leaves a backup alone, and its WAL, until the recovery from it is done`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("CREATE TABLE t (i int)")
+        try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        try site.cluster.psql("INSERT INTO t VALUES (1); SELECT pg_switch_wal(); INSERT INTO t VALUES (2)")
+        let target = try site.cluster.psql("SELECT pg_current_wal_insert_lsn()")
+        try site.cluster.psql("INSERT INTO t VALUES (3)")
+        try site.archiveEverything()
+        try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        // Replay waits before each commit until it is that old.
+        let copy = site.scratch.file("copy")
+        let recovery = try Worker {
+            _ = try? site.tidemark([
+                "recover", "--target-lsn", target, "--data-directory", copy, "--start", "--yes",
+                "--set", "recovery_min_apply_delay=12s",
+            ])
+        }
+        defer {
+            recovery.join()
+            _ = try? runAsServerUser(
+                site.cluster.server.bin + "/pg_ctl", ["-D", copy, "-m", "immediate", "stop"], expectSuccess: false)
+        }
+        try site.cluster.wait(for: "the replay") { try Files.exists(copy + "/postmaster.pid") }
+        let during = try site.tidemark(["expire", "--keep-full", "1"], expectSuccess: true).output
+        #expect(during.contains("in use by a restore or verification"), "\(during)")
+        #expect(!during.contains("no rule wants it any more"), "\(during)")
+        recovery.join()
+        let rows = try runAsServerUser(
+            site.cluster.server.bin + "/psql",
+            ["-h", copy, "-U", "postgres", "-d", "postgres", "-XAtqc", "SELECT string_agg(i::text, ',') FROM t"])
+        #expect(rows.output == "1,2\n")
+        let after = try site.tidemark(["expire", "--keep-full", "1"], expectSuccess: true).output
+        #expect(after.contains("no rule wants it any more") && after.contains("WAL removed: "), "\(after)")
+    }
+
+    @Test func `who wants to read a backup waits for an expiration, and learns that it is gone`() throws {
+        let fixture = try BackupFixture()
+        let backup = try fixture.takeBackup()
+        let folder = fixture.store.path(fixture.incarnation.backupFolder(backup.label))
+        let bar = try Descriptor(open: folder + "/.lease", O_RDWR | O_CREAT)
+        let isBarred = try bar.tryLock(path: folder)
+        #expect(isBarred)
+        #expect(throws: BackupInProgress.self) {
+            try BackupLease(backup.label, of: fixture.incarnation, in: fixture.store, patience: 100)
+        }
+        let seen = Mutex<String>("")
+        let reader = try Worker { [incarnation = fixture.incarnation, store = fixture.store] in
+            do { _ = try BackupLease(backup.label, of: incarnation, in: store) } catch {
+                seen.withLock { $0 = (error as? any Explained)?.message ?? "\(error)" }
+            }
+        }
+        try Files.removeTree(folder)
+        _ = consume bar
+        reader.join()
+        #expect(seen.withLock { $0 }.contains("has no complete backup"))
+    }
+}
