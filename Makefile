@@ -17,6 +17,7 @@ help:
 	@echo 'make lint      check the format of the sources'
 	@echo 'make bench     measure against pgBackRest; ONLY=archive|wal|backup|recovery|table for one family'
 	@echo 'make soak      the long tests'
+	@echo 'make test-versions  run what is tested on every version on those in MORE_POSTGRES (now $(MORE_POSTGRES))'
 	@echo 'make clean     remove what was built'
 
 .PHONY: build
@@ -37,6 +38,15 @@ test: lint
 	@Tests/prepare
 	@$(MAKE) --no-print-directory build
 	@TIDEMARK_BIN=$(CURDIR)/$(RELEASE) SWIFT=$(SWIFT) Tests/run
+
+# PostgreSQL versions that Tests/prepare doesn't install, wherever they come from: MORE_POSTGRES/13/bin/postgres and so on.
+MORE_POSTGRES ?= /var/tmp/postgres-more
+.PHONY: test-versions
+test-versions: build
+	@Tests/prepare
+	@for version in $(MORE_POSTGRES)/*/bin/postgres; do "$$version" --version || exit 1; done
+	@TIDEMARK_MORE_POSTGRES=$(MORE_POSTGRES) TIDEMARK_BIN=$(CURDIR)/$(RELEASE) SWIFT=$(SWIFT) Tests/run \
+	    --filter 'InsidePostgres|BaseBackupServerTests\.BaseBackup|Prediction|DropServer|TableRecoveryServer|EventsTests'
 
 .PHONY: bench
 bench: build

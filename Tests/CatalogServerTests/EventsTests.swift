@@ -19,7 +19,7 @@ import Testing
         return try decoder.decode(type, from: Data(text.utf8))
     }
 
-    @Test(arguments: [TestServer.v15, .v16, .v18])
+    @Test(arguments: TestServer.allCases)
     func `each destructive event comes with the command that undoes it`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         let cluster = site.cluster

@@ -3,15 +3,27 @@ public import Platform
 
 /// The PostgreSQL programs of one major version.
 public enum TestServer: Int, Sendable, CaseIterable, CustomStringConvertible {
+    case v13 = 13
+    case v14 = 14
     case v15 = 15
     case v16 = 16
+    case v17 = 17
     case v18 = 18
+
+    /// The versions that tests of every version run on: the three that `Tests/prepare` installs; or, when
+    /// `$TIDEMARK_MORE_POSTGRES` names a directory of others (`make test-versions`), those it has, as `13/bin/postgres`.
+    public static let allCases: [TestServer] =
+        more == nil
+        ? [.v15, .v16, .v18] : [.v13, .v14, .v17].filter { access($0.bin + "/postgres", X_OK) == 0 }
+
+    private static let more = getenv("TIDEMARK_MORE_POSTGRES").map { String(cString: $0) }
 
     public var description: String { "PostgreSQL \(rawValue)" }
 
     /// Where `initdb`, `postgres` and the others are. 15 comes from Debian; 16 and 18 where `Tests/prepare` puts them.
     public var bin: String {
         if self == .v15 { return "/usr/lib/postgresql/15/bin" }
+        if ![.v16, .v18].contains(self), let more = TestServer.more { return "\(more)/\(rawValue)/bin" }
         let root = getenv("TIDEMARK_TEST_POSTGRES").map { String(cString: $0) } ?? "/var/tmp/tidemark-postgres"
         return "\(root)/\(rawValue)/bin"
     }
