@@ -90,6 +90,37 @@ import WAL
         #expect(verified.ending == .exited(0), "\(verified.errors)")
     }
 
+    @Test func `a relation of more than a gigabyte comes back from both of its files`() throws {
+        let fixture = try BackupFixture()
+        let path = try fixture.cluster.psql("CREATE TABLE big (i int, x text); SELECT pg_relation_filepath('big')")
+        try fixture.cluster.stop()
+        // Zeros are pages that were never used; the server goes on behind them, in a second file.
+        let file = fixture.cluster.data + "/" + path
+        try runAsServerUser("/usr/bin/truncate", ["-s", "1G", file])
+        try fixture.cluster.start()
+        try fixture.cluster.psql(
+            "INSERT INTO big SELECT i, repeat('x', 500) FROM generate_series(1, 1000) i; CHECKPOINT")
+        #expect(try FileStatus(of: file + ".1").size > 400_000)
+        let backup = try fixture.takeBackup()
+        #expect(backup.corruptPages == [] && backup.size > 1 << 30 && backup.storedSize < 10 << 20)
+        let target = fixture.scratch.file("restored")
+        _ = try fixture.restore(backup, to: target)
+        let verified = try fixture.verify(target)
+        #expect(verified.ending == .exited(0), "\(verified.errors)")
+        try fixture.onRecovered(target) { restored in
+            let rows = try restored.psql("SELECT count(*), min(length(x)), max(ctid) > '(131072,1)' FROM big")
+            #expect(rows == "1000|500|t")
+        }
+        // Blocks are counted through both files.
+        try fixture.cluster.stop()
+        let second = try Descriptor(open: file + ".1", O_RDWR)
+        try [UInt8](repeating: 7, count: 4).withUnsafeBytes { try second.write($0, at: 3 * 8192 + 5000, path: file) }
+        try fixture.cluster.start()
+        let damaged = try fixture.takeBackup()
+        #expect(
+            damaged.corruptPages == [CorruptPage(path: path + ".1", block: 131_075, relation: "postgres.public.big")])
+    }
+
     @Test func `zeros take no space, neither stored nor restored`() throws {
         let fixture = try BackupFixture()
         // A page that was never initialised is zeros; a crash while a relation grew leaves many.
