@@ -4,6 +4,8 @@ import Synchronization
 /// Where a command's time went; for `--timing`.
 public final class PhaseClock: Sendable {
     public enum Phase: String, Sendable, CaseIterable {
+        /// Processor time before the clock was made: the dynamic linker's, if any, and the language's.
+        case start
         /// Until the file and the repository have been looked at.
         case open
         /// Reading and checking every record, and hashing, while another thread compresses.
@@ -19,7 +21,7 @@ public final class PhaseClock: Sendable {
 
     private let state: Mutex<(last: UInt64, spent: [(Phase, UInt64)])>
 
-    public init() { state = Mutex((Clock.monotonic, [])) }
+    public init() { state = Mutex((Clock.monotonic, [(.start, Clock.processor)])) }
 
     /// The time since the last mark belongs to `phase`.
     public func mark(_ phase: Phase) {

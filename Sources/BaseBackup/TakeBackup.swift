@@ -102,6 +102,10 @@ struct BackupSource {
             if try store.list(incarnation.backupFolder(label)).isEmpty,
                 try store.list(incarnation.packFolder(label)).isEmpty
             {
+                // A backup killed in the same second, before its first object, may have left temporaries here.
+                for folder in [incarnation.backupFolder(label), incarnation.packFolder(label)] {
+                    _ = try? store.removeLeftovers(in: folder)
+                }
                 return label
             }
             moment = Moment(microseconds: moment.microseconds + 1_000_000)

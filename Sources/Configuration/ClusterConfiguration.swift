@@ -61,6 +61,8 @@ public struct ClusterConfiguration: Sendable, Equatable {
     /// Milliseconds.
     public var walWaitTimeout: Int64 { milliseconds("wal_wait_timeout") }
     public var logLevel: String { value("log_level") ?? "log" }
+    /// `text` or `json`.
+    public var logFormat: String { value("log_format") ?? "text" }
 
     /// Where `postgres` and `pg_ctl` of this major version are.
     public func binDirectory(major: Int) -> String { value("bin_directory") ?? "/usr/lib/postgresql/\(major)/bin" }

@@ -91,6 +91,9 @@ public struct Setting: Sendable, Equatable {
         Setting(
             "log_level", .choice(["error", "warning", "log", "debug"]), standard: "log",
             "The least important messages that are still written."),
+        Setting(
+            "log_format", .choice(["text", "json"]), standard: "text",
+            "How messages are written: in the words of PostgreSQL's log, or as JSON with the keys of its jsonlog."),
     ]
 
     public static func named(_ name: String) -> Setting? { all.first { $0.name == name } }

@@ -15,5 +15,12 @@ public enum Clock {
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
+    /// Processor time this process has used, in nanoseconds.
+    public static var processor: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+
     public static func sleep(milliseconds: Int) { usleep(useconds_t(milliseconds) * 1000) }
 }

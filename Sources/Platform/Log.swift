@@ -17,6 +17,8 @@ public struct Log: Sendable {
     /// People at a terminal get `tidemark: error: …` as from PostgreSQL's own programs; everybody else a log line.
     public enum Layout: Sendable { case line, journal, terminal }
     public let layout: Layout
+    /// One JSON object a line, with the keys of PostgreSQL's own jsonlog, in place of `layout`'s words.
+    public var json = false
 
     public init(threshold: Level = .log, layout: Layout? = nil) {
         self.threshold = threshold
@@ -27,9 +29,14 @@ public struct Log: Sendable {
         _ level: Level, _ message: @autoclosure () -> String, detail: String? = nil, hint: String? = nil
     ) {
         guard level.rawValue <= threshold.rawValue else { return }
-        var text = line(level, label(level), message())
-        if let detail { text += line(level, "DETAIL", detail) }
-        if let hint { text += line(level, "HINT", hint) }
+        var text: String
+        if json {
+            text = jsonLine(level, message(), detail: detail, hint: hint)
+        } else {
+            text = line(level, label(level), message())
+            if let detail { text += line(level, "DETAIL", detail) }
+            if let hint { text += line(level, "HINT", hint) }
+        }
         // One write(2) per message: lines of concurrent helpers do not mix.
         _ = text.withUTF8 { write(2, $0.baseAddress, $0.count) }
     }
@@ -60,6 +67,16 @@ public struct Log: Sendable {
         }
     }
 
+    /// Keys as in src/backend/utils/error/jsonlog.c; journald still gets the level in front, which it takes off.
+    private func jsonLine(_ level: Level, _ message: String, detail: String?, hint: String?) -> String {
+        var fields = [("timestamp", timestamp()), ("error_severity", label(level)), ("message", message)]
+        if let detail { fields.append(("detail", detail)) }
+        if let hint { fields.append(("hint", hint)) }
+        fields.append(("application_name", "tidemark"))
+        let members = ["\"pid\":\(getpid())"] + fields.map { "\"\($0)\":\(quotedForJSON($1))" }
+        return (layout == .journal ? "<\(level.rawValue)>" : "") + "{" + members.joined(separator: ",") + "}\n"
+    }
+
     private func label(_ level: Level) -> String {
         switch level {
         case .error: "ERROR"
@@ -80,4 +97,21 @@ public struct Log: Sendable {
         let time = "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
         return "\(date) \(time).\(milliseconds < 100 ? "0" : "")\(two(milliseconds)) UTC"
     }
+}
+
+/// A JSON string, by hand: the lean executable does without Foundation.
+private func quotedForJSON(_ text: String) -> String {
+    var quoted = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": quoted += "\\\""
+        case "\\": quoted += "\\\\"
+        case "\n": quoted += "\\n"
+        case _ where scalar.value < 0x20:
+            let digits = String(scalar.value, radix: 16)
+            quoted += "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
+        default: quoted.unicodeScalars.append(scalar)
+        }
+    }
+    return quoted + "\""
 }

@@ -46,8 +46,19 @@ enum CommandLineTool {
             writeToStandardOutput(command.grammar.help)
             return .success
         }
-        if arguments.has("verbose") { log.threshold = .debug }
+        followSettings(arguments, &log)
         return try JobWatch.run(command, Invocation(arguments: arguments, log: log))
+    }
+
+    /// A configuration that can't be read is the command's to complain about, if it needs one.
+    private static func followSettings(_ arguments: Arguments, _ log: inout Log) {
+        log.json = arguments.settings["log_format"] == "json"
+        if arguments.has("verbose") { log.threshold = .debug }
+        let path = Configuration.path(flag: arguments.value("config"))
+        guard let configuration = try? Configuration(reading: path, flags: arguments.settings),
+            let cluster = try? configuration.cluster(named: arguments.value("cluster"))
+        else { return }
+        log.follow(cluster, verbose: arguments.has("verbose"))
     }
 
     static func status(of error: any Error) -> ExitStatus {

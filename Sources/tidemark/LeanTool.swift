@@ -103,7 +103,7 @@ enum LeanTool {
                 reading: Configuration.path(flag: arguments.value("config")), flags: arguments.settings,
                 forArchiving: true)
             let cluster = try configuration.cluster(named: arguments.value("cluster"))
-            log.threshold = arguments.has("verbose") ? .debug : threshold(cluster.logLevel)
+            log.follow(cluster, verbose: arguments.has("verbose"))
             try giveUpRoot(for: cluster)
             let status = try body(
                 Call(
@@ -114,15 +114,6 @@ enum LeanTool {
         } catch {
             log(.error, error)
             return failure(error)
-        }
-    }
-
-    private static func threshold(_ level: String) -> Log.Level {
-        switch level {
-        case "error": .error
-        case "warning": .warning
-        case "debug": .debug
-        default: .log
         }
     }
 

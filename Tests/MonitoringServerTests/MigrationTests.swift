@@ -76,4 +76,63 @@ import Testing
         try runAsServerUser("/usr/bin/pgbackrest", tool + ["restore", "--type=immediate", "--pg1-path=\(restored)"])
         #expect(try Files.exists(restored + "/PG_VERSION"))
     }
+
+    @Test func `from Barman: tidemark takes over, the slot goes, and the old backups still restore`() throws {
+        let old = try Scratch()
+        try runAsServerUser("/bin/mkdir", ["-p", old.file("home"), old.file("servers")])
+        let site = try TestSite(
+            settings: [
+                "archive_command": "'rsync -a %p \(old.file("home/main/incoming"))/%f'", "fsync": "on",
+                "archive_timeout": "60s", "max_wal_senders": "6",
+            ], initialize: false)
+        let config = old.file("barman.conf")
+        let user = try runAsServerUser("/usr/bin/id", ["-un"]).output.prefix { $0 != "\n" }
+        let text = """
+            [barman]
+            barman_user = \(user)
+            barman_home = \(old.file("home"))
+            configuration_files_directory = \(old.file("servers"))
+            log_file = \(old.file("home"))/log
+
+            """
+        let server = """
+            [main]
+            description = main
+            conninfo = \(site.cluster.conninfo)
+            streaming_conninfo = \(site.cluster.conninfo)
+            backup_method = postgres
+            archiver = on
+            streaming_archiver = on
+            slot_name = barman
+            path_prefix = \(site.cluster.server.bin)
+
+            """
+        try createDurably(config, bytes: Array(text.utf8), mode: 0o644)
+        try createDurably(old.file("servers/main.conf"), bytes: Array(server.utf8), mode: 0o644)
+        @discardableResult
+        func barman(_ words: String...) throws -> String {
+            let finished = try runAsServerUser("/usr/bin/barman", ["-c", config] + words)
+            return finished.output + finished.errors
+        }
+        try barman("receive-wal", "--create-slot", "main")
+        // Starts the receiver, as cron does every minute.
+        try barman("cron")
+        defer { try? barman("receive-wal", "--stop", "main") }
+        try site.cluster.wait(for: "Barman's receiver") {
+            try site.cluster.psql("select count(*) from pg_replication_slots where active") == "1"
+        }
+        try site.cluster.psql("create table t as select 42 n")
+        try barman("switch-wal", "--force", "--archive", "main")
+        try barman("backup", "--wait", "main")
+        try migrate(site)
+        try barman("receive-wal", "--stop", "main")
+        try barman("receive-wal", "--drop-slot", "main")
+        #expect(try site.cluster.psql("select count(*) from pg_replication_slots") == "0")
+        let servers = try Files.readText(old.file("servers/main.conf"))
+        try replaceDurably(
+            old.file("servers/main.conf"), bytes: Array((servers + "active = false\n").utf8), mode: 0o644)
+        let restored = old.file("restored")
+        let said = try barman("recover", "main", "latest", restored)
+        #expect(try Files.exists(restored + "/PG_VERSION"), "\(said)")
+    }
 }
