@@ -23,20 +23,7 @@ struct RestoreTarget {
         path = DataDirectory(request.target).path
         self.request = request
         self.backup = backup
-        var places: [UInt32: String] = [:]
-        let known = Set(backup.tablespaces.map(\.location))
-        if let stranger = request.tablespaceMapping.keys.sorted().first(where: { !known.contains($0) }) {
-            throw Problem(
-                "backup \"\(backup.label)\" has no tablespace in \"\(stranger)\"",
-                detail: known.isEmpty ? "It has none at all." : "It has \(known.sorted().joined(separator: ", ")).")
-        }
-        for tablespace in backup.tablespaces {
-            let place = request.tablespaceMapping[tablespace.location] ?? tablespace.location
-            guard place.hasPrefix("/") else {
-                throw Problem("tablespace directory \"\(place)\" is not an absolute path")
-            }
-            places[tablespace.oid] = place
-        }
+        let places = try RestoreTarget.places(of: backup, request)
         tablespaces = places
         func inUse(_ path: String, _ reason: String, _ advice: String?) -> TargetInUse {
             TargetInUse(path: path, reason: reason, advice: advice)
@@ -73,6 +60,25 @@ struct RestoreTarget {
         try RestoreTarget.checkTablespaces(places, backup, target: path)
     }
 
+    /// Where each tablespace goes.
+    fileprivate static func places(of backup: BackupDescription, _ request: RestoreRequest) throws -> [UInt32: String] {
+        var places: [UInt32: String] = [:]
+        let known = Set(backup.tablespaces.map(\.location))
+        if let stranger = request.tablespaceMapping.keys.sorted().first(where: { !known.contains($0) }) {
+            throw Problem(
+                "backup \"\(backup.label)\" has no tablespace in \"\(stranger)\"",
+                detail: known.isEmpty ? "It has none at all." : "It has \(known.sorted().joined(separator: ", ")).")
+        }
+        for tablespace in backup.tablespaces {
+            let place = request.tablespaceMapping[tablespace.location] ?? tablespace.location
+            guard place.hasPrefix("/") else {
+                throw Problem("tablespace directory \"\(place)\" is not an absolute path")
+            }
+            places[tablespace.oid] = place
+        }
+        return places
+    }
+
     private static func belongs(_ path: String, to backup: BackupDescription) throws
         -> (cluster: Bool, unfinished: Bool)
     {
@@ -87,7 +93,7 @@ struct RestoreTarget {
 
     /// A tablespace's folder must be empty, or be linked from this very copy: another one's, perhaps the running
     /// server's, must not be written into.
-    private static func checkTablespaces(
+    fileprivate static func checkTablespaces(
         _ places: [UInt32: String], _ backup: BackupDescription, target: String
     ) throws {
         let folder = DataDirectory.tablespaceFolder(major: backup.major, catalogVersion: backup.catalogVersion)
@@ -162,4 +168,13 @@ struct RestoreTarget {
     }
 
     static func isMarker(_ name: String) -> Bool { name == markerName }
+}
+
+/// Where a restore would put the backup's tablespaces, by oid; only looks.
+///
+/// - Throws: `Problem` for a mapping that names no tablespace of the backup, `TargetInUse` where one can't go.
+public func tablespacePlaces(of backup: BackupDescription, for request: RestoreRequest) throws -> [UInt32: String] {
+    let places = try RestoreTarget.places(of: backup, request)
+    try RestoreTarget.checkTablespaces(places, backup, target: DataDirectory(request.target).path)
+    return places
 }

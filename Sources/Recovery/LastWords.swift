@@ -6,6 +6,10 @@ enum LastWords {
         let lines = log.split(separator: "\n").suffix(200)
         var words: [String] = []
         for line in lines {
+            if let place = line.firstRange(of: "LOG:  "), line.contains("was terminated by signal") {
+                words.append(String(line[place.lowerBound...]))
+                continue
+            }
             for label in ["FATAL:  ", "PANIC:  ", "ERROR:  ", "HINT:  ", "DETAIL:  "] {
                 guard let place = line.firstRange(of: label) else { continue }
                 if label.hasPrefix("HINT") || label.hasPrefix("DETAIL") {
@@ -19,6 +23,9 @@ enum LastWords {
         if words.isEmpty { words = lines.suffix(3).map(String.init) }
         return words.suffix(4)
     }
+
+    static let fullDisk =
+        "Free space on the file system that holds the data directory, then continue with \"tidemark recover --resume\"."
 
     /// From the particular to the general.
     private static let meanings: [(sign: String, meaning: String)] = [
@@ -68,15 +75,20 @@ enum LastWords {
             "could not locate required checkpoint record",
             "The WAL at the backup's start could not be fetched; look for messages of archive-get in the log."
         ),
+        ("No space left on device", fullDisk),
         (
             "could not restore file",
             "archive-get could not say for sure whether the file is in the archive, so the server stopped instead of "
                 + "ending recovery early. Remove the cause that the log names, then continue with \"tidemark recover --resume\"."
         ),
-        ("No space left on device", "Free space on the file system that holds the data directory, then start again."),
         (
             "has invalid permissions",
             "The data directory must belong to the user that runs the server and be closed to others (mode 0700 or 0750)."
+        ),
+        (
+            "was terminated by signal 9",
+            "Somebody or something killed a process of the server; Linux does so when memory runs out, and the kernel's log "
+                + "tells. Continue with \"tidemark recover --resume\", if need be with --set shared_buffers=256MB."
         ),
         ("could not open configuration file", "Name the server's configuration with --set config_file=…."),
     ]

@@ -81,10 +81,13 @@ private func placePartial(
     }
 }
 
-private func writeSettings(_ settings: [RecoverySetting], directory: String) throws {
+/// Puts the settings between the markers of `postgresql.auto.conf`, instead of those of an earlier call.
+public func writeSettings(_ settings: [RecoverySetting], directory: String) throws {
     let path = directory + "/postgresql.auto.conf"
     let old = try Files.exists(path) ? Files.readText(path) : ""
-    try replaceDurably(path, bytes: Array(SettingsBlock.write(settings, into: old).utf8), mode: 0o600)
+    // The server knows its configuration file before it reads this one, and refuses to be told here.
+    let lines = settings.filter { $0.name != "config_file" }
+    try replaceDurably(path, bytes: Array(SettingsBlock.write(lines, into: old).utf8), mode: 0o600)
 }
 
 private func signal(_ name: String, directory: String) throws {

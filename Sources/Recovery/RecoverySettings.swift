@@ -22,6 +22,9 @@ public struct RecoverySetting: Hashable, Sendable {
         return factors[text.dropFirst(digits.count)].map { number * $0 }
     }
 
+    /// Whether the line only takes back what may be left from an earlier recovery.
+    public var isReset: Bool { value.isEmpty && Plan.targetSettings.contains(name) }
+
     /// `name = 'value'`, quoted as PostgreSQL's configuration files want it (`escape_single_quotes_ascii`).
     public var line: String {
         let escaped = value.map { $0 == "'" ? "''" : $0 == "\\" ? "\\\\" : String($0) }.joined()

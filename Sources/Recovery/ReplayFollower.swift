@@ -54,7 +54,9 @@ public struct RecoveryFailure: Explained, Equatable {
         (lastWords.isEmpty ? "It left no message." : "Its last words: " + lastWords.joined(separator: " / "))
             + " The log is \"\(logFile)\"."
     }
-    public var hint: String? { meaning }
+    public var hint: String? {
+        meaning ?? "Remove the cause that the log names, then continue with \"tidemark recover --resume\"."
+    }
 }
 
 /// Watches a server that recovers, from its start to the target.
@@ -133,8 +135,16 @@ public struct ReplayFollower: Sendable {
         }
         let log = server.log()
         throw RecoveryFailure(
-            lastWords: LastWords.of(log), meaning: LastWords.meaning(of: log), logFile: server.logFile,
+            lastWords: LastWords.of(log), meaning: LastWords.meaning(of: log) ?? fullDisk(), logFile: server.logFile,
             dataDirectory: server.dataDirectory.path)
+    }
+
+    /// A server without space for its data may have none for its last words either.
+    private func fullDisk() -> String? {
+        guard let free = try? Files.space(at: server.dataDirectory.path).free, free < Int64(plan.segmentSize) else {
+            return nil
+        }
+        return LastWords.fullDisk
     }
 
     private func result(_ state: RecoveryResult.State, _ connection: Connection?, _ seconds: Double) throws

@@ -44,7 +44,9 @@ struct PlanText {
                     + "recoveries")
         }
         row("archiving", archiving)
-        for (index, setting) in settings.enumerated() { row(index == 0 ? "settings" : "", setting.line) }
+        for (index, setting) in settings.filter({ !$0.isReset }).enumerated() {
+            row(index == 0 ? "settings" : "", setting.line)
+        }
         for warning in plan.warnings + remarks { row("WARNING", warning) }
         let width = rows.map(\.0.count).max() ?? 0
         return rows.map { label, text in

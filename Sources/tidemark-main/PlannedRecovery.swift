@@ -1,3 +1,4 @@
+import BaseBackup
 import Catalog
 import Configuration
 import Platform
@@ -12,6 +13,8 @@ struct PlannedRecovery {
     let plan: Plan
     let directory: String
     let setup: RecoverySetup
+    /// Where tablespaces go: location in the backup → directory to use now.
+    let tablespaces: [String: String]
 
     static func directory(_ invocation: Invocation, _ cluster: ClusterConfiguration) throws -> String {
         try absolutePath(invocation.arguments.value("data-directory") ?? cluster.dataDirectory).withoutTrailingSlash
@@ -27,6 +30,7 @@ struct PlannedRecovery {
         directory = try PlannedRecovery.directory(invocation, cluster)
         setup = try RecoveryOptions.setup(
             invocation, cluster, isOwnDirectory: directory == cluster.dataDirectory.withoutTrailingSlash)
+        tablespaces = try RecoveryOptions.tablespaces(arguments)
         archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs)
@@ -65,9 +69,38 @@ struct PlannedRecovery {
             : "off in \"\(directory)\", which is not the cluster's configured directory"
     }
 
-    var remarks: [String] { archive.remarks + HostCheck(self).warnings }
+    /// What a person should know besides the plan's own warnings.
+    func remarks() throws -> [String] {
+        guard let backup else { return archive.remarks }
+        return try archive.remarks + places(backup).warnings
+            + demands(backup).warnings(
+                on: .this(binDirectory: cluster.binDirectory(major: plan.majorVersion)))
+            + outlook(backup)
+    }
+
+    /// - Parameter keeping: what is in the directory already stays there and is used.
+    /// - Throws: what this host or the command line makes impossible, before anything is touched.
+    func refuseWhatCannotBe(keeping: Bool) throws {
+        guard let backup else { return }
+        try demands(backup).refuseTooLow()
+        try places(backup).check(keeping: keeping)
+        _ = try outlook(backup)
+    }
+
+    private var backup: BackupDescription? { archive.backups.backup(plan.backup.label) }
+    private func places(_ backup: BackupDescription) -> RecoveryPlaces {
+        RecoveryPlaces(plan, backup, directory: directory, mapping: tablespaces)
+    }
+    private func outlook(_ backup: BackupDescription) throws -> [String] {
+        try configurationOutlook(
+            backup, directory: directory, setup: setup, original: cluster.dataDirectory.withoutTrailingSlash)
+    }
+    private func demands(_ backup: BackupDescription) -> HostDemands {
+        HostDemands(original: backup.settings, chosen: setup.extra)
+    }
 
     func show(_ invocation: Invocation) throws {
+        let remarks = try remarks()
         let touched = archive.touched(by: plan)
         let estimate = try RecoveryRates.recorded(of: archive.incarnation, in: archive.store)?.estimate(plan)
         if invocation.json {

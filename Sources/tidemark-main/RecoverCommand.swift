@@ -21,12 +21,10 @@ enum RecoverCommand: Command {
             .init(
                 "log-file", value: "FILE", "the started server's log (default: tidemark-recovery.log in the directory)"),
             .init(
-                "tablespace-mapping", value: "OLD=NEW", repeats: true,
-                "put the tablespace that was in OLD into NEW; may be repeated"),
-            .init(
                 "keep-old", "rename a directory that isn't empty, and recover in its place; in place, this is always so"
             ),
-            .init("resume", "go on with a recovery into this directory that was interrupted"),
+            .init(
+                "resume", "go on with a recovery into this directory that was interrupted; --set changes its settings"),
             .init(
                 "delta",
                 "bring an existing copy of this cluster to the backup's state: rewrite only what differs, remove what is not in it"
@@ -63,12 +61,16 @@ enum RecoverCommand: Command {
                 hint: "Name an empty directory or one that does not exist yet; or rename this one with --keep-old.")
         }
         if invocation.arguments.has("dry-run") {
-            try PlannedRecovery(invocation, cluster).show(invocation)
+            let planned = try PlannedRecovery(invocation, cluster)
+            try planned.show(invocation)
+            try planned.refuseWhatCannotBe(keeping: old == nil || isDelta)
             return .success
         }
         var usePartials = false
         if inPlace, old != nil { usePartials = try RescueJob(cluster: cluster, log: invocation.log).run(directory) }
         let planned = try PlannedRecovery(invocation, cluster, usePartials: usePartials)
+        // Found out before anybody is asked.
+        try planned.refuseWhatCannotBe(keeping: old == nil || isDelta)
         if !invocation.json { try planned.show(invocation) }
         let question =
             old == nil
@@ -94,7 +96,9 @@ enum RecoverCommand: Command {
                 "no recovery into \"\(directory)\" was interrupted",
                 hint: "Name the directory with --data-directory, or start a recovery with a target.")
         }
-        let line = state.arguments + (invocation.json && !state.arguments.contains("--json") ? ["--json"] : [])
+        let line =
+            state.arguments + (invocation.json && !state.arguments.contains("--json") ? ["--json"] : [])
+            + invocation.arguments.all("set").map { "--set=\($0)" }
         let again = Invocation(arguments: try Arguments(line, by: grammar), log: invocation.log)
         invocation.log(.log, "resuming: tidemark recover \(state.arguments.joined(separator: " "))")
         // What the old directory's WAL held was archived before the interruption, and the server's partial may be part of it.

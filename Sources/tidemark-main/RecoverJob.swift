@@ -55,14 +55,17 @@ struct RecoverJob {
         let lease = try PlanLease(planned.plan, of: planned.archive.incarnation, in: planned.archive.store)
         defer { withExtendedLifetime(lease) {} }
         if state.phase == .restoring {
-            try HostCheck(planned).refuseWithoutSpace()
+            try planned.refuseWhatCannotBe(keeping: old == nil)
             try state.save(in: cluster.stateDirectory, cluster: cluster.name)
             if let old {
                 for (from, to) in try old.setAside(stamp: Moment(microseconds: Clock.now).compact) {
                     invocation.log(.log, "renamed \"\(from)\" to \"\(to)\"")
                 }
             }
-            let done = try restore()
+            let done: PreparedRecovery
+            do { done = try restore() } catch {
+                throw UnfinishedRestore(cause: error, directory: planned.directory) ?? error
+            }
             state.phase = .prepared
             state.serverOptions = done.serverOptions
             try state.save(in: cluster.stateDirectory, cluster: cluster.name)
@@ -75,7 +78,10 @@ struct RecoverJob {
             options: state.serverOptions)
         var result: RecoveryResult?
         if invocation.arguments.has("start") {
-            if try !server.isRunning() { try server.launch() }
+            if try !server.isRunning() {
+                if prepared == nil { try writeSettings(planned.settings, directory: planned.directory) }
+                try server.launch()
+            }
             let follower = ReplayFollower(
                 plan: planned.plan, server: server, setup: planned.setup, conninfo: planned.conninfo)
             defer { invocation.terminal.finishProgress() }
@@ -95,13 +101,7 @@ struct RecoverJob {
             plan: planned.plan, backup: backup, directory: planned.directory, setup: planned.setup,
             jobs: cluster.jobs)
         request.delta = invocation.arguments.has("delta")
-        for text in invocation.arguments.all("tablespace-mapping") {
-            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            guard parts.count == 2, parts.allSatisfy({ $0.hasPrefix("/") }) else {
-                throw UsageError("--tablespace-mapping takes OLD=NEW, two absolute paths, not \"\(text)\"")
-            }
-            request.tablespaceMapping[parts[0]] = parts[1]
-        }
+        request.tablespaceMapping = planned.tablespaces
         defer { invocation.terminal.finishProgress() }
         let (terminal, log) = (invocation.terminal, invocation.log)
         return try prepareRecovery(request, incarnation: planned.archive.incarnation, store: planned.archive.store) {

@@ -34,7 +34,7 @@ struct RecoverReport {
                 json: Document(
                     plan: PlanDocument(
                         planned.plan, settings: planned.settings, archiving: planned.setup.isOwnDirectory,
-                        remarks: planned.remarks),
+                        remarks: try planned.remarks()),
                     directory: planned.directory, restoredFiles: prepared?.restore.files,
                     restoredBytes: prepared?.restore.size, restoreSeconds: prepared?.restore.seconds,
                     state: result?.state.rawValue ?? "restored", timeline: result?.timeline?.rawValue,
@@ -54,7 +54,8 @@ struct RecoverReport {
             lines += prepared.remarks
         }
         guard let result else {
-            lines.append("Start the server to recover to the target: pg_ctl -D \(planned.directory) start")
+            let options = server.options.map { " -o \"-c \($0)\"" }.joined()
+            lines.append("Start the server to recover to the target: pg_ctl -D \(planned.directory)\(options) start")
             return lines.joined(separator: "\n")
         }
         let what =

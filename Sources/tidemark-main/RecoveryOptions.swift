@@ -14,6 +14,9 @@ enum RecoveryOptions {
             "use-partial",
             "where the last segment of a timeline was archived as .partial only, take what it holds"),
         .init(
+            "tablespace-mapping", value: "OLD=NEW", repeats: true,
+            "put the tablespace that was in OLD into NEW; may be repeated"),
+        .init(
             "set", value: "NAME=VALUE", repeats: true, "a server setting for the recovered directory; may be repeated"),
     ]
 
@@ -34,6 +37,19 @@ enum RecoveryOptions {
         }
         setup.extra = try settings(arguments)
         return setup
+    }
+
+    /// What `--tablespace-mapping` says: location in the backup → directory to use now.
+    static func tablespaces(_ arguments: Arguments) throws(UsageError) -> [String: String] {
+        var mapping: [String: String] = [:]
+        for text in arguments.all("tablespace-mapping") {
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard parts.count == 2, parts.allSatisfy({ $0.hasPrefix("/") }) else {
+                throw UsageError("--tablespace-mapping takes OLD=NEW, two absolute paths, not \"\(text)\"")
+            }
+            mapping[parts[0].withoutTrailingSlash] = parts[1].withoutTrailingSlash
+        }
+        return mapping
     }
 
     /// What `--set` says.

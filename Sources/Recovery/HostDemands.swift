@@ -1,0 +1,131 @@
+import Configuration
+import Glibc
+import Platform
+import Postgres
+
+/// What a machine can give a server.
+public struct Host: Sendable {
+    /// Bytes; nil where nobody tells.
+    public var memory: Int64?
+    public var hugePages: Int64
+    /// Where the server looks for libraries named without a directory; nil where it can't be learned.
+    public var libraryDirectory: String?
+    public var hasFile: @Sendable (String) -> Bool
+    public var hasLocale: @Sendable (String) -> Bool
+
+    public init(
+        memory: Int64?, hugePages: Int64, libraryDirectory: String?, hasFile: @escaping @Sendable (String) -> Bool,
+        hasLocale: @escaping @Sendable (String) -> Bool
+    ) {
+        (self.memory, self.hugePages, self.libraryDirectory) = (memory, hugePages, libraryDirectory)
+        (self.hasFile, self.hasLocale) = (hasFile, hasLocale)
+    }
+
+    /// This machine, with the server programs of `binDirectory`.
+    public static func this(binDirectory: String) -> Host {
+        let text = (try? Files.readPseudoFile("/proc/meminfo")) ?? ""
+        func number(_ name: String) -> Int64? {
+            text.split(separator: "\n").first { $0.hasPrefix(name + ":") }
+                .flatMap { $0.split(separator: " ").dropFirst().first }.flatMap { Int64($0) }
+        }
+        // Beside bin, as PostgreSQL finds it itself: Debian has lib, others lib/postgresql.
+        let root = Files.parent(binDirectory)
+        let libraries = ["/lib/postgresql", "/lib"].map { root + $0 }.first { access($0 + "/pgoutput.so", F_OK) == 0 }
+        return Host(
+            memory: number("MemTotal").map { $0 * 1024 }, hugePages: number("HugePages_Total") ?? 0,
+            libraryDirectory: libraries, hasFile: { access($0, F_OK) == 0 },
+            hasLocale: { name in
+                guard let found = newlocale(everyLocaleCategory, name, nil) else { return false }
+                freelocale(found)
+                return true
+            })
+    }
+}
+
+/// `LC_ALL_MASK`, which is too complex a macro for Swift: every category but LC_ALL itself.
+private let everyLocaleCategory: Int32 = [
+    LC_CTYPE, LC_NUMERIC, LC_TIME, LC_COLLATE, LC_MONETARY, LC_MESSAGES, LC_PAPER, LC_NAME, LC_ADDRESS, LC_TELEPHONE,
+    LC_MEASUREMENT, LC_IDENTIFICATION,
+].reduce(0) { $0 | 1 << $1 }
+
+/// What the recovered server asks of the machine it is to run on.
+public struct HostDemands: Sendable {
+    /// As the backup recorded them, by name.
+    private let original: [String: String]
+    /// Those of `--set`.
+    private let chosen: [String: String]
+    private var effective: [String: String] { original.merging(chosen) { $1 } }
+
+    public init(original: [String: String], chosen: [RecoverySetting]) {
+        self.original = original
+        self.chosen = Dictionary(chosen.map { ($0.name, $0.value) }) { $1 }
+    }
+
+    /// Refuses settings with which the server would stop at its start: while it recovers and answers queries, these must
+    /// not be lower than the original's (`CheckRequiredParameterValues` in xlogrecovery.c).
+    /// - Throws: `Problem`.
+    public func refuseTooLow() throws {
+        if let standby = chosen["hot_standby"], ["off", "false", "no", "0"].contains(standby.lowercased()) { return }
+        for name in [
+            "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
+            "max_locks_per_transaction",
+        ] {
+            guard let wanted = original[name].flatMap({ Int64($0) }), let given = chosen[name].flatMap({ Int64($0) }),
+                given < wanted
+            else { continue }
+            throw Problem(
+                "cannot recover with \(name) = \(given)",
+                detail:
+                    "The original has \(wanted), and a server that answers queries while it recovers needs as much.",
+                hint: "Leave it out until the server has recovered, or add --set hot_standby=off.")
+        }
+    }
+
+    /// Sentences about what may be too much for `host`, each with the setting that helps.
+    public func warnings(on host: Host) -> [String] {
+        var warnings: [String] = []
+        if let buffers = effective["shared_buffers"].flatMap(RecoverySetting.bytes), let memory = host.memory,
+            buffers > memory / 4 * 3
+        {
+            warnings.append(
+                "The original has shared_buffers = \(Quantity.pretty(bytes: buffers)); this host has "
+                    + "\(Quantity.pretty(bytes: memory)) of memory. Use less, for example --set shared_buffers="
+                    + "\(max(1, memory >> 22))MB.")
+        }
+        if effective["huge_pages"] == "on", host.hugePages == 0 {
+            warnings.append("The original insists on huge pages; this host has none. Use --set huge_pages=off.")
+        }
+        let missing = missingLibraries(on: host)
+        if !missing.isEmpty {
+            let rest = libraries.filter { !missing.contains($0) }.joined(separator: ",")
+            warnings.append(
+                "The original loads \(missing.joined(separator: ", ")) at its start (shared_preload_libraries); this host "
+                    + "doesn't have it. Install it, or use --set shared_preload_libraries=\(rest).")
+        }
+        if let locale = original["lc_collate"], !host.hasLocale(locale) {
+            warnings.append(
+                "The original sorts by locale \"\(locale)\", which this host doesn't have; no one could connect to such "
+                    + "databases. Install the locale, of the same version.")
+        }
+        return warnings
+    }
+
+    private var libraries: [String] {
+        (effective["shared_preload_libraries"] ?? "").split(separator: ",").map { word in
+            String(word.filter { $0 != " " && $0 != "\"" })
+        }.filter { !$0.isEmpty }
+    }
+
+    private func missingLibraries(on host: Host) -> [String] {
+        libraries.filter { library in
+            var path = library
+            if !path.contains("/") { path = "$libdir/" + path }
+            if path.hasPrefix("$libdir/") {
+                // Elsewhere, too, dynamic_library_path may lead: only where nothing is known nothing is said.
+                guard let directory = host.libraryDirectory else { return false }
+                path = directory + path.dropFirst(7)
+            }
+            return !host.hasFile(path) && !host.hasFile(path + ".so")
+        }
+    }
+}

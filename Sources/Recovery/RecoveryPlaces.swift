@@ -1,0 +1,76 @@
+public import BaseBackup
+import Configuration
+import Glibc
+import Platform
+
+/// The directories that a recovery fills: whether they can take it is found out before anything is touched.
+public struct RecoveryPlaces: Sendable {
+    private let backup: BackupDescription
+    private let request: RestoreRequest
+    /// Of replayed log, which passes through pg_wal.
+    private let log: Int64
+
+    /// - Parameter mapping: where tablespaces go: location in the backup → directory to use now.
+    public init(_ plan: Plan, _ backup: BackupDescription, directory: String, mapping: [String: String]) {
+        self.backup = backup
+        request = RestoreRequest(target: directory, tablespaceMapping: mapping)
+        log = 4 * Int64(plan.segmentSize)
+    }
+
+    /// - Parameter keeping: what is in the directories already stays there and is used.
+    /// - Throws: `TargetInUse`, and `Problem` when a tablespace is unknown or a file system too small.
+    public func check(keeping: Bool) throws {
+        let tablespaces = try tablespacePlaces(of: backup, for: request)
+        var needs: [(path: String, bytes: Int64)] = []
+        var main = backup.size + log
+        for tablespace in backup.tablespaces {
+            guard let place = tablespaces[tablespace.oid] else { continue }
+            needs.append((place, tablespace.size))
+            main -= tablespace.size
+        }
+        needs.append((request.target, main))
+        var devices: [UInt64: (paths: [String], place: String, bytes: Int64)] = [:]
+        for need in needs {
+            let place = try RecoveryPlaces.existing(need.path)
+            let bytes = try need.bytes - (keeping ? RecoveryPlaces.used(need.path) : 0)
+            var device = devices[try FileStatus(of: place).device] ?? ([], place, 0)
+            device.paths.append(need.path)
+            device.bytes += max(0, bytes)
+            devices[try FileStatus(of: place).device] = device
+        }
+        for device in devices.values.sorted(by: { $0.place < $1.place }) {
+            let free = try Files.space(at: device.place).free
+            guard free < device.bytes else { continue }
+            throw Problem(
+                "not enough space to recover into \"\(device.paths[device.paths.count - 1])\"",
+                detail: "The backup needs \(Quantity.pretty(bytes: device.bytes)); the file system of "
+                    + "\"\(device.place)\" has \(Quantity.pretty(bytes: free)) free.",
+                hint: device.paths.contains(request.target)
+                    ? "Free space, or name a directory elsewhere with --data-directory."
+                    : "Free space, or put the tablespace elsewhere with --tablespace-mapping.")
+        }
+    }
+
+    /// Sentences about tablespaces whose directories aren't there: they will be made, perhaps where nothing is mounted yet.
+    public var warnings: [String] {
+        backup.tablespaces.compactMap { tablespace in
+            let place = request.tablespaceMapping[tablespace.location] ?? tablespace.location
+            guard !tablespace.location.isEmpty, (try? Files.exists(place)) == false else { return nil }
+            return "Directory \"\(place)\" of tablespace \"\(tablespace.name)\" does not exist here and will be made. "
+                + "Mount what belongs there first, or use --tablespace-mapping \(tablespace.location)=DIRECTORY."
+        }
+    }
+
+    private static func existing(_ path: String) throws -> String {
+        var place = path
+        while try !Files.exists(place), place != "/" { place = Files.parent(place) }
+        return place
+    }
+
+    /// Bytes of all files below `path`, other file systems' through links not counted.
+    private static func used(_ path: String) throws -> Int64 {
+        guard let status = try FileStatus(ofLinkItself: path) else { return 0 }
+        guard status.kind == .directory else { return status.size }
+        return try Files.list(path).reduce(0) { try $0 + used(path + "/" + $1) }
+    }
+}

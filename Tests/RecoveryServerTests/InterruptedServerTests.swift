@@ -1,0 +1,130 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// What stops a recovery on its way, and that it goes on once the cause is gone.
+@Suite(.serialized) struct InterruptedServerTests {
+    private static let sum = "select md5(string_agg(n || x, ',' order by n)) from t"
+
+    /// A site with a small backup and a log that makes much more of it.
+    private func site(rows: Int) throws -> TestSite {
+        let site = try TestSite(settings: ["max_wal_size": "64MB"], initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t (n int, x text)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("insert into t select n, repeat(md5(n::text), 30) from generate_series(1, \(rows)) n")
+        try site.archiveEverything()
+        return site
+    }
+
+    @Test func `a disk that is too small, fills up during the restore, and again during the replay`() throws {
+        try #require(geteuid() == 0, "mounting a small file system needs root")
+        let site = try site(rows: 30_000)
+        let directory = try RecoveredDirectory(site)
+        let disk = directory.scratch.path
+        func mount(_ arguments: [String]) throws {
+            let mounted = try run("/bin/mount", arguments + [disk])
+            try #require(mounted.ending == .exited(0), "\(mounted.errors)")
+        }
+        try mount(["-t", "tmpfs", "-o", "size=8m,mode=0777", "tidemark-test"])
+        defer {
+            _ = try? runAsServerUser(
+                site.cluster.server.bin + "/pg_ctl", ["-D", directory.path, "-m", "immediate", "-w", "stop"],
+                expectSuccess: false)
+            _ = try? run("/bin/umount", ["-l", disk])
+        }
+        var finished = try directory.recover(["--target", "latest"])
+        #expect(finished.ending == .exited(1))
+        let refusal = "not enough space to recover into \"\(directory.path)\""
+        #expect(finished.errors.contains(refusal), "\(finished.errors)")
+        #expect(try Files.list(disk) == [])
+
+        // Now there is room, until somebody else takes it while a write waits.
+        try mount(["-o", "remount,size=45m"])
+        let output = site.scratch.file("recover.log")
+        let process = try directory.launch(
+            ["--target", "latest", "--start"], log: output, environment: ["TIDEMARK_FAULT": "write:60=delay:3000"])
+        try site.cluster.wait(for: "the restore to begin") { try Files.exists(directory.path + "/base/1") }
+        _ = try run("/bin/sh", ["-c", "dd if=/dev/zero of='\(disk)/filler' bs=64k 2>/dev/null"])
+        try site.cluster.wait(seconds: 20, for: "the recovery to fail") { kill(process, 0) != 0 }
+        let errors = try Files.readText(output)
+        #expect(errors.contains("No space left on device"), "\(errors)")
+        #expect(errors.contains("DETAIL:  What is restored already stays in \"\(directory.path)\""), "\(errors)")
+        #expect(errors.contains("HINT:  Free space on the file system that holds it"), "\(errors)")
+        #expect(errors.contains("recover --resume --data-directory \(directory.path)"), "\(errors)")
+        #expect(try !Files.exists(directory.path + "/global/pg_control"))
+
+        // With that room back the files fit; what the log makes of them does not.
+        try Files.remove(disk + "/filler")
+        finished = try site.tidemark(["recover", "--resume", "--data-directory", directory.path])
+        #expect(finished.ending == .exited(1), "\(finished.output)")
+        #expect(finished.errors.contains("the server stopped before it reached the target"), "\(finished.errors)")
+        #expect(finished.errors.contains("HINT:  Free space on the file system that holds the data directory"))
+        #expect(finished.errors.contains("recover --resume"), "\(finished.errors)")
+
+        try mount(["-o", "remount,size=400m"])
+        finished = try site.tidemark(["recover", "--resume", "--data-directory", directory.path])
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(finished.output.contains("As predicted"), "\(finished.output)")
+        #expect(try directory.psql(Self.sum) == site.cluster.psql(Self.sum))
+    }
+
+    @Test(arguments: ["tidemark", "the server"])
+    func `killed in the middle of the replay`(_ victim: String) throws {
+        let site = try site(rows: 6_000)
+        let directory = try RecoveredDirectory(site)
+        let get = "\(try Executables.tidemark()) archive-get --config \(site.configuration) --cluster main %f %p"
+        let process = try directory.launch(
+            ["--target", "latest", "--start", "--set", "restore_command=sleep 0.2; \(get)"],
+            log: site.scratch.file("recover.log"))
+        try site.cluster.wait(seconds: 30, for: "the replay to get going") {
+            let log = try? Files.readText(directory.path + "/tidemark-recovery.log")
+            return (log?.ranges(of: "restored log file").count ?? 0) >= 4
+        }
+        if victim == "tidemark" {
+            kill(process, SIGKILL)
+        } else {
+            kill(try #require(try directory.startupProcess()), SIGKILL)
+        }
+        try site.cluster.wait(seconds: 30, for: "tidemark's end") { kill(process, 0) != 0 }
+        if victim != "tidemark" {
+            let errors = try Files.readText(site.scratch.file("recover.log"))
+            #expect(errors.contains("the server stopped before it reached the target"), "\(errors)")
+            #expect(errors.contains("terminated by signal 9"), "\(errors)")
+            #expect(errors.contains("recover --resume"), "\(errors)")
+        }
+        let resumed = try site.tidemark([
+            "recover", "--resume", "--data-directory", directory.path, "--set", "work_mem=9MB",
+        ])
+        #expect(resumed.ending == .exited(0), "\(resumed.errors)")
+        #expect(resumed.output.contains("As predicted"), "\(resumed.output)")
+        if victim != "tidemark" { #expect(try directory.psql("show work_mem") == "9MB") }
+        #expect(try directory.psql(Self.sum) == site.cluster.psql(Self.sum))
+    }
+}
+
+extension RecoveredDirectory {
+    /// Starts `tidemark recover … --yes` into the directory, its messages going to `log`; returns its process.
+    func launch(_ arguments: [String], log: String, environment: [String: String] = [:]) throws -> pid_t {
+        let script = "exec >\"$0\" 2>&1 </dev/null; echo $$ >\"$0.pid\"; exec \"$@\""
+        let command =
+            [script, log, try Executables.tidemark(), "recover", "--yes", "--config", site.configuration]
+            + ["--data-directory", path] + arguments
+        _ = try runAsServerUser(
+            "/bin/sh", ["-c", "setsid /bin/sh -c \"$@\" >/dev/null 2>&1 &", "sh"] + command, environment: environment)
+        for _ in 0..<200 {
+            if let text = try? Files.readText(log + ".pid"), let process = pid_t(text.trimmed) { return process }
+            Clock.sleep(milliseconds: 10)
+        }
+        throw Problem("tidemark did not start")
+    }
+
+    /// The process that replays.
+    func startupProcess() throws -> pid_t? {
+        let postmaster = try Files.readText(path + "/postmaster.pid").split(separator: "\n")[0]
+        let children = try run("/bin/cat", ["/proc/\(postmaster)/task/\(postmaster)/children"]).output
+        return try children.split(separator: " ").first { child in
+            try run("/bin/cat", ["/proc/\(child)/cmdline"]).output.contains("startup")
+        }.flatMap { pid_t($0.filter(\.isNumber)) }
+    }
+}
