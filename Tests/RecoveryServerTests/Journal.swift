@@ -24,8 +24,8 @@ final class Journal: Sendable {
         )
     }
 
-    /// Runs for `seconds`; returns what the clients wrote down, in no order.
-    func work(seconds: Int, clients: Int = 4) throws -> [Entry] {
+    /// Lets each client do `transactions`, together 2000 a second; returns what they wrote down, in no order.
+    func work(transactions: Int, clients: Int = 4) throws -> [Entry] {
         let script = """
             insert into journal
             select :client_id, coalesce(max(n), 0) + 1, pg_current_xact_id() from journal where client = :client_id;
@@ -41,7 +41,8 @@ final class Journal: Sendable {
                 })
         for old in try Files.list(folder.path) where old.hasPrefix("log") { try Files.remove(folder.file(old)) }
         try site.cluster.pgbench([
-            "-c", "\(clients)", "-T", "\(seconds)", "-f", file, "-l", "--log-prefix=\(folder.file("log"))", "-R", "300",
+            "-c", "\(clients)", "-t", "\(transactions)", "-f", file, "-l", "--log-prefix=\(folder.file("log"))", "-R",
+            "2000",
         ])
         var entries: [Entry] = []
         for name in try Files.list(folder.path) where name.hasPrefix("log") {
