@@ -17,6 +17,7 @@ help:
 	@echo 'make lint      check the format of the sources'
 	@echo 'make bench     measure against pgBackRest; ONLY=archive|wal|backup|recovery|table for one family'
 	@echo 'make soak      the long tests'
+	@echo 'make bare      play demo, docs/start.md and the units on a bare Debian 12 booted for it (root, systemd-nspawn)'
 	@echo 'make test-versions  run what is tested on every version on those in MORE_POSTGRES (now $(MORE_POSTGRES))'
 	@echo 'make clean     remove what was built'
 
@@ -57,6 +58,10 @@ bench: build
 soak: build
 	@Tests/prepare
 	@TIDEMARK_SOAK=1 TIDEMARK_BIN=$(CURDIR)/$(RELEASE) SWIFT=$(SWIFT) Tests/run
+
+.PHONY: bare
+bare:
+	@SWIFT=$(SWIFT) Tests/bare
 
 .PHONY: install
 install:
