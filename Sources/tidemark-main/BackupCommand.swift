@@ -108,9 +108,12 @@ enum BackupCommand: Command {
         do {
             let configuration = try invocation.configuration()
             guard !RetentionPolicy(configuration.retention(for: cluster)).isEmpty else { return }
-            let report = try ExpireCommand.expire(cluster, configuration, dryRun: false)
-            for line in ExpireCommand.text(report, dryRun: false) { invocation.log(.log, line) }
-            for failure in report.failures { invocation.log(.warning, failure) }
+            let expiry = Invocation(arguments: invocation.arguments, log: invocation.log)
+            _ = try JobWatch.watch(.expire, expiry) {
+                let report = try ExpireCommand.expire(cluster, configuration, dryRun: false)
+                for line in ExpireCommand.text(report, dryRun: false) { invocation.log(.log, line) }
+                return ExpireCommand.conclude(report, expiry)
+            }
         } catch { invocation.log(.warning, "the backup is complete, but expiring old ones failed: \(error)") }
     }
 

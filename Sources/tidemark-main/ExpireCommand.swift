@@ -53,6 +53,11 @@ enum ExpireCommand: Command {
         } else {
             invocation.print(text(report, dryRun: dryRun).joined(separator: "\n"))
         }
+        return conclude(report, invocation)
+    }
+
+    /// Names what couldn't be removed, and notes what went.
+    static func conclude(_ report: ExpiryReport, _ invocation: Invocation) -> ExitStatus {
         for failure in report.failures { invocation.log(.warning, failure) }
         invocation.notes("expired", report.decision.expired.count)
         invocation.notes("segments", report.segments.count)

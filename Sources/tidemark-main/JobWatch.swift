@@ -13,6 +13,11 @@ enum JobWatch {
         guard let kind = JobKind(rawValue: command.grammar.command), !invocation.arguments.has("dry-run") else {
             return try command.run(invocation)
         }
+        return try watch(kind, invocation) { try command.run(invocation) }
+    }
+
+    /// The same for a job that another one does on the way; `invocation` has notes of its own.
+    static func watch(_ kind: JobKind, _ invocation: Invocation, _ job: () throws -> ExitStatus) throws -> ExitStatus {
         // Asked now: a job started by root gives up root.
         let user = startedBy()
         let started = Moment(microseconds: Clock.now)
@@ -36,7 +41,7 @@ enum JobWatch {
             }
         }
         do {
-            let status = try command.run(invocation)
+            let status = try job()
             finish(status, nil)
             return status
         } catch {

@@ -49,6 +49,14 @@ struct HistoryRow: Decodable {
         #expect(try Self.rows(site, ["--job", "verify"]).map(\.job) == ["verify"])
     }
 
+    @Test func `an expiry that a backup ends with is a job of its own`() throws {
+        let site = try TestSite(configuration: ["[retention]", "keep_full = 1"])
+        for _ in 0..<2 { try site.tidemark(["backup"], expectSuccess: true) }
+        let rows = try Self.rows(site)
+        #expect(rows.map(\.job) == ["backup", "expire", "backup", "expire"])
+        #expect(rows.map { $0.facts["expired"] } == [nil, "0", nil, "1"])
+    }
+
     @Test func `a kind that does not exist is a usage error with a suggestion`() throws {
         let site = try TestSite(initialize: false)
         let finished = try site.tidemark(["history", "--job", "backups"])
