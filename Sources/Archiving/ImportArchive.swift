@@ -49,20 +49,6 @@ public struct ImportArchive {
         let packing: Packing?
     }
 
-    private enum Packing: String, Sendable, CaseIterable {
-        case gzip = ".gz"
-        case zstd = ".zst"
-        case lz4 = ".lz4"
-
-        var program: String {
-            switch self {
-            case .gzip: "gzip"
-            case .zstd: "zstd"
-            case .lz4: "lz4"
-            }
-        }
-    }
-
     private enum Outcome: Sendable {
         case done(Push.Outcome)
         case failed(ArchiveProblem)
@@ -126,18 +112,7 @@ public struct ImportArchive {
         try Files.makeDirectories(scratch)
         defer { try? Files.removeTree(scratch) }
         let raw = scratch + "/" + file.name.description
-        // No segment has more than 1 GiB; the limit is in units of 512 bytes (dash) or 1 KiB (bash).
-        let finished = try run(
-            "/bin/sh",
-            ["-c", "ulimit -f 2097154; exec \(packing.program) -dc -- \"$1\" > \"$2\"", "sh", file.path, raw])
-        guard finished.ending == .exited(0) else {
-            let isMissing = finished.ending == .exited(127)
-            throw Problem(
-                "could not unpack the file with \(packing.program)",
-                detail: isMissing
-                    ? "The program is not installed."
-                    : finished.errors.split(separator: "\n").first.map { "\(packing.program) says: \($0)" })
-        }
+        try packing.unpack(file.path, to: raw)
         return try push(raw)
     }
 

@@ -9,7 +9,7 @@ enum ImportCommand: Command {
         "import", "take over an existing archive of WAL files",
         description: [
             "Stores every WAL file found in the directory and the folders in it, as cp or pg_receivewal left them: raw, or compressed with gzip, "
-                + "zstd or lz4 (their programs must be installed). Each is checked as archive-push checks it. Nothing in the "
+                + "zstd or lz4. Each is checked as archive-push checks it. Nothing in the "
                 + "directory is changed, and an interrupted import can be started again.",
             "Reports what is missing, what came twice, and files that are no WAL.",
         ],

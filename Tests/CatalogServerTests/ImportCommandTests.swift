@@ -1,0 +1,129 @@
+import FoundationEssentials
+import Platform
+import Support
+import Testing
+
+/// `tidemark import` of what a real server's `cp` and pg_receivewal left, and `tidemark verify --wal` of what came of it.
+@Suite(.serialized) struct ImportCommandTests {
+    private struct Imported: Decodable {
+        struct Problem: Decodable { let message: String }
+        let stored, present, duplicates: Int
+        let strangers, unfinished: [String]
+        let problems: [Problem]
+    }
+    private struct Verified: Decodable {
+        struct Problem: Decodable { let segment: String?, message: String }
+        let segments, records: Int
+        let problems: [Problem]
+    }
+
+    private func imported(_ site: TestSite, _ directory: String) throws -> (ending: Finished.Ending, report: Imported) {
+        let finished = try site.tidemark(["import", directory, "--json"])
+        return (
+            finished.ending, try JSONDecoder().decode(Imported.self, from: Data(finished.output.utf8))
+        )
+    }
+
+    private func verified(_ site: TestSite, _ words: String...) throws -> (ending: Finished.Ending, report: Verified) {
+        let finished = try site.tidemark(["verify", "--wal", "--json"] + words)
+        return (
+            finished.ending, try JSONDecoder().decode(Verified.self, from: Data(finished.output.utf8))
+        )
+    }
+
+    @Test func `a plain archive is taken over and verified`() throws {
+        let plain = try Scratch()
+        let (copied, received) = (plain.file("copied"), plain.file("received"))
+        try runAsServerUser("/bin/mkdir", [copied, received])
+        let site = try TestSite(
+            settings: ["archive_command": "'cp %p \(copied)/%f'", "wal_compression": "lz4"],
+            initdb: ["--wal-segsize=1"], initialize: false)
+        // What it finds wrong with the archive_command is so on purpose.
+        try site.tidemark(["init"])
+        let cluster = site.cluster
+        let receiver = [
+            "-h", cluster.directory, "-U", "postgres", "-D", received, "--slot", "receiver", "--no-loop",
+        ]
+        try cluster.psql("select pg_create_physical_replication_slot('receiver', true)")
+        try cluster.psql("create table t as select g, md5(g::text) from generate_series(1, 40000) g")
+        try site.archiveEverything()
+        let end = try cluster.psql("insert into t values (0, 'late') returning pg_current_wal_lsn()")
+        // What is received: compressed whole segments, and the one it is busy with.
+        try runAsServerUser(
+            cluster.server.bin + "/pg_receivewal", receiver + ["--compress=lz4", "--endpos", end],
+            expectSuccess: true)
+        let twins = try Files.list(received).filter { $0.hasSuffix(".lz4") }
+        try #require(twins.count >= 3)
+        let names = try Files.list(copied).sorted()
+        try #require(names.count >= twins.count)
+        try runAsServerUser(
+            "/bin/sh",
+            ["-c", "gzip \"$1\"; zstd -q --rm \"$2\"; echo hello > \"$3\"/notes.txt", "sh"]
+                + [copied + "/" + names[0], copied + "/" + names[1], copied])
+
+        let before = try Files.list(copied).sorted()
+        var (ending, report) = try imported(site, plain.path)
+        #expect(ending == .exited(0), "\(report)")
+        #expect(report.stored == names.count)
+        #expect(report.duplicates == twins.count)
+        #expect(report.strangers == ["copied/notes.txt"])
+        #expect(report.unfinished.count == 1)
+        #expect(report.unfinished.first?.hasSuffix(".lz4.partial") == true)
+        #expect(try Files.list(copied).sorted() == before)
+        (ending, report) = try imported(site, plain.path)
+        #expect(ending == .exited(0))
+        #expect((report.stored, report.present) == (0, names.count))
+
+        var (verdict, verification) = try verified(site)
+        #expect(verdict == .exited(0), "\(verification)")
+        #expect(verification.segments == names.count)
+        #expect(verification.records > 40_000)
+
+        // A byte of one stored segment; ranges with and without it.
+        let folder = try #require(try Files.list(site.repository + "/main").first { $0.hasPrefix("15-") })
+        let stored = "\(site.repository)/main/\(folder)/wal/00000001/0000000100000000/\(names[2]).zst"
+        let size = try FileStatus(of: stored).size
+        try runAsServerUser(
+            "/bin/sh",
+            ["-c", "printf '\\377\\0' | dd of=\"$1\" bs=1 seek=\(size / 2) conv=notrunc 2>/dev/null", "sh", stored])
+        (verdict, verification) = try verified(site)
+        #expect(verdict == .exited(3))
+        #expect(verification.problems.contains { $0.message.contains(names[2]) })
+        let number = try #require(Int(names[2].suffix(8), radix: 16))
+        func lsn(_ segment: Int) -> String { "0/" + String(segment << 20, radix: 16, uppercase: true) }
+        (verdict, verification) = try verified(site, "--from", lsn(number + 1))
+        #expect(verdict == .exited(0), "\(verification)")
+        #expect(verification.segments == names.count - 3)
+        (verdict, verification) = try verified(site, "--from", lsn(number), "--to", lsn(number))
+        #expect(verdict == .exited(3))
+        #expect(verification.segments == 1)
+        #expect(try site.tidemark(["verify", "--wal", "--from", "0/2000000", "--to", "0/1"]).ending == .exited(2))
+    }
+
+    @Test func `what is wrong with a plain archive is told, and the rest is taken`() throws {
+        let plain = try Scratch()
+        let site = try TestSite(
+            settings: ["archive_command": "'cp %p \(plain.path)/%f'"], initdb: ["--wal-segsize=1"],
+            initialize: false)
+        try site.tidemark(["init"])
+        try site.cluster.psql("create table t as select g, md5(g::text) from generate_series(1, 60000) g")
+        try site.archiveEverything()
+        let names = try Files.list(plain.path).sorted()
+        try #require(names.count > 4)
+        // One lost, one cut short by gzip's program being killed, one that is no LZ4 file at all.
+        try runAsServerUser(
+            "/bin/sh",
+            [
+                "-c",
+                "cd \"$1\" && rm \"$2\" && gzip \"$3\" && truncate -s -30 \"$3.gz\" && mv \"$4\" \"$4.lz4\"",
+                "sh", plain.path, names[1], names[2], names[3],
+            ])
+        let (ending, report) = try imported(site, plain.path)
+        #expect(ending == .exited(3))
+        #expect(report.stored == names.count - 3)
+        let said = report.problems.map(\.message)
+        #expect(said.contains { $0.contains("\(names[2]).gz") && $0.contains("ends too early") }, "\(said)")
+        #expect(said.contains { $0.contains("\(names[3]).lz4") && $0.contains("could not decompress") }, "\(said)")
+        #expect(said.contains { $0.contains(names[1]) && $0.contains("missing") }, "\(said)")
+    }
+}
