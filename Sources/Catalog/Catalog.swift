@@ -40,7 +40,7 @@ public final class Catalog {
 
     /// Empties the catalog, so that the next `synchronize` reads everything again.
     public func startAnew() throws {
-        for table in ["segment", "chunk", "run", "event", "open", "folder", "history", "about"] {
+        for table in ["segment", "chunk", "run", "event", "open", "folder", "history", "backup", "about"] {
             do {
                 try database.execute("DELETE FROM \(table)")
             } catch {
@@ -53,22 +53,28 @@ public final class Catalog {
         try setAbout("location", store.location)
     }
 
-    /// Brings the catalog up to date, then runs `body`. Damage that shows on the way leads to a rebuild and a second try.
+    /// Brings the catalog up to date, then runs `body`; both again with an empty catalog when it turns out to be damaged.
     /// - Parameters:
     ///   - jobs: how many heads are read at once.
     ///   - progress: told how many segments have been read, and of how many.
     public func current<Value>(
         jobs: Int, progress: (Int, Int) -> Void = { _, _ in }, _ body: (Catalog) throws -> Value
     ) throws -> Value {
+        try intact { catalog in
+            _ = try catalog.synchronize(jobs: jobs, progress: progress)
+            return try body(catalog)
+        }
+    }
+
+    /// Runs `body`. Damage that shows on the way leads to an empty catalog and a second try.
+    public func intact<Value>(_ body: (Catalog) throws -> Value) throws -> Value {
         do {
-            _ = try synchronize(jobs: jobs, progress: progress)
             return try body(self)
         } catch let error as DatabaseError where error.isDamage {
             note("catalog \"\(path)\" is damaged and is rebuilt from the repository: \(error.reason)")
             try file.remove()
             database = try file.open(note: note)
             try setAbout("location", store.location)
-            _ = try synchronize(jobs: jobs, progress: progress)
             return try body(self)
         }
     }

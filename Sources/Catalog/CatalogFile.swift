@@ -5,7 +5,7 @@ import SQLite
 /// The SQLite file behind a catalog: made when it isn't there, made anew when it is damaged or of another format.
 struct CatalogFile {
     /// Raised with every change of the tables; a file with another number is made anew.
-    static let format: Int64 = 1
+    static let format: Int64 = 2
 
     let path: String
 
@@ -80,6 +80,7 @@ struct CatalogFile {
     private static let tables = """
         CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
         CREATE TABLE history (timeline INTEGER PRIMARY KEY, content TEXT NOT NULL);
+        CREATE TABLE backup (label TEXT PRIMARY KEY, json BLOB NOT NULL) WITHOUT ROWID;
         CREATE TABLE folder (timeline INTEGER, name TEXT, mark INTEGER, PRIMARY KEY (timeline, name)) WITHOUT ROWID;
         CREATE TABLE segment (
             timeline INTEGER NOT NULL, number INTEGER NOT NULL,

@@ -1,3 +1,4 @@
+import Repository
 public import WAL
 
 /// A base backup, as far as the log around it matters.
@@ -39,8 +40,15 @@ public struct LogStretch: Hashable, Sendable {
 /// A place where the log can't be followed.
 public struct LogGap: Hashable, Sendable {
     public enum Cause: Hashable, Sendable {
-        /// The segments aren't in the repository.
+        /// The segments aren't in the repository, and nothing there tells why.
         case missing
+        /// The segments aren't in the repository; what is before them ends with the segment that makes this backup
+        /// consistent, as `expire` leaves it.
+        case expired(backup: String)
+        /// The first of them is there as a `.partial` only: its server never filled it.
+        case unfinished
+        /// Another timeline has the first of them.
+        case elsewhere(TimelineID)
         /// The segment is there, but damaged or unread.
         case unreadable(String)
         /// Both segments are there, but the later one doesn't go on where the earlier one ends.
@@ -77,8 +85,9 @@ extension Catalog {
             }
             for run in set.runs(of: timeline) {
                 if let expected, run.lowerBound > expected {
+                    let lost = expected...run.lowerBound - 1
                     gaps.append(
-                        try gap(timeline, missing: expected...run.lowerBound - 1, .missing, size, backups))
+                        try gap(timeline, missing: lost, cause(of: timeline, lost, set, backups), size, backups))
                 }
                 let isChild = parent != nil && run.lowerBound == expected
                 for piece in try pieces(of: timeline, run, size, &gaps, backups) {
@@ -93,6 +102,26 @@ extension Catalog {
             }
         }
         return (stretches, gaps)
+    }
+
+    /// Why segments aren't there, as far as what is there tells.
+    private func cause(
+        of timeline: TimelineID, _ lost: ClosedRange<UInt64>, _ set: SegmentSet, _ backups: [BackupSpan]
+    ) throws -> LogGap.Cause {
+        let first = SegmentName(timeline: timeline, number: lost.lowerBound, segmentSize: set.segmentSize)
+        if let backup = backups.last(where: {
+            $0.timeline == timeline && $0.stop.rawValue > 0
+                && ($0.stop.rawValue - 1) / UInt64(set.segmentSize) + 1 == lost.lowerBound
+        }) {
+            return .expired(backup: backup.label)
+        }
+        if try store.partials(of: incarnation, timeline: timeline, from: first).first == first { return .unfinished }
+        if let other = set.timelines.last(where: { other in
+            other != timeline && set.runs(of: other).contains { $0.contains(lost.lowerBound) }
+        }) {
+            return .elsewhere(other)
+        }
+        return .missing
     }
 
     /// A run cut where it isn't continuous.

@@ -11,7 +11,8 @@ struct CatalogAccess {
     let store: DirectoryStore
     let incarnation: Incarnation
     let catalog: Catalog
-    let backups: BackupListing
+    /// The complete backups, in order of their start position.
+    let backups: [BackupDescription]
 
     init(_ invocation: Invocation) throws {
         cluster = try invocation.cluster()
@@ -27,8 +28,16 @@ struct CatalogAccess {
                 error.message, detail: "The catalog of the repository is kept in \"\(cluster.stateDirectory)\".",
                 hint: "Make that directory writable for the user who runs tidemark, or set state_directory.")
         }
-        backups = try listBackups(of: incarnation, in: store)
-        for damaged in backups.unreadable { log(.warning, damaged.reason) }
+        let known = try catalog.intact { try $0.backups() }
+        var backups: [BackupDescription] = []
+        for backup in known {
+            do throws(DamagedDescription) {
+                backups.append(try BackupDescription(json: backup.json, label: backup.label))
+            } catch {
+                log(.warning, error)
+            }
+        }
+        self.backups = backups.sorted { ($0.startLSN, $0.startTime) < ($1.startLSN, $1.startTime) }
     }
 
     /// Brings the catalog up to date and asks it.
@@ -40,7 +49,7 @@ struct CatalogAccess {
             progress: { done, all in terminal.progress("reading segments: \(done) of \(all)", log: log) }, body)
     }
 
-    var spans: [BackupSpan] { backups.complete.map(BackupSpan.init) }
+    var spans: [BackupSpan] { backups.map(BackupSpan.init) }
 
     /// Words that must be repeated on other tidemark command lines to mean the same cluster.
     static func sameCluster(_ invocation: Invocation) -> String {
@@ -71,7 +80,7 @@ final class BackupNames {
     }
 
     func names(at lsn: LSN) -> [RelationNames] {
-        let backups = access.backups.complete
+        let backups = access.backups
         let before = backups.last { $0.startLSN <= lsn }
         let after = backups.first { $0.startLSN > lsn }
         return [before, after].compactMap { $0?.label }.map(names(of:))

@@ -22,6 +22,7 @@ enum CatalogCommand: Command {
         let path: String
         let size: Int64
         let segments: Int
+        let backups: Int
         let timelines: [UInt32]
         let read, gone: Int
         let synchronized: String?
@@ -49,15 +50,16 @@ enum CatalogCommand: Command {
         let set = problems.isEmpty ? try catalog.segments() : SegmentSet(segmentSize: 16 << 20)
         let document = Document(
             path: catalog.path, size: try FileStatus(ifPresent: catalog.path)?.size ?? 0, segments: set.count,
-            timelines: set.timelines.map(\.rawValue), read: changes.read, gone: changes.gone,
+            backups: access.backups.count, timelines: set.timelines.map(\.rawValue), read: changes.read,
+            gone: changes.gone,
             synchronized: try catalog.synchronized()?.iso8601, problems: problems)
         if invocation.json {
             try invocation.print(json: document)
         } else {
             invocation.print("catalog \(catalog.path): \(size(document.size))")
             invocation.print(
-                "\(set.count) segments on \(set.timelines.count) timelines; \(changes.read) read now, \(changes.gone) gone"
-            )
+                "\(set.count) segments on \(set.timelines.count) timelines, \(access.backups.count) backups; "
+                    + "\(changes.read) segments read now, \(changes.gone) gone")
             for problem in problems { log(.error, problem) }
         }
         return problems.isEmpty ? .success : .problemsFound

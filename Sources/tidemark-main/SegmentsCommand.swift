@@ -28,6 +28,7 @@ enum SegmentsCommand: Command {
             let from, to: String
             let firstMissing, lastMissing: String?
             let cause: String
+            let atServer: Bool
             let unreachableFrom, unreachableTo: String?
             let nextBackup: String?
         }
@@ -53,7 +54,8 @@ enum SegmentsCommand: Command {
                         .init(
                             timeline: $0.timeline.rawValue, from: $0.from.description, to: $0.to.description,
                             firstMissing: $0.firstMissing?.description, lastMissing: $0.lastMissing?.description,
-                            cause: cause($0), unreachableFrom: $0.lastBefore?.time.iso8601,
+                            cause: cause($0), atServer: isAtServer($0, access),
+                            unreachableFrom: $0.lastBefore?.time.iso8601,
                             unreachableTo: $0.nextBackup?.stopTime.iso8601, nextBackup: $0.nextBackup?.label)
                     }))
         } else if stretches.isEmpty {
@@ -71,7 +73,7 @@ enum SegmentsCommand: Command {
                 ])
             }
             invocation.print(table.text)
-            for gap in gaps { invocation.print(text(gap)) }
+            for gap in gaps { invocation.print(text(gap, isAtServer: isAtServer(gap, access))) }
             if gaps.isEmpty { invocation.print("There are no gaps.") }
         }
         return gaps.isEmpty ? .success : .problemsFound
@@ -85,16 +87,28 @@ enum SegmentsCommand: Command {
 
     private static func cause(_ gap: LogGap) -> String {
         switch gap.cause {
-        case .missing:
-            "The segments are not in the repository: they were never archived, or have been removed."
+        case .missing: "The segments are not in the repository: they were never archived, or have been removed."
+        case .expired(let backup):
+            "They come right after what backup \(backup) needs to be consistent: probably \"expire\" removed them."
+        case .unfinished:
+            "Of the first segment only a .partial is there: the server that wrote it stopped before it was full."
+        case .elsewhere(let timeline):
+            "The first segment is there on timeline \(timeline) only: the server that wrote this timeline did not archive it."
         case .unreadable(let reason), .broken(let reason): reason
         }
     }
 
-    private static func text(_ gap: LogGap) -> String {
+    /// Whether the server still has the first segment, so that nothing is lost yet.
+    private static func isAtServer(_ gap: LogGap, _ access: CatalogAccess) -> Bool {
+        guard let name = gap.firstMissing, let size = try? access.catalog.segmentSize() else { return false }
+        let file = try? FileStatus(ifPresent: "\(access.cluster.dataDirectory)/pg_wal/\(name)")
+        return file?.size == Int64(size)
+    }
+
+    private static func text(_ gap: LogGap, isAtServer: Bool) -> String {
         var lines: [String] = []
         switch gap.cause {
-        case .missing, .unreadable:
+        case .missing, .expired, .unfinished, .elsewhere, .unreadable:
             let names =
                 gap.firstMissing == gap.lastMissing
                 ? "segment \(gap.firstMissing?.description ?? "")"
@@ -103,6 +117,10 @@ enum SegmentsCommand: Command {
         case .broken: lines.append("GAP:  at LSN \(gap.from) of timeline \(gap.timeline)")
         }
         lines.append("      \(cause(gap))")
+        if isAtServer {
+            lines.append(
+                "      The server still has the first of them in pg_wal; archive-push can store it from there.")
+        }
         let from = gap.lastBefore.map { "\($0.time) (transaction \($0.xid))" } ?? "the beginning"
         if let next = gap.nextBackup {
             lines.append(

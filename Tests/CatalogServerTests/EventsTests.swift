@@ -9,6 +9,7 @@ import Testing
         let kind: String
         let lsn: String
         let objects: [String]
+        let detail: String?
         let command: String?
         let time: String?
     }
@@ -97,10 +98,44 @@ import Testing
         }
     }
 
+    @Test func `a stretch of time is told, and a table without a name is told as such`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let cluster = site.cluster
+        try cluster.psql("create table named as select 1 i")
+        try site.tidemark(["backup"], expectSuccess: true)
+        func now() throws -> String { try cluster.psql("select clock_timestamp() at time zone 'UTC'") + " UTC" }
+        func events(_ words: String...) throws -> [Event] {
+            try decode([Event].self, site.tidemark(["events", "--json"] + words, expectSuccess: true).output)
+        }
+        let beginning = try now()
+        try cluster.psql("drop table named")
+        let between = try now()
+        // Made and dropped between two backups: no relation map ever has it.
+        try cluster.psql("create table brief as select 1 i")
+        try cluster.psql("drop table brief")
+        let end = try now()
+        try cluster.psql("create table other as select 1 i")
+        try cluster.psql("truncate other")
+        try site.archiveEverything()
+
+        let first = try events("--from", beginning, "--to", between)
+        #expect(first.map(\.objects) == [["postgres.public.named"]], "\(first)")
+        let second = try events("--from", between, "--to", end)
+        #expect(second.map(\.kind) == ["drop"], "\(second)")
+        #expect(second.first?.objects == [])
+        #expect(second.first?.detail?.contains("that no backup's relation map knows") == true)
+        #expect(second.first?.command?.contains("--target-lsn") == true)
+        #expect(try events("--from", end, "--kind", "drop,truncate").map(\.kind) == ["truncate"])
+        #expect(try events("--to", beginning, "--kind", "drop,truncate").isEmpty)
+        #expect(try site.tidemark(["events", "--from", "yesterday"]).ending == .exited(2))
+    }
+
     @Test func `stretches, windows and the surroundings of a moment are shown`() throws {
         struct Segments: Decodable {
             struct Stretch: Decodable { let segments: Int, timeline: Int }
-            struct Gap: Decodable { let firstMissing: String?, lastMissing: String?, cause: String }
+            struct Gap: Decodable {
+                let firstMissing: String?, lastMissing: String?, cause: String, atServer: Bool
+            }
             let stretches: [Stretch]
             let gaps: [Gap]
         }
@@ -152,7 +187,12 @@ import Testing
         #expect(finished.ending == .exited(3))
         segments = try decode(Segments.self, finished.output)
         #expect(segments.stretches.count == 2)
-        #expect(segments.gaps.first?.firstMissing == String(lost.dropLast(4)))
+        let gap = try #require(segments.gaps.first)
+        #expect(gap.firstMissing == String(lost.dropLast(4)))
+        #expect(gap.cause.contains("never archived, or have been removed"))
+        let isAtServer = try runAsServerUser(
+            "/usr/bin/test", ["-f", cluster.data + "/pg_wal/" + lost.dropLast(4)], expectSuccess: false)
+        #expect(gap.atServer == (isAtServer.ending == .exited(0)))
         window = try decode(Window.self, site.tidemark(["window", "--json"], expectSuccess: true).output)
         #expect(window.windows.first?.ends == "gap")
         #expect(window.windows.first?.endsAt == String(lost.dropLast(4)))
@@ -171,7 +211,7 @@ import Testing
         #expect(again.errors.contains("is damaged and is rebuilt from the repository"))
         #expect(again.output == finished.output)
         let status = try site.tidemark(["catalog", "status"], expectSuccess: true)
-        #expect(status.output.contains("\(names.count - 1) segments on 1 timelines"))
+        #expect(status.output.contains("\(names.count - 1) segments on 1 timelines, 1 backups"))
         try site.tidemark(["catalog", "rebuild"], expectSuccess: true)
         #expect(try site.tidemark(["catalog", "mend"]).ending == .exited(2))
     }

@@ -1,0 +1,54 @@
+import Platform
+import Repository
+import Support
+import Testing
+import WAL
+
+@testable import Catalog
+
+/// Why segments are missing, where what is there tells.
+@Suite struct GapTests {
+    private func remove(_ name: String, from repository: FixtureRepository) throws {
+        try Files.remove(repository.store.path(repository.incarnation.segment(#require(SegmentName(name)))))
+    }
+
+    private func gaps(_ repository: FixtureRepository, _ backups: [BackupSpan] = []) throws -> [LogGap] {
+        let catalog = try repository.catalog()
+        _ = try catalog.synchronize(jobs: 1)
+        return try catalog.report(backups: backups).gaps
+    }
+
+    @Test func `the cause of a gap is told`() throws {
+        let repository = try FixtureRepository()
+        #expect(try gaps(repository).isEmpty)
+        let lost = "00000001000000000000000B"
+        try remove(lost, from: repository)
+        var found = try gaps(repository)
+        #expect(found.map(\.cause) == [.missing])
+        #expect(found.map(\.firstMissing?.description) == [lost])
+
+        // A backup that became consistent in the segment before: expire keeps that one for it.
+        func backup(_ label: String, stop: UInt64) -> BackupSpan {
+            BackupSpan(
+                label: label, timeline: TimelineID(1), start: LSN(0x90_0028), stop: LSN(stop),
+                startTime: Moment(microseconds: 1), stopTime: Moment(microseconds: 2))
+        }
+        #expect(try gaps(repository, [backup("old", stop: 0xA0_0100)]).map(\.cause) == [.expired(backup: "old")])
+        #expect(try gaps(repository, [backup("exact", stop: 0xB0_0000)]).map(\.cause) == [.expired(backup: "exact")])
+        #expect(try gaps(repository, [backup("earlier", stop: 0x9F_FFFF)]).map(\.cause) == [.missing])
+        #expect(try gaps(repository, [backup("later", stop: 0xC0_0100)]).map(\.cause) == [.missing])
+
+        try repository.store.createFile(
+            repository.incarnation.partial(#require(SegmentName(lost))), bytes: [UInt8](repeating: 0, count: 1 << 20))
+        found = try gaps(repository)
+        #expect(found.map(\.cause) == [.unfinished])
+    }
+
+    @Test func `what only another timeline has is told`() throws {
+        let repository = try FixtureRepository()
+        // The old server went on after the promotion, but its first segment from then was never archived.
+        let later = "000000010000000000000011"
+        try repository.put(WALFixture.unpacked("pg15", "00000001000000000000000F"), later, summary: [])
+        #expect(try gaps(repository).first?.cause == .elsewhere(TimelineID(2)))
+    }
+}
