@@ -68,10 +68,13 @@ private struct WalkVisitor: RecordVisitor {
 
     mutating func record(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordVerdict {
         guard let kind = RecordKind.decode(header, end: end, version: version, main: main) else { return .malformed }
-        let record = WALRecord(header: header, end: end, kind: kind, blocks: blocks, imageBytes: imageBytes)
-        blocks.removeAll(keepingCapacity: true)
-        imageBytes = 0
+        defer {
+            // Behind the visit, when nobody shares the array any more: else each record would cost a new one.
+            blocks.removeAll(keepingCapacity: true)
+            imageBytes = 0
+        }
         do {
+            let record = WALRecord(header: header, end: end, kind: kind, blocks: blocks, imageBytes: imageBytes)
             return try visit(record) == .more ? .good : .stop
         } catch {
             failure = error
