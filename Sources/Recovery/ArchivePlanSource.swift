@@ -15,7 +15,7 @@ public final class ArchivePlanSource: PlanSource {
     private var partialSegments: Set<SegmentName> = []
     private var summaries: [SegmentName: SegmentSummary] = [:]
     /// The segments read last.
-    private var recent: [(name: SegmentName, records: [LogRecord])] = []
+    private var recent: [(name: SegmentName, records: [LogRecord], damage: WALDamage?)] = []
 
     /// - Parameters:
     ///   - segmentSize: in bytes, as the backups or the incarnation's marker name it.
@@ -88,7 +88,8 @@ public final class ArchivePlanSource: PlanSource {
                 if let facts = boundary.facts {
                     outline.prepend(facts, at: boundary.header.lsn)
                 } else {
-                    let records = try records(of: path, at: index)
+                    let (records, damage) = try records(of: path, at: index)
+                    if records.isEmpty, let damage { throw damage }
                     if let record = records.first, record.start == boundary.header.lsn { outline.prepend(record) }
                 }
             }
@@ -98,12 +99,15 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     public func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
-        for record in try records(of: path, at: index) where try !visit(record) { return }
+        let (records, damage) = try records(of: path, at: index)
+        for record in records where try !visit(record) { return }
+        // Behind what was looked for, damage doesn't matter.
+        if let damage { throw damage }
     }
 
     /// The planner looks at the one segment around the target several times.
-    private func records(of path: LogSegments, at index: Int) throws -> [LogRecord] {
-        if let known = recent.first(where: { $0.name == path[index] }) { return known.records }
+    private func records(of path: LogSegments, at index: Int) throws -> (records: [LogRecord], damage: WALDamage?) {
+        if let known = recent.first(where: { $0.name == path[index] }) { return (known.records, known.damage) }
         var first = index
         var records: [LogRecord] = []
         if let boundary = try boundary(of: path, at: index) {
@@ -117,23 +121,27 @@ public final class ArchivePlanSource: PlanSource {
         let start = path[index].start(segmentSize: segmentSize)
         var walk = RecordWalk()
         var decompressor = try Decompressor()
-        for name in path[first...index] {
-            let stored = try StoredSegment(key(name), in: store)
-            walk.begin(
-                name, length: stored.head.rawLength, contents: partialSegments.contains(name) ? .partial : .completed)
-            var pages = PageFeed()
-            try stored.extract(with: &decompressor) { bytes in
-                try pages.feed(bytes) { pages in
-                    try walk.feed(RawSpan(_unsafeBytes: pages)) { record in
-                        if record.end > start { records.append(LogRecord(record)) }
-                        return .more
+        var damage: WALDamage?
+        do {
+            for name in path[first...index] {
+                let stored = try StoredSegment(key(name), in: store)
+                walk.begin(
+                    name, length: stored.head.rawLength,
+                    contents: partialSegments.contains(name) ? .partial : .completed)
+                var pages = PageFeed()
+                try stored.extract(with: &decompressor) { bytes in
+                    try pages.feed(bytes) { pages in
+                        try walk.feed(RawSpan(_unsafeBytes: pages)) { record in
+                            if record.end > start { records.append(LogRecord(record)) }
+                            return .more
+                        }
                     }
                 }
+                try walk.endSegment()
             }
-            try walk.endSegment()
-        }
-        recent = recent.suffix(2) + [(path[index], records)]
-        return records
+        } catch let found as WALDamage { damage = found }
+        recent = recent.suffix(2) + [(path[index], records, damage)]
+        return (records, damage)
     }
 
     /// The record across the left boundary of `path[index]`, put together from the summaries.
