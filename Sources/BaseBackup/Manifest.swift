@@ -24,6 +24,9 @@ enum Manifest {
             persistence TEXT NOT NULL, toast INTEGER, index_of INTEGER, partition_of INTEGER,
             access_method TEXT,
             PRIMARY KEY (database, oid)) WITHOUT ROWID;
+        CREATE TABLE locale (database INTEGER PRIMARY KEY, collation TEXT NOT NULL, ctype TEXT NOT NULL);
+        CREATE TABLE library (database INTEGER NOT NULL, relation INTEGER NOT NULL, path TEXT NOT NULL,
+            PRIMARY KEY (database, relation, path)) WITHOUT ROWID;
         """
 
     /// Made when everything is in: filling an index row by row costs several times as much.

@@ -10,6 +10,13 @@ public struct RelationMap: Sendable {
         public var name: String
         public var tablespace: UInt32
         public var isConnectable: Bool
+        /// What the operating system must know for anybody to connect; nil in backups that don't tell.
+        public var locale: Locale?
+
+        public struct Locale: Sendable, Equatable {
+            public let collation: String
+            public let ctype: String
+        }
 
         public init(oid: UInt32, name: String, tablespace: UInt32 = 0, isConnectable: Bool = true) {
             (self.oid, self.name, self.tablespace, self.isConnectable) = (oid, name, tablespace, isConnectable)
@@ -46,8 +53,17 @@ public struct RelationMap: Sendable {
             self.accessMethod = accessMethod
         }
     }
+    /// A library without which a table's rows can't be read: of an extension's type, or of a table access method.
+    public struct LibraryRow: Sendable {
+        public var database: UInt32
+        public var relation: UInt32
+        /// `pg_proc.probin`: mostly `$libdir/name`.
+        public var path: String
+    }
     public var databases: [DatabaseRow] = []
     public var relations: [RelationRow] = []
+    /// Only of tables that need one.
+    public var libraries: [LibraryRow] = []
     /// Superusers who may log in, the bootstrap superuser first: who can read a recovered copy.
     public var superusers: [String] = []
     /// Databases that could not be read, with the reason.
@@ -67,15 +83,29 @@ public struct RelationMap: Sendable {
         WHERE c.relpersistence <> 't'
         """
 
+    /// An array's elements and a domain's base type are read by their own functions.
+    private static let libraryQuery = """
+        SELECT c.oid, p.probin FROM pg_class c JOIN pg_am a ON a.oid = c.relam JOIN pg_proc p ON p.oid = a.amhandler
+        WHERE c.relkind IN ('r', 'p', 'm') AND p.probin IS NOT NULL
+        UNION
+        SELECT a.attrelid, p.probin FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+        JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
+        JOIN pg_proc p ON p.oid IN (t.typoutput, e.typoutput)
+        WHERE c.relkind IN ('r', 'p', 'm') AND a.attnum > 0 AND p.probin IS NOT NULL
+        """
+
     /// Connects to every database that allows it. One that can't be read costs its names, not the backup.
     init(reading server: Connection, conninfo: String) throws {
         let rows = try server.query(
-            "SELECT oid, datname, dattablespace, datallowconn FROM pg_database ORDER BY oid")
+            "SELECT oid, datname, dattablespace, datallowconn, datcollate, datctype FROM pg_database ORDER BY oid")
         for row in rows.values {
             guard let oid = row[0].flatMap({ UInt32($0) }), let name = row[1] else { continue }
-            databases.append(
-                DatabaseRow(
-                    oid: oid, name: name, tablespace: row[2].flatMap { UInt32($0) } ?? 0, isConnectable: row[3] == "t"))
+            var database = DatabaseRow(
+                oid: oid, name: name, tablespace: row[2].flatMap { UInt32($0) } ?? 0, isConnectable: row[3] == "t")
+            if let collation = row[4], let ctype = row[5] {
+                database.locale = .init(collation: collation, ctype: ctype)
+            }
+            databases.append(database)
         }
         // Without the right to read pg_authid the list stays empty.
         superusers =
@@ -96,6 +126,10 @@ public struct RelationMap: Sendable {
                             kind: row[5] ?? "", persistence: row[6] ?? "", toast: row[7].flatMap { UInt32($0) },
                             indexOf: row[8].flatMap { UInt32($0) }, partitionOf: row[9].flatMap { UInt32($0) },
                             accessMethod: row[11]))
+                }
+                for row in try session.query(RelationMap.libraryQuery).values {
+                    guard let relation = row[0].flatMap({ UInt32($0) }), let path = row[1] else { continue }
+                    libraries.append(LibraryRow(database: database.oid, relation: relation, path: path))
                 }
                 haveShared = true
             } catch {
@@ -132,8 +166,33 @@ public struct RelationMap: Sendable {
                     toast: number(8), indexOf: number(9), partitionOf: number(10),
                     accessMethod: found.isNull(11) ? nil : found.text(11)))
         }
+        try readRequirements(manifest.database)
         let names = try manifest.database.text("SELECT value FROM meta WHERE name = 'superusers'") ?? ""
         superusers = names.split(separator: "\n").map(String.init)
+    }
+
+    /// What a host must have for the databases and tables to be read; a manifest need not tell.
+    private mutating func readRequirements(_ database: Database) throws {
+        func has(_ table: String) throws -> Bool {
+            try database.integer("SELECT count(*) FROM sqlite_master WHERE name = ?", table) == 1
+        }
+        if try has("locale") {
+            let rows = try database.prepare("SELECT database, collation, ctype FROM locale")
+            while try rows.step() {
+                let oid = UInt32(truncatingIfNeeded: rows.integer(0))
+                guard let index = databases.firstIndex(where: { $0.oid == oid }) else { continue }
+                databases[index].locale = .init(collation: rows.text(1), ctype: rows.text(2))
+            }
+        }
+        if try has("library") {
+            let rows = try database.prepare("SELECT database, relation, path FROM library")
+            while try rows.step() {
+                libraries.append(
+                    LibraryRow(
+                        database: UInt32(truncatingIfNeeded: rows.integer(0)),
+                        relation: UInt32(truncatingIfNeeded: rows.integer(1)), path: rows.text(2)))
+            }
+        }
     }
 
     /// `database.schema.relation` of a file; nil when the map doesn't know it.

@@ -37,6 +37,12 @@ public func restoreBackup(
             }
         }
     }
+    if let reserve = request.reserve {
+        let whole = files.enumerated().reduce(reserve) { holes.contains($1.offset) ? $0 : $0 + ($1.element?.size ?? 0) }
+        let place = Files.parent(target.path)
+        let free = try Files.space(at: place).free
+        guard free >= whole else { throw NotEnoughSpace(path: place, needed: whole, free: free) }
+    }
     let removed = try target.prepare(files)
 
     let job = RestoreJob(root: target.path, files: files, isDelta: target.isDelta)

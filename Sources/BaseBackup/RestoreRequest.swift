@@ -14,6 +14,8 @@ public struct RestoreRequest: Sendable {
     /// Restores only a part: what becomes of each file and directory, by its path in the data directory and its bytes.
     /// Nil: everything.
     public var selection: (@Sendable (_ path: String, _ size: Int64) -> RestoreTreatment)?
+    /// Bytes that must be free beside the restored files; nil: nobody looks. Known before anything is written.
+    public var reserve: Int64?
     /// The copy is used at once and thrown away: nothing is fsynced, and there is no `backup_manifest`.
     public var isThrowaway = false
 
@@ -53,6 +55,18 @@ public struct CopyProgress: Sendable, Equatable {
         self.total = total
         self.seconds = seconds
     }
+}
+
+/// What is restored doesn't fit.
+public struct NotEnoughSpace: Explained, Equatable {
+    public let path: String
+    public let needed: Int64
+    public let free: Int64
+    public var message: String { "not enough space in \"\(path)\"" }
+    public var detail: String? {
+        "At least \((needed + 1_048_575) >> 20) MB are needed; \(free >> 20) MB are free."
+    }
+    public var hint: String? { "Free space, or name another place with --scratch-directory." }
 }
 
 /// What a restore did.
