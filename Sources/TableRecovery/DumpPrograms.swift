@@ -36,9 +36,8 @@ struct DumpPrograms {
         let path = binDirectory + "/" + program
         let finished = try run(path, arguments, environment: DumpPrograms.environment)
         guard finished.ending == .exited(0) else {
-            throw Problem(
-                "\(program) failed on the recovered tables",
-                detail: finished.errors.split(separator: "\n").suffix(6).joined(separator: " "))
+            throw DumpFailure(
+                program: program, reason: finished.errors.split(separator: "\n").suffix(6).joined(separator: " "))
         }
         return finished.output
     }

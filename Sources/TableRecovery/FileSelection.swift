@@ -21,11 +21,14 @@ public struct FileSelection: Sendable {
     /// Numbers of files of that database that are left out. A number alone says it: files move between tablespaces.
     public let leftOut: Set<UInt32>
 
+    /// Numbers of files of that database that are known to be needed.
+    let kept: Set<UInt32>
+
     /// Everything is restored.
     public static let everything = FileSelection(method: .holes, database: nil, leftOut: [])
 
-    init(method: Method, database: UInt32?, leftOut: Set<UInt32>) {
-        (self.method, self.database, self.leftOut) = (method, database, leftOut)
+    init(method: Method, database: UInt32?, leftOut: Set<UInt32>, kept: Set<UInt32> = []) {
+        (self.method, self.database, self.leftOut, self.kept) = (method, database, leftOut, kept)
     }
 
     /// - Parameters:
@@ -45,10 +48,13 @@ public struct FileSelection: Sendable {
             return
         }
         let wanted = FileSelection.wanted(by: tables, of: relations)
-        let leftOut = relations.lazy.filter { relation in
-            !wanted.contains(relation.oid) && FileSelection.mayBeLeftOut(relation, method)
-        }.compactMap(\.fileNode)
-        self.init(method: method, database: row.oid, leftOut: Set(leftOut).subtracting(keeping))
+        let leftOut = Set(
+            relations.lazy.filter { relation in
+                !wanted.contains(relation.oid) && FileSelection.mayBeLeftOut(relation, method)
+            }.compactMap(\.fileNode)
+        ).subtracting(keeping)
+        let kept = Set(relations.compactMap(\.fileNode)).subtracting(leftOut).union(keeping)
+        self.init(method: method, database: row.oid, leftOut: leftOut, kept: kept)
     }
 
     /// OIDs of the tables that match, of what hangs on them, and of nothing else.

@@ -15,12 +15,16 @@ public struct ReplaySegment: Sendable {
 
 /// Makes NOOPs of records nobody needs, segment by segment in the order of replay.
 ///
-/// Every segment is read as WAL on the way: a damaged record ends the filter with an error. A record that runs into the
+/// Every segment is read as WAL on the way: a damaged record before the target ends the filter with an error; from one
+/// behind it on, everything is passed as it is, for nothing of it will be replayed. A record that runs into the
 /// next segment is decided when it is complete, so a segment comes out one later than it goes in, and both halves are
 /// always treated alike.
 public struct LogFilter: ~Copyable {
     private let rules: LogFilterRules
     private let segmentSize: UInt32
+    private let target: LSN?
+    /// Damage behind the target has been met.
+    private var isOver = false
     private var walk: RecordWalk
     /// Segments in which a record may still be open.
     private var held: [ReplaySegment] = []
@@ -29,43 +33,55 @@ public struct LogFilter: ~Copyable {
     public private(set) var records = 0
     public private(set) var voided = 0
 
-    public init(_ rules: LogFilterRules, segmentSize: UInt32) {
-        self.rules = rules
-        self.segmentSize = segmentSize
+    /// - Parameter target: what lies there and behind isn't replayed; nil: everything is.
+    public init(_ rules: LogFilterRules, segmentSize: UInt32, target: LSN? = nil) {
+        (self.rules, self.segmentSize, self.target) = (rules, segmentSize, target)
         walk = RecordWalk(includingBlocks: rules.readsBlocks)
     }
 
     /// Takes the next segment and returns those that are finished.
-    /// - Throws: `WALDamage`.
+    /// - Throws: `WALDamage` before the target.
     public mutating func add(_ segment: ReplaySegment) throws -> [ReplaySegment] {
         var marked: [RecordHeader] = []
         var prepared: [Range<LSN>] = []
-        var segment = segment
-        segment.lastRecord = held.last?.lastRecord ?? .zero
+        var last = held.last?.lastRecord ?? .zero
         var count = 0
         let rules = rules
-        walk.begin(segment.name, length: UInt64(segment.bytes.count))
-        try segment.bytes.withUnsafeBytes { bytes in
-            try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
-                count += 1
-                segment.lastRecord = record.lsn
-                if rules.voids(record) {
-                    marked.append(record.header)
-                } else if case .prepare = record.kind {
-                    prepared.append(record.lsn..<record.end)
-                }
-                return .more
+        try read(segment) { record in
+            count += 1
+            last = record.lsn
+            if rules.voids(record) {
+                marked.append(record.header)
+            } else if case .prepare = record.kind {
+                prepared.append(record.lsn..<record.end)
             }
         }
-        try walk.endSegment()
         records += count
         voided += marked.count
         held.append(segment)
+        held[held.count - 1].lastRecord = last
         for header in marked { void(header) }
         for stretch in prepared { keep(stretch) }
         let finished = held.dropLast()
         held.removeFirst(finished.count)
         return Array(finished)
+    }
+
+    private mutating func read(_ segment: ReplaySegment, visit: (WALRecord) -> Void) throws {
+        guard !isOver else { return }
+        do {
+            walk.begin(segment.name, length: UInt64(segment.bytes.count))
+            try segment.bytes.withUnsafeBytes { bytes in
+                try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
+                    visit(record)
+                    return .more
+                }
+            }
+            try walk.endSegment()
+        } catch let damage as WALDamage {
+            guard let target, damage.lsn ?? segment.name.start(segmentSize: segmentSize) >= target else { throw damage }
+            isOver = true
+        }
     }
 
     /// What is still held; the record at its end, if one is open, stays as it is.

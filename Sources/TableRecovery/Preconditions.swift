@@ -14,6 +14,7 @@ struct Preconditions {
     func check() throws {
         try checkPrograms()
         try checkFiles()
+        try HostRequirements(request, map).check()
         let live = request.needsLiveServer ? try Connection(request.liveConninfo, database: request.database) : nil
         if let live { try checkLive(live) }
         try checkPersistence(live)

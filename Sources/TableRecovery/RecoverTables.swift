@@ -53,8 +53,10 @@ private final class TableRecovery {
                 try recover(map, way.selection)
                 return result
             } catch {
-                guard let next = ways.first, error is ScratchFailure || error is MissingPages else { throw error }
-                let reason = (error as? any Explained).map { "\($0.message). \($0.detail ?? "")" } ?? ""
+                guard let next = ways.first,
+                    error is ScratchFailure || error is MissingPages || error is ScratchIncomplete
+                else { throw error }
+                let reason = (error as? any Explained).map { $0.detail ?? $0.message } ?? ""
                 note("Recovery \(way.name) failed (\(reason)); trying again \(next.name).")
             }
         }
@@ -81,13 +83,26 @@ private final class TableRecovery {
                 let replayed = Clock.monotonic
                 account(scratch, seconds: (restored - began, replayed - restored))
                 let (connection, user) = try connect(scratch, map)
-                try rollBackPrepared(connection)
-                let catalog = try TargetCatalog(connection, patterns: request.tables)
+                let catalog: TargetCatalog
+                do {
+                    try scratch.checkEnd(connection)
+                    try checkDatabase(connection, selection)
+                    try rollBackPrepared(connection)
+                    catalog = try TargetCatalog(connection, patterns: request.tables)
+                } catch { throw ScratchIncomplete(error, scratch: connection) ?? error }
                 let missed = catalog.fileNodes.intersection(selection.leftOut)
                 if missed.isEmpty {
-                    try takeOut(catalog, connection, scratch, user: user)
+                    if !catalog.skipped.isEmpty {
+                        let names = catalog.skipped.map { "\"\($0)\"" }.joined(separator: ", ")
+                        note("Unlogged, and so in no backup and in no WAL: \(names).")
+                    }
+                    do { try takeOut(catalog, connection, scratch, user: user) } catch {
+                        throw ScratchIncomplete(error, scratch: connection) ?? error
+                    }
                     result.outputSeconds = Double(Clock.monotonic - replayed) / 1e9
+                    let done = Clock.monotonic
                     try scratch.remove()
+                    result.stopSeconds = Double(Clock.monotonic - done) / 1e9
                     return
                 }
                 note(
@@ -110,6 +125,7 @@ private final class TableRecovery {
         result.records += scratch.counts.records
         result.voidedRecords += scratch.counts.voided
         result.restoreSeconds += Double(seconds.0) / 1e9
+        result.promoteSeconds += scratch.promoteSeconds
         result.replaySeconds += Double(seconds.1) / 1e9
     }
 
@@ -117,8 +133,24 @@ private final class TableRecovery {
     {
         do {
             return try scratch.connect(request.database, users: map.superusers + ["postgres"])
-        } catch let failure as ConnectionFailure where failure.kind == .noSuchDatabase {
-            throw TableRefusal.noSuchDatabase(request.database, known: map.databases.map(\.name))
+        } catch let failure as ConnectionFailure {
+            // Not there by name; with a row in the catalog but no directory it was made after the backup.
+            if failure.kind == .noSuchDatabase, !failure.reason.contains("subdirectory") {
+                throw TableRefusal.noSuchDatabase(request.database, known: map.databases.map(\.name))
+            }
+            if let incomplete = ScratchIncomplete(failure) { throw incomplete }
+            throw Problem(
+                "the recovered database cannot be opened on this host", detail: failure.reason,
+                hint: LastWordsHint.hint(failure.reason))
+        }
+    }
+
+    /// The selection is about the database that had the name at the time of the backup.
+    private func checkDatabase(_ connection: Connection, _ selection: FileSelection) throws {
+        guard let known = selection.database else { return }
+        let oid = try connection.query("SELECT oid FROM pg_database WHERE datname = current_database()").scalar
+        if oid != String(known) {
+            throw ScratchIncomplete("Database \"\(request.database)\" has been made or renamed since the backup.")
         }
     }
 
@@ -137,12 +169,14 @@ private final class TableRecovery {
     private func takeOut(
         _ catalog: TargetCatalog, _ connection: Connection, _ scratch: ScratchCluster, user: String
     ) throws {
+        result.leftOut = []
         result.tables = catalog.tables.filter { !$0.isPartitioned }.map { .init(name: $0.name) }
         let programs = DumpPrograms(
             binDirectory: request.binDirectory, conninfo: scratch.conninfo, database: request.database, user: user)
         // Files first: what follows changes names.
-        for case .file(let path, let format) in request.destinations {
+        for case .file(let path, let format) in request.destinations where !result.files.contains(path) {
             report(.takingOut(table: path))
+            _ = try? removeStaleTemporaries(in: Files.parent(path))
             try createDurably(path) { _, temporary in
                 try programs.dump(catalog.tables.map(\.name), format: format, to: temporary)
             }

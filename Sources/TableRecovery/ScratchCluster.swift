@@ -17,8 +17,12 @@ final class ScratchCluster {
     private var log = ScratchLog()
     private var logPosition: Int64 = 0
     let restored: RestoreReport
+    /// What the filter took for granted has happened only if replay came further than this.
+    private let lastRemoval: LSN
 
     /// Restores what `selection` names and prepares everything for the start.
+    ///
+    /// - Throws: `NotEnoughSpace` before anything is restored, and what restoring throws.
     init(
         plan: Plan, selection: FileSelection, archive: RecoveryArchive, binDirectory: String, parent: String, jobs: Int,
         progress: @escaping @Sendable (CopyProgress) -> Void
@@ -32,6 +36,9 @@ final class ScratchCluster {
             var request = RestoreRequest(target: data, jobs: jobs)
             request.selection = { selection.treatment(of: $0, size: $1) }
             request.isThrowaway = true
+            // Log on its way, and the pages that replay makes of holes: no more than there is log.
+            let segments = Int64(plan.segmentSize) * Int64(min(plan.segmentCount, 8 + jobs))
+            request.reserve = segments + (selection.method == .holes && selection.database != nil ? plan.logSize : 0)
             for tablespace in backup.tablespaces {
                 request.tablespaceMapping[tablespace.location] = "\(directory.path)/tablespaces/\(tablespace.oid)"
                 try Files.makeDirectories("\(directory.path)/tablespaces/\(tablespace.oid)", mode: 0o700)
@@ -40,16 +47,17 @@ final class ScratchCluster {
                 backup, of: archive.incarnation, from: archive.store, request: request, progress: progress)
             let control = try DataDirectory(data).controlFile()
             let isFiltered = selection.method == .filteredLog
+            let rules = try ScratchCluster.rules(plan, selection, archive)
+            lastRemoval = rules.vanished.last
             supply = try SegmentSupply(
                 plan.segmentNames, of: archive.incarnation, in: archive.store, segmentSize: plan.segmentSize,
-                rules: isFiltered
-                    ? LogFilterRules(database: selection.database, leftOut: selection.leftOut) : .outsideOnly,
+                rules: rules, target: plan.end,
                 directory: directory.path + "/wal", serverLog: data + "/pg_wal", jobs: jobs)
             try ScratchCluster.write(
                 directory.path + "/postgresql.conf",
                 ScratchSettings.text(
                     plan: plan, control: control, scratch: directory, restoreCommand: supply.restoreCommand,
-                    expectsMissingPages: !isFiltered, isQuiet: false))
+                    expectsMissingPages: !isFiltered))
             try ScratchCluster.write(directory.path + "/pg_hba.conf", "local all all trust\n")
             try ScratchCluster.write(directory.path + "/pg_ident.conf", "")
             try ScratchCluster.settle(data)
@@ -60,6 +68,16 @@ final class ScratchCluster {
             try? directory.remove()
             throw error
         }
+    }
+
+    /// What a transaction removes before the target needn't be replayed either. Catalogs and sequences always are.
+    private static func rules(_ plan: Plan, _ selection: FileSelection, _ archive: RecoveryArchive) throws
+        -> LogFilterRules
+    {
+        guard selection.method == .filteredLog, let database = selection.database else { return .outsideOnly }
+        let vanished = VanishedFiles(
+            of: database, by: try archive.facts(of: plan.segmentNames), before: plan.end, keeping: selection.kept)
+        return LogFilterRules(database: database, leftOut: selection.leftOut, vanished: vanished)
     }
 
     /// Makes the restored directory the scratch server's own.
@@ -86,8 +104,11 @@ final class ScratchCluster {
         try server.launch()
         let launched = Clock.monotonic
         var isSeen = false
+        var replayed: UInt64?
+        defer { promoteSeconds = replayed.map { Double(Clock.monotonic - $0) / 1e9 } ?? 0 }
         while true {
             try readLog()
+            if replayed == nil, log.hasReplayed { replayed = Clock.monotonic }
             if let running = try server.dataDirectory.runningServer() {
                 isSeen = true
                 if running.status == "ready" { break }
@@ -141,10 +162,20 @@ final class ScratchCluster {
     /// The most the scratch cluster had on disk, in bytes, as far as was looked.
     private(set) var occupied: Int64 = 0
     private var measured: UInt64 = 0
+    private(set) var promoteSeconds = 0.0
 
     private func measure() throws {
         occupied = max(occupied, try Files.allocated(in: directory.path))
         measured = Clock.monotonic
+    }
+
+    /// Checks through a session that replay came as far as it was planned to, as far as that matters.
+    func checkEnd(_ connection: Connection) throws {
+        guard lastRemoval > .zero,
+            let reached = try connection.query("SELECT pg_last_wal_replay_lsn()").scalar.flatMap({ LSN($0) }),
+            reached <= lastRemoval
+        else { return }
+        throw ScratchIncomplete("Replay ended at LSN \(reached) already; up to \(plan.end) had been planned.")
     }
 
     /// Opens a session in the wanted database; never in another one, whose catalogs aren't there: that would take the whole
@@ -201,6 +232,12 @@ enum LastWordsHint {
         }
         if words.contains("could not access file") {
             return "Install the extension's library for this major version on this host."
+        }
+        if words.contains("locale") || words.contains("ICU") {
+            return "Install the locale on this host, or use server programs that know its provider."
+        }
+        if words.contains("resource manager with ID") {
+            return "An extension writes WAL of its own kind; recover the whole cluster with \"tidemark recover\"."
         }
         return nil
     }

@@ -43,6 +43,9 @@ struct ScratchLog: Sendable {
         return Relation(database: UInt32(parts[parts.count - 2]) ?? 0, number: number)
     }
 
+    /// Whether the server has said that it is through with the log.
+    var hasReplayed: Bool { lines.contains { $0.contains("redo done at") } }
+
     /// Whether the server has said that it can't go on.
     var hasFailed: Bool { lines.contains { $0.hasPrefix("FATAL:") || $0.hasPrefix("PANIC:") } }
 

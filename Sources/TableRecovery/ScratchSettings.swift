@@ -5,12 +5,9 @@ import WAL
 /// The whole configuration of a scratch server. Nothing of the original's is used: any line of it (a library, a
 /// certificate, a size) can keep the server from starting here, or make it reach out.
 enum ScratchSettings {
-    /// - Parameters:
-    ///   - expectsMissingPages: files are left out and the log is replayed as it is.
-    ///   - isQuiet: don't report missing pages; without full-page writes there are two lines for nearly every record.
+    /// - Parameter expectsMissingPages: files are left out and the log is replayed as it is.
     static func text(
-        plan: Plan, control: ControlFile, scratch: ScratchDirectory, restoreCommand: String, expectsMissingPages: Bool,
-        isQuiet: Bool
+        plan: Plan, control: ControlFile, scratch: ScratchDirectory, restoreCommand: String, expectsMissingPages: Bool
     ) -> String {
         var setup = RecoverySetup(restoreCommand: restoreCommand, isOwnDirectory: false)
         setup.action = .promote
@@ -45,7 +42,6 @@ enum ScratchSettings {
             ("log_error_verbosity", "terse"), ("log_checkpoints", "off"), ("lc_messages", "C"), ("timezone", "UTC"),
             ("log_timezone", "UTC"), ("datestyle", "ISO, MDY"),
         ]
-        if isQuiet { values.append(("log_min_messages", "error")) }
         if plan.majorVersion >= 13 { values.append(("ignore_invalid_pages", expectsMissingPages ? "on" : "off")) }
         if plan.majorVersion >= 15 { values.append(("allow_in_place_tablespaces", "on")) }
         if plan.majorVersion >= 17 { values.append(("event_triggers", "off")) }

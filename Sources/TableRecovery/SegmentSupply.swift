@@ -15,6 +15,7 @@ final class SegmentSupply: Sendable {
     private let incarnation: Incarnation
     private let rules: LogFilterRules
     private let segmentSize: UInt32
+    private let target: LSN
     private let jobs: Int
     /// Holds everything of the delivery; made here.
     let directory: String
@@ -34,8 +35,9 @@ final class SegmentSupply: Sendable {
     /// - Parameter serverLog: the server's pg_wal.
     init(
         _ segments: [SegmentName], of incarnation: Incarnation, in store: any ObjectStore, segmentSize: UInt32,
-        rules: LogFilterRules, directory: String, serverLog: String, jobs: Int
+        rules: LogFilterRules, target: LSN, directory: String, serverLog: String, jobs: Int
     ) throws {
+        self.target = target
         state = Mutex(State(replayed: ReplayedLog(directory: serverLog, taken: directory + "/taken")))
         (self.segments, self.incarnation, self.store) = (segments, incarnation, store)
         (self.rules, self.segmentSize, self.directory, self.jobs) = (rules, segmentSize, directory, jobs)
@@ -102,7 +104,7 @@ final class SegmentSupply: Sendable {
     private struct Stopped: Error {}
 
     private func deliver() throws {
-        var filter = LogFilter(rules, segmentSize: segmentSize)
+        var filter = LogFilter(rules, segmentSize: segmentSize, target: target)
         try mapInOrder(
             segments, workers: jobs, ahead: jobs + 1, transform: fetch,
             consume: { segment in

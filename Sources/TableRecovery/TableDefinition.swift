@@ -1,5 +1,5 @@
 import Glibc
-public import Platform
+import Platform
 import Postgres
 
 /// The SQL that makes tables in the live database as they were: pg_dump's own, from the scratch cluster.
@@ -18,7 +18,7 @@ struct TableDefinition {
     ) throws {
         var notes: [String] = []
         let oids = "{" + names.tables.map { String($0.old.oid) }.joined(separator: ",") + "}"
-        try TableDefinition.checkTypes(oids, scratch, live)
+        try TableNeeds(oids, parts, scratch).check(live)
         var options = ["--no-security-labels"]
         let owners = try scratch.query(
             "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE oid = ANY ($1::oid[])", [oids])
@@ -54,32 +54,12 @@ struct TableDefinition {
         try createDurably(list, bytes: Array(kept.utf8), mode: 0o600)
         beforeData = try programs.script(of: file, section: "pre-data", list: list, options: options)
         afterData = try programs.script(of: file, section: "post-data", list: list, options: options)
-        leftOut = parts.leftOut(entries)
+        let statistics = try scratch.query(
+            "SELECT stxname FROM pg_statistic_ext WHERE stxrelid = ANY ($1::oid[]) ORDER BY 1", [oids])
+        leftOut =
+            parts.leftOut(entries) + statistics.values.map { "extended statistics \(plainIdentifier($0[0] ?? ""))" }
         self.notes = notes
         try Files.remove(file)
         try Files.remove(list)
-    }
-
-    /// Types are not part of a table's dump; all that are missing are named at once.
-    private static func checkTypes(_ oids: String, _ scratch: Connection, _ live: Connection) throws {
-        let rows = try scratch.query(
-            """
-            SELECT DISTINCT format_type(atttypid, NULL) FROM pg_attribute
-            WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped ORDER BY 1
-            """, [oids])
-        let missing = try rows.values.compactMap { $0[0] }.filter {
-            try live.query("SELECT to_regtype($1) IS NULL", [$0]).scalar == "t"
-        }
-        if !missing.isEmpty { throw MissingTypes(names: missing) }
-    }
-}
-
-/// Types of the recovered tables' columns that the live database doesn't have.
-public struct MissingTypes: Explained, Equatable {
-    public let names: [String]
-    public var message: String { "the live database lacks types that the tables need" }
-    public var detail: String? { "Missing: \(names.joined(separator: ", "))." }
-    public var hint: String? {
-        "Create them first (an extension's with CREATE EXTENSION), or recover into a file with --to-file."
     }
 }

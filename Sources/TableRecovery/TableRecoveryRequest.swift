@@ -92,5 +92,9 @@ public struct TableRecoveryReport: Sendable {
     public var voidedRecords = 0
     public var restoreSeconds = 0.0
     public var replaySeconds = 0.0
+    /// Of those, from the last record to the open server.
+    public var promoteSeconds = 0.0
     public var outputSeconds = 0.0
+    /// To stop the server and to remove everything.
+    public var stopSeconds = 0.0
 }

@@ -25,6 +25,8 @@ struct TargetCatalog {
     let tables: [TargetRelation]
     /// File numbers that must be right for the tables to be: theirs, and their TOAST tables' and those's indexes.
     let fileNodes: Set<UInt32>
+    /// Matched by a pattern, but unlogged.
+    let skipped: [TableName]
 
     /// - Throws: `TableRefusal` when a table isn't there or can't be had.
     init(_ connection: Connection, patterns: [TablePattern]) throws {
@@ -34,13 +36,14 @@ struct TargetCatalog {
                    c.reltoastrelid, i.inhparent
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
-            WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+            WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S', 'c', 'i', 'I') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
               AND n.nspname !~ '^pg_toast'
             ORDER BY n.nspname, c.relname, i.inhseqno
             """)
         let all = rows.values.map(Row.init)
         var chosen: [UInt32: TargetRelation] = [:]
         var order: [UInt32] = []
+        var skipped: [TableName] = []
         func take(_ row: Row, parent: UInt32?, byName: Bool) {
             if var known = chosen[row.oid] {
                 known.parent = known.parent ?? parent
@@ -54,15 +57,23 @@ struct TargetCatalog {
             for child in all where child.parent == row.oid { take(child, parent: row.oid, byName: false) }
         }
         for pattern in patterns {
-            let matching = all.filter { $0.kind != "f" && pattern.matches(schema: $0.name.schema, table: $0.name.name) }
+            let named = all.filter { pattern.matches(schema: $0.name.schema, table: $0.name.name) }
+            let matching = named.filter { FileSelection.tableKinds.contains($0.kind) }
+            if matching.isEmpty, pattern.isExact, let other = named.first {
+                throw other.kind == "f" ? TableRefusal.foreign(other.name) : .notTable(other.name, kind: other.kind)
+            }
             if matching.isEmpty { throw TableRefusal.absent(pattern, similar: TargetCatalog.similar(to: pattern, all)) }
             // Partitioned tables first, so that their partitions are known as theirs.
-            for row in matching.sorted(by: { ($0.kind == "p" ? 0 : 1) < ($1.kind == "p" ? 0 : 1) })
-            where pattern.isExact || row.persistence == "p" {
-                take(row, parent: nil, byName: true)
+            for row in matching.sorted(by: { ($0.kind == "p" ? 0 : 1) < ($1.kind == "p" ? 0 : 1) }) {
+                if pattern.isExact || row.persistence != "u" {
+                    take(row, parent: nil, byName: true)
+                } else {
+                    skipped.append(row.name)
+                }
             }
         }
         tables = order.compactMap { chosen[$0] }
+        self.skipped = skipped
         let foreign = tables.filter { $0.kind == "f" }
         if let first = foreign.first { throw TableRefusal.foreign(first.name) }
         for table in tables {
@@ -116,6 +127,8 @@ public enum TableRefusal: Explained, Equatable {
     case unlogged(TableName)
     case temporary(TableName)
     case foreign(TableName)
+    /// `pg_class.relkind`.
+    case notTable(TableName, kind: String)
     case nothing
     case noSuchDatabase(String, known: [String])
 
@@ -130,10 +143,17 @@ public enum TableRefusal: Explained, Equatable {
         case .unlogged(let name): "cannot recover table \"\(name)\": it is unlogged"
         case .temporary(let name): "cannot recover table \"\(name)\": it is temporary"
         case .foreign(let name): "cannot recover table \"\(name)\": it is a foreign table"
+        case .notTable(let name, let kind):
+            "cannot recover \"\(name)\": it is \(TableRefusal.kinds[kind] ?? "no table")"
         case .nothing: "there is no table to recover"
         case .noSuchDatabase(let name, _): "database \"\(name)\" did not exist at the target"
         }
     }
+    private static let kinds = [
+        "v": "a view", "m": "a materialized view", "S": "a sequence", "c": "a composite type", "i": "an index",
+        "I": "an index",
+    ]
+
     public var detail: String? {
         switch self {
         case .absent(_, let similar):
@@ -142,6 +162,8 @@ public enum TableRefusal: Explained, Equatable {
         case .unlogged: "Its content is in no base backup and in no WAL."
         case .temporary: "Its content is in no base backup and in no WAL, and its session is over."
         case .foreign: "Its content is on another server."
+        case .notTable(_, "m"): "Its content follows from tables."
+        case .notTable: "Only tables are recovered by themselves; sequences and indexes come with theirs."
         case .nothing: nil
         case .noSuchDatabase(_, let known):
             known.isEmpty ? nil : "The backup has: " + known.map { "\"\($0)\"" }.joined(separator: ", ") + "."
@@ -151,6 +173,9 @@ public enum TableRefusal: Explained, Equatable {
         switch self {
         case .absent:
             "Was it dropped before, or created after that moment? \"tidemark recover-table --before-drop\" finds the moment."
+        case .notTable(_, "m"): "Recover the tables it is made of, then REFRESH MATERIALIZED VIEW."
+        case .notTable:
+            "Its definition is in the recovered cluster: \"tidemark recover\" beside the live one, then pg_dump --schema-only."
         default: nil
         }
     }

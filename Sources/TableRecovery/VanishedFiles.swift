@@ -29,5 +29,6 @@ struct VanishedFiles: Sendable, Equatable {
         return lsn < removal
     }
 
-    var numbers: Set<UInt32> { Set(removals.keys) }
+    /// Where the last of them goes.
+    var last: LSN { removals.values.max() ?? .zero }
 }

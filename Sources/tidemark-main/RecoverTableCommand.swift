@@ -60,10 +60,12 @@ enum RecoverTableCommand: Command {
         let tables = try patterns(arguments)
         let destinations = try TableDestinations.read(arguments)
         let cluster = try invocation.cluster()
+        let began = Clock.monotonic
         let archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs)
         let plan = try plan(tables, archive, cluster, invocation)
+        let planSeconds = Double(Clock.monotonic - began) / 1e9
         if arguments.has("dry-run") {
             try TableRecoveryText.show(plan, archive, cluster, invocation)
             return .success
@@ -101,7 +103,7 @@ enum RecoverTableCommand: Command {
         }
         terminal.finishProgress()
         for table in report.tables { invocation.notes("table", table.name) }
-        try TableRecoveryText.show(report, plan, invocation)
+        try TableRecoveryText.show(report, plan, planSeconds: planSeconds, invocation)
         let differs = report.tables.contains { table in
             table.inserted == nil && table.difference.map { $0.missing + $0.changed + $0.added > 0 } == true
         }

@@ -22,9 +22,11 @@ enum TableRecoveryText {
         }
     }
 
-    static func show(_ report: TableRecoveryReport, _ plan: Plan, _ invocation: Invocation) throws {
+    static func show(
+        _ report: TableRecoveryReport, _ plan: Plan, planSeconds: Double, _ invocation: Invocation
+    ) throws {
         if invocation.json {
-            try invocation.print(json: TableRecoveryDocument(report, plan))
+            try invocation.print(json: TableRecoveryDocument(report, plan, planSeconds: planSeconds))
         } else {
             invocation.print(text(report, plan))
         }
@@ -93,8 +95,11 @@ struct TableRecoveryDocument: Encodable {
     let restoreSeconds: Double
     let replaySeconds: Double
     let outputSeconds: Double
+    let planSeconds: Double
+    let promoteSeconds: Double
+    let stopSeconds: Double
 
-    init(_ report: TableRecoveryReport, _ plan: Plan) {
+    init(_ report: TableRecoveryReport, _ plan: Plan, planSeconds: Double) {
         target = plan.target.summary
         backup = plan.backup.label
         tables = report.tables.map { table in
@@ -108,5 +113,7 @@ struct TableRecoveryDocument: Encodable {
         (scratchBytes, records, voidedRecords) = (report.scratchBytes, report.records, report.voidedRecords)
         (restoreSeconds, replaySeconds) = (report.restoreSeconds, report.replaySeconds)
         outputSeconds = report.outputSeconds
+        self.planSeconds = planSeconds
+        (promoteSeconds, stopSeconds) = (report.promoteSeconds, report.stopSeconds)
     }
 }
