@@ -1,5 +1,6 @@
 import BaseBackup
 import Configuration
+import Monitoring
 import Platform
 import Repository
 import WAL
