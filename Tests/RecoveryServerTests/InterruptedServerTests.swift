@@ -46,7 +46,7 @@ import Testing
             ["--target", "latest", "--start"], log: output, environment: ["TIDEMARK_FAULT": "write:60=delay:3000"])
         try site.cluster.wait(for: "the restore to begin") { try Files.exists(directory.path + "/base/1") }
         _ = try run("/bin/sh", ["-c", "dd if=/dev/zero of='\(disk)/filler' bs=64k 2>/dev/null"])
-        try site.cluster.wait(seconds: 20, for: "the recovery to fail") { kill(process, 0) != 0 }
+        try site.cluster.wait(seconds: 20, for: "the recovery to fail") { RecoveredDirectory.hasEnded(process) }
         let errors = try Files.readText(output)
         #expect(errors.contains("No space left on device"), "\(errors)")
         #expect(errors.contains("DETAIL:  What is restored already stays in \"\(directory.path)\""), "\(errors)")
@@ -86,7 +86,7 @@ import Testing
         } else {
             kill(try #require(try directory.startupProcess()), SIGKILL)
         }
-        try site.cluster.wait(seconds: 30, for: "tidemark's end") { kill(process, 0) != 0 }
+        try site.cluster.wait(seconds: 30, for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
         if victim != "tidemark" {
             let errors = try Files.readText(site.scratch.file("recover.log"))
             #expect(errors.contains("the server stopped before it reached the target"), "\(errors)")
@@ -117,6 +117,12 @@ extension RecoveredDirectory {
             Clock.sleep(milliseconds: 10)
         }
         throw Problem("tidemark did not start")
+    }
+
+    /// Whether a process has ended; one whose parent is gone may stay in the process table for a while.
+    static func hasEnded(_ process: pid_t) -> Bool {
+        guard kill(process, 0) == 0 else { return true }
+        return (try? run("/bin/cat", ["/proc/\(process)/stat"]).output.contains(") Z ")) == true
     }
 
     /// The process that replays.
