@@ -4,6 +4,7 @@ import Platform
 /// `pg_dump` and `pg_restore` of the cluster's major version, used on a scratch cluster.
 struct DumpPrograms {
     let binDirectory: String
+    let majorVersion: Int
     let conninfo: String
     let database: String
     let user: String
@@ -34,7 +35,7 @@ struct DumpPrograms {
     @discardableResult
     private func finish(_ program: String, _ arguments: [String]) throws -> String {
         let path = binDirectory + "/" + program
-        let finished = try run(path, arguments, environment: DumpPrograms.environment)
+        let finished = try run(path, arguments, environment: environment)
         guard finished.ending == .exited(0) else {
             throw DumpFailure(
                 program: program, reason: finished.errors.split(separator: "\n").suffix(6).joined(separator: " "))
@@ -43,7 +44,7 @@ struct DumpPrograms {
     }
 
     /// Ours, without libpq's variables, which are about another server.
-    private static var environment: [String: String] {
+    private var environment: [String: String] {
         var variables: [String: String] = [:]
         var next = environ
         while let entry = next.pointee {
@@ -53,7 +54,7 @@ struct DumpPrograms {
             }
             next += 1
         }
-        variables["PGOPTIONS"] = ScratchSettings.sessionOptions
+        variables["PGOPTIONS"] = ScratchSettings.sessionOptions(majorVersion)
         return variables
     }
 }

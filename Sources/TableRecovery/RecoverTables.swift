@@ -172,7 +172,8 @@ private final class TableRecovery {
         result.leftOut = []
         result.tables = catalog.tables.filter { !$0.isPartitioned }.map { .init(name: $0.name) }
         let programs = DumpPrograms(
-            binDirectory: request.binDirectory, conninfo: scratch.conninfo, database: request.database, user: user)
+            binDirectory: request.binDirectory, majorVersion: request.plan.majorVersion, conninfo: scratch.conninfo,
+            database: request.database, user: user)
         // Files first: what follows changes names.
         for case .file(let path, let format) in request.destinations where !result.files.contains(path) {
             report(.takingOut(table: path))

@@ -184,8 +184,9 @@ final class ScratchCluster {
         var last: (any Error)?
         for user in users {
             do throws(ConnectionFailure) {
-                let options = "\(conninfo) user=\(conninfoQuoted(user)) options='\(ScratchSettings.sessionOptions)'"
-                return (try Connection(options, database: database), user)
+                let options = ScratchSettings.sessionOptions(plan.majorVersion)
+                let conninfo = "\(conninfo) user=\(conninfoQuoted(user)) options='\(options)'"
+                return (try Connection(conninfo, database: database), user)
             } catch {
                 last = error
                 if error.kind == .noSuchDatabase { break }

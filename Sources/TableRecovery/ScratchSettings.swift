@@ -49,7 +49,9 @@ enum ScratchSettings {
     }
 
     /// What the catalogs may set for a session is overridden: a library missing here, a time limit, row-level security.
-    static let sessionOptions =
+    static func sessionOptions(_ majorVersion: Int) -> String {
         "-c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=30s "
-        + "-c default_transaction_read_only=off -c row_security=off -c idle_session_timeout=0"
+            + "-c default_transaction_read_only=off -c row_security=off"
+            + (majorVersion >= 14 ? " -c idle_session_timeout=0" : "")
+    }
 }
