@@ -45,8 +45,9 @@ func copyOfDataDirectory(_ site: TestSite) throws -> String {
         site.cluster.server.bin + "/psql",
         [
             "-h", site.cluster.directory, "-U", "postgres", "-d", "postgres", "-XAtq", "-v", "ON_ERROR_STOP=1",
-            "-c", "select pg_backup_start('copy', true)", "-c", "\\! cp -a \(site.cluster.data) \(copy)",
-            "-c", "\\o \(copy)/backup_label", "-c", "select labelfile from pg_backup_stop(true)",
+            "-c", "select \(site.cluster.server.startBackup("copy"))", "-c", "\\! cp -a \(site.cluster.data) \(copy)",
+            "-c", "\\o \(copy)/backup_label", "-c",
+            "select labelfile from \(site.cluster.server.stopBackup(waiting: true))",
         ])
     try Files.remove(copy + "/postmaster.pid")
     return copy

@@ -60,7 +60,9 @@ import Testing
         #expect(!events.contains { $0.kind == "rewrite" })
         let rewrites = try decode(
             [Event].self, site.tidemark(["events", "--json", "--kind", "rewrite"], expectSuccess: true).output)
-        #expect(rewrites.contains { $0.objects == ["shop.public.old"] })
+        // Before 15 a rewrite can't be told from TRUNCATE.
+        let rewritten = server.rawValue >= 15 ? rewrites : events.filter { $0.kind == "truncate" }
+        #expect(rewritten.contains { $0.objects == ["shop.public.old"] })
         let ofTable = try decode(
             [Event].self, site.tidemark(["events", "--json", "--table", "public.visits"], expectSuccess: true).output)
         #expect(ofTable.map(\.lsn) == [truncate.lsn])

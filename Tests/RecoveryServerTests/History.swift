@@ -46,9 +46,9 @@ final class History: Sendable {
         let copy = copies.file(label)
         // One session: backup mode ends with it. pg_wal isn't part of a backup.
         let script = """
-            select pg_backup_start('\(label)', true);
+            select \(server.startBackup(label));
             \\! mkdir -m 700 \(copy) && cd \(data) && tar -c --exclude='./pg_wal/*' --exclude='./postmaster.*' . | tar -x -C \(copy)
-            select lsn as stop, labelfile as label from pg_backup_stop(false) \\gset
+            select lsn as stop, labelfile as label from \(server.stopBackup(waiting: false)) \\gset
             \\o \(copy)/backup_label
             \\qecho :label
             \\o

@@ -28,6 +28,16 @@ public enum TestServer: Int, Sendable, CaseIterable, CustomStringConvertible {
         return "\(root)/\(rawValue)/bin"
     }
 
+    /// SQL that begins a backup at once, in a session of its own…
+    public func startBackup(_ label: String) -> String {
+        rawValue >= 15 ? "pg_backup_start('\(label)', true)" : "pg_start_backup('\(label)', true, false)"
+    }
+
+    /// …and that ends it, once its WAL is archived or before: a row with `lsn` and `labelfile`.
+    public func stopBackup(waiting: Bool) -> String {
+        rawValue >= 15 ? "pg_backup_stop(\(waiting))" : "pg_stop_backup(false, \(waiting))"
+    }
+
     /// Fails, never skips, when the version is missing: a skipped test would look like a pass.
     public func require() throws {
         guard access(bin + "/postgres", X_OK) == 0 else {

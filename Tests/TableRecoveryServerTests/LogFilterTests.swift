@@ -59,7 +59,8 @@ import WAL
             "select pg_relation_filenode(oid) from pg_class where relname ~ '^(noise|wanted_pkey)'", database: "shop"
         ).split(separator: "\n").compactMap { UInt32($0) }
         #expect(leftOut.count == 4)
-        let first = try cluster.psql("select pg_walfile_name(pg_switch_wal() + 1)")
+        try cluster.psql("select pg_switch_wal()")
+        let first = try cluster.psql("select pg_walfile_name(pg_current_wal_insert_lsn())")
         try cluster.psql("checkpoint")
         for round in 0..<2 {
             try shop(
@@ -114,6 +115,8 @@ import WAL
                 && old.relations.allSatisfy {
                     $0.database != 0 && ($0.database != database || leftOut.contains($0.number))
                 }
+                // Before 15 CREATE DATABASE copies files: "copy dir 1663/1 to 1663/16390".
+                || old.manager == "Database" && !old.text.hasSuffix("/\(database)")
             if unneeded {
                 voided += 1
                 let same =
@@ -133,7 +136,8 @@ import WAL
         let cluster = try TestCluster(
             settings: ["min_wal_size": "400MB", "max_wal_size": "800MB", "wal_keep_size": "400MB"],
             initdb: ["--wal-segsize=1"])
-        let first = try cluster.psql("select pg_walfile_name(pg_switch_wal() + 1)")
+        try cluster.psql("select pg_switch_wal()")
+        let first = try cluster.psql("select pg_walfile_name(pg_current_wal_insert_lsn())")
         try cluster.psql("create table t as select n, md5(n::text) from generate_series(1, 20000) n")
         try cluster.stop()
         let name = try #require(SegmentName(first))
