@@ -4,7 +4,7 @@ public import Repository
 public import WAL
 
 /// The right to what a plan reads: until the object goes, or its process, `expire` leaves the plan's backup alone and all WAL
-/// since that backup began, on whatever host it runs.
+/// since that backup began.
 public final class PlanLease: Sendable {
     private let backup: BackupLease
 
