@@ -7,6 +7,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 BIN = os.environ.get("TIDEMARK_BIN") or os.path.join(os.path.dirname(__file__), "..", ".build", "release")
@@ -39,13 +40,21 @@ def sh(command, **options):
 
 
 class Call:
-    """One finished command: seconds of wall clock and CPU, peak memory in bytes, exit status."""
+    """One finished command: seconds of wall clock and CPU, exit status."""
 
     def __init__(self, wall, usage, status):
         self.wall = wall
         self.cpu = usage.ru_utime + usage.ru_stime
-        self.memory = usage.ru_maxrss * 1024
         self.status = status
+
+
+def peak_memory(command, cwd):
+    """The largest resident set, in bytes, of any process of `command`, by time(1): wait4() counts what the benchmark itself
+    had when it started the command."""
+    with tempfile.NamedTemporaryFile() as file:
+        if call(f"/usr/bin/time -q -f %M -o {file.name} {command}", cwd).status != 0:
+            sys.exit(f"bench: {command} failed")
+        return int(file.read().split()[-1]) * 1024
 
 
 def call(command, cwd):
