@@ -6,7 +6,11 @@ let package = Package(
     dependencies: [.package(name: "tidemark", path: "../../..")],
     targets: [
         .executableTarget(
-            name: "wal-bench", dependencies: [.product(name: "TidemarkModules", package: "tidemark")])
+            name: "wal-bench",
+            dependencies: [
+                .product(name: "TidemarkModules", package: "tidemark"),
+                .product(name: "TidemarkPlanning", package: "tidemark"),
+            ])
     ],
     swiftLanguageModes: [.v6]
 )

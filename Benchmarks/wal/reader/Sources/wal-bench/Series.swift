@@ -1,5 +1,6 @@
 import Platform
 import Repository
+import Synchronization
 import WAL
 
 /// Neighbouring segments made after one real segment's summary: each a second later, and joined to the one before.
@@ -31,8 +32,8 @@ struct Series: Sendable {
         let begin = start(index)
         summary.start = begin
         summary.firstRecord = begin + 40
-        summary.lastRecord = begin + 1000
-        summary.firstPrevious = index == 0 ? .zero : start(index - 1) + 1000
+        summary.lastRecord = LSN(begin.rawValue + UInt64(template.segmentSize) - 100)
+        summary.firstPrevious = index == 0 ? .zero : LSN(start(index).rawValue - 100)
         summary.end = begin + UInt64(template.segmentSize)
         summary.ending = .full
         (summary.head, summary.tail) = (nil, nil)
@@ -42,7 +43,7 @@ struct Series: Sendable {
                 time: Moment(microseconds: time(index).microseconds + later),
                 xid: UInt32(truncatingIfNeeded: 1000 + index * 100 + Int(later / 10_000)))
         }
-        let (low, high) = (mark(100, 0), mark(900, 990_000))
+        let (low, high) = (mark(100, 0), mark(UInt64(template.segmentSize) - 200, 990_000))
         (summary.facts.firstCommit, summary.facts.lastCommit) = (low, high)
         (summary.facts.earliestCommit, summary.facts.latestCommit) = (low, high)
         (summary.facts.earliestStop, summary.facts.latestStop) = (low.time, high.time)
@@ -52,11 +53,18 @@ struct Series: Sendable {
     }
 }
 
-/// A repository that makes up the heads of a series when they are read.
+/// A repository that makes up the heads of a series when they are read; of the segments made beforehand it has the whole.
 final class GeneratedStore: ObjectStore {
     let series: Series
     let count: Int
     let location = "generated"
+    private let whole = Mutex<[Int: [UInt8]]>([:])
+
+    /// Makes a segment, so that it can be read later.
+    func make(_ index: Int, scratch: String) throws {
+        let bytes = try MadeSegment.stored(series, index, scratch: scratch)
+        whole.withLock { $0[index] = bytes }
+    }
 
     init(_ series: Series, count: Int) { (self.series, self.count) = (series, count) }
 
@@ -78,7 +86,8 @@ final class GeneratedStore: ObjectStore {
         guard let name = SegmentName(String(key.name.dropLast(4))) else {
             throw ObjectAbsent(key: key, location: location)
         }
-        return Object(key, series.head(Int(name.number(segmentSize: series.template.segmentSize)) - series.first))
+        let index = Int(name.number(segmentSize: series.template.segmentSize)) - series.first
+        return Object(key, whole.withLock { $0[index] } ?? series.head(index))
     }
 
     func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] {

@@ -1,6 +1,7 @@
 import Catalog
 import Glibc
 import Platform
+import Recovery
 import Repository
 import WAL
 
@@ -162,10 +163,40 @@ import WAL
             worst = max(worst, time)
         }
         figure("plan-queries-\(count)", worst * 1000, "ms", goal: "<50")
+        try wholePlans(store, state, count: count)
         let span = BackupSpan(
             label: "b", timeline: TimelineID(1), start: store.series.start(0), stop: store.series.start(1),
             startTime: store.series.time(0), stopTime: store.series.time(1))
         figure("window-\(count)", try seconds { _ = try catalog.windows(of: [span]) } * 1000, "ms")
         figure("segments-\(count)", try seconds { _ = try catalog.report(backups: [span]) } * 1000, "ms")
+    }
+
+    /// Whole plans: the queries, the segment with the target unpacked and read record by record, and the decision.
+    static func wholePlans(_ store: GeneratedStore, _ state: String, count: Int) throws {
+        let series = store.series
+        let backup = RestorableBackup(
+            label: "b", timeline: TimelineID(1), start: series.start(0) + 40, stop: series.start(1),
+            startTime: series.time(0), stopTime: series.time(1), size: 1 << 30)
+        var worst = 0.0
+        for part in 1..<10 {
+            let index = count / 10 * part
+            try store.make(index, scratch: state + "/made")
+            let target = Moment(microseconds: series.time(index).microseconds + 500_000)
+            let time = try seconds {
+                let catalog = try Catalog(
+                    stateDirectory: state, store: store, incarnation: series.incarnation, note: { print($0) })
+                let archive = ArchivePlanSource(
+                    store: store, incarnation: series.incarnation, segmentSize: series.template.segmentSize,
+                    backups: [backup], jobs: 1)
+                let plan = try plan(
+                    PlanRequest(RecoveryTarget(.time(target))), from: CatalogPlanSource(catalog, archive))
+                guard plan.lastIncluded.map({ $0.time <= target && $0.time > series.time(index) }) == true else {
+                    let last = plan.lastIncluded.map { "\($0.time)" } ?? "nothing"
+                    throw Problem("the plan for \(target) stops after \(last)")
+                }
+            }
+            worst = max(worst, time)
+        }
+        figure("plan-\(count)", worst * 1000, "ms", goal: "<50")
     }
 }
