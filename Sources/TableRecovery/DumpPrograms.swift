@@ -37,8 +37,12 @@ struct DumpPrograms {
         let path = binDirectory + "/" + program
         let finished = try run(path, arguments, environment: environment)
         guard finished.ending == .exited(0) else {
-            throw DumpFailure(
-                program: program, reason: finished.errors.split(separator: "\n").suffix(6).joined(separator: " "))
+            // A working directory that can't be entered, as sudo leaves it, is complained of first (src/common/exec.c), and
+            // isn't why the program failed.
+            let lines = finished.errors.split(separator: "\n").filter {
+                !$0.hasPrefix("could not change directory to ")
+            }
+            throw DumpFailure(program: program, reason: lines.suffix(6).joined(separator: " "))
         }
         return finished.output
     }
