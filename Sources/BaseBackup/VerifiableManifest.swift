@@ -1,4 +1,5 @@
 import CChecksum
+import Platform
 import WAL
 
 /// `backup_manifest` as pg_verifybackup reads it
@@ -28,7 +29,7 @@ struct VerifiableManifest {
         isFirst = false
         text += Array(
             """
-            { "Path": \(quoted(path)), "Size": \(size), "Last-Modified": "\(time) GMT", \
+            { "Path": \(quotedForJSON(path)), "Size": \(size), "Last-Modified": "\(time) GMT", \
             "Checksum-Algorithm": "CRC32C", "Checksum": "\(digits)" }
             """.utf8)
     }
@@ -50,17 +51,4 @@ struct VerifiableManifest {
     }
 
     private func hex(_ byte: UInt8) -> String { (byte < 16 ? "0" : "") + String(byte, radix: 16) }
-
-    private func quoted(_ text: String) -> String {
-        var out = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            case _ where scalar.value < 0x20: out += "\\u00" + hex(UInt8(scalar.value))
-            default: out.unicodeScalars.append(scalar)
-            }
-        }
-        return out + "\""
-    }
 }

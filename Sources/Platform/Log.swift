@@ -98,20 +98,3 @@ public struct Log: Sendable {
         return "\(date) \(time).\(milliseconds < 100 ? "0" : "")\(two(milliseconds)) UTC"
     }
 }
-
-/// A JSON string, by hand: the lean executable does without Foundation.
-private func quotedForJSON(_ text: String) -> String {
-    var quoted = "\""
-    for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"": quoted += "\\\""
-        case "\\": quoted += "\\\\"
-        case "\n": quoted += "\\n"
-        case _ where scalar.value < 0x20:
-            let digits = String(scalar.value, radix: 16)
-            quoted += "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
-        default: quoted.unicodeScalars.append(scalar)
-        }
-    }
-    return quoted + "\""
-}
