@@ -8,6 +8,8 @@ public struct ExpiryReport: Sendable {
     public var decision: RetentionDecision
     /// Segments that go, by timeline and name.
     public var segments: [SegmentName] = []
+    /// The same segments as runs without a hole.
+    public var segmentRuns: [ClosedRange<SegmentName>] = []
     /// Backup histories and partial segments that go with them.
     public var otherWAL: [RepositoryKey] = []
     /// Labels of dead backups whose remains go.
@@ -139,6 +141,13 @@ private struct Expiry {
             }
         }
         report.segments.sort()
+        for name in report.segments {
+            if let run = report.segmentRuns.last, run.upperBound.next(segmentSize: segmentSize) == name {
+                report.segmentRuns[report.segmentRuns.count - 1] = run.lowerBound...name
+            } else {
+                report.segmentRuns.append(name...name)
+            }
+        }
     }
 
     /// Labels whose packs a kept backup refers to.

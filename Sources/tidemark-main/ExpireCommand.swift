@@ -1,5 +1,6 @@
 import BaseBackup
 import Configuration
+import Monitoring
 import Platform
 import Repository
 import WAL
@@ -61,6 +62,7 @@ enum ExpireCommand: Command {
         for failure in report.failures { invocation.log(.warning, failure) }
         invocation.notes("expired", report.decision.expired.count)
         invocation.notes("segments", report.segments.count)
+        if !report.segmentRuns.isEmpty { invocation.notes(ExpiredLog.fact, ExpiredLog.note(report.segmentRuns)) }
         return report.failures.isEmpty ? .success : .problemsFound
     }
 

@@ -1,5 +1,6 @@
 import Catalog
 import Configuration
+import Monitoring
 import Platform
 import WAL
 
@@ -8,11 +9,12 @@ enum SegmentsCommand: Command {
         "segments", "show the archived WAL: continuous stretches, and gaps",
         description: [
             "A stretch is a run of segments of one timeline, each proven to go on where the one before it ended. A gap says what is "
-                + "missing or doesn't fit, why as far as it is known, and which moments can't be reached because of it."
+                + "missing or doesn't fit, why as far as it is known, and which moments can't be reached because of it. What "
+                + "expire removed on purpose is told as well, but is no problem."
         ],
         options: [.init("json", "print JSON")],
         examples: [Grammar.Example("tidemark segments", "is anything missing?")],
-        exits: [(3, "there are gaps")])
+        exits: [(3, "there are gaps that expire did not make")])
 
     private struct Document: Encodable {
         struct Stretch: Encodable {
@@ -28,6 +30,8 @@ enum SegmentsCommand: Command {
             let from, to: String
             let firstMissing, lastMissing: String?
             let cause: String
+            /// When `expire` removed what is missing; null when it didn't.
+            let expired: String?
             let atServer: Bool
             let unreachableFrom, unreachableTo: String?
             let nextBackup: String?
@@ -39,6 +43,7 @@ enum SegmentsCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let access = try CatalogAccess(invocation)
         let (stretches, gaps) = try access.ask(invocation) { try $0.report(backups: access.spans) }
+        let removals = try expiries(of: gaps, access)
         if invocation.json {
             try invocation.print(
                 json: Document(
@@ -54,8 +59,8 @@ enum SegmentsCommand: Command {
                         .init(
                             timeline: $0.timeline.rawValue, from: $0.from.description, to: $0.to.description,
                             firstMissing: $0.firstMissing?.description, lastMissing: $0.lastMissing?.description,
-                            cause: cause($0), atServer: isAtServer($0, access),
-                            unreachableFrom: $0.lastBefore?.time.iso8601,
+                            cause: cause($0, removals[$0]), expired: removals[$0]?.iso8601,
+                            atServer: isAtServer($0, access), unreachableFrom: $0.lastBefore?.time.iso8601,
                             unreachableTo: $0.nextBackup?.stopTime.iso8601, nextBackup: $0.nextBackup?.label)
                     }))
         } else if stretches.isEmpty {
@@ -73,10 +78,26 @@ enum SegmentsCommand: Command {
                 ])
             }
             invocation.print(table.text)
-            for gap in gaps { invocation.print(text(gap, isAtServer: isAtServer(gap, access))) }
-            if gaps.isEmpty { invocation.print("There are no gaps.") }
+            for gap in gaps {
+                invocation.print(text(gap, removed: removals[gap], isAtServer: isAtServer(gap, access)))
+            }
+            if gaps.allSatisfy({ removals[$0] != nil }) { invocation.print("There are no gaps.") }
         }
-        return gaps.isEmpty ? .success : .problemsFound
+        return gaps.allSatisfy { removals[$0] != nil } ? .success : .problemsFound
+    }
+
+    /// When the gaps that `expire` made were made.
+    private static func expiries(of gaps: [LogGap], _ access: CatalogAccess) throws -> [LogGap: Moment] {
+        guard gaps.contains(where: { $0.firstMissing != nil }), let size = try access.catalog.segmentSize() else {
+            return [:]
+        }
+        let expired = ExpiredLog(try JobJournal(of: access.incarnation, in: access.store).contents().jobs)
+        var removals: [LogGap: Moment] = [:]
+        for gap in gaps {
+            guard let first = gap.firstMissing, let last = gap.lastMissing else { continue }
+            removals[gap] = expired.removal(of: first, to: last, segmentSize: size)
+        }
+        return removals
     }
 
     private static func ratio(_ stretch: LogStretch) -> String {
@@ -85,8 +106,9 @@ enum SegmentsCommand: Command {
         return "\(tenths / 10).\(tenths % 10)"
     }
 
-    private static func cause(_ gap: LogGap) -> String {
-        switch gap.cause {
+    private static func cause(_ gap: LogGap, _ removed: Moment?) -> String {
+        if let removed { return "No kept backup needs them: \"expire\" removed them, the last on \(removed)." }
+        return switch gap.cause {
         case .missing: "The segments are not in the repository: they were never archived, or have been removed."
         case .expired(let backup):
             "They come right after what backup \(backup) needs to be consistent: probably \"expire\" removed them."
@@ -105,7 +127,7 @@ enum SegmentsCommand: Command {
         return file?.size == Int64(size)
     }
 
-    private static func text(_ gap: LogGap, isAtServer: Bool) -> String {
+    private static func text(_ gap: LogGap, removed: Moment?, isAtServer: Bool) -> String {
         var lines: [String] = []
         switch gap.cause {
         case .missing, .expired, .unfinished, .elsewhere, .unreadable:
@@ -113,10 +135,11 @@ enum SegmentsCommand: Command {
                 gap.firstMissing == gap.lastMissing
                 ? "segment \(gap.firstMissing?.description ?? "")"
                 : "segments \(gap.firstMissing?.description ?? "") to \(gap.lastMissing?.description ?? "")"
-            lines.append("GAP:  \(names) of timeline \(gap.timeline), LSN \(gap.from) to \(gap.to)")
+            let word = removed == nil ? "GAP:  " : "GONE: "
+            lines.append("\(word)\(names) of timeline \(gap.timeline), LSN \(gap.from) to \(gap.to)")
         case .broken: lines.append("GAP:  at LSN \(gap.from) of timeline \(gap.timeline)")
         }
-        lines.append("      \(cause(gap))")
+        lines.append("      \(cause(gap, removed))")
         if isAtServer {
             lines.append(
                 "      The server still has the first of them in pg_wal; archive-push can store it from there.")

@@ -2,6 +2,7 @@ import FoundationEssentials
 import Platform
 import Support
 import Testing
+import WAL
 
 /// What the looking commands say about a real server's archive, and whether the commands they print bring things back.
 @Suite(.serialized) struct EventsTests {
@@ -216,5 +217,38 @@ import Testing
         #expect(status.output.contains("\(names.count - 1) segments on 1 timelines, 1 backups"))
         try site.tidemark(["catalog", "rebuild"], expectSuccess: true)
         #expect(try site.tidemark(["catalog", "mend"]).ending == .exited(2))
+    }
+
+    @Test func `what expire removed between two kept backups is no gap`() throws {
+        struct Segments: Decodable {
+            struct Gap: Decodable { let firstMissing, lastMissing: String?, cause: String, expired: String? }
+            let gaps: [Gap]
+        }
+        let site = try TestSite(initdb: ["--wal-segsize=1"], configuration: ["[retention]", "keep_full = 1"])
+        try site.tidemark(["backup", "--pin"], expectSuccess: true)
+        for _ in 0..<2 {
+            for _ in 0..<3 {
+                try site.cluster.psql("select pg_logical_emit_message(true, 'between', 'backups')")
+                try site.archiveEverything()
+            }
+            try site.tidemark(["backup"], expectSuccess: true)
+        }
+        try site.cluster.psql("select pg_logical_emit_message(true, 'behind', 'backups')")
+        try site.archiveEverything()
+        let finished = try site.tidemark(["segments", "--json"], expectSuccess: true)
+        let gap = try #require(try decode(Segments.self, finished.output).gaps.first)
+        #expect(gap.expired != nil && gap.cause.contains("\"expire\" removed them"))
+        let told = try site.tidemark(["segments"], expectSuccess: true).output
+        #expect(told.contains("GONE: segments \(gap.firstMissing ?? "") to \(gap.lastMissing ?? "")"))
+        #expect(told.contains("There are no gaps."))
+
+        // One segment more than it removed.
+        let last = try #require(gap.lastMissing.flatMap { SegmentName($0) })
+        let next = last.next(segmentSize: 1 << 20)
+        let archived = try Files.list(site.repository + "/main").first { $0.hasPrefix("15-") } ?? ""
+        try Files.remove("\(site.repository)/main/\(archived)/wal/00000001/0000000100000000/\(next).zst")
+        let damaged = try site.tidemark(["segments"])
+        #expect(damaged.ending == .exited(3))
+        #expect(damaged.output.contains("GAP:  segments \(gap.firstMissing ?? "") to \(next)"))
     }
 }
