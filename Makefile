@@ -70,6 +70,7 @@ install:
 	    $(DESTDIR)/etc/tidemark $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(RELEASE)/tidemark $(RELEASE)/tidemark-main $(DESTDIR)$(PREFIX)/bin/
 	$(RELEASE)/tidemark-main help --man > $(DESTDIR)$(PREFIX)/share/man/man1/tidemark.1
+	echo '.so man1/tidemark.1' > $(DESTDIR)$(PREFIX)/share/man/man1/tidemark-main.1
 	@for command in $$($(RELEASE)/tidemark-main help --list); do \
 	    $(RELEASE)/tidemark-main help $$command --man > $(DESTDIR)$(PREFIX)/share/man/man1/tidemark-$$command.1 || exit 1; \
 	done
