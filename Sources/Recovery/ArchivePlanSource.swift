@@ -15,7 +15,7 @@ public final class ArchivePlanSource: PlanSource {
     private var partialSegments: Set<SegmentName> = []
     private var summaries: [SegmentName: SegmentSummary] = [:]
     /// The segments read last.
-    private var recent: [(name: SegmentName, records: [LogRecord], damage: WALDamage?)] = []
+    private var recent: [SegmentRecords] = []
 
     /// - Parameters:
     ///   - segmentSize: in bytes, as the backups or the incarnation's marker name it.
@@ -88,9 +88,10 @@ public final class ArchivePlanSource: PlanSource {
                 if let facts = boundary.facts {
                     outline.prepend(facts, at: boundary.header.lsn)
                 } else {
-                    let (records, damage) = try records(of: path, at: index)
-                    if records.isEmpty, let damage { throw damage }
-                    if let record = records.first, record.start == boundary.header.lsn { outline.prepend(record) }
+                    let read = try read(path, at: index)
+                    let record = read.first
+                    if record == nil, let damage = read.damage { throw damage }
+                    if let record, record.start == boundary.header.lsn { outline.prepend(record) }
                 }
             }
             outlines.append(outline)
@@ -99,49 +100,47 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     public func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
-        let (records, damage) = try records(of: path, at: index)
-        for record in records where try !visit(record) { return }
+        let read = try read(path, at: index)
+        guard try read.visitAll(visit) else { return }
         // Behind what was looked for, damage doesn't matter.
-        if let damage { throw damage }
+        if let damage = read.damage { throw damage }
+    }
+
+    public func landmarks(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+        let read = try read(path, at: index)
+        for record in read.landmarks where try !visit(record) { return }
+        if let damage = read.damage { throw damage }
+    }
+
+    public func files(
+        changedBy transactions: Set<UInt32>, in path: LogSegments, at index: Int
+    ) throws -> [UInt32: Set<RelationFile>] {
+        try read(path, at: index).files(changedBy: transactions)
     }
 
     /// The planner looks at the one segment around the target several times.
-    private func records(of path: LogSegments, at index: Int) throws -> (records: [LogRecord], damage: WALDamage?) {
-        if let known = recent.first(where: { $0.name == path[index] }) { return (known.records, known.damage) }
+    private func read(_ path: LogSegments, at index: Int) throws -> SegmentRecords {
+        if let known = recent.first(where: { $0.name == path[index] }) { return known }
         var first = index
-        var records: [LogRecord] = []
+        var crossing: LogRecord?
         if let boundary = try boundary(of: path, at: index) {
-            if let record = LogRecord(boundary) {
-                records.append(record)
-            } else {
+            crossing = LogRecord(boundary)
+            if crossing == nil {
                 // Too long for the summaries: it has to be read from where it begins.
                 repeat { first -= 1 } while try first > 0 && summary(of: path[first]).firstRecord == nil
             }
         }
-        let start = path[index].start(segmentSize: segmentSize)
-        var walk = RecordWalk()
-        var decompressor = try Decompressor()
-        var damage: WALDamage?
-        do {
-            for name in path[first...index] {
-                let stored = try StoredSegment(key(name), in: store)
-                walk.begin(
-                    name, length: stored.head.rawLength,
+        var records = SegmentRecords(
+            path[index], segmentSize: segmentSize, from: path[first].start(segmentSize: segmentSize),
+            crossing: crossing)
+        try records.read(
+            path[first...index].map { name in
+                SegmentRecords.Piece(
+                    name: name, stored: try StoredSegment(key(name), in: store),
                     contents: partialSegments.contains(name) ? .partial : .completed)
-                var pages = PageFeed()
-                try stored.extract(with: &decompressor) { bytes in
-                    try pages.feed(bytes) { pages in
-                        try walk.feed(RawSpan(_unsafeBytes: pages)) { record in
-                            if record.end > start { records.append(LogRecord(record)) }
-                            return .more
-                        }
-                    }
-                }
-                try walk.endSegment()
-            }
-        } catch let found as WALDamage { damage = found }
-        recent = recent.suffix(2) + [(path[index], records, damage)]
-        return (records, damage)
+            })
+        recent = recent.suffix(2) + [records]
+        return records
     }
 
     /// The record across the left boundary of `path[index]`, put together from the summaries.

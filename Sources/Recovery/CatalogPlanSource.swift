@@ -38,6 +38,14 @@ public final class CatalogPlanSource: PlanSource {
         try archive.records(of: path, at: index, visit: visit)
     }
 
+    public func landmarks(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+        try archive.landmarks(of: path, at: index, visit: visit)
+    }
+
+    public func files(
+        changedBy transactions: Set<UInt32>, in path: LogSegments, at index: Int
+    ) throws -> [UInt32: Set<RelationFile>] { try archive.files(changedBy: transactions, in: path, at: index) }
+
     public func firstCandidate(in path: LogSegments, from index: Int, for target: RecoveryTarget) throws -> Int? {
         switch target.point {
         case .time, .xid, .name: break

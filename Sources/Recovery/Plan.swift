@@ -24,6 +24,8 @@ public struct Plan: Hashable, Sendable {
     public var lastIncluded: TransactionMark?
     /// The first that won't; nil when the archive knows of none.
     public var firstExcluded: TransactionMark?
+    /// The files that these two changed, by transaction, as far as the segments of their commits tell.
+    public var changedFiles: [UInt32: Set<RelationFile>] = [:]
     public var warnings: [String]
 
     public var segmentCount: Int { segments.reduce(0) { $0 + $1.count } }

@@ -17,6 +17,12 @@ public protocol PlanSource {
     /// Every record that is complete within `path[index]`, in order, until `visit` says false. One that began in the
     /// segment before comes first.
     func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws
+    /// As `records`, but only those that tell of transactions' ends and restore points.
+    func landmarks(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws
+    /// Which files these transactions changed, as far as `path[index]` tells.
+    func files(
+        changedBy transactions: Set<UInt32>, in path: LogSegments, at index: Int
+    ) throws -> [UInt32: Set<RelationFile>]
     /// Whether only the incomplete last segment of a timeline (`.partial`) is there, which PostgreSQL doesn't ask for.
     func isPartial(_ name: SegmentName) -> Bool
     /// Those `isPartial` is true for.
@@ -29,6 +35,12 @@ public protocol PlanSource {
 }
 
 extension PlanSource {
+    public func landmarks(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+        try records(of: path, at: index) { record in try record.content.isLandmark ? visit(record) : true }
+    }
+    public func files(
+        changedBy transactions: Set<UInt32>, in path: LogSegments, at index: Int
+    ) throws -> [UInt32: Set<RelationFile>] { [:] }
     public func isPartial(_ name: SegmentName) -> Bool { false }
     public func partials() -> Set<SegmentName> { [] }
     public func firstCandidate(in path: LogSegments, from index: Int, for target: RecoveryTarget) throws -> Int? {
@@ -74,6 +86,7 @@ public struct LogRecord: Hashable, Sendable {
             case .restorePoint, .other: nil
             }
         }
+        public var isLandmark: Bool { if case .other = self { false } else { true } }
         public var commit: TransactionMark? { if case .commit(let mark) = self { mark } else { nil } }
     }
     public var start: LSN

@@ -211,14 +211,16 @@ struct Planner<Source: PlanSource> {
         _ log: ReplayLog<Source>, whole: ReplayLog<Source>, stop: StoppingPoint?, end: LSN, index: Int,
         passedOver: [String]
     ) throws -> Plan {
-        Plan(
+        let last = try log.lastCommit(before: end, from: index)
+        let next = stop == nil ? nil : try whole.firstCommit(from: end, at: index)
+        return Plan(
             target: target, told: target, backup: log.backup, choice: choice(log.backup), path: log.path,
             segments: log.segments.ranges(through: index),
             partials: source.partials().filter { log.segments.index(of: $0).map { $0 <= index } ?? false }.sorted(),
             segmentSize: source.segmentSize,
             majorVersion: source.majorVersion, stop: stop, end: end,
-            lastIncluded: try log.lastCommit(before: end, from: index),
-            firstExcluded: stop == nil ? nil : try whole.firstCommit(from: end, at: index),
+            lastIncluded: last, firstExcluded: next,
+            changedFiles: whole.files(changedBy: [last, next].compactMap { $0 }),
             warnings: passedOver + (try warnings(whole, stop: stop, index: index)))
     }
 

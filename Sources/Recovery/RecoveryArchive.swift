@@ -68,7 +68,7 @@ public struct RecoveryArchive {
                 } else {
                     try Recovery.plan(request, from: source)
                 }
-            if request.target.point == .latest,
+            if request.target.point == .latest, try hasPartial(behind: plan),
                 let further = try? Recovery.plan(request, from: planSource(usePartials: true)), further.end > plan.end
             {
                 plan.warnings.append(
@@ -85,6 +85,19 @@ public struct RecoveryArchive {
                 .init(
                     meaning: "with the incomplete last segment of the timeline",
                     arguments: request.target.arguments + ["--use-partial"]))
+        }
+    }
+}
+
+extension RecoveryArchive {
+    /// Whether an incomplete segment lies where the plan's log ends: only then does it lead further.
+    private func hasPartial(behind plan: Plan) throws -> Bool {
+        guard let last = plan.segments.last?.last.number(segmentSize: plan.segmentSize) else { return false }
+        return try store.timelines(of: incarnation).contains { timeline in
+            try [last, last + 1].contains { number in
+                try store.exists(
+                    incarnation.partial(SegmentName(timeline: timeline, number: number, segmentSize: plan.segmentSize)))
+            }
         }
     }
 }

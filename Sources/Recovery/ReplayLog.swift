@@ -67,10 +67,28 @@ struct ReplayLog<Source: PlanSource> {
 
     /// Visits the records a recovery would see in segment `index`, until `visit` says false.
     func records(at index: Int, visit: (LogRecord) throws -> Bool) throws {
-        try source.records(of: segments, at: index) { record in
-            if record.start < backup.start { return true }
-            if let limit, record.start >= limit { return false }
-            return try visit(record)
+        try source.records(of: segments, at: index) { record in try within(record, visit) }
+    }
+
+    /// The same of the records that tell of transactions' ends and restore points.
+    func landmarks(at index: Int, visit: (LogRecord) throws -> Bool) throws {
+        try source.landmarks(of: segments, at: index) { record in try within(record, visit) }
+    }
+
+    private func within(_ record: LogRecord, _ visit: (LogRecord) throws -> Bool) rethrows -> Bool {
+        if record.start < backup.start { return true }
+        if let limit, record.start >= limit { return false }
+        return try visit(record)
+    }
+
+    /// The files that each transaction changed, as far as the segments of their ends tell; where one can't be read,
+    /// nothing is said.
+    func files(changedBy marks: [TransactionMark]) -> [UInt32: Set<RelationFile>] {
+        let indexes = Set(marks.map { Int($0.lsn.rawValue / UInt64(source.segmentSize)) - first })
+        return indexes.reduce(into: [:]) { files, index in
+            guard segments.indices.contains(index) else { return }
+            let found = try? source.files(changedBy: Set(marks.map(\.xid)), in: segments, at: index)
+            files.merge(found ?? [:]) { $0.union($1) }
         }
     }
 
@@ -83,10 +101,11 @@ struct ReplayLog<Source: PlanSource> {
             next = index + 1
             guard rule.mayStop(in: try facts(at: index)) else { continue }
             var found: StoppingPoint?
-            try records(at: index) { record in
+            func look(_ record: LogRecord) -> Bool {
                 found = rule.stop(at: record)
                 return found == nil
             }
+            try rule.asksEveryRecord ? records(at: index, visit: look) : landmarks(at: index, visit: look)
             if let found { return (found, index) }
         }
         return nil
@@ -104,7 +123,7 @@ struct ReplayLog<Source: PlanSource> {
                 return last
             }
             if let first = facts.firstCommit, first.lsn < position {
-                try records(at: index) { record in
+                try landmarks(at: index) { record in
                     if record.start >= position { return false }
                     if let commit = record.content.commit { found = commit }
                     return true
@@ -125,7 +144,7 @@ struct ReplayLog<Source: PlanSource> {
             }
             guard let last = facts.lastCommit, last.lsn >= position else { continue }
             var found: TransactionMark?
-            try records(at: index) { record in
+            try landmarks(at: index) { record in
                 if record.start >= position { found = record.content.commit }
                 return found == nil
             }

@@ -23,6 +23,14 @@ struct StopRule {
     /// Where the backup becomes consistent.
     let consistent: LSN
 
+    /// Whether replay may stop at any record, and not only where a transaction ends or at a restore point.
+    var asksEveryRecord: Bool {
+        switch target.point {
+        case .lsn, .immediate: true
+        case .time, .xid, .name, .latest: false
+        }
+    }
+
     /// The stopping point if replay stops at `record`.
     func stop(at record: LogRecord) -> StoppingPoint? {
         switch target.point {

@@ -190,6 +190,10 @@ import WAL
         try site.cluster.psql("insert into t values (2)")
         try site.archiveEverything()
 
+        // The plan says what the last transaction that will be there and the first that won't changed.
+        let plan = try site.tidemark(["plan", "--target-name", "here"], expectSuccess: true)
+        #expect(plan.output.ranges(of: ", changed postgres.public.t\n").count == 2, "\(plan.output)")
+
         let paused = try RecoveredDirectory(site)
         var finished = try paused.recover([
             "--target-name", "here", "--target-action", "pause", "--set", "work_mem=9MB",

@@ -1,0 +1,116 @@
+import Repository
+import WAL
+
+/// The records that are complete in one segment, read in one pass: where each begins and ends, in eight bytes; what those
+/// say that can end a recovery; and which files each transaction changed.
+struct SegmentRecords {
+    /// A stored segment to read.
+    struct Piece {
+        let name: SegmentName
+        let stored: StoredSegment
+        let contents: SegmentContents
+    }
+
+    let name: SegmentName
+    /// Ends of transactions, and restore points.
+    private(set) var landmarks: [LogRecord] = []
+    /// What kept the rest from being read.
+    private(set) var damage: WALDamage?
+
+    /// Counted from `origin` in steps of eight bytes, to which records are aligned.
+    private struct Place {
+        let start, end: UInt32
+    }
+    private struct Change: Equatable {
+        let xid: UInt32
+        let file: RelationFile
+    }
+    private let origin: UInt64
+    /// Records that end before it belong to the segment before.
+    private let start: LSN
+    /// The one across the left boundary, where the summaries say what it is.
+    private let crossing: LogRecord?
+    private var places: [Place] = []
+    private var changes: [Change] = []
+
+    /// - Parameters:
+    ///   - origin: where the first segment to be read starts.
+    ///   - crossing: the record across the left boundary, if it is known already.
+    init(_ name: SegmentName, segmentSize: UInt32, from origin: LSN, crossing: LogRecord?) {
+        self.name = name
+        self.crossing = crossing
+        self.origin = origin.rawValue
+        start = name.start(segmentSize: segmentSize)
+        if let crossing, crossing.content.isLandmark { landmarks = [crossing] }
+    }
+
+    /// Reads neighbouring segments, of which the last is this one and the first the one where the record across its left
+    /// boundary begins.
+    /// - Throws: what reading the objects throws; damage to the log is kept.
+    mutating func read(_ pieces: [Piece]) throws {
+        var walk = RecordWalk(includingBlocks: true)
+        do {
+            for piece in pieces {
+                walk.begin(piece.name, length: piece.stored.head.rawLength, contents: piece.contents)
+                var pages = PageFeed()
+                try piece.stored.extractConcurrently { bytes in
+                    try pages.feed(bytes) { pages in
+                        try walk.feed(RawSpan(_unsafeBytes: pages)) { record in
+                            if record.end > start { add(record) }
+                            return .more
+                        }
+                    }
+                }
+                try walk.endSegment()
+            }
+        } catch let found as WALDamage { damage = found }
+    }
+
+    private mutating func add(_ record: WALRecord) {
+        places.append(Place(start: place(record.lsn), end: place(record.end)))
+        switch record.kind {
+        case .commit, .abort, .restorePoint: landmarks.append(LogRecord(record))
+        default: break
+        }
+        for block in record.blocks {
+            let change = Change(xid: record.header.xid, file: block.file)
+            if change != changes.last { changes.append(change) }
+        }
+    }
+
+    private func place(_ lsn: LSN) -> UInt32 { UInt32((lsn.rawValue - origin) / 8) }
+
+    var first: LogRecord? {
+        var found: LogRecord?
+        _ = visitAll { record in
+            found = record
+            return false
+        }
+        return found
+    }
+
+    /// Visits every record in order, until `visit` says false.
+    /// - Returns: whether it never did.
+    func visitAll(_ visit: (LogRecord) throws -> Bool) rethrows -> Bool {
+        if let crossing, try !visit(crossing) { return false }
+        var next = crossing?.content.isLandmark == true ? 1 : 0
+        for place in places {
+            let start = LSN(origin + UInt64(place.start) * 8)
+            if next < landmarks.count, landmarks[next].start == start {
+                guard try visit(landmarks[next]) else { return false }
+                next += 1
+            } else {
+                guard try visit(LogRecord(start: start, end: LSN(origin + UInt64(place.end) * 8))) else { return false }
+            }
+        }
+        return true
+    }
+
+    func files(changedBy transactions: Set<UInt32>) -> [UInt32: Set<RelationFile>] {
+        var found: [UInt32: Set<RelationFile>] = [:]
+        for change in changes where transactions.contains(change.xid) {
+            found[change.xid, default: []].insert(change.file)
+        }
+        return found
+    }
+}
