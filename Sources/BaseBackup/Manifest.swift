@@ -24,7 +24,8 @@ enum Manifest {
             persistence TEXT NOT NULL, toast INTEGER, index_of INTEGER, partition_of INTEGER,
             access_method TEXT,
             PRIMARY KEY (database, oid)) WITHOUT ROWID;
-        CREATE TABLE locale (database INTEGER PRIMARY KEY, collation TEXT NOT NULL, ctype TEXT NOT NULL);
+        CREATE TABLE locale (
+            database INTEGER PRIMARY KEY, collation TEXT NOT NULL, ctype TEXT NOT NULL, provider TEXT NOT NULL);
         CREATE TABLE library (database INTEGER NOT NULL, relation INTEGER NOT NULL, path TEXT NOT NULL,
             PRIMARY KEY (database, relation, path)) WITHOUT ROWID;
         """

@@ -103,9 +103,11 @@ final class ManifestWriter {
         for row in map.databases {
             try databases.run(row.oid, row.name, row.tablespace, row.isConnectable ? 1 : 0)
         }
-        let locales = try database.prepare("INSERT INTO locale VALUES (?, ?, ?)")
+        let locales = try database.prepare("INSERT INTO locale VALUES (?, ?, ?, ?)")
         for row in map.databases {
-            if let locale = row.locale { try locales.run(row.oid, locale.collation, locale.ctype) }
+            if let locale = row.locale {
+                try locales.run(row.oid, locale.collation, locale.ctype, locale.provider)
+            }
         }
         let libraries = try database.prepare("INSERT OR IGNORE INTO library VALUES (?, ?, ?)")
         for row in map.libraries { try libraries.run(row.database, row.relation, row.path) }

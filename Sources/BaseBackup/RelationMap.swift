@@ -16,6 +16,8 @@ public struct RelationMap: Sendable {
         public struct Locale: Sendable, Equatable {
             public let collation: String
             public let ctype: String
+            /// `pg_database.datlocprovider`: `c` for the C library, `i` for ICU, `b` for PostgreSQL itself.
+            public let provider: String
         }
 
         public init(oid: UInt32, name: String, tablespace: UInt32 = 0, isConnectable: Bool = true) {
@@ -83,27 +85,42 @@ public struct RelationMap: Sendable {
         WHERE c.relpersistence <> 't'
         """
 
-    /// An array's elements and a domain's base type are read by their own functions.
+    /// Of its access method, and of those of its indexes, whose definitions can't be told without; and of every type that
+    /// a column's values are made of: an array's elements, a domain's base, a range's bounds, a row's fields.
     private static let libraryQuery = """
+        WITH RECURSIVE part (relation, type) AS (
+            SELECT a.attrelid, a.atttypid FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+            WHERE c.relkind IN ('r', 'p', 'm') AND a.attnum > 0 AND a.atttypid >= 16384
+            UNION
+            SELECT p.relation, inner_type.oid FROM part p JOIN pg_type t ON t.oid = p.type, LATERAL (
+                SELECT t.typelem UNION ALL SELECT t.typbasetype
+                UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid
+                UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0
+            ) inner_type (oid) WHERE inner_type.oid >= 16384)
         SELECT c.oid, p.probin FROM pg_class c JOIN pg_am a ON a.oid = c.relam JOIN pg_proc p ON p.oid = a.amhandler
         WHERE c.relkind IN ('r', 'p', 'm') AND p.probin IS NOT NULL
         UNION
-        SELECT a.attrelid, p.probin FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-        JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
-        JOIN pg_proc p ON p.oid IN (t.typoutput, e.typoutput)
-        WHERE c.relkind IN ('r', 'p', 'm') AND a.attnum > 0 AND p.probin IS NOT NULL
+        SELECT i.indrelid, p.probin FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+        JOIN pg_proc p ON p.oid = a.amhandler WHERE p.probin IS NOT NULL
+        UNION
+        SELECT part.relation, p.probin FROM part JOIN pg_type t ON t.oid = part.type JOIN pg_proc p ON p.oid = t.typoutput
+        WHERE p.probin IS NOT NULL
         """
 
     /// Connects to every database that allows it. One that can't be read costs its names, not the backup.
     init(reading server: Connection, conninfo: String) throws {
+        let provider = server.majorVersion >= 15 ? "datlocprovider" : "'c'"
         let rows = try server.query(
-            "SELECT oid, datname, dattablespace, datallowconn, datcollate, datctype FROM pg_database ORDER BY oid")
+            """
+            SELECT oid, datname, dattablespace, datallowconn, datcollate, datctype, \(provider) FROM pg_database
+            ORDER BY oid
+            """)
         for row in rows.values {
             guard let oid = row[0].flatMap({ UInt32($0) }), let name = row[1] else { continue }
             var database = DatabaseRow(
                 oid: oid, name: name, tablespace: row[2].flatMap { UInt32($0) } ?? 0, isConnectable: row[3] == "t")
             if let collation = row[4], let ctype = row[5] {
-                database.locale = .init(collation: collation, ctype: ctype)
+                database.locale = .init(collation: collation, ctype: ctype, provider: row[6] ?? "c")
             }
             databases.append(database)
         }
@@ -177,11 +194,14 @@ public struct RelationMap: Sendable {
             try database.integer("SELECT count(*) FROM sqlite_master WHERE name = ?", table) == 1
         }
         if try has("locale") {
-            let rows = try database.prepare("SELECT database, collation, ctype FROM locale")
+            let tells = try database.integer("SELECT count(*) FROM pragma_table_info('locale') WHERE name = 'provider'")
+            let rows = try database.prepare(
+                "SELECT database, collation, ctype, \(tells == 1 ? "provider" : "'c'") FROM locale")
             while try rows.step() {
                 let oid = UInt32(truncatingIfNeeded: rows.integer(0))
                 guard let index = databases.firstIndex(where: { $0.oid == oid }) else { continue }
-                databases[index].locale = .init(collation: rows.text(1), ctype: rows.text(2))
+                databases[index].locale = .init(
+                    collation: rows.text(1), ctype: rows.text(2), provider: rows.text(3))
             }
         }
         if try has("library") {

@@ -33,6 +33,8 @@ public struct ServerProcess: Sendable {
         guard try finished.ending == .exited(0) || isRunning() || !log().isEmpty else {
             throw Problem("could not start the server on \"\(dataDirectory.path)\"", detail: sentence(finished.errors))
         }
+        // It knows that the process has ended.
+        if finished.errors.contains("could not start server"), try !isRunning() { return }
         // pg_ctl -W comes back before the server has written postmaster.pid; until then a server that is about to run
         // looks like one that has stopped. One that fails this early says so in its log.
         for _ in 0..<200 {

@@ -100,6 +100,16 @@ final class ScratchCluster {
     /// Replays to the target and returns when the server takes connections.
     /// - Throws: `ScratchFailure`, `MissingPages`, what kept the log from being delivered.
     func replay(progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }) throws {
+        do { try runToEnd(progress) } catch {
+            // On a full disk neither the server nor its log may find words for it.
+            guard isFull else { throw error }
+            throw ScratchFailure(lastWords: "\(directory.path): No space left on device")
+        }
+    }
+
+    private var isFull: Bool { ((try? Files.space(at: directory.path).free) ?? .max) < 1 << 20 }
+
+    private func runToEnd(_ progress: (_ done: Int, _ total: Int) -> Void) throws {
         try supply.start()
         try server.launch()
         let launched = Clock.monotonic
@@ -112,7 +122,7 @@ final class ScratchCluster {
             if let running = try server.dataDirectory.runningServer() {
                 isSeen = true
                 if running.status == "ready" { break }
-            } else if isSeen || log.hasFailed || Clock.monotonic - launched > 30_000_000_000 {
+            } else if isSeen || log.hasFailed || isFull || Clock.monotonic - launched > 30_000_000_000 {
                 // A server needs a moment to write its postmaster.pid.
                 break
             }
@@ -226,12 +236,19 @@ public struct MissingPages: Explained, Equatable {
     public var hint: String? { "Check the backup with \"tidemark verify\", or recover from another with --backup." }
 }
 
+/// What a scratch server's last words mean for the one who reads them.
 enum LastWordsHint {
+    /// Whether this host or an extension is why the server can't go on: with more of the backup it would end the same way.
+    static func isFinal(_ words: String) -> Bool { hint(words) != nil }
+
     static func hint(_ words: String) -> String? {
         if words.contains("No space left on device") {
             return "Free space, or name another place with --scratch-directory."
         }
-        if words.contains("could not access file") {
+        if words.contains("could not map anonymous shared memory") || words.contains("annot allocate memory") {
+            return "The temporary server takes about 200 MB of memory for itself; free as much."
+        }
+        if words.contains("could not access file \"") && words.contains("No such file") {
             return "Install the extension's library for this major version on this host."
         }
         if words.contains("locale") || words.contains("ICU") {

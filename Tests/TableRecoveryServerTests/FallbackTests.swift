@@ -132,7 +132,7 @@ import WAL
         chmod(String(path), 0o644)
     }
 
-    @Test func `libraries, locales and space are looked at before anything is restored`() throws {
+    @Test func `the library of a type is looked for before anything is restored`() throws {
         let shop = try Shop(
             "create extension hstore; create table orders (id int, h hstore); create table plain (id int)")
         try shop.backup()
@@ -160,23 +160,5 @@ import WAL
         #expect(refused.errors.contains("There is no \"\(place)/lib/hstore.so\""), "\(refused.errors)")
         let other = try recover("plain")
         #expect(other.ending == .exited(0), "\(other.errors)")
-
-        // A manifest that tells of a locale nobody has.
-        let script = """
-            set -e
-            cd "$(dirname "$(find \(shop.site.repository) -name manifest.sqlite.zst)")"
-            zstd -q -d -c manifest.sqlite.zst >"$WORK"
-            python3 -c "import sqlite3, sys
-            found = sqlite3.connect(sys.argv[1])
-            found.execute('''UPDATE locale SET ctype = 'tlh_QX.UTF-8' ''')
-            found.commit()" "$WORK"
-            zstd -q -f "$WORK" -o manifest.sqlite.zst
-            """
-        try runAsServerUser("/bin/bash", ["-c", script], environment: ["WORK": shop.site.scratch.file("manifest")])
-        try runAsServerUser("/bin/rm", [file])
-        let unknown = try shop.recover(
-            ["-t", "shop.public.plain", "--target", "latest", "--to-file", file], expectSuccess: false)
-        #expect(unknown.errors.contains("this host does not know the locale \"tlh_QX.UTF-8\""), "\(unknown.errors)")
-        #expect(try !Files.exists(file))
     }
 }
