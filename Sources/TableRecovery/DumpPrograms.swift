@@ -24,9 +24,8 @@ struct DumpPrograms {
     }
 
     /// A part of a dump as SQL.
-    func script(of file: String, section: String, list: String, options: [String]) throws -> String {
-        let text = try finish(
-            "pg_restore", ["--file=-", "--section=\(section)", "--use-list=\(list)"] + options + [file])
+    func script(of file: String, list: String, options: [String]) throws -> String {
+        let text = try finish("pg_restore", ["--file=-", "--use-list=\(list)"] + options + [file])
         // psql's \restrict and \unrestrict mean nothing to a server.
         return text.split(separator: "\n", omittingEmptySubsequences: false)
             .filter { !$0.hasPrefix("\\restrict") && !$0.hasPrefix("\\unrestrict") }.joined(separator: "\n")

@@ -192,6 +192,7 @@ private final class TableRecovery {
         }
         guard request.needsLiveServer else { return }
         let live = try Connection(request.liveConninfo, database: request.database)
+        try SessionSettings.apply(to: live)
         for destination in request.destinations {
             switch destination {
             case .file: continue

@@ -38,20 +38,18 @@ public struct SchemaParts: Sendable, Equatable {
     public var foreignKeys: Bool
     /// Triggers, rules, and row-level security.
     public var triggers: Bool
-    /// Grants.
-    public var privileges: Bool
 
-    public init(foreignKeys: Bool = false, triggers: Bool = false, privileges: Bool = false) {
-        (self.foreignKeys, self.triggers, self.privileges) = (foreignKeys, triggers, privileges)
+    public init(foreignKeys: Bool = false, triggers: Bool = false) {
+        (self.foreignKeys, self.triggers) = (foreignKeys, triggers)
     }
 
     func includes(_ entry: ContentsEntry) -> Bool {
         switch entry.kind {
         case "FK CONSTRAINT": foreignKeys
         case "TRIGGER", "RULE", "POLICY", "ROW SECURITY": triggers
-        case "ACL", "DEFAULT ACL": privileges
-        case "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA", "STATISTICS DATA", "TABLE DATA", "SEQUENCE SET",
-            "SECURITY LABEL", "SCHEMA":
+        // Grants have a script of their own.
+        case "ACL", "DEFAULT ACL", "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA", "STATISTICS DATA", "TABLE DATA",
+            "SEQUENCE SET", "SECURITY LABEL", "SCHEMA":
             false
         case "COMMENT":
             // A comment goes with what it is about: `public TRIGGER audit ON orders alice`.

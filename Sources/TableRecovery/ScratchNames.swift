@@ -8,18 +8,21 @@ struct ScratchNames {
     let tables: [(old: TargetRelation, new: TableName)]
     /// Sequences that belong to the tables' columns, under their new names, with their position.
     let sequences: [(name: TableName, lastValue: String, isCalled: Bool)]
-    /// Indexes and sequences under their old and new names, both in the new schema.
+    /// Indexes, sequences and extended statistics under their old and new names, both in the new schema.
     let others: [(kind: String, old: TableName, new: TableName)]
 
-    /// Schema, name and kind of the indexes and owned sequences of the tables whose OIDs are in `$1`.
+    /// Schema, name and kind of the indexes, owned sequences and extended statistics of the tables whose OIDs are in `$1`.
     static let attachments = """
-        SELECT n.nspname, c.relname, c.relkind
+        SELECT n.nspname, c.relname, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('i', 'I') AND c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY ($1::oid[]))
            OR c.relkind = 'S' AND c.oid IN (
               SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
                  AND refobjid = ANY ($1::oid[]) AND refobjsubid > 0 AND deptype IN ('a', 'i'))
-        ORDER BY c.oid
+        UNION ALL
+        SELECT n.nspname, s.stxname, 'STATISTICS' FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+        WHERE s.stxrelid = ANY ($1::oid[])
+        ORDER BY 3, 1, 2
         """
 
     /// - Parameter rename: the new name of a table, index or sequence.
@@ -45,18 +48,24 @@ struct ScratchNames {
             renamed.append((table, new))
         }
         tables = renamed.map { (old: $0.0, new: $0.1) }
-        // Indexes and owned sequences follow their table into another schema by themselves.
+        // Indexes and owned sequences follow their table into another schema by themselves; statistics don't.
         let schemas = Dictionary(renamed.map { ($0.0.name.schema, $0.1.schema) }) { first, _ in first }
         var found: [(TableName, String, Bool)] = []
         var others: [(String, TableName, TableName)] = []
         for row in owned.values {
             let old = TableName(schema: row[0] ?? "", name: row[1] ?? "")
+            let kind = row[2] ?? ""
+            if kind == "STATISTICS" {
+                let new = unused(rename(old))
+                try ScratchNames.move(kind, old, to: new, scratch)
+                others.append((kind, TableName(schema: new.schema, name: old.name), new))
+                continue
+            }
             let place = TableName(schema: schemas[old.schema] ?? old.schema, name: old.name)
             let new = unused(TableName(schema: place.schema, name: rename(old).name))
-            let kind = row[2] == "S" ? "SEQUENCE" : "INDEX"
             try ScratchNames.move(kind, place, to: new, scratch)
             others.append((kind, place, new))
-            guard row[2] == "S" else { continue }
+            guard kind == "SEQUENCE" else { continue }
             let state = try scratch.query("SELECT last_value, is_called FROM \(new.sql)")
             found.append((new, state[0][0] ?? "1", state[0][1] == "t"))
         }

@@ -50,8 +50,8 @@ enum ScratchSettings {
 
     /// What the catalogs may set for a session is overridden: a library missing here, a time limit, row-level security.
     static func sessionOptions(_ majorVersion: Int) -> String {
-        "-c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=30s "
-            + "-c default_transaction_read_only=off -c row_security=off"
-            + (majorVersion >= 14 ? " -c idle_session_timeout=0" : "")
+        "-c session_preload_libraries= -c local_preload_libraries= -c lock_timeout=30s "
+            + "-c default_transaction_read_only=off" + (majorVersion >= 14 ? " -c idle_session_timeout=0" : "")
+            + SessionSettings.forCopying.map { " -c \($0.name)=\($0.value)" }.joined()
     }
 }

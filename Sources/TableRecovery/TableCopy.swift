@@ -62,7 +62,7 @@ struct TableCopy {
 
     /// The recovered tables in place of the present ones, which are kept under another name.
     func replace(directory: String, progress: (String) -> Void) throws -> Result {
-        let parts = SchemaParts(foreignKeys: true, triggers: true, privileges: true)
+        let parts = SchemaParts(foreignKeys: true, triggers: true)
         var result = Result()
         try inTransaction {
             let present = try setAside(&result)
@@ -106,8 +106,7 @@ struct TableCopy {
             for item in try live.query(ScratchNames.attachments, ["{\(oid)}"]).values {
                 let old = TableName(schema: item[0] ?? "", name: item[1] ?? "")
                 let new = old.appending(TableCopy.aside)
-                let kind = item[2] == "S" ? "SEQUENCE" : "INDEX"
-                try live.execute("ALTER \(kind) \(old.sql) RENAME TO \(quotedIdentifier(new.name))")
+                try live.execute("ALTER \(item[2] ?? "") \(old.sql) RENAME TO \(quotedIdentifier(new.name))")
             }
             try live.execute(
                 "ALTER TABLE \(table.sql) RENAME TO \(quotedIdentifier(table.appending(TableCopy.aside).name))")
@@ -158,14 +157,11 @@ struct TableCopy {
             names, parts: parts, programs: programs, scratch: scratch, live: live, directory: directory)
         result.leftOut = definition.leftOut
         result.notes += definition.notes
-        for schema in Set(names.tables.map(\.new.schema)).sorted() {
-            let there = try live.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", [schema])
-            if there.isEmpty {
-                try live.execute("CREATE SCHEMA \(quotedIdentifier(schema))")
-                result.notes.append("Schema \"\(schema)\" was missing in the live database and has been created.")
-            }
-        }
+        let schemas = MissingSchemas(of: names, scratch: scratch, live: live)
+        result.notes += try schemas.create()
         try live.execute(definition.beforeData)
+        try withdrawDefaults(names)
+        try grant(definition.privileges)
         for (old, new) in names.tables where !old.isPartitioned {
             progress(new.description)
             let list = before[old.oid] ?? ""
@@ -189,6 +185,34 @@ struct TableCopy {
         // The definition's script has set the session up for itself.
         try live.execute("SET search_path = pg_catalog")
         return names
+    }
+
+    /// What ALTER DEFAULT PRIVILEGES has given on the new tables: they had it then only if it is among their grants.
+    private func withdrawDefaults(_ names: ScratchNames) throws {
+        let new = names.tables.map { ("TABLE", $0.new) } + names.sequences.map { ("SEQUENCE", $0.name) }
+        for (kind, name) in new {
+            let grantees = try live.query(
+                """
+                SELECT DISTINCT CASE e.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(e.grantee)) END
+                FROM pg_class c, aclexplode(c.relacl) e WHERE c.oid = to_regclass($1) AND e.grantee <> c.relowner
+                """, [name.sql]
+            ).values.compactMap { $0[0] }
+            for grantee in grantees { try live.execute("REVOKE ALL ON \(kind) \(name.sql) FROM \(grantee)") }
+        }
+    }
+
+    /// A role that gave privileges on may not be allowed to any more, in this schema or at all; then the owner gives them.
+    private func grant(_ script: String) throws {
+        try live.execute("SAVEPOINT tidemark_grant")
+        do throws(QueryFailure) { try live.execute(script) } catch {
+            guard live.isAlive else { throw error }
+            try live.execute("ROLLBACK TO SAVEPOINT tidemark_grant")
+            try live.execute(
+                script.split(separator: "\n", omittingEmptySubsequences: false)
+                    .filter { !$0.hasPrefix("SET SESSION AUTHORIZATION ") && $0 != "RESET SESSION AUTHORIZATION;" }
+                    .joined(separator: "\n"))
+        }
+        try live.execute("RELEASE SAVEPOINT tidemark_grant")
     }
 
     /// `(a, b)`: the columns COPY carries; generated ones compute themselves.

@@ -6,7 +6,9 @@ import Postgres
 struct TableDefinition {
     /// Tables, defaults, sequences, comments, owners.
     let beforeData: String
-    /// Constraints and indexes.
+    /// Grants, for tables on which nobody but the owner has any.
+    let privileges: String
+    /// Constraints, indexes and extended statistics.
     let afterData: String
     /// What the tables had and don't get.
     let leftOut: [String]
@@ -16,21 +18,10 @@ struct TableDefinition {
         _ names: ScratchNames, parts: SchemaParts, programs: DumpPrograms, scratch: Connection, live: Connection,
         directory: String
     ) throws {
-        var notes: [String] = []
         let oids = "{" + names.tables.map { String($0.old.oid) }.joined(separator: ",") + "}"
         try TableNeeds(oids, parts, scratch).check(live)
+        var notes = try RoleTranslation(names, scratch: scratch, live: live).notes
         var options = ["--no-security-labels"]
-        let owners = try scratch.query(
-            "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE oid = ANY ($1::oid[])", [oids])
-        let missing = try owners.values.compactMap { $0[0] }.filter {
-            try live.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [$0]).isEmpty
-        }
-        if !missing.isEmpty {
-            options.append("--no-owner")
-            notes.append(
-                "The owner (\(missing.joined(separator: ", "))) does not exist in the live cluster; you own the tables."
-            )
-        }
         let spaces = try scratch.query(
             """
             SELECT DISTINCT t.spcname FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace
@@ -48,18 +39,38 @@ struct TableDefinition {
         try programs.dump(
             names.tables.map(\.new), format: "custom", options: ["--schema-only", "--encoding=UTF8"], to: file)
         let entries = try programs.contents(of: file).compactMap(ContentsEntry.init)
-        let list = directory + "/definition.list"
-        let kept = entries.filter(parts.includes).map { $0.line + "\n" }.joined()
-        try Files.removeIfPresent(list)
-        try createDurably(list, bytes: Array(kept.utf8), mode: 0o600)
-        beforeData = try programs.script(of: file, section: "pre-data", list: list, options: options)
-        afterData = try programs.script(of: file, section: "post-data", list: list, options: options)
-        let statistics = try scratch.query(
-            "SELECT stxname FROM pg_statistic_ext WHERE stxrelid = ANY ($1::oid[]) ORDER BY 1", [oids])
-        leftOut =
-            parts.leftOut(entries) + statistics.values.map { "extended statistics \(plainIdentifier($0[0] ?? ""))" }
+        func script(_ included: (ContentsEntry) -> Bool, _ options: [String]) throws -> String {
+            let list = directory + "/definition.list"
+            try Files.removeIfPresent(list)
+            let text = entries.filter(included).map { $0.line + "\n" }.joined()
+            try createDurably(list, bytes: Array(text.utf8), mode: 0o600)
+            defer { try? Files.remove(list) }
+            return try programs.script(of: file, list: list, options: options)
+        }
+        beforeData = try script(parts.includes, options + ["--section=pre-data"])
+        privileges = try script({ $0.kind == "ACL" }, [])
+        afterData =
+            try script(parts.includes, options + ["--section=post-data"]) + TableDefinition.statistics(oids, scratch)
+        leftOut = parts.leftOut(entries)
         self.notes = notes
         try Files.remove(file)
-        try Files.remove(list)
+    }
+
+    /// pg_dump has no extended statistics in the dump of a table.
+    private static func statistics(_ oids: String, _ scratch: Connection) throws -> String {
+        let rows = try scratch.query(
+            """
+            SELECT pg_get_statisticsobjdef(s.oid), n.nspname, s.stxname, pg_get_userbyid(s.stxowner),
+                   nullif(s.stxstattarget, -1), obj_description(s.oid, 'pg_statistic_ext')
+            FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+            WHERE s.stxrelid = ANY ($1::oid[]) ORDER BY s.oid
+            """, [oids])
+        return rows.values.map { row in
+            let name = TableName(schema: row[1] ?? "", name: row[2] ?? "").sql
+            var text = "\(row[0] ?? "");\nALTER STATISTICS \(name) OWNER TO \(quotedIdentifier(row[3] ?? ""));\n"
+            if let target = row[4] { text += "ALTER STATISTICS \(name) SET STATISTICS \(target);\n" }
+            if let comment = row[5] { text += "COMMENT ON STATISTICS \(name) IS \(literal(comment));\n" }
+            return text
+        }.joined()
     }
 }

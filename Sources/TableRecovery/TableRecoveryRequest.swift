@@ -22,7 +22,7 @@ public struct TableRecoveryRequest: Sendable {
     public var plan: Plan
     public var destinations: [Destination]
     public var method: FileSelection.Method = .filteredLog
-    /// What new tables get beyond columns, constraints, indexes, sequences, owner and comments.
+    /// What new tables get beyond columns, constraints, indexes, sequences, statistics, comments, owner and grants.
     public var parts = SchemaParts()
     /// The programs of the cluster's major version: postgres, pg_dump, pg_restore.
     public var binDirectory: String

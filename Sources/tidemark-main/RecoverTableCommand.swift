@@ -16,8 +16,8 @@ enum RecoverTableCommand: Command {
                 + "cluster. The live server's other tables, its settings and its archive are not touched.",
             "Tables are named as in SQL: shop.public.orders, shop.\"Sales 2026\".\"Order\"; * and ? outside of quotation marks "
                 + "stand for anything, as in shop.public.*. All must be in one database. Partitions come with their table.",
-            "New tables get columns, constraints, indexes, defaults, sequences with their positions, comments and owner; foreign "
-                + "keys and triggers only on request. They appear in one transaction.",
+            "New tables get columns, constraints, indexes, defaults, sequences with their positions, statistics, comments, owner and "
+                + "grants; foreign keys and triggers only on request. They appear in one transaction.",
             "Unlogged and temporary tables are in no backup and in no log.",
         ],
         options: [
