@@ -2,7 +2,7 @@ public import BaseBackup
 import DataDirectory
 import Glibc
 import Platform
-import Postgres
+public import Postgres
 public import Repository
 public import WAL
 
@@ -15,7 +15,7 @@ public struct Drill: Sendable {
     public var scratchDirectory: String
     public var binDirectory: String
     /// The database the checks run in.
-    public var conninfo: String
+    public var conninfo: ConnectionString
     public var jobs: Int
     public var checks: [DrillCheck]
     /// Settings of the user's own.
@@ -23,7 +23,7 @@ public struct Drill: Sendable {
 
     public init(
         plan: Plan, backup: BackupDescription, restoreCommand: String, scratchDirectory: String, binDirectory: String,
-        conninfo: String, jobs: Int, checks: [DrillCheck]
+        conninfo: ConnectionString, jobs: Int, checks: [DrillCheck]
     ) {
         (self.plan, self.backup, self.restoreCommand) = (plan, backup, restoreCommand)
         (self.scratchDirectory, self.binDirectory) = (scratchDirectory, binDirectory)
@@ -90,8 +90,9 @@ public struct Drill: Sendable {
             binDirectory: binDirectory, dataDirectory: directory, logFile: scratch.log,
             options: prepared.serverOptions)
         let effective = Dictionary(setup.extra.map { ($0.name, $0.value) }) { $1 }
-        let talk =
-            conninfo + " host='\(effective["unix_socket_directories"] ?? socket)' port=\(effective["port"] ?? "5432")"
+        let talk = conninfo.at(
+            socketDirectory: effective["unix_socket_directories"] ?? socket, port: effective["port"] ?? "5432"
+        ).description
         try server.launch()
         let result = try ReplayFollower(plan: plan, server: server, setup: setup, conninfo: talk)
             .follow(progress: replaying)

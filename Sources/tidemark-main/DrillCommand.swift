@@ -1,6 +1,7 @@
 import BaseBackup
 import Configuration
 import Platform
+import Postgres
 import Recovery
 import Repository
 import Setup
@@ -51,8 +52,8 @@ enum DrillCommand: Command {
         let backup = try showBackup(plan.backup.label, of: archive.incarnation, in: archive.store)
         let commands = ServerCommands(
             executable: try leanExecutable(), configuration: try invocation.configurationPath(), cluster: cluster.name)
-        var conninfo = cluster.conninfo.contains("://") ? "dbname=postgres" : cluster.conninfo
-        if let database = cluster.drillDatabase { conninfo += " dbname='\(database)'" }
+        var conninfo = try ConnectionString(cluster.conninfo)
+        if let database = cluster.drillDatabase { conninfo["dbname"] = database }
         var drill = Drill(
             plan: plan, backup: backup, restoreCommand: commands.restore, scratchDirectory: cluster.scratchDirectory,
             binDirectory: cluster.binDirectory(major: plan.majorVersion), conninfo: conninfo, jobs: cluster.jobs,

@@ -68,7 +68,7 @@ enum HistoryCommand: Command {
     private static func about(_ job: JobRecord) -> String {
         if let message = job.message { return message }
         let label = job.facts["label"].map { [$0] } ?? []
-        let others = job.facts.filter { $0.key != "label" }.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
-        return (label + others).joined(separator: ", ")
+        let others = job.facts.filter { $0.key != "label" && $0.key != ExpiredLog.fact }.sorted { $0.key < $1.key }
+        return (label + others.map { "\($0.key) \($0.value)" }).joined(separator: ", ")
     }
 }

@@ -2,6 +2,7 @@ import BaseBackup
 import Catalog
 import Configuration
 import Platform
+import Postgres
 import Recovery
 import Repository
 import Setup
@@ -81,6 +82,7 @@ struct PlannedRecovery {
     /// - Parameter keeping: what is in the directory already stays there and is used.
     /// - Throws: what this host or the command line makes impossible, before anything is touched.
     func refuseWhatCannotBe(keeping: Bool) throws {
+        _ = try conninfo()
         guard let backup else { return }
         try demands(backup).refuseTooLow()
         try places(backup).check(keeping: keeping)
@@ -134,14 +136,13 @@ struct Unreachable: Explained, ExitStatusProviding {
 
 extension PlannedRecovery {
     /// How to talk to the recovered server: as configured, but through its own socket.
-    var conninfo: String {
+    func conninfo() throws -> ConnectionString {
         let effective = Dictionary(settings.map { ($0.name, $0.value) }) { $1 }
-        var words = cluster.conninfo
-        if words.contains("://") { words = "dbname=postgres" }
+        var words = try ConnectionString(cluster.conninfo)
         if let sockets = effective["unix_socket_directories"], let first = sockets.split(separator: ",").first {
-            words += " host='\(first)'"
+            return words.at(socketDirectory: String(first), port: effective["port"])
         }
-        if let port = effective["port"] { words += " port=\(port)" }
+        if let port = effective["port"] { words["port"] = port }
         return words
     }
 }

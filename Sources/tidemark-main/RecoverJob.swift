@@ -83,7 +83,7 @@ struct RecoverJob {
                 try server.launch()
             }
             let follower = ReplayFollower(
-                plan: planned.plan, server: server, setup: planned.setup, conninfo: planned.conninfo)
+                plan: planned.plan, server: server, setup: planned.setup, conninfo: try planned.conninfo().description)
             defer { invocation.terminal.finishProgress() }
             result = try follower.follow { progress in
                 invocation.terminal.progress(RecoverJob.text(progress), log: invocation.log)

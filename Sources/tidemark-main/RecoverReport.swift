@@ -41,11 +41,11 @@ struct RecoverReport {
                     reachedLsn: result?.reached?.description, reason: result?.reason,
                     asPredicted: result?.asPredicted, replaySeconds: result?.seconds, remarks: prepared?.remarks ?? []))
         } else {
-            invocation.print(text)
+            invocation.print(try text())
         }
     }
 
-    private var text: String {
+    private func text() throws -> String {
         var lines = [""]
         if let prepared {
             lines.append(
@@ -82,7 +82,10 @@ struct RecoverReport {
         case false?: lines.append("NOT as predicted: the plan named LSN \(planned.plan.end).")
         case nil: break
         }
-        if result.state != .shutDown { lines.append("Connect with: psql '\(planned.conninfo)'") }
+        if result.state != .shutDown {
+            let words = try planned.conninfo().withoutSecrets.description
+            lines.append("Connect with: psql \(shellQuoted(words))")
+        }
         lines.append("Server log: \(server.logFile)")
         return lines.joined(separator: "\n")
     }

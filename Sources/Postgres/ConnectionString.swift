@@ -1,0 +1,68 @@
+import CPQ
+public import Platform
+
+/// A libpq connection string, taken apart by libpq itself (`PQconninfoParse`), so that single keywords can be exchanged.
+public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
+    private var values: [String: String] = [:]
+    /// In the order in which they were set first.
+    private var order: [String] = []
+
+    /// - Parameter text: keywords and values, or a URI.
+    public init(_ text: String) throws(Problem) {
+        var complaint: UnsafeMutablePointer<CChar>?
+        guard let options = PQconninfoParse(text, &complaint) else {
+            defer { PQfreemem(complaint) }
+            let reason = complaint.map { String(cString: $0) } ?? "out of memory"
+            throw Problem(
+                "conninfo cannot be understood", detail: String(reason.prefix { $0 != "\n" }),
+                hint: "Write it as \"host=/var/run/postgresql dbname=postgres\" or as a postgresql:// URI.")
+        }
+        defer { PQconninfoFree(options) }
+        var option = options
+        while let keyword = option.pointee.keyword {
+            if let value = option.pointee.val { self[String(cString: keyword)] = String(cString: value) }
+            option += 1
+        }
+    }
+
+    /// A keyword's value; nil when the string leaves it to the environment.
+    public subscript(keyword: String) -> String? {
+        get { values[keyword] }
+        set {
+            if newValue == nil {
+                order.removeAll { $0 == keyword }
+            } else if values[keyword] == nil {
+                order.append(keyword)
+            }
+            values[keyword] = newValue
+        }
+    }
+
+    /// The same role and database on another server, which is reached through the socket in `directory`. What leads
+    /// to the old server only, or refuses one that recovers, is left out.
+    public func at(socketDirectory directory: String, port: String?) -> ConnectionString {
+        var other = self
+        for keyword in ["hostaddr", "target_session_attrs"] { other[keyword] = nil }
+        other["host"] = directory
+        if let port { other["port"] = port }
+        return other
+    }
+
+    /// Without what nobody should read over a shoulder or in a log.
+    public var withoutSecrets: ConnectionString {
+        var other = self
+        for keyword in ["password", "sslpassword"] { other[keyword] = nil }
+        return other
+    }
+
+    public var description: String {
+        order.map { "\($0)=\(ConnectionString.quoted(values[$0] ?? ""))" }.joined(separator: " ")
+    }
+
+    /// A value as libpq reads it back.
+    private static func quoted(_ value: String) -> String {
+        let isPlain = !value.isEmpty && !value.utf8.contains { $0 <= 0x20 || $0 == 0x27 || $0 == 0x5C }
+        if isPlain { return value }
+        return "'" + value.map { $0 == "'" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "'"
+    }
+}

@@ -1,0 +1,37 @@
+import Platform
+import Postgres
+import Testing
+
+/// libpq's connection strings, with some keywords exchanged.
+@Suite struct ConnectionStringTests {
+    @Test func `keywords and URIs lead to another server with role and database as they were`() throws {
+        for text in [
+            "host=db1 port=5433 dbname='my shop' user=o\\'neil hostaddr=10.0.0.1 target_session_attrs=read-write",
+            "postgresql://o%27neil@db1:5433/my%20shop?hostaddr=10.0.0.1&target_session_attrs=read-write",
+        ] {
+            let there = try ConnectionString(text).at(socketDirectory: "/srv/re covered", port: "5999")
+            #expect(there["user"] == "o'neil" && there["dbname"] == "my shop")
+            #expect(there["host"] == "/srv/re covered" && there["port"] == "5999")
+            #expect(there["hostaddr"] == nil && there["target_session_attrs"] == nil)
+            #expect(try ConnectionString(there.description)["user"] == "o'neil")
+            #expect(try ConnectionString(there.description)["host"] == "/srv/re covered")
+        }
+    }
+
+    @Test func `a port that nobody names stays, an empty string leaves all to the environment`() throws {
+        let there = try ConnectionString("port=5433").at(socketDirectory: "/tmp", port: nil)
+        #expect(there.description.split(separator: " ").sorted() == ["host=/tmp", "port=5433"])
+        #expect(try ConnectionString("").description == "")
+    }
+
+    @Test func `passwords are not shown`() throws {
+        let shown = try ConnectionString("postgresql://u:secret@h/d?sslpassword=other").withoutSecrets.description
+        #expect(!shown.contains("secret") && !shown.contains("other") && shown.contains("user=u"))
+    }
+
+    @Test func `what libpq cannot read is refused in its words`() {
+        #expect {
+            _ = try ConnectionString("host=h dbname 'x'")
+        } throws: { ($0 as? Problem)?.detail?.contains("missing \"=\"") == true }
+    }
+}
