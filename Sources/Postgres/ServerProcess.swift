@@ -19,7 +19,8 @@ public struct ServerProcess: Sendable {
     }
 
     /// Checks that the programs are there and of the data directory's major version, then starts the server and returns
-    /// after a second at most: it may be starting still, be ready, or have gone again, which its log then explains.
+    /// once it is seen, after a second as a rule: it may be starting still, be ready, or have gone again, which its log
+    /// then explains.
     ///
     /// - Throws: `WrongPrograms`, `Problem` when there is no log.
     public func launch() throws {
@@ -29,19 +30,26 @@ public struct ServerProcess: Sendable {
         if !options.isEmpty {
             arguments += ["-o", options.map { "-c \(shellWord($0))" }.joined(separator: " ")]
         }
+        let logged = words().count
+        let began = Clock.monotonic
         let finished = try run(binDirectory + "/pg_ctl", arguments + ["start"])
-        guard try finished.ending == .exited(0) || isRunning() || !log().isEmpty else {
-            throw Problem("could not start the server on \"\(dataDirectory.path)\"", detail: sentence(finished.errors))
-        }
-        // It knows that the process has ended.
-        if finished.errors.contains("could not start server"), try !isRunning() { return }
-        // pg_ctl -W comes back before the server has written postmaster.pid; until then a server that is about to run
-        // looks like one that has stopped. One that fails this early says so in its log.
-        for _ in 0..<200 {
-            if try isRunning() || log().contains("FATAL") { return }
+        // pg_ctl sees at once when the server dies, and gives up after its second when it doesn't answer yet. A busy
+        // machine may need longer than that to write postmaster.pid; until then a server that is about to run looks
+        // like one that has stopped. One that fails this early says so in its log.
+        let gaveUp =
+            finished.ending != .exited(0) && Clock.monotonic - began > 800_000_000
+            && !finished.errors.contains("could not start server")
+        let end = Clock.monotonic + (gaveUp ? 60_000_000_000 : 0)
+        while try !isRunning() && !words().dropFirst(logged).contains("FATAL") && Clock.monotonic < end {
             Clock.sleep(milliseconds: 50)
         }
+        guard try finished.ending == .exited(0) || isRunning() || words().count > logged else {
+            throw Problem("could not start the server on \"\(dataDirectory.path)\"", detail: sentence(finished.errors))
+        }
     }
+
+    /// What is in our own log file; a server that fails before it runs leaves its words there.
+    private func words() -> String { (try? Files.readText(logFile)) ?? "" }
 
     /// Stops the server if it runs; `fast`, `smart` or `immediate`.
     public func stop(mode: String = "fast") throws {
@@ -75,7 +83,7 @@ public struct ServerProcess: Sendable {
 
     /// Everything the server has written so far that can be found: our log file, and the logging collector's current one.
     public func log() -> String {
-        var text = (try? Files.readText(logFile)) ?? ""
+        var text = words()
         if let current = try? Files.readText(dataDirectory.path + "/current_logfiles") {
             for line in current.split(separator: "\n") where line.hasPrefix("stderr ") {
                 let name = String(line.dropFirst(7))
