@@ -36,8 +36,11 @@ public struct RecoveryResult: Sendable, Equatable {
     public var reached: LSN?
     /// Why replay ended there, in the server's words: `before transaction 740 at …`.
     public var reason: String?
-    /// Whether that is the position the plan named; nil where it can't be compared.
+    /// Whether that is the position the plan named; nil where it can't be compared. The end of the archive may have moved
+    /// on since the plan was made: then further than the plan is as predicted, too.
     public var asPredicted: Bool?
+    /// Recovery to the end of the archive went on behind the end that the plan saw.
+    public var archiveHasGrown = false
     public var seconds: Double
 }
 
@@ -164,6 +167,9 @@ public struct ReplayFollower: Sendable {
         }
         if state != .standby {
             result.asPredicted = result.reached.map { LSN.agree($0, plan.end, segmentSize: plan.segmentSize) }
+            if result.asPredicted == false, plan.stop == nil, let reached = result.reached, reached > plan.end {
+                (result.asPredicted, result.archiveHasGrown) = (true, true)
+            }
         }
         return result
     }

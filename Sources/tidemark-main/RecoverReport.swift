@@ -24,6 +24,7 @@ struct RecoverReport {
         let reachedLsn: String?
         let reason: String?
         let asPredicted: Bool?
+        let archiveHasGrown: Bool?
         let replaySeconds: Double?
         let remarks: [String]
     }
@@ -39,7 +40,8 @@ struct RecoverReport {
                     restoredBytes: prepared?.restore.size, restoreSeconds: prepared?.restore.seconds,
                     state: result?.state.rawValue ?? "restored", timeline: result?.timeline?.rawValue,
                     reachedLsn: result?.reached?.description, reason: result?.reason,
-                    asPredicted: result?.asPredicted, replaySeconds: result?.seconds, remarks: prepared?.remarks ?? []))
+                    asPredicted: result?.asPredicted, archiveHasGrown: result?.archiveHasGrown,
+                    replaySeconds: result?.seconds, remarks: prepared?.remarks ?? []))
         } else {
             invocation.print(try text())
         }
@@ -74,6 +76,10 @@ struct RecoverReport {
             lines.append("Reached: LSN \(reached)" + (result.reason.map { ", \($0)" } ?? "") + ".")
         }
         switch result.asPredicted {
+        case true? where result.archiveHasGrown:
+            lines.append(
+                "The archive has grown since the plan was made, which ended at LSN \(planned.plan.end); recovery went on to "
+                    + "its present end.")
         case true?:
             lines.append(
                 "As predicted: "

@@ -139,6 +139,7 @@ struct RecoverAnswer: Decodable {
     let plan: Plan
     let state: String
     let asPredicted: Bool?
+    let archiveHasGrown: Bool?
     let timeline: UInt32?
     let remarks: [String]
 
