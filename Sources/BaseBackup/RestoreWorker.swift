@@ -145,7 +145,7 @@ final class RestoreWorker {
         let descriptor = try Descriptor(
             open: path, O_WRONLY | O_CREAT | O_NOFOLLOW | (job.isDelta ? O_TRUNC : O_EXCL), mode: mode_t(file.mode))
         try finishAttributes(descriptor, file, path)
-        try descriptor.write(bytes, path: path)
+        try descriptor.writePages(bytes, at: 0, path: path)
         if bytes.count >= 256 << 10 { descriptor.startWriteback(at: 0, count: bytes.count) }
         job.written.add(Int64(bytes.count), ordering: .relaxed)
         try descriptor.close(path: path)
@@ -240,7 +240,7 @@ private final class OpenFile {
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws {
-        try descriptor.write(bytes, at: offset, path: path)
+        try descriptor.writePages(bytes, at: offset, path: path)
         descriptor.startWriteback(at: offset, count: bytes.count)
     }
 }

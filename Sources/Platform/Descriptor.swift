@@ -74,6 +74,23 @@ public struct Descriptor: ~Copyable, Sendable {
         }
     }
 
+    /// Writes what a server will rewrite page by page.
+    ///
+    /// Linux keeps what one write brought in one piece of the page cache (ext4 since 6.16), and looks at all blocks of that
+    /// piece whenever a page of it is written: after writes of 1 MiB that takes seven times as long as after these of
+    /// 32 KiB. Smaller ones gain little more, and cost more themselves.
+    public borrowing func writePages(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int64, path: String
+    ) throws(SystemError) {
+        let most = 32 << 10
+        var start = 0
+        while start < bytes.count {
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + most, bytes.count)])
+            try write(piece, at: offset + Int64(start), path: path)
+            start += most
+        }
+    }
+
     public borrowing func synchronize(path: String) throws(SystemError) {
         _ = try retrying(.fsync, path) { Glibc.fsync(raw) }
     }
