@@ -76,7 +76,8 @@ public enum Files {
             throw Problem(
                 "file \"\(path)\" is too large", detail: "It has \(size) bytes; at most \(limit) were expected.")
         }
-        var bytes = [UInt8](repeating: 0, count: Int(size))
+        // Files of /proc have contents, and no size.
+        var bytes = [UInt8](repeating: 0, count: size == 0 ? min(limit, 64 << 10) : Int(size))
         let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, path: path) }
         if count < bytes.count { bytes.removeLast(bytes.count - count) }
         return bytes

@@ -16,6 +16,10 @@ struct DurableFileTests {
 }
 
 struct SubprocessTests {
+    @Test func `a file of /proc is read although it has no size`() throws {
+        #expect(try Files.readText("/proc/sys/kernel/random/boot_id", limit: 64).utf8.count == 37)
+    }
+
     @Test func `a program that is run gets its alarm, and dies of a broken pipe`() throws {
         // The test runner's threads have all signals blocked, as Dispatch's do.
         let alarmed = try run("/usr/bin/timeout", ["5", "/usr/bin/perl", "-e", "alarm 1; sleep 4; print 'never'"])
