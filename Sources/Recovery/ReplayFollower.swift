@@ -75,24 +75,33 @@ public struct ReplayFollower: Sendable {
     }
 
     /// Returns when the target is reached and the target's action done.
+    /// - Parameter began: when the server was started (`Clock.monotonic`).
     /// - Throws: `RecoveryFailure`.
-    public func follow(progress: (ReplayProgress) -> Void = { _ in }) throws -> RecoveryResult {
-        let began = Clock.monotonic
+    public func follow(
+        since began: UInt64 = Clock.monotonic, progress: (ReplayProgress) -> Void = { _ in }
+    ) throws -> RecoveryResult {
         func elapsed() -> Double { Double(Clock.monotonic - began) / 1e9 }
         let numbers = plan.segments.flatMap { range in
             (0..<UInt64(range.count)).map { range.first.number(segmentSize: plan.segmentSize) + $0 }
         }
         var now = ReplayProgress(done: 0, total: numbers.count, seconds: 0)
         var connection: Connection?
+        var status: String?
         var ticks = 0
         while true {
-            guard try server.isRunning() else { return try afterwards(elapsed()) }
+            if ticks > 0 { Clock.sleep(milliseconds: 50) }
+            ticks += 1
+            guard let running = try server.dataDirectory.runningServer() else { return try afterwards(elapsed()) }
+            // What the server writes into postmaster.pid tells at once that it has opened; the rest is for people.
+            guard running.status != status || ticks < 50 || ticks % 4 == 0 else { continue }
+            status = running.status
             if let segment = try server.replayedSegment(), let name = SegmentName(segment) {
                 now.segment = segment
                 let number = name.number(segmentSize: plan.segmentSize)
                 now.done = max(now.done, numbers.firstIndex { $0 >= number } ?? numbers.count)
             }
-            if connection == nil, ticks % 3 == 0 { connection = try? Connection(conninfo) }
+            // Before that it would refuse, and fill its log with refusals.
+            if connection == nil, status == "ready" || status == "standby" { connection = try? Connection(conninfo) }
             if let answering = connection {
                 do {
                     now.time = try answering.query("SELECT pg_last_xact_replay_timestamp()").scalar
@@ -107,8 +116,6 @@ public struct ReplayFollower: Sendable {
             }
             now.seconds = elapsed()
             progress(now)
-            ticks += 1
-            Clock.sleep(milliseconds: ticks < 50 ? 50 : 200)
         }
     }
 
