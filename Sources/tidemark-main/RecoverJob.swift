@@ -1,6 +1,7 @@
 import Archiving
 import BaseBackup
 import Configuration
+import DataDirectory
 import Glibc
 import Platform
 import Postgres
@@ -27,6 +28,7 @@ struct RecoverJob {
         invocation.notes("target", planned.plan.target.summary)
         invocation.notes("backup", planned.plan.backup.label)
         invocation.notes("directory", planned.directory)
+        try explainInterruption(audit)
         do {
             let (status, prepared, result) = try carryOut(old)
             var rates: RecoveryRates?
@@ -45,6 +47,22 @@ struct RecoverJob {
             let explained = error as? any Explained
             try? audit.end(result: "failed", detail: explained?.message ?? "\(error)")
             throw error
+        }
+    }
+
+    /// Whoever interrupts the recovery is told what goes on without tidemark, and how to go on with it.
+    private func explainInterruption(_ audit: RecoveryAudit) throws {
+        let (directory, log, terminal) = (planned.directory, invocation.log, invocation.terminal)
+        try onInterruption {
+            terminal.finishProgress()
+            try? audit.end(result: "interrupted")
+            log(
+                .error, "the recovery into \"\(directory)\" was interrupted",
+                detail: (try? Files.exists(directory + "/tidemark.restoring")) == true
+                    ? UnfinishedRestore.remains(in: directory)
+                    : (try? DataDirectory(directory).runningServer()) != nil
+                        ? "The server goes on recovering by itself." : nil,
+                hint: "Continue with \"tidemark recover --resume --data-directory \(directory)\".")
         }
     }
 
@@ -78,6 +96,7 @@ struct RecoverJob {
             options: state.serverOptions)
         var result: RecoveryResult?
         if invocation.arguments.has("start") {
+            let began = Clock.monotonic
             if try !server.isRunning() {
                 if prepared == nil { try writeSettings(planned.settings, directory: planned.directory) }
                 try server.launch()
@@ -85,7 +104,7 @@ struct RecoverJob {
             let follower = ReplayFollower(
                 plan: planned.plan, server: server, setup: planned.setup, conninfo: try planned.conninfo().description)
             defer { invocation.terminal.finishProgress() }
-            result = try follower.follow { progress in
+            result = try follower.follow(since: began) { progress in
                 invocation.terminal.progress(RecoverJob.text(progress), log: invocation.log)
             }
         }

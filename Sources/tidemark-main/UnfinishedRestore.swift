@@ -14,8 +14,11 @@ struct UnfinishedRestore: Explained {
     private var explained: (any Explained)? { cause as? any Explained }
     var message: String { explained?.message ?? "\(cause)" }
     var detail: String? {
-        let rest = "What is restored already stays in \"\(directory)\"; no server can be started on it as it is."
+        let rest = UnfinishedRestore.remains(in: directory)
         return explained?.detail.map { "\($0) \(rest)" } ?? rest
+    }
+    static func remains(in directory: String) -> String {
+        "What is restored already stays in \"\(directory)\"; no server can be started on it as it is."
     }
     var hint: String? {
         let go = "continue with \"tidemark recover --resume --data-directory \(directory)\", or remove the directory."

@@ -103,10 +103,58 @@ import Testing
     }
 }
 
+extension InterruptedServerTests {
+    @Test func `interrupted during the restore and during the replay, it says how to go on, and does`() throws {
+        let site = try site(rows: 6_000)
+        let directory = try RecoveredDirectory(site)
+        let resume = "HINT:  Continue with \"tidemark recover --resume --data-directory \(directory.path)\""
+        var output = site.scratch.file("restore.log")
+        var process = try directory.launch(
+            ["--target", "latest", "--start"], log: output, environment: ["TIDEMARK_FAULT": "write:60=delay:3000"])
+        try site.cluster.wait(for: "the restore to begin") { try Files.exists(directory.path + "/base/1") }
+        // Started as by nohup(1): a terminal that goes away is no interruption.
+        kill(process, SIGHUP)
+        kill(process, SIGINT)
+        try site.cluster.wait(seconds: 30, for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
+        var said = try Files.readText(output)
+        #expect(said.contains("the recovery into \"\(directory.path)\" was interrupted"), "\(said)")
+        #expect(said.contains("DETAIL:  What is restored already stays in"), "\(said)")
+        #expect(said.contains(resume), "\(said)")
+        #expect(try !Files.exists(directory.path + "/global/pg_control"))
+
+        output = site.scratch.file("replay.log")
+        let get = "\(try Executables.tidemark()) archive-get --config \(site.configuration) --cluster main %f %p"
+        process = try directory.launch(["--resume", "--set", "restore_command=sleep 0.2; \(get)"], log: output)
+        try site.cluster.wait(seconds: 60, for: "the replay to get going") {
+            let log = try? Files.readText(directory.path + "/tidemark-recovery.log")
+            return (log?.ranges(of: "restored log file").count ?? 0) >= 4
+        }
+        kill(process, SIGTERM)
+        try site.cluster.wait(seconds: 30, for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
+        said = try Files.readText(output)
+        #expect(said.contains("DETAIL:  The server goes on recovering by itself."), "\(said)")
+        #expect(said.contains(resume), "\(said)")
+
+        let resumed = try site.tidemark(["recover", "--resume", "--data-directory", directory.path])
+        #expect(resumed.ending == .exited(0), "\(resumed.errors)")
+        #expect(resumed.output.contains("As predicted"), "\(resumed.output)")
+        #expect(try directory.psql(Self.sum) == site.cluster.psql(Self.sum))
+        // Each attempt has left its record.
+        let incarnation = try Files.list(site.repository + "/main")[0]
+        let audit = "\(site.repository)/main/\(incarnation)/recovery"
+        let ends = try Files.list(audit).sorted().map { try Files.readText("\(audit)/\($0)/end.json") }
+        #expect(ends.count == 3)
+        #expect(ends.filter { $0.contains("\"result\" : \"interrupted\"") }.count == 2, "\(ends)")
+    }
+}
+
 extension RecoveredDirectory {
-    /// Starts `tidemark recover … --yes` into the directory, its messages going to `log`; returns its process.
+    /// Starts `tidemark recover … --yes` into the directory as by nohup(1), its messages going to `log`; returns its
+    /// process.
     func launch(_ arguments: [String], log: String, environment: [String: String] = [:]) throws -> pid_t {
-        let script = "exec >\"$0\" 2>&1 </dev/null; echo $$ >\"$0.pid\"; exec \"$@\""
+        let script = """
+            exec >"$0" 2>&1 </dev/null; echo $$ >"$0.pid"; trap '' HUP; exec env --default-signal=INT "$@"
+            """
         let command =
             [script, log, try Executables.tidemark(), "recover", "--yes", "--config", site.configuration]
             + ["--data-directory", path] + arguments
