@@ -6,18 +6,44 @@ import WAL
 /// A data directory that a recovery is to take the place of.
 public struct OldDirectory: Sendable {
     public let path: String
+    /// The same without symbolic links: what is renamed.
+    private let place: String
 
     /// Nil when there is nothing to set aside: no directory, an empty one, or one that a restore left half done.
     /// - Throws: `TargetInUse` when a server runs on it, or when it is no data directory.
     public init?(_ path: String) throws {
         self.path = path
+        place = OldDirectory.resolved(path)
         try refuseIfInUse(path)
+        if try FileStatus(ofLinkItself: path)?.kind == .symbolicLink, try !Files.exists(path) {
+            throw Problem(
+                "cannot recover into directory \"\(path)\"",
+                detail: "It is a symbolic link to \"\(try Files.readLink(path))\", which does not exist.",
+                hint: "Mount or make what it points to, or remove the link.")
+        }
         guard try Files.exists(path), try Files.list(path).contains(where: { $0 != "lost+found" }),
             try !Files.exists(path + "/tidemark.restoring")
         else { return nil }
         guard try Files.exists(path + "/PG_VERSION") else {
             throw NotADataDirectory(path: path)
         }
+    }
+
+    /// Refuses a directory that cannot be renamed because something is mounted there.
+    /// - Throws: `Problem`.
+    public func refuseIfMounted() throws {
+        guard try MountPoints.contain(place) else { return }
+        throw Problem(
+            "cannot rename directory \"\(place)\"", detail: "It is a mount point.",
+            hint:
+                "Move what is in it elsewhere and recover into the empty mount point; or use --delta, which rewrites only "
+                + "what differs and keeps nothing of what was there.")
+    }
+
+    private static func resolved(_ path: String) -> String {
+        guard let found = realpath(path, nil) else { return path }
+        defer { free(found) }
+        return String(cString: found)
     }
 
     /// Renames the directory, and each tablespace's folder of this version, to `….before-<time>`; nothing is removed.
@@ -41,9 +67,38 @@ public struct OldDirectory: Sendable {
                 if try Files.exists(place) { folders.append(place) }
             }
         }
-        try rename(path)
+        try rename(place)
+        // A symbolic link still leads to where the directory was: to the disk that somebody chose for it.
+        if place != path, try FileStatus(ofLinkItself: path)?.kind == .symbolicLink {
+            try Files.makeDirectories(place, mode: 0o700)
+        }
         for folder in folders { try rename(folder) }
         return renamed
+    }
+}
+
+/// Where file systems are mounted, as /proc/self/mountinfo tells (proc(5)).
+enum MountPoints {
+    static func contain(_ path: String) throws -> Bool {
+        try Files.readText("/proc/self/mountinfo").split(separator: "\n").contains { line in
+            let fields = line.split(separator: " ")
+            return fields.count > 4 && unescaped(fields[4]) == path
+        }
+    }
+
+    /// Blanks and backslashes are written as three octal digits.
+    private static func unescaped(_ field: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = field.utf8
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "\\"), let code = UInt8(Substring(rest.prefix(3)), radix: 8) {
+                bytes.append(code)
+                rest = rest.dropFirst(3)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
     }
 }
 

@@ -29,6 +29,7 @@ public struct RecoveryPlaces: Sendable {
             main -= tablespace.size
         }
         needs.append((request.target, main))
+        for need in needs { try RecoveryPlaces.checkOwner(need.path) }
         var devices: [UInt64: (paths: [String], place: String, bytes: Int64)] = [:]
         for need in needs {
             let place = try RecoveryPlaces.existing(need.path)
@@ -59,6 +60,16 @@ public struct RecoveryPlaces: Sendable {
             return "Directory \"\(place)\" of tablespace \"\(tablespace.name)\" does not exist here and will be made. "
                 + "Mount what belongs there first, or use --tablespace-mapping \(tablespace.location)=DIRECTORY."
         }
+    }
+
+    /// A server wants its directories to be its own, also those on which a file system was mounted for it.
+    private static func checkOwner(_ path: String) throws {
+        guard geteuid() != 0, let status = try FileStatus(ifPresent: path), status.owner != geteuid() else { return }
+        func name(_ user: uid_t) -> String { getpwuid(user).map { String(cString: $0.pointee.pw_name) } ?? "\(user)" }
+        throw Problem(
+            "cannot recover into directory \"\(path)\"",
+            detail: "It belongs to user \"\(name(status.owner))\", not to \"\(name(geteuid()))\", who runs this.",
+            hint: "Give it away as root: chown \(name(geteuid())): \"\(path)\"")
     }
 
     private static func existing(_ path: String) throws -> String {

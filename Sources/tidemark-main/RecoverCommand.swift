@@ -60,6 +60,7 @@ enum RecoverCommand: Command {
                 "cannot recover into directory \"\(directory)\"", detail: "It is not empty.",
                 hint: "Name an empty directory or one that does not exist yet; or rename this one with --keep-old.")
         }
+        if !isDelta { try old?.refuseIfMounted() }
         if invocation.arguments.has("dry-run") {
             let planned = try PlannedRecovery(invocation, cluster)
             try planned.show(invocation)

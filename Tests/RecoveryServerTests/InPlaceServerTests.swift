@@ -138,6 +138,14 @@ import WAL
                 arguments: ["--target", "latest", "--yes", "--start", "--bin-directory", wrong],
                 says: ["cannot run this data directory", "are of PostgreSQL 16"]),
             Refusal(
+                name: "another cluster's directory, to be overwritten",
+                arguments: ["--target", "latest", "--yes", "--delta", "--start"],
+                prepare: { _, directory in
+                    let other = try TestCluster(start: false)
+                    try runAsServerUser("/bin/cp", ["-a", other.data, directory.path])
+                },
+                says: ["cannot restore into directory", "It holds something else than this cluster"]),
+            Refusal(
                 name: "a parent that can't be written",
                 arguments: ["--target", "latest", "--yes", "--data-directory", "/proc/x"],
                 says: ["/proc"]),
@@ -205,6 +213,8 @@ import WAL
         #expect(try paused.psql("select count(*) from t") == "1")
         #expect(try paused.psql("show work_mem") == "9MB")
         #expect(try paused.psql("select pg_is_in_recovery()") == "t")
+        // Nobody knocked before the server could answer.
+        #expect(try !Files.readText(paused.path + "/tidemark-recovery.log").contains("FATAL"))
 
         let down = try RecoveredDirectory(site)
         finished = try down.recover(["--target-name", "here", "--target-action", "shutdown"])

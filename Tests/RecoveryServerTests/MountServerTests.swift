@@ -1,0 +1,121 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// Directories that are file systems of their own, or lead to one.
+@Suite(.serialized) struct MountServerTests {
+    private func mount(_ place: String, size: String, remount: Bool = false) throws {
+        let options = "\(remount ? "remount," : "")size=\(size),mode=0777"
+        let mounted = try run("/bin/mount", ["-t", "tmpfs", "-o", options, "tidemark-test", place])
+        try #require(mounted.ending == .exited(0), "\(mounted.errors)")
+    }
+    private func unmount(_ place: String) { _ = try? run("/bin/umount", ["-l", place]) }
+    private func stop(_ directory: RecoveredDirectory) throws {
+        try runAsServerUser(
+            directory.site.cluster.server.bin + "/pg_ctl",
+            ["-D", directory.path, "-m", "fast", "-w", "-s", "stop"])
+    }
+
+    private func site() throws -> TestSite {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t as select 1 n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (2)")
+        try site.archiveEverything()
+        return site
+    }
+
+    @Test func `a data directory that is a mount point cannot be renamed, and is refused before anything is touched`()
+        throws
+    {
+        try #require(geteuid() == 0, "mounting a small file system needs root")
+        let site = try site()
+        let directory = try RecoveredDirectory(site)
+        try runAsServerUser("/bin/mkdir", [directory.path])
+        try mount(directory.path, size: "300m")
+        defer { unmount(directory.path) }
+        // As it is after mount(8).
+        var finished = try directory.recover(["--target", "latest"])
+        #expect(finished.ending == .exited(1))
+        let owner = "DETAIL:  It belongs to user \"root\", not to \"postgres\""
+        #expect(finished.errors.contains(owner), "\(finished.errors)")
+        #expect(finished.errors.contains("chown postgres: \"\(directory.path)\""), "\(finished.errors)")
+        #expect(try Files.list(directory.path) == [])
+        chown(directory.path, try FileStatus(of: site.cluster.data).owner, 0)
+        finished = try directory.recover(["--target", "latest"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(try directory.psql("select sum(n) from t") == "3")
+        _ = try directory.psql("insert into t values (100)")
+        try stop(directory)
+        for option in ["--yes", "--dry-run"] {
+            finished = try site.tidemark(
+                ["recover", "--target", "latest", "--data-directory", directory.path, "--keep-old", "--start", option])
+            #expect(finished.ending == .exited(1))
+            #expect(finished.errors.contains("cannot rename directory \"\(directory.path)\""), "\(finished.errors)")
+            #expect(finished.errors.contains("DETAIL:  It is a mount point."), "\(finished.errors)")
+            #expect(finished.errors.contains("or use --delta"), "\(finished.errors)")
+        }
+        // The hint's way.
+        finished = try directory.recover(["--target", "latest", "--delta"])
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(try directory.psql("select sum(n) from t") == "3")
+        try stop(directory)
+    }
+
+    @Test func `a data directory behind a symbolic link stays on its disk`() throws {
+        let site = try site()
+        let directory = try RecoveredDirectory(site)
+        let disk = directory.scratch.file("disk")
+        try runAsServerUser("/bin/sh", ["-c", "mkdir \"$1\" && ln -s \"$1/main\" \"$2\"", "sh", disk, directory.path])
+        var finished = try directory.recover(["--target", "latest"])
+        #expect(finished.ending == .exited(1))
+        let dangling = "a symbolic link to \"\(disk)/main\", which does not exist"
+        #expect(finished.errors.contains(dangling), "\(finished.errors)")
+        try runAsServerUser("/bin/mkdir", ["-m", "0700", disk + "/main"])
+        for count in 0...1 {
+            finished = try directory.recover(["--target", "latest", "--keep-old"])
+            try #require(finished.ending == .exited(0), "\(finished.errors)")
+            #expect(try directory.psql("select sum(n) from t") == "3")
+            try stop(directory)
+            #expect(try Files.readLink(directory.path) == disk + "/main")
+            #expect(try Files.exists(disk + "/main/PG_VERSION"))
+            #expect(try Files.list(disk).filter { $0.hasPrefix("main.before-") }.count == count)
+        }
+    }
+
+    @Test func `a tablespace on a disk of its own`() throws {
+        try #require(geteuid() == 0, "mounting a small file system needs root")
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let old = site.scratch.file("space")
+        try runAsServerUser("/bin/mkdir", [old])
+        try site.cluster.psql("create tablespace fast location '\(old)'")
+        try site.cluster.psql("create table t tablespace fast as select generate_series(1, 100000) n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let directory = try RecoveredDirectory(site)
+        let disk = directory.scratch.file("disk")
+        try runAsServerUser("/bin/mkdir", [disk])
+        try mount(disk, size: "1m")
+        defer { unmount(disk) }
+        chown(disk, try FileStatus(of: site.cluster.data).owner, 0)
+        let arguments = ["--target", "latest", "--tablespace-mapping", "\(old)=\(disk)"]
+        var finished = try directory.recover(arguments)
+        #expect(finished.ending == .exited(1))
+        #expect(finished.errors.contains("not enough space to recover into \"\(disk)\""), "\(finished.errors)")
+        let hint = "put the tablespace elsewhere with --tablespace-mapping"
+        #expect(finished.errors.contains(hint), "\(finished.errors)")
+        #expect(try !Files.exists(directory.path))
+        try mount(disk, size: "100m", remount: true)
+        finished = try directory.recover(arguments)
+        try #require(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(try directory.psql("select count(*) from t") == "100000")
+        // Once more in its place: the tablespace's folder is renamed on its own disk.
+        try stop(directory)
+        finished = try directory.recover(arguments + ["--keep-old"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(try directory.psql("select count(*) from t") == "100000")
+        #expect(try Files.list(disk).filter { $0.contains(".before-") }.count == 1)
+        try stop(directory)
+    }
+}
