@@ -18,6 +18,9 @@ public struct RelationMap: Sendable {
             public let ctype: String
             /// `pg_database.datlocprovider`: `c` for the C library, `i` for ICU, `b` for PostgreSQL itself.
             public let provider: String
+            public init(collation: String, ctype: String, provider: String = "c") {
+                (self.collation, self.ctype, self.provider) = (collation, ctype, provider)
+            }
         }
 
         public init(oid: UInt32, name: String, tablespace: UInt32 = 0, isConnectable: Bool = true) {

@@ -175,7 +175,8 @@ struct BackupSource {
     /// (<https://www.postgresql.org/docs/current/hot-standby.html>); the others explain the copy.
     static let recordedSettings = [
         "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
-        "max_locks_per_transaction", "server_encoding", "lc_collate", "TimeZone", "shared_preload_libraries",
+        "max_locks_per_transaction", "server_encoding", "lc_collate", "lc_messages", "lc_monetary",
+        "lc_numeric", "lc_time", "TimeZone", "shared_preload_libraries",
         "config_file", "hba_file", "ident_file", "wal_level", "archive_mode", "port", "full_page_writes",
         "track_commit_timestamp", "server_version", "shared_buffers", "huge_pages",
     ]

@@ -1,3 +1,4 @@
+public import BaseBackup
 import Configuration
 import Glibc
 import Platform
@@ -54,10 +55,15 @@ public struct HostDemands: Sendable {
     private let original: [String: String]
     /// Those of `--set`.
     private let chosen: [String: String]
+    private let databases: [RelationMap.DatabaseRow]
     private var effective: [String: String] { original.merging(chosen) { $1 } }
 
-    public init(original: [String: String], chosen: [RecoverySetting]) {
+    /// - Parameter databases: as the backup knew them.
+    public init(
+        original: [String: String], chosen: [RecoverySetting], databases: [RelationMap.DatabaseRow] = []
+    ) {
         self.original = original
+        self.databases = databases
         self.chosen = Dictionary(chosen.map { ($0.name, $0.value) }) { $1 }
     }
 
@@ -102,10 +108,31 @@ public struct HostDemands: Sendable {
                 "The original loads \(missing.joined(separator: ", ")) at its start (shared_preload_libraries); this host "
                     + "doesn't have it. Install it, or use --set shared_preload_libraries=\(rest).")
         }
-        if let locale = original["lc_collate"], !host.hasLocale(locale) {
+        return warnings + missingLocales(on: host)
+    }
+
+    /// A server doesn't start with a setting that names an unknown locale, and nobody can connect to a database that was made
+    /// with one (`CheckMyDatabase` in postinit.c), whichever provider sorts in it.
+    private func missingLocales(on host: Host) -> [String] {
+        var warnings: [String] = []
+        for name in ["lc_messages", "lc_monetary", "lc_numeric", "lc_time"] {
+            guard let locale = effective[name], !locale.isEmpty, !host.hasLocale(locale) else { continue }
             warnings.append(
-                "The original sorts by locale \"\(locale)\", which this host doesn't have; no one could connect to such "
-                    + "databases. Install the locale, of the same version.")
+                "The original has \(name) = \(locale), a locale that this host doesn't have; the server would not start. "
+                    + "Install it, or use --set \(name)=C.")
+        }
+        var users: [String: Set<String>] = [:]
+        for database in databases {
+            guard let locale = database.locale else { continue }
+            for name in [locale.collation, locale.ctype] { users[name, default: []].insert(database.name) }
+        }
+        // Older backups tell of one only, and that until PostgreSQL 15.
+        if users.isEmpty, let locale = original["lc_collate"] { users[locale] = [] }
+        for (locale, names) in users.sorted(by: { $0.key < $1.key }) where !host.hasLocale(locale) {
+            let whose = names.isEmpty ? "The original" : "Database \(names.sorted().joined(separator: ", "))"
+            warnings.append(
+                "\(whose) sorts by locale \"\(locale)\", which this host doesn't have; no one could connect to it. Install the locale, "
+                    + "of the same version.")
         }
         return warnings
     }

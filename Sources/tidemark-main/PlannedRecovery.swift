@@ -70,11 +70,18 @@ struct PlannedRecovery {
             : "off in \"\(directory)\", which is not the cluster's configured directory"
     }
 
+    /// Names and locales as the plan's backup knew them; nil when they can't be read.
+    private var names: RelationMap? {
+        try? RelationMap(of: plan.backup.label, of: archive.incarnation, in: archive.store)
+    }
+
     /// What a person should know besides the plan's own warnings.
-    func remarks() throws -> [String] {
+    func remarks() throws -> [String] { try remarks(names) }
+
+    private func remarks(_ names: RelationMap?) throws -> [String] {
         guard let backup else { return archive.remarks }
         return try archive.remarks + places(backup).warnings
-            + demands(backup).warnings(
+            + demands(backup, names).warnings(
                 on: .this(binDirectory: cluster.binDirectory(major: plan.majorVersion)))
             + outlook(backup)
     }
@@ -84,7 +91,7 @@ struct PlannedRecovery {
     func refuseWhatCannotBe(keeping: Bool) throws {
         _ = try conninfo()
         guard let backup else { return }
-        try demands(backup).refuseTooLow()
+        try demands(backup, nil).refuseTooLow()
         try places(backup).check(keeping: keeping)
         _ = try outlook(backup)
     }
@@ -97,13 +104,14 @@ struct PlannedRecovery {
         try configurationOutlook(
             backup, directory: directory, setup: setup, original: cluster.dataDirectory.withoutTrailingSlash)
     }
-    private func demands(_ backup: BackupDescription) -> HostDemands {
-        HostDemands(original: backup.settings, chosen: setup.extra)
+    private func demands(_ backup: BackupDescription, _ names: RelationMap?) -> HostDemands {
+        HostDemands(original: backup.settings, chosen: setup.extra, databases: names?.databases ?? [])
     }
 
     func show(_ invocation: Invocation) throws {
-        let remarks = try remarks()
-        let touched = archive.touched(by: plan)
+        let names = names
+        let remarks = try remarks(names)
+        let touched = names.map(plan.changedTables) ?? [:]
         let estimate = try RecoveryRates.recorded(of: archive.incarnation, in: archive.store)?.estimate(plan)
         if invocation.json {
             try invocation.print(

@@ -1,3 +1,4 @@
+import BaseBackup
 import Platform
 import Recovery
 import Testing
@@ -12,6 +13,8 @@ import Testing
         let name: String
         let original: [String: String]
         var chosen: [RecoverySetting] = []
+        /// Name, collation, character classes.
+        var databases: [(String, String, String)] = []
         let says: String?
         var testDescription: String { name }
     }
@@ -45,13 +48,34 @@ import Testing
         Row(
             name: "a locale", original: ["lc_collate": "xx_XX.UTF-8"],
             says: """
-                The original sorts by locale "xx_XX.UTF-8", which this host doesn't have; no one could connect to such \
-                databases. Install the locale, of the same version.
+                The original sorts by locale "xx_XX.UTF-8", which this host doesn't have; no one could connect to it. Install \
+                the locale, of the same version.
                 """),
+        Row(
+            name: "locales of databases", original: ["lc_collate": "C"],
+            databases: [("shop", "xx_XX.UTF-8", "C"), ("blog", "C", "xx_XX.UTF-8"), ("postgres", "C", "C")],
+            says: """
+                Database blog, shop sorts by locale "xx_XX.UTF-8", which this host doesn't have; no one could connect to it. \
+                Install the locale, of the same version.
+                """),
+        Row(
+            name: "a locale of messages", original: ["lc_messages": "xx_XX.UTF-8", "lc_time": ""],
+            says: """
+                The original has lc_messages = xx_XX.UTF-8, a locale that this host doesn't have; the server would not start. \
+                Install it, or use --set lc_messages=C.
+                """),
+        Row(
+            name: "a locale of messages, overridden", original: ["lc_messages": "xx_XX.UTF-8"],
+            chosen: [RecoverySetting("lc_messages", "C")], says: nil),
         Row(name: "a locale that is there", original: ["lc_collate": "C"], says: nil),
     ])
     func `what is too much is named, with the setting that helps`(_ row: Row) {
-        let demands = HostDemands(original: row.original, chosen: row.chosen)
+        let databases = row.databases.map { name, collation, ctype in
+            var database = RelationMap.DatabaseRow(oid: 1, name: name)
+            database.locale = .init(collation: collation, ctype: ctype)
+            return database
+        }
+        let demands = HostDemands(original: row.original, chosen: row.chosen, databases: databases)
         #expect(demands.warnings(on: Self.small) == (row.says.map { [$0] } ?? []))
     }
 
