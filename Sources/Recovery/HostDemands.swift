@@ -13,13 +13,33 @@ public struct Host: Sendable {
     public var libraryDirectory: String?
     public var hasFile: @Sendable (String) -> Bool
     public var hasLocale: @Sendable (String) -> Bool
+    /// Whether its server programs can use ICU.
+    public var hasICU: @Sendable () -> Bool
 
     public init(
         memory: Int64?, hugePages: Int64, libraryDirectory: String?, hasFile: @escaping @Sendable (String) -> Bool,
-        hasLocale: @escaping @Sendable (String) -> Bool
+        hasLocale: @escaping @Sendable (String) -> Bool, hasICU: @escaping @Sendable () -> Bool
     ) {
         (self.memory, self.hugePages, self.libraryDirectory) = (memory, hugePages, libraryDirectory)
-        (self.hasFile, self.hasLocale) = (hasFile, hasLocale)
+        (self.hasFile, self.hasLocale, self.hasICU) = (hasFile, hasLocale, hasICU)
+    }
+
+    /// A server that was built without ICU has the sentence with which it refuses (src/backend/utils/adt/pg_locale.c).
+    public static func hasICU(binDirectory: String) throws -> Bool {
+        let program = try Files.read(binDirectory + "/postgres", limit: 1 << 30)
+        return !contains(program, Array("ICU is not supported in this build".utf8))
+    }
+
+    private static func contains(_ bytes: [UInt8], _ wanted: [UInt8]) -> Bool {
+        bytes.withUnsafeBytes { whole in
+            guard let start = whole.baseAddress, whole.count >= wanted.count else { return false }
+            var from = 0
+            while let found = memchr(start + from, Int32(wanted[0]), whole.count - wanted.count + 1 - from) {
+                if memcmp(found, wanted, wanted.count) == 0 { return true }
+                from = UnsafeRawPointer(found) - start + 1
+            }
+            return false
+        }
     }
 
     /// This machine, with the server programs of `binDirectory`.
@@ -39,7 +59,8 @@ public struct Host: Sendable {
                 guard let found = newlocale(everyLocaleCategory, name, nil) else { return false }
                 freelocale(found)
                 return true
-            })
+            },
+            hasICU: { (try? hasICU(binDirectory: binDirectory)) ?? true })
     }
 }
 
@@ -125,6 +146,12 @@ public struct HostDemands: Sendable {
         for database in databases {
             guard let locale = database.locale else { continue }
             for name in [locale.collation, locale.ctype] { users[name, default: []].insert(database.name) }
+        }
+        let international = databases.filter { $0.locale?.provider == "i" }.map(\.name).sorted()
+        if !international.isEmpty, !host.hasICU() {
+            warnings.append(
+                "Database \(international.joined(separator: ", ")) compares texts with ICU, which the server programs here cannot; "
+                    + "no one could connect to it. Name programs that were built with ICU with --bin-directory.")
         }
         // Older backups tell of one only, and that until PostgreSQL 15.
         if users.isEmpty, let locale = original["lc_collate"] { users[locale] = [] }

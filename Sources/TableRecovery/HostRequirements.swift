@@ -33,27 +33,13 @@ struct HostRequirements {
         freelocale(known)
     }
 
-    /// A server that was built without ICU has the sentence with which it refuses (src/backend/utils/adt/pg_locale.c).
     private func checkICU() throws {
-        let program = try Files.read(request.binDirectory + "/postgres", limit: 1 << 30)
-        guard HostRequirements.contains(program, Array("ICU is not supported in this build".utf8)) else { return }
+        guard try !Host.hasICU(binDirectory: request.binDirectory) else { return }
         throw Problem(
             "the server programs in \"\(request.binDirectory)\" cannot use ICU",
             detail:
                 "Database \"\(request.database)\" compares texts with ICU; no server without it can open the database.",
             hint: "Name programs that were built with ICU with --bin-directory.")
-    }
-
-    private static func contains(_ bytes: [UInt8], _ wanted: [UInt8]) -> Bool {
-        bytes.withUnsafeBytes { whole in
-            guard let start = whole.baseAddress, whole.count >= wanted.count else { return false }
-            var from = 0
-            while let found = memchr(start + from, Int32(wanted[0]), whole.count - wanted.count + 1 - from) {
-                if memcmp(found, wanted, wanted.count) == 0 { return true }
-                from = UnsafeRawPointer(found) - start + 1
-            }
-            return false
-        }
     }
 
     private func checkLibraries(_ database: UInt32) throws {

@@ -1,13 +1,15 @@
 import BaseBackup
 import Platform
 import Recovery
+import Support
 import Testing
 
 /// What a smaller host can't bear is said before the start.
 @Suite struct HostDemandsTests {
     private static let small = Host(
         memory: 1 << 30, hugePages: 0, libraryDirectory: "/lib",
-        hasFile: { ["/lib/pg_stat_statements.so", "/opt/own.so"].contains($0) }, hasLocale: { $0 != "xx_XX.UTF-8" })
+        hasFile: { ["/lib/pg_stat_statements.so", "/opt/own.so"].contains($0) }, hasLocale: { $0 != "xx_XX.UTF-8" },
+        hasICU: { false })
 
     struct Row: Sendable, CustomTestStringConvertible {
         let name: String
@@ -15,6 +17,7 @@ import Testing
         var chosen: [RecoverySetting] = []
         /// Name, collation, character classes.
         var databases: [(String, String, String)] = []
+        var provider = "c"
         let says: String?
         var testDescription: String { name }
     }
@@ -59,6 +62,12 @@ import Testing
                 Install the locale, of the same version.
                 """),
         Row(
+            name: "ICU", original: [:], databases: [("shop", "C", "C")], provider: "i",
+            says: """
+                Database shop compares texts with ICU, which the server programs here cannot; no one could connect to it. Name \
+                programs that were built with ICU with --bin-directory.
+                """),
+        Row(
             name: "a locale of messages", original: ["lc_messages": "xx_XX.UTF-8", "lc_time": ""],
             says: """
                 The original has lc_messages = xx_XX.UTF-8, a locale that this host doesn't have; the server would not start. \
@@ -72,7 +81,7 @@ import Testing
     func `what is too much is named, with the setting that helps`(_ row: Row) {
         let databases = row.databases.map { name, collation, ctype in
             var database = RelationMap.DatabaseRow(oid: 1, name: name)
-            database.locale = .init(collation: collation, ctype: ctype)
+            database.locale = .init(collation: collation, ctype: ctype, provider: row.provider)
             return database
         }
         let demands = HostDemands(original: row.original, chosen: row.chosen, databases: databases)
@@ -84,6 +93,8 @@ import Testing
         #expect(host.memory ?? 0 > 1 << 26)
         #expect(host.hasLocale("C"))
         #expect(!host.hasLocale("xx_XX.UTF-8"))
+        #expect(host.hasICU())
+        #expect(!Host.this(binDirectory: TestServer.v16.bin).hasICU())
         #expect(host.libraryDirectory == "/usr/lib/postgresql/15/lib")
     }
 
