@@ -20,8 +20,11 @@ public func momentBeforeDrop(of tables: [TablePattern], in archive: RecoveryArch
         let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store)
         guard let database = map.databases.first(where: { $0.name == tables[0].database }) else { continue }
         let relations = map.relations.filter { relation in
-            relation.database == database.oid && FileSelection.tableKinds.contains(relation.kind)
-                && tables.contains { $0.matches(schema: relation.schema, table: relation.name) }
+            relation.database == database.oid
+                && tables.contains {
+                    FileSelection.mayBeMeant(relation.kind, by: $0)
+                        && $0.matches(schema: relation.schema, table: relation.name)
+                }
         }
         guard !relations.isEmpty else { continue }
         guard

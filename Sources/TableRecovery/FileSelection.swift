@@ -64,8 +64,9 @@ public struct FileSelection: Sendable {
         let byOID = Dictionary(relations.map { ($0.oid, $0) }) { first, _ in first }
         var wanted: Set<UInt32> = []
         var waiting = relations.filter { relation in
-            tableKinds.contains(relation.kind)
-                && patterns.contains { $0.matches(schema: relation.schema, table: relation.name) }
+            patterns.contains {
+                mayBeMeant(relation.kind, by: $0) && $0.matches(schema: relation.schema, table: relation.name)
+            }
         }.map(\.oid)
         while let oid = waiting.popLast() {
             guard wanted.insert(oid).inserted, let relation = byOID[oid] else { continue }
@@ -78,8 +79,13 @@ public struct FileSelection: Sendable {
         return wanted
     }
 
-    /// Tables and partitioned tables. Materialized views can be refreshed.
+    /// Tables and partitioned tables.
     static let tableKinds: Set<String> = ["r", "p"]
+
+    /// Materialized views can be refreshed: only who names one wants the content it had.
+    static func mayBeMeant(_ kind: String, by pattern: TablePattern) -> Bool {
+        tableKinds.contains(kind) || kind == "m" && pattern.isExact
+    }
 
     private static func mayBeLeftOut(_ relation: RelationMap.RelationRow, _ method: Method) -> Bool {
         // pg_largeobject and its index are user data in a catalog's clothes.

@@ -176,6 +176,10 @@ private final class TableRecovery {
     private func takeOut(
         _ catalog: TargetCatalog, _ connection: Connection, _ scratch: ScratchCluster, user: String
     ) throws {
+        for text in catalog.notes where !result.notes.contains(text) { note(text) }
+        if request.destinations.contains(.replacement), let view = catalog.tables.first(where: { $0.kind == "m" }) {
+            throw TableRefusal.notReplaceable(view.name)
+        }
         result.leftOut = []
         result.tables = catalog.tables.filter { !$0.isPartitioned }.map { .init(name: $0.name) }
         let programs = DumpPrograms(

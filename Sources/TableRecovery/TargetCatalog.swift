@@ -27,6 +27,8 @@ struct TargetCatalog {
     let fileNodes: Set<UInt32>
     /// Matched by a pattern, but unlogged.
     let skipped: [TableName]
+    /// What else is to be told, as sentences.
+    let notes: [String]
 
     /// - Throws: `TableRefusal` when a table isn't there or can't be had.
     init(_ connection: Connection, patterns: [TablePattern]) throws {
@@ -58,9 +60,11 @@ struct TargetCatalog {
         }
         for pattern in patterns {
             let named = all.filter { pattern.matches(schema: $0.name.schema, table: $0.name.name) }
-            let matching = named.filter { FileSelection.tableKinds.contains($0.kind) }
+            let matching = named.filter { FileSelection.mayBeMeant($0.kind, by: pattern) }
             if matching.isEmpty, pattern.isExact, let other = named.first {
-                throw other.kind == "f" ? TableRefusal.foreign(other.name) : .notTable(other.name, kind: other.kind)
+                if other.kind == "f" { throw TableRefusal.foreign(other.name) }
+                throw TableRefusal.notTable(
+                    other.name, kind: other.kind, definition: try TargetCatalog.definition(other.oid, connection))
             }
             if matching.isEmpty { throw TableRefusal.absent(pattern, similar: TargetCatalog.similar(to: pattern, all)) }
             // Partitioned tables first, so that their partitions are known as theirs.
@@ -72,6 +76,11 @@ struct TargetCatalog {
                 }
             }
         }
+        var notes: [String] = []
+        for view in order.compactMap({ chosen[$0] }) where view.kind == "m" {
+            notes.append(try TargetCatalog.makeTable(of: view, connection))
+        }
+        self.notes = notes
         tables = order.compactMap { chosen[$0] }
         self.skipped = skipped
         let foreign = tables.filter { $0.kind == "f" }
@@ -90,6 +99,41 @@ struct TargetCatalog {
                   WHERE c.oid = ANY ($1::oid[]) AND c.reltoastrelid <> 0
             """, [list])
         fileNodes = Set(files.values.compactMap { $0[0].flatMap { UInt32($0) } })
+    }
+
+    /// How a view was made; nil when it is none.
+    private static func definition(_ oid: UInt32, _ connection: Connection) throws -> String? {
+        let row = try connection.query(
+            """
+            SELECT c.relkind, pg_get_viewdef(c.oid), n.nspname, c.relname FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid AND c.relkind IN ('v', 'm')
+            """, [String(oid)])
+        guard let row = row.values.first, let text = row[1] else { return nil }
+        let name = TableName(schema: row[2] ?? "", name: row[3] ?? "")
+        return "CREATE \(row[0] == "m" ? "MATERIALIZED " : "")VIEW \(name) AS "
+            + text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    }
+
+    /// Makes a table of a materialized view, in the scratch cluster's catalogs: its content is one.
+    ///
+    /// - Returns: what to tell.
+    private static func makeTable(of view: TargetRelation, _ connection: Connection) throws -> String {
+        let oid = String(view.oid)
+        let definition = try definition(view.oid, connection) ?? ""
+        if try connection.query("SELECT relispopulated FROM pg_class WHERE oid = $1::oid", [oid]).scalar == "f" {
+            throw TableRefusal.notPopulated(view.name, definition: definition)
+        }
+        try connection.execute(
+            """
+            SET allow_system_table_mods = on;
+            DELETE FROM pg_depend WHERE classid = 'pg_rewrite'::regclass
+                AND objid IN (SELECT oid FROM pg_rewrite WHERE ev_class = \(oid));
+            DELETE FROM pg_rewrite WHERE ev_class = \(oid);
+            UPDATE pg_class SET relkind = 'r', relhasrules = false WHERE oid = \(oid);
+            RESET allow_system_table_mods
+            """)
+        return
+            "\"\(view.name)\" is a materialized view; the content it had comes back as a table. It was made by: \(definition)"
     }
 
     private struct Row {
@@ -128,7 +172,11 @@ public enum TableRefusal: Explained, Equatable {
     case temporary(TableName)
     case foreign(TableName)
     /// `pg_class.relkind`.
-    case notTable(TableName, kind: String)
+    case notTable(TableName, kind: String, definition: String?)
+    /// A materialized view.
+    case notPopulated(TableName, definition: String)
+    /// A materialized view.
+    case notReplaceable(TableName)
     case nothing
     case noSuchDatabase(String, known: [String])
 
@@ -143,14 +191,16 @@ public enum TableRefusal: Explained, Equatable {
         case .unlogged(let name): "cannot recover table \"\(name)\": it is unlogged"
         case .temporary(let name): "cannot recover table \"\(name)\": it is temporary"
         case .foreign(let name): "cannot recover table \"\(name)\": it is a foreign table"
-        case .notTable(let name, let kind):
+        case .notPopulated(let name, _): "cannot recover \"\(name)\": it is a materialized view without content"
+        case .notReplaceable(let name): "cannot replace \"\(name)\": it is a materialized view"
+        case .notTable(let name, let kind, _):
             "cannot recover \"\(name)\": it is \(TableRefusal.kinds[kind] ?? "no table")"
         case .nothing: "there is no table to recover"
         case .noSuchDatabase(let name, _): "database \"\(name)\" did not exist at the target"
         }
     }
     private static let kinds = [
-        "v": "a view", "m": "a materialized view", "S": "a sequence", "c": "a composite type", "i": "an index",
+        "v": "a view", "S": "a sequence", "c": "a composite type", "i": "an index",
         "I": "an index",
     ]
 
@@ -162,7 +212,8 @@ public enum TableRefusal: Explained, Equatable {
         case .unlogged: "Its content is in no base backup and in no WAL."
         case .temporary: "Its content is in no base backup and in no WAL, and its session is over."
         case .foreign: "Its content is on another server."
-        case .notTable(_, "m"): "Its content follows from tables."
+        case .notTable(_, _, let definition?), .notPopulated(_, let definition): "It was made by: \(definition)"
+        case .notReplaceable: "Its content follows from tables."
         case .notTable: "Only tables are recovered by themselves; sequences and indexes come with theirs."
         case .nothing: nil
         case .noSuchDatabase(_, let known):
@@ -173,8 +224,9 @@ public enum TableRefusal: Explained, Equatable {
         switch self {
         case .absent:
             "Was it dropped before, or created after that moment? \"tidemark recover-table --before-drop\" finds the moment."
-        case .notTable(_, "m"): "Recover the tables it is made of, then REFRESH MATERIALIZED VIEW."
-        case .notTable:
+        case .notReplaceable:
+            "Recover the tables it is made of, then REFRESH MATERIALIZED VIEW; or its content with --into-table."
+        case .notTable(_, _, nil):
             "Its definition is in the recovered cluster: \"tidemark recover\" beside the live one, then pg_dump --schema-only."
         default: nil
         }

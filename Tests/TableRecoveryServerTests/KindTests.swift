@@ -165,7 +165,8 @@ import Testing
             """
             create table orders (id serial primary key); insert into orders select generate_series(1, 10);
             create unlogged table "Scratch pad" (id int); create view recent as select * from orders;
-            create materialized view counted as select count(*) from orders;
+            create materialized view counted as select count(*) as all, sum(id) from orders; create unique index on counted ("all");
+            create materialized view empty as select 1 with no data; comment on materialized view counted is 'how many';
             create foreign data wrapper nothing; create server far foreign data wrapper nothing;
             create foreign table remote (a int) server far;
             create table parts (n int) partition by range (n); create foreign table parts1 partition of parts for values from (0) to (9) server far;
@@ -175,7 +176,8 @@ import Testing
         let file = shop.site.scratch.file("shop.dump")
         for (name, says) in [
             ("recent", "cannot recover \"public.recent\": it is a view"),
-            ("counted", "cannot recover \"public.counted\": it is a materialized view"),
+            ("recent", "DETAIL:  It was made by: CREATE VIEW public.recent AS SELECT orders.id FROM public.orders;"),
+            ("empty", "cannot recover \"public.empty\": it is a materialized view without content"),
             ("orders_id_seq", "cannot recover \"public.orders_id_seq\": it is a sequence"),
             ("remote", "cannot recover table \"public.remote\": it is a foreign table"),
             ("parts", "cannot recover table \"public.parts1\": it is a foreign table"),
@@ -185,8 +187,28 @@ import Testing
             #expect(refused.ending == .exited(1) && refused.errors.contains(says), "\(refused.errors)")
             #expect(!refused.errors.contains("trying again"), "\(refused.errors)")
         }
-        try shop.sql("drop table parts")
+        // What a materialized view had in it comes back as a table.
+        try shop.sql("drop table parts; delete from orders where id > 5; refresh materialized view counted")
+        let target = try shop.moment()
+        try shop.sql("drop materialized view counted")
         try shop.site.archiveEverything()
+        let counted = ["-t", "shop.public.counted", "--target-time", target]
+        let replaced = try shop.recover(counted + ["--replace", "--yes"], expectSuccess: false)
+        #expect(
+            replaced.errors.contains("cannot replace \"public.counted\": it is a materialized view"),
+            "\(replaced.errors)")
+        let content = try shop.recover(counted + ["--into-table=public.then"])
+        #expect(
+            content.errors.contains(
+                "It was made by: CREATE MATERIALIZED VIEW public.counted AS SELECT count(*) AS \"all\", sum(orders.id) AS sum FROM public.orders;"
+            ), "\(content.errors)")
+        #expect(try shop.sql("select * from \"then\"") == "5|15")
+        #expect(
+            try shop.sql(
+                "select relkind, obj_description(oid), (select count(*) from pg_index where indrelid = c.oid) from pg_class c where relname = 'then'"
+            ) == "r|how many|1")
+        let dropped = try shop.recover(["-t", "shop.public.counted", "--before-drop", "--into-table=public.again"])
+        #expect(dropped.output.contains("1 rows in public.again"), "\(dropped.output)")
         let all = try shop.recover(["--database", "shop", "--target", "latest", "--to-file", file])
         #expect(
             all.errors.contains("Unlogged, and so in no backup and in no WAL: \"public.\"Scratch pad\"\"."),
