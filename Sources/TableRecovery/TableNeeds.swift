@@ -11,6 +11,8 @@ struct TableNeeds {
         let name: String
     }
     private let needs: [Need]
+    /// Whom policies name.
+    private let roles: [String]
 
     /// - Parameter oids: of the tables, as an array constant.
     init(_ oids: String, _ parts: SchemaParts, _ scratch: Connection) throws {
@@ -41,6 +43,14 @@ struct TableNeeds {
             ORDER BY 4
             """, [oids, "\(parts.foreignKeys)", "\(parts.triggers)"])
         needs = rows.values.map { Need(address: Array($0[..<3]), name: $0[3] ?? "") }
+        roles =
+            parts.triggers
+            ? try scratch.query(
+                """
+                SELECT DISTINCT r.rolname FROM pg_policy p, pg_roles r
+                WHERE p.polrelid = ANY ($1::oid[]) AND r.oid = ANY (p.polroles) ORDER BY 1
+                """, [oids]
+            ).values.compactMap { $0[0] } : []
     }
 
     /// Names everything at once that `live` lacks; within a transaction.
@@ -57,6 +67,9 @@ struct TableNeeds {
                 missing.append(need.name)
             }
             try live.execute("ROLLBACK TO SAVEPOINT tidemark_need; RELEASE SAVEPOINT tidemark_need")
+        }
+        for role in roles where try live.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [role]).isEmpty {
+            missing.append("role \(plainIdentifier(role))")
         }
         if !missing.isEmpty { throw MissingObjects(names: missing) }
     }

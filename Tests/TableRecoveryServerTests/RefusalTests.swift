@@ -44,21 +44,30 @@ import Testing
         #expect(nowhere.ending == .exited(2) && nowhere.errors.contains("where should the tables go?"))
     }
 
-    @Test func `types that the live database lacks are named`() throws {
+    @Test func `types, views and roles that the live database lacks are named`() throws {
         let shop = try Shop(
             """
             create type mood as enum ('good'); create domain pieces as int;
             create table orders (m mood, p pieces, l mood[]); insert into orders values ('good', 1, null);
+            create view known as select 1 as a; create role seer;
+            create policy own on orders to seer using (exists (select from known));
             """)
         try shop.backup()
         let target = try shop.moment()
-        try shop.sql("drop table orders; drop type mood; drop domain pieces")
+        try shop.sql("drop table orders; drop type mood; drop domain pieces; drop view known; drop role seer")
         try shop.site.archiveEverything()
         let finished = try shop.recover(
             ["-t", "shop.public.orders", "--target-time", target, "--into-table"], expectSuccess: false)
         #expect(
             finished.errors.contains("Missing: type public.mood, type public.mood[], type public.pieces."),
             "\(finished.errors)")
+        let secured = try shop.recover(
+            ["-t", "shop.public.orders", "--target-time", target, "--into-table", "--with-triggers"],
+            expectSuccess: false)
+        #expect(
+            secured.errors.contains(
+                "Missing: type public.mood, type public.mood[], type public.pieces, view public.known, role seer."),
+            "\(secured.errors)")
     }
 
     @Test(arguments: [150, 500, 900, 1400, 2200])
