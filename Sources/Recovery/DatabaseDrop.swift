@@ -28,30 +28,31 @@ public func momentBeforeDrop(ofDatabase name: String, in archive: RecoveryArchiv
         guard let database = map.databases.first(where: { $0.name == name })?.oid,
             let path = try? plan(PlanRequest(RecoveryTarget(.latest), backup: backup.label), from: archive.source)
         else { continue }
-        var rows: [DatabaseRowChange] = []
-        var drop: DatabaseDrop?
-        for facts in try archive.facts(of: path.segmentNames) {
-            rows += facts.databaseRows
-            if let found = facts.databaseDrops.first(where: { $0.database == database }) {
-                drop = found
-                break
-            }
-        }
-        guard let drop else { continue }
-        let before = rows.filter { $0.lsn < drop.lsn }
-        guard let deletion = before.last(where: { $0.isDelete && $0.xid == drop.xid }) else {
-            return DatabaseDropMoment(
-                target: RecoveryTarget(.lsn(drop.lsn), inclusive: false), database: database, drop: drop,
-                isMarked: false)
-        }
-        let mark = before.last {
-            !$0.isDelete && $0.xid == 0 && $0.block == deletion.block && $0.row == deletion.row
-        }
-        return DatabaseDropMoment(
-            target: RecoveryTarget(.lsn(mark?.lsn ?? deletion.lsn), inclusive: false), database: database, drop: drop,
-            isMarked: mark != nil)
+        if let moment = DatabaseDropMoment(of: database, in: try archive.facts(of: path.segmentNames)) { return moment }
     }
     throw NoDatabaseDropFound(name: name, known: known.sorted())
+}
+
+extension DatabaseDropMoment {
+    /// Nil when these segments don't drop it.
+    public init?(of database: UInt32, in segments: [SegmentFacts]) {
+        var rows: [DatabaseRowChange] = []
+        var found: DatabaseDrop?
+        for facts in segments {
+            rows += facts.databaseRows
+            found = facts.databaseDrops.first { $0.database == database }
+            if found != nil { break }
+        }
+        guard let drop = found else { return nil }
+        let before = rows.filter { $0.lsn < drop.lsn }
+        let deletion = before.last { $0.isDelete && $0.xid == drop.xid }
+        let mark = deletion.flatMap { deletion in
+            before.last { !$0.isDelete && $0.xid == 0 && $0.block == deletion.block && $0.row == deletion.row }
+        }
+        self.init(
+            target: RecoveryTarget(.lsn(mark?.lsn ?? deletion?.lsn ?? drop.lsn), inclusive: false), database: database,
+            drop: drop, isMarked: mark != nil)
+    }
 }
 
 /// The archive doesn't tell of a drop of the database.

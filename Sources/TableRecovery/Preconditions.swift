@@ -15,9 +15,18 @@ struct Preconditions {
         try checkPrograms()
         try checkFiles()
         try HostRequirements(request, map).check()
-        let live = request.needsLiveServer ? try Connection(request.liveConninfo, database: request.database) : nil
+        let live = request.needsLiveServer ? try connectLive() : nil
         if let live { try checkLive(live) }
         try checkPersistence(live)
+    }
+
+    private func connectLive() throws -> Connection {
+        do { return try Connection(request.liveConninfo, database: request.database) } catch {
+            guard error.kind == .noSuchDatabase else { throw error }
+            throw Problem(
+                "database \"\(request.database)\" does not exist in the live cluster",
+                hint: "Make it with CREATE DATABASE, or recover into a file with --to-file.")
+        }
     }
 
     private func checkPrograms() throws {

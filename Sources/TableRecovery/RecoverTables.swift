@@ -2,6 +2,7 @@ import BaseBackup
 import Platform
 import Postgres
 public import Recovery
+import WAL
 
 /// Brings tables back as they were at the plan's target: from a scratch cluster that holds little else, into whatever
 /// `request` names. The scratch cluster is gone afterwards, whatever happens; if this process is killed,
@@ -17,7 +18,7 @@ public func recoverTables(
 }
 
 private final class TableRecovery {
-    let request: TableRecoveryRequest
+    var request: TableRecoveryRequest
     let archive: RecoveryArchive
     let report: @Sendable (TableRecoveryEvent) -> Void
     var result = TableRecoveryReport()
@@ -35,12 +36,13 @@ private final class TableRecovery {
         try ScratchDirectory.reclaim(in: request.scratchDirectory)
         let map = try RelationMap(of: request.plan.backup.label, of: archive.incarnation, in: archive.store)
         try Preconditions(request, map).check()
+        try stopBeforeDropOfDatabase(map)
         // From the cheapest way to the surest one.
         var ways: [(selection: (Set<UInt32>) -> FileSelection, name: String)] = []
         for method in [FileSelection.Method.filteredLog, .holes] where request.method == method || method == .holes {
             ways.append(
                 (
-                    { [request] keeping in
+                    { [request] (keeping: Set<UInt32>) in
                         FileSelection(
                             of: request.tables, in: request.database, map: map, method: method, keeping: keeping)
                     }, method == .holes ? "with the log as it is" : "with a filtered log"
@@ -58,6 +60,21 @@ private final class TableRecovery {
                 note("Recovery \(way.name) failed (\(reason)); trying again \(next.name).")
             }
         }
+    }
+
+    /// A database's files go before the transaction that drops it commits, and nobody can connect to it from even earlier on:
+    /// a moment just before the drop is replayed only up to there. What commits in between isn't in this database.
+    private func stopBeforeDropOfDatabase(_ map: RelationMap) throws {
+        let planned = request.plan
+        guard let database = map.databases.first(where: { $0.name == request.database })?.oid,
+            let moment = DatabaseDropMoment(of: database, in: try archive.facts(of: planned.segmentNames)),
+            case .lsn(let place) = moment.target.point, place < planned.end,
+            planned.lastIncluded.map({ $0.lsn < moment.drop.lsn }) ?? true
+        else { return }
+        var target = moment.target
+        target.timeline = .number(planned.timeline)
+        request.plan = try plan(PlanRequest(target, backup: planned.backup.label), from: archive.source)
+        note("Database \"\(request.database)\" was dropped just then; recovery stops before that, at LSN \(place).")
     }
 
     /// Whether the next way may succeed where this one has failed.

@@ -12,7 +12,7 @@ import Testing
     }
     static let kinds = [
         Kind(server: .v15, settings: [:], initdb: []),
-        Kind(server: .v16, settings: ["wal_level": "logical"], initdb: ["--data-checksums"]),
+        Kind(server: .v16, settings: ["wal_level": "logical", "wal_compression": "on"], initdb: ["--data-checksums"]),
         Kind(server: .v18, settings: [:], initdb: ["--data-checksums", "--wal-segsize=4"]),
     ]
 

@@ -1,6 +1,4 @@
-import Glibc
 import Platform
-import Repository
 import Support
 import Testing
 import WAL
@@ -97,39 +95,15 @@ import WAL
         let recovery = [
             "-t", "shop.public.orders", "--target-lsn", "\(target)", "--exclusive", "--into-table=public.again",
         ]
-        try damage(shop, at: late + 4000)
+        try shop.changeArchived(at: late + 4000) { $0[$1] ^= 0xFF }
         let finished = try shop.recover(recovery)
         #expect(!finished.errors.contains("trying again"), "\(finished.errors)")
         #expect(try shop.fingerprint("again") == expected)
         try shop.sql("drop table again")
-        try damage(shop, at: early + 4000)
+        try shop.changeArchived(at: early + 4000) { $0[$1] ^= 0xFF }
         let refused = try shop.recover(recovery, expectSuccess: false)
         #expect(refused.errors.contains("is damaged at offset"), "\(refused.errors)")
         #expect(try shop.sql("select to_regclass('again') is null") == "t")
-    }
-
-    /// Changes one byte of an archived segment, whose own checksums are right again afterwards.
-    private func damage(_ shop: Shop, at lsn: LSN) throws {
-        let name = SegmentName(timeline: TimelineID(1), containing: lsn, segmentSize: 1 << 20)
-        let path = try #require(
-            try run("/usr/bin/find", [shop.site.repository, "-name", "\(name)*"]).output.split(separator: "\n").first)
-        let store = DirectoryStore(shop.site.repository)
-        let key = try #require(RepositoryKey(String(path.dropFirst(shop.site.repository.utf8.count + 1))))
-        let stored = try StoredSegment(key, in: store)
-        var bytes = try stored.bytes(limit: 1 << 20)
-        bytes[Int(lsn - name.start(segmentSize: 1 << 20))] ^= 0xFF
-        try store.remove(key)
-        let (content, summary) = (bytes, stored.head.summary)
-        try store.createSegment(
-            key, length: UInt64(bytes.count), presses: [try SegmentPress(level: 3)],
-            read: { buffer, offset in
-                content.withUnsafeBytes { all in
-                    let rest = UnsafeRawBufferPointer(rebasing: all[Int(offset)...].prefix(buffer.count))
-                    buffer.copyMemory(from: rest)
-                    return rest.count
-                }
-            }, inspect: { _ in }, head: { SegmentHead(rawLength: 1 << 20, digest: $0, summary: summary) })
-        chmod(String(path), 0o644)
     }
 
     @Test func `the library of a type is looked for before anything is restored`() throws {
