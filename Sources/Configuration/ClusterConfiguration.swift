@@ -56,6 +56,8 @@ public struct ClusterConfiguration: Sendable, Equatable {
     public var prefetchSegments: Int { integer("prefetch_segments") ?? 16 }
     /// Bytes.
     public var spoolSize: Int64 { value("spool_size").flatMap(Quantity.bytes) ?? 0 }
+    /// Milliseconds.
+    public var getRetryTimeout: Int64 { milliseconds("get_retry_timeout") }
     public var backupCompressLevel: Int32 { Int32(integer("backup_compress_level") ?? 3) }
     public var jobs: Int { integer("jobs") ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
     /// Milliseconds.

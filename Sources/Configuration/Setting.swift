@@ -79,6 +79,10 @@ public struct Setting: Sendable, Equatable {
         Setting(
             "spool_size", .bytes, standard: "512MB",
             "The most that segments fetched ahead may take up in the state directory, for each cluster."),
+        Setting(
+            "get_retry_timeout", .duration, standard: "1min",
+            "How long archive-get tries again for a server when the repository can't be reached; then the server stops."
+        ),
         Setting("backup_compress_level", .integer(1...19), standard: "3", "zstd level for base backups."),
         Setting("jobs", .integer(1...64), standard: nil, "Threads for backups and restores. Default: one per core."),
         Setting(

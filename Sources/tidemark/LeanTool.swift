@@ -47,7 +47,11 @@ enum LeanTool {
                 from: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
                 prefetch: call.prefetch(line), clock: call.clock)
             let words = call.arguments.words
-            let outcome = try fetch(words[0], to: words[1])
+            let patience = call.cluster.getRetryTimeout
+            let outcome = try fetch(words[0], to: words[1], patience: patience) { failure in
+                call.log(.warning, failure)
+                call.log(.log, "fetching \"\(words[0])\" is tried again for up to \(Quantity.pretty(milliseconds: patience))")
+            }
             call.log(
                 .debug, outcome == .delivered ? "fetched \"\(words[0])\"" : "\"\(words[0])\" is not in the archive")
             return outcome == .delivered ? 0 : 1

@@ -25,6 +25,34 @@ import WAL
         #expect(try recovered.psql("select left(pg_walfile_name(pg_current_wal_lsn()), 8)") == "00000002")
     }
 
+    @Test func `a repository that is away for a moment stops no recovery, one that stays away does`() throws {
+        let site = try TestSite(initdb: Self.small, configuration: ["get_retry_timeout = 2s"])
+        let base = try copyOfDataDirectory(site)
+        try site.cluster.psql("create table t as select g from generate_series(1, 20000) g")
+        try site.archiveEverything()
+        try site.cluster.stop()
+        #expect(rename(site.repository, site.repository + ".away") == 0)
+
+        let recovered = try recover(base, site)
+        try recovered.startExpectingFailure()
+        let log = try Files.readText(recovered.logFile)
+        #expect(log.contains("is tried again for up to 2.0 s"))
+        #expect(log.contains("child process exited with exit code 200"))
+        #expect(!log.contains("database system is ready to accept connections"))
+
+        let text = try Files.readText(site.configuration)
+        try replaceDurably(
+            site.configuration, bytes: Array(text.replacing("get_retry_timeout = 2s", with: "").utf8), mode: 0o644)
+        let back = """
+            (until grep -q 'is tried again for up to 1 min' '\(recovered.logFile)'; do sleep 0.1; done
+            mv '\(site.repository).away' '\(site.repository)') >/dev/null 2>&1 &
+            """
+        #expect(try run("/bin/sh", ["-c", back]).ending == .exited(0))
+        defer { try? recovered.stop() }
+        try recovered.start()
+        #expect(try recovered.psql("select count(*) from t") == "20000")
+    }
+
     @Test func `a damaged segment stops a recovery instead of ending it`() throws {
         let site = try TestSite(initdb: Self.small)
         let base = try copyOfDataDirectory(site)

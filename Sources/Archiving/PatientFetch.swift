@@ -1,0 +1,45 @@
+import Glibc
+import Platform
+import Repository
+
+extension Fetch {
+    /// The same for a server, which a failure would stop: while the repository can't be reached, tries again every
+    /// second. By hand, outside of a running server's data directory, it fails at once.
+    ///
+    /// Damage and disagreement don't pass by themselves and are never tried again.
+    ///
+    /// - Parameters:
+    ///   - patience: for how long, in milliseconds.
+    ///   - waiting: is told the first failure before the wait.
+    public func callAsFunction(
+        _ name: String, to destination: String, patience: Int64, waiting: (any Error) -> Void
+    ) throws -> Outcome {
+        let server = getppid()
+        let end = Clock.monotonic + UInt64(min(max(0, patience), 1 << 40)) * 1_000_000
+        var hasWaited = false
+        while true {
+            do { return try self(name, to: destination) } catch {
+                guard mayPass(error), Clock.monotonic < end, (try? Files.exists("postmaster.pid")) == true,
+                    // A server that is stopped doesn't wait for its restore_command.
+                    getppid() == server
+                else { throw error }
+                if !hasWaited { waiting(error) }
+                hasWaited = true
+                Clock.sleep(milliseconds: 1000)
+            }
+        }
+    }
+
+    /// Whether it is what a file system that is away for a while would answer.
+    private func mayPass(_ error: any Error) -> Bool {
+        switch error {
+        case is RepositoryMissing, is NotInitialised, is ObjectAbsent: true
+        case let error as SystemError:
+            [
+                ENOENT, EIO, ESTALE, ENODEV, ENXIO, ENOTCONN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH,
+                ECONNRESET, ECONNREFUSED, EREMOTEIO, EAGAIN, EBUSY,
+            ].contains(error.code)
+        default: false
+        }
+    }
+}
