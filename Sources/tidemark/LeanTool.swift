@@ -50,7 +50,8 @@ enum LeanTool {
             let patience = call.cluster.getRetryTimeout
             let outcome = try fetch(words[0], to: words[1], patience: patience) { failure in
                 call.log(.warning, failure)
-                call.log(.log, "fetching \"\(words[0])\" is tried again for up to \(Quantity.pretty(milliseconds: patience))")
+                let limit = Quantity.pretty(milliseconds: patience)
+                call.log(.log, "fetching \"\(words[0])\" is tried again for up to \(limit)")
             }
             call.log(
                 .debug, outcome == .delivered ? "fetched \"\(words[0])\"" : "\"\(words[0])\" is not in the archive")
