@@ -127,11 +127,13 @@ public struct ReplayFollower: Sendable {
         return try connection.query("SELECT pg_is_wal_replay_paused()").scalar == "t" ? .paused : nil
     }
 
-    /// For servers that can't be asked: the control file says `in production` once recovery is over.
+    /// For servers that can't be asked: the control file says `in production` once recovery is over. Until recovery has
+    /// begun it says the same, because the original was when it was copied; the signal file is gone only afterwards.
     private func hasOpened() throws -> Bool {
-        guard let control = try? server.dataDirectory.controlFile() else { return false }
-        return try control.state == .inProduction
-            && !Files.exists(server.dataDirectory.path + "/recovery.signal")
+        guard let control = try? server.dataDirectory.controlFile(), control.state == .inProduction else { return false }
+        return try ["recovery.signal", "standby.signal"].allSatisfy {
+            try !Files.exists(server.dataDirectory.path + "/" + $0)
+        }
     }
 
     /// The server has gone.

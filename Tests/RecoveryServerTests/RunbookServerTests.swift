@@ -62,6 +62,7 @@ import WAL
             let finished = try site.tidemark(words)
             #expect(finished.ending == .exited(0), "\(line): \(finished.errors)\(finished.output)")
             executed += 1
+            if words.contains("--standby") { #expect(finished.output.contains("The standby is consistent")) }
             if let hint = finished.output.split(separator: "\n").first(where: { $0.hasPrefix("Connect with: ") }) {
                 let psql = TestServer.v15.bin + "/" + hint.dropFirst("Connect with: ".utf8.count)
                 let answer = try runAsServerUser("/bin/sh", ["-c", "\(psql) -XAtqc 'select 1'"], expectSuccess: false)
