@@ -130,7 +130,9 @@ public struct ReplayFollower: Sendable {
     /// For servers that can't be asked: the control file says `in production` once recovery is over. Until recovery has
     /// begun it says the same, because the original was when it was copied; the signal file is gone only afterwards.
     private func hasOpened() throws -> Bool {
-        guard let control = try? server.dataDirectory.controlFile(), control.state == .inProduction else { return false }
+        guard let control = try? server.dataDirectory.controlFile(), control.state == .inProduction else {
+            return false
+        }
         return try ["recovery.signal", "standby.signal"].allSatisfy {
             try !Files.exists(server.dataDirectory.path + "/" + $0)
         }
