@@ -63,10 +63,12 @@ struct Preconditions {
                     "table \"\(name)\" already exists in database \"\(request.database)\"",
                     hint: "Name another one, or leave the name out; nothing is overwritten.")
             }
+            if case .replacement = destination {
+                for name in request.tables.compactMap(\.exactName) { try TableCopy.checkPlaceAside(name, live) }
+            }
             if case .tables(nil) = destination {
                 for pattern in request.tables {
-                    guard let schema = pattern.schema.name, let table = pattern.table.name else { continue }
-                    let name = TableName(schema: schema, name: table).appending(TableCopy.suffix(request.plan))
+                    guard let name = pattern.exactName?.appending(TableCopy.suffix(request.plan)) else { continue }
                     if try exists(name, live) {
                         throw Problem(
                             "table \"\(name)\" already exists in database \"\(request.database)\"",

@@ -207,7 +207,7 @@ private final class TableRecovery {
             report(.takingOut(table: path))
             _ = try? removeStaleTemporaries(in: Files.parent(path))
             try createDurably(path) { _, temporary in
-                try programs.dump(catalog.tables.map(\.name), format: format, to: temporary)
+                try programs.dumpContent(catalog.tables.map(\.name), format: format, to: temporary)
             }
             result.files.append(path)
         }

@@ -89,6 +89,17 @@ struct TableCopy {
     /// Nobody but this transaction ever sees it.
     private static let arriving = "_being_restored"
 
+    /// - Throws: `Problem` when the name under which the live table would be kept is taken, as by an earlier recovery.
+    static func checkPlaceAside(_ table: TableName, _ live: Connection) throws {
+        let kept = table.appending(aside)
+        let row = try live.query(
+            "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL", [table.sql, kept.sql])
+        guard row.scalar == "t" else { return }
+        throw Problem(
+            "table \"\(kept)\" already exists", detail: "Table \"\(table)\" would be kept under this name.",
+            hint: "Is it from an earlier recovery? Drop it, or rename it.")
+    }
+
     /// Renames the live tables and what belongs to them; returns those that were there.
     private func setAside(_ result: inout Result) throws -> [TableName] {
         var present: [TableName] = []
@@ -96,6 +107,7 @@ struct TableCopy {
             let row = try live.query(
                 "SELECT oid, relispartition FROM pg_class WHERE oid = to_regclass($1)", [table.sql])
             guard let oid = row.values.first?[0] else { continue }
+            try TableCopy.checkPlaceAside(table, live)
             if row[0][1] == "t", !catalog.tables.contains(where: { $0.name == table && $0.parent != nil }) {
                 throw Problem(
                     "cannot replace table \"\(table)\": it is a partition",

@@ -131,6 +131,12 @@ public struct TablePattern: Hashable, Sendable {
     /// Whether a wildcard is in it: matching nothing is then no mistake of one name.
     public var isExact: Bool { schema.name != nil && table.name != nil }
 
+    /// The one table that is meant; nil when a wildcard is in it.
+    var exactName: TableName? {
+        guard let schema = schema.name, let table = table.name else { return nil }
+        return TableName(schema: schema, name: table)
+    }
+
     public func matches(schema: String, table: String) -> Bool {
         self.schema.matches(schema) && self.table.matches(table)
     }

@@ -76,6 +76,15 @@ import Testing
         #expect(
             try shop.sql("select count(*) from pg_constraint where conrelid = 'orders'::regclass and contype = 'f'")
                 == "1")
+        // Once more: what was kept the first time is in the way, which is said before anything is restored, or else in time.
+        for table in ["orders", "orde*"] {
+            let again = try shop.recover(
+                ["--table", "shop.public.\(table)", "--target-time", target, "--replace", "--yes"], expectSuccess: false
+            )
+            #expect(again.errors.contains("table \"public.orders_before_restore\" already exists"), "\(again.errors)")
+            #expect(again.errors.contains("Is it from an earlier recovery?"), "\(again.errors)")
+            #expect(try shop.sql("select to_regclass('orders_being_restored') is null") == "t")
+        }
     }
 
     @Test func `a dump file holds the tables and is never overwritten`() throws {
