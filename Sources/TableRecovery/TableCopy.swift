@@ -127,7 +127,8 @@ struct TableCopy {
         return present
     }
 
-    /// Views and foreign keys follow a table by its number, not by its name.
+    /// Views, foreign keys, publications, functions of its row type and others' policies follow a table by its number, not by
+    /// its name.
     private func noteDependents(of oid: String, named table: TableName, _ result: inout Result) throws {
         let rows = try live.query(
             """
@@ -137,6 +138,13 @@ struct TableCopy {
             SELECT 'view ' || w.ev_class::regclass::text FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid
              WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
                AND d.refobjid = $1::oid AND w.ev_class <> $1::oid
+            UNION
+            SELECT pg_describe_object(d.classid, d.objid, 0) FROM pg_depend d
+            LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
+             WHERE d.classid IN ('pg_publication_rel'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass)
+               AND p.polrelid IS DISTINCT FROM $1::oid
+               AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid
+                 OR d.refclassid = 'pg_type'::regclass AND d.refobjid = (SELECT reltype FROM pg_class WHERE oid = $1::oid))
             ORDER BY 1
             """, [oid])
         let dependents = rows.values.compactMap { $0[0] }
