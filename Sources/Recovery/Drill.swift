@@ -1,4 +1,5 @@
 public import BaseBackup
+import Configuration
 import DataDirectory
 import Glibc
 import Platform
@@ -43,7 +44,8 @@ public struct Drill: Sendable {
         guard space.free > needed else {
             throw Problem(
                 "not enough space for a drill in \"\(scratchDirectory)\"",
-                detail: "The backup needs \(needed) bytes; \(space.free) are free.",
+                detail:
+                    "The backup needs \(Quantity.pretty(bytes: needed)); \(Quantity.pretty(bytes: space.free)) are free.",
                 hint: "Name a larger place with the setting scratch_directory.")
         }
         let scratch = try ScratchDirectory(for: .drill, in: scratchDirectory)

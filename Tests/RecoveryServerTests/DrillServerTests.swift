@@ -1,3 +1,4 @@
+import Glibc
 import Platform
 import Support
 import Testing
@@ -34,7 +35,31 @@ import Testing
         #expect(empty.output.contains("PROBLEM: Table public.t has 0 rows; at least 10 were expected."))
         #expect(try Files.list(site.scratch.file("state/scratch")) == [])
 
+        // Interrupted in the middle of its restore, it leaves nothing either.
+        let ended = try runAsServerUser(
+            "/usr/bin/timeout",
+            ["--preserve-status", "-s", "TERM", "2", Executables.tidemark(), "drill", "--config", site.configuration],
+            environment: ["TIDEMARK_FAULT": "write:60=delay:4000"], expectSuccess: false)
+        #expect(ended.ending == .exited(130), "\(ended.errors)")
+        #expect(try Files.listIfPresent(site.scratch.file("state/scratch")) == [])
+
         let random = try site.tidemark(["drill", "--random"])
         #expect([.exited(0), .exited(3)].contains(random.ending), "\(random.errors)")
+    }
+
+    @Test func `a drill without room is refused before it begins`() throws {
+        try #require(geteuid() == 0, "mounting a small file system needs root")
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let scratch = try Scratch()
+        let mounted = try run("/bin/mount", ["-t", "tmpfs", "-o", "size=8m,mode=0777", "tidemark-test", scratch.path])
+        try #require(mounted.ending == .exited(0), "\(mounted.errors)")
+        defer { _ = try? run("/bin/umount", ["-l", scratch.path]) }
+        let refused = try site.tidemark(["drill", "--scratch-directory", scratch.path])
+        #expect(refused.ending == .exited(1))
+        #expect(refused.errors.contains("not enough space for a drill in \"\(scratch.path)\""), "\(refused.errors)")
+        #expect(refused.errors.contains(" kB are free."), "\(refused.errors)")
+        #expect(try Files.list(scratch.path) == [])
     }
 }

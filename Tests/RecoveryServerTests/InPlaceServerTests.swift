@@ -202,6 +202,17 @@ import WAL
         let plan = try site.tidemark(["plan", "--target-name", "here"], expectSuccess: true)
         #expect(plan.output.ranges(of: ", changed postgres.public.t\n").count == 2, "\(plan.output)")
 
+        // With --exclusive the same transaction is the first that won't.
+        let xid = try site.cluster.psql("select xmin from t where n = 2")
+        for (option, first) in [([], nil), (["--exclusive"], UInt32(xid))] as [([String], UInt32?)] {
+            let stop = try site.tidemark(
+                ["recover", "--target-xid", xid, "--dry-run", "--json", "--data-directory", "/nowhere"] + option,
+                expectSuccess: true)
+            let document = try RecoverAnswer.decode(RecoverAnswer.Plan.self, stop.output)
+            #expect(document.firstExcluded?.xid == first, "\(stop.output)")
+            #expect((document.lastIncluded?.xid == UInt32(xid)) == (first == nil), "\(stop.output)")
+        }
+
         let paused = try RecoveredDirectory(site)
         var finished = try paused.recover([
             "--target-name", "here", "--target-action", "pause", "--set", "work_mem=9MB",

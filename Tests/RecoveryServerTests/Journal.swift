@@ -143,9 +143,11 @@ struct RecoverAnswer: Decodable {
     let timeline: UInt32?
     let remarks: [String]
 
-    init(_ text: String) throws {
+    init(_ text: String) throws { self = try RecoverAnswer.decode(RecoverAnswer.self, text) }
+
+    static func decode<Document: Decodable>(_ type: Document.Type, _ text: String) throws -> Document {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        self = try decoder.decode(RecoverAnswer.self, from: Data(text.utf8))
+        return try decoder.decode(type, from: Data(text.utf8))
     }
 }
