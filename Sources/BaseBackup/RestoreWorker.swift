@@ -181,6 +181,7 @@ final class RestoreWorker {
                 }
                 end = next
             }
+            if !job.isDelta { open.reserve(at: run.offset + Int64(start), count: end - start) }
             try open.write(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), at: run.offset + Int64(start))
             job.written.add(Int64(end - start), ordering: .relaxed)
             start = end
@@ -238,6 +239,8 @@ private final class OpenFile {
     func read(into place: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
         try descriptor.read(into: place, at: offset, path: path)
     }
+
+    func reserve(at offset: Int64, count: Int) { descriptor.reserve(at: offset, count: count) }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws {
         try descriptor.writePages(bytes, at: offset, path: path)

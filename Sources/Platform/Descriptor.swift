@@ -105,6 +105,10 @@ public struct Descriptor: ~Copyable, Sendable {
         _ = clinux_start_writeback(raw, offset, Int64(count))
     }
 
+    /// Has the file system find room for a stretch that is about to be written, in one piece; what is written there goes to
+    /// disk with less bookkeeping. Only a wish: not every file system can.
+    public borrowing func reserve(at offset: Int64, count: Int) { _ = clinux_reserve(raw, offset, Int64(count)) }
+
     /// Turns a stretch of the file into zeros that take no space. Only a wish: not every file system can.
     public borrowing func punchHole(at offset: Int64, count: Int64) { _ = clinux_punch_hole(raw, offset, count) }
 
