@@ -21,8 +21,8 @@ final class ClusterCopy {
     private let label: String
     private let store: any ObjectStore
     private let job: CopyJob
-    private let manifest: ManifestWriter
-    private var files: [ManifestFile]
+    let manifest: ManifestWriter
+    private var files: FileList
     private var suspects: [SuspectPage] = []
     private var stored = Stored()
     private var ownPacks: Int
@@ -50,7 +50,7 @@ final class ClusterCopy {
     func run(report: (BackupEvent) -> Void) throws {
         let job = job
         let began = Clock.monotonic
-        let total = files.reduce(Int64(0)) { $0 + $1.size }
+        let total = files.totalSize
         var done: Int64 = 0
         var threads: [Worker] = []
         defer { for thread in threads { thread.join() } }
@@ -80,7 +80,7 @@ final class ClusterCopy {
     }
 
     /// Copies pg_control, adds what the server handed over, and stores the manifest.
-    func finish(end: BackupModeEnd, map: RelationMap) throws -> Stored {
+    func finish(end: BackupModeEnd, superusers: [String]) throws -> Stored {
         // Last, so that its minimum recovery point covers every page copied from a standby; and any state of it between
         // start and stop will do for a primary, because backup_label overrides its checkpoint.
         let (_, control) = try ControlFile.readWithBytes(dataDirectory: source.directory.path)
@@ -92,11 +92,10 @@ final class ClusterCopy {
         var packs: [Int: (label: String, number: Int)] = [:]
         for id in manifest.packs { packs[id] = job.salvage.packs[id] ?? (label, id) }
         try manifest.add(packs: packs)
-        try manifest.add(map)
         try manifest.add(meta: [
             "format": Manifest.format, "label": label, "system_identifier": String(source.control.systemIdentifier),
             "major": String(source.incarnation.major), "stop_lsn": end.stop.description,
-            "superusers": map.superusers.joined(separator: "\n"),
+            "superusers": superusers.joined(separator: "\n"),
         ])
         (stored.fileCount, stored.size) = try manifest.finishFiles(files)
         let key = source.incarnation.backup(label, Manifest.objectName)
@@ -105,13 +104,13 @@ final class ClusterCopy {
             stored.storedSize += try store.size(of: source.incarnation.pack(label, number)) ?? 0
         }
         stored.packLabels = [label] + labels.sorted()
-        stored.corruptPages = corruptPages(end.stop, map)
+        stored.corruptPages = try corruptPages(end.stop)
         return stored
     }
 
     /// Bytes of the files whose path starts with `prefix`, as the walk found them.
     func size(below prefix: String) -> Int64 {
-        files.reduce(0) { $1.path.hasPrefix(prefix) ? $0 + $1.size : $0 }
+        files.indices.reduce(0) { files.path($1).hasPrefix(prefix) ? $0 + files.size($1) : $0 }
     }
 
     /// Small files that come after everything else, in a pack of their own.
@@ -153,10 +152,15 @@ final class ClusterCopy {
 
     /// Of the pages with a wrong checksum, those that no later WAL can repair: written before the backup's start, or with
     /// a header from a future that had not come when it ended.
-    private func corruptPages(_ stop: LSN, _ map: RelationMap) -> [CorruptPage] {
-        suspects.filter { $0.lsn < job.start || $0.lsn > stop }.map { page in
-            CorruptPage(
-                path: files[page.file].path, block: page.block, relation: map.relationName(of: files[page.file].path))
+    private func corruptPages(_ stop: LSN) throws -> [CorruptPage] {
+        let bad = suspects.filter { $0.lsn < job.start || $0.lsn > stop }.sorted {
+            ($0.file, $0.block) < ($1.file, $1.block)
+        }
+        var relation: (file: Int, name: String?)?
+        return try bad.map { page in
+            let path = files.path(page.file)
+            if relation?.file != page.file { relation = (page.file, try manifest.relationName(of: path)) }
+            return CorruptPage(path: path, block: page.block, relation: relation?.name)
         }.sorted { ($0.path, $0.block) < ($1.path, $1.block) }
     }
 }

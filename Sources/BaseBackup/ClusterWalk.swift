@@ -5,7 +5,7 @@ import Platform
 /// The files of a cluster that belong to a backup, as they were when the walk came by.
 struct ClusterWalk: Sendable {
     /// Directories before what is in them.
-    private(set) var files: [ManifestFile] = []
+    private(set) var files = FileList()
     private(set) var tablespaces: [TablespaceLink] = []
     /// What was left out although PostgreSQL would not say so.
     private(set) var warnings: [String] = []

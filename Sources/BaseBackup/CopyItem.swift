@@ -11,33 +11,48 @@ enum CopyItem: Sendable, Equatable {
     static let frameSize = 1 << 20
     /// Files smaller than this share frames.
     static let bundleLimit = 512 << 10
-    private static let stretchSize: Int64 = 8 << 20
+    fileprivate static let stretchSize: Int64 = 8 << 20
+}
 
-    /// Deals out the regular files: large ones first, so that no thread ends up alone with one.
-    static func plan(_ files: [ManifestFile]) -> [CopyItem] {
-        var items: [CopyItem] = []
-        var bundles: [CopyItem] = []
+/// Deals out the regular files piece by piece: large ones first, so that no thread ends up alone with one.
+struct CopyPlan: Sendable {
+    private let files: FileList
+    /// The next stretch of a large file.
+    private var large = (file: 0, offset: Int64(0))
+    /// The first file that no bundle has.
+    private var small = 0
+
+    init(_ files: FileList) { self.files = files }
+
+    /// Nil when there is nothing left.
+    mutating func next() -> CopyItem? { nextStretch() ?? nextBundle() }
+
+    private mutating func nextStretch() -> CopyItem? {
+        while large.file < files.count {
+            let size = files.size(large.file)
+            if files.isRegular(large.file) && size >= CopyItem.bundleLimit && large.offset < size {
+                defer { large.offset += CopyItem.stretchSize }
+                return .stretch(
+                    file: large.file, offset: large.offset, length: min(CopyItem.stretchSize, size - large.offset))
+            }
+            large = (large.file + 1, 0)
+        }
+        return nil
+    }
+
+    private mutating func nextBundle() -> CopyItem? {
         var bundle: [Int] = []
         var filled = 0
-        for (index, file) in files.enumerated() where file.kind == .regular {
-            if file.size >= bundleLimit {
-                var offset: Int64 = 0
-                while offset < file.size {
-                    items.append(
-                        .stretch(file: index, offset: offset, length: min(stretchSize, file.size - offset)))
-                    offset += stretchSize
-                }
-            } else {
-                if filled + Int(file.size) > frameSize || bundle.count == 4096 {
-                    bundles.append(.bundle(bundle))
-                    (bundle, filled) = ([], 0)
-                }
-                bundle.append(index)
-                filled += Int(file.size)
+        while small < files.count {
+            let size = Int(files.size(small))
+            if files.isRegular(small) && size < CopyItem.bundleLimit {
+                if filled + size > CopyItem.frameSize || bundle.count == 4096 { break }
+                bundle.append(small)
+                filled += size
             }
+            small += 1
         }
-        if !bundle.isEmpty { bundles.append(.bundle(bundle)) }
-        return items + bundles
+        return bundle.isEmpty ? nil : .bundle(bundle)
     }
 }
 

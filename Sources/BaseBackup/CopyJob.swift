@@ -7,8 +7,8 @@ import WAL
 /// What the threads of one backup share.
 final class CopyJob: Sendable {
     let root: String
-    let files: [ManifestFile]
-    let items: [CopyItem]
+    let files: FileList
+    private let plan: Monitor<CopyPlan>
     let store: any ObjectStore
     let incarnation: Incarnation
     let label: String
@@ -22,16 +22,15 @@ final class CopyJob: Sendable {
     let results: Channel<CopyBatch>
     /// Frames of a backup that died, by their content.
     let salvage: Salvage
-    private let claimed = Atomic<Int>(0)
     private let packs = Atomic<Int>(0)
 
     init(
-        root: String, files: [ManifestFile], store: any ObjectStore, incarnation: Incarnation, label: String,
+        root: String, files: FileList, store: any ObjectStore, incarnation: Incarnation, label: String,
         request: BackupRequest, pageCheck: PageCheck?, start: LSN, salvage: Salvage, workers: Int
     ) {
         self.root = root
         self.files = files
-        items = CopyItem.plan(files)
+        plan = Monitor(CopyPlan(files))
         self.store = store
         self.incarnation = incarnation
         self.label = label
@@ -41,14 +40,13 @@ final class CopyJob: Sendable {
         self.start = start
         self.salvage = salvage
         rateLimit = request.rateLimit.map(RateLimit.init)
-        results = Channel(capacity: 256, senders: workers)
+        results = Channel(capacity: 32, senders: workers)
     }
 
     /// The next piece of work; nil when there is none left or somebody failed.
     func claim() -> CopyItem? {
         if results.failure != nil { return nil }
-        let index = claimed.add(1, ordering: .relaxed).oldValue
-        return index < items.count ? items[index] : nil
+        return plan.update { $0.next() }
     }
 
     /// Counts from 1.

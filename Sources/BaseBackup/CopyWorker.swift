@@ -93,7 +93,7 @@ final class CopyWorker {
         var filled = 0
         var runs: [ManifestRun] = []
         for index in files {
-            let planned = Int(job.files[index].size)
+            let planned = Int(job.files.size(index))
             batch.planned += Int64(planned)
             guard let file = try openIfPresent(index) else {
                 batch.vanished.append(index)
@@ -102,7 +102,7 @@ final class CopyWorker {
             // What a relation has grown by since is in the WAL; other files are taken as they are now, if there is room.
             let room = content.count - filled
             let path = path(index)
-            let isRelation = PageCheck.covers(job.files[index].path) != nil
+            let isRelation = PageCheck.covers(job.files.path(index)) != nil
             let now = isRelation ? planned : Int(min(try file.status(path: path).size, Int64(room)))
             let wanted = min(max(planned, now), room)
             job.rateLimit?.take(wanted)
@@ -145,7 +145,7 @@ final class CopyWorker {
         of index: Int, in bytes: UnsafeMutableRawBufferPointer, at offset: Int64, from file: borrowing Descriptor,
         _ batch: inout CopyBatch
     ) throws {
-        guard let check = job.pageCheck, let name = PageCheck.covers(job.files[index].path) else { return }
+        guard let check = job.pageCheck, let name = PageCheck.covers(job.files.path(index)) else { return }
         let size = PageCheck.pageSize
         var position = 0
         while position + size <= bytes.count {
@@ -171,7 +171,7 @@ final class CopyWorker {
         }
     }
 
-    private func path(_ index: Int) -> String { job.root + "/" + job.files[index].path }
+    private func path(_ index: Int) -> String { job.root + "/" + job.files.path(index) }
 
     private func openIfPresent(_ index: Int) throws -> Descriptor? {
         do throws(SystemError) { return try Descriptor(open: path(index), O_RDONLY) } catch {

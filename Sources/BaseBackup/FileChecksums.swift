@@ -21,11 +21,9 @@ final class FileChecksums: Sendable {
         sums.update { sums in for (file, part) in parts { sums[file] ^= part } }
     }
 
-    /// The usual value, for files of these sizes.
-    func finished(sizes: [Int64]) -> [UInt32] {
-        sums.update { sums in
-            zip(sums, sizes).map { ~(tidemark_crc32c_shift(0xFFFF_FFFF, UInt64($1)) ^ $0) }
-        }
+    /// The usual value of a file of this size, when all of it has been added.
+    func finished(_ file: Int, size: Int64) -> UInt32 {
+        ~(tidemark_crc32c_shift(0xFFFF_FFFF, UInt64(size)) ^ sums.update { $0[file] })
     }
 
     static func of(_ bytes: [UInt8]) -> UInt32 {

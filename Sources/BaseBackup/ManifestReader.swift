@@ -59,17 +59,22 @@ final class ManifestReader {
     }
 
     /// The files by their number; nil where a number is not used.
-    func files() throws -> [ManifestFile?] {
-        let count = Int(try database.integer("SELECT max(id) + 1 FROM file") ?? 0)
-        var files = [ManifestFile?](repeating: nil, count: count)
-        let rows = try database.prepare("SELECT id, path, kind, mode, modified, size, target FROM file")
+    func files() throws -> FileList {
+        var files = FileList()
+        let rows = try database.prepare("SELECT id, path, kind, mode, modified, size, target FROM file ORDER BY id")
         while try rows.step() {
             guard let kind = ManifestFile.Kind(rawValue: rows.text(2)) else {
                 throw Problem("the manifest of backup \"\(label)\" has a file of unknown kind \"\(rows.text(2))\"")
             }
-            files[Int(rows.integer(0))] = ManifestFile(
-                path: rows.text(1), kind: kind, mode: UInt32(truncatingIfNeeded: rows.integer(3)),
-                modified: rows.integer(4), size: rows.integer(5), target: rows.isNull(6) ? nil : rows.text(6))
+            let id = Int(rows.integer(0))
+            guard (files.count..<1 << 32).contains(id) else {
+                throw Problem("the manifest of backup \"\(label)\" has a file with the impossible number \(id)")
+            }
+            while files.count < id { files.append(nil) }
+            files.append(
+                ManifestFile(
+                    path: rows.text(1), kind: kind, mode: UInt32(truncatingIfNeeded: rows.integer(3)),
+                    modified: rows.integer(4), size: rows.integer(5), target: rows.isNull(6) ? nil : rows.text(6)))
         }
         return files
     }

@@ -1,3 +1,4 @@
+import DataDirectory
 import Glibc
 import Platform
 import Repository
@@ -53,11 +54,11 @@ final class ManifestWriter {
     /// Writes the files' rows, now that their sizes are known.
     ///
     /// - Returns: how many regular files there are, and their bytes.
-    func finishFiles(_ files: [ManifestFile]) throws -> (count: Int, size: Int64) {
+    func finishFiles(_ files: FileList) throws -> (count: Int, size: Int64) {
         let insert = try database.prepare("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?)")
         var count = 0
         var total: Int64 = 0
-        for (index, file) in files.enumerated() where !gone.contains(index) {
+        for case (let index, let file?) in files.enumerated() where !gone.contains(index) {
             if covered[index] < reach[index] { try fillGaps(of: index) }
             try insert.bind(1, Int64(index))
             try insert.bind(2, file.path)
@@ -98,26 +99,48 @@ final class ManifestWriter {
         for (id, pack) in packs { try insert.run(id, pack.label, pack.number) }
     }
 
-    func add(_ map: RelationMap) throws {
+    func add(_ rows: [RelationMap.DatabaseRow]) throws {
         let databases = try database.prepare("INSERT INTO database VALUES (?, ?, ?, ?)")
-        for row in map.databases {
-            try databases.run(row.oid, row.name, row.tablespace, row.isConnectable ? 1 : 0)
-        }
+        for row in rows { try databases.run(row.oid, row.name, row.tablespace, row.isConnectable ? 1 : 0) }
         let locales = try database.prepare("INSERT INTO locale VALUES (?, ?, ?, ?)")
-        for row in map.databases {
+        for row in rows {
             if let locale = row.locale {
                 try locales.run(row.oid, locale.collation, locale.ctype, locale.provider)
             }
         }
-        let libraries = try database.prepare("INSERT OR IGNORE INTO library VALUES (?, ?, ?)")
-        for row in map.libraries { try libraries.run(row.database, row.relation, row.path) }
+    }
+
+    func add(_ rows: [RelationMap.RelationRow]) throws {
         let relations = try database.prepare(
             "INSERT OR IGNORE INTO relation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-        for row in map.relations {
+        for row in rows {
             try relations.run(
                 row.database, row.oid, row.fileNode, row.tablespace, row.schema, row.name, row.kind, row.persistence,
                 row.toast, row.indexOf, row.partitionOf, row.accessMethod)
         }
+    }
+
+    func add(_ rows: [RelationMap.LibraryRow]) throws {
+        let libraries = try database.prepare("INSERT OR IGNORE INTO library VALUES (?, ?, ?)")
+        for row in rows { try libraries.run(row.database, row.relation, row.path) }
+    }
+
+    /// `database.schema.relation` of a file; nil when no row knows it. Quick once the manifest is stored.
+    func relationName(of path: String) throws -> String? {
+        guard let name = PageCheck.covers(path) else { return nil }
+        let parts = path.split(separator: "/")
+        let number: UInt32?
+        switch parts.first {
+        case "global": number = 0
+        case "base": number = parts.count > 1 ? UInt32(parts[1]) : nil
+        default: number = parts.count > 3 ? UInt32(parts[3]) : nil
+        }
+        guard let number,
+            let relation = try database.text(
+                "SELECT schema || '.' || name FROM relation WHERE database = ? AND filenode = ?", number, name.fileNode)
+        else { return nil }
+        let prefix = try database.text("SELECT name FROM database WHERE oid = ?", number).map { $0 + "." } ?? ""
+        return prefix + relation
     }
 
     func add(meta: [String: String]) throws {

@@ -1,5 +1,3 @@
-import DataDirectory
-import Postgres
 public import Repository
 import SQLite
 
@@ -71,91 +69,9 @@ public struct RelationMap: Sendable {
     public var libraries: [LibraryRow] = []
     /// Superusers who may log in, the bootstrap superuser first: who can read a recovered copy.
     public var superusers: [String] = []
-    /// Databases that could not be read, with the reason.
-    var warnings: [String] = []
 
     public init(databases: [DatabaseRow] = [], relations: [RelationRow] = []) {
         (self.databases, self.relations) = (databases, relations)
-    }
-
-    private static let query = """
-        SELECT c.oid, nullif(pg_relation_filenode(c.oid), 0), c.reltablespace, n.nspname, c.relname, c.relkind,
-               c.relpersistence, nullif(c.reltoastrelid, 0), i.indrelid, h.inhparent, c.relisshared, a.amname
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        LEFT JOIN pg_index i ON i.indexrelid = c.oid
-        LEFT JOIN pg_inherits h ON h.inhrelid = c.oid AND c.relispartition
-        LEFT JOIN pg_am a ON a.oid = c.relam
-        WHERE c.relpersistence <> 't'
-        """
-
-    /// Of its access method, and of those of its indexes, whose definitions can't be told without; and of every type that
-    /// a column's values are made of: an array's elements, a domain's base, a range's bounds, a row's fields.
-    private static let libraryQuery = """
-        WITH RECURSIVE part (relation, type) AS (
-            SELECT a.attrelid, a.atttypid FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-            WHERE c.relkind IN ('r', 'p', 'm') AND a.attnum > 0 AND a.atttypid >= 16384
-            UNION
-            SELECT p.relation, inner_type.oid FROM part p JOIN pg_type t ON t.oid = p.type, LATERAL (
-                SELECT t.typelem UNION ALL SELECT t.typbasetype
-                UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid
-                UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0
-            ) inner_type (oid) WHERE inner_type.oid >= 16384)
-        SELECT c.oid, p.probin FROM pg_class c JOIN pg_am a ON a.oid = c.relam JOIN pg_proc p ON p.oid = a.amhandler
-        WHERE c.relkind IN ('r', 'p', 'm') AND p.probin IS NOT NULL
-        UNION
-        SELECT i.indrelid, p.probin FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
-        JOIN pg_proc p ON p.oid = a.amhandler WHERE p.probin IS NOT NULL
-        UNION
-        SELECT part.relation, p.probin FROM part JOIN pg_type t ON t.oid = part.type JOIN pg_proc p ON p.oid = t.typoutput
-        WHERE p.probin IS NOT NULL
-        """
-
-    /// Connects to every database that allows it. One that can't be read costs its names, not the backup.
-    init(reading server: Connection, conninfo: String) throws {
-        let provider = server.majorVersion >= 15 ? "datlocprovider" : "'c'"
-        let rows = try server.query(
-            """
-            SELECT oid, datname, dattablespace, datallowconn, datcollate, datctype, \(provider) FROM pg_database
-            ORDER BY oid
-            """)
-        for row in rows.values {
-            guard let oid = row[0].flatMap({ UInt32($0) }), let name = row[1] else { continue }
-            var database = DatabaseRow(
-                oid: oid, name: name, tablespace: row[2].flatMap { UInt32($0) } ?? 0, isConnectable: row[3] == "t")
-            if let collation = row[4], let ctype = row[5] {
-                database.locale = .init(collation: collation, ctype: ctype, provider: row[6] ?? "c")
-            }
-            databases.append(database)
-        }
-        // Without the right to read pg_authid the list stays empty.
-        superusers =
-            (try? server.query("SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY oid"))?
-            .values.compactMap { $0[0] } ?? []
-        var haveShared = false
-        for database in databases where database.isConnectable {
-            do {
-                let session = try Connection(conninfo, database: database.name)
-                for row in try session.query(RelationMap.query).values {
-                    let isShared = row[10] == "t"
-                    if isShared && haveShared { continue }
-                    guard let oid = row[0].flatMap({ UInt32($0) }) else { continue }
-                    relations.append(
-                        RelationRow(
-                            database: isShared ? 0 : database.oid, oid: oid, fileNode: row[1].flatMap { UInt32($0) },
-                            tablespace: row[2].flatMap { UInt32($0) } ?? 0, schema: row[3] ?? "", name: row[4] ?? "",
-                            kind: row[5] ?? "", persistence: row[6] ?? "", toast: row[7].flatMap { UInt32($0) },
-                            indexOf: row[8].flatMap { UInt32($0) }, partitionOf: row[9].flatMap { UInt32($0) },
-                            accessMethod: row[11]))
-                }
-                for row in try session.query(RelationMap.libraryQuery).values {
-                    guard let relation = row[0].flatMap({ UInt32($0) }), let path = row[1] else { continue }
-                    libraries.append(LibraryRow(database: database.oid, relation: relation, path: path))
-                }
-                haveShared = true
-            } catch {
-                warnings.append("the relations of database \"\(database.name)\" are not in the manifest: \(error)")
-            }
-        }
     }
 
     /// Reads what a backup's manifest has kept.
@@ -216,22 +132,5 @@ public struct RelationMap: Sendable {
                         relation: UInt32(truncatingIfNeeded: rows.integer(1)), path: rows.text(2)))
             }
         }
-    }
-
-    /// `database.schema.relation` of a file; nil when the map doesn't know it.
-    func relationName(of path: String) -> String? {
-        guard let name = PageCheck.covers(path) else { return nil }
-        let parts = path.split(separator: "/")
-        let database: UInt32?
-        switch parts.first {
-        case "global": database = 0
-        case "base": database = parts.count > 1 ? UInt32(parts[1]) : nil
-        default: database = parts.count > 3 ? UInt32(parts[3]) : nil
-        }
-        guard let database,
-            let relation = relations.first(where: { $0.database == database && $0.fileNode == name.fileNode })
-        else { return nil }
-        let prefix = databases.first { $0.oid == database }.map { $0.name + "." } ?? ""
-        return "\(prefix)\(relation.schema).\(relation.name)"
     }
 }

@@ -33,17 +33,17 @@ public func restoreBackup(
             switch selection(file.path, file.size) {
             case .whole: continue
             case .hole: if file.kind == .regular { holes.insert(index) }
-            case .absent: files[index] = nil
+            case .absent: files.remove(index)
             }
         }
     }
     if let reserve = request.reserve {
-        let whole = files.enumerated().reduce(reserve) { holes.contains($1.offset) ? $0 : $0 + ($1.element?.size ?? 0) }
+        let whole = holes.reduce(reserve + files.totalSize) { $0 - files.size($1) }
         let place = Files.parent(target.path)
         let free = try Files.space(at: place).free
         guard free >= whole else { throw NotEnoughSpace(path: place, needed: whole, free: free) }
     }
-    let removed = try target.prepare(files)
+    let removed = try target.prepare(files, manifest)
 
     let job = RestoreJob(root: target.path, files: files, isDelta: target.isDelta)
     let isPartial = request.selection != nil
@@ -61,7 +61,7 @@ public func restoreBackup(
     if let mapIndex, let text = try manifest.content(of: "tablespace_map", incarnation: incarnation, store: store) {
         let bytes = Array(try mapped(String(decoding: text, as: UTF8.self), target).utf8)
         special[mapIndex] = bytes
-        files[mapIndex]!.size = Int64(bytes.count)
+        files.setSize(mapIndex, Int64(bytes.count))
         try replaceDurably(target.path + "/tablespace_map", bytes: bytes, mode: 0o600)
     }
     guard let controlIndex,
@@ -75,15 +75,13 @@ public func restoreBackup(
         let file = try Descriptor(open: controlPath, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
         try control.withUnsafeBytes { try file.write($0, path: controlPath) }
     } else {
-        let list = verifiableManifest(files, job, special, backup)
         try target.synchronize()
-        try replaceDurably(target.path + "/backup_manifest", bytes: list, mode: 0o600)
+        try writeVerifiableManifest(target.path + "/backup_manifest", files, job, special, backup)
         try replaceDurably(controlPath, bytes: control, mode: mode_t(files[controlIndex]!.mode))
         try target.unmark()
     }
-    let regular = files.compactMap { $0 }.filter { $0.kind == .regular }
     return RestoreReport(
-        files: regular.count, size: regular.reduce(0) { $0 + $1.size },
+        files: files.indices.count { files.isRegular($0) }, size: files.totalSize,
         written: job.written.load(ordering: .relaxed) + special.values.reduce(0) { $0 + Int64($1.count) },
         fetched: job.fetched.load(ordering: .relaxed), removed: removed, seconds: Double(Clock.monotonic - began) / 1e9)
 }
@@ -186,15 +184,18 @@ private func mapped(_ text: String, _ target: RestoreTarget) throws -> String {
     return map.text
 }
 
-private func verifiableManifest(
-    _ files: [ManifestFile?], _ job: RestoreJob, _ special: [Int: [UInt8]], _ backup: BackupDescription
-) -> [UInt8] {
-    var list = VerifiableManifest(major: backup.major, systemIdentifier: backup.systemIdentifier)
-    let sums = job.checksums.finished(sizes: files.map { $0?.size ?? 0 })
-    for (index, file) in files.enumerated() {
-        guard let file, file.kind == .regular else { continue }
-        let sum = special[index].map(FileChecksums.of) ?? sums[index]
-        list.add(path: file.path, size: file.size, modified: file.modified, checksum: sum)
+private func writeVerifiableManifest(
+    _ path: String, _ files: FileList, _ job: RestoreJob, _ special: [Int: [UInt8]], _ backup: BackupDescription
+) throws {
+    try replaceDurably(path, mode: 0o600) { output, temporary in
+        var list = VerifiableManifest(
+            major: backup.major, systemIdentifier: backup.systemIdentifier)
+        for case (let index, let file?) in files.enumerated() where file.kind == .regular {
+            let sum = special[index].map(FileChecksums.of) ?? job.checksums.finished(index, size: file.size)
+            list.add(path: file.path, size: file.size, modified: file.modified, checksum: sum)
+            if list.pending.count >= 64 << 10 { try list.hand(to: output, temporary) }
+        }
+        list.finish(timeline: backup.timeline, start: backup.startLSN, end: backup.stopLSN)
+        try list.hand(to: output, temporary)
     }
-    return list.finish(timeline: backup.timeline, start: backup.startLSN, end: backup.stopLSN)
 }

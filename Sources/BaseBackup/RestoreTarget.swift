@@ -111,7 +111,7 @@ struct RestoreTarget {
     /// Makes all directories and links, removes strangers, and marks the directory as unfinished.
     ///
     /// - Returns: how many strangers were removed.
-    func prepare(_ files: [ManifestFile?]) throws -> Int {
+    func prepare(_ files: FileList, _ manifest: ManifestReader) throws -> Int {
         try Files.makeDirectories(path, mode: 0o700)
         if request.isThrowaway && !isDelta {
             try prepareDirectories(files)
@@ -122,13 +122,13 @@ struct RestoreTarget {
         if isDelta {
             try Files.removeIfPresent(path + "/" + ControlFile.path)
             try Files.synchronizeDirectory(path)
-            removed = try Strangers(self, files).remove()
+            removed = try Strangers(self, files, manifest).remove()
         }
         try prepareDirectories(files)
         return removed
     }
 
-    private func prepareDirectories(_ files: [ManifestFile?]) throws {
+    private func prepareDirectories(_ files: FileList) throws {
         for case let file? in files {
             let place = path + (file.path.isEmpty ? "" : "/" + file.path)
             switch file.kind {

@@ -16,7 +16,7 @@ struct RestoreItem: Sendable {
 /// What the threads of one restore share.
 final class RestoreJob: Sendable {
     let root: String
-    let files: [ManifestFile?]
+    let files: FileList
     let isDelta: Bool
     let items = Channel<RestoreItem>(capacity: 32)
     let checksums: FileChecksums
@@ -24,7 +24,7 @@ final class RestoreJob: Sendable {
     let fetched = Atomic<Int64>(0)
     let done = Atomic<Int64>(0)
 
-    init(root: String, files: [ManifestFile?], isDelta: Bool) {
+    init(root: String, files: FileList, isDelta: Bool) {
         self.root = root
         self.files = files
         self.isDelta = isDelta
@@ -126,7 +126,7 @@ final class RestoreWorker {
             runs.map { run in
                 let start = Int(run.frameOffset)
                 let bytes = UnsafeRawBufferPointer(rebasing: frame[start..<(start + Int(run.length))])
-                let behind = job.files[run.file]!.size - run.offset - run.length
+                let behind = job.files.size(run.file) - run.offset - run.length
                 return (run.file, FileChecksums.part(bytes, behind: behind))
             })
     }

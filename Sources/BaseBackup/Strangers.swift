@@ -1,17 +1,20 @@
 import DataDirectory
 import Platform
+import SQLite
 
 /// What lies in a target of a delta restore and isn't in the backup.
 struct Strangers {
     private let target: RestoreTarget
-    private var kinds: [String: ManifestFile.Kind] = [:]
+    private let files: FileList
+    private let find: Statement
     private let folder: String
 
-    init(_ target: RestoreTarget, _ files: [ManifestFile?]) {
+    init(_ target: RestoreTarget, _ files: FileList, _ manifest: ManifestReader) throws {
         self.target = target
+        self.files = files
+        find = try manifest.database.prepare("SELECT id FROM file WHERE path = ?")
         folder = DataDirectory.tablespaceFolder(
             major: target.backup.major, catalogVersion: target.backup.catalogVersion)
-        for case let file? in files { kinds[file.path] = file.kind }
     }
 
     func remove() throws -> Int {
@@ -35,7 +38,7 @@ struct Strangers {
             let child = path.isEmpty ? name : path + "/" + name
             let childPlace = place + "/" + name
             guard let status = try FileStatus(ofLinkItself: childPlace) else { continue }
-            switch (kinds[child], status.kind) {
+            switch (try kind(of: child), status.kind) {
             case (.directory, .directory): count += try remove(in: child, at: childPlace)
             // pg_wal, or another directory, that was moved elsewhere stays there.
             case (.directory, .symbolicLink) where try FileStatus(ifPresent: childPlace)?.kind == .directory:
@@ -49,5 +52,13 @@ struct Strangers {
             }
         }
         return count
+    }
+
+    /// Nil when the path is not restored.
+    private func kind(of path: String) throws -> ManifestFile.Kind? {
+        try find.bind(1, path)
+        defer { find.reset() }
+        guard try find.step() else { return nil }
+        return files[Int(find.integer(0))]?.kind
     }
 }

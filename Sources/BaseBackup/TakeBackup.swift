@@ -133,12 +133,13 @@ struct BackupSource {
         try copy.run(report: report)
         let copied = Clock.monotonic
 
-        let map = try RelationMap(reading: server, conninfo: request.conninfo)
-        for warning in map.warnings { report(.warning(warning)) }
+        var survey = RelationSurvey(server, conninfo: request.conninfo, into: copy.manifest)
+        let superusers = try survey.run()
+        for warning in survey.warnings { report(.warning(warning)) }
         let end = try server.stopBackup()
         let stopTime = try server.now()
         let labelFile = try BackupLabelFile(parsing: end.labelFile)
-        let stored = try copy.finish(end: end, map: map)
+        let stored = try copy.finish(end: end, superusers: superusers)
 
         let stopSegment = SegmentName(
             timeline: labelFile.timeline, number: (end.stop.rawValue - 1) / UInt64(control.segmentSize),

@@ -72,7 +72,7 @@ private struct BackupVerification {
             report.problems.append(BackupProblem("the manifest is damaged", detail: "SQLite says: \(problem)."))
         }
         let files = try manifest.files()
-        report.problems += missingFiles(files) + (try incompleteFiles(files))
+        report.problems += try missingFiles() + incompleteFiles(files)
         let memory = VerifyProgressFile(
             directory: request.progressDirectory, label: backup.label, incarnation: incarnation.folderName)
         let job = VerifyJob(backup, files: files, pageCheck: try pageCheck(), progress: memory)
@@ -95,32 +95,32 @@ private struct BackupVerification {
         return PageCheck(blocksPerFile: control.blocksPerRelationFile)
     }
 
-    private func missingFiles(_ files: [ManifestFile?]) -> [BackupProblem] {
-        let paths = Set(files.compactMap { $0?.path })
-        return ["PG_VERSION", ControlFile.path, "backup_label"].filter { !paths.contains($0) }.map {
-            BackupProblem("the manifest lacks file \"\($0)\"")
-        }
+    private func missingFiles() throws -> [BackupProblem] {
+        let needed: [String] = ["PG_VERSION", ControlFile.path, "backup_label"]
+        return try needed.filter { path in
+            try manifest.database.integer("SELECT count(*) FROM file WHERE path = ?", path) == 0
+        }.map { BackupProblem("the manifest lacks file \"\($0)\"") }
     }
 
     /// Files whose runs leave a gap, overlap, or end elsewhere than the file.
-    private func incompleteFiles(_ files: [ManifestFile?]) throws -> [BackupProblem] {
+    private func incompleteFiles(_ files: FileList) throws -> [BackupProblem] {
         var problems: [BackupProblem] = []
         var reach = [Int64](repeating: 0, count: files.count)
         var broken: Set<Int> = []
         let rows = try manifest.database.prepare("SELECT file, offset, length FROM run ORDER BY file, offset")
         while try rows.step() {
             let (file, offset, length) = (Int(rows.integer(0)), rows.integer(1), rows.integer(2))
-            guard files.indices.contains(file), files[file] != nil else {
+            guard files.indices.contains(file), !files.isAbsent(file) else {
                 problems.append(BackupProblem("the manifest has a run of an unknown file"))
                 continue
             }
             if offset != reach[file] || length <= 0 { broken.insert(file) }
             reach[file] = offset + length
         }
-        for (index, file) in files.enumerated() {
-            guard let file, file.kind == .regular else { continue }
-            if broken.contains(index) || reach[index] != file.size {
-                problems.append(BackupProblem("the runs of file \"\(file.path)\" do not make up its content"))
+        for index in files.indices where files.isRegular(index) {
+            if broken.contains(index) || reach[index] != files.size(index) {
+                problems.append(
+                    BackupProblem("the runs of file \"\(files.path(index))\" do not make up its content"))
             }
         }
         return problems

@@ -12,14 +12,14 @@ final class VerifyJob: Sendable {
         var pages: Int64 = 0
     }
     let backup: BackupDescription
-    let files: [ManifestFile?]
+    let files: FileList
     let pageCheck: PageCheck?
     let knownCorrupt: Set<String>
     let items: Channel<(pack: Int, item: RestoreItem)>
     let findings = Monitor(Findings())
     let progress: VerifyProgressFile
 
-    init(_ backup: BackupDescription, files: [ManifestFile?], pageCheck: PageCheck?, progress: VerifyProgressFile) {
+    init(_ backup: BackupDescription, files: FileList, pageCheck: PageCheck?, progress: VerifyProgressFile) {
         self.backup = backup
         self.files = files
         self.pageCheck = pageCheck
@@ -32,9 +32,9 @@ final class VerifyJob: Sendable {
 
     /// Names up to three of the files that lie in a frame.
     func names(_ runs: [ManifestRun]) -> String {
-        let paths = runs.compactMap { files.indices.contains($0.file) ? files[$0.file]?.path : nil }
-        let shown = paths.prefix(3).map { "\"\($0)\"" }.joined(separator: ", ")
-        return paths.count > 3 ? "\(shown) and \(paths.count - 3) more" : shown
+        let known = runs.filter { files.indices.contains($0.file) && !files.isAbsent($0.file) }
+        let shown = known.prefix(3).map { "\"\(files.path($0.file))\"" }.joined(separator: ", ")
+        return known.count > 3 ? "\(shown) and \(known.count - 3) more" : shown
     }
 }
 

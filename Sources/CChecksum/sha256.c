@@ -40,18 +40,39 @@ static void block(uint32_t state[8], const unsigned char *bytes)
     for (int i = 0; i < 8; i++) state[i] += s[i];
 }
 
-void tidemark_sha256(const void *bytes, size_t count, unsigned char digest[32])
+void tidemark_sha256_begin(tidemark_sha256_sum *sum)
 {
-    uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    memcpy(sum->state, start, sizeof start);
+    sum->count = 0;
+}
+
+void tidemark_sha256_blocks(tidemark_sha256_sum *sum, const void *bytes, size_t count)
+{
     const unsigned char *at = bytes;
-    size_t rest = count;
-    for (; rest >= 64; rest -= 64, at += 64) block(state, at);
+    sum->count += count;
+    for (size_t rest = count; rest >= 64; rest -= 64, at += 64) block(sum->state, at);
+}
+
+void tidemark_sha256_finish(tidemark_sha256_sum *sum, const void *bytes, size_t count, unsigned char digest[32])
+{
+    size_t whole = count / 64 * 64, rest = count - whole;
+    tidemark_sha256_blocks(sum, bytes, whole);
     unsigned char last[128] = {0};
-    if (rest > 0) memcpy(last, at, rest);
+    if (rest > 0) memcpy(last, (const unsigned char *) bytes + whole, rest);
     last[rest] = 0x80;
     size_t length = rest < 56 ? 64 : 128;
-    for (int i = 0; i < 8; i++) last[length - 1 - i] = (unsigned char) ((uint64_t) count * 8 >> 8 * i);
-    block(state, last);
-    if (length == 128) block(state, last + 64);
-    for (int i = 0; i < 32; i++) digest[i] = (unsigned char) (state[i / 4] >> (24 - i % 4 * 8));
+    uint64_t bits = (sum->count + rest) * 8;
+    for (int i = 0; i < 8; i++) last[length - 1 - i] = (unsigned char) (bits >> 8 * i);
+    block(sum->state, last);
+    if (length == 128) block(sum->state, last + 64);
+    for (int i = 0; i < 32; i++) digest[i] = (unsigned char) (sum->state[i / 4] >> (24 - i % 4 * 8));
+}
+
+void tidemark_sha256(const void *bytes, size_t count, unsigned char digest[32])
+{
+    tidemark_sha256_sum sum;
+    tidemark_sha256_begin(&sum);
+    tidemark_sha256_finish(&sum, bytes, count, digest);
 }

@@ -52,10 +52,19 @@ public func createDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640) 
 /// Replaces a file's content in one step, durably: a reader sees the old content or the new, never a mixture.
 /// For files that are ours to rewrite (settings, state); objects of a repository are never replaced.
 public func replaceDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640) throws {
+    try replaceDurably(path, mode: mode) { file, temporary in
+        try bytes.withUnsafeBytes { try file.write($0, path: temporary) }
+    }
+}
+
+/// As above, for content that isn't at hand as a whole.
+public func replaceDurably(
+    _ path: String, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
+) throws {
     let temporary = temporaryName(for: path)
     do {
         let file = try Descriptor(open: temporary, O_RDWR | O_CREAT | O_EXCL, mode: mode)
-        try bytes.withUnsafeBytes { try file.write($0, path: temporary) }
+        try write(file, temporary)
         try file.synchronize(path: temporary)
         try file.close(path: temporary)
         try Files.rename(temporary, to: path)

@@ -20,3 +20,12 @@ uint32_t tidemark_crc32c_shift(uint32_t crc, uint64_t count);
 
 /// SHA-256 of `count` bytes.
 void tidemark_sha256(const void *bytes, size_t count, unsigned char digest[32]);
+
+/// The same in pieces: all but the last have a multiple of 64 bytes.
+typedef struct {
+    uint32_t state[8];
+    uint64_t count;
+} tidemark_sha256_sum;
+void tidemark_sha256_begin(tidemark_sha256_sum *sum);
+void tidemark_sha256_blocks(tidemark_sha256_sum *sum, const void *bytes, size_t count);
+void tidemark_sha256_finish(tidemark_sha256_sum *sum, const void *bytes, size_t count, unsigned char digest[32]);
