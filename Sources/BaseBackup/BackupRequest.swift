@@ -21,7 +21,7 @@ public struct BackupRequest: Sendable {
     public var packSize: Int64
     /// Raw bytes per second that all jobs together may read; nil: as fast as possible.
     public var rateLimit: Int64?
-    /// Use the frames that interrupted backups have already stored.
+    /// Use the frames that interrupted backups have already stored, even in packs they didn't finish.
     public var resumes: Bool
     /// Recorded in the backup.
     public var tidemarkVersion: String

@@ -126,12 +126,18 @@ final class CopyWorker {
         -> Int64
     {
         let digest = Digest(of: bytes)
-        if let known = job.salvage.places[digest], Int(known.frame.size) == bytes.count {
-            let id = Manifest.frameID(pack: known.pack, ordinal: known.ordinal)
-            batch.frames.append(.init(id: id, pack: known.pack, frame: known.frame))
+        var length = 0
+        switch try job.salvage.place(of: digest, size: bytes.count) {
+        case .pack(let number, let ordinal, let frame):
+            let id = Manifest.frameID(pack: number, ordinal: ordinal)
+            batch.frames.append(.init(id: id, pack: number, frame: frame))
             return id
+        case .loose(let object, let frame):
+            let place = UnsafeMutableRawBufferPointer(rebasing: compressed[..<Int(frame.length)])
+            if try object.read(into: place, at: Int64(frame.offset)) == place.count { length = place.count }
+        case nil: break
         }
-        let length = try compressor.compress(bytes, into: compressed)
+        if length == 0 { length = try compressor.compress(bytes, into: compressed) }
         let id = Manifest.frameID(pack: pack.number, ordinal: pack.writer.frames.count)
         let frame = try pack.writer.add(
             UnsafeRawBufferPointer(rebasing: compressed[..<length]), size: bytes.count, digest: digest)

@@ -118,6 +118,7 @@ private struct Expiry {
                 for entry in try store.list(folder) where !entry.isFolder {
                     report.freed += try store.size(of: folder.appending(entry.name)) ?? 0
                 }
+                report.freed += try store.leftovers(in: folder).reduce(0) { $0 + $1.size }
             }
         }
         guard report.decision.keepWALFrom != nil, let segmentSize = listing.complete.first?.segmentSize else { return }

@@ -1,38 +1,93 @@
+import Platform
 import Repository
+import SQLite
 
-/// Frames that need not be written again because an unfinished backup has already stored them durably.
-struct Salvage: Sendable {
-    struct Place: Sendable {
-        /// The pack's number in the new manifest.
-        var pack: Int
-        var ordinal: Int
-        var frame: PackFrame
+/// Frames that need not be compressed again because an unfinished backup has already stored them.
+///
+/// Only frames whose content is the same now will be used, so nothing needs to be known of those backups.
+final class Salvage: Sendable {
+    enum Place {
+        /// In a pack that the new manifest may refer to, by its number there.
+        case pack(Int, ordinal: Int, PackFrame)
+        /// In a pack that was never finished: to be copied from there.
+        case loose(any StoredObject, PackFrame)
     }
+
+    /// Frames by digest; there may be millions.
+    private struct Index {
+        let file: NamelessDatabase
+        let find: Statement
+    }
+    private let index: Monitor<Index>?
     /// Packs that may be referred to, by their number in the new manifest.
-    var packs: [Int: (label: String, number: Int)] = [:]
-    var places: [Digest: Place] = [:]
+    let packs: [Int: (label: String, number: Int)]
+    private let loose: [Int: any StoredObject]
 
     /// Numbers from here on are other backups' packs.
     private static let firstPack = 1 << 24
 
-    init() {}
+    /// Nothing is known.
+    init() { (index, packs, loose) = (nil, [:], [:]) }
 
-    /// What the packs of unfinished backups hold. Only whole packs count, and only frames whose content is the same now
-    /// will be used, so nothing needs to be known of those backups.
+    /// What the packs of unfinished backups hold.
     init(_ incarnation: Incarnation, _ store: any ObjectStore) throws {
+        let file = try NamelessDatabase(
+            schema: """
+                CREATE TABLE frame (digest BLOB PRIMARY KEY, pack INTEGER, ordinal INTEGER, offset INTEGER,
+                    length INTEGER, size INTEGER) WITHOUT ROWID;
+                """)
+        let insert = try file.database.prepare("INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?)")
+        var packs: [Int: (label: String, number: Int)] = [:]
+        var loose: [Int: any StoredObject] = [:]
         var next = Salvage.firstPack
-        for label in try listBackups(of: incarnation, in: store).incomplete {
-            for entry in try store.list(incarnation.packFolder(label)) {
+        func add(_ frames: [PackFrame]) throws {
+            for (ordinal, frame) in frames.enumerated() {
+                try insert.run(
+                    frame.digest.bytes, next, ordinal, Int(frame.offset), Int(frame.length), Int(frame.size))
+            }
+            next += 1
+        }
+        try file.database.execute("BEGIN")
+        let folders = try listBackups(of: incarnation, in: store).incomplete.map { ($0, incarnation.packFolder($0)) }
+        for (label, folder) in folders {
+            for entry in try store.list(folder) {
                 guard let number = Int(entry.name),
                     let pack = try? StoredPack(incarnation.pack(label, number), in: store),
                     let frames = try? pack.index()
                 else { continue }
                 packs[next] = (label, number)
-                for (ordinal, frame) in frames.enumerated() {
-                    places[frame.digest] = Place(pack: next, ordinal: ordinal, frame: frame)
-                }
-                next += 1
+                try add(frames)
             }
+        }
+        // Later, because a frame that can be referred to need not be copied.
+        for (_, folder) in folders {
+            for object in try store.leftovers(in: folder) {
+                guard let frames = try? framesOfUnfinishedPack(object, largest: CopyItem.frameSize) else { continue }
+                loose[next] = object
+                try add(frames)
+            }
+        }
+        try file.database.execute("COMMIT")
+        (self.packs, self.loose) = (packs, loose)
+        index = Monitor(
+            Index(
+                file: file,
+                find: try file.database.prepare(
+                    "SELECT pack, ordinal, offset, length, size FROM frame WHERE digest = ?")))
+    }
+
+    /// A frame with this very content.
+    func place(of digest: Digest, size: Int) throws -> Place? {
+        guard let index else { return nil }
+        return try index.update { index -> Place? in
+            let row = index.find
+            try digest.bytes.withUnsafeBytes { try row.bind(1, blob: $0) }
+            defer { row.reset() }
+            guard try row.step(), row.integer(4) == size else { return nil }
+            let frame = PackFrame(
+                offset: UInt64(row.integer(2)), length: UInt32(row.integer(3)), size: UInt32(size), digest: digest)
+            let pack = Int(row.integer(0))
+            return loose[pack].map { .loose($0, frame) } ?? .pack(pack, ordinal: Int(row.integer(1)), frame)
         }
     }
 }

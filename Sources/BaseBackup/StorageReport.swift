@@ -40,6 +40,7 @@ public func storageReport(of incarnation: Incarnation, in store: any ObjectStore
     func stored(_ folder: RepositoryKey) throws -> Int64 {
         try store.list(folder).filter { !$0.isFolder }
             .reduce(0) { try $0 + (store.size(of: folder.appending($1.name)) ?? 0) }
+            + store.leftovers(in: folder).reduce(0) { $0 + $1.size }
     }
     func add(_ label: String, isComplete: Bool) throws {
         let bytes = try stored(incarnation.backupFolder(label)) + stored(incarnation.packFolder(label))

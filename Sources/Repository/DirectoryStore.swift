@@ -86,6 +86,12 @@ public final class DirectoryStore: ObjectStore {
         try removeStaleTemporaries(in: path(folder))
     }
 
+    public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] {
+        try removeStaleTemporaries(in: path(folder), dryRun: true).sorted().map {
+            try StoredFile(key: folder, path: $0)
+        }
+    }
+
     public func remove(_ key: RepositoryKey) throws {
         try Files.removeIfPresent(path(key))
         if try Files.exists(path(key.folder)) { try Files.synchronizeDirectory(path(key.folder)) }

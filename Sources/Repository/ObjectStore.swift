@@ -40,11 +40,16 @@ public protocol ObjectStore: Sendable {
     /// Removes what killed processes left in a folder on their way to an object, and says what that was.
     func removeLeftovers(in folder: RepositoryKey) throws -> [String]
 
+    /// What killed processes left in a folder on their way to an object, open for reading: the object's bytes up to some
+    /// point, which need not be durable. Their keys are the folder's.
+    func leftovers(in folder: RepositoryKey) throws -> [any StoredObject]
+
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
 }
 
 extension ObjectStore {
+    public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] { [] }
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
 }
 

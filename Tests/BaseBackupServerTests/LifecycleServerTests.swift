@@ -98,6 +98,49 @@ import WAL
         #expect(try listBackups(of: fixture.incarnation, in: fixture.store).incomplete == [])
     }
 
+    @Test func `a resumed backup uses the good frames of a pack that was never finished`() throws {
+        let fixture = try BackupFixture()
+        try fixture.cluster.psql(
+            "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 100000) i; CHECKPOINT")
+        let plain = try fixture.takeBackup { $0.compressLevel = -20 }
+        // Frames of a higher level show where they come from.
+        let first = try fixture.takeBackup {
+            $0.compressLevel = 3
+            $0.jobs = 1
+        }
+        #expect(first.storedSize < plain.storedSize * 9 / 10)
+        // As if it had been killed within its only large pack, in the middle of a frame.
+        let pack = fixture.store.path(fixture.incarnation.pack(first.label, 1))
+        let size = try FileStatus(of: pack).size
+        let nobody = temporaryName(for: pack).replacing("-\(getpid()).", with: "-99999999.")
+        try Files.rename(pack, to: nobody)
+        try Descriptor(open: nobody, O_RDWR).truncate(to: size - size / 8, path: nobody)
+        try Files.removeTree(fixture.store.path(fixture.incarnation.backupFolder(first.label)))
+        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).incomplete == [first.label])
+        // Its bytes are told of, although no listing of the repository shows them.
+        let left = try FileStatus(of: nobody).size
+        let report = try storageReport(of: fixture.incarnation, in: fixture.store, policy: RetentionPolicy())
+        #expect(try #require(report.backups.first { $0.label == first.label }).stored >= left)
+        #expect(report.wouldFree >= left)
+        let second = try fixture.takeBackup {
+            $0.compressLevel = -20
+            $0.resumes = true
+        }
+        #expect(second.packLabels == [second.label])
+        let gain = plain.storedSize - first.storedSize
+        #expect(second.storedSize < plain.storedSize - gain / 2 && second.storedSize > first.storedSize)
+        // What was copied doesn't need the dead backup any more.
+        _ = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: RetentionPolicy(), dryRun: false)
+        #expect(!(try Files.exists(Files.parent(nobody))))
+        let verification = try verifyBackup(
+            second, of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
+        #expect(verification.problems == [])
+        let target = fixture.scratch.file("restored")
+        _ = try fixture.restore(second, to: target)
+        let verified = try fixture.verify(target)
+        #expect(verified.ending == .exited(0), "\(verified.errors)")
+    }
+
     @Test func `a killed backup is not listed and the next one succeeds`() throws {
         let site = try TestSite()
         try site.cluster.psql("CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 100000) i")
