@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import Platform
 import Support
 import Testing
@@ -128,6 +129,36 @@ import Testing
         #expect(tasks.count >= 2 && tasks.allSatisfy { $0 == "19 idle" }, "\(finished.errors)")
         let taken = try read(Taken.self, finished)
         #expect(taken.timings.copy > taken.timings.bytes / Double(10 << 20) * 0.8, "\(taken)")
+    }
+
+    @Test func `progress shows bytes, rate and time left on a terminal, and little of it in a log`() throws {
+        let site = try TestSite()
+        let environment = ["TIDEMARK_CONFIG": site.configuration, "SHELL": "/bin/sh"]
+        let program = try Executables.tidemark()
+        let shown = try runAsServerUser(
+            "/usr/bin/script", ["-qec", "\(program) backup --rate-limit 15MB", "/dev/null"], environment: environment)
+        let line = /copying: \d+ % of \d+ MB, \d+ [kM]B\/s, \d+ s left/
+        #expect(shown.output.contains(line), "\(shown.output)")
+        // A line every ten seconds; none when it was quicker.
+        let isSoak = getenv("TIDEMARK_SOAK") != nil
+        let logged = try site.tidemark(["backup", "--rate-limit", isSoak ? "1MB" : "100MB"], expectSuccess: true).errors
+        let lines = logged.split(separator: "\n").filter { $0.contains("copying: ") }
+        #expect(isSoak ? lines.count >= 1 && lines.allSatisfy { $0.contains(line) } : lines.isEmpty, "\(logged)")
+        #expect(!logged.contains("\r"))
+    }
+
+    @Test func `a successful backup expires what the rules let go, unless told otherwise`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let text = try Files.readText(site.configuration) + "[retention]\nkeep_full = 1\n"
+        try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        let both = try rows(site)
+        #expect(both.count == 2)
+        let third = try site.tidemark(["backup"], expectSuccess: true)
+        #expect(third.errors.contains("no rule wants it any more"), "\(third.errors)")
+        let left = try rows(site)
+        #expect(left.count == 1 && !both.map(\.label).contains(left[0].label))
     }
 
     @Test func `resume uses what a dead backup has stored`() throws {
