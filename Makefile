@@ -45,7 +45,9 @@ MORE_POSTGRES ?= /var/tmp/postgres-more
 .PHONY: test-versions
 test-versions: build
 	@Tests/prepare
-	@for version in $(MORE_POSTGRES)/*/bin/postgres; do "$$version" --version || exit 1; done
+	@found=; for version in 13 14 17; do \
+	    [ ! -x $(MORE_POSTGRES)/$$version/bin/postgres ] || { $(MORE_POSTGRES)/$$version/bin/postgres --version && found=1; } || exit 1; \
+	done; [ -n "$$found" ] || { echo 'There is no PostgreSQL 13, 14 or 17 in $(MORE_POSTGRES).' >&2; exit 1; }
 	@TIDEMARK_MORE_POSTGRES=$(MORE_POSTGRES) TIDEMARK_BIN=$(CURDIR)/$(RELEASE) SWIFT=$(SWIFT) Tests/run \
 	    --filter 'InsidePostgres|BaseBackupServerTests\.BaseBackup|Prediction|DropServer|TableRecoveryServer|EventsTests'
 
