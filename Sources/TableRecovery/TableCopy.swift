@@ -65,10 +65,12 @@ struct TableCopy {
         let parts = SchemaParts(foreignKeys: true, triggers: true)
         var result = Result()
         try inTransaction {
-            let present = try setAside(&result)
+            for table in catalog.tables.map(\.name) { _ = try present(table) }
             let names = try copy(parts: parts, directory: directory, into: &result, progress: progress) {
                 $0.appending(TableCopy.arriving)
             }
+            // Last, because nobody can use the tables from here to the end.
+            let present = try setAside(&result, progress: progress)
             for (kind, old, new) in names.others {
                 try live.execute("ALTER \(kind) \(new.sql) RENAME TO \(quotedIdentifier(old.name))")
             }
@@ -100,20 +102,28 @@ struct TableCopy {
             hint: "Is it from an earlier recovery? Drop it, or rename it.")
     }
 
+    /// The number of the live table of this name; nil when there is none.
+    /// - Throws: `Problem` when it can't be replaced.
+    private func present(_ table: TableName) throws -> String? {
+        let row = try live.query("SELECT oid, relispartition FROM pg_class WHERE oid = to_regclass($1)", [table.sql])
+        guard let oid = row.values.first?[0] else { return nil }
+        try TableCopy.checkPlaceAside(table, live)
+        if row[0][1] == "t", !catalog.tables.contains(where: { $0.name == table && $0.parent != nil }) {
+            throw Problem(
+                "cannot replace table \"\(table)\": it is a partition",
+                hint: "Recover it with --into-table, then exchange the partitions.")
+        }
+        return oid
+    }
+
     /// Renames the live tables and what belongs to them; returns those that were there.
-    private func setAside(_ result: inout Result) throws -> [TableName] {
+    private func setAside(_ result: inout Result, progress: (String) -> Void) throws -> [TableName] {
         var present: [TableName] = []
         for table in catalog.tables.map(\.name) {
-            let row = try live.query(
-                "SELECT oid, relispartition FROM pg_class WHERE oid = to_regclass($1)", [table.sql])
-            guard let oid = row.values.first?[0] else { continue }
-            try TableCopy.checkPlaceAside(table, live)
-            if row[0][1] == "t", !catalog.tables.contains(where: { $0.name == table && $0.parent != nil }) {
-                throw Problem(
-                    "cannot replace table \"\(table)\": it is a partition",
-                    hint: "Recover it with --into-table, then exchange the partitions.")
-            }
-            try live.execute("LOCK TABLE \(table.sql) IN ACCESS EXCLUSIVE MODE")
+            guard try self.present(table) != nil else { continue }
+            try live.lockOut(table, progress: progress)
+            // Somebody may have exchanged it while we waited.
+            guard let oid = try self.present(table) else { continue }
             try noteDependents(of: oid, named: table, &result)
             for item in try live.query(ScratchNames.attachments, ["{\(oid)}"]).values {
                 let old = TableName(schema: item[0] ?? "", name: item[1] ?? "")

@@ -64,9 +64,30 @@ import Testing
         let refused = try shop.recover(
             ["--table", "shop.public.orders", "--target-time", target, "--replace"], expectSuccess: false)
         #expect(refused.errors.contains("cannot ask for confirmation without a terminal"), "\(refused.errors)")
+        // A session that goes on reading is waited for, longer than one attempt at the lock lasts.
+        let reading = """
+            do $$ begin
+                perform count(*) from orders;
+                while not exists (select from pg_locks where relation = 'orders'::regclass and not granted) loop
+                    perform pg_sleep(0.1);
+                end loop;
+                perform pg_sleep(3);
+            end $$
+            """
+        let reader = shop.site.scratch.file("reader")
+        try runAsServerUser(
+            "/bin/sh",
+            [
+                "-c", "(\"$@\" && echo done) >'\(reader)' 2>&1 &", "sh", TestServer.v15.bin + "/psql", "-h",
+                shop.cluster.directory, "-U", "postgres", "-d", "shop", "-Xqc", reading,
+            ])
+        try shop.cluster.wait(for: "the reader") {
+            try shop.sql("select count(*) from pg_locks where relation = 'orders'::regclass") == "1"
+        }
         let finished = try shop.recover([
             "--table", "shop.public.orders", "--target-time", target, "--replace", "--yes",
         ])
+        #expect(try Files.readText(reader) == "done\n")
         #expect(finished.errors.contains("orders_before_restore"), "\(finished.errors)")
         #expect(finished.errors.contains("view public.recent"), "\(finished.errors)")
         #expect(finished.errors.contains("foreign key items_orders_fkey of public.items"), "\(finished.errors)")

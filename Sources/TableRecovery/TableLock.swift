@@ -1,0 +1,46 @@
+import Platform
+import Postgres
+
+/// A live table is in use, and stayed so.
+struct TableInUse: Explained {
+    let table: TableName
+    let sessions: [String]
+    var message: String { "table \"\(table)\" is in use" }
+    var detail: String? {
+        "It could not be locked for \(Connection.lockMinutes) minutes; nothing was changed."
+            + (sessions.isEmpty ? "" : " It is used by process \(sessions.joined(separator: ", ")).")
+    }
+    var hint: String? { "Let those sessions end (pg_terminate_backend), then try again; or use --into-table." }
+}
+
+extension Connection {
+    static let lockMinutes = 10
+
+    /// Keeps everybody else from the table until the transaction ends.
+    ///
+    /// Whoever waits for such a lock makes all later users of the table wait behind him, so each attempt is short, and
+    /// others have their turn in between.
+    ///
+    /// - Throws: `TableInUse` after ten minutes.
+    func lockOut(_ table: TableName, progress: (String) -> Void) throws {
+        let end = Clock.monotonic + UInt64(Connection.lockMinutes) * 60_000_000_000
+        while true {
+            try execute("SAVEPOINT before_lock; SET LOCAL lock_timeout = '2s'")
+            do {
+                try execute("LOCK TABLE \(table.sql) IN ACCESS EXCLUSIVE MODE")
+                try execute("RELEASE SAVEPOINT before_lock; SET LOCAL lock_timeout = 0")
+                return
+            } catch {
+                guard error.sqlState == "55P03" else { throw error }
+                try execute("ROLLBACK TO SAVEPOINT before_lock")
+                let users = try query(
+                    "SELECT DISTINCT pid FROM pg_locks WHERE relation = to_regclass($1) AND pid <> pg_backend_pid() "
+                        + "AND granted ORDER BY 1", [table.sql]
+                ).values.compactMap { $0[0] }
+                guard Clock.monotonic < end else { throw TableInUse(table: table, sessions: users) }
+                progress("waiting for table \(table), which process \(users.joined(separator: ", ")) uses")
+                Clock.sleep(milliseconds: 1000)
+            }
+        }
+    }
+}
