@@ -54,17 +54,18 @@ import Testing
                     tidemark-table-notes && echo keep | tee tidemark-table-4000002-1b/mine tidemark-table-notes/mine mine
                 """,
             ])
-        // A temporary in the repository, of a backup that was killed.
+        // Temporaries in the repository, of a backup that was killed: one for each file its threads were writing.
         try shop.site.tidemark(["backup"], environment: ["TIDEMARK_FAULT": "rename:2=kill"])
         func temporaries() throws -> Int {
             try run("/usr/bin/find", [shop.site.repository, "-name", ".*.tmp"]).output.split(separator: "\n").count
         }
-        #expect(try temporaries() == 1)
+        let unfinished = try temporaries()
+        #expect(unfinished >= 1)
 
         let before = try Files.list(scratch).sorted()
         #expect(before.count == 7, "\(before)")
         let told = try shop.site.tidemark(["clean", "--dry-run"], expectSuccess: true)
-        #expect(told.output.split(separator: "\n").count == 4, "\(told.output)")
+        #expect(told.output.split(separator: "\n").count == 3 + unfinished, "\(told.output)")
         #expect(try Files.list(scratch).sorted() == before)
         let cleaned = try shop.site.tidemark(["clean"], expectSuccess: true)
         #expect(cleaned.output == told.output.replacing("Would remove", with: "Removed"), "\(cleaned.output)")
