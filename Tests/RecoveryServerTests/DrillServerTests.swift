@@ -28,12 +28,19 @@ import Testing
         // The server that is alive noticed nothing.
         #expect(try site.cluster.psql("show archive_mode") == "on")
 
-        // A drill that ends before the rows were there finds them missing.
+        // A drill that ends before the rows were there finds them missing, and tells.
+        let told = site.scratch.file("told")
+        let alarm = "[notify]\nevents = 'drill_failure'\ncommand = 'cat >> \(told)'\n"
+        try replaceDurably(
+            site.configuration, bytes: Array((try Files.readText(site.configuration) + alarm).utf8), mode: 0o644)
         let empty = try site.tidemark(["drill", "--target", "immediate"])
         #expect(empty.ending == .exited(3), "\(empty.errors)")
         #expect(empty.output.contains("PROBLEM: Query \"select count(*) > 5 from t\" returned f instead of true."))
         #expect(empty.output.contains("PROBLEM: Table public.t has 0 rows; at least 10 were expected."))
         #expect(try Files.list(site.scratch.file("state/scratch")) == [])
+        try site.cluster.wait(for: "the alarm") {
+            try Files.exists(told) && Files.readText(told).contains("\"event\":\"drill_failure\"")
+        }
 
         // Interrupted in the middle of its restore, it leaves nothing either.
         let ended = try runAsServerUser(

@@ -97,6 +97,7 @@ import WAL
         try site.cluster.psql("create table t (n int)")
         try site.tidemark(["backup"], expectSuccess: true)
         try site.cluster.psql("insert into t values (1)")
+        try site.cluster.psql("select pg_create_restore_point('before_release')")
         try site.archiveEverything()
         let wrong = TestServer.v16.bin
         let rows: [Refusal] = [
@@ -128,6 +129,9 @@ import WAL
             Refusal(
                 name: "too early", arguments: ["--target-time", "2001-01-01 00:00:00+00"], status: 4,
                 says: ["cannot reach time 2001-01-01", "oldest usable backup", "--target immediate --backup"]),
+            Refusal(
+                name: "a restore point's name with a slip", arguments: ["--target-name", "before_relaese"], status: 4,
+                says: ["\"before_release\" at ", "Reachable: --target-name before_release"]),
             Refusal(
                 name: "nobody to ask", arguments: ["--target", "latest"],
                 says: ["cannot ask for confirmation", "Add --yes"]),
