@@ -68,9 +68,9 @@ public struct ServerProcess: Sendable {
     public func replayedSegment() throws -> String? {
         guard let postmaster = try dataDirectory.runningServer()?.process else { return nil }
         let path = "/proc/\(postmaster)/task/\(postmaster)/children"
-        guard let children = try? Files.readPseudoFile(path) else { return nil }
+        guard let children = try? Files.readText(path) else { return nil }
         for child in children.split(separator: " ") {
-            guard let title = try? Files.readPseudoFile("/proc/\(child)/cmdline"), title.contains("startup") else {
+            guard let title = try? Files.readText("/proc/\(child)/cmdline"), title.contains("startup") else {
                 continue
             }
             return title.split { $0 == " " || $0 == "\0" }.first {
@@ -128,14 +128,4 @@ private func sentence(_ text: String) -> String {
 /// Quotes one word for `pg_ctl -o`, which hands its value to a shell.
 private func shellWord(_ word: String) -> String {
     "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
-}
-
-extension Files {
-    /// A file of /proc, whose size is told as 0.
-    public static func readPseudoFile(_ path: String) throws -> String {
-        let file = try Descriptor(open: path, O_RDONLY)
-        var bytes = [UInt8](repeating: 0, count: 64 << 10)
-        let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, path: path) }
-        return String(decoding: bytes[..<count], as: UTF8.self)
-    }
 }

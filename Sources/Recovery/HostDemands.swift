@@ -44,7 +44,7 @@ public struct Host: Sendable {
 
     /// This machine, with the server programs of `binDirectory`.
     public static func this(binDirectory: String) -> Host {
-        let text = (try? Files.readPseudoFile("/proc/meminfo")) ?? ""
+        let text = (try? Files.readText("/proc/meminfo")) ?? ""
         func number(_ name: String) -> Int64? {
             text.split(separator: "\n").first { $0.hasPrefix(name + ":") }
                 .flatMap { $0.split(separator: " ").dropFirst().first }.flatMap { Int64($0) }

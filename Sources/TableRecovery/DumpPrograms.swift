@@ -1,5 +1,6 @@
 import Glibc
 import Platform
+import Postgres
 
 /// `pg_dump` and `pg_restore` of the cluster's major version, used on a scratch cluster.
 struct DumpPrograms {
@@ -26,7 +27,9 @@ struct DumpPrograms {
         for table in tables { arguments.append("--table=\(table.pattern)") }
         try finish(
             "pg_dump",
-            arguments + ["--dbname=\(conninfo) user=\(conninfoQuoted(user)) dbname=\(conninfoQuoted(database))"])
+            arguments + [
+                "--dbname=\(conninfo) user=\(ConnectionString.quoted(user)) dbname=\(ConnectionString.quoted(database))"
+            ])
     }
 
     /// The lines of a dump's table of contents.

@@ -195,7 +195,7 @@ final class ScratchCluster {
         for user in users {
             do throws(ConnectionFailure) {
                 let options = ScratchSettings.sessionOptions(plan.majorVersion)
-                let conninfo = "\(conninfo) user=\(conninfoQuoted(user)) options='\(options)'"
+                let conninfo = "\(conninfo) user=\(ConnectionString.quoted(user)) options='\(options)'"
                 return (try Connection(conninfo, database: database), user)
             } catch {
                 last = error
@@ -210,11 +210,6 @@ final class ScratchCluster {
         supply.stop()
         try directory.remove()
     }
-}
-
-/// A value in a libpq connection string.
-func conninfoQuoted(_ value: String) -> String {
-    "'" + value.map { $0 == "'" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "'"
 }
 
 /// The scratch server ended before it reached the target.
