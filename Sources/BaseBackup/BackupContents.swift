@@ -26,63 +26,84 @@ public struct BackupContents: Sendable, Equatable {
 public func backupContents(_ label: String, of incarnation: Incarnation, in store: any ObjectStore, limit: Int) throws
     -> BackupContents
 {
-    let manifest = try ManifestReader(label, of: incarnation, in: store)
-    let map = try RelationMap(of: label, of: incarnation, in: store)
-    return try ContentsSummary(map).summary(of: manifest, limit: limit)
+    try ContentsSummary(ManifestReader(label, of: incarnation, in: store)).summary(limit: limit)
 }
 
-/// Assigns files to databases and tables.
+/// Assigns files to databases and tables. There may be millions of both, so the sums are kept beside the manifest.
 private struct ContentsSummary {
-    private let map: RelationMap
-    /// Index and TOAST relations lead to the table they serve.
-    private var owners: [UInt64: RelationMap.RelationRow] = [:]
+    private let manifest: ManifestReader
+    private var database: Database { manifest.database }
+    private let findOwner: Statement
+    private let addToTable: Statement
+    private var names: [UInt32: String] = [:]
 
-    init(_ map: RelationMap) {
-        self.map = map
-        var byOID: [UInt64: RelationMap.RelationRow] = [:]
-        var toastOf: [UInt64: RelationMap.RelationRow] = [:]
-        for row in map.relations {
-            byOID[Self.key(row.database, row.oid)] = row
-            if let toast = row.toast { toastOf[Self.key(row.database, toast)] = row }
-        }
-        for row in map.relations {
-            guard let node = row.fileNode else { continue }
-            var owner = row
-            if let table = owner.indexOf.flatMap({ byOID[Self.key(row.database, $0)] }) { owner = table }
-            if let table = toastOf[Self.key(row.database, owner.oid)] { owner = table }
-            owners[Self.key(row.database, node)] = owner
-        }
+    init(_ manifest: ManifestReader) throws {
+        self.manifest = manifest
+        // Index and TOAST relations, and a TOAST relation's index, lead to the table they serve.
+        try manifest.database.execute(
+            """
+            PRAGMA temp_store = FILE;
+            CREATE TEMP TABLE owner (database INTEGER, filenode INTEGER, oid INTEGER NOT NULL,
+                PRIMARY KEY (database, filenode)) WITHOUT ROWID;
+            INSERT OR REPLACE INTO owner
+                SELECT r.database, r.filenode, coalesce(main.oid, served.oid, r.oid) FROM relation r
+                LEFT JOIN relation served ON served.database = r.database AND served.oid = coalesce(r.index_of, r.oid)
+                LEFT JOIN relation main ON main.database = r.database AND main.toast = served.oid
+                WHERE r.filenode IS NOT NULL;
+            CREATE TEMP TABLE part (database INTEGER, oid INTEGER, size INTEGER NOT NULL, files INTEGER NOT NULL,
+                PRIMARY KEY (database, oid)) WITHOUT ROWID;
+            """)
+        findOwner = try manifest.database.prepare("SELECT oid FROM temp.owner WHERE database = ? AND filenode = ?")
+        addToTable = try manifest.database.prepare(
+            """
+            INSERT INTO temp.part VALUES (?, ?, ?, 1)
+            ON CONFLICT DO UPDATE SET size = size + excluded.size, files = files + 1
+            """)
+        let rows = try manifest.database.prepare("SELECT oid, name FROM database")
+        while try rows.step() { names[UInt32(truncatingIfNeeded: rows.integer(0))] = rows.text(1) }
     }
 
-    private static func key(_ database: UInt32, _ number: UInt32) -> UInt64 { UInt64(database) << 32 | UInt64(number) }
-
-    func summary(of manifest: ManifestReader, limit: Int) throws -> BackupContents {
-        let names = Dictionary(map.databases.map { ($0.oid, $0.name) }) { $1 }
+    func summary(limit: Int) throws -> BackupContents {
         var databases: [String: BackupContents.Part] = [:]
-        var tables: [UInt64: BackupContents.Part] = [:]
-        func add(_ file: ManifestFile, to part: inout BackupContents.Part) {
-            part.size += file.size
-            part.files += 1
-        }
-        for case let file? in try manifest.files() where file.kind == .regular {
+        try database.execute("BEGIN")
+        try manifest.forEachFile(.regular) { _, file in
             let database = Self.database(of: file.path)
             let name = database.map { $0 == 0 ? "shared" : names[$0] ?? "database \($0)" } ?? "other"
-            add(file, to: &databases[name, default: .init(name: name, size: 0, files: 0)])
-            guard let database, let relation = PageCheck.covers(file.path),
-                let owner = owners[Self.key(database, relation.fileNode)]
-            else { continue }
-            let key = Self.key(database, owner.oid)
-            let table = "\(names[database] ?? "shared").\(owner.schema).\(owner.name)"
-            add(file, to: &tables[key, default: .init(name: table, size: 0, files: 0)])
+            databases[name, default: .init(name: name, size: 0, files: 0)].size += file.size
+            databases[name]!.files += 1
+            guard let database, let relation = PageCheck.covers(file.path) else { return }
+            try findOwner.bind(1, Int64(database))
+            try findOwner.bind(2, Int64(relation.fileNode))
+            defer { findOwner.reset() }
+            guard try findOwner.step() else { return }
+            try addToTable.bind(1, Int64(database))
+            try addToTable.bind(2, findOwner.integer(0))
+            try addToTable.bind(3, file.size)
+            _ = try addToTable.step()
         }
-        func sorted(_ parts: some Sequence<BackupContents.Part>) -> [BackupContents.Part] {
-            parts.sorted { ($1.size, $0.name) < ($0.size, $1.name) }
-        }
-        let count = try manifest.database.integer("SELECT count(*) FROM frame") ?? 0
-        let zeros = try manifest.database.integer("SELECT sum(length) FROM run WHERE frame = 0") ?? 0
+        try database.execute("COMMIT")
+        let count = try database.integer("SELECT count(*) FROM frame") ?? 0
+        let zeros = try database.integer("SELECT sum(length) FROM run WHERE frame = 0") ?? 0
         return BackupContents(
-            databases: sorted(databases.values), tables: Array(sorted(tables.values).prefix(limit)),
+            databases: databases.values.sorted { ($1.size, $0.name) < ($0.size, $1.name) }, tables: try tables(limit),
             packs: manifest.packs.count, frames: Int(count), zeros: zeros)
+    }
+
+    /// The largest.
+    private func tables(_ limit: Int) throws -> [BackupContents.Part] {
+        let rows = try database.prepare(
+            """
+            SELECT part.database, schema || '.' || name, size, files FROM temp.part JOIN relation USING (database, oid)
+            ORDER BY size DESC, coalesce((SELECT name FROM database WHERE oid = part.database), 'shared'), 2 LIMIT ?
+            """)
+        try rows.bind(1, Int64(limit))
+        var tables: [BackupContents.Part] = []
+        while try rows.step() {
+            let prefix = names[UInt32(truncatingIfNeeded: rows.integer(0))] ?? "shared"
+            tables.append(
+                .init(name: "\(prefix).\(rows.text(1))", size: rows.integer(2), files: Int(rows.integer(3))))
+        }
+        return tables
     }
 
     /// 0 for shared relations; nil for files of no database.

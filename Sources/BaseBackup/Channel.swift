@@ -3,26 +3,28 @@ import Platform
 /// A bounded queue between threads. Whoever fails cancels it with the reason, which every other side then gets.
 final class Channel<Item: Sendable>: Sendable {
     private struct State {
-        var queue: [Item] = []
-        /// How many of `queue` have been received.
-        var head = 0
+        /// A ring; nil where nothing waits, so that what was received is not kept.
+        var slots: [Item?]
+        /// The slot to receive from.
+        var first = 0
+        /// How many items wait.
+        var count = 0
         var senders: Int
         var failure: (any Error)?
     }
     private let monitor: Monitor<State>
-    private let capacity: Int
 
     /// - Parameter senders: the channel ends when this many have called `finish`.
     init(capacity: Int, senders: Int = 1) {
-        self.capacity = capacity
-        monitor = Monitor(State(senders: senders))
+        monitor = Monitor(State(slots: Array(repeating: nil, count: capacity), senders: senders))
     }
 
     func send(_ item: Item) throws {
         try monitor.wait { state -> Answer<Void> in
             if let failure = state.failure { throw failure }
-            guard state.queue.count - state.head < capacity else { return .notYet }
-            state.queue.append(item)
+            guard state.count < state.slots.count else { return .notYet }
+            state.slots[(state.first + state.count) % state.slots.count] = item
+            state.count += 1
             return .ready(())
         }
     }
@@ -31,13 +33,10 @@ final class Channel<Item: Sendable>: Sendable {
     func receive() throws -> Item? {
         try monitor.wait { state -> Answer<Item?> in
             if let failure = state.failure { throw failure }
-            guard state.head < state.queue.count else { return state.senders == 0 ? .ready(nil) : .notYet }
-            let item = state.queue[state.head]
-            state.head += 1
-            if state.head == state.queue.count {
-                state.queue.removeAll(keepingCapacity: true)
-                state.head = 0
-            }
+            guard let item = state.slots[state.first] else { return state.senders == 0 ? .ready(nil) : .notYet }
+            state.slots[state.first] = nil
+            state.first = (state.first + 1) % state.slots.count
+            state.count -= 1
             return .ready(item)
         }
     }

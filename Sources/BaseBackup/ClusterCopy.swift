@@ -21,37 +21,47 @@ final class ClusterCopy {
     private let label: String
     private let store: any ObjectStore
     private let job: CopyJob
-    let manifest: ManifestWriter
-    private var files: FileList
+    private let manifest: ManifestWriter
     private var suspects: [SuspectPage] = []
     private var stored = Stored()
-    private var ownPacks: Int
 
+    /// - Parameter manifest: has the files that are to be copied.
     init(
-        walk: ClusterWalk, source: BackupSource, label: String, start: LSN, store: any ObjectStore, salvage: Salvage
-    ) throws {
+        _ manifest: ManifestWriter, source: BackupSource, label: String, start: LSN, store: any ObjectStore,
+        salvage: Salvage
+    ) {
+        self.manifest = manifest
         self.source = source
         self.label = label
         self.store = store
-        files = walk.files
         let workers = max(1, source.request.jobs)
         let canCheck = source.control.hasChecksums && source.control.blockSize == UInt32(PageCheck.pageSize)
         job = CopyJob(
-            root: source.directory.path, files: walk.files, store: store, incarnation: source.incarnation,
+            root: source.directory.path, store: store, incarnation: source.incarnation,
             label: label, request: source.request,
             pageCheck: canCheck ? PageCheck(blocksPerFile: source.control.blocksPerRelationFile) : nil, start: start,
             salvage: salvage, workers: workers)
-        // Three more files are added at the end: pg_control, backup_label, tablespace_map.
-        manifest = try ManifestWriter(fileCount: walk.files.count + 3)
-        ownPacks = 0
     }
 
     /// Copies everything but what comes last; returns when all packs are durable.
     func run(report: (BackupEvent) -> Void) throws {
         let job = job
         let began = Clock.monotonic
-        let total = files.totalSize
+        let total = try manifest.regularFiles().size
         var done: Int64 = 0
+        var plan = try CopyPlan(manifest)
+        var waiting = 0
+        var isDealtOut = false
+        func deal() throws {
+            while !isDealtOut, waiting < job.itemsAhead {
+                guard let item = try plan.next() else {
+                    isDealtOut = true
+                    return job.items.finish()
+                }
+                try job.items.send(item)
+                waiting += 1
+            }
+        }
         var threads: [Worker] = []
         defer { for thread in threads { thread.join() } }
         do {
@@ -61,10 +71,13 @@ final class ClusterCopy {
                         do {
                             try CopyWorker(job).run()
                             job.results.finish()
-                        } catch { job.results.cancel(error) }
+                        } catch { job.cancel(error) }
                     })
             }
+            try deal()
             while let batch = try job.results.receive() {
+                waiting -= 1
+                try deal()
                 try manifest.add(batch)
                 suspects += batch.suspects
                 stored.verifiedPages += batch.verifiedPages
@@ -74,7 +87,7 @@ final class ClusterCopy {
                     .copying(CopyProgress(done: done, total: total, seconds: Double(Clock.monotonic - began) / 1e9)))
             }
         } catch {
-            job.results.cancel(error)
+            job.cancel(error)
             throw error
         }
     }
@@ -97,7 +110,7 @@ final class ClusterCopy {
             "major": String(source.incarnation.major), "stop_lsn": end.stop.description,
             "superusers": superusers.joined(separator: "\n"),
         ])
-        (stored.fileCount, stored.size) = try manifest.finishFiles(files)
+        (stored.fileCount, stored.size) = try manifest.finishFiles()
         let key = source.incarnation.backup(label, Manifest.objectName)
         stored.storedSize = try manifest.store(as: key, in: store, compressLevel: source.request.compressLevel)
         for number in 1...(job.packCount + 1) {
@@ -106,11 +119,6 @@ final class ClusterCopy {
         stored.packLabels = [label] + labels.sorted()
         stored.corruptPages = try corruptPages(end.stop)
         return stored
-    }
-
-    /// Bytes of the files whose path starts with `prefix`, as the walk found them.
-    func size(below prefix: String) -> Int64 {
-        files.indices.reduce(0) { files.path($1).hasPrefix(prefix) ? $0 + files.size($1) : $0 }
     }
 
     /// Small files that come after everything else, in a pack of their own.
@@ -134,15 +142,12 @@ final class ClusterCopy {
                     }
                     let id = Manifest.frameID(pack: number, ordinal: writer.frames.count - 1)
                     batch.frames.append(.init(id: id, pack: number, frame: frame))
-                    batch.runs.append(
-                        (
-                            id,
-                            ManifestRun(file: files.count, offset: 0, length: Int64(bytes.count), frameOffset: 0)
-                        ))
-                    files.append(
+                    let file = try manifest.add(
                         ManifestFile(
                             path: path, kind: .regular, mode: 0o600, modified: now, size: Int64(bytes.count),
                             target: nil))
+                    batch.runs.append(
+                        (id, ManifestRun(file: file, offset: 0, length: Int64(bytes.count), frameOffset: 0)))
                 }
                 try writer.finish()
             }
@@ -156,11 +161,13 @@ final class ClusterCopy {
         let bad = suspects.filter { $0.lsn < job.start || $0.lsn > stop }.sorted {
             ($0.file, $0.block) < ($1.file, $1.block)
         }
-        var relation: (file: Int, name: String?)?
-        return try bad.map { page in
-            let path = files.path(page.file)
-            if relation?.file != page.file { relation = (page.file, try manifest.relationName(of: path)) }
-            return CorruptPage(path: path, block: page.block, relation: relation?.name)
+        var last: (file: Int, path: String?, relation: String?)?
+        return try bad.compactMap { page in
+            if last?.file != page.file {
+                let path = try manifest.path(of: page.file)
+                last = (page.file, path, try path.flatMap(manifest.relationName))
+            }
+            return last?.path.map { CorruptPage(path: $0, block: page.block, relation: last?.relation) }
         }.sorted { ($0.path, $0.block) < ($1.path, $1.block) }
     }
 }

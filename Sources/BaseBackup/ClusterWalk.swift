@@ -2,27 +2,28 @@ import DataDirectory
 import Glibc
 import Platform
 
-/// The files of a cluster that belong to a backup, as they were when the walk came by.
-struct ClusterWalk: Sendable {
-    /// Directories before what is in them.
-    private(set) var files = FileList()
-    private(set) var tablespaces: [TablespaceLink] = []
+/// Finds the files of a cluster that belong to a backup, and puts them into its manifest as they were when the walk came by,
+/// directories before what is in them.
+struct ClusterWalk {
+    let tablespaces: [TablespaceLink]
     /// What was left out although PostgreSQL would not say so.
     private(set) var warnings: [String] = []
 
     private let root: String
     private let tablespaceFolder: String
+    private let manifest: ManifestWriter
 
     /// - Parameters:
     ///   - tablespaceFolder: the folder in each tablespace that is this cluster's.
-    init(_ directory: DataDirectory, major: Int, tablespaceFolder: String) throws {
+    init(_ directory: DataDirectory, major: Int, tablespaceFolder: String, into manifest: ManifestWriter) throws {
+        self.manifest = manifest
         root = directory.path
         self.tablespaceFolder = tablespaceFolder
         tablespaces = try directory.tablespaces()
-        files.append(entry("", kind: .directory, try FileStatus(of: root)))
-        try visit("")
+        try manifest.add(entry("", kind: .directory, try FileStatus(of: root)))
+        try visit("", DirectoryListing())
         for path in BackupExclusions.walDirectories(major: major) {
-            files.append(
+            try manifest.add(
                 ManifestFile(path: path, kind: .directory, mode: 0o700, modified: 0, size: 0, target: nil))
         }
     }
@@ -34,59 +35,68 @@ struct ClusterWalk: Sendable {
     }
 
     /// Adds what is in the directory `path`, which is relative to the data directory and may have vanished meanwhile.
-    private mutating func visit(_ path: String) throws {
-        let names = try Files.listIfPresent(root + (path.isEmpty ? "" : "/" + path)).sorted()
-        let unlogged = unloggedRelations(names, in: path)
-        for name in names where !BackupExclusions.excludes(name, in: path) {
-            let child = path.isEmpty ? name : path + "/" + name
-            if child == ControlFile.path { continue }  // copied last
-            guard let link = try FileStatus(ofLinkItself: root + "/" + child) else { continue }
-            // A link to a file or directory elsewhere is followed, so that the copy is whole.
-            guard let status = link.kind == .symbolicLink ? try FileStatus(ifPresent: root + "/" + child) : link else {
-                if link.kind == .symbolicLink { warnings.append("symbolic link \"\(child)\" leads nowhere") }
+    private mutating func visit(_ path: String, _ listing: DirectoryListing) throws {
+        let resetsUnlogged = path.hasPrefix("base/") || path.hasPrefix("pg_tblspc/")
+        var directories: [(path: String, status: FileStatus)] = []
+        try listing.read(root + (path.isEmpty ? "" : "/" + path))
+        while let names = try listing.next() {
+            // PostgreSQL resets a relation that has an init fork after a crash, and a copy is a crash.
+            let isUnlogged =
+                resetsUnlogged && names.contains { RelationFileName($0)?.fork == .initialization }
+            for name in names where !BackupExclusions.excludes(name, in: path) {
+                let child = path.isEmpty ? name : path + "/" + name
+                if child == ControlFile.path { continue }  // copied last
+                guard let status = try status(child, name) else { continue }
+                switch status.kind {
+                case .regular:
+                    if let relation = PageCheck.covers(child) {
+                        if relation.temporaryBackend != nil { continue }
+                        if isUnlogged && relation.fork != .initialization { continue }
+                    }
+                    try manifest.add(entry(child, kind: .regular, status))
+                case .directory: directories.append((child, status))
+                default: warnings.append("special file \"\(child)\" is left out")
+                }
+            }
+        }
+        for (child, status) in directories {
+            if path == "pg_tblspc" {
+                try visitTablespace(child, status, listing)
                 continue
             }
-            switch status.kind {
-            case .regular:
-                if let relation = PageCheck.covers(child) {
-                    if relation.temporaryBackend != nil { continue }
-                    if relation.fork != .initialization && unlogged.contains(relation.fileNode) { continue }
-                }
-                files.append(entry(child, kind: .regular, status))
-            case .directory:
-                if path == "pg_tblspc" {
-                    try visitTablespace(child, status)
-                } else {
-                    files.append(entry(child, kind: .directory, status))
-                    if path.isEmpty && BackupExclusions.emptiedDirectories.contains(name) { continue }
-                    try visit(child)
-                }
-            default: warnings.append("special file \"\(child)\" is left out")
-            }
+            try manifest.add(entry(child, kind: .directory, status))
+            if path.isEmpty && BackupExclusions.emptiedDirectories.contains(child) { continue }
+            try visit(child, listing)
         }
     }
 
+    /// Nil for what is not there, or can't be reached.
+    private mutating func status(_ path: String, _ name: String) throws -> FileStatus? {
+        guard let link = try FileStatus(ofLinkItself: root + "/" + path) else {
+            // PostgreSQL makes no such names; somebody else's file must not be missed in silence.
+            if name.contains("\u{FFFD}") { warnings.append("\"\(path)\", whose name is not UTF-8, is left out") }
+            return nil
+        }
+        guard link.kind == .symbolicLink else { return link }
+        // A link to a file or directory elsewhere is followed, so that the copy is whole.
+        let status = try FileStatus(ifPresent: root + "/" + path)
+        if status == nil { warnings.append("symbolic link \"\(path)\" leads nowhere") }
+        return status
+    }
+
     /// A tablespace: of everything in it only this version's folder is this cluster's.
-    private mutating func visitTablespace(_ path: String, _ status: FileStatus) throws {
+    private mutating func visitTablespace(_ path: String, _ status: FileStatus, _ listing: DirectoryListing) throws {
         guard let link = tablespaces.first(where: { "pg_tblspc/\($0.oid)" == path }) else {
             warnings.append("directory \"\(path)\" is not a tablespace and is left out")
             return
         }
         var own = entry(path, kind: link.isInPlace ? .directory : .tablespace, status)
         if !link.isInPlace { own.target = link.location }
-        files.append(own)
+        try manifest.add(own)
         let folder = path + "/" + tablespaceFolder
         if let status = try FileStatus(ifPresent: root + "/" + folder) {
-            files.append(entry(folder, kind: .directory, status))
-            try visit(folder)
+            try manifest.add(entry(folder, kind: .directory, status))
+            try visit(folder, listing)
         }
-    }
-
-    /// File nodes that have an init fork: PostgreSQL resets them after a crash, and a copy is a crash.
-    private func unloggedRelations(_ names: [String], in path: String) -> Set<UInt32> {
-        guard path.hasPrefix("base/") || path.hasPrefix("pg_tblspc/") else { return [] }
-        return Set(
-            names.lazy.filter { $0.hasSuffix(RelationFileName.Fork.initialization.rawValue) }
-                .compactMap { RelationFileName($0)?.fileNode })
     }
 }

@@ -1,58 +1,85 @@
 import Repository
+import SQLite
 
 /// A piece of work for one thread of a backup.
 enum CopyItem: Sendable, Equatable {
     /// A stretch of a large file, copied in frames of its own.
-    case stretch(file: Int, offset: Int64, length: Int64)
+    case stretch(CopyFile, offset: Int64, length: Int64)
     /// Small files that share one frame.
-    case bundle([Int])
+    case bundle([CopyFile])
 
     /// The most content that one frame holds; a multiple of the page size.
     static let frameSize = 1 << 20
     /// Files smaller than this share frames.
     static let bundleLimit = 512 << 10
+    /// The most files that share a frame.
+    static let bundleCount = 4096
     fileprivate static let stretchSize: Int64 = 8 << 20
 }
 
-/// Deals out the regular files piece by piece: large ones first, so that no thread ends up alone with one.
-struct CopyPlan: Sendable {
-    private let files: FileList
-    /// The next stretch of a large file.
-    private var large = (file: 0, offset: Int64(0))
+/// A file as the walk found it.
+struct CopyFile: Sendable, Equatable {
+    /// Its number in the manifest.
+    let index: Int
+    /// Relative to the data directory.
+    let path: String
+    /// Bytes.
+    let size: Int64
+}
+
+/// Deals out the manifest's regular files piece by piece: large ones first, so that no thread ends up alone with one.
+struct CopyPlan {
+    private let largeFiles: Statement
+    private let smallFiles: Statement
+    /// The large file that stretches are dealt of, and the next one's offset.
+    private var large: (file: CopyFile, offset: Int64)?
     /// The first file that no bundle has.
-    private var small = 0
+    private var small: CopyFile?
+    private var isExhausted = (large: false, small: false)
 
-    init(_ files: FileList) { self.files = files }
-
-    /// Nil when there is nothing left.
-    mutating func next() -> CopyItem? { nextStretch() ?? nextBundle() }
-
-    private mutating func nextStretch() -> CopyItem? {
-        while large.file < files.count {
-            let size = files.size(large.file)
-            if files.isRegular(large.file) && size >= CopyItem.bundleLimit && large.offset < size {
-                defer { large.offset += CopyItem.stretchSize }
-                return .stretch(
-                    file: large.file, offset: large.offset, length: min(CopyItem.stretchSize, size - large.offset))
-            }
-            large = (large.file + 1, 0)
+    /// No file may be added until the plan is carried out.
+    init(_ manifest: ManifestWriter) throws {
+        func files(_ condition: String) throws -> Statement {
+            try manifest.database.prepare(
+                "SELECT id, path, size FROM file WHERE kind = 'f' AND size \(condition) ORDER BY id")
         }
-        return nil
+        largeFiles = try files(">= \(CopyItem.bundleLimit)")
+        smallFiles = try files("< \(CopyItem.bundleLimit)")
     }
 
-    private mutating func nextBundle() -> CopyItem? {
-        var bundle: [Int] = []
-        var filled = 0
-        while small < files.count {
-            let size = Int(files.size(small))
-            if files.isRegular(small) && size < CopyItem.bundleLimit {
-                if filled + size > CopyItem.frameSize || bundle.count == 4096 { break }
-                bundle.append(small)
-                filled += size
-            }
-            small += 1
+    /// Nil when there is nothing left.
+    mutating func next() throws -> CopyItem? { try nextStretch() ?? nextBundle() }
+
+    /// A statement that has come to its end would begin anew.
+    private static func next(_ files: Statement, _ isExhausted: inout Bool) throws -> CopyFile? {
+        guard !isExhausted else { return nil }
+        guard try files.step() else {
+            isExhausted = true
+            return nil
         }
-        return bundle.isEmpty ? nil : .bundle(bundle)
+        return CopyFile(index: Int(files.integer(0)), path: files.text(1), size: files.integer(2))
+    }
+
+    private mutating func nextStretch() throws -> CopyItem? {
+        if large == nil { large = try CopyPlan.next(largeFiles, &isExhausted.large).map { ($0, 0) } }
+        guard let (file, offset) = large else { return nil }
+        let length = min(CopyItem.stretchSize, file.size - offset)
+        large = offset + length < file.size ? (file, offset + length) : nil
+        return .stretch(file, offset: offset, length: length)
+    }
+
+    private mutating func nextBundle() throws -> CopyItem? {
+        var bundle: [CopyFile] = []
+        var filled: Int64 = 0
+        while true {
+            if small == nil { small = try CopyPlan.next(smallFiles, &isExhausted.small) }
+            guard let file = small, filled + file.size <= CopyItem.frameSize, bundle.count < CopyItem.bundleCount else {
+                return bundle.isEmpty ? nil : .bundle(bundle)
+            }
+            bundle.append(file)
+            filled += file.size
+            small = nil
+        }
     }
 }
 
@@ -66,8 +93,8 @@ struct CopyBatch: Sendable {
     var frames: [Frame] = []
     /// Runs with the frame they lie in.
     var runs: [(frame: Int64, run: ManifestRun)] = []
-    /// Files that turned out to be shorter than the walk found, or were gone.
-    var shortened: [Int] = []
+    /// Files that turned out to be of another size than the walk found, or were gone.
+    var resized: [Int] = []
     var vanished: [Int] = []
     var suspects: [SuspectPage] = []
     var verifiedPages: Int64 = 0

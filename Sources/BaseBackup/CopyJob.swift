@@ -7,8 +7,6 @@ import WAL
 /// What the threads of one backup share.
 final class CopyJob: Sendable {
     let root: String
-    let files: FileList
-    private let plan: Monitor<CopyPlan>
     let store: any ObjectStore
     let incarnation: Incarnation
     let label: String
@@ -19,18 +17,19 @@ final class CopyJob: Sendable {
     /// Pages with this or a later LSN may be torn.
     let start: LSN
     let rateLimit: RateLimit?
+    let items: Channel<CopyItem>
     let results: Channel<CopyBatch>
+    /// How many items are dealt out at a time: enough for every thread to find one.
+    let itemsAhead: Int
     /// Frames of a backup that died, by their content.
     let salvage: Salvage
     private let packs = Atomic<Int>(0)
 
     init(
-        root: String, files: FileList, store: any ObjectStore, incarnation: Incarnation, label: String,
+        root: String, store: any ObjectStore, incarnation: Incarnation, label: String,
         request: BackupRequest, pageCheck: PageCheck?, start: LSN, salvage: Salvage, workers: Int
     ) {
         self.root = root
-        self.files = files
-        plan = Monitor(CopyPlan(files))
         self.store = store
         self.incarnation = incarnation
         self.label = label
@@ -40,13 +39,15 @@ final class CopyJob: Sendable {
         self.start = start
         self.salvage = salvage
         rateLimit = request.rateLimit.map(RateLimit.init)
+        itemsAhead = 4 * workers
+        items = Channel(capacity: itemsAhead)
         results = Channel(capacity: 32, senders: workers)
     }
 
-    /// The next piece of work; nil when there is none left or somebody failed.
-    func claim() -> CopyItem? {
-        if results.failure != nil { return nil }
-        return plan.update { $0.next() }
+    /// Whoever waits for work or with results learns that there is no point.
+    func cancel(_ reason: any Error) {
+        items.cancel(reason)
+        results.cancel(reason)
     }
 
     /// Counts from 1.

@@ -25,7 +25,7 @@ final class CopyWorker {
 
     /// Works until nothing is left. Every pack is durable before the next one begins.
     func run() throws {
-        while let first = job.claim() {
+        while let first = try job.items.receive() {
             let number = job.nextPack()
             try job.store.create(job.incarnation.pack(job.label, number)) { append in
                 try withoutActuallyEscaping(append) { append in
@@ -33,7 +33,7 @@ final class CopyWorker {
                     var item: CopyItem? = first
                     while let next = item {
                         try copy(next, into: &pack)
-                        item = pack.writer.length < job.packSize ? job.claim() : nil
+                        item = pack.writer.length < job.packSize ? try job.items.receive() : nil
                     }
                     if let failure = job.results.failure { throw failure }
                     try pack.writer.finish()
@@ -58,26 +58,26 @@ final class CopyWorker {
     }
 
     private func copyStretch(
-        _ index: Int, _ offset: Int64, _ length: Int64, into pack: inout OpenPack, _ batch: inout CopyBatch
+        _ found: CopyFile, _ offset: Int64, _ length: Int64, into pack: inout OpenPack, _ batch: inout CopyBatch
     ) throws {
         batch.planned = length
-        guard let file = try openIfPresent(index) else {
+        let path = path(found)
+        guard let file = try openIfPresent(path) else {
             // Only its first stretch decides whether it is in the backup at all.
-            if offset == 0 { batch.vanished.append(index) } else { batch.shortened.append(index) }
+            if offset == 0 { batch.vanished.append(found.index) } else { batch.resized.append(found.index) }
             return
         }
-        let path = path(index)
         var done: Int64 = 0
         while done < length {
             let wanted = Int(min(Int64(content.count), length - done))
             job.rateLimit?.take(wanted)
             let place = UnsafeMutableRawBufferPointer(rebasing: content[..<wanted])
             let count = try file.read(into: place, at: offset + done, path: path)
-            if count < wanted { batch.shortened.append(index) }
+            if count < wanted { batch.resized.append(found.index) }
             if count == 0 { break }
             let bytes = UnsafeMutableRawBufferPointer(rebasing: place[..<count])
-            try checkPages(of: index, in: bytes, at: offset + done, from: file, &batch)
-            let run = ManifestRun(file: index, offset: offset + done, length: Int64(count), frameOffset: 0)
+            try checkPages(of: found, in: bytes, at: offset + done, from: file, &batch)
+            let run = ManifestRun(file: found.index, offset: offset + done, length: Int64(count), frameOffset: 0)
             batch.read += Int64(count)
             if isZero(bytes) {
                 batch.runs.append((Manifest.zeros, run))
@@ -89,30 +89,30 @@ final class CopyWorker {
         }
     }
 
-    private func copyBundle(_ files: [Int], into pack: inout OpenPack, _ batch: inout CopyBatch) throws {
+    private func copyBundle(_ files: [CopyFile], into pack: inout OpenPack, _ batch: inout CopyBatch) throws {
         var filled = 0
         var runs: [ManifestRun] = []
-        for index in files {
-            let planned = Int(job.files.size(index))
-            batch.planned += Int64(planned)
-            guard let file = try openIfPresent(index) else {
-                batch.vanished.append(index)
+        for found in files {
+            let planned = Int(found.size)
+            batch.planned += found.size
+            let path = path(found)
+            guard let file = try openIfPresent(path) else {
+                batch.vanished.append(found.index)
                 continue
             }
             // What a relation has grown by since is in the WAL; other files are taken as they are now, if there is room.
             let room = content.count - filled
-            let path = path(index)
-            let isRelation = PageCheck.covers(job.files.path(index)) != nil
+            let isRelation = PageCheck.covers(found.path) != nil
             let now = isRelation ? planned : Int(min(try file.status(path: path).size, Int64(room)))
             let wanted = min(max(planned, now), room)
             job.rateLimit?.take(wanted)
             let place = UnsafeMutableRawBufferPointer(rebasing: content[filled..<(filled + wanted)])
             let count = try file.read(into: place, at: 0, path: path)
-            if count < planned { batch.shortened.append(index) }
+            if count != planned { batch.resized.append(found.index) }
             if count == 0 { continue }
             try checkPages(
-                of: index, in: UnsafeMutableRawBufferPointer(rebasing: place[..<count]), at: 0, from: file, &batch)
-            runs.append(ManifestRun(file: index, offset: 0, length: Int64(count), frameOffset: Int64(filled)))
+                of: found, in: UnsafeMutableRawBufferPointer(rebasing: place[..<count]), at: 0, from: file, &batch)
+            runs.append(ManifestRun(file: found.index, offset: 0, length: Int64(count), frameOffset: Int64(filled)))
             filled += count
         }
         batch.read += Int64(filled)
@@ -148,10 +148,10 @@ final class CopyWorker {
     /// Checks every whole page in `bytes`. A wrong one is read again a few times: it may have been half written at that
     /// moment.
     private func checkPages(
-        of index: Int, in bytes: UnsafeMutableRawBufferPointer, at offset: Int64, from file: borrowing Descriptor,
+        of found: CopyFile, in bytes: UnsafeMutableRawBufferPointer, at offset: Int64, from file: borrowing Descriptor,
         _ batch: inout CopyBatch
     ) throws {
-        guard let check = job.pageCheck, let name = PageCheck.covers(job.files.path(index)) else { return }
+        guard let check = job.pageCheck, let name = PageCheck.covers(found.path) else { return }
         let size = PageCheck.pageSize
         var position = 0
         while position + size <= bytes.count {
@@ -162,12 +162,12 @@ final class CopyWorker {
             while case .bad(let lsn) = verdict {
                 attempt += 1
                 if attempt > 5 {
-                    batch.suspects.append(SuspectPage(file: index, block: block, lsn: lsn))
+                    batch.suspects.append(SuspectPage(file: found.index, block: block, lsn: lsn))
                     break
                 }
                 Clock.sleep(milliseconds: attempt * 5)
                 let place = UnsafeMutableRawBufferPointer(start: page, count: size)
-                guard try file.read(into: place, at: offset + Int64(position), path: path(index)) == size else {
+                guard try file.read(into: place, at: offset + Int64(position), path: path(found)) == size else {
                     break  // cut off meanwhile
                 }
                 verdict = PageCheck.verdict(page, block: block)
@@ -177,10 +177,10 @@ final class CopyWorker {
         }
     }
 
-    private func path(_ index: Int) -> String { job.root + "/" + job.files.path(index) }
+    private func path(_ file: CopyFile) -> String { job.root + "/" + file.path }
 
-    private func openIfPresent(_ index: Int) throws -> Descriptor? {
-        do throws(SystemError) { return try Descriptor(open: path(index), O_RDONLY) } catch {
+    private func openIfPresent(_ path: String) throws -> Descriptor? {
+        do throws(SystemError) { return try Descriptor(open: path, O_RDONLY) } catch {
             if error.code == ENOENT { return nil }
             throw error
         }

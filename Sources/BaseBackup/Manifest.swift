@@ -43,6 +43,13 @@ enum Manifest {
     /// A frame's number: its pack's in the manifest, and its place in that pack from 0. In this order a restore reads
     /// each pack from front to back.
     static func frameID(pack: Int, ordinal: Int) -> Int64 { Int64(pack) << 24 | Int64(ordinal) }
+
+    /// How many regular files there are, and their bytes.
+    static func regularFiles(in manifest: Database) throws -> (count: Int, size: Int64) {
+        let sums = try manifest.prepare("SELECT count(*), sum(size) FROM file WHERE kind = 'f'")
+        guard try sums.step() else { return (0, 0) }
+        return (Int(sums.integer(0)), sums.integer(1))
+    }
 }
 
 /// A file in the cluster or in the backup.
@@ -70,4 +77,10 @@ struct ManifestRun: Sendable, Equatable {
     var offset: Int64
     var length: Int64
     var frameOffset: Int64
+}
+
+/// A run with the file it is of; nil when the manifest has no such file.
+struct FileRun: Sendable {
+    var run: ManifestRun
+    var file: ManifestFile?
 }

@@ -58,36 +58,75 @@ final class ManifestReader {
         }
     }
 
-    /// The files by their number; nil where a number is not used.
-    func files() throws -> FileList {
-        var files = FileList()
-        let rows = try database.prepare("SELECT id, path, kind, mode, modified, size, target FROM file ORDER BY id")
-        while try rows.step() {
-            guard let kind = ManifestFile.Kind(rawValue: rows.text(2)) else {
-                throw Problem("the manifest of backup \"\(label)\" has a file of unknown kind \"\(rows.text(2))\"")
-            }
-            let id = Int(rows.integer(0))
-            guard (files.count..<1 << 32).contains(id) else {
-                throw Problem("the manifest of backup \"\(label)\" has a file with the impossible number \(id)")
-            }
-            while files.count < id { files.append(nil) }
-            files.append(
-                ManifestFile(
-                    path: rows.text(1), kind: kind, mode: UInt32(truncatingIfNeeded: rows.integer(3)),
-                    modified: rows.integer(4), size: rows.integer(5), target: rows.isNull(6) ? nil : rows.text(6)))
-        }
-        return files
+    /// Which files to go through.
+    enum FileKinds: String {
+        case all = ""
+        case regular = "WHERE kind = 'f'"
+        /// Directories and tablespaces.
+        case directories = "WHERE kind <> 'f'"
     }
 
+    /// Hands every file with its number to `body`, in the order of their numbers.
+    func forEachFile(_ kinds: FileKinds = .all, _ body: (_ index: Int, ManifestFile) throws -> Void) throws {
+        let rows = try database.prepare(
+            "SELECT id, path, kind, mode, modified, size, target FROM file \(kinds.rawValue) ORDER BY id")
+        while try rows.step() { try body(try number(rows.integer(0)), try file(rows, from: 1)) }
+    }
+
+    func regularFiles() throws -> (count: Int, size: Int64) { try Manifest.regularFiles(in: database) }
+
+    /// Nil when the backup has no such file.
+    func file(at path: String) throws -> ManifestFile? {
+        let row = try database.prepare("SELECT path, kind, mode, modified, size, target FROM file WHERE path = ?")
+        try row.bind(1, path)
+        return try row.step() ? try file(row, from: 0) : nil
+    }
+
+    private func file(_ row: Statement, from column: Int32) throws -> ManifestFile {
+        guard let kind = ManifestFile.Kind(rawValue: row.text(column + 1)) else {
+            throw Problem(
+                "the manifest of backup \"\(label)\" has a file of unknown kind \"\(row.text(column + 1))\"")
+        }
+        return ManifestFile(
+            path: row.text(column), kind: kind, mode: UInt32(truncatingIfNeeded: row.integer(column + 2)),
+            modified: row.integer(column + 3), size: row.integer(column + 4),
+            target: row.isNull(column + 5) ? nil : row.text(column + 5))
+    }
+
+    /// That files may have.
+    private static let numbers: Range<Int64> = 0..<1 << 32
+
+    private func number(_ id: Int64) throws -> Int {
+        guard ManifestReader.numbers.contains(id) else {
+            throw Problem("the manifest of backup \"\(label)\" has a file with the impossible number \(id)")
+        }
+        return Int(id)
+    }
+
+    /// Of a run and its file, from these columns on: `r.file, r.offset, r.length, r.frame_offset, file.path, …`.
+    private func run(_ row: Statement, from column: Int32, after last: FileRun?) throws -> FileRun {
+        let run = ManifestRun(
+            file: Int(row.integer(column)), offset: row.integer(column + 1), length: row.integer(column + 2),
+            frameOffset: row.integer(column + 3))
+        // A large file's runs mostly follow each other.
+        if let last, last.run.file == run.file { return FileRun(run: run, file: last.file) }
+        let isKnown = ManifestReader.numbers.contains(row.integer(column)) && !row.isNull(column + 4)
+        return FileRun(run: run, file: isKnown ? try file(row, from: column + 4) : nil)
+    }
+    private static let runColumns =
+        "r.file, r.offset, r.length, r.frame_offset, file.path, file.kind, file.mode, file.modified, file.size, file.target"
+
     /// Hands every frame with its runs to `body`, pack by pack and front to back.
-    func forEachFrame(_ body: (_ pack: Int, PackFrame, [ManifestRun]) throws -> Void) throws {
+    func forEachFrame(_ body: (_ pack: Int, PackFrame, [FileRun]) throws -> Void) throws {
         let rows = try database.prepare(
             """
-            SELECT f.id, f.pack, f.offset, f.length, f.size, f.digest, r.file, r.offset, r.length, r.frame_offset
-            FROM frame f CROSS JOIN run r ON r.frame = f.id ORDER BY f.id, r.frame_offset
+            SELECT f.id, f.pack, f.offset, f.length, f.size, f.digest, \(ManifestReader.runColumns)
+            FROM frame f CROSS JOIN run r ON r.frame = f.id LEFT JOIN file ON file.id = r.file
+            ORDER BY f.id, r.frame_offset
             """)
         var current: (id: Int64, pack: Int, frame: PackFrame)?
-        var runs: [ManifestRun] = []
+        var runs: [FileRun] = []
+        var last: FileRun?
         while try rows.step() {
             let id = rows.integer(0)
             if current?.id != id {
@@ -102,24 +141,51 @@ final class ManifestReader {
                         digest: Digest(bytes: digest))
                 )
             }
-            runs.append(
-                ManifestRun(
-                    file: Int(rows.integer(6)), offset: rows.integer(7), length: rows.integer(8),
-                    frameOffset: rows.integer(9)))
+            let run = try run(rows, from: 6, after: last)
+            runs.append(run)
+            last = run
         }
         if let current { try body(current.pack, current.frame, runs) }
     }
 
-    /// Stretches of zeros, which have no frame.
-    func zeroRuns() throws -> [ManifestRun] {
-        let rows = try database.prepare("SELECT file, offset, length FROM run WHERE frame = \(Manifest.zeros)")
-        var runs: [ManifestRun] = []
+    /// Hands every stretch of zeros, which has no frame, to `body`.
+    func forEachZeroRun(_ body: (FileRun) throws -> Void) throws {
+        let rows = try database.prepare(
+            """
+            SELECT \(ManifestReader.runColumns) FROM run r LEFT JOIN file ON file.id = r.file
+            WHERE r.frame = \(Manifest.zeros)
+            """)
+        var last: FileRun?
         while try rows.step() {
-            runs.append(
-                ManifestRun(
-                    file: Int(rows.integer(0)), offset: rows.integer(1), length: rows.integer(2), frameOffset: 0))
+            let run = try run(rows, from: 0, after: last)
+            try body(run)
+            last = run
         }
-        return runs
+    }
+
+    /// Regular files whose runs leave a gap, overlap, or end elsewhere than the file, and runs of no file at all.
+    func forEachIncompleteFile(_ body: (_ path: String?) throws -> Void) throws {
+        let rows = try database.prepare("SELECT file, offset, length FROM run ORDER BY file, offset")
+        var next = try rows.step() ? rows.integer(0) : nil
+        func strays(before end: Int64) throws {
+            while let file = next, file < end {
+                try body(nil)
+                next = try rows.step() ? rows.integer(0) : nil
+            }
+        }
+        try forEachFile { index, file in
+            try strays(before: Int64(index))
+            var reach: Int64 = 0
+            var isBroken = false
+            while next == Int64(index) {
+                let (offset, length) = (rows.integer(1), rows.integer(2))
+                if offset != reach || length <= 0 { isBroken = true }
+                reach = offset &+ length
+                next = try rows.step() ? rows.integer(0) : nil
+            }
+            if file.kind == .regular && (isBroken || reach != file.size) { try body(file.path) }
+        }
+        try strays(before: .max)
     }
 
     /// The whole content of a small file; nil when the backup has none of that name.

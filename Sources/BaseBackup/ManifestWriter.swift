@@ -5,24 +5,44 @@ import Repository
 import SQLite
 
 /// Collects a backup's manifest while it runs and stores it at the end. One thread.
+///
+/// All that grows with the number of files is in the manifest itself, on disk.
 final class ManifestWriter {
     private let file: NamelessDatabase
-    private var database: Database { file.database }
+    var database: Database { file.database }
+    private let insertFile: Statement
     private let insertFrame: Statement
     private let insertRun: Statement
-    /// How far each file reaches, and how many of its bytes have runs.
-    private var reach: [Int64]
-    private var covered: [Int64]
-    private var gone: Set<Int> = []
+    private let insertChange: Statement
+    private var fileCount = 0
     private(set) var packs: Set<Int> = []
 
-    init(fileCount: Int) throws {
+    init() throws {
         file = try NamelessDatabase(schema: Manifest.schema)
-        insertFrame = try file.database.prepare("INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?)")
-        insertRun = try file.database.prepare("INSERT INTO run VALUES (?, ?, ?, ?, ?)")
-        reach = Array(repeating: 0, count: fileCount)
-        covered = reach
+        let database = file.database
+        // Files that did not stay as they were found.
+        try database.execute("CREATE TEMP TABLE change (file INTEGER PRIMARY KEY, vanished INTEGER NOT NULL)")
+        insertFile = try database.prepare("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?)")
+        insertFrame = try database.prepare("INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?)")
+        insertRun = try database.prepare("INSERT INTO run VALUES (?, ?, ?, ?, ?)")
+        insertChange = try database.prepare(
+            "INSERT INTO change VALUES (?, ?) ON CONFLICT DO UPDATE SET vanished = max(vanished, excluded.vanished)")
         try database.execute("BEGIN")
+    }
+
+    /// - Returns: the file's number, counting from 0.
+    @discardableResult
+    func add(_ file: ManifestFile) throws -> Int {
+        try insertFile.bind(1, Int64(fileCount))
+        try insertFile.bind(2, file.path)
+        try insertFile.bind(3, file.kind.rawValue)
+        try insertFile.bind(4, Int64(file.mode))
+        try insertFile.bind(5, file.modified)
+        try insertFile.bind(6, file.size)
+        if let target = file.target { try insertFile.bind(7, target) } else { try insertFile.bindNull(7) }
+        _ = try insertFile.step()
+        fileCount += 1
+        return fileCount - 1
     }
 
     func add(_ batch: CopyBatch) throws {
@@ -37,12 +57,11 @@ final class ManifestWriter {
             _ = try insertFrame.step()
         }
         for (frame, run) in batch.runs { try add(run, in: frame) }
-        gone.formUnion(batch.vanished)
+        for index in batch.resized { try insertChange.run(index, 0) }
+        for index in batch.vanished { try insertChange.run(index, 1) }
     }
 
     private func add(_ run: ManifestRun, in frame: Int64) throws {
-        reach[run.file] = max(reach[run.file], run.offset + run.length)
-        covered[run.file] += run.length
         try insertRun.bind(1, frame)
         try insertRun.bind(2, run.frameOffset)
         try insertRun.bind(3, Int64(run.file))
@@ -51,35 +70,33 @@ final class ManifestWriter {
         _ = try insertRun.step()
     }
 
-    /// Writes the files' rows, now that their sizes are known.
+    /// Gives the files that did not stay as they were found the sizes that were copied, drops those that vanished, and
+    /// makes the indexes.
     ///
     /// - Returns: how many regular files there are, and their bytes.
-    func finishFiles(_ files: FileList) throws -> (count: Int, size: Int64) {
-        let insert = try database.prepare("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?)")
-        var count = 0
-        var total: Int64 = 0
-        for case (let index, let file?) in files.enumerated() where !gone.contains(index) {
-            if covered[index] < reach[index] { try fillGaps(of: index) }
-            try insert.bind(1, Int64(index))
-            try insert.bind(2, file.path)
-            try insert.bind(3, file.kind.rawValue)
-            try insert.bind(4, Int64(file.mode))
-            try insert.bind(5, file.modified)
-            try insert.bind(6, reach[index])
-            if let target = file.target { try insert.bind(7, target) } else { try insert.bindNull(7) }
-            _ = try insert.step()
-            if file.kind == .regular { count += 1 }
-            total += reach[index]
+    func finishFiles() throws -> (count: Int, size: Int64) {
+        try database.execute(Manifest.indexes)
+        let changes = try database.prepare("SELECT file, vanished FROM temp.change")
+        let resize = try database.prepare("UPDATE file SET size = ? WHERE id = ?")
+        while try changes.step() {
+            let index = Int(changes.integer(0))
+            if changes.integer(1) == 1 {
+                // It may vanish between two of its stretches; what was copied of it before belongs to nothing.
+                try database.run("DELETE FROM run WHERE file = ?", index)
+                try database.run("DELETE FROM file WHERE id = ?", index)
+            } else {
+                try resize.run(Int(try fillGaps(of: index)), index)
+            }
         }
-        // A file may vanish between two of its stretches; what was copied of it before belongs to nothing.
-        for index in gone where covered[index] > 0 {
-            try database.run("DELETE FROM run WHERE file = ?", index)
-        }
-        return (count, total)
+        return try regularFiles()
     }
 
+    func regularFiles() throws -> (count: Int, size: Int64) { try Manifest.regularFiles(in: database) }
+
     /// A file that shrank and grew again while it was copied: what lies between is zeros until WAL fills it.
-    private func fillGaps(of index: Int) throws {
+    ///
+    /// - Returns: how far the file reaches.
+    private func fillGaps(of index: Int) throws -> Int64 {
         let rows = try database.prepare("SELECT offset, length FROM run WHERE file = ? ORDER BY offset")
         try rows.bind(1, Int64(index))
         var position: Int64 = 0
@@ -92,6 +109,17 @@ final class ManifestWriter {
             position = max(position, offset + rows.integer(1))
         }
         for gap in gaps { try add(gap, in: Manifest.zeros) }
+        return position
+    }
+
+    /// Nil for a file that vanished.
+    func path(of index: Int) throws -> String? { try database.text("SELECT path FROM file WHERE id = ?", index) }
+
+    /// Bytes of the files in a directory and below it. Quick once the files are finished.
+    func size(below directory: String) throws -> Int64 {
+        // "0" is what comes after "/".
+        try database.integer(
+            "SELECT sum(size) FROM file WHERE path > ? AND path < ?", directory + "/", directory + "0") ?? 0
     }
 
     func add(packs: [Int: (label: String, number: Int)]) throws {
@@ -125,7 +153,7 @@ final class ManifestWriter {
         for row in rows { try libraries.run(row.database, row.relation, row.path) }
     }
 
-    /// `database.schema.relation` of a file; nil when no row knows it. Quick once the manifest is stored.
+    /// `database.schema.relation` of a file; nil when no row knows it. Quick once the files are finished.
     func relationName(of path: String) throws -> String? {
         guard let name = PageCheck.covers(path) else { return nil }
         let parts = path.split(separator: "/")
@@ -147,9 +175,8 @@ final class ManifestWriter {
         for (name, value) in meta { try database.run("INSERT INTO meta VALUES (?, ?)", name, value) }
     }
 
-    /// Makes the indexes and stores the manifest; returns its bytes in the repository.
+    /// Stores the manifest; returns its bytes in the repository.
     func store(as key: RepositoryKey, in store: any ObjectStore, compressLevel: Int) throws -> Int64 {
-        try database.execute(Manifest.indexes)
         try database.execute("COMMIT")
         let size = try file.descriptor.status(path: file.path).size
         var stored: Int64 = 0

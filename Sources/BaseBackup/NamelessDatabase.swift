@@ -11,14 +11,16 @@ final class NamelessDatabase {
     let path: String
 
     /// A new database that starts with `schema`. Nothing in it would survive a crash of the machine, or need to.
-    init(schema: String) throws {
+    ///
+    /// - Parameter cacheSize: of its pages in memory, in KiB; also what is sorted at a time.
+    init(schema: String, cacheSize: Int = 16384) throws {
         let path = try NamelessDatabase.temporary()
         defer { unlink(path) }
         let database = try Database(path, .readWrite)
         try database.execute(
             """
             PRAGMA page_size = 16384; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
-            PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384; PRAGMA temp_store = FILE;
+            PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -\(cacheSize); PRAGMA temp_store = FILE;
             """)
         try database.execute(schema)
         self.path = path
@@ -41,10 +43,12 @@ final class NamelessDatabase {
     }
 
     private static func temporary() throws -> String {
-        let directory = getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp"
-        var name = Array((directory + "/tidemark-manifest-XXXXXX").utf8CString)
-        let raw = try retrying(.open, directory) { mkstemp(&name) }
+        var name = Array((temporaryDirectory() + "/tidemark-manifest-XXXXXX").utf8CString)
+        let raw = try retrying(.open, temporaryDirectory()) { mkstemp(&name) }
         close(raw)
         return String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }
+
+/// For what is large and thrown away: `$TMPDIR`, else `/var/tmp`, which unlike `/tmp` is rarely in memory.
+func temporaryDirectory() -> String { getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp" }

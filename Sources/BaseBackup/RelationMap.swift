@@ -75,8 +75,13 @@ public struct RelationMap: Sendable {
     }
 
     /// Reads what a backup's manifest has kept.
+    ///
+    /// - Parameter isWanted: which relations to keep in memory; there may be millions.
     /// - Throws: `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
-    public init(of backup: String, of incarnation: Incarnation, in store: any ObjectStore) throws {
+    public init(
+        of backup: String, of incarnation: Incarnation, in store: any ObjectStore,
+        where isWanted: (RelationRow) throws -> Bool = { _ in true }
+    ) throws {
         let manifest = try ManifestReader(backup, of: incarnation, in: store)
         let rows = try manifest.database.prepare("SELECT oid, name, tablespace, connectable FROM database ORDER BY oid")
         while try rows.step() {
@@ -95,12 +100,12 @@ public struct RelationMap: Sendable {
             found.isNull(column) ? nil : UInt32(truncatingIfNeeded: found.integer(column))
         }
         while try found.step() {
-            relations.append(
-                RelationRow(
-                    database: number(0) ?? 0, oid: number(1) ?? 0, fileNode: number(2), tablespace: number(3) ?? 0,
-                    schema: found.text(4), name: found.text(5), kind: found.text(6), persistence: found.text(7),
-                    toast: number(8), indexOf: number(9), partitionOf: number(10),
-                    accessMethod: found.isNull(11) ? nil : found.text(11)))
+            let row = RelationRow(
+                database: number(0) ?? 0, oid: number(1) ?? 0, fileNode: number(2), tablespace: number(3) ?? 0,
+                schema: found.text(4), name: found.text(5), kind: found.text(6), persistence: found.text(7),
+                toast: number(8), indexOf: number(9), partitionOf: number(10),
+                accessMethod: found.isNull(11) ? nil : found.text(11))
+            if try isWanted(row) { relations.append(row) }
         }
         try readRequirements(manifest.database)
         let names = try manifest.database.text("SELECT value FROM meta WHERE name = 'superusers'") ?? ""

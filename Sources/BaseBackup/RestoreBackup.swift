@@ -10,7 +10,7 @@ import WAL
 /// written: that is recovery's business.
 ///
 /// pg_control comes last, so that a directory whose restore was interrupted cannot be started; the same call on it
-/// continues the restore.
+/// continues the restore, until the caller has done what else there is to do and calls `completeRestore`.
 ///
 /// - Parameter progress: called now and then, from the calling thread.
 /// - Throws: `TargetInUse`, `ObjectDamaged`, `NoSuchBackup`, `SystemError`.
@@ -23,52 +23,37 @@ public func restoreBackup(
     defer { withExtendedLifetime(lease) {} }
     let target = try RestoreTarget(request, backup)
     let manifest = try ManifestReader(backup.label, of: incarnation, in: store)
-    var files = try manifest.files()
-    let controlIndex = files.firstIndex { $0?.path == ControlFile.path }
-    let mapIndex = files.firstIndex { $0?.path == "tablespace_map" }
-    let kept = Set([controlIndex, mapIndex].compactMap { $0 })
-    var holes: Set<Int> = []
-    if let selection = request.selection {
-        for case (let index, let file?) in files.enumerated() where !kept.contains(index) {
-            switch selection(file.path, file.size) {
-            case .whole: continue
-            case .hole: if file.kind == .regular { holes.insert(index) }
-            case .absent: files.remove(index)
-            }
-        }
-    }
+    let part = RestorePart(request)
+    var extent = try part.extent(of: manifest)
     if let reserve = request.reserve {
-        let whole = holes.reduce(reserve + files.totalSize) { $0 - files.size($1) }
         let place = Files.parent(target.path)
         let free = try Files.space(at: place).free
-        guard free >= whole else { throw NotEnoughSpace(path: place, needed: whole, free: free) }
+        guard free >= reserve + extent.space else {
+            throw NotEnoughSpace(path: place, needed: reserve + extent.space, free: free)
+        }
     }
-    let removed = try target.prepare(files, manifest)
+    let removed = try target.prepare(part, manifest)
 
-    let job = RestoreJob(root: target.path, files: files, isDelta: target.isDelta)
-    let isPartial = request.selection != nil
-    func isHeld(_ index: Int) -> Bool {
-        kept.contains(index)
-            || isPartial && files.indices.contains(index) && (holes.contains(index) || files[index] == nil)
-    }
-    try restoreFrames(job, manifest, incarnation, store, isHeld: isHeld, jobs: request.jobs) { done in
+    let jobs = max(1, request.jobs)
+    let job = try RestoreJob(
+        root: target.path, isDelta: target.isDelta, keepsPages: request.isThrowaway || request.isReadSoon, jobs: jobs)
+    try restoreFrames(job, manifest, part, incarnation, store, jobs: jobs) { done in
         progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
     }
-    try restoreEmptyFiles(job)
-    try makeHoles(job, holes)
+    try finishFiles(job, manifest, part)
 
-    var special: [Int: [UInt8]] = [:]
-    if let mapIndex, let text = try manifest.content(of: "tablespace_map", incarnation: incarnation, store: store) {
+    var special: [String: [UInt8]] = [:]
+    if let text = try manifest.content(of: "tablespace_map", incarnation: incarnation, store: store) {
         let bytes = Array(try mapped(String(decoding: text, as: UTF8.self), target).utf8)
-        special[mapIndex] = bytes
-        files.setSize(mapIndex, Int64(bytes.count))
+        special["tablespace_map"] = bytes
+        extent.size += Int64(bytes.count - text.count)
         try replaceDurably(target.path + "/tablespace_map", bytes: bytes, mode: 0o600)
     }
-    guard let controlIndex,
+    guard let controlFile = try manifest.file(at: ControlFile.path),
         let control = try manifest.content(of: ControlFile.path, incarnation: incarnation, store: store)
     else { throw Problem("backup \"\(backup.label)\" has no \(ControlFile.path)") }
     _ = try ControlFile(parsing: control, path: ControlFile.path)
-    special[controlIndex] = control
+    special[ControlFile.path] = control
 
     let controlPath = target.path + "/" + ControlFile.path
     if request.isThrowaway {
@@ -76,34 +61,31 @@ public func restoreBackup(
         try control.withUnsafeBytes { try file.write($0, path: controlPath) }
     } else {
         try target.synchronize()
-        try writeVerifiableManifest(target.path + "/backup_manifest", files, job, special, backup)
-        try replaceDurably(controlPath, bytes: control, mode: mode_t(files[controlIndex]!.mode))
-        try target.unmark()
+        if part.isEverything {
+            try writeVerifiableManifest(target.path + "/backup_manifest", manifest, job, special, backup)
+        }
+        try replaceDurably(controlPath, bytes: control, mode: mode_t(controlFile.mode))
     }
     return RestoreReport(
-        files: files.indices.count { files.isRegular($0) }, size: files.totalSize,
+        files: extent.files, size: extent.size,
         written: job.written.load(ordering: .relaxed) + special.values.reduce(0) { $0 + Int64($1.count) },
         fetched: job.fetched.load(ordering: .relaxed), removed: removed, seconds: Double(Clock.monotonic - began) / 1e9)
 }
 
 /// Feeds the workers and waits for them.
-///
-/// - Parameter isHeld: files that are written separately, or not at all.
 private func restoreFrames(
-    _ job: RestoreJob, _ manifest: ManifestReader, _ incarnation: Incarnation, _ store: any ObjectStore,
-    isHeld: (Int) -> Bool, jobs: Int, progress: (Int64) -> Void
+    _ job: RestoreJob, _ manifest: ManifestReader, _ part: RestorePart, _ incarnation: Incarnation,
+    _ store: any ObjectStore, jobs: Int, progress: (Int64) -> Void
 ) throws {
     var threads: [Worker] = []
     defer { for thread in threads { thread.join() } }
     do {
-        for _ in 0..<max(1, jobs) {
+        for _ in 0..<jobs {
             threads.append(
                 try Worker {
                     do { try RestoreWorker(job).run() } catch { job.items.cancel(error) }
                 })
         }
-        var covered = [Int64](repeating: 0, count: job.files.count)
-        func cover(_ run: ManifestRun) { if covered.indices.contains(run.file) { covered[run.file] += run.length } }
         var item = RestoreItem()
         var current: (id: Int, pack: StoredPack)?
         func flush() throws {
@@ -111,9 +93,14 @@ private func restoreFrames(
             item = RestoreItem(pack: current?.pack)
             progress(job.done.load(ordering: .relaxed))
         }
+        // A run of an unknown file is for whoever restores it to complain of.
+        var last: (file: Int, isCopied: Bool)?
+        func isCopied(_ run: FileRun) -> Bool {
+            if last?.file != run.run.file { last = (run.run.file, run.file.map(part.isCopied) ?? part.isEverything) }
+            return last!.isCopied
+        }
         try manifest.forEachFrame { id, frame, runs in
-            runs.forEach(cover)
-            let runs = runs.filter { !isHeld($0.file) }
+            let runs = runs.filter(isCopied)
             if current?.id != id {
                 guard let place = manifest.packs[id] else {
                     throw Problem("the manifest of backup \"\(manifest.label)\" names an unknown pack")
@@ -124,26 +111,16 @@ private func restoreFrames(
                 item = RestoreItem(pack: pack)
             }
             guard !runs.isEmpty else { return }
-            item.frames.append((frame, runs))
-            item.bytes += runs.reduce(0) { $0 + $1.length }
-            if item.bytes >= 4 << 20 { try flush() }
+            item.add(frame, runs, bytes: runs.reduce(0) { $0 + $1.run.length })
+            if item.isFull { try flush() }
         }
         try flush()
-        for run in try manifest.zeroRuns() {
-            cover(run)
-            if isHeld(run.file) { continue }
-            item.zeros.append(run)
-            item.bytes += run.length
-            if item.zeros.count >= 64 { try flush() }
+        try manifest.forEachZeroRun { run in
+            guard isCopied(run) else { return }
+            item.add(zeros: run)
+            if item.isFull { try flush() }
         }
         try flush()
-        for (index, file) in job.files.enumerated() {
-            if let file, file.kind == .regular, covered[index] != file.size {
-                throw Problem(
-                    "the manifest of backup \"\(manifest.label)\" is incomplete",
-                    detail: "Of file \"\(file.path)\" it has \(covered[index]) of \(file.size) bytes.")
-            }
-        }
         job.items.finish()
         for thread in threads { thread.join() }
         threads = []
@@ -155,22 +132,26 @@ private func restoreFrames(
     }
 }
 
-/// Files without content have no run.
-private func restoreEmptyFiles(_ job: RestoreJob) throws {
-    for case let file? in job.files where file.kind == .regular && file.size == 0 {
+/// Makes what has no run, files without content and holes, and sees to it that all others are complete.
+private func finishFiles(_ job: RestoreJob, _ manifest: ManifestReader, _ part: RestorePart) throws {
+    try manifest.forEachFile(.regular) { index, file in
+        if RestorePart.special.contains(file.path) { return }
         let path = job.root + "/" + file.path
-        let descriptor = try Descriptor(open: path, O_WRONLY | O_CREAT | O_TRUNC, mode: mode_t(file.mode))
-        _ = try retrying(.changeMode, path) { fchmod(descriptor.raw, mode_t(file.mode)) }
-    }
-}
-
-/// Files of their full length and nothing in it.
-private func makeHoles(_ job: RestoreJob, _ indexes: Set<Int>) throws {
-    for index in indexes {
-        guard let file = job.files[index], file.size > 0 else { continue }
-        let path = job.root + "/" + file.path
-        let descriptor = try Descriptor(open: path, O_WRONLY | O_CREAT | O_EXCL, mode: mode_t(file.mode))
-        _ = try retrying(.truncate, path) { ftruncate(descriptor.raw, off_t(file.size)) }
+        switch part.treatment(of: file.path, size: file.size) {
+        case .absent: return
+        case .whole where file.size > 0:
+            let restored = try job.tally.total(of: index).bytes
+            guard restored == file.size else {
+                throw Problem(
+                    "the manifest of backup \"\(manifest.label)\" is incomplete",
+                    detail: "Of file \"\(file.path)\" it has \(restored) of \(file.size) bytes.")
+            }
+        case .whole, .hole:
+            let flags = O_WRONLY | O_CREAT | (file.size == 0 ? O_TRUNC : O_EXCL)
+            let descriptor = try Descriptor(open: path, flags, mode: mode_t(file.mode))
+            _ = try retrying(.changeMode, path) { fchmod(descriptor.raw, mode_t(file.mode)) }
+            _ = try retrying(.truncate, path) { ftruncate(descriptor.raw, off_t(file.size)) }
+        }
     }
 }
 
@@ -185,14 +166,17 @@ private func mapped(_ text: String, _ target: RestoreTarget) throws -> String {
 }
 
 private func writeVerifiableManifest(
-    _ path: String, _ files: FileList, _ job: RestoreJob, _ special: [Int: [UInt8]], _ backup: BackupDescription
+    _ path: String, _ manifest: ManifestReader, _ job: RestoreJob, _ special: [String: [UInt8]],
+    _ backup: BackupDescription
 ) throws {
     try replaceDurably(path, mode: 0o600) { output, temporary in
         var list = VerifiableManifest(
             major: backup.major, systemIdentifier: backup.systemIdentifier)
-        for case (let index, let file?) in files.enumerated() where file.kind == .regular {
-            let sum = special[index].map(FileChecksums.of) ?? job.checksums.finished(index, size: file.size)
-            list.add(path: file.path, size: file.size, modified: file.modified, checksum: sum)
+        try manifest.forEachFile(.regular) { index, file in
+            let bytes = special[file.path]
+            list.add(
+                path: file.path, size: bytes.map { Int64($0.count) } ?? file.size, modified: file.modified,
+                checksum: try bytes.map(FileTally.checksum) ?? job.tally.total(of: index).checksum)
             if list.pending.count >= 64 << 10 { try list.hand(to: output, temporary) }
         }
         list.finish(timeline: backup.timeline, start: backup.startLSN, end: backup.stopLSN)

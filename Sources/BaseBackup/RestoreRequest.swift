@@ -18,6 +18,8 @@ public struct RestoreRequest: Sendable {
     public var reserve: Int64?
     /// The copy is used at once and thrown away: nothing is fsynced, and there is no `backup_manifest`.
     public var isThrowaway = false
+    /// A server will read much of it at once, so that its pages should stay in memory.
+    public var isReadSoon = false
 
     public init(target: String, jobs: Int = 2, tablespaceMapping: [String: String] = [:], delta: Bool = false) {
         self.target = target

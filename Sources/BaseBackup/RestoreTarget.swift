@@ -13,7 +13,7 @@ struct RestoreTarget {
     let isDelta: Bool
 
     /// Names a restore under way: until it has ended, the directory is no cluster.
-    private static let markerName = "tidemark.restoring"
+    fileprivate static let markerName = "tidemark.restoring"
     private var marker: String { path + "/" + RestoreTarget.markerName }
 
     /// Only looks.
@@ -37,7 +37,7 @@ struct RestoreTarget {
         if let server = try DataDirectory(path).runningServer() {
             throw inUse(path, "A server runs on it, process \(server.process).", "Stop the server first.")
         }
-        guard try Files.list(path).contains(where: { $0 != "lost+found" }) else {
+        guard try !holdsNothing(path) else {
             isDelta = false
             try RestoreTarget.checkTablespaces(places, backup, target: path)
             return
@@ -111,28 +111,30 @@ struct RestoreTarget {
     /// Makes all directories and links, removes strangers, and marks the directory as unfinished.
     ///
     /// - Returns: how many strangers were removed.
-    func prepare(_ files: FileList, _ manifest: ManifestReader) throws -> Int {
+    func prepare(_ part: RestorePart, _ manifest: ManifestReader) throws -> Int {
         try Files.makeDirectories(path, mode: 0o700)
         if request.isThrowaway && !isDelta {
-            try prepareDirectories(files)
+            try prepareDirectories(part, manifest)
             return 0
         }
+        try removeStaleTemporaries(in: path)
         try replaceDurably(marker, bytes: Array("\(backup.label)\n\(backup.systemIdentifier)\n".utf8), mode: 0o600)
         var removed = 0
         if isDelta {
             try Files.removeIfPresent(path + "/" + ControlFile.path)
             try Files.synchronizeDirectory(path)
-            removed = try Strangers(self, files, manifest).remove()
+            removed = try Strangers(self, part, manifest).remove()
         }
-        try prepareDirectories(files)
+        try prepareDirectories(part, manifest)
         return removed
     }
 
-    private func prepareDirectories(_ files: FileList) throws {
-        for case let file? in files {
+    private func prepareDirectories(_ part: RestorePart, _ manifest: ManifestReader) throws {
+        try manifest.forEachFile(.directories) { _, file in
+            guard part.treatment(of: file.path, size: file.size) != .absent else { return }
             let place = path + (file.path.isEmpty ? "" : "/" + file.path)
             switch file.kind {
-            case .regular: continue
+            case .regular: return
             case .directory: try makeDirectory(place, mode: mode_t(file.mode))
             case .tablespace:
                 guard let oid = UInt32(Files.name(file.path)), let target = tablespaces[oid] else {
@@ -140,7 +142,7 @@ struct RestoreTarget {
                 }
                 try makeDirectory(target, mode: mode_t(file.mode))
                 if try FileStatus(ofLinkItself: place) != nil {
-                    if try Files.readLink(place) == target { continue }
+                    if try Files.readLink(place) == target { return }
                     try Files.remove(place)
                 }
                 _ = try retrying(.makeLink, place) { symlink(target, place) }
@@ -161,13 +163,19 @@ struct RestoreTarget {
         for place in [path] + tablespaces.values.sorted() { try Files.synchronizeFileSystem(of: place) }
     }
 
-    /// The directory is a cluster again.
-    func unmark() throws {
-        try Files.removeIfPresent(marker)
-        try Files.synchronizeDirectory(path)
-    }
-
     static func isMarker(_ name: String) -> Bool { name == markerName }
+}
+
+/// Whether what is in a directory is a restore's that has not ended: `completeRestore` was not called.
+public func isUnfinishedRestore(_ directory: String) throws -> Bool {
+    try Files.exists(directory + "/" + RestoreTarget.markerName)
+}
+
+/// Says that a restored directory is a cluster now: nobody continues the restore from here on.
+public func completeRestore(_ directory: String) throws {
+    guard try isUnfinishedRestore(directory) else { return }
+    try Files.remove(directory + "/" + RestoreTarget.markerName)
+    try Files.synchronizeDirectory(directory)
 }
 
 /// Where a restore would put the backup's tablespaces, by oid; only looks.

@@ -7,28 +7,55 @@ import Synchronization
 struct RestoreItem: Sendable {
     var pack: StoredPack?
     /// With the file runs that lie in each.
-    var frames: [(frame: PackFrame, runs: [ManifestRun])] = []
+    private(set) var frames: [(frame: PackFrame, runs: [FileRun])] = []
     /// Stretches of zeros, which matter only where something is already there.
-    var zeros: [ManifestRun] = []
-    var bytes: Int64 = 0
+    private(set) var zeros: [FileRun] = []
+    private(set) var bytes: Int64 = 0
+    private var runCount = 0
+
+    init(pack: StoredPack? = nil) { self.pack = pack }
+
+    mutating func add(_ frame: PackFrame, _ runs: [FileRun], bytes count: Int64) {
+        frames.append((frame, runs))
+        runCount += runs.count
+        bytes += count
+    }
+
+    mutating func add(zeros run: FileRun) {
+        zeros.append(run)
+        bytes += run.run.length
+    }
+
+    /// Enough for one piece of work, and for the memory of those that wait.
+    var isFull: Bool { bytes >= 4 << 20 && zeros.isEmpty || runCount >= 2048 || zeros.count >= 64 }
 }
 
 /// What the threads of one restore share.
 final class RestoreJob: Sendable {
     let root: String
-    let files: FileList
     let isDelta: Bool
-    let items = Channel<RestoreItem>(capacity: 32)
-    let checksums: FileChecksums
+    let items: Channel<RestoreItem>
+    let tally: FileTally
     let written = Atomic<Int64>(0)
     let fetched = Atomic<Int64>(0)
     let done = Atomic<Int64>(0)
+    /// Large files go through the page cache. Otherwise they go past it: a restore of more than fits would push out what the
+    /// servers of this machine keep there, and a virtual machine may have to get every fresh page from its host first.
+    let keepsPages: Bool
+    /// Threads that write to one file at once would wait for each other by spinning in the kernel.
+    private let turns = (0..<64).map { _ in Monitor(()) }
 
-    init(root: String, files: FileList, isDelta: Bool) {
+    init(root: String, isDelta: Bool, keepsPages: Bool, jobs: Int) throws {
+        items = Channel(capacity: 4 * jobs)
         self.root = root
-        self.files = files
         self.isDelta = isDelta
-        checksums = FileChecksums(count: files.count)
+        self.keepsPages = keepsPages
+        tally = try FileTally()
+    }
+
+    /// Runs `body` while nobody else writes to that file.
+    func inTurn(_ file: Int, _ body: () throws -> Void) rethrows {
+        try turns[file % turns.count].update { _ in try body() }
     }
 }
 
@@ -41,7 +68,7 @@ final class RestoreWorker {
     /// What is in place already, in a delta restore.
     private let present: UnsafeMutableRawBufferPointer
     /// The large file written last: its next run mostly comes next.
-    private var open: OpenFile?
+    private var open: LargeFile?
 
     init(_ job: RestoreJob) throws {
         self.job = job
@@ -66,37 +93,35 @@ final class RestoreWorker {
         open = nil
     }
 
-    private func restore(_ frame: PackFrame, _ runs: [ManifestRun], from pack: StoredPack) throws {
-        for run in runs {
-            guard job.files.indices.contains(run.file), let file = job.files[run.file], run.offset >= 0,
-                run.length >= 0, run.offset + run.length <= file.size, run.frameOffset >= 0,
+    private func restore(_ frame: PackFrame, _ runs: [FileRun], from pack: StoredPack) throws {
+        for (run, file) in runs.lazy.map({ ($0.run, $0.file) }) {
+            guard let file, run.offset >= 0, run.length >= 0, run.offset + run.length <= file.size,
+                run.frameOffset >= 0,
                 run.frameOffset + run.length <= Int64(frame.size), Int(frame.size) <= CopyItem.frameSize
             else { throw ObjectDamaged(key: pack.key, "The manifest has a run outside of its file or frame.") }
         }
         if job.isDelta, try isInPlace(frame, runs) {
-            account(runs, UnsafeRawBufferPointer(present))
-            return
+            return try account(runs, UnsafeRawBufferPointer(present))
         }
         if Int(frame.length) > buffer.count {
             throw ObjectDamaged(key: pack.key, "The manifest has a frame of impossible length.")
         }
         try pack.extract(frame, with: &decompressor, buffer: buffer, content: content)
         job.fetched.add(Int64(frame.length), ordering: .relaxed)
-        for run in runs {
-            let start = Int(run.frameOffset)
-            let bytes = UnsafeRawBufferPointer(rebasing: content[start..<(start + Int(run.length))])
-            try write(bytes, run)
+        for part in runs {
+            let start = Int(part.run.frameOffset)
+            try write(UnsafeRawBufferPointer(rebasing: content[start..<(start + Int(part.run.length))]), part)
         }
-        account(runs, UnsafeRawBufferPointer(content))
+        try account(runs, UnsafeRawBufferPointer(content))
     }
 
     /// Whether the files hold a frame's content already. Its runs must make up the whole frame; then one digest tells.
-    private func isInPlace(_ frame: PackFrame, _ runs: [ManifestRun]) throws -> Bool {
+    private func isInPlace(_ frame: PackFrame, _ runs: [FileRun]) throws -> Bool {
         var position = 0
-        for run in runs {
-            guard run.frameOffset == Int64(position) else { return false }
-            let place = UnsafeMutableRawBufferPointer(rebasing: present[position..<(position + Int(run.length))])
-            guard try readPresent(run, into: place) else { return false }
+        for part in runs {
+            guard part.run.frameOffset == Int64(position) else { return false }
+            let place = UnsafeMutableRawBufferPointer(rebasing: present[position..<(position + Int(part.run.length))])
+            guard try readPresent(part, into: place) else { return false }
             position += place.count
         }
         guard position == Int(frame.size) else { return false }
@@ -104,11 +129,11 @@ final class RestoreWorker {
     }
 
     /// False when the file isn't there or has another length.
-    private func readPresent(_ run: ManifestRun, into place: UnsafeMutableRawBufferPointer) throws -> Bool {
-        let file = job.files[run.file]!
-        if run.length < file.size {
-            let open = try openLarge(run.file)
-            return try open.read(into: place, at: run.offset) == place.count
+    private func readPresent(_ part: FileRun, into place: UnsafeMutableRawBufferPointer) throws -> Bool {
+        let file = part.file!
+        if part.run.length < file.size {
+            let open = try openLarge(part.run.file, file)
+            return try open.read(into: place, at: part.run.offset) == place.count
         }
         let path = job.root + "/" + file.path
         do throws(SystemError) {
@@ -121,22 +146,21 @@ final class RestoreWorker {
         }
     }
 
-    private func account(_ runs: [ManifestRun], _ frame: UnsafeRawBufferPointer) {
-        job.checksums.add(
-            runs.map { run in
+    private func account(_ runs: [FileRun], _ frame: UnsafeRawBufferPointer) throws {
+        try job.tally.add(
+            runs.map { part in
+                let run = part.run
                 let start = Int(run.frameOffset)
                 let bytes = UnsafeRawBufferPointer(rebasing: frame[start..<(start + Int(run.length))])
-                let behind = job.files.size(run.file) - run.offset - run.length
-                return (run.file, FileChecksums.part(bytes, behind: behind))
+                return FileTally.part(run.file, bytes, behind: part.file!.size - run.offset - run.length)
             })
     }
 
-    private func write(_ bytes: UnsafeRawBufferPointer, _ run: ManifestRun) throws {
-        let file = job.files[run.file]!
-        if run.length == file.size {
-            try writeWhole(bytes, file)
+    private func write(_ bytes: UnsafeRawBufferPointer, _ part: FileRun) throws {
+        if part.run.length == part.file!.size {
+            try writeWhole(bytes, part.file!)
         } else {
-            try writePart(bytes, run)
+            try writePart(bytes, part.run, part.file!)
         }
     }
 
@@ -159,8 +183,8 @@ final class RestoreWorker {
     }
 
     /// Zeros are left out where the file is new: there they are a hole.
-    private func writePart(_ bytes: UnsafeRawBufferPointer, _ run: ManifestRun) throws {
-        let open = try openLarge(run.file)
+    private func writePart(_ bytes: UnsafeRawBufferPointer, _ run: ManifestRun, _ file: ManifestFile) throws {
+        let open = try openLarge(run.file, file)
         let block = 32 << 10
         var start = 0
         while start < bytes.count {
@@ -181,19 +205,25 @@ final class RestoreWorker {
                 }
                 end = next
             }
-            if !job.isDelta { open.reserve(at: run.offset + Int64(start), count: end - start) }
-            try open.write(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), at: run.offset + Int64(start))
+            let stretch = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+            let offset = run.offset + Int64(start)
+            if !job.isDelta { job.inTurn(run.file) { open.reserve(at: offset, count: stretch.count) } }
+            if try !open.writePast(stretch, at: offset) {
+                try job.inTurn(run.file) { try open.write(stretch, at: offset) }
+            }
             job.written.add(Int64(end - start), ordering: .relaxed)
             start = end
         }
     }
 
-    private func restoreZeros(_ run: ManifestRun) throws {
-        guard job.files.indices.contains(run.file), let file = job.files[run.file], run.offset >= 0, run.length > 0,
-            run.offset + run.length <= file.size
-        else { throw Problem("the manifest has a run of zeros outside of its file") }
+    private func restoreZeros(_ part: FileRun) throws {
+        let run = part.run
+        guard let file = part.file, run.offset >= 0, run.length > 0, run.offset + run.length <= file.size else {
+            throw Problem("the manifest has a run of zeros outside of its file")
+        }
+        try job.tally.add([.init(file: run.file, bytes: run.length)])
         // Opening gives a new file its length, and so its zeros.
-        let open = try openLarge(run.file)
+        let open = try openLarge(run.file, file)
         guard job.isDelta else { return }
         var position = run.offset
         while position < run.offset + run.length {
@@ -209,9 +239,8 @@ final class RestoreWorker {
         }
     }
 
-    private func openLarge(_ index: Int) throws -> OpenFile {
+    private func openLarge(_ index: Int, _ file: ManifestFile) throws -> LargeFile {
         if let open, open.index == index { return open }
-        let file = job.files[index]!
         let path = job.root + "/" + file.path
         let descriptor = try Descriptor(open: path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: mode_t(file.mode))
         try finishAttributes(descriptor, file, path)
@@ -219,31 +248,8 @@ final class RestoreWorker {
         if try descriptor.status(path: path).size != file.size {
             _ = try retrying(.truncate, path) { ftruncate(descriptor.raw, off_t(file.size)) }
         }
-        let opened = OpenFile(index: index, path: path, descriptor: descriptor)
+        let opened = LargeFile(index: index, path: path, descriptor: descriptor, keepsPages: job.keepsPages)
         open = opened
         return opened
-    }
-}
-
-private final class OpenFile {
-    let index: Int
-    private let path: String
-    private let descriptor: Descriptor
-
-    init(index: Int, path: String, descriptor: consuming Descriptor) {
-        self.index = index
-        self.path = path
-        self.descriptor = descriptor
-    }
-
-    func read(into place: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
-        try descriptor.read(into: place, at: offset, path: path)
-    }
-
-    func reserve(at offset: Int64, count: Int) { descriptor.reserve(at: offset, count: count) }
-
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws {
-        try descriptor.writePages(bytes, at: offset, path: path)
-        descriptor.startWriteback(at: offset, count: bytes.count)
     }
 }

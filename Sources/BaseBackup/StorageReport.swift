@@ -10,24 +10,34 @@ public struct StorageReport: Sendable {
         public var stored: Int64
     }
     public struct Day: Sendable {
-        /// Of the first commit in the segments; a day's segments without commits count with the day before.
-        public var date: String
-        public var segments: Int
+        /// Days since 1970-01-01, UTC, of the first commit in the segments; segments without one count with those before
+        /// them. Nil for those before the first commit of a timeline.
+        public var number: Int?
+        public var segments = 0
         /// Bytes in the repository.
-        public var stored: Int64
+        public var stored: Int64 = 0
+
+        /// `2026-11-20`, or `unknown`.
+        public var date: String {
+            number.map { Moment(microseconds: Int64($0) * 86_400_000_000).description.prefix(10) }.map(String.init)
+                ?? "unknown"
+        }
     }
     public var backups: [Backup] = []
+    /// In their order; the unknown one first.
     public var days: [Day] = []
-    public var otherWAL: Int64 = 0
     /// Bytes that `expire` would free now.
     public var wouldFree: Int64 = 0
 
     public var backupBytes: Int64 { backups.reduce(0) { $0 + $1.stored } }
-    public var walBytes: Int64 { days.reduce(otherWAL) { $0 + $1.stored } }
-    /// WAL per day, over the whole days among the last seven; nil without one.
+    public var walBytes: Int64 { days.reduce(0) { $0 + $1.stored } }
+    /// Bytes of WAL per day, over the last seven days but the newest, which isn't over, and but the first, of which a
+    /// part is missing; days on which nothing was archived count. Nil without a day.
     public var walPerDay: Int64? {
-        let whole = days.dropFirst().dropLast().suffix(7)
-        return whole.isEmpty ? nil : whole.reduce(0) { $0 + $1.stored } / Int64(whole.count)
+        let known = days.filter { $0.number != nil }
+        guard let first = known.first?.number, let last = known.last?.number, last > first + 1 else { return nil }
+        let whole = max(first + 1, last - 7)..<last
+        return known.lazy.filter { whole.contains($0.number!) }.reduce(0) { $0 + $1.stored } / Int64(whole.count)
     }
 }
 
@@ -48,21 +58,23 @@ public func storageReport(of incarnation: Incarnation, in store: any ObjectStore
     }
     for backup in listing.complete { try add(backup.label, isComplete: true) }
     for label in listing.incomplete { try add(label, isComplete: false) }
-    var days: [String: StorageReport.Day] = [:]
+    var days: [Int?: StorageReport.Day] = [:]
     for timeline in try store.timelines(of: incarnation) {
-        var date = "unknown"
+        var number: Int?
         for name in try store.segments(of: incarnation, timeline: timeline) {
-            let object = try store.open(incarnation.segment(name))
+            let object: any StoredObject
+            // An expiration may be going on.
+            do { object = try store.open(incarnation.segment(name)) } catch is ObjectAbsent { continue }
             if let head = try? SegmentHead(of: object), let summary = try? SegmentSummary(decoding: head.summary),
                 let commit = summary.facts.firstCommit
             {
-                date = String(commit.time.description.prefix(10))
+                number = Int(commit.time.microseconds / 86_400_000_000)
             }
-            days[date, default: .init(date: date, segments: 0, stored: 0)].segments += 1
-            days[date]!.stored += object.size
+            days[number, default: .init(number: number)].segments += 1
+            days[number]!.stored += object.size
         }
     }
-    report.days = days.values.sorted { $0.date < $1.date }
+    report.days = days.values.sorted { $0.number ?? .min < $1.number ?? .min }
     if let expiry = try? expireBackups(of: incarnation, in: store, policy: policy, dryRun: true) {
         report.wouldFree = expiry.freed
     }

@@ -5,14 +5,14 @@ import SQLite
 /// What lies in a target of a delta restore and isn't in the backup.
 struct Strangers {
     private let target: RestoreTarget
-    private let files: FileList
+    private let part: RestorePart
     private let find: Statement
     private let folder: String
 
-    init(_ target: RestoreTarget, _ files: FileList, _ manifest: ManifestReader) throws {
+    init(_ target: RestoreTarget, _ part: RestorePart, _ manifest: ManifestReader) throws {
         self.target = target
-        self.files = files
-        find = try manifest.database.prepare("SELECT id FROM file WHERE path = ?")
+        self.part = part
+        find = try manifest.database.prepare("SELECT kind, size FROM file WHERE path = ?")
         folder = DataDirectory.tablespaceFolder(
             major: target.backup.major, catalogVersion: target.backup.catalogVersion)
     }
@@ -33,24 +33,32 @@ struct Strangers {
     ///   - place: where that is on disk.
     private func remove(in path: String, at place: String) throws -> Int {
         var count = 0
-        for name in try Files.list(place) {
-            if path.isEmpty && (RestoreTarget.isMarker(name) || name == "lost+found") { continue }
-            let child = path.isEmpty ? name : path + "/" + name
-            let childPlace = place + "/" + name
-            guard let status = try FileStatus(ofLinkItself: childPlace) else { continue }
-            switch (try kind(of: child), status.kind) {
-            case (.directory, .directory): count += try remove(in: child, at: childPlace)
-            // pg_wal, or another directory, that was moved elsewhere stays there.
-            case (.directory, .symbolicLink) where try FileStatus(ifPresent: childPlace)?.kind == .directory:
-                count += try remove(in: child, at: childPlace)
-            case (.regular, .regular): continue
-            case (.tablespace, .symbolicLink): continue
-            default:
-                try Files.removeTree(childPlace)
-                // An earlier restore's; this one writes its own.
-                if child != "backup_manifest" { count += 1 }
+        var directories: [(path: String, place: String)] = []
+        var isComplete = false
+        while !isComplete {
+            // A directory that changes while it is read need not tell all names.
+            isComplete = true
+            directories = []
+            try Files.forEachName(in: place) { name in
+                if path.isEmpty && (RestoreTarget.isMarker(name) || name == "lost+found") { return }
+                let child = path.isEmpty ? name : path + "/" + name
+                let childPlace = place + "/" + name
+                guard let status = try FileStatus(ofLinkItself: childPlace) else { return }
+                switch (try kind(of: child), status.kind) {
+                case (.directory, .directory): directories.append((child, childPlace))
+                // pg_wal, or another directory, that was moved elsewhere stays there.
+                case (.directory, .symbolicLink) where try FileStatus(ifPresent: childPlace)?.kind == .directory:
+                    directories.append((child, childPlace))
+                case (.regular, .regular), (.tablespace, .symbolicLink): return
+                default:
+                    try Files.removeTree(childPlace)
+                    isComplete = false
+                    // An earlier restore's; this one writes its own.
+                    if child != "backup_manifest" { count += 1 }
+                }
             }
         }
+        for directory in directories { count += try remove(in: directory.path, at: directory.place) }
         return count
     }
 
@@ -58,7 +66,7 @@ struct Strangers {
     private func kind(of path: String) throws -> ManifestFile.Kind? {
         try find.bind(1, path)
         defer { find.reset() }
-        guard try find.step() else { return nil }
-        return files[Int(find.integer(0))]?.kind
+        guard try find.step(), part.treatment(of: path, size: find.integer(1)) != .absent else { return nil }
+        return ManifestFile.Kind(rawValue: find.text(0))
     }
 }

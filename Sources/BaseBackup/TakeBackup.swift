@@ -122,18 +122,19 @@ struct BackupSource {
         let start = try server.startBackup(label: "tidemark \(label)", fast: request.fastCheckpoint)
         let checkpointDone = Clock.monotonic
 
+        let manifest = try ManifestWriter()
         let walk = try ClusterWalk(
             directory, major: incarnation.major,
             tablespaceFolder: DataDirectory.tablespaceFolder(
-                major: incarnation.major, catalogVersion: control.catalogVersion))
+                major: incarnation.major, catalogVersion: control.catalogVersion), into: manifest)
         for warning in walk.warnings { report(.warning(warning)) }
-        let copy = try ClusterCopy(
-            walk: walk, source: self, label: label, start: start, store: store,
+        let copy = ClusterCopy(
+            manifest, source: self, label: label, start: start, store: store,
             salvage: try request.resumes ? Salvage(incarnation, store) : Salvage())
         try copy.run(report: report)
         let copied = Clock.monotonic
 
-        var survey = RelationSurvey(server, conninfo: request.conninfo, into: copy.manifest)
+        var survey = RelationSurvey(server, conninfo: request.conninfo, into: manifest)
         let superusers = try survey.run()
         for warning in survey.warnings { report(.warning(warning)) }
         let end = try server.stopBackup()
@@ -160,7 +161,7 @@ struct BackupSource {
             serverVersion: server.serverVersion, catalogVersion: control.catalogVersion,
             segmentSize: control.segmentSize, fromStandby: labelFile.fromStandby, fileCount: stored.fileCount,
             size: stored.size, storedSize: stored.storedSize, packLabels: stored.packLabels,
-            tablespaces: try tablespaces(walk, copy), hasChecksums: control.hasChecksums,
+            tablespaces: try tablespaces(walk.tablespaces, manifest), hasChecksums: control.hasChecksums,
             verifiedPages: stored.verifiedPages, corruptPages: stored.corruptPages,
             settings: try server.settings(BackupSource.recordedSettings), note: request.note,
             isPinned: request.isPinned, pinnedUntil: request.pinnedUntil,
@@ -198,12 +199,12 @@ struct BackupSource {
         return files
     }
 
-    private func tablespaces(_ walk: ClusterWalk, _ copy: ClusterCopy) throws -> [BackedUpTablespace] {
+    private func tablespaces(_ links: [TablespaceLink], _ manifest: ManifestWriter) throws -> [BackedUpTablespace] {
         let names = try server.query("SELECT oid, spcname FROM pg_tablespace")
-        return walk.tablespaces.filter { !$0.isInPlace }.map { link in
+        return try links.filter { !$0.isInPlace }.map { link in
             BackedUpTablespace(
                 oid: link.oid, name: names.values.first { $0[0] == String(link.oid) }?[1] ?? String(link.oid),
-                location: link.location, size: copy.size(below: "pg_tblspc/\(link.oid)/"))
+                location: link.location, size: try manifest.size(below: "pg_tblspc/\(link.oid)"))
         }
     }
 }

@@ -71,12 +71,18 @@ private struct BackupVerification {
         for problem in try manifest.database.problems() {
             report.problems.append(BackupProblem("the manifest is damaged", detail: "SQLite says: \(problem)."))
         }
-        let files = try manifest.files()
-        report.problems += try missingFiles() + incompleteFiles(files)
+        report.problems += try missingFiles()
+        try manifest.forEachIncompleteFile { path in
+            report.problems.append(
+                BackupProblem(
+                    path.map { "the runs of file \"\($0)\" do not make up its content" }
+                        ?? "the manifest has a run of an unknown file"))
+        }
         let memory = VerifyProgressFile(
             directory: request.progressDirectory, label: backup.label, incarnation: incarnation.folderName)
-        let job = VerifyJob(backup, files: files, pageCheck: try pageCheck(), progress: memory)
-        try checkFrames(job, &report, progress)
+        let jobs = max(1, request.jobs)
+        let job = VerifyJob(backup, pageCheck: try pageCheck(), progress: memory, jobs: jobs)
+        try checkFrames(job, jobs, &report, progress)
         job.findings.update { found in
             report.problems += found.problems
             report.frames = found.frames
@@ -102,35 +108,13 @@ private struct BackupVerification {
         }.map { BackupProblem("the manifest lacks file \"\($0)\"") }
     }
 
-    /// Files whose runs leave a gap, overlap, or end elsewhere than the file.
-    private func incompleteFiles(_ files: FileList) throws -> [BackupProblem] {
-        var problems: [BackupProblem] = []
-        var reach = [Int64](repeating: 0, count: files.count)
-        var broken: Set<Int> = []
-        let rows = try manifest.database.prepare("SELECT file, offset, length FROM run ORDER BY file, offset")
-        while try rows.step() {
-            let (file, offset, length) = (Int(rows.integer(0)), rows.integer(1), rows.integer(2))
-            guard files.indices.contains(file), !files.isAbsent(file) else {
-                problems.append(BackupProblem("the manifest has a run of an unknown file"))
-                continue
-            }
-            if offset != reach[file] || length <= 0 { broken.insert(file) }
-            reach[file] = offset + length
-        }
-        for index in files.indices where files.isRegular(index) {
-            if broken.contains(index) || reach[index] != files.size(index) {
-                problems.append(
-                    BackupProblem("the runs of file \"\(files.path(index))\" do not make up its content"))
-            }
-        }
-        return problems
-    }
-
-    private func checkFrames(_ job: VerifyJob, _ report: inout VerifyReport, _ progress: (Int64) -> Void) throws {
+    private func checkFrames(
+        _ job: VerifyJob, _ jobs: Int, _ report: inout VerifyReport, _ progress: (Int64) -> Void
+    ) throws {
         var threads: [Worker] = []
         defer { for thread in threads { thread.join() } }
         do {
-            for _ in 0..<max(1, request.jobs) {
+            for _ in 0..<jobs {
                 threads.append(
                     try Worker {
                         do { try VerifyWorker(job).run() } catch { job.items.cancel(error) }
@@ -166,6 +150,7 @@ private struct PackFeed {
     private(set) var skippedBytes: Int64 = 0
     private(set) var problems: [BackupProblem] = []
     private var current: Int?
+    private var fitsManifest = true
     private var pack: StoredPack?
     private var index: Set<PackFrame> = []
     private var item = RestoreItem()
@@ -175,7 +160,7 @@ private struct PackFeed {
     }
 
     /// - Returns: whether a piece of work was handed out.
-    mutating func add(_ id: Int, _ frame: PackFrame, _ runs: [ManifestRun]) throws -> Bool {
+    mutating func add(_ id: Int, _ frame: PackFrame, _ runs: [FileRun]) throws -> Bool {
         var handedOut = false
         if current != id {
             try flush(last: true)
@@ -187,14 +172,14 @@ private struct PackFeed {
             return handedOut
         }
         if !index.contains(frame) {
+            fitsManifest = false
             problems.append(
                 BackupProblem(
                     "pack \"\(pack.key)\" does not fit the manifest",
                     detail: "Its index has no such frame at offset \(frame.offset)."))
         }
-        item.frames.append((frame, runs))
-        item.bytes += Int64(frame.size)
-        if item.bytes >= 4 << 20 {
+        item.add(frame, runs, bytes: Int64(frame.size))
+        if item.isFull {
             try flush(last: false)
             handedOut = true
         }
@@ -206,6 +191,7 @@ private struct PackFeed {
     private mutating func open(_ id: Int) throws {
         current = id
         pack = nil
+        fitsManifest = true
         packs += 1
         guard let place = manifest.packs[id] else {
             problems.append(BackupProblem("the manifest names an unknown pack"))
@@ -236,6 +222,6 @@ private struct PackFeed {
             try job.items.send((current, item))
         }
         item = RestoreItem(pack: pack)
-        if last { job.progress.finish(current, isGood: true) }
+        if last { job.progress.finish(current, isGood: fitsManifest) }
     }
 }

@@ -2,7 +2,7 @@ import Glibc
 import Platform
 
 /// Remembers which packs of a backup were found good, so that an interrupted verification goes on where it was.
-/// A local file that may be deleted at any moment.
+/// A local file that may be deleted at any moment. After a day it counts no more: what was good then may be damaged now.
 final class VerifyProgressFile: Sendable {
     private let path: String?
     private let state: Monitor<[Int: Int]>
@@ -18,8 +18,22 @@ final class VerifyProgressFile: Sendable {
         }
         let name = directory + "/verify-\(incarnation)-\(label)"
         path = name
-        let text = (try? Files.readText(name, limit: 1 << 20)) ?? ""
-        good = Set(text.split(separator: "\n").compactMap { Int($0) })
+        let status = try? FileStatus(ifPresent: name)
+        if let status, (0..<VerifyProgressFile.lifetime).contains(Clock.now - status.modified) {
+            good = VerifyProgressFile.packs((try? Files.readText(name, limit: 1 << 20)) ?? "")
+        } else {
+            try? Files.removeIfPresent(name)
+            good = []
+        }
+    }
+
+    /// Microseconds.
+    private static let lifetime: Int64 = 86_400_000_000
+
+    /// - Parameter text: a number in each line; a last line without its end is cut off, and might be another's number.
+    static func packs(_ text: String) -> Set<Int> {
+        let whole = text.lastIndex(of: "\n").map { text[..<$0] } ?? ""
+        return Set(whole.split(separator: "\n").compactMap { Int($0) })
     }
 
     /// So many pieces of work belong to the pack; the last to finish writes it down.
@@ -36,7 +50,8 @@ final class VerifyProgressFile: Sendable {
 
     private func append(_ pack: Int, to path: String) {
         guard let file = try? Descriptor(open: path, O_WRONLY | O_CREAT | O_APPEND) else { return }
-        let line = Array("\(pack)\n".utf8)
+        // Begins a line of its own, whatever a writer that died has left.
+        let line = Array("\n\(pack)\n".utf8)
         line.withUnsafeBytes { _ = try? file.write($0, path: path) }
     }
 

@@ -12,28 +12,26 @@ final class VerifyJob: Sendable {
         var pages: Int64 = 0
     }
     let backup: BackupDescription
-    let files: FileList
     let pageCheck: PageCheck?
     let knownCorrupt: Set<String>
     let items: Channel<(pack: Int, item: RestoreItem)>
     let findings = Monitor(Findings())
     let progress: VerifyProgressFile
 
-    init(_ backup: BackupDescription, files: FileList, pageCheck: PageCheck?, progress: VerifyProgressFile) {
+    init(_ backup: BackupDescription, pageCheck: PageCheck?, progress: VerifyProgressFile, jobs: Int) {
         self.backup = backup
-        self.files = files
         self.pageCheck = pageCheck
         self.progress = progress
         knownCorrupt = Set(backup.corruptPages.map { VerifyJob.key($0.path, $0.block) })
-        items = Channel(capacity: 32)
+        items = Channel(capacity: 4 * jobs)
     }
 
     static func key(_ path: String, _ block: UInt32) -> String { "\(path)#\(block)" }
 
     /// Names up to three of the files that lie in a frame.
-    func names(_ runs: [ManifestRun]) -> String {
-        let known = runs.filter { files.indices.contains($0.file) && !files.isAbsent($0.file) }
-        let shown = known.prefix(3).map { "\"\(files.path($0.file))\"" }.joined(separator: ", ")
+    func names(_ runs: [FileRun]) -> String {
+        let known = runs.compactMap { $0.file?.path }
+        let shown = known.prefix(3).map { "\"\($0)\"" }.joined(separator: ", ")
         return known.count > 3 ? "\(shown) and \(known.count - 3) more" : shown
     }
 }
@@ -73,7 +71,7 @@ final class VerifyWorker {
         }
     }
 
-    private func check(_ frame: PackFrame, _ runs: [ManifestRun], in pack: StoredPack) {
+    private func check(_ frame: PackFrame, _ runs: [FileRun], in pack: StoredPack) {
         findings.frames += 1
         do {
             try pack.extract(frame, with: &decompressor, buffer: buffer, content: content)
@@ -88,14 +86,13 @@ final class VerifyWorker {
         for run in runs { checkPages(run, frame) }
     }
 
-    private func checkPages(_ run: ManifestRun, _ frame: PackFrame) {
+    private func checkPages(_ part: FileRun, _ frame: PackFrame) {
+        let run = part.run
         guard run.frameOffset >= 0, run.length >= 0, run.frameOffset + run.length <= Int64(frame.size) else {
             findings.problems.append(BackupProblem("the manifest has a run outside of its frame"))
             return
         }
-        guard let check = job.pageCheck, job.files.indices.contains(run.file), let file = job.files[run.file],
-            let name = PageCheck.covers(file.path)
-        else { return }
+        guard let check = job.pageCheck, let file = part.file, let name = PageCheck.covers(file.path) else { return }
         var position: Int64 = 0
         while position + Int64(PageCheck.pageSize) <= run.length {
             let block = check.block(at: run.offset + position, of: name)

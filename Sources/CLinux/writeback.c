@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 int clinux_start_writeback(int descriptor, long long offset, long long count)
 {
@@ -10,4 +12,21 @@ int clinux_start_writeback(int descriptor, long long offset, long long count)
 int clinux_reserve(int descriptor, long long offset, long long count)
 {
     return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, offset, count);
+}
+
+int clinux_open_direct(const char *path) { return open(path, O_RDWR | O_DIRECT | O_NOFOLLOW | O_CLOEXEC); }
+
+int clinux_is_cached(int descriptor, long long offset, unsigned long count)
+{
+    enum { most = 1024 };
+    unsigned char resident[most];
+    unsigned long page = (unsigned long) sysconf(_SC_PAGESIZE), pages = (count + page - 1) / page;
+    if (pages > most) return 0;
+    void *place = mmap(NULL, count, PROT_READ, MAP_SHARED, descriptor, offset);
+    if (place == MAP_FAILED) return 1;
+    int all = 1;
+    if (mincore(place, count, resident) == 0)
+        for (unsigned long i = 0; i < pages && all; i++) all = resident[i] & 1;
+    munmap(place, count);
+    return all;
 }

@@ -7,8 +7,8 @@ func runCommand(_ command: String, input: [UInt8], timeout: Int64, environment: 
     -> (ending: Finished.Ending, errors: String)
 {
     // Files, not pipes: a command that doesn't read, or leaves a child behind, keeps nobody waiting.
-    let inputFile = try namelessFile()
-    let errorFile = try namelessFile()
+    let inputFile = try Descriptor(namelessIn: "/tmp")
+    let errorFile = try Descriptor(namelessIn: "/tmp")
     try input.withUnsafeBytes { try inputFile.write($0, at: 0, path: "standard input") }
 
     var variables = environment
@@ -40,14 +40,4 @@ func runCommand(_ command: String, input: [UInt8], timeout: Int64, environment: 
         signal == 0 ? .exited((status >> 8) & 0xFF) : .signalled(signal),
         String(decoding: errors.prefix(count), as: UTF8.self)
     )
-}
-
-/// An open temporary file without a name, gone with its descriptor.
-private func namelessFile() throws -> Descriptor {
-    var name = Array("/tmp/tidemark-XXXXXX".utf8CString)
-    let raw = try retrying(.open, "/tmp/tidemark-XXXXXX") { mkstemp(&name) }
-    let file = Descriptor(adopting: raw)
-    _ = fcntl(raw, F_SETFD, FD_CLOEXEC)
-    unlink(name)
-    return file
 }

@@ -12,6 +12,27 @@ public struct Descriptor: ~Copyable, Sendable {
 
     public init(adopting raw: Int32) { self.raw = raw }
 
+    /// A new file without a name, gone with its descriptor.
+    public init(namelessIn directory: String) throws(SystemError) {
+        var name = Array((directory + "/tidemark-XXXXXX").utf8CString)
+        raw = try retrying(.open, directory) { mkstemp(&name) }
+        unlink(name)
+        _ = fcntl(raw, F_SETFD, FD_CLOEXEC)
+    }
+
+    /// Opens an existing file for reads and writes past the page cache (O_DIRECT in open(2)); nil where that can't be had.
+    ///
+    /// Offsets, lengths and the memory's address must be multiples of `directAlignment`; a file system that wants more
+    /// refuses such a call with EINVAL.
+    public init?(direct path: String) {
+        let raw = clinux_open_direct(path)
+        guard raw >= 0 else { return nil }
+        self.raw = raw
+    }
+
+    /// Bytes. Enough for disks with sectors of 512 bytes and of 4 KiB.
+    public static let directAlignment = 4096
+
     deinit { _ = Glibc.close(raw) }
 
     /// Closes now and reports what the kernel says; needed after writing, since
@@ -52,6 +73,13 @@ public struct Descriptor: ~Copyable, Sendable {
             filled += count
         }
         return filled
+    }
+
+    /// Whether all bytes of a stretch, up to 4 MiB, are in the page cache, as far as that can be told.
+    ///
+    /// - Parameter offset: a multiple of the page size.
+    public borrowing func isCached(at offset: Int64, count: Int) -> Bool {
+        clinux_is_cached(raw, offset, UInt(count)) != 0
     }
 
     public borrowing func write(_ bytes: UnsafeRawBufferPointer, path: String) throws(SystemError) {

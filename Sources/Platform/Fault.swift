@@ -87,7 +87,7 @@ private final class FaultPlan: Sendable {
     private static func effect(_ text: String) -> Effect? {
         let codes = [
             "ENOSPC": ENOSPC, "EIO": EIO, "EACCES": EACCES, "EDQUOT": EDQUOT, "EROFS": EROFS, "EMFILE": EMFILE,
-            "ENOENT": ENOENT, "EINTR": EINTR, "ESTALE": ESTALE, "ETIMEDOUT": ETIMEDOUT,
+            "ENOENT": ENOENT, "EINVAL": EINVAL, "EINTR": EINTR, "ESTALE": ESTALE, "ETIMEDOUT": ETIMEDOUT,
         ]
         if let code = codes[text] { return .error(code) }
         if text == "kill" { return .kill }

@@ -87,10 +87,11 @@ public enum Files {
         String(decoding: try read(path, limit: limit), as: UTF8.self)
     }
 
-    /// Names in a directory, without `.` and `..`, in no order.
+    /// Names in a directory, without `.` and `..`, in no order. In a name that isn't UTF-8 U+FFFD stands for what is
+    /// not, and nothing is found by it.
     public static func list(_ directory: String) throws(SystemError) -> [String] {
         var names: [String] = []
-        try forEachName(in: directory) {
+        try visit(directory) {
             names.append($0)
             return true
         }
@@ -100,15 +101,25 @@ public enum Files {
     /// Whether a directory holds anything whose name doesn't start with a dot.
     public static func holdsVisible(_ directory: String) throws(SystemError) -> Bool {
         var found = false
-        try forEachName(in: directory) {
+        try visit(directory) {
             found = !$0.hasPrefix(".")
             return !found
         }
         return found
     }
 
+    /// As `list`, a name at a time: for directories of any size.
+    public static func forEachName(in directory: String, _ body: (String) throws -> Void) throws {
+        var failure: (any Error)?
+        try visit(directory) {
+            do { try body($0) } catch { failure = error }
+            return failure == nil
+        }
+        if let failure { throw failure }
+    }
+
     /// Until `take` returns false.
-    private static func forEachName(in directory: String, _ take: (String) -> Bool) throws(SystemError) {
+    private static func visit(_ directory: String, _ take: (String) -> Bool) throws(SystemError) {
         var opened: OpaquePointer?
         _ = try retrying(.openDirectory, directory) {
             opened = opendir(directory)
@@ -187,8 +198,18 @@ public enum Files {
     public static func removeTree(_ path: String) throws(SystemError) {
         guard let status = try FileStatus(ofLinkItself: path) else { return }
         guard status.kind == .directory else { return try remove(path) }
-        for name in try list(path) { try removeTree(path + "/" + name) }
-        _ = try retrying(.removeDirectory, path) { rmdir(path) }
+        var attemptsLeft = 3
+        while true {
+            for name in try list(path) { try removeTree(path + "/" + name) }
+            do throws(SystemError) {
+                _ = try retrying(.removeDirectory, path) { rmdir(path) }
+                return
+            } catch {
+                // Somebody has put something there meanwhile.
+                attemptsLeft -= 1
+                if error.code != ENOTEMPTY || attemptsLeft == 0 { throw error }
+            }
+        }
     }
 
     /// Bytes that a directory with everything in it takes on disk. What vanishes meanwhile doesn't count.
@@ -204,11 +225,14 @@ public enum Files {
         _ = try retrying(.rename, from) { Glibc.rename(from, to) }
     }
 
-    /// Where a symbolic link points, as it was written.
+    /// Where a symbolic link points, as it was written; fails with `EILSEQ` for what isn't UTF-8.
     public static func readLink(_ path: String) throws(SystemError) -> String {
         var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
         let count = try retrying(.readLink, path) { readlink(path, &bytes, bytes.count - 1) }
-        return String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        guard let text = String(validating: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) else {
+            throw SystemError(.readLink, path, code: EILSEQ)
+        }
+        return text
     }
 
     /// Everything before the last slash; `.` when there is none.
@@ -227,10 +251,12 @@ public enum Files {
         return String(trimmed[trimmed.index(after: slash)...])
     }
 
-    /// Free and total bytes, for unprivileged users, of the file system that holds `path`.
+    /// Free and total bytes, for unprivileged users, of the file system that holds `path`. One that doesn't count, such as
+    /// ramfs, has a total of 0 and any number free.
     public static func space(at path: String) throws(SystemError) -> (free: Int64, total: Int64) {
         var raw = statvfs()
         _ = try retrying(.statFileSystem, path) { statvfs(path, &raw) }
-        return (Int64(raw.f_bavail) * Int64(raw.f_frsize), Int64(raw.f_blocks) * Int64(raw.f_frsize))
+        let total = Int64(raw.f_blocks) * Int64(raw.f_frsize)
+        return (total > 0 ? Int64(raw.f_bavail) * Int64(raw.f_frsize) : .max, total)
     }
 }

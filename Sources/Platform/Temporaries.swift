@@ -36,6 +36,12 @@ public func removeStaleTemporaries(in directory: String, dryRun: Bool = false) t
     return removed
 }
 
+/// Whether a directory has nothing in it that anybody would miss: at most `lost+found` of a file system's root, and
+/// temporaries of ours, which a killed process leaves behind.
+public func holdsNothing(_ directory: String) throws(SystemError) -> Bool {
+    try Files.list(directory).allSatisfy { $0 == "lost+found" || TemporaryMaker($0) != nil }
+}
+
 /// Who made a temporary, told by its name.
 struct TemporaryMaker: Equatable {
     let place: String

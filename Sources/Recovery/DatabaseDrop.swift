@@ -23,7 +23,7 @@ public struct DatabaseDropMoment: Sendable {
 public func momentBeforeDrop(ofDatabase name: String, in archive: RecoveryArchive) throws -> DatabaseDropMoment {
     var known: Set<String> = []
     for backup in archive.backups.complete.reversed() {
-        let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store)
+        let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store) { _ in false }
         known.formUnion(map.databases.map(\.name))
         guard let database = map.databases.first(where: { $0.name == name })?.oid,
             let path = try? plan(PlanRequest(RecoveryTarget(.latest), backup: backup.label), from: archive.source)

@@ -88,6 +88,7 @@ public struct Drill: Sendable {
             request.tablespaceMapping[tablespace.location] = place
         }
         let prepared = try prepareRecovery(request, incarnation: incarnation, store: store, progress: restoring)
+        try completeRestore(directory)
         let server = ServerProcess(
             binDirectory: binDirectory, dataDirectory: directory, logFile: scratch.log,
             options: prepared.serverOptions)

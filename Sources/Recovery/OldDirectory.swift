@@ -1,13 +1,15 @@
+import BaseBackup
 import DataDirectory
 import Glibc
 public import Platform
 import WAL
 
 /// A data directory that a recovery is to take the place of.
-public struct OldDirectory: Sendable {
+public struct OldDirectory: Sendable, Equatable {
     public let path: String
     /// The same without symbolic links: what is renamed.
     private let place: String
+    private let inode: UInt64
 
     /// Nil when there is nothing to set aside: no directory, an empty one, or one that a restore left half done.
     /// - Throws: `TargetInUse` when a server runs on it, or when it is no data directory.
@@ -21,12 +23,11 @@ public struct OldDirectory: Sendable {
                 detail: "It is a symbolic link to \"\(try Files.readLink(path))\", which does not exist.",
                 hint: "Mount or make what it points to, or remove the link.")
         }
-        guard try Files.exists(path), try Files.list(path).contains(where: { $0 != "lost+found" }),
-            try !Files.exists(path + "/tidemark.restoring")
-        else { return nil }
+        guard try Files.exists(path), try !holdsNothing(path), try !isUnfinishedRestore(path) else { return nil }
         guard try Files.exists(path + "/PG_VERSION") else {
             throw NotADataDirectory(path: path)
         }
+        inode = try FileStatus(of: place).inode
     }
 
     /// Refuses a directory that cannot be renamed because something is mounted there.
@@ -48,7 +49,7 @@ public struct OldDirectory: Sendable {
 
     /// Renames the directory, and each tablespace's folder of this version, to `….before-<time>`; nothing is removed.
     ///
-    /// - Returns: old and new names, the directory's own first.
+    /// - Returns: old and new names, the directory's own last.
     public func setAside(stamp: String) throws -> [(from: String, to: String)] {
         let directory = DataDirectory(path)
         var renamed: [(from: String, to: String)] = []
@@ -67,12 +68,15 @@ public struct OldDirectory: Sendable {
                 if try Files.exists(place) { folders.append(place) }
             }
         }
-        try rename(place)
+        // The directory is the last, because its links lead to the others: whoever is killed in between goes on.
+        do { for place in folders + [place] { try rename(place) } } catch {
+            for (from, to) in renamed { try? Files.rename(to, to: from) }
+            throw error
+        }
         // A symbolic link still leads to where the directory was: to the disk that somebody chose for it.
         if place != path, try FileStatus(ofLinkItself: path)?.kind == .symbolicLink {
             try Files.makeDirectories(place, mode: 0o700)
         }
-        for folder in folders { try rename(folder) }
         return renamed
     }
 }

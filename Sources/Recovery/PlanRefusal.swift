@@ -84,7 +84,7 @@ public struct PlanRefusal: Explained, Equatable {
                     + "PostgreSQL would read the segment of the timeline before it and go astray."
             case .unknownRestorePoint(_, let similar):
                 similar.isEmpty
-                    ? nil
+                    ? "There is none since the oldest backup began."
                     : "There are: "
                         + similar.prefix(8).map { "\"\($0.name)\" at \($0.time)" }.joined(separator: ", ") + "."
             case .unknownTransaction:
@@ -100,7 +100,13 @@ public struct PlanRefusal: Explained, Equatable {
         case .unknownBackup: return "\"tidemark list\" shows the backups there are."
         default: break
         }
-        guard !nearest.isEmpty else { return nil }
+        guard !nearest.isEmpty else {
+            switch reason {
+            case .unknownRestorePoint, .unknownTransaction:
+                return "\"tidemark window\" shows what can be reached, \"tidemark events\" what happened."
+            default: return nil
+            }
+        }
         return "Reachable: "
             + nearest.map { "\($0.arguments.joined(separator: " ")) (\($0.meaning))" }.joined(separator: "; ") + "."
     }

@@ -39,19 +39,20 @@ public struct PreparedRecovery: Sendable {
 /// Restores the plan's backup, and sets the directory up so that the server recovers to the target when it is started.
 ///
 /// Until the last step the directory can't be opened by mistake: the backup's label makes a server without the
-/// settings fail for want of WAL.
+/// settings fail for want of WAL. The caller says with `completeRestore` that it won't do this again.
 /// - Throws: `TargetInUse`, and what restoring throws.
 public func prepareRecovery(
     _ request: RecoverRequest, incarnation: Incarnation, store: any ObjectStore,
     progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
 ) throws -> PreparedRecovery {
     try refuseIfInUse(request.directory)
+    var restore = RestoreRequest(
+        target: request.directory, jobs: request.jobs, tablespaceMapping: request.tablespaceMapping,
+        delta: request.delta)
+    // A replay of some length reads its pages one by one, and waits for each that isn't in memory.
+    restore.isReadSoon = request.plan.logSize > request.backup.size / 20
     let restored = try restoreBackup(
-        request.backup, of: incarnation, from: store,
-        request: RestoreRequest(
-            target: request.directory, jobs: request.jobs, tablespaceMapping: request.tablespaceMapping,
-            delta: request.delta),
-        progress: progress)
+        request.backup, of: incarnation, from: store, request: restore, progress: progress)
     let (remarks, options) = try ServerConfiguration(request).complete()
     for name in request.plan.partials { try placePartial(name, request, incarnation: incarnation, store: store) }
     try writeSettings(request.settings, directory: request.directory)

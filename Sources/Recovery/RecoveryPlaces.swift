@@ -62,10 +62,20 @@ public struct RecoveryPlaces: Sendable {
         }
     }
 
-    /// A server wants its directories to be its own, also those on which a file system was mounted for it.
+    /// A server wants its directories to be its own, also those on which a file system was mounted for it; one that isn't
+    /// there must be made. Root who typed the command has become the server's user by now.
     private static func checkOwner(_ path: String) throws {
-        guard geteuid() != 0, let status = try FileStatus(ifPresent: path), status.owner != geteuid() else { return }
+        guard geteuid() != 0 else { return }
         func name(_ user: uid_t) -> String { getpwuid(user).map { String(cString: $0.pointee.pw_name) } ?? "\(user)" }
+        guard let status = try FileStatus(ifPresent: path) else {
+            let place = try existing(path)
+            guard access(place, W_OK | X_OK) != 0, errno == EACCES else { return }
+            throw Problem(
+                "cannot make directory \"\(path)\"",
+                detail: "User \"\(name(geteuid()))\", as whom this runs, may not write in \"\(place)\".",
+                hint: "Make it as root: install -d -o \(name(geteuid())) -m 700 \"\(path)\"")
+        }
+        guard status.owner != geteuid() else { return }
         throw Problem(
             "cannot recover into directory \"\(path)\"",
             detail: "It belongs to user \"\(name(status.owner))\", not to \"\(name(geteuid()))\", who runs this.",

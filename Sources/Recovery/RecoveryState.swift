@@ -23,9 +23,13 @@ public struct RecoveryState: Codable, Sendable {
         serverOptions = []
     }
 
-    private static func path(_ directory: String, in stateDirectory: String, cluster: String) -> String {
+    /// What the names of the files about recoveries into a directory begin with.
+    static func place(_ directory: String, in stateDirectory: String, cluster: String) -> String {
         let name = directory.map { $0 == "/" ? "-" : String($0) }.joined()
-        return "\(stateDirectory)/recover/\(cluster)\(name).json"
+        return "\(stateDirectory)/recover/\(cluster)\(name)"
+    }
+    private static func path(_ directory: String, in stateDirectory: String, cluster: String) -> String {
+        place(directory, in: stateDirectory, cluster: cluster) + ".json"
     }
 
     public func save(in stateDirectory: String, cluster: String) throws {

@@ -10,7 +10,15 @@ public struct DatabaseError: Explained, Equatable {
     public let path: String
 
     public var message: String { "could not use database \"\(path)\": \(reason)" }
-    public var detail: String? { sql.map { "The statement was: \($0)" } }
+    public var detail: String? {
+        sql.map { sql in
+            let line = sql.prefix { $0 != "\n" }
+            return "The statement was: \(line)\(line.utf8.count < sql.utf8.count ? " …" : "")"
+        }
+    }
+    public var hint: String? {
+        code & 0xFF == SQLITE_FULL ? "Free space on the file system that holds it, then try again." : nil
+    }
 
     /// Whether the file is not a database, or a damaged one.
     public var isDamage: Bool { [SQLITE_CORRUPT, SQLITE_NOTADB].contains(code & 0xFF) }

@@ -17,15 +17,14 @@ public struct DropMoment: Sendable {
 /// - Throws: `NoDropFound`, and what reading the archive throws.
 public func momentBeforeDrop(of tables: [TablePattern], in archive: RecoveryArchive) throws -> DropMoment {
     for backup in archive.backups.complete.reversed() {
-        let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store)
-        guard let database = map.databases.first(where: { $0.name == tables[0].database }) else { continue }
-        let relations = map.relations.filter { relation in
-            relation.database == database.oid
-                && tables.contains {
-                    FileSelection.mayBeMeant(relation.kind, by: $0)
-                        && $0.matches(schema: relation.schema, table: relation.name)
-                }
+        let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store) { relation in
+            tables.contains {
+                FileSelection.mayBeMeant(relation.kind, by: $0)
+                    && $0.matches(schema: relation.schema, table: relation.name)
+            }
         }
+        guard let database = map.databases.first(where: { $0.name == tables[0].database }) else { continue }
+        let relations = map.relations.filter { $0.database == database.oid }
         guard !relations.isEmpty else { continue }
         guard
             let path = try? plan(

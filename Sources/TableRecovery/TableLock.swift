@@ -28,14 +28,16 @@ extension Connection {
             try execute("SAVEPOINT before_lock; SET LOCAL lock_timeout = '2s'")
             do {
                 try execute("LOCK TABLE \(table.sql) IN ACCESS EXCLUSIVE MODE")
-                try execute("RELEASE SAVEPOINT before_lock; SET LOCAL lock_timeout = 0")
+                // What else the transaction locks must not keep everybody waiting for the table either.
+                try execute("RELEASE SAVEPOINT before_lock; SET LOCAL lock_timeout = '1min'")
                 return
             } catch {
                 guard error.sqlState == "55P03" else { throw error }
                 try execute("ROLLBACK TO SAVEPOINT before_lock")
                 let users = try query(
-                    "SELECT DISTINCT pid FROM pg_locks WHERE relation = to_regclass($1) AND pid <> pg_backend_pid() "
-                        + "AND granted ORDER BY 1", [table.sql]
+                    "SELECT DISTINCT pid FROM pg_locks WHERE relation = to_regclass($1) AND granted "
+                        + "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+                        + "AND pid <> pg_backend_pid() ORDER BY 1", [table.sql]
                 ).values.compactMap { $0[0] }
                 guard Clock.monotonic < end else { throw TableInUse(table: table, sessions: users) }
                 progress("waiting for table \(table), which process \(users.joined(separator: ", ")) uses")

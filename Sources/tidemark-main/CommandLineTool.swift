@@ -36,6 +36,11 @@ enum CommandLineTool {
                 hint: "Start \"tidemark \(wanted)\".")
         }
         guard let command = Commands.named(wanted) else {
+            if name.hasPrefix("-") {
+                throw UsageError(
+                    "option \"\(name)\" stands before the command",
+                    hint: "Options follow the command: tidemark COMMAND \(name) ….")
+            }
             let near = suggestion(for: wanted, among: Commands.grammars.map(\.command))
             throw UsageError(
                 "unknown command \"\(name)\"",

@@ -70,9 +70,10 @@ struct PlannedRecovery {
             : "off in \"\(directory)\", which is not the cluster's configured directory"
     }
 
-    /// Names and locales as the plan's backup knew them; nil when they can't be read.
+    /// Locales, and names of what the plan's last transactions changed, as its backup knew them; nil when they can't be read.
     private var names: RelationMap? {
-        try? RelationMap(of: plan.backup.label, of: archive.incarnation, in: archive.store)
+        try? RelationMap(
+            of: plan.backup.label, of: archive.incarnation, in: archive.store, where: plan.changes)
     }
 
     /// What a person should know besides the plan's own warnings.

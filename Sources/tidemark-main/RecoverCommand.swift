@@ -83,6 +83,13 @@ enum RecoverCommand: Command {
             try inPlace && old != nil
             ? invocation.confirm(question, byTyping: cluster.name) : invocation.confirm(question)
         guard agreed else { return .interrupted }
+        let claim = try RecoveryClaim(directory, in: cluster.stateDirectory, cluster: cluster.name)
+        defer { withExtendedLifetime(claim) {} }
+        guard try OldDirectory(directory) == old else {
+            throw Problem(
+                "directory \"\(directory)\" is not what it was when the recovery was planned",
+                detail: "Somebody else has worked on it meanwhile.", hint: "Look at it, and run the command again.")
+        }
         var job = RecoverJob(
             invocation: invocation, planned: planned,
             state: RecoveryState(arguments: Array(CommandLine.arguments.dropFirst(2)), directory: directory))
@@ -92,6 +99,8 @@ enum RecoverCommand: Command {
     private static func resume(
         _ invocation: Invocation, _ cluster: ClusterConfiguration, _ directory: String
     ) throws -> ExitStatus {
+        let claim = try RecoveryClaim(directory, in: cluster.stateDirectory, cluster: cluster.name)
+        defer { withExtendedLifetime(claim) {} }
         guard let state = try RecoveryState(of: directory, in: cluster.stateDirectory, cluster: cluster.name) else {
             throw Problem(
                 "no recovery into \"\(directory)\" was interrupted",
@@ -105,6 +114,7 @@ enum RecoverCommand: Command {
         // What the old directory's WAL held was archived before the interruption, and the server's partial may be part of it.
         let planned = try PlannedRecovery(again, cluster, usePartials: true)
         var job = RecoverJob(invocation: again, planned: planned, state: state)
-        return try job.run(old: state.phase == .restoring ? OldDirectory(directory) : nil)
+        return try job.run(
+            old: state.phase == .restoring && !again.arguments.has("delta") ? OldDirectory(directory) : nil)
     }
 }

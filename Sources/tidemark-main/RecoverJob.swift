@@ -58,7 +58,7 @@ struct RecoverJob {
             try? audit.end(result: "interrupted")
             log(
                 .error, "the recovery into \"\(directory)\" was interrupted",
-                detail: (try? Files.exists(directory + "/tidemark.restoring")) == true
+                detail: (try? isUnfinishedRestore(directory)) == true
                     ? UnfinishedRestore.remains(in: directory)
                     : (try? DataDirectory(directory).runningServer()) != nil
                         ? "The server goes on recovering by itself." : nil,
@@ -89,6 +89,8 @@ struct RecoverJob {
             try state.save(in: cluster.stateDirectory, cluster: cluster.name)
             prepared = done
         }
+        // Only now: a restore that is complete, but not known to be, would be taken for somebody's old directory.
+        try completeRestore(planned.directory)
         let server = ServerProcess(
             binDirectory: cluster.binDirectory(major: planned.plan.majorVersion), dataDirectory: planned.directory,
             logFile: try absolutePath(

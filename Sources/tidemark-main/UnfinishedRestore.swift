@@ -1,3 +1,4 @@
+import BaseBackup
 import Platform
 
 /// A restore that failed on its way: what is there now, and how to go on.
@@ -7,7 +8,7 @@ struct UnfinishedRestore: Explained {
 
     /// Nil when nothing was restored yet.
     init?(cause: any Error, directory: String) {
-        guard (try? Files.exists(directory + "/tidemark.restoring")) == true else { return nil }
+        guard (try? isUnfinishedRestore(directory)) == true else { return nil }
         (self.cause, self.directory) = (cause, directory)
     }
 

@@ -11,7 +11,7 @@ enum VerifyCommand: Command {
             "Reads every frame of the named backups, or of all, without a server: the manifest is complete, every pack fits it, every frame "
                 + "decompresses to the content it had, every page has its checksum, and the WAL that the backup needs is there and "
                 + "continuous. All problems are reported; the result is recorded and shown by \"tidemark list\".",
-            "An interrupted verification goes on where it was.",
+            "A verification that was interrupted less than a day ago goes on where it was.",
         ],
         words: [.init("LABEL", count: .any, "backups as \"tidemark list\" names them; all when none is named")],
         options: [
@@ -32,7 +32,7 @@ enum VerifyCommand: Command {
         }
         let label: String
         let problems: [Problem]
-        let packs, frames, segments: Int
+        let packs, skippedPacks, frames, segments: Int
         let bytes, pages: Int64
         let seconds: Double
     }
@@ -64,8 +64,8 @@ enum VerifyCommand: Command {
                 Document(
                     label: report.label,
                     problems: report.problems.map { .init(message: $0.message, detail: $0.detail) },
-                    packs: report.packs, frames: report.frames, segments: report.segments, bytes: report.bytes,
-                    pages: report.pages, seconds: report.seconds))
+                    packs: report.packs, skippedPacks: report.skippedPacks, frames: report.frames,
+                    segments: report.segments, bytes: report.bytes, pages: report.pages, seconds: report.seconds))
             if !invocation.json { invocation.print(line(report)) }
         }
         invocation.notes("backups", backups.count)
@@ -94,8 +94,13 @@ enum VerifyCommand: Command {
             case 1: "1 problem"
             case let count: "\(count) problems"
             }
+        let before =
+            report.skippedPacks == 0
+            ? ""
+            : "; \(report.skippedPacks) of \(report.packs) packs \(report.skippedPacks == 1 ? "was" : "were") found good "
+                + "before an interruption"
         return "backup \(report.label): \(verdict); \(size(report.bytes)) in \(report.frames) frames, "
             + "\(report.pages) pages and \(report.segments) WAL segments read, "
-            + Quantity.pretty(milliseconds: Int64(report.seconds * 1000))
+            + Quantity.pretty(milliseconds: Int64(report.seconds * 1000)) + before
     }
 }

@@ -14,7 +14,12 @@ final class FinishedCluster: Sendable {
     /// A backup history file and its text.
     let backupHistory: String
 
-    static let shared = Result { try FinishedCluster() }
+    static let shared: Result<FinishedCluster, any Error> = Result {
+        atexit {
+            if case .success(let cluster) = FinishedCluster.shared { try? Files.removeTree(cluster.scratch.path) }
+        }
+        return try FinishedCluster()
+    }
 
     func wal(_ name: String) -> String { scratch.file("wal/" + name) }
 

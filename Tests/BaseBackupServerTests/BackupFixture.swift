@@ -58,9 +58,11 @@ final class BackupFixture {
     func restore(
         _ backup: BackupDescription, to directory: String, mapping: [String: String] = [:], delta: Bool = false
     ) throws -> RestoreReport {
-        try restoreBackup(
+        let report = try restoreBackup(
             backup, of: incarnation, from: store,
             request: RestoreRequest(target: directory, jobs: 2, tablespaceMapping: mapping, delta: delta))
+        try completeRestore(directory)
+        return report
     }
 
     /// What pg_verifybackup says of a restored directory, WAL included.

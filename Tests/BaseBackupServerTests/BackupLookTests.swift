@@ -73,6 +73,11 @@ import Testing
         let unknown = try site.tidemark(["show", "20200101T000000Z-full"])
         #expect(unknown.ending == .exited(1) && unknown.errors.contains("has no complete backup"))
 
+        let none = try site.tidemark(["plan", "--target-name", "release"])
+        #expect(none.ending == .exited(4), "\(none.errors)")
+        #expect(none.errors.contains("There is none since the oldest backup began."), "\(none.errors)")
+        #expect(none.errors.contains("HINT:  \"tidemark window\" shows what can be reached"), "\(none.errors)")
+
         try site.tidemark(["backup"], expectSuccess: true)
         let du = try site.tidemark(["du"], expectSuccess: true).output
         for fact in ["backup \(first.label)", "WAL of ", "all backups", "all WAL", " free"] {
@@ -236,6 +241,40 @@ import Testing
         let refused = try site.tidemark(recover.map { $0 == target ? other.data : $0 })
         #expect(refused.ending == .exited(1))
         #expect(refused.errors.contains("It holds something else than this cluster"), "\(refused.errors)")
+    }
+
+    @Test func `whoever types recover, root too, the files belong to the server's user`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let space = site.cluster.directory + "/space"
+        try runAsServerUser("/bin/mkdir", [space])
+        try site.cluster.psql("CREATE TABLESPACE space LOCATION '\(space)'")
+        try site.cluster.psql("CREATE TABLE t TABLESPACE space AS SELECT generate_series(1, 1000) i")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let target = site.scratch.file("recovered")
+        let arguments = [
+            "recover", "--config", site.configuration, "--target", "latest", "--data-directory", target,
+            "--tablespace-mapping", "\(space)=\(target)-space", "--yes",
+        ]
+        let closed = try Scratch()
+        chmod(closed.path, 0o555)
+        let refused = try run(Executables.tidemark(), arguments.map { $0 == target ? closed.file("new") : $0 })
+        #expect(refused.ending == .exited(1))
+        #expect(refused.errors.contains("may not write in \"\(closed.path)\""), "\(refused.errors)")
+        #expect(refused.errors.contains("-m 700 \"\(closed.file("new"))\""), "\(refused.errors)")
+        // Not as the server's user, unless that's who runs the tests.
+        let finished = try run(Executables.tidemark(), arguments)
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+        let owner = try FileStatus(of: site.cluster.data)
+        let strangers = try run(
+            "/usr/bin/find",
+            ["-L", target, site.repository, "!", "(", "-uid", "\(owner.owner)", "-gid", "\(owner.group)", ")"])
+        #expect(strangers.ending == .exited(0) && strangers.output == "", "\(strangers)")
+        let modes = try run("/usr/bin/find", ["-L", target, "-perm", "/077"])
+        #expect(modes.output == "")
+        let pgctl = site.cluster.server.bin + "/pg_ctl"
+        try runAsServerUser(pgctl, ["-D", target, "-l", target + "/log", "-w", "start"])
+        try runAsServerUser(pgctl, ["-D", target, "-m", "immediate", "-w", "stop"])
     }
 
     private func overwrite(_ path: String, at offset: Int64) throws {

@@ -32,6 +32,28 @@ struct Damage: Sendable, CustomTestStringConvertible {
         Damage(name: "a missing manifest", says: "is not in repository") { fixture, backup in
             try Files.remove(fixture.store.path(fixture.incarnation.backup(backup.label, "manifest.sqlite.zst")))
         },
+        Damage(name: "a manifest with a run of no file", says: "a run of an unknown file") { fixture, _ in
+            try edit(
+                fixture, "INSERT INTO run SELECT frame, frame_offset, 4000000, 0, 8192 FROM run WHERE frame > 0 LIMIT 1"
+            )
+        },
+        Damage(name: "a manifest with runs of impossible files", says: "a run of an unknown file") { fixture, _ in
+            try edit(
+                fixture,
+                """
+                INSERT INTO run SELECT frame, frame_offset, -5, 0, 8192 FROM run WHERE frame > 0 LIMIT 1;
+                INSERT INTO run SELECT frame, frame_offset, 1 << 40, 0, 8192 FROM run WHERE frame > 0 LIMIT 1
+                """)
+        },
+        Damage(name: "a manifest that lacks a run", says: "do not make up its content") { fixture, _ in
+            try edit(fixture, "DELETE FROM run WHERE file = (SELECT id FROM file WHERE path = 'PG_VERSION')")
+        },
+        Damage(name: "a manifest with a file too long", says: "do not make up its content") { fixture, _ in
+            try edit(fixture, "UPDATE file SET size = size + 1 WHERE path = 'base/1/PG_VERSION'")
+        },
+        Damage(name: "a manifest with a run outside of its frame", says: "a run outside of its frame") { fixture, _ in
+            try edit(fixture, "UPDATE run SET frame_offset = 1 << 50 WHERE file = (SELECT max(file) FROM run)")
+        },
         Damage(name: "a missing segment", says: "which the backup needs, is missing") { fixture, backup in
             try Files.remove(fixture.store.path(fixture.incarnation.segment(backup.stopSegment)))
         },
@@ -48,6 +70,10 @@ struct Damage: Sendable, CustomTestStringConvertible {
             try Files.remove(path)
         },
     ]
+
+    private static func edit(_ fixture: BackupFixture, _ statements: String) throws {
+        try inManifest(of: fixture.store.location, statements)
+    }
 
     private static func shorten(_ path: String, _ size: Int64) throws {
         try Descriptor(open: path, O_RDWR).truncate(to: size, path: path)
@@ -107,7 +133,8 @@ struct Damage: Sendable, CustomTestStringConvertible {
         let request = VerifyRequest(jobs: 1, includesWAL: false, progressDirectory: memory)
         try Files.makeDirectories(memory)
         let file = memory + "/verify-\(fixture.incarnation.folderName)-\(backup.label)"
-        try createDurably(file, bytes: Array("1\n2\n".utf8))
+        // The last line is one that a killed process, or a full disk, cut off.
+        try createDurably(file, bytes: Array("1\n2\n3".utf8))
         let report = try verifyBackup(backup, of: fixture.incarnation, in: fixture.store, request: request)
         #expect(report.problems == [])
         #expect(report.skippedPacks == 2 && report.packs > 2)
@@ -115,5 +142,10 @@ struct Damage: Sendable, CustomTestStringConvertible {
         try recordVerification(report, of: fixture.incarnation, in: fixture.store)
         let last = try lastVerification(of: backup.label, of: fixture.incarnation, in: fixture.store)
         #expect(last?.problems == 0)
+        // What was good days ago is read again.
+        try createDurably(file, bytes: Array("1\n2\n".utf8))
+        _ = try run("/bin/touch", ["-d", "25 hours ago", file])
+        let later = try verifyBackup(backup, of: fixture.incarnation, in: fixture.store, request: request)
+        #expect(later.problems == [] && later.skippedPacks == 0 && later.frames > report.frames)
     }
 }

@@ -3,9 +3,11 @@ import Platform
 import Support
 import Testing
 
-/// The memory of whatever touches a backup hardly grows with the number of relations (100,000, in the long tests).
+/// The memory of whatever touches a backup hardly grows with the number of relations and files (100,000 and a million, in
+/// the long tests).
 @Suite(.serialized) struct ManyRelationsTests {
     private let count = getenv("TIDEMARK_SOAK") == nil ? 1_000 : 100_000
+    private let otherFiles = getenv("TIDEMARK_SOAK") == nil ? 20_000 : 1_000_000
 
     /// Runs tidemark and returns its largest resident set, in bytes.
     private func memory(_ site: TestSite, _ arguments: [String]) throws -> Int {
@@ -21,7 +23,7 @@ import Testing
         return try #require(Int(finished.output.dropLast()))
     }
 
-    @Test func `backup, verify, recover and expire keep to 64 MiB, and every relation comes back`() throws {
+    @Test func `backup, verify, recover and expire keep to 64 MiB, and every relation and file comes back`() throws {
         let site = try TestSite(
             settings: ["max_locks_per_transaction": "2000", "max_wal_size": "4GB"], initdb: ["--data-checksums"])
         for start in stride(from: 1, through: count, by: 1000) {
@@ -31,6 +33,16 @@ import Testing
                 EXECUTE 'CREATE TABLE t' || i || ' AS SELECT ' || i || ' AS i'; END LOOP; END $$
                 """)
         }
+        // What PostgreSQL doesn't know, as after many a crash; of some, frames are full by their number.
+        let script = """
+            import os, sys
+            for i in range(int(sys.argv[2])):
+                with open(f"{sys.argv[1]}/{2000000000 + i}", "wb", 0) as file:
+                    file.write(b"%d" % i if i % 3 else b"")
+            """
+        let folder = try site.cluster.psql("SELECT oid FROM pg_database WHERE datname = current_database()")
+        try runAsServerUser(
+            "/usr/bin/python3", ["-c", script, site.cluster.data + "/base/" + folder, String(otherFiles)])
         let limit = 64 << 20
         let backup = try memory(site, ["backup"])
         #expect(backup < limit)
@@ -44,6 +56,10 @@ import Testing
         // What an earlier restore left is a copy of the cluster until it is started.
         let delta = try memory(site, recover + ["--delta"])
         #expect(delta < limit)
+        let others = try run(
+            "/bin/sh", ["-c", "find \"$1\" -name '2?????????' | wc -l", "sh", target + "/base/" + folder]
+        ).output
+        #expect(others == "\(otherFiles)\n")
         let verified = try runAsServerUser(
             site.cluster.server.bin + "/pg_verifybackup", ["-n", target], expectSuccess: false)
         #expect(verified.ending == .exited(0), "\(verified.errors)")

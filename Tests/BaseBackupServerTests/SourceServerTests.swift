@@ -65,6 +65,17 @@ import WAL
             _ = try? runAsServerUser(bin + "/pg_ctl", ["-D", standby, "-m", "immediate", "stop"], expectSuccess: false)
         }
         try fixture.cluster.psql("CREATE TABLE t (i int); CHECKPOINT; INSERT INTO t VALUES (1)")
+        // Else the backup may begin at the checkpoint before, whose segment is archived.
+        let written = try fixture.cluster.psql("SELECT pg_current_wal_lsn()")
+        try fixture.cluster.wait(for: "the standby") {
+            try runAsServerUser(
+                bin + "/psql",
+                [
+                    "-h", standby, "-U", "postgres", "-d", "postgres", "-XAtqc",
+                    "SELECT pg_last_wal_replay_lsn() >= '\(written)'",
+                ]
+            ).output == "t\n"
+        }
         let error = #expect(throws: (any Error).self) {
             try fixture.takeBackup {
                 $0.conninfo = "host=\(standby) user=postgres dbname=postgres"
@@ -135,6 +146,37 @@ import WAL
             let one = try restored.psql("SELECT 1")
             #expect(one == "1")
         }
+    }
+
+    @Test func `a name that is not UTF-8 is never passed over in silence`() throws {
+        let site = try TestSite()
+        let script = """
+            touch "$1/na$(printf '\\351')ve" && ln -s "$(printf '/no/caf\\351')" "$1/pg_tblspc/99999"
+            """
+        try runAsServerUser("/bin/sh", ["-c", script, "sh", site.cluster.data])
+        // No string names it.
+        defer { _ = try? runAsServerUser("/bin/sh", ["-c", "rm \"$1\"/na*ve", "sh", site.cluster.data]) }
+        let tablespace = site.cluster.data + "/pg_tblspc/99999"
+        let refused = try site.tidemark(["backup"])
+        #expect(refused.ending == .exited(1))
+        let reason = "could not read symbolic link \"\(tablespace)\""
+        #expect(refused.errors.contains(reason), "\(refused.errors)")
+        try Files.remove(tablespace)
+        let taken = try site.tidemark(["backup"], expectSuccess: true)
+        #expect(taken.errors.contains("WARNING:") && taken.errors.contains("na\u{FFFD}ve\", whose name is not UTF-8"))
+    }
+
+    @Test func `no room for temporary files is told in few words`() throws {
+        let site = try TestSite()
+        let full = try Scratch()
+        let mounted = try run("/bin/mount", ["-t", "tmpfs", "-o", "size=4k,mode=0777", "tidemark-test", full.path])
+        try #require(mounted.ending == .exited(0), "\(mounted.errors)")
+        defer { _ = try? run("/bin/umount", ["-l", full.path]) }
+        let failed = try site.tidemark(["backup"], environment: ["TMPDIR": full.path])
+        #expect(failed.ending == .exited(1) && failed.errors.contains(full.path), "\(failed.errors)")
+        #expect(failed.errors.contains("HINT:  Free space on the file system that holds it"), "\(failed.errors)")
+        #expect(failed.errors.utf8.count < 1000, "\(failed.errors)")
+        try site.tidemark(["backup"], expectSuccess: true)
     }
 
     @Test func `a repository that is full fails the backup, and the next one succeeds`() throws {

@@ -30,6 +30,26 @@ import Testing
         #expect(try run("/usr/bin/find", [site.repository, "-name", "0000000100000000*.zst"]).output != "")
     }
 
+    @Test func `an init that failed or was killed in any of its calls can be repeated`() throws {
+        let site = try TestSite(initialize: false)
+        let folders = ["repository", "state"].map(site.scratch.file)
+        func start() throws { for folder in folders where try Files.exists(folder) { try Files.removeTree(folder) } }
+        let traced = try site.tidemark(["init"], environment: ["TIDEMARK_FAULT": "trace"], expectSuccess: true)
+        let calls = traced.errors.split(separator: "\n").count { $0.hasPrefix("trace: ") }
+        try #require(calls > 20)
+        for call in 1...calls {
+            try start()
+            let effect = ["kill", "EIO", "ENOSPC"][call % 3]
+            let finished = try site.tidemark(["init"], environment: ["TIDEMARK_FAULT": "any:\(call)=\(effect)"])
+            let said = "\(call) \(effect): \(finished.ending) \(finished.errors)"
+            #expect((effect == "kill") == [.signalled(SIGKILL), .exited(137)].contains(finished.ending), "\(said)")
+            let again = try site.tidemark(["init"])
+            #expect(again.ending == .exited(0), "\(said)\n\(again.errors)")
+        }
+        try site.archiveEverything()
+        #expect(try site.tidemark(["verify", "--wal"], expectSuccess: true).output.contains("segment"))
+    }
+
     @Test func `another program's archive_command is not replaced without asking`() throws {
         let site = try TestSite(settings: ["archive_command": "'/bin/true'"], initialize: false)
         let refused = try site.tidemark(["init", "--write"])

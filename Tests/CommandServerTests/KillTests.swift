@@ -38,6 +38,44 @@ import Testing
         #expect(accepted.ending == .exited(0), "\(accepted.errors)")
     }
 
+    @Test func `a killed verification can be repeated, and never makes damage look good`() throws {
+        let site = try TestSite(initdb: ["--data-checksums"])
+        try site.cluster.psql("create table t as select n, repeat(md5(n::text), 20) from generate_series(1, 30000) n")
+        try site.tidemark(["backup", "--jobs", "2"], expectSuccess: true)
+        let traced = try site.tidemark(
+            ["verify", "--jobs", "1"], environment: ["TIDEMARK_FAULT": "trace"], expectSuccess: true)
+        let calls = traced.errors.split(separator: "\n").filter { $0.hasPrefix("trace: ") }
+        try #require(calls.count > 50)
+        func kill(at fault: String) throws {
+            let killed = try site.tidemark(["verify", "--jobs", "1"], environment: ["TIDEMARK_FAULT": "\(fault)=kill"])
+            #expect([.signalled(SIGKILL), .exited(137)].contains(killed.ending), "\(fault): \(killed.errors)")
+        }
+        let folder = try #require(try Files.list(site.repository + "/main").first)
+        let packs = site.repository + "/main/\(folder)/pack"
+        let label = try #require(try Files.list(packs).first)
+        let list = { try site.tidemark(["list", "--json"], expectSuccess: true).output }
+        let before = try list()
+
+        // Before it writes down the last of the packs.
+        let memory = site.scratch.file("state/main/verify-\(folder)-\(label)")
+        let writes = calls.filter { $0.hasPrefix("trace: write ") }
+        let second = try #require(writes.lastIndex { $0.hasSuffix(memory) })
+        try kill(at: "write:\(second + 1)")
+        #expect(try list() == before)
+        #expect(try Files.exists(memory))
+        let resumed = try site.tidemark(["verify"], expectSuccess: true)
+        #expect(resumed.output.contains(" of 3 packs were found good before an interruption"), "\(resumed.output)")
+        #expect(try !Files.exists(memory))
+
+        let pack = packs + "/\(label)/000001"
+        let file = try Descriptor(open: pack, O_RDWR)
+        try [UInt8](repeating: 0xA5, count: 4).withUnsafeBytes { try file.write($0, at: 5000, path: pack) }
+        // A pack that isn't good takes all the calls, each time.
+        for call in stride(from: 1, to: calls.count / 2, by: calls.count / 20) { try kill(at: "any:\(call)") }
+        let damaged = try site.tidemark(["verify"])
+        #expect(damaged.ending == .exited(3) && damaged.errors.contains("is damaged"), "\(damaged.errors)")
+    }
+
     @Test func `a killed recovery can be repeated`() throws {
         let site = try TestSite()
         try site.cluster.psql(

@@ -3,31 +3,69 @@ import Platform
 import Support
 import Testing
 
-/// The Debian package on this very machine: built, installed, upgraded, removed, purged.
+/// The Debian package on a machine like this one: built here, then installed, upgraded, removed and purged on an overlay
+/// of this machine's root, so that nothing here changes, and nothing that is here matters.
 @Suite(.serialized) struct PackageTests {
     private static let root = Files.parent(Files.parent(Files.parent(#filePath)))
 
-    /// dpkg as root; waits for whoever else holds its lock.
-    private func dpkg(_ arguments: [String]) throws -> Finished {
-        for _ in 0..<60 {
-            let finished =
-                geteuid() == 0
-                ? try run("/usr/bin/dpkg", arguments) : try run("/usr/bin/sudo", ["-n", "/usr/bin/dpkg"] + arguments)
-            guard finished.errors.contains("lock") && finished.ending != .exited(0) else { return finished }
-            Clock.sleep(milliseconds: 1000)
-        }
-        throw Problem("dpkg's lock was not given up for a minute")
-    }
+    /// This machine's files, and changes to them that go with it.
+    private final class OverlaidMachine {
+        let scratch: Scratch
+        let root: String
 
-    private func status() throws -> String {
-        try run("/usr/bin/dpkg-query", ["-W", "-f", "${db:Status-Abbrev}", "tidemark"]).output
+        init() throws {
+            scratch = try Scratch()
+            chmod(scratch.path, 0o755)
+            root = scratch.file("changes/root")
+            let changes = scratch.file("changes")
+            for (command, arguments) in [
+                ("/bin/mkdir", [changes]),
+                ("/bin/mount", ["-t", "tmpfs", "-o", "size=1g,mode=0755", "tidemark-test", changes]),
+                ("/bin/mkdir", [changes + "/upper", changes + "/work", root]),
+                (
+                    "/bin/mount",
+                    [
+                        "-t", "overlay", "-o", "lowerdir=/,upperdir=\(changes)/upper,workdir=\(changes)/work",
+                        "tidemark-test", root,
+                    ]
+                ),
+                ("/bin/mount", ["-t", "proc", "tidemark-test", root + "/proc"]),
+                ("/bin/rm", ["-f", root + "/dev/null"]),
+                ("/bin/mknod", ["-m", "666", root + "/dev/null", "c", "1", "3"]),
+            ] {
+                let finished = try asRoot(command, arguments)
+                try #require(finished.ending == .exited(0), "\(command) \(arguments): \(finished.errors)")
+            }
+            // Nobody has used tidemark there yet.
+            _ = try run("/usr/bin/dpkg", ["-P", "tidemark"])
+            try run(
+                "/bin/rm", ["-rf", "/etc/tidemark", "/var/lib/tidemark", "/var/lib/tidemark-state"], expectSuccess: true
+            )
+        }
+
+        deinit {
+            for place in [root + "/proc", root, scratch.file("changes")] {
+                _ = try? asRoot("/bin/umount", ["-l", place])
+            }
+        }
+
+        private func asRoot(_ program: String, _ arguments: [String]) throws -> Finished {
+            geteuid() == 0
+                ? try Platform.run(program, arguments) : try Platform.run("/usr/bin/sudo", ["-n", program] + arguments)
+        }
+
+        /// Runs a program there, as root or as another user.
+        @discardableResult
+        func run(_ program: String, _ arguments: [String], user: String = "root", expectSuccess: Bool = false) throws
+            -> Finished
+        {
+            let finished = try asRoot("/usr/sbin/chroot", ["--userspec=\(user):\(user)", root, program] + arguments)
+            if expectSuccess { try #require(finished.ending == .exited(0), "\(program): \(finished.errors)") }
+            return finished
+        }
     }
 
     @Test func `the package installs, keeps what was configured, and goes without a trace except for backups`() throws {
-        // A machine that works with tidemark is not the place for this test.
-        for path in ["/etc/tidemark", "/var/lib/tidemark", "/var/lib/tidemark-state"] {
-            try #require(try status().isEmpty && !Files.exists(path), "tidemark is in use on this machine: \(path)")
-        }
         let scratch = try Scratch()
         let built = try run(Self.root + "/packaging/build-deb", [try Executables.directory.get(), scratch.path])
         try #require(built.ending == .exited(0), "\(built.errors)\(built.output)")
@@ -42,8 +80,19 @@ import Testing
             #expect(line.contains(" root/root ") && !line.prefix(10).dropFirst(5).contains("w"), "\(line)")
         }
 
-        defer { _ = try? dpkg(["-P", "tidemark"]) }
-        let installed = try dpkg(["-i", package])
+        let machine = try OverlaidMachine()
+        func exists(_ path: String) throws -> Bool { try Files.exists(machine.root + path) }
+        func dpkg(_ arguments: String...) throws -> Finished { try machine.run("/usr/bin/dpkg", arguments) }
+        func status() throws -> String {
+            try machine.run("/usr/bin/dpkg-query", ["-W", "-f", "${db:Status-Abbrev}", "tidemark"]).output
+        }
+        func traces() throws -> String {
+            try machine.run(
+                "/usr/bin/find", ["/usr/bin", "/usr/share", "/usr/lib/systemd", "/etc", "-name", "*tidemark*"]
+            ).output
+        }
+        let before = try traces()
+        let installed = try dpkg("-i", package)
         #expect(installed.ending == .exited(0), "\(installed.errors)")
         #expect(try status() == "ii ")
         for path in [
@@ -53,35 +102,38 @@ import Testing
             "/usr/share/fish/vendor_completions.d/tidemark.fish", "/usr/share/doc/tidemark/copyright",
             "/etc/tidemark/tidemark.conf",
         ] {
-            #expect(try Files.exists(path), "\(path)")
+            #expect(try exists(path), "\(path)")
         }
-        let owner = try run("/usr/bin/stat", ["-c", "%U:%G %a", "/var/lib/tidemark", "/var/lib/tidemark-state"]).output
+        let owner = try machine.run(
+            "/usr/bin/stat", ["-c", "%U:%G %a", "/var/lib/tidemark", "/var/lib/tidemark-state"]
+        ).output
         #expect(owner == "postgres:postgres 750\npostgres:postgres 750\n")
-        let version = try runAsServerUser("/usr/bin/tidemark", ["version"])
-        #expect(version.output.hasPrefix("tidemark "))
-        #expect(try run("/usr/bin/dpkg", ["--verify", "tidemark"]).output == "")
+        let version = try machine.run("/usr/bin/tidemark", ["version"], user: "postgres")
+        #expect(version.output.hasPrefix("tidemark "), "\(version.errors)")
+        #expect(try dpkg("--verify", "tidemark").output == "")
         // Not configured yet: said with the place to do it.
-        let unconfigured = try runAsServerUser("/usr/bin/tidemark", ["settings"], expectSuccess: false)
+        let unconfigured = try machine.run("/usr/bin/tidemark", ["settings"], user: "postgres")
         #expect(unconfigured.ending == .exited(2) && unconfigured.errors.contains("/etc/tidemark/tidemark.conf"))
 
         // What an administrator wrote survives the next version, and removal.
         let text = "repository = '/var/lib/tidemark'\n[cluster main]\ndata_directory = '/var/lib/postgresql/15/main'\n"
-        try replaceDurably("/etc/tidemark/tidemark.conf", bytes: Array(text.utf8), mode: 0o644)
-        #expect(try dpkg(["-i", package]).ending == .exited(0))
-        #expect(try Files.readText("/etc/tidemark/tidemark.conf") == text)
-        try runAsServerUser("/bin/sh", ["-c", "mkdir /var/lib/tidemark/main; touch /var/lib/tidemark/main/backup"])
-        #expect(try dpkg(["-r", "tidemark"]).ending == .exited(0))
+        let configuration = "/etc/tidemark/tidemark.conf"
+        try machine.run("/bin/sh", ["-c", "printf %s \"$1\" >\"$2\"", "sh", text, configuration], expectSuccess: true)
+        #expect(try dpkg("-i", package).ending == .exited(0))
+        #expect(try Files.readText(machine.root + configuration) == text)
+        try machine.run(
+            "/bin/sh", ["-c", "mkdir /var/lib/tidemark/main; touch /var/lib/tidemark/main/backup"], user: "postgres",
+            expectSuccess: true)
+        #expect(try dpkg("-r", "tidemark").ending == .exited(0))
         #expect(try status() == "rc ")
-        #expect(try !Files.exists("/usr/bin/tidemark") && Files.exists("/etc/tidemark/tidemark.conf"))
+        #expect(try !exists("/usr/bin/tidemark") && exists(configuration))
 
         // Purging takes configuration and state, never backups.
-        let purged = try dpkg(["-P", "tidemark"])
+        let purged = try dpkg("-P", "tidemark")
         #expect(purged.ending == .exited(0), "\(purged.errors)")
-        #expect(try !Files.exists("/etc/tidemark") && !Files.exists("/var/lib/tidemark-state"))
-        #expect(try Files.exists("/var/lib/tidemark/main/backup"))
-        try Files.removeTree("/var/lib/tidemark")
-        let left = try run(
-            "/usr/bin/find", ["/usr/bin", "/usr/share", "/usr/lib/systemd", "/etc", "-name", "*tidemark*"])
-        #expect(left.output == "", "\(left.output)")
+        #expect(try !exists("/etc/tidemark") && !exists("/var/lib/tidemark-state"))
+        #expect(try machine.run("/usr/bin/test", ["-e", "/var/lib/tidemark/main/backup"]).ending == .exited(0))
+        let after = try traces()
+        #expect(after == before)
     }
 }

@@ -29,15 +29,9 @@ final class History: Sendable {
             ],
             initdb: ["--wal-segsize=1"], initialize: false)
         try site.cluster.stop()
-        try start(site.cluster, preload: clock)
+        try site.cluster.start(environment: ["LD_PRELOAD": clock])
         try site.tidemark(["init"], expectSuccess: true)
         try site.cluster.psql("create table work (xid bigint, client int); create table filler (n int, text text)")
-    }
-
-    private func start(_ cluster: TestCluster, preload: String) throws {
-        try runAsServerUser(
-            server.bin + "/pg_ctl", ["-D", cluster.data, "-l", cluster.logFile, "-w", "start"],
-            environment: ["LD_PRELOAD": preload])
     }
 
     /// Copies the running server's directory, as a base backup does.

@@ -208,9 +208,10 @@ import WAL
 
         // With --exclusive the same transaction is the first that won't.
         let xid = try site.cluster.psql("select xmin from t where n = 2")
+        let nowhere = site.scratch.file("nowhere")
         for (option, first) in [([], nil), (["--exclusive"], UInt32(xid))] as [([String], UInt32?)] {
             let stop = try site.tidemark(
-                ["recover", "--target-xid", xid, "--dry-run", "--json", "--data-directory", "/nowhere"] + option,
+                ["recover", "--target-xid", xid, "--dry-run", "--json", "--data-directory", nowhere] + option,
                 expectSuccess: true)
             let document = try RecoverAnswer.decode(RecoverAnswer.Plan.self, stop.output)
             #expect(document.firstExcluded?.xid == first, "\(stop.output)")

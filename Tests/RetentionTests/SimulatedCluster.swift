@@ -31,8 +31,7 @@ struct SimulatedCluster: PlanSource {
     private(set) var skew: Int64 = 0
     private var xid: UInt32 = 700
     private var random: SeededGenerator
-    /// Plan over everything that ever was instead of what is left.
-    var sees = View.left
+    /// Plan over everything that ever was, or over what is left.
     enum View { case all, left }
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
@@ -134,19 +133,19 @@ struct SimulatedCluster: PlanSource {
 
     // What the planner asks.
 
-    func backups() -> [RestorableBackup] {
-        all.filter { !$0.isDamaged && (sees == .all || left.contains($0.label)) }.map {
+    func backups() -> [RestorableBackup] { restorable }
+
+    func histories() -> [TimelineID: TimelineHistory] { allHistories.filter { !$0.value.ancestors.isEmpty } }
+
+    /// What many plans ask, worked out once.
+    mutating func freeze(seeing view: View) {
+        let names = view == .all ? allSegments() : allSegments().subtracting(removed)
+        present = SegmentSet(names, segmentSize: segmentSize)
+        restorable = all.filter { !$0.isDamaged && (view == .all || left.contains($0.label)) }.map {
             RestorableBackup(
                 label: $0.label, timeline: $0.timeline, start: $0.start, stop: $0.stop, startTime: $0.startTime,
                 stopTime: $0.stopTime, size: 1)
         }
-    }
-
-    func histories() -> [TimelineID: TimelineHistory] { allHistories.filter { !$0.value.ancestors.isEmpty } }
-
-    /// Sorts records by segment once, before many plans.
-    mutating func freeze() {
-        present = sees == .all ? allSegments() : allSegments().subtracting(removed)
         ending = [:]
         for (timeline, list) in commits {
             for record in list.map(\.record) {
@@ -155,11 +154,14 @@ struct SimulatedCluster: PlanSource {
                 ending[name, default: []].append(record)
             }
         }
+        outlines = ending.mapValues(outline)
     }
-    private var present: Set<SegmentName> = []
+    private var present = SegmentSet([], segmentSize: 1 << 20)
+    private var restorable: [RestorableBackup] = []
     private var ending: [SegmentName: [LogRecord]] = [:]
+    private var outlines: [SegmentName: SegmentOutline] = [:]
 
-    func segments() -> SegmentSet { SegmentSet(present, segmentSize: segmentSize) }
+    func segments() -> SegmentSet { present }
 
     private func complete(_ path: LogSegments, _ index: Int) -> [LogRecord] {
         let start = path[index].start(segmentSize: segmentSize)
@@ -168,14 +170,18 @@ struct SimulatedCluster: PlanSource {
 
     func facts(of path: LogSegments, _ range: Range<Int>) -> [SegmentOutline] {
         range.map { index in
-            let all = complete(path, index)
-            let marks = all.compactMap(\.content.commit)
-            return SegmentOutline(
-                firstRecord: all.first?.start, lastRecord: all.last?.start, earliestEnd: marks.map(\.time).min(),
-                latestEnd: marks.map(\.time).max(), firstCommit: marks.first, lastCommit: marks.last,
-                commits: marks.count, lowestXid: marks.map(\.xid).min(), highestXid: marks.map(\.xid).max(),
-                restorePoints: [])
+            // A backup's first segment begins in the middle of a record.
+            (index > 0 ? outlines[path[index]] : nil) ?? outline(complete(path, index))
         }
+    }
+
+    private func outline(_ all: [LogRecord]) -> SegmentOutline {
+        let marks = all.compactMap(\.content.commit)
+        return SegmentOutline(
+            firstRecord: all.first?.start, lastRecord: all.last?.start, earliestEnd: marks.map(\.time).min(),
+            latestEnd: marks.map(\.time).max(), firstCommit: marks.first, lastCommit: marks.last,
+            commits: marks.count, lowestXid: marks.map(\.xid).min(), highestXid: marks.map(\.xid).max(),
+            restorePoints: [])
     }
 
     func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {

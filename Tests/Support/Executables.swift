@@ -4,7 +4,7 @@ public import Platform
 /// The built executables, copied once to a place the server's user can reach.
 public enum Executables {
     /// Holds `tidemark` and `tidemark-main`. Taken from `$TIDEMARK_BIN` (`make test` names the release build), else
-    /// from this checkout's release build, else its debug build.
+    /// from this checkout's release or debug build, whichever is newer.
     public static let directory: Result<String, any Error> = Result {
         var name = Array("/var/tmp/tidemark-bin-XXXXXX".utf8CString)
         guard let made = mkdtemp(&name) else { throw SystemError(.makeDirectory, "/var/tmp") }
@@ -17,7 +17,8 @@ public enum Executables {
         let candidates =
             (getenv("TIDEMARK_BIN").map { [String(cString: $0)] } ?? [])
             + ["\(root)/.build/release", "\(root)/.build/debug"]
-        guard let source = candidates.first(where: { access($0 + "/tidemark-main", X_OK) == 0 }) else {
+        let built = candidates.filter { access($0 + "/tidemark-main", X_OK) == 0 }
+        guard let source = try getenv("TIDEMARK_BIN") == nil ? newest(of: built) : built.first else {
             throw Problem("tidemark is not built", hint: "Run \"make build\".")
         }
         for program in ["tidemark", "tidemark-main"] {
@@ -26,6 +27,10 @@ public enum Executables {
             chmod(directory + "/" + program, 0o755)
         }
         return directory
+    }
+
+    private static func newest(of directories: [String]) throws -> String? {
+        try directories.map { ($0, try FileStatus(of: $0 + "/tidemark-main").modified) }.max { $0.1 < $1.1 }?.0
     }
 
     public static func tidemark() throws -> String { try directory.get() + "/tidemark" }

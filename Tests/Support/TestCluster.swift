@@ -110,9 +110,10 @@ public final class TestCluster: Sendable {
             ])
     }
 
-    public func start() throws {
+    public func start(environment: [String: String] = [:]) throws {
         let finished = try runAsServerUser(
-            server.bin + "/pg_ctl", ["-D", data, "-l", logFile, "-w", "-t", "60", "start"], expectSuccess: false)
+            server.bin + "/pg_ctl", ["-D", data, "-l", logFile, "-w", "-t", "60", "start"],
+            environment: environment, expectSuccess: false)
         guard finished.ending == .exited(0) else {
             throw Problem("could not start the test server: \((try? Files.readText(logFile)) ?? finished.errors)")
         }

@@ -47,6 +47,12 @@ public final class TestSite: Sendable {
             expectSuccess: expectSuccess)
     }
 
+    /// Of the complete backups, as `list` tells them.
+    public func backupLabels() throws -> Set<String> {
+        let text = try tidemark(["list", "--json"], expectSuccess: true).output
+        return Set(text.split(separator: "\"label\"").dropFirst().map { String($0.split(separator: "\"")[1]) })
+    }
+
     /// Ends the current segment and waits until the server believes that everything up to it is archived.
     public func archiveEverything() throws {
         let last = try cluster.psql("select pg_walfile_name(pg_switch_wal())")

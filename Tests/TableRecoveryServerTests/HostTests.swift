@@ -5,23 +5,6 @@ import Testing
 
 /// What this host lacks is found before anything is restored, or doesn't matter.
 @Suite(.serialized) struct HostTests {
-    /// Runs Python on a backup's manifest, an SQLite file `found`.
-    static func change(_ statements: String, in shop: Shop) throws {
-        let script = """
-            set -e
-            cd "$(dirname "$(find \(shop.site.repository) -name manifest.sqlite.zst)")"
-            zstd -q -d -c manifest.sqlite.zst >"$WORK"
-            python3 -c "import sqlite3, sys
-            found = sqlite3.connect(sys.argv[1])
-            found.executescript(sys.argv[2])
-            found.commit()" "$WORK" "$SQL"
-            zstd -q -f "$WORK" -o manifest.sqlite.zst
-            rm "$WORK"
-            """
-        try runAsServerUser(
-            "/bin/bash", ["-c", script], environment: ["WORK": shop.site.scratch.file("manifest"), "SQL": statements])
-    }
-
     @Test func `a place that is too small is refused, and one that fills up is not tried again`() throws {
         try #require(geteuid() == 0, "mounting a small file system needs root")
         let shop = try Shop(
@@ -88,7 +71,7 @@ import Testing
         }
         func refused(_ change: String, _ message: String, _ detail: String, _ hint: String) throws {
             try Files.removeIfPresent(file)
-            try HostTests.change(change, in: shop)
+            try inManifest(of: shop.site.repository, change)
             let finished = try recover()
             #expect(finished.ending == .exited(1))
             for sign in ["ERROR:  \(message)", "DETAIL:  \(detail)", "HINT:  \(hint)"] {
@@ -101,7 +84,8 @@ import Testing
             "this host does not know the locale \"tlh_QX.UTF-8\"",
             "Database \"shop\" was made with it; no server here can open the database.",
             "Install it: \"localedef -i tlh_QX -f UTF-8 tlh_QX.UTF-8\", or the locales package.")
-        try HostTests.change("update locale set ctype = 'C', provider = 'i' where database = \(database)", in: shop)
+        try inManifest(
+            of: shop.site.repository, "update locale set ctype = 'C', provider = 'i' where database = \(database)")
         if server == .v15 {
             #expect(try recover().ending == .exited(0))
         } else {
@@ -117,7 +101,7 @@ import Testing
             """, "the library \"$libdir/nowhere\" is missing on this host", "Table \"public.orders\" needs it",
             "Install the extension's package for PostgreSQL \(server.rawValue).")
         // Manifests of older backups tell nothing of it.
-        try HostTests.change("drop table library; alter table locale drop column provider", in: shop)
+        try inManifest(of: shop.site.repository, "drop table library; alter table locale drop column provider")
         try Files.removeIfPresent(file)
         #expect(try recover().ending == .exited(0))
     }
@@ -132,18 +116,14 @@ import Testing
         try shop.cluster.psql(
             "create database icu locale_provider icu icu_locale 'en' locale 'C.UTF-8' template template0")
         try shop.backup()
-        let script = """
-            cd "$(dirname "$(find \(shop.site.repository) -name manifest.sqlite.zst)")" && zstd -q -d -c manifest.sqlite.zst >"$WORK"
-            python3 -c "import sqlite3, sys
-            found = sqlite3.connect(sys.argv[1])
-            for row in found.execute('select name, provider from database join locale on oid = database order by name'): print(*row)
-            for row in found.execute('select name, path from library l join relation r on (l.database, relation) = (r.database, oid) order by 1'):
-                print(*row)" "$WORK"
+        let told = try inManifest(
+            of: shop.site.repository,
             """
-        let told = try runAsServerUser(
-            "/bin/bash", ["-c", script], environment: ["WORK": shop.site.scratch.file("manifest")])
+            select name, provider from database join locale on oid = database order by name;
+            select name, path from library l join relation r on (l.database, relation) = (r.database, oid) order by 1
+            """)
         #expect(
-            told.output == """
+            told == """
                 icu i
                 postgres c
                 shop c
@@ -152,7 +132,7 @@ import Testing
                 indexed $libdir/bloom
                 nested $libdir/hstore
 
-                """, "\(told.errors)")
+                """)
     }
 
     @Test func `libraries that only sessions load, or the original's server, are not needed`() throws {

@@ -1,0 +1,58 @@
+import Glibc
+import Platform
+
+/// A file of many frames that a restore reads and writes, past the page cache where it can.
+final class LargeFile {
+    let index: Int
+    private let path: String
+    private let descriptor: Descriptor
+    /// The same file, past the page cache.
+    private var direct: Descriptor?
+
+    init(index: Int, path: String, descriptor: consuming Descriptor, keepsPages: Bool) {
+        self.index = index
+        self.path = path
+        self.descriptor = descriptor
+        direct = keepsPages ? nil : Descriptor(direct: path)
+    }
+
+    /// What is in the page cache comes from there; the rest comes past it.
+    func read(into place: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
+        if isDirect(UnsafeRawBufferPointer(place), offset), !descriptor.isCached(at: offset, count: place.count),
+            let count = try past({ file throws(SystemError) in try file.read(into: place, at: offset, path: path) })
+        {
+            return count
+        }
+        return try descriptor.read(into: place, at: offset, path: path)
+    }
+
+    func reserve(at offset: Int64, count: Int) { descriptor.reserve(at: offset, count: count) }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws {
+        try descriptor.writePages(bytes, at: offset, path: path)
+        descriptor.startWriteback(at: offset, count: bytes.count)
+    }
+
+    /// Writes past the page cache. False when that can't be done with these bytes, or not at all; then nothing is lost.
+    func writePast(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws -> Bool {
+        guard isDirect(bytes, offset) else { return false }
+        return try past { file throws(SystemError) in try file.write(bytes, at: offset, path: path) } != nil
+    }
+
+    private func isDirect(_ bytes: UnsafeRawBufferPointer, _ offset: Int64) -> Bool {
+        let alignment = Descriptor.directAlignment
+        return direct != nil && Int(offset) % alignment == 0 && bytes.count % alignment == 0
+            && Int(bitPattern: bytes.baseAddress) % alignment == 0
+    }
+
+    /// Nil, then and from then on, where the file system refuses.
+    private func past<Result>(
+        _ body: (borrowing Descriptor) throws(SystemError) -> Result
+    ) throws(SystemError) -> Result? {
+        do throws(SystemError) { return try body(direct!) } catch {
+            guard error.code == EINVAL else { throw error }
+            direct = nil
+            return nil
+        }
+    }
+}

@@ -1,0 +1,28 @@
+import Platform
+
+/// Runs SQL, semicolons between, in the only backup's manifest of a repository, which it may change; returns the rows, one a
+/// line.
+@discardableResult
+public func inManifest(of repository: String, _ statements: String) throws -> String {
+    let scratch = try Scratch()
+    let script = """
+        set -e
+        cd "$(dirname "$(find "$REPOSITORY" -name manifest.sqlite.zst)")"
+        zstd -q -d -c manifest.sqlite.zst >"$WORK"
+        python3 -c "import sqlite3, sys
+        manifest = sqlite3.connect(sys.argv[1])
+        for statement in sys.argv[2].split(';'):
+            for row in manifest.execute(statement).fetchall(): print(*row)
+        manifest.commit()" "$WORK" "$SQL"
+        zstd -q "$WORK" -o "$WORK.zst"
+        cat "$WORK.zst" >manifest.sqlite.zst
+        """
+    let finished = try run(
+        "/usr/bin/env",
+        [
+            "REPOSITORY=" + repository, "WORK=" + scratch.file("manifest"), "SQL=" + statements, "/bin/bash", "-c",
+            script,
+        ])
+    guard finished.ending == .exited(0) else { throw Problem(finished.errors) }
+    return finished.output
+}
