@@ -67,7 +67,11 @@ final class CopyWorker {
             if offset == 0 { batch.vanished.append(found.index) } else { batch.resized.append(found.index) }
             return
         }
+        // What the server has no use for now must not push out what it has.
+        let isForeign = file.cachedBytes(at: offset, count: Int(length)).map { $0 < length / 8 } ?? false
+        if isForeign { file.readAhead(at: offset, count: length) }
         var done: Int64 = 0
+        defer { if isForeign { file.dropCached(at: offset, count: done) } }
         while done < length {
             let wanted = Int(min(Int64(content.count), length - done))
             job.rateLimit?.take(wanted)

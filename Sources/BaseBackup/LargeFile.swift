@@ -18,7 +18,8 @@ final class LargeFile {
 
     /// What is in the page cache comes from there; the rest comes past it.
     func read(into place: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
-        if isDirect(UnsafeRawBufferPointer(place), offset), !descriptor.isCached(at: offset, count: place.count),
+        if isDirect(UnsafeRawBufferPointer(place), offset),
+            let cached = descriptor.cachedBytes(at: offset, count: place.count), cached < place.count,
             let count = try past({ file throws(SystemError) in try file.read(into: place, at: offset, path: path) })
         {
             return count

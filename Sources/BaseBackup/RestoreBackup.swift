@@ -89,6 +89,8 @@ private func restoreFrames(
         var item = RestoreItem()
         var current: (id: Int, pack: StoredPack)?
         func flush() throws {
+            // What is in place already is not read.
+            if !job.isDelta { item.pack?.readAhead(item.frames.lazy.map(\.frame)) }
             if item.pack != nil || !item.zeros.isEmpty { try job.items.send(item) }
             item = RestoreItem(pack: current?.pack)
             progress(job.done.load(ordering: .relaxed))

@@ -219,6 +219,8 @@ private struct PackFeed {
         guard let current, let pack else { return }
         if !item.frames.isEmpty {
             job.progress.begin(current, pieces: 1)
+            // What the page cache still has says nothing of what the disk has.
+            pack.readAhead(item.frames.lazy.map(\.frame), afresh: true)
             try job.items.send((current, item))
         }
         item = RestoreItem(pack: pack)

@@ -9,6 +9,12 @@ int clinux_start_writeback(int descriptor, long long offset, long long count)
     return sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE);
 }
 
+int clinux_finish_writeback(int descriptor, long long offset, long long count)
+{
+    return sync_file_range(
+        descriptor, offset, count, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 int clinux_reserve(int descriptor, long long offset, long long count)
 {
     return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, offset, count);
@@ -16,17 +22,19 @@ int clinux_reserve(int descriptor, long long offset, long long count)
 
 int clinux_open_direct(const char *path) { return open(path, O_RDWR | O_DIRECT | O_NOFOLLOW | O_CLOEXEC); }
 
-int clinux_is_cached(int descriptor, long long offset, unsigned long count)
+long clinux_cached(int descriptor, long long offset, unsigned long count)
 {
-    enum { most = 1024 };
+    enum { most = 4096 };
     unsigned char resident[most];
     unsigned long page = (unsigned long) sysconf(_SC_PAGESIZE), pages = (count + page - 1) / page;
-    if (pages > most) return 0;
+    if (pages > most) return -1;
     void *place = mmap(NULL, count, PROT_READ, MAP_SHARED, descriptor, offset);
-    if (place == MAP_FAILED) return 1;
-    int all = 1;
-    if (mincore(place, count, resident) == 0)
-        for (unsigned long i = 0; i < pages && all; i++) all = resident[i] & 1;
+    if (place == MAP_FAILED) return -1;
+    long found = -1;
+    if (mincore(place, count, resident) == 0) {
+        found = 0;
+        for (unsigned long i = 0; i < pages; i++) found += resident[i] & 1;
+    }
     munmap(place, count);
-    return all;
+    return found < 0 ? -1 : (unsigned long) found == pages ? (long) count : found * (long) page;
 }

@@ -75,11 +75,22 @@ public struct Descriptor: ~Copyable, Sendable {
         return filled
     }
 
-    /// Whether all bytes of a stretch, up to 4 MiB, are in the page cache, as far as that can be told.
+    /// How many bytes of a stretch, up to 16 MiB, are in the page cache; nil where nobody can tell.
     ///
     /// - Parameter offset: a multiple of the page size.
-    public borrowing func isCached(at offset: Int64, count: Int) -> Bool {
-        clinux_is_cached(raw, offset, UInt(count)) != 0
+    public borrowing func cachedBytes(at offset: Int64, count: Int) -> Int? {
+        let cached = clinux_cached(raw, offset, UInt(count))
+        return cached < 0 ? nil : cached
+    }
+
+    /// Has the kernel begin to read a stretch that is about to be read. Only a hint.
+    public borrowing func readAhead(at offset: Int64, count: Int64) {
+        _ = posix_fadvise(raw, off_t(offset), off_t(count), POSIX_FADV_WILLNEED)
+    }
+
+    /// Lets a stretch leave the page cache, but for what is still to be written to disk. Only a hint.
+    public borrowing func dropCached(at offset: Int64, count: Int64) {
+        _ = posix_fadvise(raw, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
     }
 
     public borrowing func write(_ bytes: UnsafeRawBufferPointer, path: String) throws(SystemError) {
@@ -131,6 +142,11 @@ public struct Descriptor: ~Copyable, Sendable {
     /// hint: where it isn't understood nothing happens.
     public borrowing func startWriteback(at offset: Int64, count: Int) {
         _ = clinux_start_writeback(raw, offset, Int64(count))
+    }
+
+    /// Waits until what was written of a stretch is on disk. Says nothing of failures: the next fsync does.
+    public borrowing func finishWriteback(at offset: Int64, count: Int64) {
+        _ = clinux_finish_writeback(raw, offset, count)
     }
 
     /// Has the file system find room for a stretch that is about to be written, in one piece; what is written there goes to

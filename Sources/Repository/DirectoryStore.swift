@@ -24,7 +24,8 @@ public final class DirectoryStore: ObjectStore {
         let path = path(key)
         do {
             try createDurably(path, below: location) { file, temporary in
-                try write { try file.write($0, path: temporary) }
+                var stream = WriteStream()
+                try write { try stream.write($0, to: file, path: temporary) }
             }
         } catch let error as SystemError where error.code == ENOENT && error.subject == location {
             throw RepositoryMissing(location: location)
@@ -132,4 +133,8 @@ private final class StoredFile: StoredObject {
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
         try file.read(into: buffer, at: offset, path: path)
     }
+
+    func readAhead(at offset: Int64, count: Int64) { file.readAhead(at: offset, count: count) }
+
+    func release(at offset: Int64, count: Int64) { file.dropCached(at: offset, count: count) }
 }

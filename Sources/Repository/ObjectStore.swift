@@ -60,6 +60,15 @@ public protocol StoredObject: AnyObject, Sendable {
     var size: Int64 { get }
     /// Fills as much of `buffer` as the object has from `offset` (bytes) on, and says how much that was.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int
+    /// Says that these bytes will be read soon. Does not wait.
+    func readAhead(at offset: Int64, count: Int64)
+    /// Says that these bytes need not be kept in memory: nobody will read them again soon.
+    func release(at offset: Int64, count: Int64)
+}
+
+extension StoredObject {
+    public func readAhead(at offset: Int64, count: Int64) {}
+    public func release(at offset: Int64, count: Int64) {}
 }
 
 /// One line of a folder's listing.

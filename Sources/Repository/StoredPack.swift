@@ -43,7 +43,30 @@ public final class StoredPack: Sendable {
         }
     }
 
+    /// Says that these frames, in their order, will be extracted soon. Does not wait.
+    ///
+    /// - Parameter afresh: from the disk, whatever is in memory already.
+    public func readAhead(_ frames: some Sequence<PackFrame>, afresh: Bool = false) {
+        var stretch: (start: UInt64, end: UInt64)?
+        func ask() {
+            guard let (start, end) = stretch else { return }
+            if afresh { object.release(at: Int64(start), count: Int64(end - start)) }
+            object.readAhead(at: Int64(start), count: Int64(end - start))
+        }
+        for frame in frames where frame.offset <= UInt64(object.size) {
+            let end = frame.offset + UInt64(frame.length)
+            if let last = stretch, last.end == frame.offset {
+                stretch = (last.start, end)
+            } else {
+                ask()
+                stretch = (frame.offset, end)
+            }
+        }
+        ask()
+    }
+
     /// Reads one frame's compressed bytes into `buffer`, decompresses them into `content`, and checks length and digest.
+    /// A frame is mostly extracted once; it doesn't stay in memory.
     ///
     /// - Parameters:
     ///   - buffer: at least `frame.length` bytes.
@@ -63,6 +86,7 @@ public final class StoredPack: Sendable {
         guard try object.read(into: stored, at: Int64(frame.offset)) == stored.count else {
             throw damaged("the pack ends within it")
         }
+        object.release(at: Int64(frame.offset), count: Int64(frame.length))
         let size: Int
         do throws(CodecError) {
             size = try decompressor.decompress(UnsafeRawBufferPointer(stored), into: content)

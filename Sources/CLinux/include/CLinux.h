@@ -21,8 +21,11 @@ int clinux_signal_on_parent_death(int signal);
 int clinux_start_writeback(int descriptor, long long offset, long long count);
 /// open(2) for reading and writing, with O_DIRECT; -1 where the file system can't.
 int clinux_open_direct(const char *path);
-/// mincore(2): 1 when all these bytes are in the page cache, or nobody can tell. `offset` is a multiple of the page size.
-int clinux_is_cached(int descriptor, long long offset, unsigned long count);
+/// sync_file_range(2) with all its flags: returns when the kernel has written these bytes to disk, or failed to.
+int clinux_finish_writeback(int descriptor, long long offset, long long count);
+/// mincore(2): how many of these bytes, up to 16 MiB, are in the page cache; -1 when nobody can tell. `offset` is a multiple
+/// of the page size.
+long clinux_cached(int descriptor, long long offset, unsigned long count);
 /// fallocate(2) with FALLOC_FL_KEEP_SIZE: finds room for these bytes on disk before they are written.
 int clinux_reserve(int descriptor, long long offset, long long count);
 /// fallocate(2) with FALLOC_FL_PUNCH_HOLE: these bytes become zeros that take no space; the file keeps its length.
