@@ -15,6 +15,34 @@ struct DurableFileTests {
     }
 }
 
+struct WriteStreamTests {
+    @Test func `a long file is written whole, and leaves the page cache but for its end`() throws {
+        let scratch = try Scratch()
+        let path = scratch.file("pack")
+        let size = 33 << 20
+        let piece = (0..<300_007).map { UInt8(truncatingIfNeeded: $0 ^ $0 >> 8) }
+        try createDurably(path) { file, temporary in
+            var stream = WriteStream()
+            for start in stride(from: 0, to: size, by: piece.count) {
+                try piece[..<min(piece.count, size - start)].withUnsafeBytes {
+                    try stream.write($0, to: file, path: temporary)
+                }
+            }
+        }
+        let file = try Descriptor(open: path, O_RDONLY)
+        // A file system in memory has nowhere else to keep it.
+        let isInMemory = try run("/usr/bin/stat", ["-f", "-c", "%T", path]).output == "tmpfs\n"
+        let cached = try #require(file.cachedBytes(at: 0, count: 15 << 20))
+        #expect(isInMemory || cached < 1 << 20, "\(cached)")
+        var found = [UInt8](repeating: 0, count: size + 1)
+        #expect(try found.withUnsafeMutableBytes { try file.read(into: $0, at: 0, path: path) } == size)
+        for start in stride(from: 0, to: size, by: piece.count) {
+            let length = min(piece.count, size - start)
+            #expect(found[start..<(start + length)] == piece[..<length])
+        }
+    }
+}
+
 struct SubprocessTests {
     @Test func `a file of /proc is read although it has no size`() throws {
         #expect(try Files.readText("/proc/sys/kernel/random/boot_id", limit: 64).utf8.count == 37)
