@@ -195,4 +195,31 @@ import WAL
         isMounted = false
         _ = try fixture.takeBackup()
     }
+
+    @Test func `a backup leaves in the page cache what the server has there, and nothing else`() throws {
+        let fixture = try BackupFixture()
+        for table in ["used", "unused"] {
+            try fixture.cluster.psql(
+                "CREATE TABLE \(table) AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i")
+            try fixture.cluster.psql("VACUUM \(table)")
+        }
+        try fixture.cluster.psql("CHECKPOINT")
+        let paths = try ["used", "unused"].map { table in
+            try fixture.cluster.data + "/" + fixture.cluster.psql("SELECT pg_relation_filepath('\(table)')")
+        }
+        let used = try Descriptor(open: paths[0], O_RDONLY)
+        let unused = try Descriptor(open: paths[1], O_RDONLY)
+        let size = 12 << 20
+        _ = try run("/usr/bin/cksum", paths)
+        try unused.synchronize(path: paths[1])
+        unused.dropCached(at: 0, count: 0)
+        let before = (used.cachedBytes(at: 0, count: size), unused.cachedBytes(at: 0, count: size))
+        try #require(before.0 == size && before.1! < 1 << 20, "\(before)")
+        let backup = try fixture.takeBackup()
+        let after = (used.cachedBytes(at: 0, count: size), unused.cachedBytes(at: 0, count: size))
+        #expect(after.0 == size && after.1! < size / 4, "\(after)")
+        let verified = try verifyBackup(
+            backup, of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
+        #expect(verified.problems == [])
+    }
 }

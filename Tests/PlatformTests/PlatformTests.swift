@@ -32,7 +32,7 @@ struct WriteStreamTests {
         let file = try Descriptor(open: path, O_RDONLY)
         // A file system in memory has nowhere else to keep it.
         let isInMemory = try run("/usr/bin/stat", ["-f", "-c", "%T", path]).output == "tmpfs\n"
-        let cached = try #require(file.cachedBytes(at: 0, count: 15 << 20))
+        let cached = file.cachedBytes(at: 0, count: 15 << 20) ?? .max
         #expect(isInMemory || cached < 1 << 20, "\(cached)")
         var found = [UInt8](repeating: 0, count: size + 1)
         #expect(try found.withUnsafeMutableBytes { try file.read(into: $0, at: 0, path: path) } == size)
