@@ -105,8 +105,7 @@ struct ChainCheck {
         }
         for candidate in candidates {
             do {
-                let head = try StoredSegment(incarnation.segment(candidate), in: store).head
-                if !head.summary.isEmpty { return (candidate, try SegmentSummary(decoding: head.summary)) }
+                if let summary = try store.stored(candidate, of: incarnation).summary() { return (candidate, summary) }
             } catch is ObjectAbsent {
                 continue
             } catch is ObjectDamaged {

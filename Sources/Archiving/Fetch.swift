@@ -42,7 +42,7 @@ public struct Fetch: Sendable {
             return .delivered
         }
         let stored: StoredSegment
-        do { stored = try StoredSegment(incarnation.key(for: file), in: identity.store) } catch let absent
+        do { stored = try identity.store.stored(file, of: incarnation) } catch let absent
             as ObjectAbsent
         {
             // `incarnation()` found the marker before; it must still be there after, or the repository went away between.

@@ -12,6 +12,9 @@ struct FirstPage {
     let blockSize: UInt32
 
     static let length = 40
+    /// Of every page: its length, and where its own address stands (`XLogPageHeaderData`).
+    static let pageSize = 8192
+    static let addressOffset = 8
 
     /// Nil when the bytes are no long page header of any version that can be imagined.
     init?(_ bytes: UnsafeRawBufferPointer) {

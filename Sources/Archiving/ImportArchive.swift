@@ -14,6 +14,8 @@ public struct ImportReport: Sendable {
     public var strangers: [String] = []
     /// Unfinished segments that no timeline history explains, as pg_receivewal leaves them.
     public var unfinished: [String] = []
+    /// Files made in advance that hold nothing of their segment, because its timeline was left before.
+    public var unwritten: [String] = []
     public var problems: [ArchiveProblem] = []
 
     public init() {}
@@ -68,35 +70,41 @@ public struct ImportArchive {
         var outcomes: [ArchiveFileName: (stored: Int, confirmed: Int)] = [:]
         var failed: Set<ArchiveFileName> = []
         var done = 0
-        try mapInOrder(
-            Array(files.enumerated()), workers: max(1, jobs), ahead: max(1, jobs) * 2,
-            transform: { index, file -> (Found, Outcome) in
-                do {
-                    return (file, .done(try ImportArchive.take(file, push, scratch + "/\(index)")))
-                } catch let error as SystemError where [ENOSPC, EDQUOT, EROFS].contains(error.code) {
-                    // It would be the same for every other file.
-                    throw error
-                } catch {
-                    let problem = ArchiveProblem(error, segment: file.name.segmentOrNil)
-                    let text = "could not import \"\(file.path)\": \(problem.message)"
-                    return (
-                        file,
-                        .failed(
-                            ArchiveProblem(text, detail: problem.detail, hint: problem.hint, segment: problem.segment))
-                    )
-                }
-            },
-            consume: { file, outcome in
-                switch outcome {
-                case .done(.stored): outcomes[file.name, default: (0, 0)].stored += 1
-                case .done(.confirmed): outcomes[file.name, default: (0, 0)].confirmed += 1
-                case .failed(let problem):
-                    failed.insert(file.name)
-                    report.problems.append(problem)
-                }
-                done += 1
-                progress(done, files.count)
-            })
+        // The histories first: they tell which segments may end early.
+        let isHistory: (Found) -> Bool = { if case .history = $0.name { true } else { false } }
+        for part in [files.filter(isHistory), files.filter { !isHistory($0) }] {
+            try mapInOrder(
+                Array(part.enumerated()), workers: max(1, jobs), ahead: max(1, jobs) * 2,
+                transform: { index, file -> (Found, Outcome) in
+                    do {
+                        return (file, .done(try ImportArchive.take(file, push, scratch + "/\(index)")))
+                    } catch let error as SystemError where [ENOSPC, EDQUOT, EROFS].contains(error.code) {
+                        // It would be the same for every other file.
+                        throw error
+                    } catch {
+                        let problem = ArchiveProblem(error, segment: file.name.segmentOrNil)
+                        let text = "could not import \"\(file.path)\": \(problem.message)"
+                        return (
+                            file,
+                            .failed(
+                                ArchiveProblem(
+                                    text, detail: problem.detail, hint: problem.hint, segment: problem.segment))
+                        )
+                    }
+                },
+                consume: { file, outcome in
+                    switch outcome {
+                    case .done(.stored): outcomes[file.name, default: (0, 0)].stored += 1
+                    case .done(.confirmed): outcomes[file.name, default: (0, 0)].confirmed += 1
+                    case .done(.unwritten): report.unwritten.append(file.path)
+                    case .failed(let problem):
+                        failed.insert(file.name)
+                        report.problems.append(problem)
+                    }
+                    done += 1
+                    progress(done, files.count)
+                })
+        }
         for outcome in outcomes.values {
             report.stored += outcome.stored
             if outcome.stored == 0 { report.present += 1 }
@@ -189,8 +197,7 @@ public struct ImportArchive {
             segments, workers: max(1, jobs), ahead: 32,
             transform: { name -> (SegmentName, SegmentSummary?) in
                 do {
-                    let head = try StoredSegment(incarnation.segment(name), in: store).head
-                    return (name, head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary))
+                    return (name, try store.stored(name, of: incarnation).summary())
                 } catch is ObjectAbsent {
                     // It was stored for another incarnation of the cluster.
                     return (name, nil)

@@ -66,7 +66,7 @@ extension Push {
         let mine = try press ?? SegmentPress(level: level)
         press = mine
         return try push(
-            LocalFile(member.path), .segment(member.segment), member.segment, contents: .completed,
+            LocalFile(member.path), .segment(member.segment), member.segment,
             presses: { [mine] }, batch: batch)
     }
 

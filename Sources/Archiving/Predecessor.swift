@@ -33,6 +33,8 @@ struct Predecessor {
         do {
             guard let (previous, its) = try find(before: name, summary) else { return nil }
             if case .broken(let link) = Continuity.join(its, summary) {
+                // What a server wrote after it had left the timeline elsewhere: a longer copy may still come.
+                if case .endsEarly = link.reason { return nil }
                 throw Discontinuity(segment: name, predecessor: previous, link: link)
             }
             return nil
@@ -61,8 +63,7 @@ struct Predecessor {
     private func summary(of name: SegmentName) throws -> SegmentSummary? {
         if let found = batch?.summary(of: name) { return found }
         do {
-            let head = try SegmentHead(of: store.open(incarnation.segment(name)))
-            return head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary)
+            return try store.stored(name, of: incarnation).summary()
         } catch is ObjectAbsent { return nil }
     }
 }

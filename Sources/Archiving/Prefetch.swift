@@ -53,7 +53,7 @@ extension Fetch {
                 continue
             }
             let stored: StoredSegment
-            do { stored = try StoredSegment(incarnation.segment(next), in: identity.store) } catch is ObjectAbsent {
+            do { stored = try identity.store.stored(next, of: incarnation) } catch is ObjectAbsent {
                 // The archive's end. What is in the spool stays until it has been asked for, or the recovery ends.
                 if spool.isEmpty { return }
                 Clock.sleep(milliseconds: 200)

@@ -9,8 +9,10 @@ import WAL
 public struct Push: Sendable {
     public enum Outcome: Sendable, Equatable {
         case stored
-        /// The repository has the same file already.
+        /// The repository has the same file already, or one with the same records or more.
         case confirmed
+        /// The server made the file in advance and left the timeline before it wrote any WAL into it.
+        case unwritten
     }
 
     let identity: Identity
@@ -49,9 +51,9 @@ public struct Push: Sendable {
         switch name {
         case .segment(let segment):
             if let outcome = try pushWithOthers(local, segment) { return outcome }
-            return try push(local, name, segment, contents: .completed, presses: { try twoPresses() })
+            return try push(local, name, segment, presses: { try twoPresses() })
         case .partial(let segment):
-            return try push(local, name, segment, contents: .partial, presses: { try twoPresses() })
+            return try push(local, name, segment, presses: { try twoPresses() })
         case .history, .backupHistory: return try pushText(local, name)
         }
     }

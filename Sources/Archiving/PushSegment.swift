@@ -9,25 +9,30 @@ extension Push {
     ///   - presses: two make two threads share the work, one leaves it on this one.
     ///   - batch: the segments that are being pushed at the same time.
     func push(
-        _ local: LocalFile, _ name: ArchiveFileName, _ segment: SegmentName, contents: SegmentContents,
+        _ local: LocalFile, _ name: ArchiveFileName, _ segment: SegmentName,
         presses: () throws -> [SegmentPress], batch: PushBatch? = nil
     ) throws -> Outcome {
-        let page = try firstPage(of: local, segment)
-        let incarnation = try incarnation(page, name)
-        let key = incarnation.key(for: name)
-        if let outcome = try confirm(local, key, name) { return outcome }
-        do {
-            try create(key, local, segment, contents, page, incarnation, presses(), batch)
-        } catch is ObjectExists {
-            // Another process was faster.
-            guard let outcome = try confirm(local, key, name) else {
-                throw ObjectExists(key: key, location: store.location)
-            }
-            return outcome
+        let page: FirstPage
+        do { page = try firstPage(of: local, segment) } catch let damage as WALDamage {
+            guard let left = try leftUnwritten(local, name, segment, damage) else { throw damage }
+            warn(NothingWritten(segment: segment, left: left))
+            return .unwritten
         }
-        if segment.place % 16 == 15 { sweep(key.folder) }
-        clock.mark(.sync)
-        return .stored
+        let incarnation = try incarnation(page, name)
+        let place = SegmentPlace(file: name, segment: segment, page: page, incarnation: incarnation)
+        // Another process may be faster with a copy, and then with the next one.
+        for _ in 0..<8 {
+            let key: RepositoryKey
+            switch try destination(local, place) {
+            case .confirmed: return .confirmed
+            case .create(let free): key = free
+            }
+            do { try createAsHandedOver(key, local, place, presses, batch) } catch is ObjectExists { continue }
+            if segment.place % 16 == 15 { sweep(key.folder) }
+            clock.mark(.sync)
+            return .stored
+        }
+        throw ObjectExists(key: incarnation.key(for: name), location: store.location)
     }
 
     /// Removes what killed processes left in a folder; every sixteenth segment pays for looking.
@@ -63,28 +68,57 @@ extension Push {
         return incarnation
     }
 
-    /// Checks every page and record, and the link to the segment before, and stores the segment.
-    private func create(
-        _ key: RepositoryKey, _ local: LocalFile, _ segment: SegmentName, _ contents: SegmentContents,
-        _ page: FirstPage, _ incarnation: Incarnation, _ presses: [SegmentPress], _ batch: PushBatch?
+    /// Stores a segment as a completed one, or, when it isn't and a history says that its timeline was left there, as one
+    /// that ends early.
+    private func createAsHandedOver(
+        _ key: RepositoryKey, _ local: LocalFile, _ place: SegmentPlace, _ presses: () throws -> [SegmentPress],
+        _ batch: PushBatch?
     ) throws {
+        guard case .segment = place.file else {
+            return try create(key, local, place, .partial, left: nil, presses(), batch)
+        }
+        do { try create(key, local, place, .completed, left: nil, presses(), batch) } catch {
+            switch error {
+            case is WALDamage: break
+            case let error as Discontinuity where error.link.reason == .straddlingSwitch: break
+            default: throw error
+            }
+            guard
+                let left = try LeftTimeline.find(
+                    place.segment, segmentSize: place.page.segmentSize, beside: local, place.incarnation, in: store)
+            else { throw error }
+            try create(key, local, place, .partial, left: (left, error), presses(), batch)
+        }
+    }
+
+    /// Checks every page and record, and the link to the segment before, and stores the segment.
+    ///
+    /// - Parameter left: for a segment that may end early: why, and what it would be refused for otherwise.
+    private func create(
+        _ key: RepositoryKey, _ local: LocalFile, _ place: SegmentPlace, _ contents: SegmentContents,
+        left: (timeline: LeftTimeline, refusal: any Error)?, _ presses: [SegmentPress], _ batch: PushBatch?
+    ) throws {
+        let segment = place.segment
         var scanner: SegmentScanner? = SegmentScanner(
-            name: segment, length: UInt64(local.size), contents: contents, systemIdentifier: page.systemIdentifier)
+            name: segment, length: UInt64(local.size), contents: contents,
+            systemIdentifier: place.page.systemIdentifier)
         var unreadable: WALDamage?
         clock.mark(.open)
         try store.createSegment(
             key, length: UInt64(local.size), presses: presses, read: local.read,
             inspect: { piece in
                 guard unreadable == nil else { return }
-                do throws(WALDamage) { try scanner?.feed(piece.bytes) } catch {
-                    unreadable = try tolerate(error, contents)
-                }
+                do throws(WALDamage) { try scanner?.feed(piece.bytes) } catch { unreadable = try tolerate(error) }
             },
             head: { digest in
                 var summary: SegmentSummary?
                 if unreadable == nil, let scanner = scanner.take() {
-                    do throws(WALDamage) { summary = try scanner.finish() } catch {
-                        unreadable = try tolerate(error, contents)
+                    let endsCleanly = scanner.endsCleanly
+                    do throws(WALDamage) { summary = try scanner.finish() } catch { unreadable = try tolerate(error) }
+                    if let summary, let left {
+                        // Of the records that the next timeline builds on, one is damaged.
+                        guard endsCleanly || summary.end >= left.timeline.switchPoint else { throw left.refusal }
+                        warn(StoredLeft(segment: segment, left: left.timeline, end: summary.end))
                     }
                 }
                 clock.mark(.scan)
@@ -92,22 +126,20 @@ extension Push {
                 var accepted = false
                 batch?.scanned(
                     segment, PushBatch.Scanned(summary: summary, digest: digest, key: key, status: local.status))
-                if let summary, contents == .completed {
-                    accepted = try checkLink(summary, segment, incarnation, batch)
+                if let summary, !place.file.isPartial {
+                    accepted = try checkLink(summary, segment, place.incarnation, batch)
                 }
                 clock.mark(.link)
                 return SegmentHead(
                     rawLength: UInt64(local.size), digest: digest, summary: summary?.encode() ?? [],
-                    acceptedDiscontinuity: accepted)
+                    acceptedDiscontinuity: accepted, isLeft: left != nil)
             }, written: { clock.mark(.compress) })
     }
 
-    /// What cannot be read must not stop archiving where nothing says that it is damaged: a version this program doesn't
-    /// know, or the unfinished end of a timeline.
-    private func tolerate(_ damage: WALDamage, _ contents: SegmentContents) throws(WALDamage) -> WALDamage {
+    /// A version this program doesn't know must not stop archiving: nothing says that the segment is damaged.
+    private func tolerate(_ damage: WALDamage) throws(WALDamage) -> WALDamage {
         if case .unknownVersion = damage.reason { return damage }
-        guard contents == .partial else { throw damage }
-        return damage
+        throw damage
     }
 
     /// Whether a discontinuity was found and accepted.
@@ -130,20 +162,45 @@ extension Push {
         }
     }
 
-    /// `.confirmed` when the repository has the same file; nil when it has none.
-    /// - Throws: `ArchiveConflict` when it has another.
-    func confirm(_ local: LocalFile, _ key: RepositoryKey, _ name: ArchiveFileName) throws -> Outcome? {
-        let stored: StoredSegment
-        do { stored = try StoredSegment(key, in: store) } catch is ObjectAbsent { return nil }
-        var digester = Digester()
-        try local.forEachPiece { digester.update($0) }
-        if let conflict = try ArchiveConflict.between(
-            stored, and: local, digest: digester.finish(), name: name, location: store.location)
-        {
-            throw conflict
+    /// When nothing of a file is WAL of its segment, and a history says that the timeline was left before anything of it was
+    /// written: the server had made the file in advance, by renaming an old one or filling it with zeros.
+    private func leftUnwritten(
+        _ local: LocalFile, _ name: ArchiveFileName, _ segment: SegmentName, _ damage: WALDamage
+    ) throws -> LeftTimeline? {
+        switch damage.reason {
+        case .notWAL, .pageAddress: break
+        default: return nil
         }
-        try store.makeDurable(key)
-        return .confirmed
+        guard case .segment = name, let size = UInt32(exactly: local.size), size.nonzeroBitCount == 1,
+            1 << 20 <= size, size <= 1 << 30, segment.isPossible(segmentSize: size),
+            try !local.hasPage(of: segment.start(segmentSize: size))
+        else { return nil }
+        return try LeftTimeline.find(
+            segment, segmentSize: size, beside: local, identity.incarnation(), in: store)
+    }
+}
+
+/// Where a segment belongs.
+struct SegmentPlace {
+    let file: ArchiveFileName
+    let segment: SegmentName
+    let page: FirstPage
+    let incarnation: Incarnation
+}
+
+extension LocalFile {
+    /// Whether a page of the file has the address of its place in the segment that starts at `start`.
+    fileprivate func hasPage(of start: LSN) throws -> Bool {
+        var offset = 0
+        var found = false
+        try forEachPiece { piece in
+            for page in stride(from: 0, to: piece.count - 16, by: FirstPage.pageSize) {
+                let address = piece.loadUnaligned(fromByteOffset: page + FirstPage.addressOffset, as: UInt64.self)
+                if LSN(UInt64(littleEndian: address)) == start + UInt64(offset + page) { found = true }
+            }
+            offset += piece.count
+        }
+        return found
     }
 }
 

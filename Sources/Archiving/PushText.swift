@@ -9,9 +9,9 @@ extension Push {
         try checkText(bytes, name)
         let incarnation = try identity.incarnation()
         let key = incarnation.key(for: name)
-        if let outcome = try confirm(local, key, name) { return outcome }
+        if let outcome = try confirmText(local, bytes, key, name) { return outcome }
         do { try store.createFile(key, bytes: bytes) } catch is ObjectExists {
-            guard let outcome = try confirm(local, key, name) else {
+            guard let outcome = try confirmText(local, bytes, key, name) else {
                 throw ObjectExists(key: key, location: store.location)
             }
             return outcome

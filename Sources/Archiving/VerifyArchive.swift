@@ -75,10 +75,11 @@ private struct Examination: Sendable {
     private mutating func report(_ error: any Error) { problems.append(ArchiveProblem(error, segment: name)) }
 
     private mutating func read(_ incarnation: Incarnation, _ store: any ObjectStore) throws {
-        let stored = try StoredSegment(incarnation.segment(name), in: store)
+        let stored = try store.stored(name, of: incarnation)
         (bytes, storedBytes) = (stored.head.rawLength, stored.storedLength)
         var scanner: SegmentScanner? = SegmentScanner(
-            name: name, length: stored.head.rawLength, systemIdentifier: incarnation.systemIdentifier)
+            name: name, length: stored.head.rawLength, contents: stored.contents,
+            systemIdentifier: incarnation.systemIdentifier)
         var damage: WALDamage?
         var decompressor = try Decompressor()
         // The object is read to its end even when a record is damaged: its checksum tells on which side the fault is.
@@ -107,21 +108,21 @@ private func verifyOthers(
     _ timeline: TimelineID, _ incarnation: Incarnation, _ store: any ObjectStore,
     _ verification: inout ArchiveVerification
 ) throws {
-    var files: [ArchiveFileName] = []
-    if try store.exists(incarnation.history(timeline)) { files.append(.history(timeline)) }
+    var files: [(name: ArchiveFileName, copy: Int)] = []
+    if try store.exists(incarnation.history(timeline)) { files.append((.history(timeline), 1)) }
     for folder in try store.list(incarnation.walFolder(timeline)) where folder.isFolder {
         for entry in try store.list(incarnation.walFolder(timeline).appending(folder.name))
-        where !entry.isFolder && entry.name.hasSuffix(".zst") {
-            switch ArchiveFileName(String(entry.name.dropLast(4))) {
-            case .segment, nil: continue
-            case let name?: files.append(name)
+        where !entry.isFolder {
+            switch ArchiveFileName.object(entry.name) {
+            case (.segment, 1)?, nil: continue
+            case let file?: files.append((file.file, file.copy))
             }
         }
     }
-    for file in files {
+    for (file, copy) in files {
         verification.otherFiles += 1
         do {
-            let stored = try StoredSegment(incarnation.key(for: file), in: store)
+            let stored = try StoredSegment(incarnation.key(for: file, copy: copy), in: store)
             var text: [UInt8] = []
             var decompressor = try Decompressor()
             let isText = stored.head.rawLength <= 1 << 20
@@ -142,7 +143,7 @@ extension [SegmentName] {
         _ range: ClosedRange<LSN>, _ incarnation: Incarnation, _ store: any ObjectStore
     ) throws -> [SegmentName] {
         for name in self {
-            guard let head = try? StoredSegment(incarnation.segment(name), in: store).head,
+            guard let head = try? store.stored(name, of: incarnation).head,
                 let size = UInt32(exactly: head.rawLength)
             else { continue }
             return filter {

@@ -125,13 +125,13 @@ private struct Expiry {
         for timeline in try store.timelines(of: incarnation) {
             for folder in try store.list(incarnation.walFolder(timeline)) where folder.isFolder {
                 let key = incarnation.walFolder(timeline).appending(folder.name)
-                for entry in try store.list(key) where !entry.isFolder && entry.name.hasSuffix(".zst") {
-                    guard let file = ArchiveFileName(String(entry.name.dropLast(4))) else { continue }
+                for entry in try store.list(key) where !entry.isFolder {
+                    guard let (file, copy) = ArchiveFileName.object(entry.name) else { continue }
                     switch file {
-                    case .segment(let name):
+                    case .segment(let name) where copy == 1:
                         if report.decision.keeps(name, segmentSize: segmentSize) { continue }
                         report.segments.append(name)
-                    case .partial(let name), .backupHistory(let name, _):
+                    case .segment(let name), .partial(let name), .backupHistory(let name, _):
                         if report.decision.keeps(name, segmentSize: segmentSize) { continue }
                         report.otherWAL.append(key.appending(entry.name))
                     // Small, and recovery reads all of them.

@@ -21,11 +21,10 @@ struct WALVerification {
         while segment <= backup.stopSegment {
             defer { segment = segment.next(segmentSize: backup.segmentSize) }
             do {
-                let stored = try StoredSegment(incarnation.segment(segment), in: store)
+                let stored = try store.stored(segment, of: incarnation)
                 try stored.extract(with: &decompressor) { _ in }
                 count += 1
-                guard !stored.head.summary.isEmpty else { continue }
-                let summary = try SegmentSummary(decoding: stored.head.summary)
+                guard let summary = try stored.summary() else { continue }
                 if case .broken(let link) = continuity.add(summary) {
                     problems.append(
                         BackupProblem(

@@ -71,8 +71,8 @@ extension Catalog {
         var decompressor = try Decompressor()
         var number = first
         while !walk.isStopped, set.contains(path.name(number)), number < middle + 8 {
-            let stored = try StoredSegment(incarnation.segment(path.name(number)), in: store)
-            walk.begin(path.name(number), length: stored.head.rawLength)
+            let stored = try store.stored(path.name(number), of: incarnation)
+            walk.begin(path.name(number), length: stored.head.rawLength, contents: stored.contents)
             try stored.extract(with: &decompressor) { bytes in
                 try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
                     if record.header.xid != 0, !record.blocks.isEmpty {

@@ -38,7 +38,9 @@ extension Catalog {
         var removed: [SegmentName] = []
         for folder in listing {
             let known = try knownSegments(in: folder, size)
-            added += folder.names.filter { !known.contains($0) && $0.isPossible(segmentSize: size) }
+            added += folder.names.filter {
+                (!known.contains($0) || folder.copied.contains($0)) && $0.isPossible(segmentSize: size)
+            }
             let present = Set(folder.names)
             removed += known.filter { !present.contains($0) }
         }
@@ -63,6 +65,8 @@ extension Catalog {
         /// Of the folder before it was listed.
         let mark: Int64?
         let names: [SegmentName]
+        /// Segments of which another copy, or a `.partial`, lies here: the one with the most records may be new.
+        let copied: Set<SegmentName>
     }
 
     private func synchronizeHistories() throws {
@@ -92,16 +96,21 @@ extension Catalog {
                 let key = parent.appending(entry.name)
                 let mark = try store.changeMark(of: key)
                 if let mark, marks[entry.name] == mark { continue }
-                let names = try store.list(key).compactMap { file -> SegmentName? in
-                    guard !file.isFolder, file.name.hasSuffix(".zst") else { return nil }
-                    return SegmentName(String(file.name.dropLast(4)))
+                var names: [SegmentName] = []
+                var copied: Set<SegmentName> = []
+                for object in try store.list(key) where !object.isFolder {
+                    switch ArchiveFileName.object(object.name) {
+                    case (.segment(let name), 1)?: names.append(name)
+                    case (.segment(let name), _)?, (.partial(let name), _)?: copied.insert(name)
+                    default: continue
+                    }
                 }
-                folders.append(Folder(timeline: timeline, name: entry.name, mark: mark, names: names))
+                folders.append(Folder(timeline: timeline, name: entry.name, mark: mark, names: names, copied: copied))
             }
         }
         for name in missing {
             guard let first = SegmentName(name + "00000000") else { continue }
-            folders.append(Folder(timeline: first.timeline, name: name, mark: nil, names: []))
+            folders.append(Folder(timeline: first.timeline, name: name, mark: nil, names: [], copied: []))
         }
         return folders
     }
@@ -110,7 +119,7 @@ extension Catalog {
     private func learnSegmentSize(_ listing: [Folder]) throws -> UInt32? {
         if let known = try segmentSize() { return known }
         for name in listing.lazy.flatMap(\.names) {
-            guard let head = try? StoredSegment(incarnation.segment(name), in: store).head,
+            guard let head = try? store.stored(name, of: incarnation).head,
                 let size = UInt32(exactly: head.rawLength), size >= 1 << 20, size & (size - 1) == 0
             else { continue }
             try setAbout("segment_size", String(size))

@@ -238,8 +238,8 @@ public struct EventSearch {
         var decompressor = try Decompressor()
         for number in row.segment...row.segment + 1 where time == nil {
             let name = SegmentName(timeline: row.timeline, number: number, segmentSize: size)
-            guard let stored = try? StoredSegment(catalog.incarnation.segment(name), in: catalog.store) else { break }
-            walk.begin(name, length: stored.head.rawLength)
+            guard let stored = try? catalog.store.stored(name, of: catalog.incarnation) else { break }
+            walk.begin(name, length: stored.head.rawLength, contents: stored.contents)
             try? stored.extract(with: &decompressor) { bytes in
                 try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
                     guard case .commit(let end) = record.kind, end.xid == row.xid else { return .more }

@@ -52,7 +52,7 @@ extension Catalog {
     ) throws -> Head {
         var head = Head(name: name)
         do {
-            let stored = try StoredSegment(incarnation.segment(name), in: store)
+            let stored = try store.stored(name, of: incarnation)
             head.storedBytes = stored.storedLength
             if stored.head.summary.isEmpty {
                 head.problem = "It was stored unread: tidemark did not know its PostgreSQL version."
@@ -176,8 +176,8 @@ extension Catalog {
         var walk = RecordWalk()
         var decompressor = try Decompressor()
         for name in names {
-            let stored = try StoredSegment(incarnation.segment(name), in: store)
-            walk.begin(name, length: stored.head.rawLength)
+            let stored = try store.stored(name, of: incarnation)
+            walk.begin(name, length: stored.head.rawLength, contents: stored.contents)
             try stored.extract(with: &decompressor) { bytes in
                 try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
                     if record.lsn == boundary.header.lsn { found = SegmentFacts(record) }

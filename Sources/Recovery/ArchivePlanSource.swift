@@ -60,8 +60,8 @@ public final class ArchivePlanSource: PlanSource {
     public func isPartial(_ name: SegmentName) -> Bool { partialSegments.contains(name) }
     public func partials() -> Set<SegmentName> { partialSegments }
 
-    private func key(_ name: SegmentName) -> RepositoryKey {
-        partialSegments.contains(name) ? incarnation.partial(name) : incarnation.segment(name)
+    private func file(_ name: SegmentName) -> ArchiveFileName {
+        partialSegments.contains(name) ? .partial(name) : .segment(name)
     }
 
     public func facts(of path: LogSegments, _ range: Range<Int>) throws -> [SegmentOutline] {
@@ -135,9 +135,7 @@ public final class ArchivePlanSource: PlanSource {
             crossing: crossing)
         try records.read(
             path[first...index].map { name in
-                SegmentRecords.Piece(
-                    name: name, stored: try StoredSegment(key(name), in: store),
-                    contents: partialSegments.contains(name) ? .partial : .completed)
+                SegmentRecords.Piece(name: name, stored: try store.stored(file(name), of: incarnation))
             })
         recent = recent.suffix(2) + [records]
         return records
@@ -176,12 +174,12 @@ public final class ArchivePlanSource: PlanSource {
     private func fetch(_ names: some Collection<SegmentName>) throws {
         let missing = names.filter { summaries[$0] == nil }
         guard !missing.isEmpty else { return }
-        let store = store
+        let (store, incarnation) = (store, incarnation)
         try mapInOrder(
-            missing.map { ($0, key($0)) }, workers: missing.count < 4 ? 1 : jobs, ahead: 64,
-            transform: { name, key -> (SegmentName, SegmentSummary?) in
-                let head = try StoredSegment(key, in: store).head
-                return (name, head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary))
+            missing.map { ($0, file($0)) }, workers: missing.count < 4 ? 1 : jobs, ahead: 64,
+            transform: { name, file -> (SegmentName, SegmentSummary?) in
+                let stored = try store.stored(file, of: incarnation)
+                return (name, try file.isPartial ? stored.summary(reading: name) : stored.summary())
             }, consume: { name, summary in summaries[name] = summary })
     }
 }

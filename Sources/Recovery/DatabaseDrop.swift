@@ -77,8 +77,7 @@ extension RecoveryArchive {
         try mapInOrder(
             names, workers: 4, ahead: 64,
             transform: { name -> SegmentSummary? in
-                let head = try StoredSegment(incarnation.segment(name), in: store).head
-                return head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary)
+                try store.stored(name, of: incarnation).summary()
             },
             consume: { summary in
                 guard let summary else { return }

@@ -76,7 +76,7 @@ private func placePartial(
     let path = "\(request.directory)/pg_wal/\(name)"
     try Files.removeIfPresent(path)
     var decompressor = try Decompressor()
-    let stored = try StoredSegment(incarnation.partial(name), in: store)
+    let stored = try store.stored(.partial(name), of: incarnation)
     try createDurably(path, mode: 0o600) { file, temporary in
         try stored.extract(with: &decompressor) { try file.write($0, path: temporary) }
     }

@@ -8,7 +8,6 @@ struct SegmentRecords {
     struct Piece {
         let name: SegmentName
         let stored: StoredSegment
-        let contents: SegmentContents
     }
 
     let name: SegmentName
@@ -51,7 +50,7 @@ struct SegmentRecords {
         var walk = RecordWalk(includingBlocks: true)
         do {
             for piece in pieces {
-                walk.begin(piece.name, length: piece.stored.head.rawLength, contents: piece.contents)
+                walk.begin(piece.name, length: piece.stored.head.rawLength, contents: piece.stored.contents)
                 var pages = PageFeed()
                 try piece.stored.extractConcurrently { bytes in
                     try pages.feed(bytes) { pages in

@@ -12,7 +12,7 @@ public import Platform
 /// | 16 | 1 | format version, 1 |
 /// | 17 | 1 | codec: 1 zstd |
 /// | 18 | 1 | cipher: 0 none |
-/// | 19 | 1 | flags: 1 stored although it does not continue its predecessor |
+/// | 19 | 1 | flags: 1 stored although it does not continue its predecessor; 2 its timeline was left in it |
 /// | 20 | 4 | length of the summary |
 /// | 24 | 8 | length of the segment |
 /// | 32 | 16 | XXH3-128 of the segment, canonical form |
@@ -27,12 +27,18 @@ public struct SegmentHead: Hashable, Sendable {
     public let summary: [UInt8]
     /// A person told `archive-push` to store the segment although it does not continue its predecessor.
     public let acceptedDiscontinuity: Bool
+    /// The server had left the timeline in this segment, or before it, when it handed it over: the records may end early,
+    /// as in a `.partial`, and there may be further copies of it (`ObjectStore.stored`).
+    public let isLeft: Bool
 
-    public init(rawLength: UInt64, digest: Digest, summary: [UInt8], acceptedDiscontinuity: Bool = false) {
+    public init(
+        rawLength: UInt64, digest: Digest, summary: [UInt8], acceptedDiscontinuity: Bool = false, isLeft: Bool = false
+    ) {
         self.rawLength = rawLength
         self.digest = digest
         self.summary = summary
         self.acceptedDiscontinuity = acceptedDiscontinuity
+        self.isLeft = isLeft
     }
 
     static let magic: UInt32 = 0x184D_2A5E
@@ -51,7 +57,7 @@ public struct SegmentHead: Hashable, Sendable {
         bytes.appendLittleEndian(SegmentHead.magic)
         bytes.appendLittleEndian(UInt32(encodedLength - 8))
         bytes += SegmentHead.tag
-        bytes += [SegmentHead.version, 1, 0, acceptedDiscontinuity ? 1 : 0]
+        bytes += [SegmentHead.version, 1, 0, (acceptedDiscontinuity ? 1 : 0) | (isLeft ? 2 : 0)]
         bytes.appendLittleEndian(UInt32(summary.count))
         bytes.appendLittleEndian(rawLength)
         bytes += digest.bytes
@@ -88,12 +94,13 @@ public struct SegmentHead: Hashable, Sendable {
         guard bytes.littleEndian(UInt64.self, at: length - 8) == sum else {
             throw damaged("Its head does not fit its checksum.")
         }
-        guard bytes[16] == SegmentHead.version, bytes[17] == 1, bytes[18] == 0, bytes[19] & ~1 == 0 else {
+        guard bytes[16] == SegmentHead.version, bytes[17] == 1, bytes[18] == 0, bytes[19] & ~3 == 0 else {
             throw UnsupportedFormat(key: object.key)
         }
         self.init(
             rawLength: bytes.littleEndian(UInt64.self, at: 24), digest: Digest(bytes: bytes[32..<48]),
-            summary: Array(bytes[SegmentHead.fixedLength..<(length - 8)]), acceptedDiscontinuity: bytes[19] & 1 != 0)
+            summary: Array(bytes[SegmentHead.fixedLength..<(length - 8)]), acceptedDiscontinuity: bytes[19] & 1 != 0,
+            isLeft: bytes[19] & 2 != 0)
     }
 }
 

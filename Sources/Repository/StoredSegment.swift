@@ -15,6 +15,7 @@ public final class StoredSegment: Sendable {
         head = try SegmentHead(of: object)
     }
 
+    public var key: RepositoryKey { object.key }
     /// Bytes in the repository.
     public var storedLength: Int64 { object.size }
 

@@ -10,7 +10,11 @@ public struct ReplaySegment: Sendable {
     var needed: [Range<Int>] = []
     /// Where the last record begins that ends in this segment or before; the server goes back there at the end.
     var lastRecord = LSN.zero
-    public init(name: SegmentName, bytes: [UInt8]) { (self.name, self.bytes) = (name, bytes) }
+    /// Whether the records may end before the segment does.
+    let contents: SegmentContents
+    public init(name: SegmentName, bytes: [UInt8], contents: SegmentContents = .completed) {
+        (self.name, self.bytes, self.contents) = (name, bytes, contents)
+    }
 }
 
 /// Makes NOOPs of records nobody needs, segment by segment in the order of replay.
@@ -70,7 +74,7 @@ public struct LogFilter: ~Copyable {
     private mutating func read(_ segment: ReplaySegment, visit: (WALRecord) -> Void) throws {
         guard !isOver else { return }
         do {
-            walk.begin(segment.name, length: UInt64(segment.bytes.count))
+            walk.begin(segment.name, length: UInt64(segment.bytes.count), contents: segment.contents)
             try segment.bytes.withUnsafeBytes { bytes in
                 try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
                     visit(record)

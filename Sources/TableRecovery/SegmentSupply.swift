@@ -116,13 +116,13 @@ final class SegmentSupply: Sendable {
     }
 
     @Sendable private func fetch(_ name: SegmentName) throws -> ReplaySegment {
-        let stored = try StoredSegment(incarnation.segment(name), in: store)
+        let stored = try store.stored(name, of: incarnation)
         var decompressor = try Decompressor()
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Int(stored.head.rawLength))
         try stored.extract(with: &decompressor) { bytes.append(contentsOf: $0) }
         state.withLock { $0.storedBytes += stored.storedLength }
-        return ReplaySegment(name: name, bytes: bytes)
+        return ReplaySegment(name: name, bytes: bytes, contents: stored.contents)
     }
 
     /// Puts a segment where the server finds it, once the server has taken enough of those before.

@@ -19,6 +19,8 @@ public struct BrokenLink: Explained, Equatable, Hashable {
         case recordHeader(LSN)
         /// The record's checksum is right, but it can't be read.
         case recordContent(LSN)
+        /// The records of the segment before end here, before the segment does: its timeline was left in it.
+        case endsEarly(LSN)
         /// A segment without records that only a straddling segment switch could explain.
         case straddlingSwitch
     }
@@ -52,6 +54,7 @@ public struct BrokenLink: Explained, Equatable, Hashable {
         case .recordCRC(let lsn): "The CRC of the record at \(lsn), which straddles the boundary, is wrong."
         case .recordHeader(let lsn): "The record at \(lsn), which straddles the boundary, has a damaged header."
         case .recordContent(let lsn): "The parts of the record at \(lsn), which straddles the boundary, do not add up."
+        case .endsEarly(let end): "The segment before it has no records after \(end), where its timeline was left."
         case .straddlingSwitch:
             "It has no records, which is only right after a segment switch that straddles the boundary."
         }

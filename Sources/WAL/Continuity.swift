@@ -12,11 +12,13 @@ public struct Continuity: Hashable, Sendable {
         /// The last record ended in the segment before; `last` is where it starts, if known.
         case complete(last: LSN?)
         case record(OpenRecord)
+        /// The segment before ends early: no other one continues it.
+        case ended(LSN)
 
         /// Whether the last record, or the beginning of the open one, has been seen.
         var isKnown: Bool {
             switch self {
-            case .open, .middle: false
+            case .open, .middle, .ended: false
             case .complete, .record: true
             }
         }
@@ -122,6 +124,7 @@ public struct Continuity: Hashable, Sendable {
 
     /// The right side of a segment. `last` and `open` are what the segment's beginning left.
     private static func carry(after segment: SegmentSummary, last: LSN?, open: OpenRecord?) -> Carry {
+        if segment.endsEarly { return .ended(segment.end) }
         if let tail = segment.tail {
             return .record(
                 OpenRecord(
@@ -145,6 +148,7 @@ public struct Continuity: Hashable, Sendable {
     ) throws(Broken) -> (boundary: BoundaryRecord?, last: LSN?, open: OpenRecord?) {
         switch left {
         case .open: return (nil, nil, nil)
+        case .ended(let end): throw Broken(.endsEarly(end))
         case .middle(let missing):
             if next.startsAfterAbandoned { return (nil, nil, nil) }
             guard let head = next.head, head.missing == missing else {

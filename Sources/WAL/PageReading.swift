@@ -176,12 +176,35 @@ extension SegmentReader {
         }
         ending = how
         state = .ended
+        // The rest of a segment switch looks the same in a completed segment, where it is no early end.
+        if contents == .partial, how == .zero, firstRecord == nil, head.map({ $0.length <= 16 }) ?? false {
+            ending = .stale
+        }
         forgetOpenRecord()
         if contents == .completed { try checkZero(page, from: position) }
     }
 
+    /// The first page or record that isn't valid ends a file that need not be full, as it ends recovery
+    /// (`XLogReaderValidatePageHeader`, `ValidXLogRecordHeader` and `ValidXLogRecord`,
+    /// src/backend/access/transam/xlogreader.c): what follows is what the file held before. A completed segment is
+    /// damaged there.
+    mutating func end(before damage: WALDamage) throws(WALDamage) {
+        guard contents == .partial, state != .segmentStart else { throw damage }
+        // After a segment switch, whatever is there doesn't matter.
+        guard state != .ended else { return }
+        ending = .stale
+        state = .ended
+        mustReport = nil
+        forgetOpenRecord()
+    }
+
     private mutating func checkAfterEnd(_ page: RawSpan) throws(WALDamage) {
-        if contents == .completed || ending == .switch { try checkZero(page, from: 0) }
+        if contents == .completed { return try checkZero(page, from: 0) }
+        if page.u16(PageHeader.magicOffset) == version.magic,
+            LSN(page.u64(PageHeader.addressOffset)) == start + offset
+        {
+            hasPagesAfterEnd = true
+        }
     }
 
     mutating func checkZero(_ page: RawSpan, from position: Int) throws(WALDamage) {

@@ -41,6 +41,8 @@ struct SegmentReader: ~Copyable {
     var end = LSN.zero
     var ending = SegmentEnding.full
     var isStopped = false
+    /// A page after the end belongs to the segment.
+    var hasPagesAfterEnd = false
     var head: HeadFragment?
 
     var state = State.segmentStart
@@ -73,6 +75,7 @@ struct SegmentReader: ~Copyable {
         ending = .full
         startsAfterAbandoned = false
         abandonedRecord = nil
+        hasPagesAfterEnd = false
         if !goesOn {
             previous = .zero
             forgetOpenRecord()
@@ -92,7 +95,9 @@ struct SegmentReader: ~Copyable {
             if state != .segmentStart, offset >= UInt64(segmentSize) {
                 throw damage(.length(found: offset + UInt64(count - at), expected: UInt64(segmentSize)))
             }
-            try page(chunk.extracting(at..<at + PageHeader.pageSize), &visitor)
+            do throws(WALDamage) {
+                try page(chunk.extracting(at..<at + PageHeader.pageSize), &visitor)
+            } catch { try end(before: error) }
             offset += UInt64(PageHeader.pageSize)
             at += PageHeader.pageSize
         }

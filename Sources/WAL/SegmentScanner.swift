@@ -24,6 +24,10 @@ public struct SegmentScanner: ~Copyable {
     /// Takes the next bytes of the file: a multiple of 8192.
     public mutating func feed(_ chunk: RawSpan) throws(WALDamage) { try reader.feed(chunk, &collector) }
 
+    /// Whether nothing after the end of the records belongs to the segment: no page there has the address of its place.
+    /// Otherwise the record at the end is damaged rather than the last one that was written. Of a `.partial` only.
+    public var endsCleanly: Bool { !reader.hasPagesAfterEnd }
+
     /// The whole file has been fed.
     public consuming func finish() throws(WALDamage) -> SegmentSummary {
         try reader.endSegment()
@@ -41,6 +45,7 @@ public struct SegmentScanner: ~Copyable {
 public enum SegmentContents: Hashable, Sendable {
     /// Handed to `archive_command` under the segment's own name: records to the end, or to a segment switch.
     case completed
-    /// A `.partial` or a file the server still writes: records up to some point, then zeros or the file's earlier content.
+    /// A `.partial`, a segment in which its timeline was left, or a file the server still writes: valid records up to some
+    /// point, then zeros or the file's earlier content.
     case partial
 }

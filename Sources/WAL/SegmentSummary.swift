@@ -6,7 +6,8 @@ public enum SegmentEnding: UInt8, Hashable, Sendable {
     case `switch` = 1
     /// In zeros. A completed segment may end so only when the record that straddles into it is a segment switch.
     case zero = 2
-    /// At a page with another address, left from the file's earlier life. Only a `.partial` or live file may end so.
+    /// At a page or record that isn't valid, left from the file's earlier life. Only a file that isn't full may end so: a
+    /// `.partial`, a segment in which its timeline was left, a file the server still writes.
     case stale = 3
 }
 
@@ -46,6 +47,19 @@ public struct SegmentSummary: Hashable, Sendable {
     /// The map of changed blocks.
     public func changedBlocks() throws(BadSummary) -> BlockMap {
         try BlockMap(decoding: blockMap, maximumBlocks: Int(segmentSize) / 8)
+    }
+
+    /// Whether its records end before the segment does, without a segment switch.
+    public var endsEarly: Bool { (ending == .zero || ending == .stale) && !needsStraddlingSwitch }
+
+    /// Up to here the segment's bytes are WAL: after its last valid record, or the segment's end when a record continues
+    /// in the next one. A segment switch ends with its record, of 24 bytes (`XLOG_SWITCH` has no data).
+    public var recordsEnd: LSN {
+        switch ending {
+        case .full: start + UInt64(segmentSize)
+        case .switch: lastRecord.map { $0 + 24 } ?? end
+        case .zero, .stale: end
+        }
     }
 
     /// Whether the segment is only right if the record that straddles into it is a segment switch.

@@ -24,7 +24,7 @@ enum ImportCommand: Command {
             let detail: String?
         }
         let stored, present, duplicates: Int
-        let strangers, unfinished: [String]
+        let strangers, unfinished, unwritten: [String]
         let problems: [Problem]
     }
 
@@ -51,12 +51,14 @@ enum ImportCommand: Command {
                 json: Document(
                     stored: report.stored, present: report.present, duplicates: report.duplicates,
                     strangers: report.strangers, unfinished: report.unfinished,
+                    unwritten: report.unwritten,
                     problems: report.problems.map { .init(message: $0.message, detail: $0.detail) }))
         } else {
             invocation.print(
                 "\(report.stored) files stored, \(report.present) were there already, \(report.duplicates) came twice, "
                     + "\(report.problems.count) problems")
             for path in report.unfinished { invocation.print("left out, as it is not finished: \(path)") }
+            for path in report.unwritten { invocation.print("left out, as it holds no WAL of its segment: \(path)") }
             if !report.strangers.isEmpty {
                 let shown = report.strangers.prefix(10).joined(separator: ", ")
                 invocation.print(

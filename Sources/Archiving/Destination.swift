@@ -1,0 +1,92 @@
+import Platform
+import Repository
+import WAL
+
+/// Where a file is to be stored, seen from what the repository has of it already.
+enum Destination {
+    /// Nothing need be stored.
+    case confirmed
+    /// Under this key, which was free a moment ago.
+    case create(RepositoryKey)
+}
+
+extension Push {
+    /// Compares a segment or `.partial` with the copies that the repository has of it, by their records.
+    ///
+    /// A copy that offers no record more is as good as stored. One that offers more is stored beside the others. So is a
+    /// `.partial` that contradicts another: recovery reads neither by itself, and the server must be able to go on.
+    /// - Throws: `ArchiveConflict` when a segment contradicts one that is there.
+    func destination(_ local: LocalFile, _ place: SegmentPlace) throws -> Destination {
+        let copies = try store.copies(of: place.file, of: place.incarnation)
+        guard !copies.isEmpty else { return .create(place.incarnation.key(for: place.file)) }
+        var digester = Digester()
+        try local.forEachPiece { digester.update($0) }
+        let digest = digester.finish()
+        for (index, copy) in copies.enumerated()
+        where copy.head.digest == digest && copy.head.rawLength == UInt64(local.size) {
+            try store.makeDurable(place.incarnation.key(for: place.file, copy: index + 1))
+            return .confirmed
+        }
+        var contradiction: (comparison: SegmentComparison, copy: StoredSegment)?
+        for (index, copy) in copies.enumerated() {
+            let comparison = try SegmentComparison(copy, local, place.segment)
+            switch comparison.verdict {
+            case .offersNothing:
+                try store.makeDurable(place.incarnation.key(for: place.file, copy: index + 1))
+                return .confirmed
+            case .offersMore: continue
+            case .contradicts, .unknown: contradiction = contradiction ?? (comparison, copy)
+            }
+        }
+        let key = place.incarnation.key(for: place.file, copy: copies.count + 1)
+        guard let contradiction else {
+            warn(LongerCopy(file: place.file.description, key: key))
+            return .create(key)
+        }
+        guard place.file.isPartial else {
+            throw ArchiveConflict(
+                file: place.file.description, location: store.location,
+                firstDifference: contradiction.comparison.firstDifference,
+                position: contradiction.comparison.position?.description,
+                isWithinRecords: contradiction.comparison.verdict == .contradicts ? true : nil,
+                archived: contradiction.copy.head.digest, offered: digest)
+        }
+        warn(PartialsDiffer(file: place.file.description, key: key, comparison: contradiction.comparison))
+        return .create(key)
+    }
+
+    /// `.confirmed` when the repository has the same text; nil when it has none.
+    ///
+    /// Servers that take part in one promotion may describe it in other words: a history is the same when it names the
+    /// same timelines and switch points.
+    /// - Throws: `ArchiveConflict` when it has another.
+    func confirmText(_ local: LocalFile, _ bytes: [UInt8], _ key: RepositoryKey, _ name: ArchiveFileName) throws
+        -> Outcome?
+    {
+        let stored: StoredSegment
+        do { stored = try StoredSegment(key, in: store) } catch is ObjectAbsent { return nil }
+        var digester = Digester()
+        bytes.withUnsafeBytes { digester.update($0) }
+        let digest = digester.finish()
+        let isSame =
+            if stored.head.digest == digest && stored.head.rawLength == UInt64(bytes.count) {
+                true
+            } else if case .history(let timeline) = name,
+                let archived = try? TimelineHistory(
+                    timeline: timeline, file: String(decoding: stored.bytes(limit: 1 << 20), as: UTF8.self)),
+                let offered = try? TimelineHistory(timeline: timeline, file: String(decoding: bytes, as: UTF8.self))
+            {
+                archived.ancestors.elementsEqual(offered.ancestors) {
+                    $0.timeline == $1.timeline && $0.switchPoint == $1.switchPoint
+                }
+            } else { false }
+        guard isSame else {
+            throw ArchiveConflict(
+                file: name.description, location: store.location,
+                firstDifference: try offsetOfFirstDifference(stored, local), position: nil, isWithinRecords: nil,
+                archived: stored.head.digest, offered: digest)
+        }
+        try store.makeDurable(key)
+        return .confirmed
+    }
+}

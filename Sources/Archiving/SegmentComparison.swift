@@ -1,0 +1,76 @@
+import Platform
+import Repository
+import WAL
+
+/// How the records of two copies of one segment differ.
+///
+/// Two copies whose records agree as far as the shorter one goes are no conflict: they come from servers of which one
+/// received or wrote less than the other. Only a difference within the records of both is one.
+struct SegmentComparison {
+    enum Verdict: Equatable {
+        /// All records of the offered file are in the stored one.
+        case offersNothing
+        /// All records of the stored file are in the offered one, which has more.
+        case offersMore
+        case contradicts
+        /// One of them can't be read, so that nothing is known of its records.
+        case unknown
+    }
+    let verdict: Verdict
+    /// Bytes from the start of the file.
+    let firstDifference: UInt64
+    /// That place in the log, when it is known.
+    let position: LSN?
+
+    init(_ stored: StoredSegment, _ local: LocalFile, _ segment: SegmentName) throws {
+        firstDifference = try offsetOfFirstDifference(stored, local)
+        let archived = try? stored.summary(reading: segment)
+        let offered = SegmentComparison.scan(local, segment)
+        let difference = firstDifference
+        position = (archived ?? offered).map { $0.start + difference }
+        guard let archived, let offered, archived.segmentSize == offered.segmentSize,
+            archived.systemIdentifier == offered.systemIdentifier
+        else {
+            verdict = .unknown
+            return
+        }
+        let shorter = min(archived.recordsEnd, offered.recordsEnd)
+        if difference < shorter - archived.start {
+            verdict = .contradicts
+        } else {
+            verdict = offered.recordsEnd <= archived.recordsEnd ? .offersNothing : .offersMore
+        }
+    }
+
+    /// What can be learned of a file, by the rules for files that may end early.
+    private static func scan(_ local: LocalFile, _ segment: SegmentName) -> SegmentSummary? {
+        var scanner = SegmentScanner(name: segment, length: UInt64(local.size), contents: .partial)
+        do {
+            try local.forEachPiece { try scanner.feed($0.bytes) }
+            return try scanner.finish()
+        } catch { return nil }
+    }
+}
+
+/// Where a stored file and another one begin to differ; the shorter one's length when they don't as far as that goes.
+func offsetOfFirstDifference(_ stored: StoredSegment, _ local: LocalFile) throws -> UInt64 {
+    struct Found: Error { let offset: UInt64 }
+    let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 << 20, alignment: 4096)
+    defer { window.deallocate() }
+    var offset: UInt64 = 0
+    var decompressor = try Decompressor()
+    do {
+        try stored.extract(with: &decompressor) { piece in
+            let count = try local.read(
+                into: UnsafeMutableRawBufferPointer(rebasing: window[..<piece.count]), at: Int64(offset))
+            for index in 0..<count where window[index] != piece[index] {
+                throw Found(offset: offset + UInt64(index))
+            }
+            offset += UInt64(count)
+            if count < piece.count { throw Found(offset: offset) }
+        }
+    } catch let found as Found {
+        return found.offset
+    }
+    return offset
+}

@@ -1,0 +1,128 @@
+import Platform
+public import WAL
+
+// Several servers may hand over the same segment, one of them with more records than another: a `.partial` of each server
+// that was promoted, or a segment whose timeline was left before it was full. No object is ever replaced, so a later copy is
+// stored beside the first, as `<file>.2.zst`, `<file>.3.zst` and so on. A segment that was completed has one copy.
+
+extension Incarnation {
+    /// Where a further copy of a segment or `.partial` is kept; the first copy has the file's own key.
+    public func key(for file: ArchiveFileName, copy number: Int) -> RepositoryKey {
+        let first = key(for: file)
+        return number < 2 ? first : first.folder.appending("\(file).\(number).zst")
+    }
+}
+
+extension ObjectStore {
+    /// A file from PostgreSQL's archiver: of several copies of a segment the one with the most records.
+    ///
+    /// One object is opened, unless it is a `.partial` or a segment whose timeline was left in it.
+    /// - Throws: `ObjectAbsent`, `ObjectDamaged`, `UnsupportedFormat`, and what the store throws.
+    public func stored(_ file: ArchiveFileName, of incarnation: Incarnation) throws -> StoredSegment {
+        let first = try StoredSegment(incarnation.key(for: file), in: self)
+        guard let segment = file.segmentName, file.isPartial || first.head.isLeft else { return first }
+        var best = (copy: first, end: try first.recordsEnd(segment))
+        for copy in try furtherCopies(of: file, of: incarnation) {
+            let end = try copy.recordsEnd(segment)
+            if end > best.end { best = (copy, end) }
+        }
+        if file.isPartial { return best.copy }
+        // A server that was promoted leaves a `.partial` of the same segment, which may have more of these records.
+        for copy in try copies(of: .partial(segment), of: incarnation) {
+            let end = try copy.recordsEnd(segment)
+            if end > best.end, try copy.agrees(with: best.copy, segment, until: best.end) { best = (copy, end) }
+        }
+        return best.copy
+    }
+
+    public func stored(_ segment: SegmentName, of incarnation: Incarnation) throws -> StoredSegment {
+        try stored(.segment(segment), of: incarnation)
+    }
+
+    /// Every copy of a segment or `.partial`, in the order in which they came; empty when there is none.
+    public func copies(of file: ArchiveFileName, of incarnation: Incarnation) throws -> [StoredSegment] {
+        let first: StoredSegment
+        do { first = try StoredSegment(incarnation.key(for: file), in: self) } catch is ObjectAbsent { return [] }
+        guard file.isPartial || first.head.isLeft else { return [first] }
+        return try [first] + furtherCopies(of: file, of: incarnation)
+    }
+
+    private func furtherCopies(of file: ArchiveFileName, of incarnation: Incarnation) throws -> [StoredSegment] {
+        var copies: [StoredSegment] = []
+        while true {
+            do {
+                copies.append(try StoredSegment(incarnation.key(for: file, copy: copies.count + 2), in: self))
+            } catch is ObjectAbsent { return copies }
+        }
+    }
+}
+
+extension StoredSegment {
+    /// What the records of the segment are read by: one that was left may end early.
+    public var contents: SegmentContents {
+        head.isLeft || ArchiveFileName.object(key.name)?.file.isPartial == true ? .partial : .completed
+    }
+
+    /// What is known of the segment's records; nil when it was stored unread.
+    /// - Throws: `BadSummary`.
+    public func summary() throws -> SegmentSummary? {
+        head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary)
+    }
+
+    /// As `summary`, but what was stored unread is read now, as a file that may end early.
+    public func summary(reading segment: SegmentName) throws -> SegmentSummary {
+        if let summary = try summary() { return summary }
+        var scanner = SegmentScanner(name: segment, length: head.rawLength, contents: .partial)
+        var decompressor = try Decompressor()
+        try extract(with: &decompressor) { try scanner.feed(RawSpan(_unsafeBytes: $0)) }
+        return try scanner.finish()
+    }
+
+    /// Whether both hold the same bytes before `end`.
+    fileprivate func agrees(with other: StoredSegment, _ segment: SegmentName, until end: LSN) throws -> Bool {
+        guard head.rawLength == other.head.rawLength, let size = UInt32(exactly: head.rawLength) else { return false }
+        let start = segment.start(segmentSize: size)
+        guard end > start else { return true }
+        return try digest(first: end - start) == other.digest(first: end - start)
+    }
+
+    private func digest(first count: UInt64) throws -> Digest {
+        var digester = Digester()
+        var rest = count
+        var decompressor = try Decompressor()
+        try extract(with: &decompressor) { piece in
+            let wanted = Int(min(rest, UInt64(piece.count)))
+            digester.update(UnsafeRawBufferPointer(rebasing: piece[..<wanted]))
+            rest -= UInt64(wanted)
+        }
+        return digester.finish()
+    }
+
+    fileprivate func recordsEnd(_ segment: SegmentName) throws -> LSN {
+        do { return try summary(reading: segment).recordsEnd } catch is WALDamage { return .zero }
+    }
+}
+
+extension ArchiveFileName {
+    public var isPartial: Bool { if case .partial = self { true } else { false } }
+
+    /// The segment whose bytes the file holds, for a segment or a `.partial`.
+    public var segmentName: SegmentName? {
+        switch self {
+        case .segment(let name), .partial(let name): name
+        case .history, .backupHistory: nil
+        }
+    }
+
+    /// Reads the name of an object in a WAL folder, `<file>.zst` or `<file>.<n>.zst`.
+    public static func object(_ name: String) -> (file: ArchiveFileName, copy: Int)? {
+        guard name.hasSuffix(".zst") else { return nil }
+        let file = name.dropLast(4)
+        if let found = ArchiveFileName(String(file)) { return (found, 1) }
+        guard let dot = file.lastIndex(of: "."), let number = Int(file[file.index(after: dot)...]), number > 1,
+            let found = ArchiveFileName(String(file[..<dot])), found.segmentName != nil,
+            name == "\(found).\(number).zst"
+        else { return nil }
+        return (found, number)
+    }
+}
