@@ -1,0 +1,137 @@
+import Platform
+import Repository
+import Support
+import Testing
+import WAL
+
+/// Two copies of one segment, and what becomes of them.
+struct TwoCopies: Sendable, CustomTestStringConvertible {
+    enum Outcome: Sendable {
+        /// One object is enough: neither has a record that the other lacks.
+        case one
+        /// The second copy has more records than the first, or fewer.
+        case longest
+        /// Each has records that the other contradicts.
+        case contradiction
+    }
+    let name: String
+    let outcome: Outcome
+    let isPartial: Bool
+    let isReversed: Bool
+    /// The two, shorter first, from the whole segment and an older one's bytes.
+    let make: @Sendable ([UInt8], SegmentName, [UInt8]) throws -> ([UInt8], [UInt8])
+    var testDescription: String { "\(isPartial ? ".partial" : "segment"): \(name)\(isReversed ? ", reversed" : "")" }
+
+    private static func early(
+        _ whole: [UInt8], _ name: SegmentName, _ older: [UInt8], _ end: EarlySegment.End, _ rest: EarlySegment.Rest
+    ) throws -> [UInt8] {
+        try EarlySegment(whole, name, older: older, end: end, rest: rest).bytes
+    }
+
+    /// Cut after the first record that ends at or after `offset`; zeros follow.
+    private static func cut(_ whole: [UInt8], _ name: SegmentName, at offset: Int) throws -> [UInt8] {
+        let end = try #require(EarlySegment.records(whole, name).first { $0.end >= offset }).end
+        return whole[..<end] + [UInt8](repeating: 0, count: whole.count - end)
+    }
+
+    typealias Make = @Sendable ([UInt8], SegmentName, [UInt8]) throws -> ([UInt8], [UInt8])
+
+    private static func both(_ name: String, _ outcome: Outcome, _ make: @escaping Make) -> [TwoCopies] {
+        [false, true].flatMap { isPartial in
+            [false, true].map {
+                TwoCopies(name: name, outcome: outcome, isPartial: isPartial, isReversed: $0, make: make)
+            }
+        }
+    }
+
+    static let all: [TwoCopies] =
+        both("the same records, with zeros and with older pages after them", .one) { whole, name, older in
+            let zeros = try early(whole, name, older, .afterRecord, .zeros)
+            return (zeros, try early(whole, name, older, .afterRecord, .olderPages))
+        }
+        + both("one with fewer records", .longest) { whole, name, _ in
+            (try cut(whole, name, at: 200_000), try cut(whole, name, at: 700_000))
+        }
+        + both("one that ends inside a record of the other", .longest) { whole, name, older in
+            (try early(whole, name, older, .insideRecord, .olderPages), try cut(whole, name, at: 900_000))
+        }
+        + both("one that was completed", .longest) { whole, name, older in
+            (try early(whole, name, older, .afterRecord, .olderPages), whole)
+        }
+        + both("two that contradict each other", .contradiction) { whole, name, _ in
+            (try cut(contradicted(whole, name), name, at: 600_000), try cut(whole, name, at: 700_000))
+        }
+
+    private static func contradicted(_ whole: [UInt8], _ name: SegmentName) throws -> [UInt8] {
+        try EarlySegment.contradicting(whole, name, at: 300_000)
+    }
+}
+
+@Suite struct SegmentCopiesServerTests {
+    @Test(arguments: TwoCopies.all)
+    func `two copies conflict only where the records of both differ`(_ sample: TwoCopies) throws {
+        let archive = try Archive(settings: ["archive_jobs = 1"])
+        let (origin, store) = (archive.origin, archive.store)
+        let name = origin.segments[2]
+        let whole = try Files.read(origin.wal(name.description))
+        var (first, second) = try sample.make(whole, name, Files.read(origin.wal(origin.segments[0].description)))
+        let longer = second
+        if sample.isReversed { swap(&first, &second) }
+        let wal = try ServerWAL(archive)
+        let start = name.start(segmentSize: UInt32(whole.count))
+        try wal.put("00000002.history", ServerWAL.history(leftAt: start + 100_000))
+        let file = sample.isPartial ? ArchiveFileName.partial(name) : .segment(name)
+
+        try archive.push(wal.put(file.description, first), expectSuccess: true)
+        let original = try archive.contents()
+        let pushed = try archive.push(wal.put(file.description, second))
+        let copies = try store.copies(of: file, of: origin.incarnation)
+        // Whatever happened, nothing that was there has changed.
+        for (path, digest) in original { #expect(try archive.contents()[path] == digest, "\(path)") }
+        switch sample.outcome {
+        case .one:
+            #expect(pushed.ending == .exited(0), "\(pushed.errors)")
+            #expect(copies.count == 1)
+        case .longest:
+            #expect(pushed.ending == .exited(0), "\(pushed.errors)")
+            #expect(copies.count == (sample.isReversed ? 1 : 2))
+            let best = try store.stored(file, of: origin.incarnation)
+            #expect(best.head.digest == Digest(of: longer))
+        case .contradiction where sample.isPartial:
+            #expect(pushed.ending == .exited(0), "\(pushed.errors)")
+            #expect(pushed.errors.contains("beside one with other records"), "\(pushed.errors)")
+            #expect(Set(copies.map(\.head.digest)) == [Digest(of: first), Digest(of: second)])
+        case .contradiction:
+            #expect(pushed.ending == .exited(1), "\(pushed.errors)")
+            #expect(pushed.errors.contains("before the end of the valid records"), "\(pushed.errors)")
+            #expect(copies.count == 1)
+        }
+        // Both are confirmed when they are handed over again, unless they contradict what is there.
+        try archive.push(wal.put(file.description, first), expectSuccess: true)
+        if pushed.ending == .exited(0) {
+            try archive.push(wal.put(file.description, second), expectSuccess: true)
+            #expect(try store.copies(of: file, of: origin.incarnation).count == copies.count)
+        }
+        let got = try archive.get(name.description, to: archive.scratch.file("got"))
+        #expect(got.ending == .exited(sample.isPartial ? 1 : 0), "\(got.errors)")
+        if sample.outcome == .longest, !sample.isPartial {
+            #expect(try Files.read(archive.scratch.file("got")) == longer)
+        }
+        let verified = try tidemark(["verify", "--wal", "--config", archive.configuration])
+        #expect(verified.ending == .exited(0), "\(verified)")
+    }
+
+    @Test func `a history in other words is the same one, and another history is not`() throws {
+        let archive = try Archive()
+        let wal = try ServerWAL(archive)
+        try archive.push(
+            wal.put("00000002.history", Array("1\t0/3000000\tno recovery target specified\n".utf8)),
+            expectSuccess: true)
+        try archive.push(
+            wal.put("00000002.history", Array("# promoted\n1\t0/3000000\tafter a failover\n\n".utf8)),
+            expectSuccess: true)
+        let other = try archive.push(wal.put("00000002.history", Array("1\t0/3000008\tother\n".utf8)))
+        #expect(other.ending == .exited(1), "\(other.errors)")
+        #expect(other.errors.contains("put-aside 00000002.history"), "\(other.errors)")
+    }
+}
