@@ -11,6 +11,7 @@ BUILD = $(SWIFT) build -c release --static-swift-stdlib
 help:
 	@echo 'make demo      install what is needed, build, and play the main job on a private PostgreSQL'
 	@echo 'make test      install what is needed and run every test, real servers included'
+	@echo 'make test-stress  run every test ten times beside two busy loops, and list what failed'
 	@echo 'make build     build both executables in $(RELEASE)'
 	@echo 'make install   install under PREFIX (now $(PREFIX)), honouring DESTDIR'
 	@echo 'make deb       build a Debian package in dist/'
@@ -39,6 +40,12 @@ test: lint
 	@Tests/prepare
 	@$(MAKE) --no-print-directory build
 	@TIDEMARK_BIN=$(CURDIR)/$(RELEASE) SWIFT=$(SWIFT) Tests/run
+
+# A suite that fails by chance lets nothing land.
+.PHONY: test-stress
+test-stress: build
+	@Tests/prepare
+	@TIDEMARK_BIN=$(CURDIR)/$(RELEASE) SWIFT=$(SWIFT) Tests/stress
 
 # PostgreSQL versions that Tests/prepare doesn't install, wherever they come from: MORE_POSTGRES/13/bin/postgres and so on.
 MORE_POSTGRES ?= /var/tmp/postgres-more

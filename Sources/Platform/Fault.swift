@@ -10,16 +10,20 @@ import Synchronization
 ///     fsync:*=EIO         every fsync fails
 ///     read:2=short        the second read moves half of what it could
 ///     rename:1=delay:500  the first rename waits that many milliseconds
+///     open:postmaster.pid=gate:/tmp/open
+///                         every open of something with that text in its path waits until /tmp/open exists, and makes
+///                         /tmp/open.reached to say that it is there; after ten minutes the process is killed
 ///     trace               every call is reported on standard error as "trace: fsync <path>"
 ///
-/// Calls are named as in `SystemCall`. Every fault that strikes is reported on standard error as "fault: …".
+/// Calls are named as in `SystemCall`. Every fault that strikes is reported on standard error as "fault: …". A test that
+/// must catch a process in the act holds it at a gate; it has no need to be quick.
 public enum Fault {
     /// False in all ordinary life.
     public static let isArmed = getenv("TIDEMARK_FAULT") != nil
 
     /// To be asked before a call: the error it must fail with, nil to let it happen.
     public static func strike(_ call: SystemCall, _ subject: String) -> Int32? {
-        let hit = plan.count(call)
+        let hit = plan.count(call, subject)
         if plan.traces { say("trace: \(call) \(subject)") }
         guard let hit else { return nil }
         switch hit {
@@ -32,6 +36,7 @@ public enum Fault {
         case .delay(let milliseconds):
             say("fault: \(call) \(subject) waits")
             Clock.sleep(milliseconds: milliseconds)
+        case .gate(let file): wait(at: file, call, subject)
         case .short: break
         }
         return nil
@@ -42,6 +47,22 @@ public enum Fault {
         guard count > 1, case .short? = plan.peek(call) else { return count }
         say("fault: \(call) is short")
         return count / 2
+    }
+
+    /// None of this goes through `retrying`, whose calls are counted.
+    private static func wait(at file: String, _ call: SystemCall, _ subject: String) {
+        guard access(file, F_OK) != 0 else { return }
+        say("fault: \(call) \(subject) waits for \(file)")
+        let reached = open(file + ".reached", O_WRONLY | O_CREAT, 0o644)
+        if reached >= 0 { Glibc.close(reached) }
+        let end = Clock.monotonic + 600_000_000_000
+        while access(file, F_OK) != 0 {
+            if Clock.monotonic > end {
+                say("fault: nobody opened \(file)")
+                kill(getpid(), SIGKILL)
+            }
+            Clock.sleep(milliseconds: 20)
+        }
     }
 
     private static let plan = FaultPlan(getenv("TIDEMARK_FAULT").map { String(cString: $0) } ?? "")
@@ -58,12 +79,18 @@ private final class FaultPlan: Sendable {
         case kill
         case short
         case delay(Int)
+        case gate(String)
+    }
+    private enum Which {
+        case every
+        case number(Int)
+        /// Those whose subject has this in it.
+        case about(String)
     }
     private struct Rule: Sendable {
         /// Nil for any call.
         let call: String?
-        /// Nil for every one.
-        let number: Int?
+        let which: Which
         let effect: Effect
     }
 
@@ -76,11 +103,12 @@ private final class FaultPlan: Sendable {
         traces = parts.contains("trace")
         rules = parts.compactMap { part in
             let sides = part.split(separator: "=", maxSplits: 1)
-            let place = sides[0].split(separator: ":")
+            let place = sides[0].split(separator: ":", maxSplits: 1)
             guard sides.count == 2, place.count == 2, let effect = FaultPlan.effect(String(sides[1])) else {
                 return nil
             }
-            return Rule(call: place[0] == "any" ? nil : String(place[0]), number: Int(place[1]), effect: effect)
+            let which: Which = place[1] == "*" ? .every : Int(place[1]).map(Which.number) ?? .about(String(place[1]))
+            return Rule(call: place[0] == "any" ? nil : String(place[0]), which: which, effect: effect)
         }
     }
 
@@ -92,28 +120,33 @@ private final class FaultPlan: Sendable {
         if let code = codes[text] { return .error(code) }
         if text == "kill" { return .kill }
         if text == "short" { return .short }
+        if text.hasPrefix("gate:") { return .gate(String(text.dropFirst(5))) }
         guard text.hasPrefix("delay:"), let milliseconds = Int(text.dropFirst(6)) else { return nil }
         return .delay(milliseconds)
     }
 
-    func count(_ call: SystemCall) -> Effect? {
+    func count(_ call: SystemCall, _ subject: String) -> Effect? {
         let name = "\(call)"
         return counts.withLock { counts in
             counts[name, default: 0] += 1
             counts["any", default: 0] += 1
-            return effect(name, counts[name] ?? 0, counts["any"] ?? 0)
+            return effect(name, subject, counts[name] ?? 0, counts["any"] ?? 0)
         }
     }
 
     func peek(_ call: SystemCall) -> Effect? {
         let name = "\(call)"
-        return counts.withLock { effect(name, ($0[name] ?? 0) + 1, ($0["any"] ?? 0) + 1) }
+        return counts.withLock { effect(name, nil, ($0[name] ?? 0) + 1, ($0["any"] ?? 0) + 1) }
     }
 
-    private func effect(_ name: String, _ number: Int, _ any: Int) -> Effect? {
+    private func effect(_ name: String, _ subject: String?, _ number: Int, _ any: Int) -> Effect? {
         rules.first { rule in
-            (rule.call == nil || rule.call == name)
-                && (rule.number == nil || rule.number == (rule.call == nil ? any : number))
+            guard rule.call == nil || rule.call == name else { return false }
+            switch rule.which {
+            case .every: return true
+            case .number(let wanted): return wanted == (rule.call == nil ? any : number)
+            case .about(let text): return subject?.contains(text) == true
+            }
         }?.effect
     }
 }

@@ -142,8 +142,8 @@ import WAL
         try twin.psql("create table two as select g from generate_series(1, 10000) g")
         try site.archiveEverything()
         try twin.psql("select pg_switch_wal()")
-        for _ in 0..<600 where try twin.psql("select failed_count from pg_stat_archiver") == "0" {
-            Clock.sleep(milliseconds: 50)
+        try wait(for: "the twin's archiver to fail") {
+            try twin.psql("select failed_count from pg_stat_archiver") != "0"
         }
         #expect(try Files.readText(twin.logFile).contains("with different contents"))
         try site.checkEverythingArchived()

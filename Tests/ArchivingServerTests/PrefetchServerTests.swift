@@ -50,7 +50,7 @@ import WAL
         #expect(try recovered.psql("select count(*), sum(g) from t") == "300000|45000150000")
         #expect(notes.contains { $0 > 0 }, "nothing was fetched ahead")
         #expect(notes.allSatisfy { $0 <= 4 })
-        try site.cluster.wait(seconds: 10, for: "the prefetcher's end") {
+        try site.cluster.wait(for: "the prefetcher's end") {
             try spooled(site).isEmpty
                 && run("/usr/bin/pgrep", ["-f", "archive-prefetch.*\(site.configuration)"]).ending != .exited(0)
         }
@@ -86,7 +86,7 @@ import WAL
         // It fails at the archive's end, since the target isn't reached; whatever was started goes with it.
         try? recovered.start()
         try recovered.stop()
-        try site.cluster.wait(seconds: 10, for: "the prefetcher's end") {
+        try site.cluster.wait(for: "the prefetcher's end") {
             try spooled(site).isEmpty
                 && run("/usr/bin/pgrep", ["-f", "archive-prefetch.*\(site.configuration)"]).ending != .exited(0)
         }

@@ -73,11 +73,9 @@ final class StandIn: Sendable {
     /// Starts, and waits for the end of recovery.
     func start() throws {
         guard try control("start").ending == .exited(0) else { throw Problem((try? Files.readText(logFile)) ?? "") }
-        for _ in 0..<1200 {
-            if try psql("select pg_is_in_recovery()") == "f" { return }
-            Clock.sleep(milliseconds: 50)
+        do { try wait(for: "the end of recovery") { try psql("select pg_is_in_recovery()") == "f" } } catch {
+            throw Problem("\(error)", detail: try? Files.readText(logFile))
         }
-        throw Problem("recovery did not end", detail: try? Files.readText(logFile))
     }
 
     func startExpectingFailure() throws { #expect(try control("start").ending != .exited(0)) }
@@ -86,7 +84,7 @@ final class StandIn: Sendable {
 
     private func control(_ verb: String) throws -> Finished {
         try runAsServerUser(
-            server.bin + "/pg_ctl", ["-D", data, "-l", logFile, "-w", "-t", "60", "-m", "immediate", verb],
+            server.bin + "/pg_ctl", ["-D", data, "-l", logFile, "-w", "-t", "300", "-m", "immediate", verb],
             expectSuccess: false)
     }
 

@@ -46,7 +46,7 @@ final class BackupFixture {
 
     func request(_ change: (inout BackupRequest) -> Void = { _ in }) -> BackupRequest {
         var request = BackupRequest(conninfo: cluster.conninfo, dataDirectory: cluster.data, jobs: 2)
-        request.walTimeout = 30_000
+        request.walTimeout = 300_000
         change(&request)
         return request
     }
@@ -129,7 +129,8 @@ final class RestoredServer {
             + "-c restore_command='\(get)'"
         let finished = try runAsServerUser(
             fixture.cluster.server.bin + "/pg_ctl",
-            ["-D", directory, "-l", directory + "/log", "-o", options, "-w", "-t", "60", "start"], expectSuccess: false)
+            ["-D", directory, "-l", directory + "/log", "-o", options, "-w", "-t", "300", "start"], expectSuccess: false
+        )
         guard finished.ending == .exited(0) else {
             throw Problem("could not start on \(directory): \((try? Files.readText(directory + "/log")) ?? "")")
         }

@@ -120,16 +120,15 @@ import Testing
         let site = try TestSite()
         // Everything the process's threads are, looked at in the middle of the copy.
         let script = """
-            "$0" backup --idle --jobs 2 --rate-limit 10MB --json & pid=$!
-            while [ "$(ls /proc/$pid/task | wc -l)" -lt 3 ]; do sleep 0.05; done
-            for task in /proc/$pid/task/*; do
-                echo "$(ps -L -o ni= -q $pid | sort -u | tr -d ' \\n') $(ionice -p ${task##*/})" >&2
+            for task in /proc/$process/task/*; do
+                echo "$(ps -L -o ni= -q $process | sort -u | tr -d ' \\n') $(ionice -p ${task##*/})" >&2
             done
-            wait $pid
             """
-        let finished = try runAsServerUser(
-            "/bin/sh", ["-c", script, try Executables.tidemark()],
-            environment: ["TIDEMARK_CONFIG": site.configuration])
+        let finished = try Gate(at: "read:/base/").run(
+            Executables.directory.get() + "/tidemark-main",
+            ["backup", "--idle", "--jobs", "2", "--rate-limit", "10MB", "--json"],
+            environment: ["TIDEMARK_CONFIG": site.configuration], meanwhile: script)
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
         let tasks = finished.errors.split(separator: "\n").filter { $0.hasSuffix("idle") || $0.contains("prio") }
         #expect(tasks.count >= 2 && tasks.allSatisfy { $0 == "19 idle" }, "\(finished.errors)")
         let taken = try read(Taken.self, finished)

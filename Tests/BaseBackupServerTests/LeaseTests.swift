@@ -17,23 +17,28 @@ import Testing
         try site.cluster.psql("INSERT INTO t VALUES (3)")
         try site.archiveEverything()
         try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
-        // Replay waits before each commit until it is that old.
+        // Replay waits for its first file.
+        let gate = try Gate(at: "restore_command")
+        let get = "\(try Executables.tidemark()) archive-get --config \(site.configuration) --cluster main %f %p"
+        let command = try gate.restoreCommand(get, after: 0)
         let copy = site.scratch.file("copy")
         let recovery = try Worker {
             _ = try? site.tidemark([
                 "recover", "--target-lsn", target, "--data-directory", copy, "--start", "--yes",
-                "--set", "recovery_min_apply_delay=12s",
+                "--set", "restore_command=\(command)",
             ])
         }
         defer {
+            try? gate.open()
             recovery.join()
             _ = try? runAsServerUser(
                 site.cluster.server.bin + "/pg_ctl", ["-D", copy, "-m", "immediate", "stop"], expectSuccess: false)
         }
-        try site.cluster.wait(for: "the replay") { try Files.exists(copy + "/postmaster.pid") }
+        try gate.waitUntilReached()
         let during = try site.tidemark(["expire", "--keep-full", "1"], expectSuccess: true).output
         #expect(during.contains("in use by a restore or verification"), "\(during)")
         #expect(!during.contains("no rule wants it any more"), "\(during)")
+        try gate.open()
         recovery.join()
         let rows = try runAsServerUser(
             site.cluster.server.bin + "/psql",

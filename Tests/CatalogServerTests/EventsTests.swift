@@ -83,19 +83,17 @@ import WAL
                 expectSuccess: true)
             let started = try runAsServerUser(
                 server.bin + "/pg_ctl",
-                ["-D", data, "-w", "-t", "60", "-l", scratch.file("log"), "-o", "-k \(scratch.path)", "start"],
+                ["-D", data, "-w", "-t", "300", "-l", scratch.file("log"), "-o", "-k \(scratch.path)", "start"],
                 expectSuccess: false)
             #expect(started.ending == .exited(0), "\((try? Files.readText(scratch.file("log"))) ?? "")")
             defer { _ = try? runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", "immediate", "stop"]) }
             var answer = ""
-            for _ in 0..<100 {
+            try wait(for: "the recovered server") {
                 let finished = try runAsServerUser(
                     server.bin + "/psql", ["-h", scratch.path, "-U", "postgres", "-d", database, "-XAtqc", query],
                     expectSuccess: false)
                 answer = finished.output
-                if finished.ending == .exited(0) { break }
-                answer += finished.errors
-                Clock.sleep(milliseconds: 100)
+                return finished.ending == .exited(0)
             }
             #expect(answer == expected + "\n", "\(event.kind)")
         }

@@ -112,7 +112,7 @@ final class ScratchServer {
         try runAsServerUser(
             bin + "/pg_ctl",
             [
-                "-D", path, "-l", path + ".log", "-w", "-t", "60", "-o",
+                "-D", path, "-l", path + ".log", "-w", "-t", "300", "-o",
                 "-c unix_socket_directories=\(path) -c port=5433", "start",
             ])
     }
@@ -121,11 +121,7 @@ final class ScratchServer {
 
     func psql(_ sql: String) throws -> String {
         // pg_ctl comes back when a hot standby takes queries; the end of the log may be a moment away.
-        for _ in 0..<600 {
-            let state = try ask("select pg_is_in_recovery()")
-            if state == "f" { break }
-            Clock.sleep(milliseconds: 100)
-        }
+        try wait(for: "the end of recovery") { try ask("select pg_is_in_recovery()") == "f" }
         return try ask(sql)
     }
 

@@ -81,7 +81,7 @@ private struct CheckAnswer: Decodable {
         try site.cluster.psql("create table t as select 1")
         Clock.sleep(milliseconds: 1500)
         let age = try #require(try Self.check(site)["rpo"]?.value)
-        #expect(age > 1.4 && age < 30)
+        #expect(age > 1.4 && age < 300)
         // Later commits do not make the oldest one younger.
         try site.cluster.psql("insert into t values (2)")
         #expect(try #require(try Self.check(site)["rpo"]?.value) > age)
@@ -190,6 +190,9 @@ private struct CheckAnswer: Decodable {
         try site.cluster.psql("select pg_reload_conf()")
         try site.cluster.psql("create table t as select 1")
         try site.cluster.psql("select pg_switch_wal()")
+        try site.cluster.wait(for: "a failure") {
+            try site.cluster.psql("select failed_count > 0 from pg_stat_archiver") == "t"
+        }
         Clock.sleep(milliseconds: 1500)
         _ = try site.tidemark(["check", "--notify"])
         _ = try site.tidemark(["check", "--notify"])

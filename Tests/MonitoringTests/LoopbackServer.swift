@@ -25,15 +25,19 @@ final class LoopbackServer: Sendable {
             throw Problem("could not start \(script): \(started.errors)")
         }
         process = number
-        for _ in 0..<500 {
-            if let text = try? Files.readText(scratch.file("port")), let port = Int(text) {
-                self.port = port
-                return
+        var port: Int?
+        let file = scratch.file("port")
+        do {
+            try wait(for: "\(script) to start") {
+                port = (try? Files.readText(file)).flatMap { Int($0) }
+                return port != nil || kill(number, 0) != 0
             }
-            Clock.sleep(milliseconds: 20)
+        } catch {}
+        guard let port else {
+            kill(number, SIGKILL)
+            throw Problem("\(script) did not start: \((try? Files.readText(scratch.file("output"))) ?? "")")
         }
-        kill(number, SIGKILL)
-        throw Problem("\(script) did not start: \((try? Files.readText(scratch.file("output"))) ?? "")")
+        self.port = port
     }
 
     deinit { kill(process, SIGKILL) }

@@ -43,10 +43,9 @@ import Testing
         }
 
         // Interrupted in the middle of its restore, it leaves nothing either.
-        let ended = try runAsServerUser(
-            "/usr/bin/timeout",
-            ["--preserve-status", "-s", "TERM", "2", Executables.tidemark(), "drill", "--config", site.configuration],
-            environment: ["TIDEMARK_FAULT": "write:60=delay:4000"], expectSuccess: false)
+        let ended = try Gate(at: "write:60").run(
+            Executables.tidemark(), ["drill", "--config", site.configuration],
+            meanwhile: "kill -s TERM $process; wait $process; exit")
         #expect(ended.ending == .exited(130), "\(ended.errors)")
         #expect(try Files.listIfPresent(site.scratch.file("state/scratch")) == [])
 

@@ -145,13 +145,15 @@ final class RecoveredServer: Sendable {
             ])
         let log = scratch.file("log")
         let started = try runAsServerUser(
-            server.bin + "/pg_ctl", ["-D", data, "-l", log, "-w", "-t", "60", "start"], expectSuccess: false)
+            server.bin + "/pg_ctl", ["-D", data, "-l", log, "-w", "-t", "300", "start"], expectSuccess: false)
         var ready = started.ending == .exited(0)
-        for _ in 0..<400 where ready {
-            if try psql("select pg_is_in_recovery()") == "f\n" { return }
-            Clock.sleep(milliseconds: 25)
-            ready = try Files.exists(data + "/postmaster.pid")
+        var isPromoted = false
+        try wait(for: "the end of recovery, or of the server") {
+            isPromoted = try psql("select pg_is_in_recovery()") == "f\n"
+            ready = try ready && Files.exists(data + "/postmaster.pid")
+            return isPromoted || !ready
         }
+        guard !isPromoted else { return }
         throw Problem("recovery failed", detail: (try? Files.readText(log)) ?? "")
     }
 
@@ -168,9 +170,8 @@ final class RecoveredServer: Sendable {
     /// Stops it once everything up to now is archived.
     func retire() throws {
         try psql("select pg_switch_wal()")
-        for _ in 0..<400
-        where try psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") != "0\n" {
-            Clock.sleep(milliseconds: 25)
+        try wait(for: "the archiver") {
+            try psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") == "0\n"
         }
         try runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", "fast", "-w", "stop"])
     }

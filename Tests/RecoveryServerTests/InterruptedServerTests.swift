@@ -42,11 +42,14 @@ import Testing
         // Now there is room, until somebody else takes it while a write waits.
         try mount(["-o", "remount,size=45m"])
         let output = site.scratch.file("recover.log")
+        let gate = try Gate(at: "write:60")
         let process = try directory.launch(
-            ["--target", "latest", "--start"], log: output, environment: ["TIDEMARK_FAULT": "write:60=delay:3000"])
-        try site.cluster.wait(for: "the restore to begin") { try Files.exists(directory.path + "/base/1") }
+            ["--target", "latest", "--start"], log: output, environment: gate.environment)
+        try gate.waitUntilReached()
+        #expect(try Files.exists(directory.path + "/base/1"))
         _ = try run("/bin/sh", ["-c", "dd if=/dev/zero of='\(disk)/filler' bs=64k 2>/dev/null"])
-        try site.cluster.wait(seconds: 20, for: "the recovery to fail") { RecoveredDirectory.hasEnded(process) }
+        try gate.open()
+        try site.cluster.wait(for: "the recovery to fail") { RecoveredDirectory.hasEnded(process) }
         let errors = try Files.readText(output)
         #expect(errors.contains("No space left on device"), "\(errors)")
         #expect(errors.contains("DETAIL:  What is restored already stays in \"\(directory.path)\""), "\(errors)")
@@ -74,19 +77,20 @@ import Testing
         let site = try site(rows: 6_000)
         let directory = try RecoveredDirectory(site)
         let get = "\(try Executables.tidemark()) archive-get --config \(site.configuration) --cluster main %f %p"
+        let gate = try Gate(at: "restore_command")
+        let command = try gate.restoreCommand(get, after: 4)
         let process = try directory.launch(
-            ["--target", "latest", "--start", "--set", "restore_command=sleep 0.2; \(get)"],
+            ["--target", "latest", "--start", "--set", "restore_command=\(command)"],
             log: site.scratch.file("recover.log"))
-        try site.cluster.wait(seconds: 30, for: "the replay to get going") {
-            let log = try? Files.readText(directory.path + "/tidemark-recovery.log")
-            return (log?.ranges(of: "restored log file").count ?? 0) >= 4
-        }
+        try gate.waitUntilReached()
         if victim == "tidemark" {
             kill(process, SIGKILL)
         } else {
             kill(try #require(try directory.startupProcess()), SIGKILL)
         }
-        try site.cluster.wait(seconds: 30, for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
+        try site.cluster.wait(for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
+        if victim != "tidemark" { try gate.killWaitingCommand() }
+        try gate.open()
         if victim != "tidemark" {
             let errors = try Files.readText(site.scratch.file("recover.log"))
             #expect(errors.contains("the server stopped before it reached the target"), "\(errors)")
@@ -109,13 +113,14 @@ extension InterruptedServerTests {
         let directory = try RecoveredDirectory(site)
         let resume = "HINT:  Continue with \"tidemark recover --resume --data-directory \(directory.path)\""
         var output = site.scratch.file("restore.log")
+        let restore = try Gate(at: "write:60")
         var process = try directory.launch(
-            ["--target", "latest", "--start"], log: output, environment: ["TIDEMARK_FAULT": "write:60=delay:3000"])
-        try site.cluster.wait(for: "the restore to begin") { try Files.exists(directory.path + "/base/1") }
+            ["--target", "latest", "--start"], log: output, environment: restore.environment)
+        try restore.waitUntilReached()
         // Started as by nohup(1): a terminal that goes away is no interruption.
         kill(process, SIGHUP)
         kill(process, SIGINT)
-        try site.cluster.wait(seconds: 30, for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
+        try site.cluster.wait(for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
         var said = try Files.readText(output)
         #expect(said.contains("the recovery into \"\(directory.path)\" was interrupted"), "\(said)")
         #expect(said.contains("DETAIL:  What is restored already stays in"), "\(said)")
@@ -124,13 +129,13 @@ extension InterruptedServerTests {
 
         output = site.scratch.file("replay.log")
         let get = "\(try Executables.tidemark()) archive-get --config \(site.configuration) --cluster main %f %p"
-        process = try directory.launch(["--resume", "--set", "restore_command=sleep 0.2; \(get)"], log: output)
-        try site.cluster.wait(seconds: 60, for: "the replay to get going") {
-            let log = try? Files.readText(directory.path + "/tidemark-recovery.log")
-            return (log?.ranges(of: "restored log file").count ?? 0) >= 4
-        }
+        let replay = try Gate(at: "restore_command")
+        let command = try replay.restoreCommand(get, after: 4)
+        process = try directory.launch(["--resume", "--set", "restore_command=\(command)"], log: output)
+        try replay.waitUntilReached()
         kill(process, SIGTERM)
-        try site.cluster.wait(seconds: 30, for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
+        try site.cluster.wait(for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
+        try replay.open()
         said = try Files.readText(output)
         #expect(said.contains("DETAIL:  The server goes on recovering by itself."), "\(said)")
         #expect(said.contains(resume), "\(said)")
@@ -160,11 +165,12 @@ extension RecoveredDirectory {
             + ["--data-directory", path] + arguments
         _ = try runAsServerUser(
             "/bin/sh", ["-c", "setsid /bin/sh -c \"$@\" >/dev/null 2>&1 &", "sh"] + command, environment: environment)
-        for _ in 0..<200 {
-            if let text = try? Files.readText(log + ".pid"), let process = pid_t(text.trimmed) { return process }
-            Clock.sleep(milliseconds: 10)
+        var process: pid_t?
+        try wait(for: "tidemark to start") {
+            process = (try? Files.readText(log + ".pid")).flatMap { pid_t($0.trimmed) }
+            return process != nil
         }
-        throw Problem("tidemark did not start")
+        return process!
     }
 
     /// Whether a process has ended; one whose parent is gone may stay in the process table for a while.

@@ -60,9 +60,10 @@ import Testing
         try site.archiveEverything()
         let directory = try RecoveredDirectory(site)
         let output = site.scratch.file("recover.log")
+        let gate = try Gate(at: "write:60")
         let first = try directory.launch(
-            ["--target", "latest", "--start"], log: output, environment: ["TIDEMARK_FAULT": "write:60=delay:120000"])
-        try site.cluster.wait(for: "the restore to begin") { try Files.exists(directory.path + "/base/1") }
+            ["--target", "latest", "--start"], log: output, environment: gate.environment)
+        try gate.waitUntilReached()
         for arguments in [["--target", "latest", "--yes"], ["--resume"]] {
             let second = try site.tidemark(["recover", "--data-directory", directory.path] + arguments)
             #expect(second.ending == .exited(1))

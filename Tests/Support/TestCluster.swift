@@ -1,5 +1,6 @@
 import Glibc
 public import Platform
+import Synchronization
 
 /// The PostgreSQL programs of one major version.
 public enum TestServer: Int, Sendable, CaseIterable, CustomStringConvertible {
@@ -46,16 +47,30 @@ public enum TestServer: Int, Sendable, CaseIterable, CustomStringConvertible {
     }
 }
 
-/// PostgreSQL will not run as root; whoever else runs the tests runs the servers.
+/// PostgreSQL will not run as root; whoever else runs the tests runs the servers. What was run is in the test's record.
 @discardableResult
 public func runAsServerUser(
     _ program: String, _ arguments: [String], environment: [String: String] = [:], expectSuccess: Bool = true
 ) throws -> Finished {
     let variables = environment.map { "\($0)=\($1)" }.sorted()
+    let record = TestRecord.current
+    if program.hasSuffix("/pg_ctl"), let place = arguments.firstIndex(of: "-D"), place + 1 < arguments.count {
+        let data = arguments[place + 1]
+        if let log = arguments.firstIndex(of: "-l"), log + 1 < arguments.count {
+            serverLogs.withLock { $0[data] = arguments[log + 1] }
+        }
+        // It may be removed afterwards.
+        if arguments.contains("stop") {
+            for log in [serverLogs.withLock { $0[data] } ?? "", data + "/tidemark-recovery.log"] {
+                record.add(logFile: log)
+            }
+        }
+    }
     let finished =
         geteuid() == 0
         ? try run("/usr/sbin/runuser", ["-u", "postgres", "--", "/usr/bin/env"] + variables + [program] + arguments)
         : try run("/usr/bin/env", variables + [program] + arguments)
+    record.add(program, arguments, environment: environment, finished)
     if expectSuccess, finished.ending != .exited(0) {
         throw Problem("\(program) \(arguments): \(finished.ending)\n\(finished.errors)\(finished.output)")
     }
@@ -69,6 +84,7 @@ public final class TestCluster: Sendable {
     public let directory: String
     public var data: String { directory + "/data" }
     public var logFile: String { directory + "/log" }
+    private let record = TestRecord.current
     public var conninfo: String { "host=\(directory) port=5432 user=postgres dbname=postgres" }
 
     /// - Parameters:
@@ -97,6 +113,7 @@ public final class TestCluster: Sendable {
     }
 
     deinit {
+        for log in [logFile, data + "/tidemark-recovery.log"] { record.add(logFile: log) }
         try? stop(mode: "immediate")
         try? Files.removeTree(directory)
     }
@@ -112,7 +129,7 @@ public final class TestCluster: Sendable {
 
     public func start(environment: [String: String] = [:]) throws {
         let finished = try runAsServerUser(
-            server.bin + "/pg_ctl", ["-D", data, "-l", logFile, "-w", "-t", "60", "start"],
+            server.bin + "/pg_ctl", ["-D", data, "-l", logFile, "-w", "-t", "300", "start"],
             environment: environment, expectSuccess: false)
         guard finished.ending == .exited(0) else {
             throw Problem("could not start the test server: \((try? Files.readText(logFile)) ?? finished.errors)")
@@ -121,7 +138,7 @@ public final class TestCluster: Sendable {
 
     public func stop(mode: String = "fast") throws {
         guard access(data + "/postmaster.pid", F_OK) == 0 else { return }
-        try runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", mode, "-w", "-t", "60", "stop"])
+        try runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", mode, "-w", "-t", "300", "stop"])
     }
 
     public func restart() throws {
@@ -146,13 +163,21 @@ public final class TestCluster: Sendable {
             TestServer.v15.bin + "/pgbench", ["-h", directory, "-U", "postgres", "-n"] + arguments + [database])
     }
 
-    /// Waits up to `seconds` for `condition`; throws with the server's log when it doesn't come true.
-    public func wait(seconds: Int = 60, for what: String, _ condition: () throws -> Bool) throws {
-        for _ in 0..<(seconds * 20) {
-            if try condition() { return }
-            Clock.sleep(milliseconds: 50)
+    /// Waits for `condition` as the function of that name does; throws with the server's log when it doesn't come true.
+    public func wait(seconds: Int = 300, for what: String, _ condition: () throws -> Bool) throws {
+        do { try Support.wait(seconds: seconds, for: what, condition) } catch let problem as Problem {
+            let log = ((try? Files.readText(logFile)) ?? "").split(separator: "\n").suffix(20)
+            throw Problem(problem.message, detail: log.joined(separator: "\n"))
         }
-        let log = ((try? Files.readText(logFile)) ?? "").split(separator: "\n").suffix(20).joined(separator: "\n")
-        throw Problem("waited \(seconds) s in vain for \(what)", detail: log)
+    }
+}
+
+/// Waits until `condition` is true. The end, after five minutes at least, is there for what never comes; no machine that is
+/// merely busy reaches it.
+public func wait(seconds: Int = 300, for what: String, _ condition: () throws -> Bool) throws {
+    let end = Clock.monotonic + UInt64(max(300, seconds)) * 1_000_000_000
+    while try !condition() {
+        guard Clock.monotonic < end else { throw Problem("waited in vain for \(what)") }
+        Clock.sleep(milliseconds: 30)
     }
 }

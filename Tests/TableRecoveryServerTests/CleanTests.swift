@@ -5,24 +5,22 @@ import Testing
 
 /// `tidemark clean`: what killed commands left goes, and nothing else.
 @Suite(.serialized) struct CleanTests {
-    /// Starts `tidemark` and stops it, for the time being, once the server of its scratch cluster runs.
-    private func suspend(_ shop: Shop, _ arguments: [String]) throws -> pid_t {
+    /// Starts `tidemark`, which the gate holds once it has started the server of its scratch cluster.
+    private func start(_ shop: Shop, _ arguments: [String], until gate: Gate) throws -> pid_t {
         let program = try Executables.directory.get() + "/tidemark-main"
-        let state = shop.site.scratch.file("state")
-        let script = """
-            "$@" >"$STATE/output" 2>&1 & process=$!
-            kind=${2#recover-}
-            for _ in $(seq 3000); do
-                server=$(head -1 "$STATE"/scratch/tidemark-$kind-$process-*/data/postmaster.pid 2>/dev/null) && break
-                sleep 0.01
-            done
-            [ -n "$server" ] || { cat "$STATE/output" >&2; exit 1; }
-            kill -s STOP $process; echo $process
-            """
+        let scratch = shop.site.scratch.file("state") + "/scratch"
+        let output = shop.site.scratch.file("output-\(arguments.count)")
         let finished = try runAsServerUser(
-            "/bin/bash", ["-c", script, "bash", program] + arguments,
-            environment: ["TIDEMARK_CONFIG": shop.site.configuration, "STATE": state])
-        return try #require(pid_t(finished.output.filter(\.isNumber)))
+            "/bin/bash", ["-c", "out=$1; shift; \"$@\" >\"$out\" 2>&1 & echo $!", "bash", output, program] + arguments,
+            environment: gate.environment.merging(["TIDEMARK_CONFIG": shop.site.configuration]) { $1 })
+        let process = try #require(pid_t(finished.output.filter(\.isNumber)))
+        try shop.cluster.wait(for: "the server of a scratch cluster: \(try Files.readText(output))") {
+            try gate.isReached
+                && Files.listIfPresent(scratch).contains {
+                    try $0.contains("-\(process)-") && Files.exists("\(scratch)/\($0)/data/postmaster.pid")
+                }
+        }
+        return process
     }
 
     private func servers(_ shop: Shop) throws -> [Substring] {
@@ -41,8 +39,12 @@ import Testing
         let scratch = shop.site.scratch.file("state") + "/scratch"
         let table = ["recover-table", "-t", "shop.public.orders", "--target", "latest"]
         // Killed: a table recovery and a drill. Alive, but not working at the moment: a table recovery.
-        let killed = try [suspend(shop, table + ["--into-table=public.lost"]), suspend(shop, ["drill"])]
-        let alive = try suspend(shop, table + ["--into-table=public.found"])
+        func gate() throws -> Gate { try Gate(at: "open:postmaster.pid") }
+        let killed = try [
+            start(shop, table + ["--into-table=public.lost"], until: gate()), start(shop, ["drill"], until: gate()),
+        ]
+        let held = try gate()
+        let alive = try start(shop, table + ["--into-table=public.found"], until: held)
         for process in killed { try runAsServerUser("/bin/kill", ["-s", "KILL", "\(process)"]) }
         // Killed before the marker was written; foreign ones that are called alike; a foreign file.
         try runAsServerUser(
@@ -79,7 +81,7 @@ import Testing
         #expect(try shop.site.tidemark(["clean"]).output == "There is nothing to clean.\n")
 
         // The living one goes on as if nothing had been.
-        try runAsServerUser("/bin/kill", ["-s", "CONT", "\(alive)"])
+        try held.open()
         try shop.cluster.wait(for: "the recovery that had been stopped") { try Files.list(scratch).count == 3 }
         #expect(try shop.fingerprint("found") == shop.fingerprint("orders"))
         #expect(try shop.sql("select to_regclass('lost') is null") == "t")

@@ -35,17 +35,10 @@ import Testing
 
         // There is room, until somebody else takes it while the server starts.
         try mount(["-o", "remount,size=90m"])
-        let filled = try runAsServerUser(
-            "/bin/bash",
-            [
-                "-c",
-                """
-                "$@" & process=$!
-                until [ -e "$DISK"/tidemark-table-*/data/recovery.signal ]; do kill -0 $process || exit 9; sleep 0.01; done
-                dd if=/dev/zero of="$DISK/filler" bs=64k 2>/dev/null
-                wait $process
-                """, "bash", try Executables.directory.get() + "/tidemark-main", "recover-table",
-            ] + command, environment: ["TIDEMARK_CONFIG": shop.site.configuration, "DISK": disk], expectSuccess: false)
+        let filled = try Gate(at: "open:/server.log").run(
+            Executables.directory.get() + "/tidemark-main", ["recover-table"] + command,
+            environment: ["TIDEMARK_CONFIG": shop.site.configuration],
+            meanwhile: "dd if=/dev/zero of='\(disk)/filler' bs=64k 2>/dev/null")
         #expect(filled.ending == .exited(1))
         #expect(filled.errors.contains("No space left on device"), "\(filled.errors)")
         #expect(

@@ -63,11 +63,19 @@ import WAL
         try shop.cluster.stop()
         try runAsServerUser(
             server.bin + "/pg_ctl",
-            ["-D", shop.cluster.data, "-l", shop.cluster.logFile, "-w", "-t", "60", "-o", "-b", "start"])
+            ["-D", shop.cluster.data, "-l", shop.cluster.logFile, "-w", "-t", "300", "-o", "-b", "start"])
+        // Minor versions from 2026-11 on give each column a version, and want to be told it, too.
+        let wantsVersions = try shop.sql(
+            "select count(*) from pg_proc where proname = 'binary_upgrade_set_next_attribute_versions'")
+        let versions =
+            wantsVersions == "1"
+            ? "select binary_upgrade_set_next_attribute_versions(array[pg_current_wal_lsn(), pg_current_wal_lsn()]);"
+            : ""
         for (index, (table, number)) in [("first", known), ("second", passing)].enumerated() {
             let oid = 900_000 + index * 10
             try shop.sql(
                 """
+                \(versions)
                 select binary_upgrade_set_next_heap_pg_class_oid('\(oid)'), binary_upgrade_set_next_heap_relfilenode('\(number)'),
                     binary_upgrade_set_next_pg_type_oid('\(oid + 1)'), binary_upgrade_set_next_array_pg_type_oid('\(oid + 2)');
                 create table \(table) (id int, n numeric(10));

@@ -73,10 +73,13 @@ import Testing
         let shop = try Shop("create table orders as select n as id, md5(n::text) as t from generate_series(1, 2000) n")
         try shop.backup()
         try shop.site.archiveEverything()
+        let place = try Scratch()
+        let gate = place.file("gate")
         try shop.sql(
             """
             update orders set t = 'present';
-            create function hold() returns event_trigger language plpgsql as 'begin perform pg_sleep(4); end';
+            create function hold() returns event_trigger language plpgsql as $$ begin
+                while pg_stat_file('\(gate)', true) is null loop perform pg_sleep(0.05); end loop; end $$;
             create event trigger hold on ddl_command_end when tag in ('CREATE TABLE') execute function hold()
             """)
         let present = try shop.fingerprint("orders")
@@ -86,6 +89,7 @@ import Testing
             "$@" >"$STATE/output" 2>&1 & process=$!
             until [ "$(psql -h "$SOCKET" -U postgres -d shop -XAtc "select count(*) from pg_stat_activity where wait_event = 'PgSleep'")" = 1 ]; do
                 kill -0 $process || { cat "$STATE/output" >&2; exit 1; }
+                sleep 0.02
             done
             kill -s KILL $process
             """
@@ -99,6 +103,7 @@ import Testing
                 "TIDEMARK_CONFIG": shop.site.configuration, "STATE": shop.site.scratch.file("state"),
                 "SOCKET": shop.cluster.directory, "PATH": "/usr/bin:/bin",
             ])
+        try createDurably(gate, bytes: [], mode: 0o644)
         try shop.cluster.wait(for: "the server to miss its client") {
             try shop.sql("select count(*) from pg_stat_activity where application_name = 'tidemark'") == "0"
         }

@@ -52,7 +52,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif what == "redirect":
             self.answer(302, Location="/ok")
         elif what == "slow":
-            time.sleep(20)
+            time.sleep(600)
         elif what == "drop":
             self.connection.close()
             self.close_connection = True
@@ -64,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         elif what == "drip":
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-            for _ in range(200):
+            for _ in range(6000):
                 self.wfile.write(b".")
                 self.wfile.flush()
                 time.sleep(0.1)

@@ -28,7 +28,7 @@ def serve(connection):
     if encrypted:
         connection = context.wrap_socket(connection, server_side=True)
     if "silent" in modes:
-        time.sleep(20)
+        time.sleep(600)
         return
     stream = connection.makefile("rb")
 
