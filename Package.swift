@@ -65,8 +65,8 @@ let package = Package(
         module(
             "Monitoring",
             [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Setup", "Catalog",
-                "BaseBackup", "Recovery", "CLinux", "CCrypto", "CCurl", "CCurlDoors",
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Setup", "Archiving",
+                "Catalog", "BaseBackup", "Recovery", "CLinux", "CCrypto", "CCurl", "CCurlDoors",
             ]),
 
         module(
@@ -112,7 +112,7 @@ let package = Package(
             "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],
             exclude: ["coarse-clock.c"]),
         tests(
-            "MonitoringTests", ["Monitoring", "BaseBackup", "Setup", "Configuration", "Repository", "WAL", "Platform"],
+            "MonitoringTests", ["Monitoring", "Archiving", "BaseBackup", "Setup", "Configuration", "Repository", "WAL", "Platform"],
             exclude: ["Servers"]),
         tests(
             "MonitoringServerTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"],

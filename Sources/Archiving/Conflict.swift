@@ -40,7 +40,8 @@ struct PartialsDiffer: Explained {
     var message: String { "stored \"\(file)\" as \"\(key.name)\", beside one with other records" }
     var detail: String? {
         let place = comparison.position.map { " (\($0))" } ?? ""
-        return "The first difference is at offset \(comparison.firstDifference)\(place). Two servers wrote this segment, "
+        return
+            "The first difference is at offset \(comparison.firstDifference)\(place). Two servers wrote this segment, "
             + "each its own way; recovery does not read either unless it is told to."
     }
 }

@@ -20,7 +20,7 @@ extension Catalog {
     /// Makes the catalog say what the repository holds now. Reads the head of each new segment, and folders that changed.
     public func synchronize(jobs: Int, progress: (Int, Int) -> Void = { _, _ in }) throws -> CatalogChanges {
         let histories = try store.histories(of: incarnation)
-        if try histories.count == self.histories().count, try changedFolders().isEmpty { return CatalogChanges() }
+        if try Set(histories) == Set(self.histories().keys), try changedFolders().isEmpty { return CatalogChanges() }
         // One process at a time; whoever waited finds most of it done.
         return try file.locked { try synchronizeLocked(jobs: jobs, progress: progress) }
     }
@@ -71,7 +71,12 @@ extension Catalog {
 
     private func synchronizeHistories() throws {
         let known = Set(try histories().keys)
-        for timeline in try store.histories(of: incarnation) where !known.contains(timeline) {
+        let present = try store.histories(of: incarnation)
+        // A timeline may have been put aside.
+        for timeline in known.subtracting(present) {
+            try database.run("DELETE FROM history WHERE timeline = ?", Int64(timeline.rawValue))
+        }
+        for timeline in present where !known.contains(timeline) {
             guard let text = try store.history(timeline, of: incarnation) else { continue }
             try database.run(
                 "INSERT OR REPLACE INTO history (timeline, content) VALUES (?, ?)", Int64(timeline.rawValue),

@@ -1,3 +1,4 @@
+public import Archiving
 public import BaseBackup
 public import Repository
 public import Setup
@@ -13,6 +14,8 @@ public struct Observation: Sendable {
     public var serverHint: String?
     public var waiting: WaitingObservation?
     public var waitingProblem: String?
+    /// What the last push that failed said.
+    public var pushFailure: PushFailure?
     public var archive: ArchiveObservation?
     public var archiveProblem: String?
     public var archiveHint: String?

@@ -1,3 +1,4 @@
+import Archiving
 public import BaseBackup
 public import Configuration
 import DataDirectory
@@ -42,6 +43,7 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
         observation.serverHint = explained?.hint
     }
 
+    observation.pushFailure = PushFailure(stateDirectory: "\(cluster.stateDirectory)/\(cluster.name)")
     let directory = DataDirectory(cluster.dataDirectory)
     let control = try? directory.controlFile()
     observeArchive(&observation, request, control, store)

@@ -1,3 +1,4 @@
+import Archiving
 import Configuration
 import Platform
 import Setup
@@ -61,6 +62,9 @@ extension Observation {
     func archivingVerdict(_ limits: Limits) -> Verdict {
         guard let waiting else { return .unknown(waitingProblem ?? "pg_wal could not be read.") }
         let failing = server?.isFailing == true
+        if failing, waiting.oldestReady >= 30 || knownFailure?.isRefusal == true {
+            return standstill(waiting, limits)
+        }
         let last = server?.lastFailed.map { " The last failure was with \"\($0)\"." } ?? ""
         let message =
             waiting.ready == 0
@@ -70,6 +74,42 @@ extension Observation {
         return limits.judge(
             waiting.oldestReady, message,
             "Look for \"archive command failed\" and tidemark's words before it in the server's log.")
+    }
+
+    /// What tidemark said of the file that the server says it is failing with.
+    private var knownFailure: PushFailure? {
+        guard let pushFailure, pushFailure.file == server?.lastFailed else { return nil }
+        return pushFailure
+    }
+
+    /// The archiver has been failing with one file for so long that PostgreSQL's own attempts in a row are over, or for a
+    /// reason that stays. It takes the oldest file first, so nothing after that is archived either.
+    private func standstill(_ waiting: WaitingObservation, _ limits: Limits) -> Verdict {
+        let file = server?.lastFailed.map { "\"\($0)\"" } ?? "the oldest file"
+        let since =
+            waiting.ready == 0
+            ? ""
+            : "; the oldest of \(waiting.ready) has been waiting for "
+                + duration(waiting.oldestReady)
+        let atLeastWarning =
+            limits.status(of: waiting.oldestReady) == .critical ? CheckResult.Status.critical : .warning
+        let message = "Archiving stands still at \(file)\(since)."
+        guard let failure = knownFailure else {
+            let next = "Look for \"archive command failed\" in the server's log, and for what was said before it."
+            return Verdict(
+                status: atLeastWarning, message: message, nextStep: next,
+                value: waiting.oldestReady)
+        }
+        let reason = "tidemark says: \(failure.message)." + (failure.detail.map { " \($0)" } ?? "")
+        return Verdict(
+            status: failure.isRefusal ? .critical : atLeastWarning,
+            message: "\(message) \(reason)",
+            nextStep: failure.hint
+                ?? (failure.isRefusal
+                    ? "If a standby has an intact copy of the file in its pg_wal, store that with \"tidemark archive-push "
+                        + "PATH\": this server then continues by itself."
+                    : "Mend what it says; PostgreSQL tries again by itself."),
+            value: waiting.oldestReady)
     }
 
     func backlogVerdict(_ limits: Limits) -> Verdict {

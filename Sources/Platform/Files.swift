@@ -225,6 +225,11 @@ public enum Files {
         _ = try retrying(.rename, from) { Glibc.rename(from, to) }
     }
 
+    /// Gives a file a further name; fails with `EEXIST` when that is taken.
+    public static func link(_ from: String, to: String) throws(SystemError) {
+        _ = try retrying(.link, to) { Glibc.link(from, to) }
+    }
+
     /// Where a symbolic link points, as it was written; fails with `EILSEQ` for what isn't UTF-8.
     public static func readLink(_ path: String) throws(SystemError) -> String {
         var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)

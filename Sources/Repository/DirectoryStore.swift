@@ -93,6 +93,18 @@ public final class DirectoryStore: ObjectStore {
         }
     }
 
+    public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
+        let (from, to) = (path(key), path(other))
+        guard try exists(key) else { throw ObjectAbsent(key: key, location: location) }
+        try Files.makeDirectories(Files.parent(to))
+        do throws(SystemError) { try Files.link(from, to: to) } catch {
+            if error.code == EEXIST { throw ObjectExists(key: other, location: location) }
+            throw error
+        }
+        try makeDurable(other)
+        try remove(key)
+    }
+
     public func remove(_ key: RepositoryKey) throws {
         try Files.removeIfPresent(path(key))
         if try Files.exists(path(key.folder)) { try Files.synchronizeDirectory(path(key.folder)) }

@@ -58,6 +58,9 @@ public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// What was put aside: WAL that the cluster's history does without.
+    public var asideFolder: RepositoryKey { folder.appending("aside") }
+
     public var backupFolder: RepositoryKey { folder.appending("backup") }
     public func backupFolder(_ label: String) -> RepositoryKey { backupFolder.appending(label) }
     public func backup(_ label: String, _ file: String) -> RepositoryKey { backupFolder(label).appending(file) }

@@ -44,6 +44,10 @@ public protocol ObjectStore: Sendable {
     /// point, which need not be durable. Their keys are the folder's.
     func leftovers(in folder: RepositoryKey) throws -> [any StoredObject]
 
+    /// Gives an object another key, durably. At no moment is it under neither; a crash may leave it under both.
+    /// - Throws: `ObjectAbsent`; `ObjectExists` when the other key is taken; the store's own errors.
+    func move(_ key: RepositoryKey, to other: RepositoryKey) throws
+
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
 }
@@ -51,6 +55,22 @@ public protocol ObjectStore: Sendable {
 extension ObjectStore {
     public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] { [] }
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
+
+    public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
+        let object = try open(key)
+        try create(other) { append in
+            let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+            defer { window.deallocate() }
+            var offset: Int64 = 0
+            while offset < object.size {
+                let count = try object.read(into: window, at: offset)
+                guard count > 0 else { throw ObjectDamaged(key: key, "It ended after \(offset) bytes.") }
+                try append(UnsafeRawBufferPointer(rebasing: window[..<count]))
+                offset += Int64(count)
+            }
+        }
+        try remove(key)
+    }
 }
 
 /// An object that is open for reading; several threads may read from it at once.

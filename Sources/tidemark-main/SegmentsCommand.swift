@@ -6,14 +6,25 @@ import WAL
 
 enum SegmentsCommand: Command {
     static let grammar = Grammar(
-        "segments", "show the archived WAL: continuous stretches, and gaps",
+        "segments", "show the archived WAL, or take a stray part of it out of the way",
         description: [
             "A stretch is a run of segments of one timeline, each proven to go on where the one before it ended. A gap says what is "
                 + "missing or doesn't fit, why as far as it is known, and which moments can't be reached because of it. What "
-                + "expire removed on purpose is told as well, but is no problem."
+                + "expire removed on purpose is told as well, but is no problem.",
+            "With put-aside NAME, a segment that contradicts what the server has (a copy of its machine archived first), a .partial, or "
+                + "a timeline that nobody is on is moved out of the cluster's history, with a record of why. Nothing is "
+                + "deleted. A timeline is named by its history file or its number. What the cluster at hand is on, or another "
+                + "timeline descends from, is not put aside.",
         ],
-        options: [.init("json", "print JSON")],
-        examples: [Grammar.Example("tidemark segments", "is anything missing?")],
+        words: [.init("put-aside NAME", count: .any, "what to take out of the way; without it, the WAL is shown")],
+        options: [.init("json", "print JSON")] + PutAsideAction.options,
+        examples: [
+            Grammar.Example("tidemark segments", "is anything missing?"),
+            Grammar.Example("tidemark segments put-aside 00000003.history", "a timeline that nobody is on"),
+            Grammar.Example(
+                "tidemark segments put-aside 000000010000000000000007 --following",
+                "what a copy of the server archived first"),
+        ],
         exits: [(3, "there are gaps that expire did not make")])
 
     private struct Document: Encodable {
@@ -41,6 +52,13 @@ enum SegmentsCommand: Command {
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let words = invocation.arguments.words
+        if !words.isEmpty {
+            guard words.count == 2, words[0] == "put-aside" else {
+                throw UsageError("segments takes nothing, or \"put-aside\" and a name")
+            }
+            return try PutAsideAction.run(invocation, words[1])
+        }
         let access = try CatalogAccess(invocation)
         let (stretches, gaps) = try access.ask(invocation) { try $0.report(backups: access.spans) }
         let removals = try expiries(of: gaps, access)

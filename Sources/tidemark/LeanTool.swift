@@ -32,7 +32,11 @@ enum LeanTool {
                 clock: call.clock,
                 warn: { warning(.warning, $0) })
             let path = call.arguments.words[0]
-            let outcome = try push(path)
+            let outcome: Push.Outcome
+            do { outcome = try push(path) } catch {
+                PushFailure.note(path, error, stateDirectory: call.state)
+                throw error
+            }
             call.log(.debug, outcome == .stored ? "archived \"\(path)\"" : "\"\(path)\" is archived already")
             return 0
         } failure: {

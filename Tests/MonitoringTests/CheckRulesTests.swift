@@ -1,3 +1,4 @@
+import Archiving
 import BaseBackup
 import Configuration
 import Monitoring
@@ -38,10 +39,26 @@ struct Trouble: Sendable, CustomTestStringConvertible {
         Trouble(name: "archiver slow", check: "archiving", status: .warning, says: "oldest of 3 finished segments") {
             $0.waiting = WaitingObservation(ready: 3, oldestReady: 700, oldestCommit: 700)
         },
-        Trouble(name: "archiver stuck", check: "archiving", status: .critical, says: "The last failure was with") {
+        Trouble(name: "archiver stuck", check: "archiving", status: .critical, says: "Archiving stands still at") {
             $0.waiting = WaitingObservation(ready: 3, oldestReady: 7000, oldestCommit: 7000)
             $0.server?.isFailing = true
             $0.server?.lastFailed = "000000010000000000000006"
+        },
+        Trouble(name: "archiver failing for a minute", check: "archiving", status: .warning, says: "stands still") {
+            $0.waiting = WaitingObservation(ready: 1, oldestReady: 45, oldestCommit: 45)
+            $0.server?.isFailing = true
+            $0.server?.lastFailed = "000000010000000000000006"
+        },
+        Trouble(
+            name: "a segment refused", check: "archiving", status: .critical,
+            says: "tidemark says: \"000000010000000000000006\" already exists"
+        ) {
+            $0.waiting = WaitingObservation(ready: 1, oldestReady: 2, oldestCommit: 2)
+            $0.server?.isFailing = true
+            $0.server?.lastFailed = "000000010000000000000006"
+            $0.pushFailure = PushFailure(
+                file: "000000010000000000000006", isRefusal: true,
+                message: "\"000000010000000000000006\" already exists", detail: nil, hint: "Put it aside.")
         },
         Trouble(name: "backlog", check: "archive_backlog", status: .critical, says: "300 finished segments wait") {
             $0.waiting = WaitingObservation(ready: 300, oldestReady: 1, oldestCommit: 1)

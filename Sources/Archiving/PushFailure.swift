@@ -1,0 +1,60 @@
+import Platform
+import Repository
+import WAL
+
+/// Why the last push failed, in tidemark's words, for `tidemark check`: PostgreSQL's own statistics only have the file's
+/// name. Written when a push fails, and believed only while the server says that it is failing with that file.
+public struct PushFailure: Sendable, Equatable {
+    /// The file's name.
+    public let file: String
+    /// The same file will be refused again, whatever becomes of disks and networks.
+    public let isRefusal: Bool
+    public let message: String
+    public let detail: String?
+    public let hint: String?
+
+    public init(file: String, isRefusal: Bool, message: String, detail: String?, hint: String?) {
+        (self.file, self.isRefusal, self.message, self.detail, self.hint) = (file, isRefusal, message, detail, hint)
+    }
+
+    init(_ path: String, _ error: any Error) {
+        let explained = error as? any Explained
+        let isRefusal =
+            switch error {
+            case is WALDamage, is ArchiveConflict, is Discontinuity, is NotArchivable, is NotInitialised,
+                is BadTimelineHistory:
+                true
+            default: false
+            }
+        self.init(
+            file: Files.name(path), isRefusal: isRefusal, message: explained?.message ?? "\(error)",
+            detail: explained?.detail, hint: explained?.hint)
+    }
+
+    private static func path(_ stateDirectory: String) -> String { stateDirectory + "/push-failure" }
+
+    /// Leaves word of a failure; nobody minds when that can't be written.
+    public static func note(_ path: String, _ error: any Error, stateDirectory: String) {
+        let failure = PushFailure(path, error)
+        let parts = [
+            failure.file, failure.isRefusal ? "refused" : "failed", failure.message, failure.detail ?? "",
+            failure.hint ?? "",
+        ]
+        let text = parts.map { $0.split(separator: "\n").joined(separator: " ") + "\n" }.joined()
+        try? Files.makeDirectories(stateDirectory)
+        try? Delivery.put(at: PushFailure.path(stateDirectory)) { append in
+            var text = text
+            try text.withUTF8 { try append(UnsafeRawBufferPointer($0)) }
+        }
+    }
+
+    /// The last one that was noted; nil when there is none, or it can't be read.
+    public init?(stateDirectory: String) {
+        guard let text = try? Files.readText(PushFailure.path(stateDirectory), limit: 1 << 16) else { return nil }
+        let parts = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count >= 5, !parts[0].isEmpty else { return nil }
+        func part(_ index: Int) -> String? { parts[index].isEmpty ? nil : parts[index] }
+        self.init(
+            file: parts[0], isRefusal: parts[1] == "refused", message: parts[2], detail: part(3), hint: part(4))
+    }
+}

@@ -1,0 +1,110 @@
+public import Platform
+public import Repository
+public import WAL
+
+/// Takes WAL out of the cluster's history that doesn't belong there: a segment that a copy of the server archived first, or
+/// a timeline that nobody is on. Nothing is deleted: the objects move below `aside/`, with a record of why.
+///
+/// Afterwards everything but a recovery to that timeline behaves as if they had never been archived, and the server can
+/// archive what it has under their names.
+public struct PutAside: Sendable {
+    /// What is named.
+    public enum Subject: Hashable, Sendable {
+        case file(ArchiveFileName)
+        /// A history file and every file of its timeline.
+        case timeline(TimelineID)
+
+        /// Reads a segment's or `.partial`'s name, a timeline's history file, or its number.
+        public init?(_ text: String) {
+            if let file = ArchiveFileName(text) {
+                switch file {
+                case .history(let timeline): self = .timeline(timeline)
+                case .segment, .partial, .backupHistory: self = .file(file)
+                }
+            } else if let number = UInt32(text), number > 0 {
+                self = .timeline(TimelineID(number))
+            } else {
+                return nil
+            }
+        }
+
+        public var name: String {
+            switch self {
+            case .file(let file): file.description
+            case .timeline(let timeline): "\(timeline.fileNamePart).history"
+            }
+        }
+    }
+
+    public let subject: Subject
+    /// What will move, in order.
+    public let keys: [RepositoryKey]
+    private let store: any ObjectStore
+    private let incarnation: Incarnation
+
+    /// Finds what is to move.
+    ///
+    /// - Parameter following: with a segment, all later ones of its timeline as well.
+    /// - Throws: `NothingToPutAside`, and what the store throws.
+    public init(
+        _ subject: Subject, following: Bool = false, of incarnation: Incarnation, in store: any ObjectStore
+    ) throws {
+        (self.subject, self.incarnation, self.store) = (subject, incarnation, store)
+        var keys: [RepositoryKey] = []
+        switch subject {
+        case .timeline(let timeline):
+            // The history first: from then on nobody is led onto the timeline.
+            if try store.exists(incarnation.history(timeline)) { keys.append(incarnation.history(timeline)) }
+            for folder in try store.list(incarnation.walFolder(timeline)) where folder.isFolder {
+                let key = incarnation.walFolder(timeline).appending(folder.name)
+                keys += try store.list(key).filter { !$0.isFolder }.map { key.appending($0.name) }
+            }
+        case .file(let file):
+            guard let segment = file.segmentName else { throw NothingToPutAside(name: subject.name) }
+            for folder in try store.list(incarnation.walFolder(segment.timeline)) where folder.isFolder {
+                guard folder.name == segment.folder || following && folder.name > segment.folder else { continue }
+                let key = incarnation.walFolder(segment.timeline).appending(folder.name)
+                for entry in try store.list(key) where !entry.isFolder {
+                    guard let (other, _) = ArchiveFileName.object(entry.name) else { continue }
+                    let isLater = following && (other.segmentName.map { $0 > segment } ?? false)
+                    if other == file || isLater { keys.append(key.appending(entry.name)) }
+                }
+            }
+        }
+        guard !keys.isEmpty else { throw NothingToPutAside(name: subject.name) }
+        self.keys = keys
+    }
+
+    /// Moves them. Killed at any moment, it leaves every object under one of its keys, and a second call moves the rest.
+    /// - Parameters:
+    ///   - now: names the folder.
+    ///   - reason: for the record.
+    /// - Returns: the folder they are in now.
+    @discardableResult
+    public func carryOut(now: Moment, reason: String) throws -> RepositoryKey {
+        let folder = incarnation.asideFolder.appending("\(now.compact)-\(subject.name)")
+        var record = "{\n  \"what\" : \(quotedForJSON(subject.name)),\n  \"why\" : \(quotedForJSON(reason)),\n"
+        record += "  \"at\" : \(quotedForJSON(now.iso8601)),\n  \"objects\" : [\n"
+        record += keys.map { "    \(quotedForJSON(relative($0)))" }.joined(separator: ",\n") + "\n  ]\n}\n"
+        try store.create(folder.appending("record.json"), bytes: Array(record.utf8))
+        for key in keys {
+            let place = relative(key).split(separator: "/").reduce(folder) { $0.appending(String($1)) }
+            do { try store.move(key, to: place) } catch is ObjectAbsent { continue }
+        }
+        return folder
+    }
+
+    /// The key's part below the incarnation, `wal/…`.
+    private func relative(_ key: RepositoryKey) -> String {
+        String(key.description.dropFirst(incarnation.folder.description.count + 1))
+    }
+}
+
+/// The repository has no object of that name.
+public struct NothingToPutAside: Explained, Equatable {
+    public let name: String
+    public var message: String { "\"\(name)\" is not in the repository" }
+    public var hint: String? {
+        "Name a segment, a .partial, or a timeline by its history file or number, as \"tidemark segments\" shows them."
+    }
+}
