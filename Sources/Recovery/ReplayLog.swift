@@ -1,4 +1,4 @@
-public import WAL
+import WAL
 
 /// The log a recovery from one backup would read: neighbouring segments from the backup's start as far as the archive
 /// goes, with what is known of them fetched as the search proceeds.
@@ -170,28 +170,4 @@ struct ReplayLog<Source: PlanSource> {
 /// Facts that were fetched already; several backups share most of their log.
 final class FactsStore {
     var facts: [SegmentName: SegmentOutline] = [:]
-}
-
-/// Neighbouring segments of one timeline.
-public struct SegmentRange: Hashable, Sendable {
-    public var first: SegmentName
-    public var last: SegmentName
-    public var count: Int
-
-    /// `"000000010000000000000003"`, or both ends with `to` between.
-    public var description: String { first == last ? "\"\(first)\"" : "\"\(first)\" to \"\(last)\"" }
-
-    /// `names`, which are in order, as few ranges.
-    public static func ranges(of names: some Sequence<SegmentName>, segmentSize: UInt32) -> [SegmentRange] {
-        var ranges: [SegmentRange] = []
-        for name in names {
-            if let last = ranges.last, last.last.next(segmentSize: segmentSize) == name {
-                ranges[ranges.count - 1].last = name
-                ranges[ranges.count - 1].count += 1
-            } else {
-                ranges.append(SegmentRange(first: name, last: name, count: 1))
-            }
-        }
-        return ranges
-    }
 }

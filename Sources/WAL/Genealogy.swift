@@ -1,0 +1,32 @@
+/// The histories of an archive's timelines, and what they say of files of any timeline.
+public struct Genealogy: Sendable {
+    public let segmentSize: UInt32
+    /// Those that are known, by timeline.
+    public let histories: [TimelineID: TimelineHistory]
+
+    public init(_ histories: [TimelineID: TimelineHistory], segmentSize: UInt32) {
+        (self.histories, self.segmentSize) = (histories, segmentSize)
+    }
+
+    /// A timeline whose history is not known counts as one without ancestors, as in PostgreSQL (`readTimeLineHistory`,
+    /// src/backend/access/transam/timeline.c).
+    public func history(of timeline: TimelineID) -> TimelineHistory {
+        histories[timeline] ?? TimelineHistory(timeline)
+    }
+
+    public func lineage(of timeline: TimelineID) -> Lineage {
+        Lineage(history(of: timeline), segmentSize: segmentSize)
+    }
+
+    /// The file whose records a segment continues, on the history of its own timeline.
+    ///
+    /// - Parameter firstTimeline: that of the segment's first page, if it is known. It tells the parent of a timeline whose
+    ///   history isn't there: the segment in which that one was left was copied, its first page included.
+    /// - Returns: nil for the first segment of all.
+    public func predecessor(of name: SegmentName, firstTimeline: TimelineID? = nil) -> SegmentName? {
+        guard histories[name.timeline] == nil, let firstTimeline, firstTimeline < name.timeline else {
+            return lineage(of: name.timeline).file(before: name)
+        }
+        return lineage(of: firstTimeline).file(before: name)
+    }
+}

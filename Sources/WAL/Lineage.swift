@@ -1,0 +1,203 @@
+/// One timeline's history cut into segments: which file holds each of them, as PostgreSQL's recovery decides it.
+///
+/// The segment in which a timeline was left exists on that timeline and on the next; the newer file starts with a copy of
+/// the older one's bytes. So each segment is read from the newest timeline of the history that has begun by the segment's
+/// end (`XLogFileReadAnyTLI`, src/backend/access/transam/xlogrecovery.c). A timeline that was left within its first segment
+/// has no file on the history at all.
+public struct Lineage: Hashable, Sendable {
+    public struct Step: Hashable, Sendable {
+        public let timeline: TimelineID
+        /// The timeline counts from here; zero for the first.
+        public let begin: LSN
+        /// The next one takes over here; nil for the last.
+        public let end: LSN?
+    }
+    public let segmentSize: UInt32
+    /// Oldest first; never empty.
+    public let steps: [Step]
+
+    public init(_ history: TimelineHistory, segmentSize: UInt32) {
+        var steps: [Step] = []
+        var begin = LSN.zero
+        for ancestor in history.ancestors {
+            steps.append(Step(timeline: ancestor.timeline, begin: begin, end: ancestor.switchPoint))
+            begin = max(begin, ancestor.switchPoint)
+        }
+        steps.append(Step(timeline: history.timeline, begin: begin, end: nil))
+        (self.steps, self.segmentSize) = (steps, segmentSize)
+    }
+
+    private init(steps: [Step], segmentSize: UInt32) { (self.steps, self.segmentSize) = (steps, segmentSize) }
+
+    /// The newest timeline of the history.
+    public var timeline: TimelineID { steps[steps.count - 1].timeline }
+
+    /// The histories that leave out the newest timelines of this one, shortest first.
+    public var shorter: [Lineage] {
+        steps.indices.dropLast().map { last in
+            let newest = Step(timeline: steps[last].timeline, begin: steps[last].begin, end: nil)
+            return Lineage(steps: steps[..<last] + [newest], segmentSize: segmentSize)
+        }
+    }
+
+    /// Where the history leaves a timeline; nil for the newest one and for strangers.
+    public func end(of timeline: TimelineID) -> LSN? { steps.first { $0.timeline == timeline }?.end }
+
+    /// The timeline that the byte at `position` belongs to; at a switch point, the new one.
+    public func timeline(at position: LSN) -> TimelineID {
+        (steps.last { $0.begin <= position } ?? steps[0]).timeline
+    }
+
+    // MARK: Files
+
+    private func number(of position: LSN) -> UInt64 { position.rawValue / UInt64(segmentSize) }
+
+    private func name(_ number: UInt64, on timeline: TimelineID) -> SegmentName {
+        SegmentName(timeline: timeline, number: number, segmentSize: segmentSize)
+    }
+
+    /// The file that holds segment `number`.
+    public func file(_ number: UInt64) -> SegmentName {
+        name(number, on: (steps.last { self.number(of: $0.begin) <= number } ?? steps[0]).timeline)
+    }
+
+    /// The file that holds the byte at `position`.
+    public func file(containing position: LSN) -> SegmentName { file(number(of: position)) }
+
+    /// Whether a recovery along this history reads that file, and not the one of another timeline.
+    public func reads(_ name: SegmentName) -> Bool { file(name.number(segmentSize: segmentSize)) == name }
+
+    /// The file before a segment's file or, for one that isn't on this history, before its stretch of log; nil for the
+    /// first.
+    public func file(before name: SegmentName) -> SegmentName? {
+        let number = name.number(segmentSize: segmentSize)
+        return number == 0 ? nil : file(number - 1)
+    }
+
+    /// The file after a segment's.
+    public func file(after name: SegmentName) -> SegmentName { file(name.number(segmentSize: segmentSize) + 1) }
+
+    /// The numbers of the segments that are read from a step's files; nil when there are none.
+    public func numbers(of step: Int) -> ClosedRange<UInt64>? {
+        let first = number(of: steps[step].begin)
+        guard step + 1 < steps.count else { return first...UInt64.max }
+        let next = number(of: steps[step + 1].begin)
+        return next > first ? first...next - 1 : nil
+    }
+
+    /// Segment numbers by the timeline whose files hold them, oldest first.
+    public func stretches(
+        _ range: ClosedRange<UInt64>
+    ) -> [(timeline: TimelineID, numbers: ClosedRange<UInt64>)] {
+        steps.indices.compactMap { step in
+            guard let numbers = numbers(of: step), numbers.overlaps(range) else { return nil }
+            return (steps[step].timeline, numbers.clamped(to: range))
+        }
+    }
+
+    /// Files of older timelines that hold the beginning of segment `number`, with the step that takes over from each in
+    /// there, oldest first. PostgreSQL reads the newest of them when the right one is missing. It never goes back to a
+    /// timeline older than the one it reads already, so what a parent wrote in later segments plays no part.
+    public func substitutes(for number: UInt64) -> [(name: SegmentName, next: Step)] {
+        let right = file(number).timeline
+        return zip(steps, steps.dropFirst()).prefix { $0.0.timeline != right }
+            .filter { self.number(of: $1.begin) == number }
+            .map { (name(number, on: $0.timeline), $1) }
+    }
+
+    // MARK: What is there
+
+    /// The segments of this history among `archived`, by the timeline whose files hold them, oldest first.
+    public func archived(
+        _ range: ClosedRange<UInt64> = 0...UInt64.max, in archived: SegmentSet
+    ) -> [(timeline: TimelineID, numbers: ClosedRange<UInt64>)] {
+        stretches(range).flatMap { timeline, numbers in
+            archived.runs(of: timeline).filter { $0.overlaps(numbers) }.map { (timeline, $0.clamped(to: numbers)) }
+        }
+    }
+
+    /// The number of the newest segment of this history among `archived`. What an ancestor wrote after it was left doesn't
+    /// count.
+    public func newest(in archived: SegmentSet) -> UInt64? {
+        self.archived(in: archived).last?.numbers.upperBound
+    }
+
+    /// The segments that are there from `number` on without a gap; empty when not even the first is.
+    public func continuous(
+        from number: UInt64, in archived: SegmentSet
+    ) -> [(timeline: TimelineID, numbers: ClosedRange<UInt64>)] {
+        var next = number
+        return Array(
+            self.archived(number...UInt64.max, in: archived).prefix { piece in
+                guard piece.numbers.lowerBound == next else { return false }
+                next = piece.numbers.upperBound + 1
+                return true
+            })
+    }
+
+    /// What is missing of the segments `range`, oldest first; neighbours make one gap, over timelines too.
+    ///
+    /// - Parameter ends: where the records of files end that were left before they were full. Such a file leaves a gap
+    ///   when the history goes on in the next segment.
+    public func gaps(
+        _ range: ClosedRange<UInt64>, in archived: SegmentSet, ends: [SegmentName: LSN] = [:]
+    ) -> [LineageGap] {
+        var gaps: [LineageGap] = []
+        func add(_ numbers: ClosedRange<UInt64>, from: LSN? = nil) {
+            var (first, begin) = (numbers.lowerBound, from ?? self.reach(of: numbers.lowerBound, in: archived, ends))
+            if let last = gaps.last, last.numbers.upperBound + 1 == first {
+                (first, begin) = (last.numbers.lowerBound, last.from)
+                gaps.removeLast()
+            }
+            gaps.append(gap(first...numbers.upperBound, from: begin))
+        }
+        var next = range.lowerBound
+        for piece in self.archived(range, in: archived) {
+            let first = piece.numbers.lowerBound
+            if first > next { add(next...first - 1) }
+            for (name, end) in ends.sorted(by: { $0.key < $1.key }) where name.timeline == piece.timeline {
+                let number = name.number(segmentSize: segmentSize)
+                // The last one of the range ends where it ends.
+                if piece.numbers.contains(number), number < range.upperBound { add(number...number, from: end) }
+            }
+            guard piece.numbers.upperBound < range.upperBound else { return gaps }
+            next = piece.numbers.upperBound + 1
+        }
+        add(next...range.upperBound)
+        return gaps
+    }
+
+    /// How far the log is there when the file of segment `number` isn't: to its beginning, or to where an older timeline
+    /// was left in it, if that one's file is there.
+    private func reach(of number: UInt64, in archived: SegmentSet, _ ends: [SegmentName: LSN]) -> LSN {
+        guard let (name, next) = substitutes(for: number).last(where: { archived.contains($0.name) }) else {
+            return LSN(number &* UInt64(segmentSize))
+        }
+        return min(next.begin, ends[name] ?? next.begin)
+    }
+
+    private func gap(_ numbers: ClosedRange<UInt64>, from: LSN) -> LineageGap {
+        LineageGap(
+            numbers: numbers, from: from, to: LSN((numbers.upperBound &+ 1) &* UInt64(segmentSize)),
+            ranges: stretches(numbers).map { timeline, numbers in
+                SegmentRange(
+                    first: name(numbers.lowerBound, on: timeline), last: name(numbers.upperBound, on: timeline),
+                    count: numbers.count)
+            })
+    }
+}
+
+/// Neighbouring segments of a history that are not there.
+public struct LineageGap: Hashable, Sendable {
+    public let numbers: ClosedRange<UInt64>
+    /// The log is there up to here…
+    public let from: LSN
+    /// …and again from here on.
+    public let to: LSN
+    /// By timeline, oldest first.
+    public let ranges: [SegmentRange]
+
+    public var first: SegmentName { ranges[0].first }
+    public var last: SegmentName { ranges[ranges.count - 1].last }
+    public var count: Int { numbers.count }
+}
