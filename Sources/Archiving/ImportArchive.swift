@@ -192,7 +192,8 @@ public struct ImportArchive {
         let segments = names.compactMap(\.completedSegment).sorted()
         guard !segments.isEmpty else { return }
         let (store, incarnation) = (store, try incarnation())
-        var chain = try ChainCheck(incarnation, in: store)
+        let archive = try ArchiveListing(of: incarnation, in: store)
+        var chain = ChainCheck(incarnation, archive.genealogy, in: store)
         try mapInOrder(
             segments, workers: max(1, jobs), ahead: 32,
             transform: { name -> (SegmentName, SegmentSummary?) in
@@ -203,6 +204,9 @@ public struct ImportArchive {
                     return (name, nil)
                 }
             }, consume: { name, summary in report.problems += try chain.add(name, summary) })
+        let numbers = segments.map { $0.number(segmentSize: archive.segmentSize) }
+        report.problems += try archive.gaps().filter { $0.numbers.overlaps(numbers.min()!...numbers.max()!) }
+            .map { ArchiveProblem($0) }
     }
 }
 

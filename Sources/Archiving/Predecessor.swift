@@ -46,18 +46,25 @@ struct Predecessor {
     private func find(
         before name: SegmentName, _ summary: SegmentSummary
     ) throws -> (SegmentName, SegmentSummary)? {
-        let size = summary.segmentSize
-        guard let same = name.previous(segmentSize: size) else { return nil }
-        if let found = try self.summary(of: same) { return (same, found) }
-        // The first segment of a timeline starts with its parent's pages and follows a segment of the parent.
-        guard summary.firstTimeline < name.timeline else { return nil }
-        var parent = summary.firstTimeline
-        if let text = try store.history(name.timeline, of: incarnation) {
-            let history = try TimelineHistory(timeline: name.timeline, file: String(decoding: text, as: UTF8.self))
-            parent = history.timeline(at: same.start(segmentSize: size))
+        guard let same = name.previous(segmentSize: summary.segmentSize) else { return nil }
+        if summary.firstTimeline == name.timeline, let found = try self.summary(of: same) { return (same, found) }
+        // The first segment of a timeline starts with its ancestor's pages and continues a segment of that one's history.
+        guard name.timeline > TimelineID(1) else { return nil }
+        let genealogy = try Genealogy(
+            histories(of: [name.timeline, summary.firstTimeline]), segmentSize: summary.segmentSize)
+        guard let previous = genealogy.predecessor(of: name, firstTimeline: summary.firstTimeline), previous != same,
+            let found = try self.summary(of: previous)
+        else { return nil }
+        return (previous, found)
+    }
+
+    private func histories(of timelines: Set<TimelineID>) throws -> [TimelineID: TimelineHistory] {
+        var found: [TimelineID: TimelineHistory] = [:]
+        for timeline in timelines where timeline > TimelineID(1) {
+            guard let text = try store.history(timeline, of: incarnation) else { continue }
+            found[timeline] = try TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
         }
-        guard let found = try self.summary(of: same.on(parent)) else { return nil }
-        return (same.on(parent), found)
+        return found
     }
 
     private func summary(of name: SegmentName) throws -> SegmentSummary? {

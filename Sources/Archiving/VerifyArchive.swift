@@ -20,20 +20,28 @@ public struct ArchiveVerification: Sendable {
 /// before it ended. All problems are reported; nothing is changed.
 /// - Parameters:
 ///   - range: only segments with a byte of it; nil reads all of them, and the other files.
+///   - expired: what of the log is not there on purpose; asked only when something isn't there.
 ///   - jobs: how many segments are read at once.
 ///   - progress: told how many have been read, and of how many.
 public func verifyArchive(
-    of incarnation: Incarnation, in store: any ObjectStore, range: ClosedRange<LSN>? = nil, jobs: Int,
+    of incarnation: Incarnation, in store: any ObjectStore, range: ClosedRange<LSN>? = nil,
+    expired: (_ segmentSize: UInt32) throws -> SegmentSet = { SegmentSet(segmentSize: $0) }, jobs: Int,
     progress: (Int, Int) -> Void = { _, _ in }
 ) throws -> ArchiveVerification {
     var verification = ArchiveVerification()
-    var names: [SegmentName] = []
-    for timeline in try store.timelines(of: incarnation) {
-        names += try store.segments(of: incarnation, timeline: timeline)
-        if range == nil { try verifyOthers(timeline, incarnation, store, &verification) }
+    let archive = try ArchiveListing(of: incarnation, in: store)
+    var names = archive.names
+    if let range {
+        names.removeAll {
+            $0.start(segmentSize: archive.segmentSize) > range.upperBound
+                || $0.end(segmentSize: archive.segmentSize) <= range.lowerBound
+        }
+    } else {
+        for timeline in try store.timelines(of: incarnation) {
+            try verifyOthers(timeline, incarnation, store, &verification)
+        }
     }
-    if let range { names = try names.within(range, incarnation, store) }
-    var chain = try ChainCheck(incarnation, in: store)
+    var chain = ChainCheck(incarnation, archive.genealogy, in: store)
     var done = 0
     try mapInOrder(
         names, workers: max(1, jobs), ahead: max(2, jobs) * 2,
@@ -49,6 +57,10 @@ public func verifyArchive(
             done += 1
             progress(done, names.count)
         })
+    for gap in try archive.gaps(expired: expired)
+    where range.map({ gap.from <= $0.upperBound && gap.to > $0.lowerBound }) ?? true {
+        verification.problems.append(ArchiveProblem(gap))
+    }
     return verification
 }
 
@@ -134,22 +146,5 @@ private func verifyOthers(
         } catch {
             verification.problems.append(ArchiveProblem(error))
         }
-    }
-}
-
-extension [SegmentName] {
-    /// Those with a byte of `range`; the size of a segment is asked of the first one that can be read.
-    fileprivate func within(
-        _ range: ClosedRange<LSN>, _ incarnation: Incarnation, _ store: any ObjectStore
-    ) throws -> [SegmentName] {
-        for name in self {
-            guard let head = try? store.stored(name, of: incarnation).head,
-                let size = UInt32(exactly: head.rawLength)
-            else { continue }
-            return filter {
-                $0.start(segmentSize: size) <= range.upperBound && $0.end(segmentSize: size) > range.lowerBound
-            }
-        }
-        return self
     }
 }

@@ -75,6 +75,27 @@ public struct RetentionDecision: Sendable, Equatable {
     }
 }
 
+extension RetentionDecision {
+    /// All that `keeps` says no to.
+    public func unwanted(on timelines: [TimelineID], segmentSize: UInt32) -> SegmentSet {
+        var set = SegmentSet(segmentSize: segmentSize)
+        let size = UInt64(segmentSize)
+        // Segments from this number on end after the position.
+        guard let from = keepWALFrom, from.rawValue >= size else { return set }
+        let end = from.rawValue / size
+        for timeline in timelines {
+            var next: UInt64 = 0
+            for island in islands.filter({ $0.timeline == timeline }).sorted(by: { $0.start < $1.start }) {
+                let first = island.start.rawValue / size
+                if first > next, next < end { set.insert(next...min(first, end) - 1, on: timeline) }
+                next = max(next, island.stop.rawValue / size + 1)
+            }
+            if next < end { set.insert(next...end - 1, on: timeline) }
+        }
+        return set
+    }
+}
+
 /// The clock shows a time before something that has already happened.
 public struct ClockWentBack: Explained, Equatable {
     public let now: Moment

@@ -27,17 +27,8 @@ extension Catalog {
     ) throws -> Surroundings? {
         let set = try segments()
         guard let timeline = wanted ?? set.timelines.last else { return nil }
-        let path = LogPath(
-            try histories()[timeline] ?? TimelineHistory(timeline), segmentSize: set.segmentSize)
-        // Every segment on the path, oldest first.
-        var pieces: [(timeline: TimelineID, numbers: ClosedRange<UInt64>)] = []
-        for step in path.steps {
-            for run in set.runs(of: step.timeline) {
-                let last = min(run.upperBound, step.last ?? .max)
-                let first = max(run.lowerBound, step.first)
-                if first <= last { pieces.append((step.timeline, first...last)) }
-            }
-        }
+        let path = try genealogy().lineage(of: timeline)
+        let pieces = path.archived(in: set)
         guard let newest = pieces.last else { return nil }
         var stop = SegmentName(
             timeline: newest.timeline, number: newest.numbers.upperBound, segmentSize: set.segmentSize)
@@ -52,16 +43,16 @@ extension Catalog {
 
     /// Reads from a few segments before `stop`, as far as there are enough commits, to where enough follow.
     private func read(
-        around stop: SegmentName, _ moment: Moment, _ path: LogPath, _ set: SegmentSet, _ timeline: TimelineID,
+        around stop: SegmentName, _ moment: Moment, _ path: Lineage, _ set: SegmentSet, _ timeline: TimelineID,
         _ count: Int
     ) throws -> Surroundings {
         let size = set.segmentSize
         let middle = stop.number(segmentSize: size)
         var first = middle
         var commits: Int64 = 0
-        while first > 0, set.contains(path.name(first - 1)), commits < Int64(count), middle - first < 8 {
+        while first > 0, set.contains(path.file(first - 1)), commits < Int64(count), middle - first < 8 {
             first -= 1
-            commits += try segment(path.name(first))?.commits ?? 0
+            commits += try segment(path.file(first))?.commits ?? 0
         }
         var before: [NearbyTransaction] = []
         var after: [NearbyTransaction] = []
@@ -70,9 +61,9 @@ extension Catalog {
         var walk = RecordWalk(includingBlocks: true)
         var decompressor = try Decompressor()
         var number = first
-        while !walk.isStopped, set.contains(path.name(number)), number < middle + 8 {
-            let stored = try store.stored(path.name(number), of: incarnation)
-            walk.begin(path.name(number), length: stored.head.rawLength, contents: stored.contents)
+        while !walk.isStopped, set.contains(path.file(number)), number < middle + 8 {
+            let stored = try store.stored(path.file(number), of: incarnation)
+            walk.begin(path.file(number), length: stored.head.rawLength, contents: stored.contents)
             try stored.extract(with: &decompressor) { bytes in
                 try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
                     if record.header.xid != 0, !record.blocks.isEmpty {

@@ -112,6 +112,11 @@ public final class Catalog {
         return found
     }
 
+    /// The histories, to be asked which file holds what.
+    public func genealogy() throws -> Genealogy {
+        Genealogy(try histories(), segmentSize: try segmentSize() ?? 16 << 20)
+    }
+
     /// Which segments the repository holds.
     public func segments() throws -> SegmentSet {
         var set = SegmentSet(segmentSize: try segmentSize() ?? 16 << 20)

@@ -26,7 +26,7 @@ extension Catalog {
     }
 
     private func synchronizeLocked(jobs: Int, progress: (Int, Int) -> Void) throws -> CatalogChanges {
-        try synchronizeHistories()
+        let told = try synchronizeHistories()
         var changes = CatalogChanges()
         let listing = try changedFolders()
         guard let size = try learnSegmentSize(listing) else {
@@ -48,12 +48,14 @@ extension Catalog {
         for name in added { set.insert(name) }
         try remove(removed, size)
         changes.gone = removed.count
-        // Segments whose left side was open get another look when their predecessor has come.
-        let histories = try histories()
+        // Segments whose left side was open get another look when their predecessor has come, or their timeline's history.
+        let genealogy = try genealogy()
         let fresh = Set(added)
-        let reopened = try openLeft(set, size).filter { try follows($0, fresh, in: set, histories) }
+        let reopened = try openLeft(set, size).filter {
+            try told.contains($0.timeline) || follows($0, fresh, in: set, genealogy)
+        }
         let work = fresh.union(reopened).sorted()
-        try read(work, in: set, histories, size: size, jobs: jobs, progress: progress)
+        try read(work, in: set, genealogy, size: size, jobs: jobs, progress: progress)
         changes.read = work.count
         try finish(listing, set, work + removed, size)
         return changes
@@ -69,19 +71,23 @@ extension Catalog {
         let copied: Set<SegmentName>
     }
 
-    private func synchronizeHistories() throws {
+    /// - Returns: the timelines whose histories are new.
+    private func synchronizeHistories() throws -> Set<TimelineID> {
         let known = Set(try histories().keys)
         let present = try store.histories(of: incarnation)
         // A timeline may have been put aside.
         for timeline in known.subtracting(present) {
             try database.run("DELETE FROM history WHERE timeline = ?", Int64(timeline.rawValue))
         }
+        var told: Set<TimelineID> = []
         for timeline in present where !known.contains(timeline) {
             guard let text = try store.history(timeline, of: incarnation) else { continue }
             try database.run(
                 "INSERT OR REPLACE INTO history (timeline, content) VALUES (?, ?)", Int64(timeline.rawValue),
                 String(decoding: text, as: UTF8.self))
+            told.insert(timeline)
         }
+        return told
     }
 
     /// The folders whose listing may have changed; one that is gone has no names.
@@ -179,31 +185,20 @@ extension Catalog {
         return names.filter { set.contains($0) }
     }
 
-    /// The segment whose records `name` goes on from: its neighbour, or that of its timeline's parent.
-    func predecessor(
-        of name: SegmentName, in set: SegmentSet, _ histories: [TimelineID: TimelineHistory]
-    ) -> SegmentName? {
-        let size = set.segmentSize
-        guard let same = name.previous(segmentSize: size) else { return nil }
-        if set.contains(same) { return same }
-        guard let history = histories[name.timeline], let parent = history.ancestors.last,
-            parent.switchPoint.rawValue / UInt64(size) == name.number(segmentSize: size)
-        else { return nil }
-        let before = LSN(name.start(segmentSize: size).rawValue - 1)
-        let inherited = history.segment(containing: before, segmentSize: size)
-        return set.contains(inherited) ? inherited : nil
+    /// The segment whose records `name` continues, if it is there.
+    func predecessor(of name: SegmentName, in set: SegmentSet, _ genealogy: Genealogy) -> SegmentName? {
+        genealogy.predecessor(of: name).flatMap { set.contains($0) ? $0 : nil }
     }
 
     /// Whether one of `fresh` is the predecessor of a segment, or goes before predecessors in which no record starts.
     private func follows(
-        _ name: SegmentName, _ fresh: Set<SegmentName>, in set: SegmentSet,
-        _ histories: [TimelineID: TimelineHistory]
+        _ name: SegmentName, _ fresh: Set<SegmentName>, in set: SegmentSet, _ genealogy: Genealogy
     ) throws -> Bool {
-        var next = predecessor(of: name, in: set, histories)
+        var next = predecessor(of: name, in: set, genealogy)
         while let before = next {
             if fresh.contains(before) { return true }
             guard let row = try segment(before), row.state == .read, row.firstRecord == nil else { return false }
-            next = predecessor(of: before, in: set, histories)
+            next = predecessor(of: before, in: set, genealogy)
         }
         return false
     }

@@ -29,7 +29,7 @@ public struct LogStretch: Hashable, Sendable {
     public let totals: Catalog.Totals
     public let firstCommit: TransactionMark?
     public let lastCommit: TransactionMark?
-    /// The timeline's parent, when the stretch goes on from one of its segments.
+    /// The timeline whose segment the stretch continues, when that is another one.
     public let goesOnFrom: TimelineID?
 
     public var rawBytes: Int64 { totals.segments * Int64(segmentSize) }
@@ -45,8 +45,8 @@ public struct LogGap: Hashable, Sendable {
         /// The segments aren't in the repository; what is before them ends with the segment that makes this backup
         /// consistent, as `expire` leaves it.
         case expired(backup: String)
-        /// The first of them is there as a `.partial` only: its server never filled it.
-        case unfinished
+        /// Of the first of them a `.partial` is there, or of its beginning: its server never filled it.
+        case unfinished(SegmentName)
         /// Another timeline has the first of them.
         case elsewhere(TimelineID)
         /// The segment is there, but damaged or unread.
@@ -54,70 +54,68 @@ public struct LogGap: Hashable, Sendable {
         /// Both segments are there, but the later one doesn't go on where the earlier one ends.
         case broken(String)
     }
+    /// The one whose history has the gap.
     public let timeline: TimelineID
     /// The log between these can't be replayed; the same for a broken link.
     public let from: LSN
     public let to: LSN
-    public let firstMissing: SegmentName?
-    public let lastMissing: SegmentName?
+    /// What isn't there, or can't be read; nil for a broken link.
+    public let missing: LineageGap?
     public let cause: Cause
+    /// Whether it is missing on purpose.
+    public var isExpired = false
     public let lastBefore: TransactionMark?
     public let firstAfter: TransactionMark?
     /// The first backup from which the log behind the gap can be used again.
     public let nextBackup: BackupSpan?
+
+    public var firstMissing: SegmentName? { missing?.first }
+    public var lastMissing: SegmentName? { missing?.last }
 }
 
 extension Catalog {
     /// The log as it is: stretches and gaps, by timeline and place.
-    public func report(backups: [BackupSpan]) throws -> (stretches: [LogStretch], gaps: [LogGap]) {
-        let set = try segments()
-        let histories = try histories()
-        let size = set.segmentSize
-        var stretches: [LogStretch] = []
+    ///
+    /// - Parameter expired: what is not there on purpose.
+    public func report(
+        backups: [BackupSpan], expired: SegmentSet? = nil
+    ) throws -> (stretches: [LogStretch], gaps: [LogGap]) {
+        let log = ArchivedLog(try segments(), try genealogy(), expired: expired)
         var gaps: [LogGap] = []
-        for timeline in set.timelines {
-            // The end of what was seen on this timeline, or where it must go on from.
-            var expected: UInt64?
-            var parent: TimelineID?
-            if let history = histories[timeline], let begin = history.ancestors.last?.switchPoint {
-                expected = begin.rawValue / UInt64(size)
-                parent = history.parent
-            }
-            for run in set.runs(of: timeline) {
-                if let expected, run.lowerBound > expected {
-                    let lost = expected...run.lowerBound - 1
-                    gaps.append(
-                        try gap(timeline, missing: lost, cause(of: timeline, lost, set, backups), size, backups))
+        for missing in log.gaps() { gaps.append(try gap(missing, try cause(of: missing, log, backups), log, backups)) }
+        for missing in log.removals() {
+            var removed = try gap(missing, try cause(of: missing, log, backups), log, backups)
+            removed.isExpired = true
+            gaps.append(removed)
+        }
+        var stretches: [LogStretch] = []
+        for timeline in log.segments.timelines {
+            for run in log.segments.runs(of: timeline) {
+                for piece in try pieces(of: timeline, run, log, &gaps, backups) {
+                    stretches.append(try stretch(timeline, piece, log))
                 }
-                let isChild = parent != nil && run.lowerBound == expected
-                for piece in try pieces(of: timeline, run, size, &gaps, backups) {
-                    stretches.append(
-                        try stretch(
-                            timeline, piece, size,
-                            goesOnFrom: isChild && piece.lowerBound == run.lowerBound
-                                && stretches.contains { $0.timeline == parent } ? parent : nil))
-                }
-                expected = run.upperBound + 1
-                parent = nil
             }
         }
-        return (stretches, gaps)
+        return (stretches, gaps.sorted { ($0.timeline, $0.from, $0.to) < ($1.timeline, $1.from, $1.to) })
     }
 
     /// Why segments aren't there, as far as what is there tells.
-    private func cause(
-        of timeline: TimelineID, _ lost: ClosedRange<UInt64>, _ set: SegmentSet, _ backups: [BackupSpan]
-    ) throws -> LogGap.Cause {
-        let first = SegmentName(timeline: timeline, number: lost.lowerBound, segmentSize: set.segmentSize)
+    private func cause(of gap: LineageGap, _ log: ArchivedLog, _ backups: [BackupSpan]) throws -> LogGap.Cause {
+        let (first, number) = (gap.first, gap.numbers.lowerBound)
+        let size = log.segments.segmentSize
         if let backup = backups.last(where: {
-            $0.timeline == timeline && $0.stop.rawValue > 0
-                && ($0.stop.rawValue - 1) / UInt64(set.segmentSize) + 1 == lost.lowerBound
+            $0.timeline == first.timeline && $0.stop.rawValue > 0
+                && ($0.stop.rawValue - 1) / UInt64(size) + 1 == number
         }) {
             return .expired(backup: backup.label)
         }
-        if try store.partials(of: incarnation, timeline: timeline, from: first).first == first { return .unfinished }
-        if let other = set.timelines.last(where: { other in
-            other != timeline && set.runs(of: other).contains { $0.contains(lost.lowerBound) }
+        let beginnings = log.genealogy.lineage(of: gap.last.timeline).substitutes(for: number).map(\.name)
+        for name in [first] + beginnings.reversed()
+        where try store.partials(of: incarnation, timeline: name.timeline, from: name).first == name {
+            return .unfinished(name)
+        }
+        if let other = log.segments.timelines.last(where: { other in
+            other != first.timeline && log.segments.contains(first.on(other))
         }) {
             return .elsewhere(other)
         }
@@ -126,9 +124,10 @@ extension Catalog {
 
     /// A run cut where it isn't continuous.
     private func pieces(
-        of timeline: TimelineID, _ run: ClosedRange<UInt64>, _ size: UInt32, _ gaps: inout [LogGap],
+        of timeline: TimelineID, _ run: ClosedRange<UInt64>, _ log: ArchivedLog, _ gaps: inout [LogGap],
         _ backups: [BackupSpan]
     ) throws -> [ClosedRange<UInt64>] {
+        let size = log.segments.segmentSize
         var pieces: [ClosedRange<UInt64>] = []
         var begin = run.lowerBound
         for row in try notable(of: timeline, run) {
@@ -137,11 +136,14 @@ extension Catalog {
             guard isUnreadable || row.link == .broken else { continue }
             if number > begin { pieces.append(begin...number - 1) }
             let problem = row.problem ?? "It cannot be read."
-            if isUnreadable {
-                gaps.append(try gap(timeline, missing: number...number, .unreadable(problem), size, backups))
+            // Whatever a segment's own history is, this is about the file.
+            let alone = Lineage(TimelineHistory(timeline), segmentSize: size)
+            let without = SegmentSet([], segmentSize: size)
+            if isUnreadable, let one = alone.gaps(number...number, in: without).first {
+                gaps.append(try gap(one, .unreadable(problem), log, backups))
                 begin = number + 1
             } else {
-                gaps.append(try gap(timeline, at: number, .broken(problem), size, backups))
+                gaps.append(try gap(at: number, of: timeline, .broken(problem), log, backups))
                 begin = number
             }
         }
@@ -150,37 +152,68 @@ extension Catalog {
     }
 
     private func stretch(
-        _ timeline: TimelineID, _ numbers: ClosedRange<UInt64>, _ size: UInt32, goesOnFrom: TimelineID?
+        _ timeline: TimelineID, _ numbers: ClosedRange<UInt64>, _ log: ArchivedLog
     ) throws -> LogStretch {
-        LogStretch(
-            timeline: timeline,
-            first: SegmentName(timeline: timeline, number: numbers.lowerBound, segmentSize: size),
+        let size = log.segments.segmentSize
+        let first = SegmentName(timeline: timeline, number: numbers.lowerBound, segmentSize: size)
+        let before = log.genealogy.predecessor(of: first)
+        let parent = before.flatMap { $0.timeline != timeline && log.segments.contains($0) ? $0.timeline : nil }
+        return LogStretch(
+            timeline: timeline, first: first,
             last: SegmentName(timeline: timeline, number: numbers.upperBound, segmentSize: size), segmentSize: size,
             totals: try totals(of: timeline, numbers),
             firstCommit: try nearestWithCommits(of: timeline, numbers, fromEnd: false)?.firstCommit,
             lastCommit: try nearestWithCommits(of: timeline, numbers, fromEnd: true)?.lastCommit,
-            goesOnFrom: goesOnFrom)
+            goesOnFrom: parent)
     }
 
     private func gap(
-        _ timeline: TimelineID, missing: ClosedRange<UInt64>? = nil, at number: UInt64 = 0, _ cause: LogGap.Cause,
-        _ size: UInt32, _ backups: [BackupSpan]
+        _ missing: LineageGap, _ cause: LogGap.Cause, _ log: ArchivedLog, _ backups: [BackupSpan]
     ) throws -> LogGap {
-        let before = missing?.lowerBound ?? number
-        let after = missing.map { $0.upperBound + 1 } ?? number
-        let to = LSN(after &* UInt64(size))
+        let lineage = log.genealogy.lineage(of: missing.last.timeline)
         return LogGap(
-            timeline: timeline, from: LSN(before &* UInt64(size)), to: to,
-            firstMissing: missing.map {
-                SegmentName(timeline: timeline, number: $0.lowerBound, segmentSize: size)
-            },
-            lastMissing: missing.map {
-                SegmentName(timeline: timeline, number: $0.upperBound, segmentSize: size)
-            }, cause: cause,
-            lastBefore: before == 0
-                ? nil : try nearestWithCommits(of: timeline, 0...before - 1, fromEnd: true)?.lastCommit,
-            firstAfter: try nearestWithCommits(of: timeline, after...UInt64(Int64.max), fromEnd: false)?.firstCommit,
-            nextBackup: backups.filter { $0.timeline == timeline && $0.start >= to }
-                .min { $0.stop < $1.stop })
+            timeline: missing.last.timeline, from: missing.from, to: missing.to, missing: missing, cause: cause,
+            lastBefore: try lastCommit(before: missing.numbers.lowerBound, on: lineage, log),
+            firstAfter: try firstCommit(from: missing.numbers.upperBound + 1, on: lineage, log),
+            nextBackup: nextBackup(after: missing.to, through: missing.last, log, backups))
+    }
+
+    private func gap(
+        at number: UInt64, of timeline: TimelineID, _ cause: LogGap.Cause, _ log: ArchivedLog, _ backups: [BackupSpan]
+    ) throws -> LogGap {
+        let lineage = log.genealogy.lineage(of: timeline)
+        let place = LSN(number &* UInt64(log.segments.segmentSize))
+        return LogGap(
+            timeline: timeline, from: place, to: place, missing: nil, cause: cause,
+            lastBefore: try lastCommit(before: number, on: lineage, log),
+            firstAfter: try firstCommit(from: number, on: lineage, log),
+            nextBackup: nextBackup(after: place, through: lineage.file(number), log, backups))
+    }
+
+    private func lastCommit(before number: UInt64, on lineage: Lineage, _ log: ArchivedLog) throws -> TransactionMark? {
+        guard number > 0 else { return nil }
+        for piece in lineage.archived(0...number - 1, in: log.segments).reversed() {
+            if let row = try nearestWithCommits(of: piece.timeline, piece.numbers, fromEnd: true) {
+                return row.lastCommit
+            }
+        }
+        return nil
+    }
+
+    private func firstCommit(from number: UInt64, on lineage: Lineage, _ log: ArchivedLog) throws -> TransactionMark? {
+        for piece in lineage.archived(number...UInt64.max, in: log.segments) {
+            if let row = try nearestWithCommits(of: piece.timeline, piece.numbers, fromEnd: false) {
+                return row.firstCommit
+            }
+        }
+        return nil
+    }
+
+    /// The first backup behind a gap, on any history that has the gap.
+    private func nextBackup(
+        after position: LSN, through name: SegmentName, _ log: ArchivedLog, _ backups: [BackupSpan]
+    ) -> BackupSpan? {
+        backups.filter { $0.start >= position && log.genealogy.lineage(of: $0.timeline).reads(name) }
+            .min { $0.stop < $1.stop }
     }
 }

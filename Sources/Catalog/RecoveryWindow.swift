@@ -5,8 +5,8 @@ public struct RecoveryWindow: Hashable, Sendable {
     public enum Ending: Hashable, Sendable {
         /// Nothing newer is archived.
         case archiveEnd
-        /// The segment is missing, and newer ones are there.
-        case missing(SegmentName)
+        /// The segments are missing, and newer ones are there.
+        case missing(LineageGap)
         /// The segment is damaged, unread, or doesn't follow.
         case unusable(SegmentName, String)
     }
@@ -21,43 +21,45 @@ public struct RecoveryWindow: Hashable, Sendable {
     /// Behind the last record that can be replayed.
     public let end: LSN?
     public let segments: Int64
-    public let ending: Ending
+    public internal(set) var ending: Ending
+
+    fileprivate func goes(asFarAs other: RecoveryWindow) -> Bool { end == other.end && segments == other.segments }
 }
 
 extension Catalog {
     /// Every backup's windows, along each timeline it lies on the history of.
     public func windows(of backups: [BackupSpan]) throws -> [RecoveryWindow] {
-        let set = try segments()
-        let histories = try histories()
+        let log = ArchivedLog(try segments(), try genealogy())
         var windows: [RecoveryWindow] = []
-        let timelines = Set(set.timelines + backups.map(\.timeline)).sorted()
+        let timelines = Set(log.segments.timelines + backups.map(\.timeline)).sorted()
         for backup in backups {
+            var its: [RecoveryWindow] = []
             for timeline in timelines {
-                let history = histories[timeline] ?? TimelineHistory(timeline)
-                guard history.contains(backup.timeline, at: backup.stop) else { continue }
-                let window = try window(backup, LogPath(history, segmentSize: set.segmentSize), set)
-                // A descendant that can't be reached says no more than its ancestor.
-                guard let window, timeline == backup.timeline || window.reaches else { continue }
-                windows.append(window.window)
+                guard log.genealogy.history(of: timeline).contains(backup.timeline, at: backup.stop) else { continue }
+                let (window, reaches) = try window(backup, log.genealogy.lineage(of: timeline), log)
+                if timeline == backup.timeline || reaches {
+                    its.append(window)
+                } else if case .missing = window.ending, let same = its.lastIndex(where: { $0.goes(asFarAs: window) }) {
+                    // A descendant that can't be reached says only why its ancestor's window ends…
+                    if its[same].ending == .archiveEnd { its[same].ending = window.ending }
+                } else if case .missing = window.ending, !its.contains(where: { $0.ending == window.ending }) {
+                    // …unless that one has a future of its own.
+                    its.append(window)
+                }
             }
+            windows += its
         }
         return windows
     }
 
     private func window(
-        _ backup: BackupSpan, _ path: LogPath, _ set: SegmentSet
-    ) throws -> (window: RecoveryWindow, reaches: Bool)? {
-        let size = set.segmentSize
+        _ backup: BackupSpan, _ lineage: Lineage, _ log: ArchivedLog
+    ) throws -> (window: RecoveryWindow, reaches: Bool) {
+        let size = lineage.segmentSize
         let first = backup.start.rawValue / UInt64(size)
-        var pieces = path.continuous(from: first, in: set)
-        var ending = RecoveryWindow.Ending.archiveEnd
-        let next = pieces.last.map { $0.numbers.upperBound + 1 } ?? first
-        let missing = path.name(next)
-        if set.runs(of: path.history.timeline).contains(where: { $0.lowerBound > next }) { ending = .missing(missing) }
-        if let step = path.steps.first(where: { $0.timeline == missing.timeline }), step.last != nil {
-            // The path goes on on a newer timeline, but this one's last segments aren't there.
-            ending = set.highest(on: path.history.timeline) == nil ? ending : .missing(missing)
-        }
+        let reach = log.reach(from: backup.start, on: lineage)
+        var pieces = reach.pieces
+        var ending = reach.gap.map { RecoveryWindow.Ending.missing($0) } ?? .archiveEnd
         cut: for (index, piece) in pieces.enumerated() {
             for row in try notable(of: piece.timeline, piece.numbers) where row.state != .read || row.link == .broken {
                 let number = row.name.number(segmentSize: size)
@@ -84,10 +86,10 @@ extension Catalog {
         if let mark = last, mark.lsn < backup.start { last = nil }
         return (
             RecoveryWindow(
-                backup: backup, timeline: path.history.timeline, isConsistent: end.map { $0 >= backup.stop } ?? false,
+                backup: backup, timeline: lineage.timeline, isConsistent: end.map { $0 >= backup.stop } ?? false,
                 from: backup.stopTime, last: last, end: end,
                 segments: pieces.reduce(0) { $0 + Int64($1.numbers.count) }, ending: ending),
-            pieces.contains { $0.timeline == path.history.timeline }
+            pieces.contains { $0.timeline == lineage.timeline }
         )
     }
 }

@@ -15,7 +15,7 @@ extension Catalog {
     }
 
     func read(
-        _ names: [SegmentName], in set: SegmentSet, _ histories: [TimelineID: TimelineHistory], size: UInt32,
+        _ names: [SegmentName], in set: SegmentSet, _ genealogy: Genealogy, size: UInt32,
         jobs: Int, progress: (Int, Int) -> Void
     ) throws {
         guard !names.isEmpty else { return }
@@ -27,8 +27,8 @@ extension Catalog {
             names, workers: names.count < 4 ? 1 : max(1, jobs), ahead: 64,
             transform: { name in try Catalog.head(of: name, incarnation, store) },
             consume: { head in
-                if let before = predecessor(of: head.name, in: set, histories) {
-                    if chain.last != before { chain = try resume(after: before, in: set, histories) }
+                if let before = predecessor(of: head.name, in: set, genealogy) {
+                    if chain.last != before { chain = try resume(after: before, in: set, genealogy) }
                 } else {
                     chain = Chain()
                 }
@@ -81,7 +81,7 @@ extension Catalog {
 
     /// The chain as it is after a segment that is in the catalog already.
     private func resume(
-        after name: SegmentName, in set: SegmentSet, _ histories: [TimelineID: TimelineHistory]
+        after name: SegmentName, in set: SegmentSet, _ genealogy: Genealogy
     ) throws -> Chain {
         var chain = Chain()
         chain.last = name
@@ -91,7 +91,7 @@ extension Catalog {
         while let name = next, let summary = try Catalog.head(of: name, incarnation, store).summary {
             summaries.append(summary)
             if summary.firstRecord != nil { break }
-            next = predecessor(of: name, in: set, histories)
+            next = predecessor(of: name, in: set, genealogy)
         }
         for summary in summaries.reversed() { _ = chain.continuity.add(summary) }
         chain.isKnown = !summaries.isEmpty
@@ -160,17 +160,12 @@ extension Catalog {
         guard [ResourceManager.transaction, .storage, .database, .standby].contains(boundary.header.manager) else {
             return nil
         }
-        let histories = try histories()
-        let set = SegmentSet(segmentSize: size)
+        let genealogy = try genealogy()
         var names = [name]
         let first = boundary.header.lsn.rawValue / UInt64(size)
         while let earliest = names.first, earliest.number(segmentSize: size) > first {
-            let before = earliest.previous(segmentSize: size)
-            guard let before else { return nil }
-            let present = try store.exists(incarnation.segment(before))
-            guard let next = present ? before : inherited(by: earliest, histories, size), set.segmentSize == size
-            else { return nil }
-            names.insert(next, at: 0)
+            guard let before = genealogy.predecessor(of: earliest) else { return nil }
+            names.insert(before, at: 0)
         }
         var found: SegmentFacts?
         var walk = RecordWalk()
@@ -186,14 +181,6 @@ extension Catalog {
             }
         }
         return found
-    }
-
-    private func inherited(
-        by name: SegmentName, _ histories: [TimelineID: TimelineHistory], _ size: UInt32
-    ) -> SegmentName? {
-        guard let history = histories[name.timeline], name.start(segmentSize: size).rawValue > 0 else { return nil }
-        let before = LSN(name.start(segmentSize: size).rawValue - 1)
-        return history.segment(containing: before, segmentSize: size)
     }
 
     private func write(_ batch: [(row: SegmentRow, events: [EventRow])], _ size: UInt32) throws {

@@ -26,19 +26,33 @@ extension Observation {
                     ? "Archived up to \"\(newest)\"; there is no backup yet that it could continue."
                     : "Every segment from the oldest backup to \"\(newest)\" is there.")
         }
-        let stretch =
-            gap.count == 1
-            ? "Segment \"\(gap.first)\" is missing" : "Segments \"\(gap.first)\" to \"\(gap.last)\" are missing"
+        let more = archive.gaps.count - 1
         return .critical(
-            stretch + (archive.gaps.count > 1 ? ", and \(archive.gaps.count - 1) more stretches." : "."),
-            archive.windowStart == nil
-                ? "No present moment can be recovered: take a backup now."
-                : "Moments behind the gap can be reached only from later backups.",
+            capitalized(gap.sentence) + (more > 0 ? ", and \(more) more stretch\(more == 1 ? "" : "es")." : "."),
+            gap.remedy?.hint
+                ?? (archive.unreached != nil
+                    ? "Nothing after the gap can be recovered: take a backup now."
+                    : "Moments after the gap can be reached only from later backups."),
             value: Double(archive.missing))
     }
 
+    /// How much would be lost if the server went away now: seconds since the oldest commit that no recovery would bring
+    /// back; nil when that isn't known.
+    var loss: Double? {
+        guard let archive, archive.unreached != nil else { return waiting?.oldestCommit }
+        // What is behind a gap is lost until the next backup, archived or not.
+        guard let end = archive.reachEnd else { return nil }
+        return max(0, age(end), waiting?.oldestCommit ?? 0)
+    }
+
     func lossVerdict(_ limits: Limits) -> Verdict {
-        guard archive != nil else { return needsArchive }
+        guard let archive else { return needsArchive }
+        if let gap = archive.unreached {
+            let found =
+                archive.reachEnd.map { "Nothing after \(wholeSeconds($0)) can be recovered: \(gap.sentence)." }
+                ?? "Nothing can be recovered: \(gap.sentence)."
+            return .critical(found, gap.remedy?.hint ?? "Take a backup now.", value: loss)
+        }
         guard let waiting else { return .unknown(waitingProblem ?? "pg_wal could not be read.") }
         guard let seconds = waiting.oldestCommit else {
             return .unknown("The segments that wait could not be read.", "May tidemark's user read pg_wal?")
@@ -54,13 +68,16 @@ extension Observation {
     func windowVerdict(_ limits: Limits) -> Verdict {
         guard let archive else { return needsArchive }
         guard let start = archive.windowStart, let end = archive.windowEnd else {
-            return .critical(
-                "Nothing can be recovered: there is no usable backup.", "Run \"tidemark backup\".", value: 0)
+            return .critical(reach, archive.unreached?.remedy?.hint ?? "Run \"tidemark backup\".", value: 0)
         }
         let seconds = max(0, Double(end.microseconds - start.microseconds) / 1_000_000)
+        if let gap = archive.unreached {
+            return .critical(
+                reach, gap.remedy?.hint ?? "Run \"tidemark backup\": from then on the present can be reached.",
+                value: seconds)
+        }
         return limits.judge(
-            seconds, "Every moment from \(wholeSeconds(start)) to \(wholeSeconds(end)) can be reached.",
-            "Backups are kept too short, or there is a gap; \"tidemark list\" shows what is there.")
+            seconds, reach, "Backups are kept too short, or there is a gap; \"tidemark list\" shows what is there.")
     }
 
     /// What the last three good drills took, the longest of them, for the cluster's present size.
@@ -91,3 +108,5 @@ extension Observation {
 func wholeSeconds(_ moment: Moment) -> String {
     Moment(microseconds: moment.microseconds - moment.microseconds % 1_000_000).description
 }
+
+func capitalized(_ sentence: String) -> String { sentence.prefix(1).uppercased() + sentence.dropFirst() }

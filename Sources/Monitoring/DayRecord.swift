@@ -72,14 +72,9 @@ extension Observation {
 
     /// The two numbers that matter, and what they mean, in words.
     public var twoNumbers: [(question: String, answer: String, remark: String)] {
-        let loss = waiting?.oldestCommit
         let downtime = expectedDowntime
         return [
-            (
-                "I would lose", loss.map { $0 == 0 ? "nothing" : duration($0) } ?? "unknown",
-                loss.map { $0 == 0 ? "every commit is in the repository" : "of commits that are only on the server" }
-                    ?? waitingProblem ?? "pg_wal could not be read"
-            ),
+            ("I would lose", lossAnswer, lossRemark),
             (
                 "I would be down", downtime.map { "about " + duration($0) } ?? "unknown",
                 downtime == nil ? "no recovery was rehearsed yet: \"tidemark drill\"" : "as the last drills were"
@@ -87,12 +82,28 @@ extension Observation {
         ]
     }
 
-    /// `Every moment from … to … can be reached.`
+    private var lossAnswer: String {
+        if let archive, archive.unreached != nil, archive.reachEnd == nil { return "everything" }
+        return loss.map { $0 == 0 ? "nothing" : duration($0) } ?? "unknown"
+    }
+
+    private var lossRemark: String {
+        if let gap = archive?.unreached { return "\(gap.sentence): nothing after can be recovered" }
+        return loss.map { $0 == 0 ? "every commit is in the repository" : "of commits that are only on the server" }
+            ?? waitingProblem ?? "pg_wal could not be read"
+    }
+
+    /// `Every moment from … to … can be reached.`, with what prevents more.
     public var reach: String {
         guard let archive else { return archiveProblem.map { "The repository could not be read: \($0)." } ?? "" }
-        guard let start = archive.windowStart, let end = archive.windowEnd else {
-            return "Nothing can be recovered: there is no usable backup."
+        if let start = archive.windowStart, let end = archive.windowEnd {
+            return "Every moment from \(wholeSeconds(start)) to \(wholeSeconds(end)) can be reached"
+                + (archive.unreached.map { ", but not to now: \($0.sentence)." } ?? ".")
         }
-        return "Every moment from \(wholeSeconds(start)) to \(wholeSeconds(end)) can be reached."
+        let count = archive.backups.complete.count
+        guard count > 0 else { return "Nothing can be recovered: there is no usable backup." }
+        if let gap = archive.unreached { return "Nothing can be recovered: \(gap.sentence), which every backup needs." }
+        return "Nothing can be recovered on timeline \(archive.timeline): the WAL that "
+            + (count == 1 ? "the backup needs" : "the \(count) backups need") + " is not on its history."
     }
 }

@@ -1,3 +1,5 @@
+public import BaseBackup
+public import Repository
 public import WAL
 
 /// The WAL that `expire` has removed, as its job records remember it: what is missing there is missing on purpose.
@@ -43,4 +45,30 @@ public struct ExpiredLog: Sendable {
         }
         return nil
     }
+
+    /// Every segment that was removed.
+    public func segments(segmentSize: UInt32) -> SegmentSet {
+        var set = SegmentSet(segmentSize: segmentSize)
+        for run in runs {
+            let (first, last) = (run.segments.lowerBound, run.segments.upperBound)
+            set.insert(
+                first.number(segmentSize: segmentSize)...last.number(segmentSize: segmentSize), on: first.timeline)
+        }
+        return set
+    }
+}
+
+/// The WAL that is not missed: what `expire` has removed, and what it would remove by the rules of `[retention]`, for an
+/// expiry that was interrupted left no record.
+public func expiredSegments(
+    of incarnation: Incarnation, in store: any ObjectStore, listing: BackupListing, policy: RetentionPolicy, now: Moment,
+    segmentSize: UInt32
+) throws -> SegmentSet {
+    var set = ExpiredLog(try JobJournal(of: incarnation, in: store).contents().jobs).segments(segmentSize: segmentSize)
+    // When the rules can't be applied, everything counts as wanted.
+    let decision = try? retentionDecision(of: incarnation, in: store, listing: listing, policy: policy, now: now)
+    if let decision {
+        set = set.union(decision.unwanted(on: try store.timelines(of: incarnation), segmentSize: segmentSize))
+    }
+    return set
 }

@@ -101,6 +101,11 @@ public struct ArchiveObservation: Sendable {
     /// From here on the rules of `[retention]` want all WAL; before, only what single backups need.
     public var keptFrom: Moment?
 
+    /// Where the best recovery ends, when it doesn't reach the newest segment.
+    public var unreached: Gap?
+    /// The last moment that a recovery reaches then.
+    public var reachEnd: Moment?
+
     public struct Gap: Sendable, Equatable {
         public var first: SegmentName
         public var last: SegmentName
@@ -108,14 +113,31 @@ public struct ArchiveObservation: Sendable {
         /// The newest commit before it and the oldest behind it, when the neighbours' summaries tell.
         public var from: Moment?
         public var to: Moment?
+        /// What is missing, file by file.
+        public var missing: LineageGap?
+        /// What the server still has of it.
+        public var remedy: GapRemedy?
+
         public init(first: SegmentName, last: SegmentName, count: Int) {
             (self.first, self.last, self.count) = (first, last, count)
+        }
+
+        init(_ gap: LineageGap) {
+            self.init(first: gap.first, last: gap.last, count: gap.count)
+            missing = gap
+        }
+
+        /// `segment "000000010000000000000003" is missing`; as every command says it.
+        public var sentence: String {
+            first == last
+                ? "segment \"\(first)\" is missing" : "segments \"\(first)\" to \"\(last)\" are missing"
         }
     }
     public var missing: Int { gaps.reduce(0) { $0 + $1.count } }
     /// Where a recovery to the newest moment ends.
     public var windowEnd: Moment? {
-        [newestCommit, backups.complete.last?.stopTime].compactMap { $0 }.max()
+        if unreached != nil { return reachEnd }
+        return [newestCommit, backups.complete.last?.stopTime].compactMap { $0 }.max()
     }
 
     public init(

@@ -102,6 +102,7 @@ private func observeArchive(
         observation.archive = try ArchiveObservation(
             of: incarnation, in: store, timeline: control?.timeline, segmentSize: control?.segmentSize ?? 16 << 20,
             policy: request.policy, now: observation.now)
+        observation.archive?.lookForRemedies(cluster.dataDirectory, request.pushCommand)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
         observation.jobs = try JobJournal(of: incarnation, in: store).contents(since: since).jobs
     } catch {

@@ -33,77 +33,86 @@ extension ArchiveObservation {
                 historyProblem = "timeline history file \"\(followed.fileNamePart).history\" is missing"
             }
         }
-        let usable = backups.complete.filter { history.contains($0.timeline, at: $0.startLSN) }
+        let size = self.segmentSize
+        let lineage = Lineage(history, segmentSize: size)
+        let usable = backups.complete.filter {
+            history.contains($0.timeline, at: $0.startLSN) && history.contains($0.timeline, at: $0.stopLSN)
+        }
+        let oldest = usable.min { $0.startLSN < $1.startLSN }
         var present: Set<SegmentName> = []
         for timeline in timelines where history.includes(timeline) {
-            let first = usable.first.map {
-                SegmentName(timeline: timeline, containing: $0.startLSN, segmentSize: self.segmentSize)
-            }
+            let first = oldest.map { SegmentName(timeline: timeline, containing: $0.startLSN, segmentSize: size) }
             present.formUnion(try store.segments(of: incarnation, timeline: timeline, from: first))
         }
-        let size = self.segmentSize
-        newest = present.max { $0.number(segmentSize: size) < $1.number(segmentSize: size) }
-        guard let newest else { return }
-
-        // When the rules can't be applied, everything counts as wanted.
-        let decision = try? retentionDecision(of: incarnation, in: store, listing: backups, policy: policy, now: now)
-        var unbroken = usable
-        var unexpired = usable
-        if let oldest = usable.first {
-            let first = oldest.startSegment.number(segmentSize: size)
-            for number in first...max(first, newest.number(segmentSize: size)) {
-                let position = SegmentName(timeline: followed, number: number, segmentSize: size)
-                    .start(segmentSize: size)
-                let name = history.segment(containing: position, segmentSize: size)
-                guard !present.contains(name) else { continue }
-                unbroken.removeAll { $0.startSegment.number(segmentSize: size) <= number }
-                if decision?.keeps(name, segmentSize: size) == false {
-                    unexpired.removeAll { $0.startSegment.number(segmentSize: size) <= number }
-                    continue
-                }
-                if let last = gaps.last, last.last.number(segmentSize: size) + 1 == number {
-                    gaps[gaps.count - 1] = Gap(first: last.first, last: name, count: last.count + 1)
-                } else {
-                    gaps.append(Gap(first: name, last: name, count: 1))
-                }
-            }
+        let archived = SegmentSet(present.sorted(), segmentSize: size)
+        // What an ancestor wrote after it was left is no part of the cluster's history.
+        guard let last = lineage.newest(in: archived) else { return }
+        newest = lineage.file(last)
+        let genealogy = Genealogy([followed: history], segmentSize: size)
+        func commit(before number: UInt64) throws -> Moment? {
+            try ArchiveObservation.newestCommit(before: number, of: archived, on: lineage, incarnation, store)
         }
+        newestCommit = try commit(before: last + 1)
+
+        guard let oldest else { return }
+        let first = oldest.startLSN.rawValue / UInt64(size)
+        var log = ArchivedLog(archived, genealogy)
+        let all = log.gaps(on: lineage, from: first)
+        if !all.isEmpty {
+            let expired = try expiredSegments(
+                of: incarnation, in: store, listing: backups, policy: policy, now: now, segmentSize: size)
+            log = ArchivedLog(archived, genealogy, expired: expired)
+        }
+        gaps = log.gaps(on: lineage, from: first).map(Gap.init)
         // A picture has room for a few; a hundred summaries are read in a moment.
         for index in gaps.indices.prefix(50) {
-            let before = gaps[index].first.number(segmentSize: size)
-            let after = gaps[index].last.number(segmentSize: size) + 1
-            func facts(_ number: UInt64) throws -> SegmentFacts? {
-                let position = SegmentName(timeline: followed, number: number, segmentSize: size).start(
-                    segmentSize: size)
-                let name = history.segment(containing: position, segmentSize: size)
-                guard present.contains(name) else { return nil }
-                return try ArchiveObservation.summary(of: name, incarnation, store)?.facts
+            guard let missing = gaps[index].missing else { continue }
+            gaps[index].from = try commit(before: missing.numbers.lowerBound)
+            let after = lineage.file(missing.numbers.upperBound + 1)
+            if archived.contains(after) {
+                gaps[index].to = try ArchiveObservation.summary(of: after, incarnation, store)?
+                    .facts.earliestCommit?.time
             }
-            gaps[index].from = before > 0 ? try facts(before - 1)?.latestCommit?.time : nil
-            gaps[index].to = try facts(after)?.earliestCommit?.time
         }
-        newestCommit = try ArchiveObservation.newestCommit(
-            upTo: newest, present: present, history: history, size: size, incarnation, store)
-        keptFrom = unexpired.map(\.startTime).min()
-        windowStart = unbroken.map(\.stopTime).min()
+        // Behind the last segment that was removed on purpose all is to be there.
+        let removed = all.reversed().lazy.compactMap { gap in
+            gap.ranges.reversed().lazy.compactMap { range in
+                log.expired.runs(of: range.first.timeline).last { $0.lowerBound <= range.last.number(segmentSize: size) }
+                    .map { min($0.upperBound, range.last.number(segmentSize: size)) }
+                    .flatMap { $0 >= range.first.number(segmentSize: size) ? $0 : nil }
+            }.first
+        }.first
+        keptFrom = usable.filter { backup in removed.map { backup.startLSN.rawValue / UInt64(size) > $0 } ?? true }
+            .map(\.startTime).min()
+
+        let reaches = usable.map { (backup: $0, reach: log.reach(from: $0.startLSN, on: lineage)) }
+            .filter { !$0.reach.pieces.isEmpty && $0.backup.stopLSN <= $0.reach.end }
+        if let furthest = reaches.max(by: { $0.reach.end < $1.reach.end }) {
+            let equal = reaches.filter { $0.reach.end == furthest.reach.end }
+            windowStart = equal.map(\.backup.stopTime).min()
+            if let gap = furthest.reach.gap {
+                unreached = gaps.first { $0.missing?.numbers.overlaps(gap.numbers) ?? false } ?? Gap(gap)
+                reachEnd = [try commit(before: gap.numbers.lowerBound), equal.map(\.backup.stopTime).max()]
+                    .compactMap { $0 }.max()
+            }
+        } else if let gap = log.reach(from: usable.last?.startLSN ?? oldest.startLSN, on: lineage).gap {
+            unreached = gaps.first { $0.missing?.numbers.overlaps(gap.numbers) ?? false } ?? Gap(gap)
+        }
     }
 
     /// The time of the newest commit; looks back over at most fifty segments without one.
     private static func newestCommit(
-        upTo newest: SegmentName, present: Set<SegmentName>, history: TimelineHistory, size: UInt32,
-        _ incarnation: Incarnation, _ store: any ObjectStore
+        before number: UInt64, of archived: SegmentSet, on lineage: Lineage, _ incarnation: Incarnation,
+        _ store: any ObjectStore
     ) throws -> Moment? {
-        var number = newest.number(segmentSize: size)
-        for _ in 0..<50 {
-            let position = SegmentName(timeline: newest.timeline, number: number, segmentSize: size)
-                .start(segmentSize: size)
-            let name = history.segment(containing: position, segmentSize: size)
-            guard present.contains(name) else { return nil }
+        var number = number
+        for _ in 0..<50 where number > 0 {
+            number -= 1
+            let name = lineage.file(number)
+            guard archived.contains(name) else { return nil }
             if let summary = try summary(of: name, incarnation, store), let time = summary.facts.latestCommit?.time {
                 return time
             }
-            guard number > 0 else { return nil }
-            number -= 1
         }
         return nil
     }

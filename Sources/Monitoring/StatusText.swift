@@ -48,8 +48,8 @@ public func statusText(
     if let archive = observation.archive {
         for gap in archive.gaps.prefix(3) {
             lines.append(
-                "Missing: \(gap.count) segments from \"\(gap.first)\" on"
-                    + (gap.from.map { ", after \(wholeSeconds($0))" } ?? "") + ".")
+                capitalized(gap.sentence) + (gap.from.map { ", after \(wholeSeconds($0))" } ?? "") + "."
+                    + (gap.remedy.map { " " + $0.hint } ?? ""))
         }
         let backups = archive.backups.complete
         if let newest = backups.max(by: { $0.stopTime < $1.stopTime }) {

@@ -150,8 +150,3 @@ final class SegmentSupply: Sendable {
         try Array(text.utf8).withUnsafeBytes { try file.write($0, path: path) }
     }
 }
-
-/// A word for `sh`.
-func shellQuoted(_ word: String) -> String {
-    "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
-}

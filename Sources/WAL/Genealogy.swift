@@ -24,9 +24,11 @@ public struct Genealogy: Sendable {
     ///   history isn't there: the segment in which that one was left was copied, its first page included.
     /// - Returns: nil for the first segment of all.
     public func predecessor(of name: SegmentName, firstTimeline: TimelineID? = nil) -> SegmentName? {
-        guard histories[name.timeline] == nil, let firstTimeline, firstTimeline < name.timeline else {
-            return lineage(of: name.timeline).file(before: name)
+        if histories[name.timeline] == nil, let firstTimeline, firstTimeline < name.timeline {
+            return lineage(of: firstTimeline).file(before: name)
         }
-        return lineage(of: firstTimeline).file(before: name)
+        let lineage = lineage(of: name.timeline)
+        // One from before its timeline began, by its history, is a stray: it has only its own kind around it.
+        return lineage.reads(name) ? lineage.file(before: name) : name.previous(segmentSize: segmentSize)
     }
 }

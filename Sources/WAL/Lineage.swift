@@ -178,7 +178,7 @@ public struct Lineage: Hashable, Sendable {
 
     private func gap(_ numbers: ClosedRange<UInt64>, from: LSN) -> LineageGap {
         LineageGap(
-            numbers: numbers, from: from, to: LSN((numbers.upperBound &+ 1) &* UInt64(segmentSize)),
+            segmentSize: segmentSize, numbers: numbers, from: from, to: LSN((numbers.upperBound &+ 1) &* UInt64(segmentSize)),
             ranges: stretches(numbers).map { timeline, numbers in
                 SegmentRange(
                     first: name(numbers.lowerBound, on: timeline), last: name(numbers.upperBound, on: timeline),
@@ -189,6 +189,7 @@ public struct Lineage: Hashable, Sendable {
 
 /// Neighbouring segments of a history that are not there.
 public struct LineageGap: Hashable, Sendable {
+    public let segmentSize: UInt32
     public let numbers: ClosedRange<UInt64>
     /// The log is there up to here…
     public let from: LSN
@@ -200,4 +201,15 @@ public struct LineageGap: Hashable, Sendable {
     public var first: SegmentName { ranges[0].first }
     public var last: SegmentName { ranges[ranges.count - 1].last }
     public var count: Int { numbers.count }
+
+    /// Their names, oldest first.
+    public var names: some Sequence<SegmentName> {
+        ranges.lazy.flatMap { range in
+            (0..<range.count).lazy.map {
+                SegmentName(
+                    timeline: range.first.timeline, number: range.first.number(segmentSize: segmentSize) + UInt64($0),
+                    segmentSize: segmentSize)
+            }
+        }
+    }
 }

@@ -52,6 +52,14 @@ public struct SegmentSet: Hashable, Sendable {
         runsOfTimeline[timeline] = runs
     }
 
+    public func union(_ other: SegmentSet) -> SegmentSet {
+        var all = self
+        for (timeline, runs) in other.runsOfTimeline {
+            for run in runs { all.insert(run, on: timeline) }
+        }
+        return all
+    }
+
     public mutating func remove(_ name: SegmentName) {
         let number = name.number(segmentSize: segmentSize)
         guard var runs = runsOfTimeline.removeValue(forKey: name.timeline) else { return }

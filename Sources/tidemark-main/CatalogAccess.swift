@@ -49,6 +49,12 @@ struct CatalogAccess {
             progress: { done, all in terminal.progress("reading segments: \(done) of \(all)", log: log) }, body)
     }
 
+    /// What of the log is not there on purpose.
+    func expired(_ invocation: Invocation) throws -> SegmentSet {
+        try WALGaps.expired(
+            cluster, incarnation, store, segmentSize: try catalog.segmentSize() ?? 16 << 20, invocation)
+    }
+
     var spans: [BackupSpan] { backups.map(BackupSpan.init) }
 
     /// Words that must be repeated on other tidemark command lines to mean the same cluster.
@@ -103,11 +109,4 @@ final class BackupNames {
         maps[label] = names
         return names
     }
-}
-
-/// `word` as a POSIX shell needs it.
-func shellQuoted(_ word: String) -> String {
-    let harmless = word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+:=,@%".contains($0)) }
-    if harmless && !word.isEmpty { return word }
-    return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
 }

@@ -13,7 +13,8 @@ enum ListCommand: Command {
                 + "table; they can't be used."
         ],
         options: [.init("json", "print JSON")],
-        examples: [Grammar.Example("tidemark list", "as it says")])
+        examples: [Grammar.Example("tidemark list", "as it says")],
+        exits: [(3, "WAL is missing that a backup needs to reach later moments")])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
@@ -22,9 +23,21 @@ enum ListCommand: Command {
         if incarnations.isEmpty { _ = try currentIncarnation(of: cluster, in: store) }
         var rows: [ListedBackup] = []
         var remarks: [String] = []
+        var gaps: [LineageGap] = []
         for incarnation in incarnations {
             let listing = try listBackups(of: incarnation, in: store)
-            let ends = listing.complete.isEmpty ? [:] : ends(of: listing.complete, incarnation, cluster, invocation)
+            let windows = listing.complete.isEmpty ? [] : windows(of: listing.complete, incarnation, cluster, invocation)
+            let ends = Dictionary(
+                windows.filter(\.isConsistent).map { ($0.backup.label, $0.last?.time ?? $0.from) },
+                uniquingKeysWith: max)
+            let found = windows.compactMap { if case .missing(let gap) = $0.ending { gap } else { nil } }
+            if !found.isEmpty {
+                let expired = try WALGaps.expired(
+                    cluster, incarnation, store, segmentSize: found[0].segmentSize, invocation)
+                for gap in found where !gaps.contains(gap) && !gap.names.allSatisfy({ expired.contains($0) }) {
+                    gaps.append(gap)
+                }
+            }
             rows += try listing.complete.map {
                 ListedBackup(
                     $0, until: ends[$0.label],
@@ -47,16 +60,20 @@ enum ListCommand: Command {
             for row in rows { table.add(row.columns) }
             invocation.print(table.text)
         }
-        if !invocation.json { for remark in remarks { invocation.print(remark) } }
-        return .success
+        if !invocation.json {
+            for remark in remarks { invocation.print(remark) }
+            for gap in gaps {
+                invocation.print("WAL \(gap.sentence): from backups before it nothing after it can be reached.")
+            }
+        }
+        return gaps.isEmpty ? .success : .problemsFound
     }
 
-    /// The last moment that the archived WAL takes each backup to, by label; one that it doesn't even make consistent is
-    /// left out. Empty without a catalog: the backups are listed all the same.
-    private static func ends(
+    /// How far the archived WAL takes each backup. Empty without a catalog: the backups are listed all the same.
+    private static func windows(
         of backups: [BackupDescription], _ incarnation: Incarnation, _ cluster: ClusterConfiguration,
         _ invocation: Invocation
-    ) -> [String: Moment] {
+    ) -> [RecoveryWindow] {
         let (terminal, log) = (invocation.terminal, invocation.log)
         do {
             defer { terminal.finishProgress() }
@@ -66,14 +83,12 @@ enum ListCommand: Command {
             func show(_ done: Int, _ all: Int) {
                 terminal.progress("reading segments: \(done) of \(all)", log: log)
             }
-            let windows = try catalog.current(jobs: cluster.jobs, progress: show) {
+            return try catalog.current(jobs: cluster.jobs, progress: show) {
                 try $0.windows(of: backups.map(BackupSpan.init))
             }
-            let ends = windows.filter(\.isConsistent).map { ($0.backup.label, $0.last?.time ?? $0.from) }
-            return Dictionary(ends, uniquingKeysWith: max)
         } catch {
             log(.warning, "until when backups are recoverable is not known", detail: "\(error)")
-            return [:]
+            return []
         }
     }
 }

@@ -43,7 +43,9 @@ enum SegmentsCommand: Command {
             let cause: String
             /// When `expire` removed what is missing; null when it didn't.
             let expired: String?
+            /// Whether the server still has some of what is missing, and the commands that store it.
             let atServer: Bool
+            let remedy: [String]?
             let unreachableFrom, unreachableTo: String?
             let nextBackup: String?
         }
@@ -60,8 +62,13 @@ enum SegmentsCommand: Command {
             return try PutAsideAction.run(invocation, words[1])
         }
         let access = try CatalogAccess(invocation)
-        let (stretches, gaps) = try access.ask(invocation) { try $0.report(backups: access.spans) }
-        let removals = try expiries(of: gaps, access)
+        let (stretches, gaps) = try access.ask(invocation) {
+            try $0.report(backups: access.spans, expired: access.expired(invocation))
+        }
+        let removals = try removals(of: gaps, access)
+        func remedy(_ gap: LogGap) -> GapRemedy? {
+            gap.isExpired ? nil : gap.missing.flatMap { WALGaps.remedy($0, access.cluster, invocation) }
+        }
         if invocation.json {
             try invocation.print(
                 json: Document(
@@ -78,7 +85,7 @@ enum SegmentsCommand: Command {
                             timeline: $0.timeline.rawValue, from: $0.from.description, to: $0.to.description,
                             firstMissing: $0.firstMissing?.description, lastMissing: $0.lastMissing?.description,
                             cause: cause($0, removals[$0]), expired: removals[$0]?.iso8601,
-                            atServer: isAtServer($0, access), unreachableFrom: $0.lastBefore?.time.iso8601,
+                            atServer: remedy($0) != nil, remedy: remedy($0)?.commands, unreachableFrom: $0.lastBefore?.time.iso8601,
                             unreachableTo: $0.nextBackup?.stopTime.iso8601, nextBackup: $0.nextBackup?.label)
                     }))
         } else if stretches.isEmpty {
@@ -97,23 +104,24 @@ enum SegmentsCommand: Command {
             }
             invocation.print(table.text)
             for gap in gaps {
-                invocation.print(text(gap, removed: removals[gap], isAtServer: isAtServer(gap, access)))
+                invocation.print(text(gap, removed: removals[gap], remedy(gap)))
             }
-            if gaps.allSatisfy({ removals[$0] != nil }) { invocation.print("There are no gaps.") }
+            if gaps.allSatisfy(\.isExpired) { invocation.print("There are no gaps.") }
         }
-        return gaps.allSatisfy { removals[$0] != nil } ? .success : .problemsFound
+        return gaps.allSatisfy(\.isExpired) ? .success : .problemsFound
     }
 
-    /// When the gaps that `expire` made were made.
-    private static func expiries(of gaps: [LogGap], _ access: CatalogAccess) throws -> [LogGap: Moment] {
-        guard gaps.contains(where: { $0.firstMissing != nil }), let size = try access.catalog.segmentSize() else {
-            return [:]
-        }
+    /// When the gaps that `expire` made were made, as far as its records tell.
+    private static func removals(of gaps: [LogGap], _ access: CatalogAccess) throws -> [LogGap: Moment] {
+        guard gaps.contains(where: \.isExpired) else { return [:] }
         let expired = ExpiredLog(try JobJournal(of: access.incarnation, in: access.store).contents().jobs)
         var removals: [LogGap: Moment] = [:]
-        for gap in gaps {
-            guard let first = gap.firstMissing, let last = gap.lastMissing else { continue }
-            removals[gap] = expired.removal(of: first, to: last, segmentSize: size)
+        for gap in gaps where gap.isExpired {
+            guard let missing = gap.missing else { continue }
+            let times = missing.ranges.map {
+                expired.removal(of: $0.first, to: $0.last, segmentSize: missing.segmentSize)
+            }
+            if times.allSatisfy({ $0 != nil }) { removals[gap] = times.compactMap { $0 }.max() }
         }
         return removals
     }
@@ -125,43 +133,32 @@ enum SegmentsCommand: Command {
     }
 
     private static func cause(_ gap: LogGap, _ removed: Moment?) -> String {
-        if let removed { return "No kept backup needs them: \"expire\" removed them, the last on \(removed)." }
+        if gap.isExpired {
+            return "No kept backup needs them"
+                + (removed.map { ": \"expire\" removed them, the last on \($0)." } ?? ", by the rules of [retention].")
+        }
         return switch gap.cause {
         case .missing: "The segments are not in the repository: they were never archived, or have been removed."
         case .expired(let backup):
             "They come right after what backup \(backup) needs to be consistent: probably \"expire\" removed them."
-        case .unfinished:
-            "Of the first segment only a .partial is there: the server that wrote it stopped before it was full."
+        case .unfinished(let name):
+            "Of the first segment only \"\(name).partial\" is there: the server that wrote it stopped before it was full."
         case .elsewhere(let timeline):
             "The first segment is there on timeline \(timeline) only: the server that wrote this timeline did not archive it."
         case .unreadable(let reason), .broken(let reason): reason
         }
     }
 
-    /// Whether the server still has the first segment, so that nothing is lost yet.
-    private static func isAtServer(_ gap: LogGap, _ access: CatalogAccess) -> Bool {
-        guard let name = gap.firstMissing, let size = try? access.catalog.segmentSize() else { return false }
-        let file = try? FileStatus(ifPresent: "\(access.cluster.dataDirectory)/pg_wal/\(name)")
-        return file?.size == Int64(size)
-    }
-
-    private static func text(_ gap: LogGap, removed: Moment?, isAtServer: Bool) -> String {
+    private static func text(_ gap: LogGap, removed: Moment?, _ remedy: GapRemedy?) -> String {
         var lines: [String] = []
-        switch gap.cause {
-        case .missing, .expired, .unfinished, .elsewhere, .unreadable:
-            let names =
-                gap.firstMissing == gap.lastMissing
-                ? "segment \(gap.firstMissing?.description ?? "")"
-                : "segments \(gap.firstMissing?.description ?? "") to \(gap.lastMissing?.description ?? "")"
-            let word = removed == nil ? "GAP:  " : "GONE: "
-            lines.append("\(word)\(names) of timeline \(gap.timeline), LSN \(gap.from) to \(gap.to)")
-        case .broken: lines.append("GAP:  at LSN \(gap.from) of timeline \(gap.timeline)")
+        if let missing = gap.missing {
+            let word = gap.isExpired ? "GONE: " : "GAP:  "
+            lines.append("\(word)\(missing.description) of timeline \(gap.timeline), LSN \(gap.from) to \(gap.to)")
+        } else {
+            lines.append("GAP:  at LSN \(gap.from) of timeline \(gap.timeline)")
         }
         lines.append("      \(cause(gap, removed))")
-        if isAtServer {
-            lines.append(
-                "      The server still has the first of them in pg_wal; archive-push can store it from there.")
-        }
+        if let remedy { lines.append("      \(remedy.hint)") }
         let from = gap.lastBefore.map { "\($0.time) (transaction \($0.xid))" } ?? "the beginning"
         if let next = gap.nextBackup {
             lines.append(

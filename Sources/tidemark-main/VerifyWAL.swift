@@ -40,8 +40,11 @@ enum VerifyWAL {
         let verification: ArchiveVerification
         do {
             defer { terminal.finishProgress() }
-            verification = try verifyArchive(of: incarnation, in: store, range: range, jobs: cluster.jobs) {
-                done, all in
+            verification = try verifyArchive(
+                of: incarnation, in: store, range: range,
+                expired: { try WALGaps.expired(cluster, incarnation, store, segmentSize: $0, invocation) },
+                jobs: cluster.jobs
+            ) { done, all in
                 terminal.progress("verifying WAL: \(done) of \(all) segments", log: log)
             }
         }

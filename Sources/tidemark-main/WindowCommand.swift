@@ -14,7 +14,7 @@ enum WindowCommand: Command {
         examples: [
             Grammar.Example("tidemark window", "how far back, how far forward, how much would be lost now?")
         ],
-        exits: [(3, "no moment can be recovered to")])
+        exits: [(3, "no moment can be recovered to, or a window ends where WAL is missing or cannot be used")])
 
     private struct Document: Encodable {
         struct Window: Encodable {
@@ -28,6 +28,8 @@ enum WindowCommand: Command {
             let segments: Int64
             let ends: String
             let endsAt: String?
+            /// The last segment that is missing there.
+            let endsAtLast: String?
         }
         let from, to: String?
         let secondsSinceLast: Double?
@@ -38,6 +40,10 @@ enum WindowCommand: Command {
         let access = try CatalogAccess(invocation)
         let windows = try access.ask(invocation) { try $0.windows(of: access.spans) }
         let usable = windows.filter(\.isConsistent)
+        let expired = try access.expired(invocation)
+        // A window that ends at what expire removed is as it should be.
+        let status: ExitStatus =
+            usable.isEmpty || windows.contains { !$0.endsWell(expired) } ? .problemsFound : .success
         let from = usable.map(\.from).min()
         let to = usable.map { $0.last?.time ?? $0.from }.max()
         let now = Clock.now
@@ -51,9 +57,9 @@ enum WindowCommand: Command {
                             backup: $0.backup.label, timeline: $0.timeline.rawValue, isConsistent: $0.isConsistent,
                             from: $0.from.iso8601, to: $0.last?.time.iso8601, toXid: $0.last?.xid,
                             end: $0.end?.description, segments: $0.segments, ends: ends($0).word,
-                            endsAt: ends($0).place)
+                            endsAt: ends($0).place, endsAtLast: ends($0).last)
                     }))
-            return usable.isEmpty ? .problemsFound : .success
+            return status
         }
         guard !windows.isEmpty else {
             invocation.print("Cluster \"\(access.cluster.name)\" has no complete backup: nothing can be recovered.")
@@ -77,22 +83,32 @@ enum WindowCommand: Command {
         invocation.print(
             "Any moment from \(from) to \(to) lies in a window or between two; the last archived transaction is "
                 + "\(Quantity.pretty(milliseconds: max(0, (now - to.microseconds) / 1000))) old.")
-        return .success
+        return status
     }
 
-    private static func ends(_ window: RecoveryWindow) -> (word: String, place: String?) {
+    private static func ends(_ window: RecoveryWindow) -> (word: String, place: String?, last: String?) {
         switch window.ending {
-        case .archiveEnd: ("archive", nil)
-        case .missing(let name): ("gap", name.description)
-        case .unusable(let name, _): ("unusable", name.description)
+        case .archiveEnd: ("archive", nil, nil)
+        case .missing(let gap): ("gap", gap.first.description, gap.last.description)
+        case .unusable(let name, _): ("unusable", name.description, nil)
         }
     }
 
     private static func text(_ window: RecoveryWindow) -> String {
         switch window.ending {
         case .archiveEnd: "at the archive's end"
-        case .missing(let name): "segment \(name) is missing"
+        case .missing(let gap): gap.sentence
         case .unusable(let name, let reason): "segment \(name) cannot be used: \(reason)"
+        }
+    }
+}
+
+extension RecoveryWindow {
+    func endsWell(_ expired: SegmentSet) -> Bool {
+        switch ending {
+        case .archiveEnd: true
+        case .missing(let gap): gap.names.allSatisfy { expired.contains($0) }
+        case .unusable: false
         }
     }
 }

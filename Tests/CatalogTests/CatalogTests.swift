@@ -244,11 +244,11 @@ final class FixtureRepository {
         let catalog = try repository.catalog()
         _ = try catalog.synchronize(jobs: 1)
         let history = try #require(try catalog.histories()[TimelineID(2)])
-        let path = LogPath(history, segmentSize: 1 << 20)
+        let path = Lineage(history, segmentSize: 1 << 20)
         let pieces = path.continuous(from: 9, in: try catalog.segments())
         #expect(pieces.map(\.numbers) == [9...15, 16...18])
         #expect(pieces.map(\.timeline) == [TimelineID(1), TimelineID(2)])
-        #expect(path.name(16).description == "000000020000000000000010")
+        #expect(path.file(16).description == "000000020000000000000010")
         #expect(path.continuous(from: 8, in: try catalog.segments()).isEmpty)
     }
 }

@@ -41,7 +41,7 @@ import WAL
         try repository.store.createFile(
             repository.incarnation.partial(#require(SegmentName(lost))), bytes: [UInt8](repeating: 0, count: 1 << 20))
         found = try gaps(repository)
-        #expect(found.map(\.cause) == [.unfinished])
+        #expect(try found.map(\.cause) == [.unfinished(#require(SegmentName(lost)))])
     }
 
     @Test func `what only another timeline has is told`() throws {

@@ -108,9 +108,26 @@ struct Trouble: Sendable, CustomTestStringConvertible {
             name: "window shorter than promised", check: "recovery_window", status: .warning, says: "can be reached",
             lines: ["recovery_window_warning = 30d"]
         ) { _ in },
-        Trouble(name: "nothing to recover", check: "recovery_window", status: .critical, says: "no usable backup") {
+        Trouble(name: "no backup", check: "recovery_window", status: .critical, says: "no usable backup") {
             $0.archive?.windowStart = nil
+            $0.archive?.backups.complete = []
         },
+        Trouble(
+            name: "no backup on the history", check: "recovery_window", status: .critical,
+            says: "Nothing can be recovered on timeline 1"
+        ) { $0.archive?.windowStart = nil },
+        Trouble(
+            name: "a gap after the newest backup", check: "recovery_window", status: .critical,
+            says: "but not to now: segment \"000000010000000000000004\" is missing."
+        ) { $0.archive?.stop(at: "000000010000000000000004", days: 0.5) },
+        Trouble(
+            name: "what is behind a gap is lost", check: "rpo", status: .critical,
+            says: "Nothing after 2026-11-20 00:00:00+00 can be recovered: segment \"000000010000000000000004\" is missing."
+        ) { $0.archive?.stop(at: "000000010000000000000004", days: 0.5) },
+        Trouble(
+            name: "a gap that the server can fill", check: "wal_continuity", status: .critical,
+            says: "Segment \"000000010000000000000004\" is missing."
+        ) { $0.archive?.stop(at: "000000010000000000000004", days: 0.5) },
         Trouble(name: "backup late", check: "backup_age", status: .warning, says: "\"late\", is 9 d 0 h old") {
             $0.archive?.backups.complete = [try ObservedCluster.backup("late", days: 9)]
         },
@@ -239,5 +256,14 @@ struct CheckRulesTests {
             #expect(try result("until 2026-11-20: we know").status == .silenced)
             #expect(try result("until 2026-11-19: we know").status == trouble.status)
         }
+    }
+}
+
+extension ArchiveObservation {
+    /// A gap after every backup.
+    fileprivate mutating func stop(at name: String, days: Double) {
+        guard let name = SegmentName(name) else { return }
+        gaps = [Gap(first: name, last: name, count: 1)]
+        (unreached, reachEnd) = (gaps[0], ObservedCluster.daysAgo(days))
     }
 }

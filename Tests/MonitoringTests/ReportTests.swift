@@ -49,7 +49,7 @@ struct ReportTests {
         #expect(lines.contains { $0.hasPrefix("  WAL") && $0.contains("██▒▒▒▒██") })
         #expect(lines.contains { $0.hasPrefix("  backups") && $0.filter { $0 == "B" }.count == 4 })
         #expect(lines.contains { $0.hasPrefix("  drills") && $0.contains("✗") && $0.contains("D") })
-        #expect(lines.contains { $0.hasPrefix("Missing: 1 segments from \"000000010000000000000003\"") })
+        #expect(lines.contains { $0.hasPrefix("Segment \"000000010000000000000003\" is missing, after") })
         // The picture's lines; sentences may be longer.
         for line in lines where line.hasPrefix("  ") { #expect(line.count <= 80, "\(line)") }
     }

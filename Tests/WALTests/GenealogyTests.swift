@@ -121,7 +121,8 @@ private func short(_ name: SegmentName) -> String { "\(name.timeline)/\(name.num
                 #expect(genealogy.predecessor(of: name) == names[index - 1])
             }
         }
-        let stretches = lineage.stretches(1...8).map { String(repeating: $0.timeline.description, count: $0.numbers.count) }
+        let stretches = lineage.stretches(1...8)
+            .map { String(repeating: $0.timeline.description, count: $0.numbers.count) }
         #expect(stretches.joined() == descent.files)
     }
 

@@ -1,0 +1,29 @@
+import BaseBackup
+import Configuration
+import Monitoring
+import Platform
+import Repository
+import Setup
+import WAL
+
+/// What the commands say of missing WAL, in the same words.
+enum WALGaps {
+    /// What is missing on purpose.
+    static func expired(
+        _ cluster: ClusterConfiguration, _ incarnation: Incarnation, _ store: any ObjectStore, segmentSize: UInt32,
+        _ invocation: Invocation
+    ) throws -> SegmentSet {
+        try expiredSegments(
+            of: incarnation, in: store, listing: listBackups(of: incarnation, in: store),
+            policy: RetentionPolicy(invocation.configuration().retention(for: cluster)),
+            now: Moment(microseconds: Clock.now), segmentSize: segmentSize)
+    }
+
+    /// The commands that store what the server still has of a gap.
+    static func remedy(_ gap: LineageGap, _ cluster: ClusterConfiguration, _ invocation: Invocation) -> GapRemedy? {
+        guard let push = try? InitCommand.serverCommands(invocation.configuration(), cluster).archive else {
+            return nil
+        }
+        return GapRemedy(gap, dataDirectory: cluster.dataDirectory, pushCommand: push)
+    }
+}
