@@ -12,6 +12,9 @@ public final class ArchivePlanSource: PlanSource {
     private let known: [RestorableBackup]
     private let jobs: Int
     private let usePartials: Bool
+    /// A dead server's own, which are read where they lie.
+    private let waiting: WaitingWAL
+    private var local: [SegmentName: WaitingWAL.Segment] = [:]
     private var partialSegments: Set<SegmentName> = []
     private var summaries: [SegmentName: SegmentSummary] = [:]
     /// The segments read last.
@@ -22,12 +25,13 @@ public final class ArchivePlanSource: PlanSource {
     ///   - backups: the complete ones.
     ///   - jobs: how many summaries are read at once.
     ///   - usePartials: where a segment is missing, take what a `.partial` of it holds.
+    ///   - waiting: counts as if it were archived already.
     public init(
         store: any ObjectStore, incarnation: Incarnation, segmentSize: UInt32, backups: [RestorableBackup], jobs: Int,
-        usePartials: Bool = false
+        usePartials: Bool = false, waiting: WaitingWAL = WaitingWAL()
     ) {
         (self.store, self.incarnation, self.segmentSize) = (store, incarnation, segmentSize)
-        (known, self.jobs, self.usePartials) = (backups, jobs, usePartials)
+        (known, self.jobs, self.usePartials, self.waiting) = (backups, jobs, usePartials, waiting)
         majorVersion = incarnation.major
     }
 
@@ -39,12 +43,14 @@ public final class ArchivePlanSource: PlanSource {
             guard let text = try store.history(timeline, of: incarnation) else { continue }
             found[timeline] = try TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
         }
-        return found
+        return found.merging(waiting.histories) { archived, _ in archived }
     }
 
     /// Segments older than every backup can't be part of a recovery and aren't listed.
-    public func segments() throws -> SegmentSet {
-        let oldest = known.map(\.start).min() ?? .zero
+    public func segments() throws -> SegmentSet { try segments(from: known.map(\.start).min() ?? .zero) }
+    public func everySegment() throws -> SegmentSet { try segments(from: .zero) }
+
+    private func segments(from oldest: LSN) throws -> SegmentSet {
         var all: Set<SegmentName> = []
         for timeline in try store.timelines(of: incarnation) {
             let first = SegmentName(timeline: timeline, containing: oldest, segmentSize: segmentSize)
@@ -53,8 +59,28 @@ public final class ArchivePlanSource: PlanSource {
                 partialSegments.formUnion(try store.partials(of: incarnation, timeline: timeline, from: first))
             }
         }
+        for (name, segment) in waiting.segments {
+            if segment.isLast {
+                if all.contains(name) { continue }
+                // Of two copies the one with more records is kept.
+                if local[name] == nil, partialSegments.contains(name), let end = endOfPartial(name),
+                    end >= segment.summary.end
+                {
+                    continue
+                }
+                partialSegments.insert(name)
+            } else {
+                all.insert(name)
+            }
+            local[name] = segment
+            summaries[name] = segment.summary
+        }
         partialSegments.subtract(all)
         return SegmentSet(all.union(partialSegments).sorted(), segmentSize: segmentSize)
+    }
+
+    private func endOfPartial(_ name: SegmentName) -> LSN? {
+        try? store.stored(.partial(name), of: incarnation).summary(reading: name).end
     }
 
     public func isPartial(_ name: SegmentName) -> Bool { partialSegments.contains(name) }
@@ -135,7 +161,10 @@ public final class ArchivePlanSource: PlanSource {
             crossing: crossing)
         try records.read(
             path[first...index].map { name in
-                SegmentRecords.Piece(name: name, stored: try store.stored(file(name), of: incarnation))
+                SegmentRecords.Piece(
+                    name: name,
+                    place: try local[name].map { .file($0.path, $0.contents) }
+                        ?? .stored(store.stored(file(name), of: incarnation)))
             })
         recent = recent.suffix(2) + [records]
         return records

@@ -50,10 +50,10 @@ public final class CatalogPlanSource: PlanSource {
         switch target.point {
         case .time, .xid, .name: break
         case .lsn(let lsn):
-            // A record that starts at or behind a position isn't complete in a segment before it.
+            // A record that starts at or after a position isn't complete in a segment before it.
             let number = lsn.rawValue / UInt64(segmentSize)
-            return number > path.first
-                ? Swift.max(index, Int(Swift.min(number - path.first, UInt64(path.count)))) : index
+            guard number > path.first else { return index }
+            return number - path.first < UInt64(path.count) ? Swift.max(index, Int(number - path.first)) : nil
         case .immediate, .latest: return index
         }
         for stretch in path.stretches(index..<path.count) {
@@ -68,6 +68,14 @@ public final class CatalogPlanSource: PlanSource {
                 case .lsn, .immediate, .latest: SegmentName?.none
                 }
             if let found, let place = path.index(of: found) { return place }
+        }
+        return nil
+    }
+
+    public func lastCommit(of path: LogSegments, from position: LSN) throws -> TransactionMark? {
+        for stretch in path.stretches(0..<path.count).reversed() {
+            let row = try catalog.nearestWithCommits(of: stretch.timeline, stretch.numbers, fromEnd: true)
+            if let last = row?.lastCommit { return last.lsn >= position ? last : nil }
         }
         return nil
     }

@@ -19,16 +19,24 @@ public struct DatabaseDropMoment: Sendable {
 ///
 /// The files vanish when that record is replayed, before the transaction that deletes the row commits; so neither the
 /// transaction nor its time can be the target.
-/// - Throws: `NoDatabaseDropFound`, and what reading the archive throws.
-public func momentBeforeDrop(ofDatabase name: String, in archive: RecoveryArchive) throws -> DatabaseDropMoment {
+/// - Parameter timeline: of the history that is looked through.
+/// - Throws: `NoDatabaseDropFound`, `PlanRefusal` when there is no telling which timeline is meant, and what reading the
+///   archive throws.
+public func momentBeforeDrop(
+    ofDatabase name: String, in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .latest
+) throws -> DatabaseDropMoment {
     var known: Set<String> = []
     for backup in archive.backups.complete.reversed() {
         let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store) { _ in false }
         known.formUnion(map.databases.map(\.name))
         guard let database = map.databases.first(where: { $0.name == name })?.oid,
-            let path = try? plan(PlanRequest(RecoveryTarget(.latest), backup: backup.label), from: archive.source)
+            let log = try archive.reachableLog(from: backup.label, timeline: timeline)
         else { continue }
-        if let moment = DatabaseDropMoment(of: database, in: try archive.facts(of: path.segmentNames)) { return moment }
+        if let moment = DatabaseDropMoment(of: database, in: try archive.facts(of: log.segments)),
+            log.holds(moment.drop.lsn)
+        {
+            return moment
+        }
     }
     throw NoDatabaseDropFound(name: name, known: known.sorted())
 }
@@ -85,6 +93,37 @@ extension RecoveryArchive {
                 all.append(summary.facts)
             })
         return all
+    }
+}
+
+/// What a recovery from one backup can read: the log as far as it goes without a gap.
+public struct ReachableLog: Sendable {
+    public let segments: [SegmentName]
+    /// Records from here on belong to another history, although the last segment holds them.
+    public let limit: LSN?
+
+    public func holds(_ position: LSN) -> Bool { limit.map { position < $0 } ?? true }
+}
+
+extension RecoveryArchive {
+    /// Nil when the backup doesn't lie on the history of the timeline.
+    /// - Throws: `PlanRefusal` when there is no telling which timeline is meant.
+    public func reachableLog(from backup: String, timeline: RecoveryTarget.Timeline) throws -> ReachableLog? {
+        let request = PlanRequest(RecoveryTarget(.latest, timeline: timeline), backup: backup)
+        return try Planner(request: aware(request), source: source).reachableLog()
+    }
+}
+
+extension Planner {
+    fileprivate func reachableLog() throws -> ReachableLog? {
+        switch try choice() {
+        case .branches(let branches): throw undecided(branches)
+        case .history(let history):
+            return history.candidates.first { $0.backup.label == request.backup }.map { candidate in
+                let log = replayLog(candidate)
+                return ReachableLog(segments: Array(log.segments), limit: log.limit)
+            }
+        }
     }
 }
 

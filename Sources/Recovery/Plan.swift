@@ -10,10 +10,14 @@ public struct Plan: Hashable, Sendable {
     /// Why this backup, as a sentence.
     public var choice: String
     public var path: TimelinePath
-    /// Every segment recovery will read, in order; all of them are in the archive.
+    /// The timeline whose history the target was looked for on; `path` leaves out those of it that begin after the end.
+    public var history: TimelineID
+    /// Every segment recovery will read, in order; all but those of `waiting` are in the archive.
     public var segments: [SegmentRange]
     /// Those of them that exist as `.partial` only: recovery puts them into pg_wal, for PostgreSQL doesn't ask for them.
     public var partials: [SegmentName]
+    /// Those that a dead server left in its pg_wal and are not in the archive yet: `recover` in place archives them first.
+    public var waiting: [SegmentName] = []
     public var segmentSize: UInt32
     public var majorVersion: Int
     /// Nil for `latest`: recovery ends with the archive.

@@ -28,6 +28,8 @@ public struct PlanDocument: Encodable, Sendable {
         let count: Int
         let size: Int64
         let segments: [Range]
+        /// Names of those that a dead server left in its pg_wal and that `recover` archives first.
+        let waiting: [String]
     }
     struct Stop: Encodable {
         /// `before` or `after` the record; `end` of the archive.
@@ -84,7 +86,7 @@ public struct PlanDocument: Encodable, Sendable {
             count: plan.segmentCount, size: plan.logSize,
             segments: plan.segments.map {
                 Range(first: $0.first.description, last: $0.last.description, count: $0.count)
-            })
+            }, waiting: plan.waiting.map(\.description))
         stop = Stop(
             side: plan.stop.map { $0.after ? "after" : "before" } ?? "end",
             record: plan.stop?.record.start.description, lsn: plan.end.description)

@@ -2,46 +2,75 @@ import WAL
 
 /// Refusals, each with what can be reached instead.
 extension Planner {
+    // MARK: Offers
+
+    /// What `request` leads to, as something to offer; nil when that can't be reached either.
+    func offer(_ request: PlanRequest, _ meaning: (Plan) -> String) -> PlanRefusal.Alternative? {
+        guard makesOffers, let plan = try? ask(request) else { return nil }
+        return .init(meaning: meaning(plan), arguments: request.arguments)
+    }
+
+    /// Those of `candidates` that lead somewhere.
+    func offers(_ candidates: [(request: PlanRequest, meaning: (Plan) -> String)]) -> [PlanRefusal.Alternative] {
+        candidates.compactMap { offer($0.request, $0.meaning) }
+    }
+
+    /// Plans something else, with the same archive.
+    func ask(_ request: PlanRequest) throws -> Plan { try Planner(asking: request, like: self).plan() }
+
+    /// The same target on another timeline.
+    func onTimeline(_ timeline: TimelineID) -> PlanRequest {
+        var other = request
+        other.target.timeline = .number(timeline)
+        return other
+    }
+
+    func onTimeline(_ timeline: TimelineID) -> (request: PlanRequest, meaning: (Plan) -> String) {
+        (onTimeline(timeline), { _ in "on timeline \(timeline)" })
+    }
+
+    /// The same target on every timeline where it can be reached and means another end than on `path`.
+    func otherTimelines(_ path: TimelinePath?) -> [PlanRefusal.Alternative] {
+        var plans: [Plan] = []
+        return timelines().filter { $0 != path?.target }.suffix(16).compactMap { timeline in
+            offer(onTimeline(timeline)) { plan in
+                plans.append(plan)
+                return "on timeline \(timeline)"
+            }
+        }.enumerated().filter { index, _ in !plans[..<index].contains { $0.endsLike(plans[index]) } }.map(\.element)
+    }
+
+    func immediate(_ backup: RestorableBackup) -> (request: PlanRequest, meaning: (Plan) -> String) {
+        var asked = PlanRequest(
+            RecoveryTarget(.immediate, timeline: target.timeline), backup: backup.label, known: request.known)
+        // The history that is followed needn't have it.
+        if (try? ask(asked)) == nil { asked.target.timeline = .number(backup.timeline) }
+        return (asked, { _ in "the end of backup \"\(backup.label)\", \(backup.stopTime)" })
+    }
+
+    // MARK: Obstacles
+
     func tooEarly(_ oldest: Candidate) -> PlanRefusal {
-        var nearest = [immediate(oldest.backup)]
-        if request.backup == nil,
-            let earlier = backups.last(where: { $0.label != oldest.backup.label && isBeforeTarget($0) })
-        {
-            var other = target
-            other.timeline = .number(earlier.timeline)
-            nearest.append(.init(meaning: "on timeline \(earlier.timeline)", arguments: other.arguments))
+        guard request.backup == nil else {
+            var other = request
+            other.backup = nil
+            return refusal(
+                .backupTooLate(oldest.backup),
+                nearest: offers([immediate(oldest.backup), (other, { "from backup \"\($0.backup.label)\"" })]))
         }
-        let reason: PlanRefusal.Reason =
-            request.backup == nil ? .beforeFirstBackup(oldest.backup) : .backupTooLate(oldest.backup)
-        if request.backup != nil {
-            nearest.append(.init(meaning: "from another backup", arguments: target.arguments))
-        }
-        return refusal(reason, nearest: nearest)
-    }
-
-    private func isBeforeTarget(_ backup: RestorableBackup) -> Bool {
-        switch target.point {
-        case .time(let time): backup.stopTime <= time
-        case .lsn(let lsn): backup.stop <= lsn
-        default: false
-        }
-    }
-
-    private func immediate(_ backup: RestorableBackup) -> PlanRefusal.Alternative {
-        .init(
-            meaning: "the end of backup \"\(backup.label)\", \(backup.stopTime)",
-            arguments: ["--target", "immediate", "--backup", backup.label])
+        return refusal(
+            .beforeFirstBackup(oldest.backup),
+            nearest: offers([immediate(oldest.backup)]) + otherTimelines(oldest.path))
     }
 
     /// The log of the newest usable backup ends before the target.
     func beyond(_ log: ReplayLog<Source>) throws -> PlanRefusal {
         let last = try log.lastRecord()
         let end = last?.end ?? log.backup.start
-        let commit = try log.lastCommit(before: LSN(.max), from: log.segments.count - 1)
-        var nearest: [PlanRefusal.Alternative] = []
-        var latest = target
-        latest.inclusive = true
-        let moment = commit.map { ", last transaction at \($0.time)" } ?? ""
+        var latest = request
+        latest.target.inclusive = true
+        if case .current = target.timeline { latest.target.timeline = .number(log.path.target) }
+        func moment(_ plan: Plan) -> String { plan.lastIncluded.map { ", last transaction at \($0.time)" } ?? "" }
         switch log.ending {
         case .endOfArchive:
             guard end >= log.backup.stop else {
@@ -49,36 +78,63 @@ extension Planner {
                     log.backup.start.rawValue / UInt64(source.segmentSize) + UInt64(log.segments.count),
                     segmentSize: source.segmentSize)
                 return refusal(
-                    .gap([SegmentRange(first: missing, last: missing, count: 1)]),
+                    .gap([SegmentRange(first: missing, last: missing, count: 1)]), nearest: olderBackups(log.backup),
                     remarks: ["Backup \"\(log.backup.label)\" isn't consistent without it."])
             }
-            latest.point = .latest
-            nearest.append(.init(meaning: "the end of the archive\(moment)", arguments: latest.arguments))
-            return refusal(.afterLast(try lastEnd(log), end: end), nearest: nearest)
+            latest.target.point = .latest
+            let others = target.point == .latest ? [] : otherTimelines(log.path)
+            let offers = others + offers([(latest, { "the end of the archive" + moment($0) })])
+            return refusal(.afterLast(try lastEnd(log), end: end), nearest: offers, remarks: partings(log.path, others))
         case .gap(let missing):
+            var candidates: [(request: PlanRequest, meaning: (Plan) -> String)] = []
             if end >= log.backup.stop, let last {
-                latest.point = .lsn(last.start)
-                nearest.append(.init(meaning: "the last record before the gap\(moment)", arguments: latest.arguments))
+                latest.target.point = .lsn(last.start)
+                candidates.append((latest, { "the last record before the gap" + moment($0) }))
             }
             if let after = backups.first(where: {
                 $0.start >= missing[missing.count - 1].last.end(segmentSize: source.segmentSize)
             }) {
-                nearest.append(immediate(after))
+                candidates.append(immediate(after))
             }
-            return refusal(.gap(missing), nearest: nearest)
+            let others = target.point == .latest ? [] : otherTimelines(log.path)
+            return refusal(
+                .gap(missing),
+                nearest: offers(candidates) + (end < log.backup.stop ? olderBackups(log.backup) : []) + others)
         case .notYetArchived(let timeline, let begin):
             let step = log.path.steps.firstIndex { $0.timeline == timeline } ?? 1
             let parent = log.path.steps[max(0, step - 1)].timeline
+            var candidates: [(request: PlanRequest, meaning: (Plan) -> String)] = []
             if end >= log.backup.stop, let last {
-                latest.point = .lsn(last.start)
-                nearest.append(
-                    .init(meaning: "where timeline \(timeline) begins\(moment)", arguments: latest.arguments))
+                latest.target.point = .lsn(last.start)
+                candidates.append((latest, { "where timeline \(timeline) begins" + moment($0) }))
             }
-            latest.point = target.point
-            latest.inclusive = target.inclusive
-            latest.timeline = .number(parent)
-            nearest.append(.init(meaning: "on timeline \(parent)", arguments: latest.arguments))
-            return refusal(.timelineNotArchived(timeline, begin: begin), nearest: nearest)
+            candidates.append(onTimeline(parent))
+            return refusal(.timelineNotArchived(timeline, begin: begin), nearest: offers(candidates))
+        }
+    }
+
+    /// The newest older backup that is consistent.
+    private func olderBackups(_ backup: RestorableBackup) -> [PlanRefusal.Alternative] {
+        guard makesOffers, request.backup == nil else { return [] }
+        for older in backups.reversed() where older.stop < backup.stop {
+            let found = offers([immediate(older)])
+            if !found.isEmpty { return found }
+        }
+        return []
+    }
+
+    /// How the history parts from the timelines that are offered instead.
+    private func partings(_ path: TimelinePath, _ offered: [PlanRefusal.Alternative]) -> [String] {
+        guard !offered.isEmpty else { return [] }
+        return timelines().compactMap(self.path(to:)).filter { other in
+            offered.contains { $0.arguments.suffix(2) == ["--target-timeline", other.target.description] }
+        }.map { other in
+            let (timeline, at) = path.parting(from: other)
+            return timeline == other.target
+                ? "This is the history of timeline \(path.target), which left timeline \(timeline) at LSN \(at); timeline "
+                    + "\(timeline) has the target."
+                : "This is the history of timeline \(path.target); timeline \(other.target), which parts from it at LSN "
+                    + "\(at) of timeline \(timeline), has the target."
         }
     }
 
@@ -95,7 +151,83 @@ extension Planner {
         return latest
     }
 
-    func unknownRestorePoint(_ name: String, _ oldest: Candidate) throws -> PlanRefusal {
+    // MARK: Names and transactions
+
+    /// No backup of this history is followed by the restore point or the end of the transaction.
+    func notFound(_ candidates: [Candidate]) throws -> PlanRefusal {
+        guard makesOffers else { return refusal(.noBackup) }
+        let oldest = candidates[0]
+        let found = everywhere().map { (record: $0.record, timeline: $0.timeline) }
+        guard let first = found.first(where: { oldest.path.contains($0.timeline, upTo: $0.record.end) }) ?? found.first
+        else {
+            if case .name(let name) = target.point { return try unknownRestorePoint(name, oldest) }
+            return try unknownTransaction(oldest)
+        }
+        var others = otherTimelines(oldest.path)
+        if request.backup != nil {
+            var other = request
+            other.backup = nil
+            others = offers([(other, { "from backup \"\($0.backup.label)\"" })]) + others
+        }
+        let isOn = oldest.path.contains(first.timeline, upTo: first.record.end)
+        if isOn, first.record.start >= oldest.backup.stop {
+            // The log of the newest backup before it breaks off.
+            let before = candidates.last { $0.backup.stop <= first.record.start } ?? oldest
+            let refused = try beyond(replayLog(before))
+            return PlanRefusal(target, refused.reason, nearest: others + refused.nearest, remarks: refused.remarks)
+        }
+        let time: Moment =
+            switch first.record.content {
+            case .commit(let mark), .abort(let mark): mark.time
+            case .restorePoint(let point): point.time
+            case .other: Moment(microseconds: 0)
+            }
+        let place: PlanRefusal.Whereabouts.Place =
+            isOn
+            ? .before(oldest.backup)
+            : .off(oldest.path.target, left: oldest.path.steps.first { $0.timeline == first.timeline }?.end)
+        let nearest = isOn && others.isEmpty ? offers([immediate(oldest.backup)]) : others
+        return refusal(
+            .elsewhere(.init(timeline: first.timeline, lsn: first.record.start, time: time, place: place)),
+            nearest: nearest)
+    }
+
+    /// Where in the whole archive the target's record is, one place per stretch of a timeline's files.
+    private func everywhere() -> [(timeline: TimelineID, record: LogRecord)] {
+        guard let all = try? source.everySegment() else { return [] }
+        let rule = StopRule(target: target, consistent: .zero)
+        return all.timelines.flatMap { timeline in
+            // What a timeline's first segment holds of its parent is its parent's.
+            let begin = path(to: timeline)?.steps.last?.begin ?? .zero
+            return all.runs(of: timeline).compactMap { run in
+                let segments = LogSegments(
+                    TimelinePath(alone: timeline), first: run.lowerBound, count: run.count,
+                    segmentSize: source.segmentSize)
+                return (try? first(rule, in: segments, from: begin)).flatMap { $0 }.map { (timeline, $0) }
+            }
+        }
+    }
+
+    private func first(_ rule: StopRule, in segments: LogSegments, from begin: LSN) throws -> LogRecord? {
+        var next = 0
+        while next < segments.count,
+            let index = try source.firstCandidate(in: segments, from: next, for: target), index < segments.count
+        {
+            next = index + 1
+            guard let facts = try source.facts(of: segments, index..<next).first, rule.mayStop(in: facts) else {
+                continue
+            }
+            var found: LogRecord?
+            try source.landmarks(of: segments, at: index) { record in
+                if record.start >= begin, rule.stop(at: record) != nil { found = record }
+                return found == nil
+            }
+            if let found { return found }
+        }
+        return nil
+    }
+
+    private func unknownRestorePoint(_ name: String, _ oldest: Candidate) throws -> PlanRefusal {
         let log = replayLog(oldest)
         var points: [RestorePoint] = []
         for index in log.segments.indices {
@@ -105,29 +237,30 @@ extension Planner {
             .filter { similarity($0.name, name) <= max(2, name.count / 2) }
         var nearest: [PlanRefusal.Alternative] = []
         if let best = similar.first {
-            var other = target
-            other.point = .name(best.name)
-            nearest.append(.init(meaning: "at \(best.time)", arguments: other.arguments))
+            var other = request
+            other.target.point = .name(best.name)
+            nearest += offers([(other, { _ in "at \(best.time)" })])
         }
         return refusal(
             .unknownRestorePoint(name, similar: similar.isEmpty ? points.suffix(8) : similar), nearest: nearest,
             remarks: remarks(log))
     }
 
-    func unknownTransaction(_ xid: UInt32, _ oldest: Candidate) throws -> PlanRefusal {
+    private func unknownTransaction(_ oldest: Candidate) throws -> PlanRefusal {
+        guard case .xid(let xid) = target.point else { return refusal(.noBackup) }
         let log = replayLog(oldest)
         var nearest: [PlanRefusal.Alternative] = []
         if let last = try log.lastCommit(before: LSN(.max), from: log.segments.count - 1) {
-            var other = target
-            other.point = .xid(last.xid)
-            nearest.append(.init(meaning: "the last transaction, \(last.time)", arguments: other.arguments))
+            var other = request
+            other.target.point = .xid(last.xid)
+            nearest += offers([(other, { _ in "the last transaction, \(last.time)" })])
         }
         return refusal(.unknownTransaction(xid), nearest: nearest, remarks: remarks(log))
     }
 
     private func remarks(_ log: ReplayLog<Source>) -> [String] {
         guard case .gap(let missing) = log.ending else { return [] }
-        return ["The archive has a gap (\(missing[0].description)); what lies behind it can't be reached."]
+        return ["The archive has a gap (\(missing[0].description)); what lies after it can't be reached."]
     }
 }
 

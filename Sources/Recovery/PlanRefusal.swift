@@ -18,19 +18,39 @@ public struct PlanRefusal: Explained, Equatable {
         case gap([SegmentRange])
         /// No backup was taken on the timeline or on one of its ancestors before they parted.
         case notAnAncestor(TimelineID, backups: [TimelineID])
-        /// The archive knows nothing of this timeline.
-        case unknownTimeline(TimelineID, known: [TimelineID])
+        /// The archive holds nothing of this timeline itself; these descend from it.
+        case unknownTimeline(TimelineID, known: [TimelineID], descendants: [TimelineID])
+        /// Several timelines went on after they had parted, and nothing tells which of them the cluster was on.
+        case severalBranches([Branch])
+        /// No backup is consistent where recovery would stop.
+        case neverConsistent([PassedOver])
+        /// The record that is meant is in the archive, but recovery doesn't come by it.
+        case elsewhere(Whereabouts)
         /// The timeline begins in a segment that only its parent has archived.
         case timelineNotArchived(TimelineID, begin: LSN)
         case unknownRestorePoint(String, similar: [RestorePoint])
         case unknownTransaction(UInt32)
     }
 
-    /// A target that can be reached.
+    /// A target that can be reached: it has been planned.
     public struct Alternative: Hashable, Sendable {
         /// What it is, to be followed by the options.
         public var meaning: String
         public var arguments: [String]
+    }
+
+    /// Where in the archive a record is that can't be the target.
+    public struct Whereabouts: Hashable, Sendable {
+        public enum Place: Hashable, Sendable {
+            /// Before this backup, the oldest one of the history, is consistent.
+            case before(RestorableBackup)
+            /// On a timeline that this history leaves at a position before it; nil: that it doesn't pass through.
+            case off(TimelineID, left: LSN?)
+        }
+        public var timeline: TimelineID
+        public var lsn: LSN
+        public var time: Moment
+        public var place: Place
     }
 
     public let target: RecoveryTarget
@@ -39,7 +59,9 @@ public struct PlanRefusal: Explained, Equatable {
     /// What else there is to know, as sentences.
     public let remarks: [String]
 
-    init(_ target: RecoveryTarget, _ reason: Reason, nearest: [Alternative] = [], remarks: [String] = []) {
+    public init(
+        _ target: RecoveryTarget, _ reason: Reason, nearest: [Alternative] = [], remarks: [String] = []
+    ) {
         (self.target, self.reason, self.nearest, self.remarks) = (target, reason, nearest, remarks)
     }
 
@@ -51,7 +73,9 @@ public struct PlanRefusal: Explained, Equatable {
         switch reason {
         case .noBackup: "cannot recover: there is no complete base backup"
         case .unknownBackup(let label): "backup \"\(label)\" does not exist"
-        case .unknownTimeline(let timeline, _): "timeline \(timeline) is not in the archive"
+        case .unknownTimeline(let timeline, _, _): "timeline \(timeline) is not in the archive"
+        case .severalBranches(let branches):
+            "cannot tell which of timelines \(branches.map(\.timeline.description).joined(separator: ", ")) to follow"
         case .backupTooLate(let backup): "cannot reach \(target.summary) from backup \"\(backup.label)\""
         case .unknownRestorePoint(let name, _): "restore point \"\(name)\" is not in the archive"
         case .unknownTransaction(let xid): "the end of transaction \(xid) is not in the archive"
@@ -77,8 +101,16 @@ public struct PlanRefusal: Explained, Equatable {
             case .notAnAncestor(let timeline, let backups):
                 "No backup lies on the history of timeline \(timeline); there are backups of timeline "
                     + backups.map(\.description).joined(separator: ", ") + "."
-            case .unknownTimeline(_, let known):
+            case .unknownTimeline(let timeline, _, let descendants) where !descendants.isEmpty:
+                "Timeline \(descendants.map(\.description).joined(separator: ", ")) descends from timeline "
+                    + "\(timeline), but neither a segment nor the history file of \(timeline) itself is there."
+            case .unknownTimeline(_, let known, _):
                 "The archive knows timeline " + known.map(\.description).joined(separator: ", ") + "."
+            case .severalBranches(let branches):
+                branches.map(\.sentence).joined(separator: " ")
+                    + " Nothing here tells which of them the cluster was on."
+            case .neverConsistent(let passed): passed.map(\.sentence).joined(separator: " ")
+            case .elsewhere(let whereabouts): elsewhere(whereabouts)
             case .timelineNotArchived(let timeline, let begin):
                 "Timeline \(timeline) begins at LSN \(begin), but its first segment has not been archived yet; "
                     + "PostgreSQL would read the segment of the timeline before it and go astray."
@@ -111,6 +143,22 @@ public struct PlanRefusal: Explained, Equatable {
             + nearest.map { "\($0.arguments.joined(separator: " ")) (\($0.meaning))" }.joined(separator: "; ") + "."
     }
 
+    private func elsewhere(_ found: Whereabouts) -> String {
+        let subject = if case .xid = target.point { "It ended" } else { "It was written" }
+        let place = "\(subject) at \(found.time) (LSN \(found.lsn), timeline \(found.timeline))"
+        switch found.place {
+        case .before(let backup):
+            return place + ", before the end of the oldest usable backup, \"\(backup.label)\": "
+                + "\(backup.stopTime) (LSN \(backup.stop))."
+        case .off(let followed, let left?):
+            return place + "; timeline \(followed), which is followed, left timeline \(found.timeline) at LSN "
+                + "\(left), before it."
+        case .off(let followed, nil):
+            return place + "; timeline \(followed), which is followed, does not descend from timeline "
+                + "\(found.timeline)."
+        }
+    }
+
     private func afterLast(_ last: TransactionMark?, _ end: LSN) -> String {
         guard let last else { return "The archive ends at LSN \(end) and holds no transaction after the backup." }
         let known =
@@ -120,6 +168,14 @@ public struct PlanRefusal: Explained, Equatable {
             return known + ", and PostgreSQL stops only at a later one."
         }
         return known + ", \(duration(microseconds: time.microseconds - last.time.microseconds)) before the target."
+    }
+}
+
+extension Branch {
+    var sentence: String {
+        let parting = parent.map { "left timeline \($0) at LSN \(begin), and" } ?? "is the first one;"
+        return "Timeline \(timeline) \(parting) "
+            + (last.map { "its last transaction is \($0.xid), \($0.time)." } ?? "holds no transaction.")
     }
 }
 

@@ -32,6 +32,10 @@ public protocol PlanSource {
     func firstCandidate(in path: LogSegments, from index: Int, for target: RecoveryTarget) throws -> Int?
     /// Every restore point in the log; nil when that isn't known at once.
     func restorePoints(of path: LogSegments) throws -> [RestorePoint]?
+    /// Every whole segment, those before the oldest backup as well.
+    func everySegment() throws -> SegmentSet
+    /// The last commit at or after a position; segments that can't be read are passed over.
+    func lastCommit(of path: LogSegments, from position: LSN) throws -> TransactionMark?
 }
 
 extension PlanSource {
@@ -47,6 +51,16 @@ extension PlanSource {
         index
     }
     public func restorePoints(of path: LogSegments) throws -> [RestorePoint]? { nil }
+    public func everySegment() throws -> SegmentSet { try segments() }
+    public func lastCommit(of path: LogSegments, from position: LSN) throws -> TransactionMark? {
+        for index in path.indices.reversed() {
+            if let last = (try? facts(of: path, index..<index + 1))?.first?.lastCommit {
+                return last.lsn >= position ? last : nil
+            }
+            if path[index].start(segmentSize: segmentSize) <= position { break }
+        }
+        return nil
+    }
 }
 
 /// A complete base backup, as far as planning goes.

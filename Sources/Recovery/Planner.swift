@@ -1,11 +1,19 @@
-import WAL
+public import WAL
 
 /// What is asked of the planner.
 public struct PlanRequest: Hashable, Sendable {
     public var target: RecoveryTarget
     /// Start from this backup, and no other.
     public var backup: String?
-    public init(_ target: RecoveryTarget, backup: String? = nil) { (self.target, self.backup) = (target, backup) }
+    /// Where the cluster is or was, when somebody knows: it decides which timeline is the latest.
+    public var known: KnownPlace?
+
+    public init(_ target: RecoveryTarget, backup: String? = nil, known: KnownPlace? = nil) {
+        (self.target, self.backup, self.known) = (target, backup, known)
+    }
+
+    /// The options that ask for this on tidemark's command line.
+    public var arguments: [String] { target.arguments + (backup.map { ["--backup", $0] } ?? []) }
 }
 
 /// Plans the recovery: the newest backup that is consistent at or before the target on a timeline of the target's
@@ -26,7 +34,9 @@ struct Planner<Source: PlanSource> {
     let backups: [RestorableBackup]
     let archived: SegmentSet
     let histories: [TimelineID: TimelineHistory]
-    let known = FactsStore()
+    let known: FactsStore
+    /// Whether a refusal looks for what can be reached instead; not while such an offer is tried.
+    let makesOffers: Bool
 
     init(request: PlanRequest, source: Source) throws {
         self.request = request
@@ -34,7 +44,18 @@ struct Planner<Source: PlanSource> {
         self.source = source
         backups = try source.backups().sorted { ($0.stop, $0.label) < ($1.stop, $1.label) }
         archived = try source.segments()
-        histories = try source.histories()
+        var histories = try source.histories()
+        if let own = request.known?.history, histories[own.timeline] == nil { histories[own.timeline] = own }
+        self.histories = histories
+        known = FactsStore()
+        makesOffers = true
+    }
+
+    /// The same archive, asked something else; without offers.
+    init(asking request: PlanRequest, like other: Planner) {
+        (self.request, target) = (request, request.target)
+        (source, backups, archived, histories) = (other.source, other.backups, other.archived, other.histories)
+        (known, makesOffers) = (other.known, false)
     }
 
     func plan() throws -> Plan {
@@ -42,39 +63,55 @@ struct Planner<Source: PlanSource> {
         if let label = request.backup, !backups.contains(where: { $0.label == label }) {
             throw refusal(.unknownBackup(label))
         }
-        let all = try candidates()
+        let history: History
+        switch try choice() {
+        case .history(let chosen): history = chosen
+        case .branches(let branches): return try plan(among: branches)
+        }
+        var plan = try plan(on: history)
+        plan.warnings += history.remarks
+        return plan
+    }
+
+    /// - Throws: `PlanRefusal`.
+    func plan(on history: History) throws -> Plan {
+        let all = history.candidates
         let wanted = all.filter { request.backup == nil || $0.backup.label == request.backup }
         guard let oldest = wanted.first else {
             let timeline = all[0].path.target
-            throw refusal(.notAnAncestor(timeline, backups: timelinesWithBackups()), nearest: [])
+            throw refusal(.notAnAncestor(timeline, backups: timelinesWithBackups()), nearest: otherTimelines(nil))
         }
         let early = wanted.filter { mayServe($0.backup) }
         guard !early.isEmpty else { throw tooEarly(oldest) }
-        var passedOver: [String] = []
+        var passedOver: [PassedOver] = []
+        var unreached: ReplayLog<Source>?
         for candidate in early.reversed() {
             let log = replayLog(candidate)
             let rule = StopRule(target: target, consistent: candidate.backup.stop)
-            if target.point == .latest { return try planToTheEnd(log, passedOver: passedOver) }
+            if target.point == .latest { return try planToTheEnd(log) }
             if let stop = try log.firstStop(rule) {
                 if stop.point.position >= candidate.backup.stop {
                     return try finish(
                         direct(log, to: stop.point), whole: log, stop: stop.point, end: stop.point.position,
-                        index: stop.index, passedOver: passedOver)
+                        index: stop.index, passedOver: passedOver.filter(endedInTime))
                 }
-                passedOver.append(
-                    "Backup \"\(candidate.backup.label)\" is passed over: recovery would stop at LSN "
-                        + "\(stop.point.position), before it is consistent at \(candidate.backup.stop).")
+                passedOver.append(PassedOver(candidate.backup, stop: stop.point.position))
                 continue
             }
             switch target.point {
             case .name, .xid: continue
-            case .time, .lsn, .immediate, .latest: throw try beyond(log)
+            // By a clock that was set back meanwhile, an older backup may be followed by later times than a newer one.
+            case .time:
+                unreached = unreached ?? log
+                passedOver.append(PassedOver(candidate.backup, stop: nil))
+            case .lsn, .immediate, .latest: throw try beyond(log)
             }
         }
         switch target.point {
-        case .name(let name): throw try unknownRestorePoint(name, oldest)
-        case .xid(let xid): throw try unknownTransaction(xid, oldest)
-        default: throw tooEarly(oldest)
+        case .name, .xid: throw try notFound(wanted)
+        default:
+            if let unreached { throw try beyond(unreached) }
+            throw refusal(.neverConsistent(passedOver), nearest: offers([immediate(early[early.count - 1].backup)]))
         }
     }
 
@@ -82,44 +119,23 @@ struct Planner<Source: PlanSource> {
         ReplayLog(backup: candidate.backup, path: candidate.path, archived: archived, source: source, known: known)
     }
 
-    /// A target that says when or where rules out backups that ended later, without a look into the log.
+    /// A target that says when or where rules out backups that began later, without a look into the log.
     private func mayServe(_ backup: RestorableBackup) -> Bool {
         switch target.point {
-        case .time(let time): backup.stopTime <= time
+        case .time(let time): backup.startTime <= time
         case .lsn(let lsn): backup.start <= lsn
         case .xid, .name, .immediate, .latest: true
         }
     }
 
-    // MARK: Timelines
-
-    /// Every backup that lies on the target's history, oldest first, with that history.
-    private func candidates() throws -> [Candidate] {
-        switch target.timeline {
-        case .number(let timeline):
-            guard let path = path(to: timeline) else {
-                throw refusal(.unknownTimeline(timeline, known: timelines()))
-            }
-            let found = onPath(path)
-            guard !found.isEmpty else {
-                throw refusal(
-                    .notAnAncestor(timeline, backups: timelinesWithBackups()), nearest: otherTimelines(than: timeline))
-            }
-            return found
-        case .current:
-            return backups.compactMap { backup in path(to: backup.timeline).map { (backup, $0) } }
-        case .latest:
-            for timeline in timelines().reversed() {
-                guard let path = path(to: timeline) else { continue }
-                let found = onPath(path)
-                if !found.isEmpty { return found }
-            }
-            let newest = timelines().last ?? TimelineID(1)
-            throw refusal(.notAnAncestor(newest, backups: timelinesWithBackups()))
-        }
+    /// Whether one would have thought that it serves.
+    private func endedInTime(_ passed: PassedOver) -> Bool {
+        if case .time(let time) = target.point { passed.backup.stopTime <= time } else { true }
     }
 
-    private func onPath(_ path: TimelinePath) -> [Candidate] {
+    // MARK: Timelines
+
+    func onPath(_ path: TimelinePath) -> [Candidate] {
         backups.filter { path.contains($0.timeline, upTo: $0.stop) }.map { ($0, path) }
     }
 
@@ -134,15 +150,7 @@ struct Planner<Source: PlanSource> {
         Set(histories.keys).union(archived.timelines).union(backups.map(\.timeline)).sorted()
     }
 
-    private func timelinesWithBackups() -> [TimelineID] { Set(backups.map(\.timeline)).sorted() }
-
-    private func otherTimelines(than timeline: TimelineID) -> [PlanRefusal.Alternative] {
-        timelinesWithBackups().filter { $0 != timeline }.map { other in
-            var target = target
-            target.timeline = .number(other)
-            return PlanRefusal.Alternative(meaning: "on timeline \(other)", arguments: target.arguments)
-        }
-    }
+    func timelinesWithBackups() -> [TimelineID] { Set(backups.map(\.timeline)).sorted() }
 
     func refusal(
         _ reason: PlanRefusal.Reason, nearest: [PlanRefusal.Alternative] = [], remarks: [String] = []
@@ -152,22 +160,22 @@ struct Planner<Source: PlanSource> {
 
     // MARK: The plan
 
-    private func planToTheEnd(_ log: ReplayLog<Source>, passedOver: [String]) throws -> Plan {
+    private func planToTheEnd(_ log: ReplayLog<Source>) throws -> Plan {
         switch log.ending {
         case .endOfArchive: break
         case .gap: throw try beyond(log)
         case .notYetArchived(let timeline, let begin):
-            return try planToTheBranch(log, timeline, begin, passedOver: passedOver)
+            return try planToTheBranch(log, timeline, begin)
         }
         guard let last = try log.lastRecord(), last.end >= log.backup.stop else { throw try beyond(log) }
         return try finish(
-            log, whole: log, stop: nil, end: last.end, index: log.segments.count - 1, passedOver: passedOver)
+            log, whole: log, stop: nil, end: last.end, index: log.segments.count - 1)
     }
 
     /// Everything that is archived on the history of a timeline that has begun, but of which no segment is archived yet:
     /// PostgreSQL is told to stop where it begins, since it would go on in what its parent wrote afterwards.
     private func planToTheBranch(
-        _ log: ReplayLog<Source>, _ timeline: TimelineID, _ begin: LSN, passedOver: [String]
+        _ log: ReplayLog<Source>, _ timeline: TimelineID, _ begin: LSN
     ) throws -> Plan {
         guard let parent = log.path.shorter.last(where: { !$0.steps.contains { $0.timeline == timeline } }) else {
             throw try beyond(log)
@@ -177,7 +185,7 @@ struct Planner<Source: PlanSource> {
         let stop = try shorter.firstStop(StopRule(target: told, consistent: log.backup.stop))
         guard let stop, stop.point.position >= log.backup.stop else { throw try beyond(log) }
         var plan = try finish(
-            shorter, whole: log, stop: stop.point, end: stop.point.position, index: stop.index, passedOver: passedOver)
+            shorter, whole: log, stop: stop.point, end: stop.point.position, index: stop.index)
         plan.told = told
         plan.firstExcluded = nil
         plan.warnings.append(
@@ -209,26 +217,47 @@ struct Planner<Source: PlanSource> {
     ///   - whole: the target's whole history, which tells what comes after the end.
     private func finish(
         _ log: ReplayLog<Source>, whole: ReplayLog<Source>, stop: StoppingPoint?, end: LSN, index: Int,
-        passedOver: [String]
+        passedOver: [PassedOver] = []
     ) throws -> Plan {
         let last = try log.lastCommit(before: end, from: index)
         let next = stop == nil ? nil : try whole.firstCommit(from: end, at: index)
         return Plan(
-            target: target, told: target, backup: log.backup, choice: choice(log.backup), path: log.path,
+            target: target, told: target, backup: log.backup, choice: choice(of: log.backup), path: log.path,
+            history: whole.path.target,
             segments: log.segments.ranges(through: index),
             partials: source.partials().filter { log.segments.index(of: $0).map { $0 <= index } ?? false }.sorted(),
             segmentSize: source.segmentSize,
             majorVersion: source.majorVersion, stop: stop, end: end,
             lastIncluded: last, firstExcluded: next,
             changedFiles: whole.files(changedBy: [last, next].compactMap { $0 }),
-            warnings: passedOver + (try warnings(whole, stop: stop, index: index)))
+            warnings: passedOver.map(\.sentence) + (try warnings(whole, stop: stop, index: index)))
     }
 
-    private func choice(_ backup: RestorableBackup) -> String {
+    private func choice(of backup: RestorableBackup) -> String {
         if request.backup != nil { return "It was asked for." }
         switch target.point {
         case .immediate, .latest: return "It is the newest on the target's history."
+        case .time(let time) where backup.stopTime > time:
+            return "It is the newest on the target's history that serves: no transaction ended between the target and "
+                + "the backup's end."
         default: return "It is the newest on the target's history that ended before the target."
         }
+    }
+}
+
+/// A backup that was looked at and can't serve.
+public struct PassedOver: Hashable, Sendable {
+    public let backup: RestorableBackup
+    /// Where recovery would stop, before the backup is consistent; nil: it would not stop at all.
+    public let stop: LSN?
+
+    init(_ backup: RestorableBackup, stop: LSN?) { (self.backup, self.stop) = (backup, stop) }
+
+    var sentence: String {
+        guard let stop else {
+            return "Backup \"\(backup.label)\" is passed over: no transaction after it ended later than the target."
+        }
+        return "Backup \"\(backup.label)\" is passed over: recovery would stop at LSN \(stop), before it is "
+            + "consistent at \(backup.stop)."
     }
 }

@@ -11,6 +11,8 @@ public struct RecoveryArchive {
     public let store: any ObjectStore
     public let incarnation: Incarnation
     public let backups: BackupListing
+    /// What the cluster's own data directory tells; nil when it tells nothing.
+    public let own: OwnDirectory?
     private let jobs: Int
     /// What had to be assumed, as sentences.
     public let remarks: [String]
@@ -44,22 +46,47 @@ public struct RecoveryArchive {
         for bad in backups.unreadable { remarks.append("Backup \"\(bad.label)\" is left out: \(bad.reason.message).") }
         self.remarks = remarks
         self.jobs = jobs
+        own = OwnDirectory(dataDirectory, of: chosen, in: store)
     }
 
     /// What the planner asks.
     public var source: ArchivePlanSource { planSource(usePartials: false) }
 
     /// A view for the planner.
-    public func planSource(usePartials: Bool) -> ArchivePlanSource {
+    /// - Parameter waiting: counts as if it were archived already.
+    public func planSource(usePartials: Bool, waiting: WaitingWAL = WaitingWAL()) -> ArchivePlanSource {
         ArchivePlanSource(
             store: store, incarnation: incarnation, segmentSize: backups.complete.last?.segmentSize ?? 16 << 20,
-            backups: backups.complete.map(RestorableBackup.init), jobs: jobs, usePartials: usePartials)
+            backups: backups.complete.map(RestorableBackup.init), jobs: jobs, usePartials: usePartials,
+            waiting: waiting)
+    }
+
+    /// Plans a recovery in the place of the cluster's own dead server, before what it left in pg_wal is archived.
+    /// - Throws: as `plan`.
+    public func planInPlace(_ request: PlanRequest, usePartials: Bool, catalog: Catalog? = nil) throws -> Plan {
+        guard let own, !own.waiting.isEmpty else {
+            return try plan(request, usePartials: usePartials, catalog: catalog)
+        }
+        var plan = try Recovery.plan(
+            aware(request), from: planSource(usePartials: usePartials || own.waiting.hasLast, waiting: own.waiting))
+        plan.waiting = own.waiting.segments.keys.filter { name in
+            plan.segments.contains { $0.first.timeline == name.timeline && $0.first <= name && name <= $0.last }
+        }.sorted()
+        return plan
+    }
+
+    /// The same request, with what is known of the cluster.
+    public func aware(_ request: PlanRequest) -> PlanRequest {
+        var request = request
+        request.known = request.known ?? own?.place
+        return request
     }
 
     /// Plans; where the incomplete last segment of a timeline would lead further, says so.
     /// - Throws: `PlanRefusal`, and what reading throws.
     /// - Parameter catalog: brought up to date; with it a plan costs the same however large the archive is.
     public func plan(_ request: PlanRequest, usePartials: Bool, catalog: Catalog? = nil) throws -> Plan {
+        let request = aware(request)
         if usePartials { return try Recovery.plan(request, from: planSource(usePartials: true)) }
         do {
             var plan =

@@ -96,7 +96,7 @@ struct ReplayLog<Source: PlanSource> {
     func firstStop(_ rule: StopRule) throws -> (point: StoppingPoint, index: Int)? {
         var next = 0
         while next < segments.count,
-            let index = try source.firstCandidate(in: segments, from: next, for: rule.target)
+            let index = try source.firstCandidate(in: segments, from: next, for: rule.target), index < segments.count
         {
             next = index + 1
             guard rule.mayStop(in: try facts(at: index)) else { continue }

@@ -1,13 +1,39 @@
+import Platform
 import Repository
 import WAL
 
 /// The records that are complete in one segment, read in one pass: where each begins and ends, in eight bytes; what those
 /// say that can end a recovery; and which files each transaction changed.
 struct SegmentRecords {
-    /// A stored segment to read.
+    /// A segment to read.
     struct Piece {
+        enum Place {
+            case stored(StoredSegment)
+            case file(String, SegmentContents)
+        }
         let name: SegmentName
-        let stored: StoredSegment
+        let place: Place
+
+        var contents: SegmentContents {
+            switch place {
+            case .stored(let stored): stored.contents
+            case .file(_, let contents): contents
+            }
+        }
+
+        func length() throws -> UInt64 {
+            switch place {
+            case .stored(let stored): stored.head.rawLength
+            case .file(let path, _): UInt64(try FileStatus(of: path).size)
+            }
+        }
+
+        func extract(_ take: (UnsafeRawBufferPointer) throws -> Void) throws {
+            switch place {
+            case .stored(let stored): try stored.extractConcurrently(write: take)
+            case .file(let path, _): try WaitingWAL.read(path, take)
+            }
+        }
     }
 
     let name: SegmentName
@@ -50,9 +76,9 @@ struct SegmentRecords {
         var walk = RecordWalk(includingBlocks: true)
         do {
             for piece in pieces {
-                walk.begin(piece.name, length: piece.stored.head.rawLength, contents: piece.stored.contents)
+                walk.begin(piece.name, length: try piece.length(), contents: piece.contents)
                 var pages = PageFeed()
-                try piece.stored.extractConcurrently { bytes in
+                try piece.extract { bytes in
                     try pages.feed(bytes) { pages in
                         try walk.feed(RawSpan(_unsafeBytes: pages)) { record in
                             if record.end > start { add(record) }

@@ -30,6 +30,9 @@ public struct TimelinePath: Hashable, Sendable {
 
     private init(steps: [Step]) { self.steps = steps }
 
+    /// A timeline's own files, whatever they descend from.
+    init(alone timeline: TimelineID) { steps = [Step(timeline: timeline, begin: .zero, end: nil)] }
+
     /// The paths that leave out the newest timelines of this one, shortest first.
     var shorter: [TimelinePath] {
         steps.indices.dropLast().map { last in

@@ -14,8 +14,12 @@ public struct DropMoment: Sendable {
 /// Finds when tables were dropped: their OIDs are in the backups' relation maps, and since PostgreSQL 15 a commit names
 /// the OIDs of what it drops; before, the files that vanish with a commit which creates none tell it.
 ///
-/// - Throws: `NoDropFound`, and what reading the archive throws.
-public func momentBeforeDrop(of tables: [TablePattern], in archive: RecoveryArchive) throws -> DropMoment {
+/// - Parameter timeline: of the history that is looked through.
+/// - Throws: `NoDropFound`, `PlanRefusal` when there is no telling which timeline is meant, and what reading the archive
+///   throws.
+public func momentBeforeDrop(
+    of tables: [TablePattern], in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .latest
+) throws -> DropMoment {
     for backup in archive.backups.complete.reversed() {
         let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store) { relation in
             tables.contains {
@@ -26,13 +30,10 @@ public func momentBeforeDrop(of tables: [TablePattern], in archive: RecoveryArch
         guard let database = map.databases.first(where: { $0.name == tables[0].database }) else { continue }
         let relations = map.relations.filter { $0.database == database.oid }
         guard !relations.isEmpty else { continue }
-        guard
-            let path = try? plan(
-                PlanRequest(RecoveryTarget(.latest), backup: backup.label), from: archive.source)
-        else { continue }
-        let removals = try archive.facts(of: path.segmentNames).flatMap(\.removals)
+        guard let log = try archive.reachableLog(from: backup.label, timeline: timeline) else { continue }
+        let removals = try archive.facts(of: log.segments).flatMap(\.removals)
         var drops: [UInt32: TransactionMark] = [:]
-        for removal in removals where removal.isCommit {
+        for removal in removals where removal.isCommit && log.holds(removal.transaction.lsn) {
             for relation in relations where removes(removal, relation, database.oid) {
                 drops[relation.oid] = removal.transaction
             }

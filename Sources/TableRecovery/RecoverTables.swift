@@ -73,7 +73,7 @@ private final class TableRecovery {
         else { return }
         var target = moment.target
         target.timeline = .number(planned.timeline)
-        request.plan = try plan(PlanRequest(target, backup: planned.backup.label), from: archive.source)
+        request.plan = try archive.plan(PlanRequest(target, backup: planned.backup.label), usePartials: false)
         note("Database \"\(request.database)\" was dropped just then; recovery stops before that, at LSN \(place).")
     }
 

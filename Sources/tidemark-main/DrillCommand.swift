@@ -45,10 +45,7 @@ enum DrillCommand: Command {
         let archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs)
-        let plan: Plan
-        do { plan = try DrillCommand.plan(arguments, cluster, archive) } catch let refusal as PlanRefusal {
-            throw Unreachable(refusal: refusal)
-        }
+        let plan = try choosingTimeline(invocation) { try DrillCommand.plan(arguments, cluster, archive, $0) }
         let backup = try showBackup(plan.backup.label, of: archive.incarnation, in: archive.store)
         let commands = ServerCommands(
             executable: try leanExecutable(), configuration: try invocation.configurationPath(), cluster: cluster.name)
@@ -95,28 +92,42 @@ enum DrillCommand: Command {
     }
 
     private static func plan(
-        _ arguments: Arguments, _ cluster: ClusterConfiguration, _ archive: RecoveryArchive
+        _ arguments: Arguments, _ cluster: ClusterConfiguration, _ archive: RecoveryArchive,
+        _ timeline: RecoveryTarget.Timeline
     ) throws -> Plan {
         let targets = ["target-time", "target-lsn", "target-xid", "target-name", "target"].filter(arguments.has)
         guard arguments.has("random") else {
-            let request =
+            var request =
                 try targets.isEmpty
                 ? PlanRequest(RecoveryTarget(.latest), backup: arguments.value("backup"))
                 : TargetOptions.request(arguments, zone: cluster.timezone)
+            request.target.timeline = timeline
             return try archive.plan(request, usePartials: false)
         }
         if let target = targets.first { throw UsageError("--random and --\(target) exclude each other") }
-        let everything = try archive.plan(PlanRequest(RecoveryTarget(.latest)), usePartials: false)
-        let from = archive.backups.complete.map(\.stopTime).min() ?? everything.backup.stopTime
-        let until = everything.lastIncluded?.time ?? everything.backup.stopTime
-        // A moment before the first backup of this history can't be reached; another one can.
+        let latest = PlanRequest(RecoveryTarget(.latest, timeline: timeline))
+        var everything: Plan?
+        var refusal: PlanRefusal?
+        do { everything = try archive.plan(latest, usePartials: false) } catch let found as PlanRefusal {
+            if case .severalBranches = found.reason { throw found }
+            // A gap: what lies before it can still be rehearsed.
+            refusal = found
+        }
+        let stops = archive.backups.complete.map(\.stopTime)
+        let from = stops.min() ?? Moment(microseconds: 0)
+        let until = everything?.lastIncluded?.time ?? everything?.backup.stopTime ?? Moment(microseconds: Clock.now)
+        // A moment before the first backup of this history can't be reached, nor one in a gap; another one can.
         for _ in 0..<20 where from < until {
             let moment = Moment(microseconds: Int64.random(in: from.microseconds...until.microseconds))
-            if let plan = try? archive.plan(PlanRequest(RecoveryTarget(.time(moment))), usePartials: false) {
-                return plan
-            }
+            let request = PlanRequest(RecoveryTarget(.time(moment), timeline: timeline))
+            if let plan = try? archive.plan(request, usePartials: false) { return plan }
         }
-        return everything
+        if let everything { return everything }
+        for stop in stops.sorted().reversed() {
+            let request = PlanRequest(RecoveryTarget(.time(stop), timeline: timeline))
+            if let plan = try? archive.plan(request, usePartials: false) { return plan }
+        }
+        throw refusal ?? PlanRefusal(latest.target, .noBackup)
     }
 
     private static func show(

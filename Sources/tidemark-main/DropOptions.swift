@@ -12,7 +12,9 @@ enum DropOptions {
     ]
 
     /// The request, when one of the options is there.
-    static func request(_ invocation: Invocation, _ archive: RecoveryArchive) throws -> PlanRequest? {
+    static func request(
+        _ invocation: Invocation, _ archive: RecoveryArchive, _ timeline: RecoveryTarget.Timeline
+    ) throws -> PlanRequest? {
         let arguments = invocation.arguments
         let given =
             ["before-drop", "before-drop-database", "target-time", "target-lsn", "target-xid", "target-name", "target"]
@@ -23,7 +25,7 @@ enum DropOptions {
         }
         var target: RecoveryTarget
         if let table = arguments.value("before-drop") {
-            let moment = try momentBeforeDrop(of: [try TablePattern(table)], in: archive)
+            let moment = try momentBeforeDrop(of: [try TablePattern(table)], in: archive, timeline: timeline)
             for (table, transaction) in moment.drops {
                 invocation.log(
                     .log,
@@ -33,7 +35,7 @@ enum DropOptions {
             target = moment.target
         } else {
             let name = arguments.value("before-drop-database") ?? ""
-            let moment = try momentBeforeDrop(ofDatabase: name, in: archive)
+            let moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline)
             invocation.log(
                 .log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")
             target = moment.target
@@ -44,7 +46,7 @@ enum DropOptions {
                 detail: "Queries of the table would wait until the server is promoted.",
                 hint: "Leave out --target-action pause.")
         }
-        target.timeline = try TargetOptions.timeline(arguments.value("target-timeline"))
+        target.timeline = timeline
         return PlanRequest(target, backup: arguments.value("backup"))
     }
 }

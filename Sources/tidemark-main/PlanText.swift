@@ -31,7 +31,12 @@ struct PlanText {
         }
         row(
             "",
-            "\(plan.segmentCount) segment\(plan.segmentCount == 1 ? "" : "s"), \(size(plan.logSize)); all are in the archive"
+            "\(plan.segmentCount) segment\(plan.segmentCount == 1 ? "" : "s"), \(size(plan.logSize)); all "
+                + (plan.waiting.isEmpty
+                    ? "are in the archive"
+                    : "but \(plan.waiting.count) are in the archive: \(plan.waiting[0])"
+                        + (plan.waiting.count > 1 ? " … \(plan.waiting[plan.waiting.count - 1])" : "")
+                        + " will be archived from pg_wal first")
         )
         row("stops", stop)
         row("last included", plan.lastIncluded.map(transaction) ?? "none since the backup began")

@@ -6,6 +6,7 @@ import Postgres
 import Recovery
 import Repository
 import Setup
+import WAL
 
 /// A plan with the archive and the setup it was made for.
 struct PlannedRecovery {
@@ -21,8 +22,9 @@ struct PlannedRecovery {
         try absolutePath(invocation.arguments.value("data-directory") ?? cluster.dataDirectory).withoutTrailingSlash
     }
 
-    /// - Parameter usePartials: take incomplete last segments even without `--use-partial`.
-    init(_ invocation: Invocation, _ cluster: ClusterConfiguration, usePartials: Bool = false) throws {
+    /// - Parameter rescued: what the old directory's pg_wal held was archived already; true, when its last segment was, as
+    ///   `.partial`. Nil: it still has to be read where it lies.
+    init(_ invocation: Invocation, _ cluster: ClusterConfiguration, rescued: Bool? = nil) throws {
         self.cluster = cluster
         let arguments = invocation.arguments
         // A command line that can't be understood is refused before the repository is opened.
@@ -35,13 +37,16 @@ struct PlannedRecovery {
         archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs)
-        let request = try typed ?? DropOptions.request(invocation, archive) ?? PlanRequest(RecoveryTarget(.latest))
+        let (archive, isInPlace) = (archive, setup.isOwnDirectory)
         let catalog = PlannedRecovery.catalog(of: archive, cluster, invocation)
-        do {
-            plan = try archive.plan(
-                request, usePartials: usePartials || arguments.has("use-partial"), catalog: catalog)
-        } catch let refusal as PlanRefusal {
-            throw Unreachable(refusal: refusal)
+        plan = try choosingTimeline(invocation) { timeline in
+            var request =
+                try typed ?? DropOptions.request(invocation, archive, timeline) ?? PlanRequest(RecoveryTarget(.latest))
+            request.target.timeline = timeline
+            let usePartials = rescued == true || arguments.has("use-partial")
+            return isInPlace && rescued == nil
+                ? try archive.planInPlace(request, usePartials: usePartials, catalog: catalog)
+                : try archive.plan(request, usePartials: usePartials, catalog: catalog)
         }
     }
 
@@ -80,11 +85,25 @@ struct PlannedRecovery {
     func remarks() throws -> [String] { try remarks(names) }
 
     private func remarks(_ names: RelationMap?) throws -> [String] {
-        guard let backup else { return archive.remarks }
-        return try archive.remarks + places(backup).warnings
+        let general = archive.remarks + leftOut
+        guard let backup else { return general }
+        return try general + places(backup).warnings
             + demands(backup, names).warnings(
                 on: .this(binDirectory: cluster.binDirectory(major: plan.majorVersion)))
             + outlook(backup)
+    }
+
+    /// What a dead server's pg_wal holds that a recovery elsewhere does without.
+    private var leftOut: [String] {
+        guard !setup.isOwnDirectory, let own = archive.own,
+            own.waiting.segments.values.contains(where: { $0.summary.facts.lastCommit != nil }),
+            let first = own.waiting.segments.keys.min(), let last = own.waiting.segments.keys.max()
+        else { return [] }
+        return [
+            "Data directory \"\(own.path)\" holds transactions that are not archived, in "
+                + (first == last ? "segment \"\(first)\"" : "segments \"\(first)\" to \"\(last)\"")
+                + "; this recovery does without them. A recovery in its place archives them first."
+        ]
     }
 
     /// - Parameter keeping: what is in the directory already stays there and is used.

@@ -2,6 +2,7 @@ import Configuration
 import Glibc
 import Platform
 import Recovery
+import WAL
 
 enum RecoverCommand: Command {
     static let grammar = Grammar(
@@ -67,9 +68,9 @@ enum RecoverCommand: Command {
             try planned.refuseWhatCannotBe(keeping: old == nil || isDelta)
             return .success
         }
-        var usePartials = false
-        if inPlace, old != nil { usePartials = try RescueJob(cluster: cluster, log: invocation.log).run(directory) }
-        let planned = try PlannedRecovery(invocation, cluster, usePartials: usePartials)
+        let rescued =
+            try inPlace && old != nil ? RescueJob(cluster: cluster, log: invocation.log).run(directory) : nil
+        let planned = try PlannedRecovery(invocation, cluster, rescued: rescued)
         // Found out before anybody is asked.
         try planned.refuseWhatCannotBe(keeping: old == nil || isDelta)
         if !invocation.json { try planned.show(invocation) }
@@ -92,8 +93,19 @@ enum RecoverCommand: Command {
         }
         var job = RecoverJob(
             invocation: invocation, planned: planned,
-            state: RecoveryState(arguments: Array(CommandLine.arguments.dropFirst(2)), directory: directory))
+            state: RecoveryState(arguments: line(following: planned.plan.history), directory: directory))
         return try job.run(old: isDelta ? nil : old)
+    }
+
+    /// The command line, with the timeline that was chosen: what told it may be gone when the recovery is resumed.
+    private static func line(following timeline: TimelineID) -> [String] {
+        let typed = Array(CommandLine.arguments.dropFirst(2))
+        guard let place = typed.firstIndex(where: { $0.hasPrefix("--target-timeline") }) else {
+            return typed + ["--target-timeline", timeline.description]
+        }
+        let words = typed[place].contains("=") ? 1 : 2
+        guard typed[place..<min(typed.count, place + words)].last?.hasSuffix("latest") == true else { return typed }
+        return typed[..<place] + ["--target-timeline", timeline.description] + typed[(place + words)...]
     }
 
     private static func resume(
@@ -112,7 +124,7 @@ enum RecoverCommand: Command {
         let again = Invocation(arguments: try Arguments(line, by: grammar), log: invocation.log)
         invocation.log(.log, "resuming: tidemark recover \(state.arguments.joined(separator: " "))")
         // What the old directory's WAL held was archived before the interruption, and the server's partial may be part of it.
-        let planned = try PlannedRecovery(again, cluster, usePartials: true)
+        let planned = try PlannedRecovery(again, cluster, rescued: true)
         var job = RecoverJob(invocation: again, planned: planned, state: state)
         return try job.run(
             old: state.phase == .restoring && !again.arguments.has("delta") ? OldDirectory(directory) : nil)

@@ -132,26 +132,28 @@ enum RecoverTableCommand: Command {
         _ tables: [TablePattern], _ archive: RecoveryArchive, _ cluster: ClusterConfiguration, _ invocation: Invocation
     ) throws -> Plan {
         let arguments = invocation.arguments
-        var request: PlanRequest
-        if arguments.has("before-drop") {
-            let given = ["target-time", "target-lsn", "target-xid", "target-name", "target"].filter(arguments.has)
-            if let option = given.first { throw UsageError("--before-drop and --\(option) exclude each other") }
-            request = PlanRequest(
-                try target(beforeDropOf: tables, archive, invocation), backup: arguments.value("backup"))
-        } else {
-            request = try TargetOptions.request(arguments, zone: cluster.timezone)
-        }
-        do { return try Recovery.plan(request, from: archive.source) } catch let refusal as PlanRefusal {
-            throw Unreachable(refusal: refusal)
+        return try choosingTimeline(invocation) { timeline in
+            var request: PlanRequest
+            if arguments.has("before-drop") {
+                let given = ["target-time", "target-lsn", "target-xid", "target-name", "target"].filter(arguments.has)
+                if let option = given.first { throw UsageError("--before-drop and --\(option) exclude each other") }
+                request = PlanRequest(
+                    try target(beforeDropOf: tables, archive, timeline, invocation), backup: arguments.value("backup"))
+            } else {
+                request = try TargetOptions.request(arguments, zone: cluster.timezone)
+            }
+            request.target.timeline = timeline
+            return try archive.plan(request, usePartials: false)
         }
     }
 
     /// Tables may also have gone with their database.
     private static func target(
-        beforeDropOf tables: [TablePattern], _ archive: RecoveryArchive, _ invocation: Invocation
+        beforeDropOf tables: [TablePattern], _ archive: RecoveryArchive, _ timeline: RecoveryTarget.Timeline,
+        _ invocation: Invocation
     ) throws -> RecoveryTarget {
         do {
-            let moment = try momentBeforeDrop(of: tables, in: archive)
+            let moment = try momentBeforeDrop(of: tables, in: archive, timeline: timeline)
             for (table, transaction) in moment.drops {
                 let what = "transaction \(transaction.xid), LSN \(transaction.lsn)"
                 invocation.log(.log, "table \"\(table)\" was dropped at \(transaction.time) by \(what)")
@@ -159,7 +161,8 @@ enum RecoverTableCommand: Command {
             return moment.target
         } catch let nothing as NoDropFound {
             let name = tables[0].database
-            guard let moment = try? momentBeforeDrop(ofDatabase: name, in: archive) else { throw nothing }
+            guard let moment = try? momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline)
+            else { throw nothing }
             invocation.log(
                 .log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")
             return moment.target

@@ -97,3 +97,9 @@ struct LogWriter {
         return record
     }
 }
+
+/// A cluster that takes writes on a timeline.
+func living(on timeline: UInt32) -> KnownPlace {
+    KnownPlace(
+        timeline: TimelineID(timeline), position: .zero, takesWrites: true, witness: "The server in \"/data\" is")
+}

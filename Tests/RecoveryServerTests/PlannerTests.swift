@@ -143,14 +143,15 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         archive.records[TimelineID(2)] = new.written.filter { $0.end.rawValue > branch.rawValue & ~0xFFFF }
         archive.allHistories[TimelineID(2)] = TimelineHistory(
             timeline: TimelineID(2), ancestors: [.init(timeline: TimelineID(1), switchPoint: branch)])
-        let after = try plan(PlanRequest(RecoveryTarget(.time(second(110)))), from: archive)
+        let here = living(on: 2)
+        let after = try plan(PlanRequest(RecoveryTarget(.time(second(110))), known: here), from: archive)
         #expect(after.path.steps.map(\.timeline.rawValue) == [1, 2])
         #expect(after.lastIncluded?.xid == 210)
-        let before = try plan(PlanRequest(RecoveryTarget(.time(second(28)))), from: archive)
+        let before = try plan(PlanRequest(RecoveryTarget(.time(second(28))), known: here), from: archive)
         #expect(before.timeline == TimelineID(1))
         #expect(before.lastIncluded?.xid == 128)
         // The record that stops this one is the new timeline's first.
-        let between = try plan(PlanRequest(RecoveryTarget(.time(second(29)))), from: archive)
+        let between = try plan(PlanRequest(RecoveryTarget(.time(second(29))), known: here), from: archive)
         #expect(between.timeline == TimelineID(2))
         #expect(between.firstExcluded?.xid == 201)
         // The same moment on the old timeline has another sequel.
@@ -159,13 +160,14 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         #expect(other.firstExcluded?.xid == 131)
         // As long as the new timeline's first segment is missing, only what lies before it can be reached.
         archive.records[TimelineID(2)] = []
-        #expect(try plan(PlanRequest(RecoveryTarget(.time(second(28)))), from: archive).lastIncluded?.xid == 128)
+        let early = PlanRequest(RecoveryTarget(.time(second(28))), known: here)
+        #expect(try plan(early, from: archive).lastIncluded?.xid == 128)
         let refusal = try #require(throws: PlanRefusal.self) {
-            try plan(PlanRequest(RecoveryTarget(.time(second(110)))), from: archive)
+            try plan(PlanRequest(RecoveryTarget(.time(second(110))), known: here), from: archive)
         }
         #expect(refusal.reason == .timelineNotArchived(TimelineID(2), begin: branch))
         // Everything there is on the new timeline's history ends where it begins.
-        let latest = try plan(PlanRequest(RecoveryTarget(.latest)), from: archive)
+        let latest = try plan(PlanRequest(RecoveryTarget(.latest), known: here), from: archive)
         #expect(latest.told == RecoveryTarget(.lsn(branch), inclusive: false, timeline: .number(TimelineID(1))))
         #expect(latest.end == branch)
         #expect(latest.lastIncluded?.xid == 129)
@@ -189,17 +191,18 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         #expect(
             archive.segments().runs(of: TimelineID(1)).last!.upperBound
                 > archive.segments().runs(of: TimelineID(2)).last!.upperBound)
-        let immediate = try plan(PlanRequest(RecoveryTarget(.immediate), backup: "c"), from: archive)
+        let here = living(on: 2)
+        let immediate = try plan(PlanRequest(RecoveryTarget(.immediate), backup: "c", known: here), from: archive)
         #expect(immediate.lastIncluded == nil)
         #expect(immediate.firstExcluded?.xid == 202)
         for backup in ["a", "c"] {
-            let latest = try plan(PlanRequest(RecoveryTarget(.latest), backup: backup), from: archive)
+            let latest = try plan(PlanRequest(RecoveryTarget(.latest), backup: backup, known: here), from: archive)
             #expect(latest.told == RecoveryTarget(.latest))
             #expect(latest.path.steps.map(\.timeline.rawValue) == [1, 2])
             #expect(latest.lastIncluded?.xid == 202)
         }
         let refusal = try #require(throws: PlanRefusal.self) {
-            try plan(PlanRequest(RecoveryTarget(.time(second(110)))), from: archive)
+            try plan(PlanRequest(RecoveryTarget(.time(second(110))), known: living(on: 2)), from: archive)
         }
         #expect(refusal.reason == .afterLast(new.written.last?.content.commit, end: new.written.last!.end))
     }
@@ -301,7 +304,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
             detail: "The backup ended at 2027-01-15 08:00:20.5+00 (LSN 0/0101A028), after the target.",
             hint: """
                 Reachable: --target immediate --backup b (the end of backup "b", 2027-01-15 08:00:20.5+00); \
-                --target-time '2027-01-15 08:00:12+00' (from another backup).
+                --target-time '2027-01-15 08:00:12+00' (from backup "a").
                 """),
         Refused(
             target: RecoveryTarget(.latest), backup: "c", message: "backup \"c\" does not exist", detail: nil,

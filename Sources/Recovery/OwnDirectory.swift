@@ -1,0 +1,137 @@
+import BaseBackup
+import DataDirectory
+import Glibc
+import Platform
+public import Repository
+public import WAL
+
+/// What the cluster's own data directory tells a plan.
+public struct OwnDirectory: Sendable {
+    public let path: String
+    /// Where the cluster is, or was when its server died.
+    public let place: KnownPlace
+    /// Whether a server runs on it.
+    public let isRunning: Bool
+    /// The dead server's WAL that is not in the archive; `recover` in place archives it first.
+    public let waiting: WaitingWAL
+
+    /// Nil when there is no such directory, when it is another cluster's, or when a restore left it half done.
+    ///
+    /// Of a dead server's directory, the WAL from the last checkpoint on is read.
+    public init?(_ path: String, of incarnation: Incarnation, in store: any ObjectStore) {
+        let directory = DataDirectory(path)
+        guard let control = try? directory.controlFile(), let major = try? directory.majorVersion(),
+            control.systemIdentifier == incarnation.systemIdentifier, major == incarnation.major,
+            (try? isUnfinishedRestore(path)) == false
+        else { return nil }
+        self.path = path
+        isRunning = (try? directory.runningServer()).flatMap { $0 } != nil
+        // After a promotion the checkpoint is still the old timeline's for a while (`CreateEndOfRecoveryRecord`, xlog.c).
+        let timeline = max(control.timeline, control.minimumRecoveryTimeline)
+        var position = max(control.checkpoint, control.minimumRecoveryPoint)
+        let isRecovering = ["standby.signal", "recovery.signal"].contains {
+            (try? Files.exists("\(path)/\($0)")) == true
+        }
+        if isRunning {
+            waiting = WaitingWAL()
+        } else {
+            waiting = WaitingWAL(path, timeline: timeline, of: incarnation, in: store)
+            position = max(position, waiting.end ?? .zero)
+        }
+        place = KnownPlace(
+            timeline: timeline, position: position, takesWrites: isRunning && !isRecovering,
+            history: TimelineHistory(timeline, in: path),
+            witness: isRunning ? "The server in \"\(path)\" is" : "Data directory \"\(path)\" was")
+    }
+}
+
+/// The WAL in a dead server's pg_wal that an archive does not hold.
+public struct WaitingWAL: Sendable {
+    /// A segment as a file.
+    public struct Segment: Sendable {
+        public let path: String
+        public let summary: SegmentSummary
+        /// One whose timeline was left in it may end early, like the last.
+        let contents: SegmentContents
+        /// The server was writing it: it is archived as `.partial`.
+        public let isLast: Bool
+    }
+    public private(set) var segments: [SegmentName: Segment] = [:]
+    public private(set) var histories: [TimelineID: TimelineHistory] = [:]
+    /// Where the server's WAL ends, archived or not; nil when it can't be told.
+    public private(set) var end: LSN?
+    /// What can't be read: `recover` can't archive it either.
+    public private(set) var unreadable: [String] = []
+
+    public var isEmpty: Bool { segments.isEmpty && histories.isEmpty }
+    public var hasLast: Bool { segments.values.contains(where: \.isLast) }
+
+    public init() {}
+
+    /// - Parameter timeline: the server's.
+    init(
+        _ dataDirectory: String, timeline: TimelineID, of incarnation: Incarnation, in store: any ObjectStore
+    ) {
+        guard let rescue = try? Rescue(dataDirectory: dataDirectory) else { return }
+        func isArchived(_ key: RepositoryKey) -> Bool { (try? store.exists(key)) ?? false }
+        for item in rescue.items {
+            switch item {
+            case .last(let name):
+                add(name, in: dataDirectory, .partial, isLast: true)
+                if isArchived(incarnation.segment(name)) { segments[name] = nil }
+            case .finished(let file):
+                guard let name = ArchiveFileName(file) else { continue }
+                switch name {
+                case .segment(let segment):
+                    guard !isArchived(incarnation.segment(segment)) || item == rescue.items.last else { continue }
+                    add(segment, in: dataDirectory, segment.timeline < timeline ? .partial : .completed, isLast: false)
+                    if isArchived(incarnation.segment(segment)) { segments[segment] = nil }
+                case .history(let timeline):
+                    if let history = TimelineHistory(timeline, in: dataDirectory) { histories[timeline] = history }
+                case .partial, .backupHistory: continue
+                }
+            }
+        }
+    }
+
+    private mutating func add(
+        _ name: SegmentName, in dataDirectory: String, _ contents: SegmentContents, isLast: Bool
+    ) {
+        let path = "\(dataDirectory)/pg_wal/\(name)"
+        do {
+            let summary = try WaitingWAL.scan(path, name, contents)
+            segments[name] = Segment(path: path, summary: summary, contents: contents, isLast: isLast)
+            end = max(end ?? .zero, summary.end)
+        } catch { unreadable.append(name.description) }
+    }
+
+    private static func scan(
+        _ path: String, _ name: SegmentName, _ contents: SegmentContents
+    ) throws -> SegmentSummary {
+        let size = try FileStatus(of: path).size
+        var scanner = SegmentScanner(name: name, length: UInt64(size), contents: contents)
+        try WaitingWAL.read(path) { pages in try scanner.feed(RawSpan(_unsafeBytes: pages)) }
+        return try scanner.finish()
+    }
+
+    /// Hands a file over in pieces of whole pages.
+    static func read(_ path: String, _ take: (UnsafeRawBufferPointer) throws -> Void) throws {
+        let file = try Descriptor(open: path, O_RDONLY)
+        var window = [UInt8](repeating: 0, count: 128 << 10)
+        while true {
+            let count = try window.withUnsafeMutableBytes { try file.read(into: $0, path: path) }
+            if count == 0 { return }
+            try window.withUnsafeBytes { try take(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        }
+    }
+}
+
+extension TimelineHistory {
+    /// A timeline's history as a server has it; nil when it isn't there or can't be read.
+    init?(_ timeline: TimelineID, in dataDirectory: String) {
+        guard let text = try? Files.readText("\(dataDirectory)/pg_wal/\(timeline.fileNamePart).history"),
+            let history = try? TimelineHistory(timeline: timeline, file: text)
+        else { return nil }
+        self = history
+    }
+}
