@@ -45,6 +45,9 @@ public struct CheckDefinition: Sendable, Equatable {
             "wal_continuity", .none, "WAL without gaps",
             "Whether every segment from the oldest kept backup to the last one archived is there."),
         CheckDefinition(
+            "timelines", .none, "timelines",
+            "Whether the archive holds a newer timeline than the server is on, which \"latest\" would mean."),
+        CheckDefinition(
             "rpo", .duration, warning: "10min", critical: "1h", "data that would be lost now",
             "Age of the oldest commit that isn't in the repository yet: the recovery point objective."),
         CheckDefinition(

@@ -32,6 +32,7 @@ extension Observation {
         case "archiving": archivingVerdict(limits)
         case "archive_backlog": backlogVerdict(limits)
         case "wal_continuity": continuityVerdict
+        case "timelines": timelinesVerdict
         case "rpo": lossVerdict(limits)
         case "recovery_window": windowVerdict(limits)
         case "rto": downtimeVerdict(limits)

@@ -26,6 +26,10 @@ public struct Observation: Sendable {
     public var permissions: [PermissionFinding] = []
     /// The cluster in the data directory, and whether the repository has a place for it; nil without a data directory.
     public var ownCluster: (folderName: String, isKnown: Bool)?
+    /// The timeline the server is on; nil when that, or the archive's timelines, could not be found out.
+    public var serverTimeline: TimelineID?
+    /// Newer timelines in the archive, which the server isn't on.
+    public var strays: [StrayTimeline] = []
     /// Undelivered notifications, and how long the oldest has been waiting, in seconds; nil when nobody is notified.
     public var undelivered: (count: Int, age: Double)?
 

@@ -47,6 +47,7 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
     let directory = DataDirectory(cluster.dataDirectory)
     let control = try? directory.controlFile()
     observeArchive(&observation, request, control, store)
+    observation.observeTimelines(control, store)
 
     if let control {
         // The server's own timeline: the control file's is that of the last checkpoint.

@@ -73,6 +73,15 @@ struct Trouble: Sendable, CustomTestStringConvertible {
         Trouble(name: "a missing history", check: "wal_continuity", status: .critical, says: "00000002.history") {
             $0.archive?.historyProblem = "timeline history file \"00000002.history\" is missing"
         },
+        Trouble(
+            name: "a timeline that the server isn't on", check: "timelines", status: .critical,
+            says: "Timeline 2 is in the archive, but the server is on timeline 1; it left timeline 1 at LSN 0/03000028"
+        ) {
+            $0.strays = [StrayTimeline(timeline: TimelineID(2), parent: TimelineID(1), left: LSN(0x300_0028))]
+        },
+        Trouble(name: "the server's timeline unknown", check: "timelines", status: .unknown, says: "data directory") {
+            $0.serverTimeline = nil
+        },
         Trouble(name: "nothing archived", check: "wal_continuity", status: .warning, says: "No WAL") {
             $0.archive?.newest = nil
         },

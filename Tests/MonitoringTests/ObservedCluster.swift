@@ -58,6 +58,7 @@ enum ObservedCluster {
             backups: BackupListing(complete: backups, incomplete: [], unreadable: []), segmentSize: 16 << 20,
             timeline: TimelineID(1), newest: SegmentName("000000010000000000000005"), gaps: [],
             newestCommit: daysAgo(0.001), windowStart: daysAgo(28))
+        observation.serverTimeline = TimelineID(1)
         observation.jobs = [job(.verify, days: 6), job(.drill, days: 10), job(.backup, days: 1)]
         observation.space = SpaceObservation(free: 400 << 30, total: 1000 << 30, shrinking: Double(1 << 30))
         observation.ownCluster = ("15-7", true)

@@ -148,14 +148,14 @@ private struct Where: Sendable, CustomTestStringConvertible {
         var testDescription: String { name }
     }
 
-    /// Timeline 1: "ancient" and commit 90, backup "a", commits 101 to 120; timeline 2 leaves it before 111; backup "c" on 2.
+    /// Timeline 1: "ancient" and commit 90, backup "a", commits 101 to 140; timeline 2 leaves it before 111.
     private static func archive() -> ConstructedArchive {
         var archive = ConstructedArchive()
         var log = LogWriter()
         log.restorePoint("ancient", second(-9))
         log.commit(90, second(-8))
         archive.allBackups.append(log.backup("a", second(0)))
-        for n in 1...20 {
+        for n in 1...40 {
             if n == 11 {
                 archive.branch(2, from: 1, log) { new in
                     for n in 1...5 { new.commit(UInt32(200 + n), second(Double(100 + n))) }
@@ -183,7 +183,7 @@ private struct Where: Sendable, CustomTestStringConvertible {
         Elsewhere(
             name: "a restore point on the timeline that was left", target: RecoveryTarget(.name("old")),
             message: "cannot reach restore point \"old\"",
-            detail: "timeline 2, which is followed, left timeline 1 at LSN 0/0100E028, before it.",
+            detail: "timeline 2, which is followed, left timeline 1 at LSN 0/0100F028, before it.",
             offers: ["--target-name old --target-timeline 1"]),
         Elsewhere(
             name: "a transaction on a timeline that isn't followed", target: RecoveryTarget(.xid(203)),
@@ -193,11 +193,11 @@ private struct Where: Sendable, CustomTestStringConvertible {
         Elsewhere(
             name: "a time that only the timeline that was left knows", target: RecoveryTarget(.time(second(103))),
             known: living(on: 1), message: "cannot reach time 2027-01-15 08:01:43+00",
-            detail: "timeline 2, which parts from it at LSN 0/0100E028 of timeline 1, has the target.",
+            detail: "timeline 2, which parts from it at LSN 0/0100F028 of timeline 1, has the target.",
             offers: ["--target-time '2027-01-15 08:01:43+00' --target-timeline 2", "--target latest"]),
         Elsewhere(
-            name: "a transaction after a gap", target: RecoveryTarget(.xid(120)), known: living(on: 1),
-            missing: ["000000010000000000000101"], message: "cannot reach transaction 120",
+            name: "a transaction after a gap", target: RecoveryTarget(.xid(140)), known: living(on: 1),
+            missing: ["000000010000000000000101"], message: "cannot reach transaction 140",
             detail: "WAL is missing: segment \"000000010000000000000101\".", offers: ["--target-lsn 0/0100E028"]),
         Elsewhere(
             name: "a restore point before the backup that was asked for", target: RecoveryTarget(.name("ancient")),
@@ -253,7 +253,7 @@ private struct Where: Sendable, CustomTestStringConvertible {
         }
         let point: RecoveryTarget.Point
         if let text = value("--target-time") {
-            point = .time(try #require(Moment(postgres: text)))
+            point = .time(try #require(Moment(iso8601: text.replacing(" ", with: "T").replacing("+00", with: "Z"))))
         } else if let text = value("--target-lsn") {
             point = .lsn(try #require(LSN(text)))
         } else if let text = value("--target-xid") {

@@ -1,0 +1,81 @@
+import DataDirectory
+import Platform
+public import Repository
+public import WAL
+
+/// A timeline in the archive that the server is not on, though it is newer than the server's: another server made it. What
+/// asks for the latest timeline means this one (`findNewestTimeLine`, src/backend/access/transam/timeline.c).
+public struct StrayTimeline: Sendable, Equatable {
+    public var timeline: TimelineID
+    /// The timeline it left, and where; nil when its history isn't in the archive.
+    public var parent: TimelineID?
+    public var left: LSN?
+    /// When the last transaction in its newest segment ended, as far as that tells.
+    public var last: Moment?
+
+    public init(timeline: TimelineID, parent: TimelineID? = nil, left: LSN? = nil, last: Moment? = nil) {
+        (self.timeline, self.parent, self.left, self.last) = (timeline, parent, left, last)
+    }
+
+    /// - Parameters:
+    ///   - server: the timeline it is on.
+    ///   - position: where a standby is: it may come to follow a timeline that branches off later; nil for a server that
+    ///     takes writes, which can't.
+    public static func find(
+        of incarnation: Incarnation, in store: any ObjectStore, server: TimelineID, standbyAt position: LSN?
+    ) throws -> [StrayTimeline] {
+        try store.timelines(of: incarnation).filter { $0 > server }.compactMap { timeline in
+            let history = try store.history(timeline, of: incarnation).flatMap {
+                try? TimelineHistory(timeline: timeline, file: String(decoding: $0, as: UTF8.self))
+            }
+            if let position, let history, history.contains(server, at: position) { return nil }
+            let newest = try store.segments(of: incarnation, timeline: timeline).last
+            let summary = try newest.flatMap { try ArchiveObservation.summary(of: $0, incarnation, store) }
+            return StrayTimeline(
+                timeline: timeline, parent: history?.parent, left: history?.ancestors.last?.switchPoint,
+                last: summary?.facts.latestCommit?.time)
+        }
+    }
+}
+
+extension Observation {
+    /// Looks for them, where the server and the archive could be asked.
+    mutating func observeTimelines(_ control: ControlFile?, _ store: any ObjectStore) {
+        guard let server, let archive, let control, control.systemIdentifier == archive.incarnation.systemIdentifier
+        else { return }
+        // After a promotion the checkpoint is still the old timeline's for a while.
+        let timeline = max(control.timeline, control.minimumRecoveryTimeline)
+        do {
+            strays = try StrayTimeline.find(
+                of: archive.incarnation, in: store, server: timeline,
+                standbyAt: server.isStandby ? server.position : nil)
+            serverTimeline = timeline
+        } catch {
+            archiveProblem = archiveProblem ?? (error as? any Explained)?.message ?? "\(error)"
+        }
+    }
+
+    var timelinesVerdict: Verdict {
+        guard let serverTimeline else {
+            return .unknown(
+                server == nil
+                    ? "The server could not be asked."
+                    : archiveProblem.map { "The repository could not be read: \($0)." }
+                        ?? "The server's data directory could not be read, or is another cluster's.")
+        }
+        guard !strays.isEmpty else { return .ok("The server is on timeline \(serverTimeline); no other is newer.") }
+        let sentences = strays.map { stray in
+            let parting = stray.parent.flatMap { parent in
+                stray.left.map { "; it left timeline \(parent) at LSN \($0)" }
+            }
+            return "Timeline \(stray.timeline) is in the archive, but the server is on timeline \(serverTimeline)"
+                + (parting ?? "") + (stray.last.map { ", and its last transaction is of \(wholeSeconds($0))" } ?? "") + "."
+        }
+        let commands = strays.map { "tidemark segments put-aside \($0.timeline.fileNamePart).history" }
+        return .critical(
+            sentences.joined(separator: " ") + " Standbys and recoveries that ask for the latest timeline would follow "
+                + "\(strays[strays.count - 1].timeline).",
+            "If this server is the right one: \(commands.joined(separator: "; ")) (nothing is deleted). If not, stop this "
+                + "server.", value: Double(strays.count))
+    }
+}
