@@ -1,5 +1,5 @@
 extension Grammar {
-    /// The two commands PostgreSQL starts itself; they live in the lean executable.
+    /// The commands PostgreSQL starts itself; they live in the lean executable.
     public static let archivePush = Grammar(
         "archive-push", "archive one WAL file; PostgreSQL's archive_command",
         description: [
@@ -47,4 +47,16 @@ extension Grammar {
                 "anything else (unreadable repository, corrupt object, wrong usage): PostgreSQL stops instead of ending recovery early"
             ),
         ])
+
+    public static let recoveryEnd = Grammar(
+        "recovery-end", "take a recovery's settings out of a data directory; PostgreSQL's recovery_end_command",
+        description: [
+            "\"tidemark recover\" writes it into postgresql.auto.conf, and PostgreSQL runs it when the recovery is over. It takes out "
+                + "what was right for the recovery only: targets left there would be obeyed by every standby made from the directory. "
+                + "The original's own settings of the same names count again.",
+            "While the directory is still to be recovered, and where there is nothing to take out, it does nothing.",
+        ],
+        options: [Option("data-directory", value: "DIR", "the data directory (default: the current directory)")],
+        examples: [Example("tidemark recovery-end --data-directory /srv/recovered", "by hand")],
+        exits: [(1, "the settings could not be taken out")])
 }

@@ -12,6 +12,8 @@ public struct Plan: Hashable, Sendable {
     public var path: TimelinePath
     /// The timeline whose history the target was looked for on; `path` leaves out those of it that begin after the end.
     public var history: TimelineID
+    /// Whether PostgreSQL's default, `latest`, leads along this path.
+    public var isLatestTimeline: Bool
     /// Every segment recovery will read, in order; all but those of `waiting` are in the archive.
     public var segments: [SegmentRange]
     /// Those of them that exist as `.partial` only: recovery puts them into pg_wal, for PostgreSQL doesn't ask for them.

@@ -145,6 +145,16 @@ struct Planner<Source: PlanSource> {
             known: !archived.runs(of: timeline).isEmpty || backups.contains { $0.timeline == timeline })
     }
 
+    /// The timeline that PostgreSQL's default takes from a backup on this one: the last whose history file is found before a
+    /// number is missing (`findNewestTimeLine`, timeline.c).
+    private func latest(from timeline: TimelineID) -> TimelineID {
+        var newest = timeline
+        while newest.rawValue < .max, histories[TimelineID(newest.rawValue + 1)] != nil {
+            newest = TimelineID(newest.rawValue + 1)
+        }
+        return newest
+    }
+
     /// Every timeline the archive knows, ascending.
     func timelines() -> [TimelineID] {
         Set(histories.keys).union(archived.timelines).union(backups.map(\.timeline)).sorted()
@@ -224,6 +234,7 @@ struct Planner<Source: PlanSource> {
         return Plan(
             target: target, told: target, backup: log.backup, choice: choice(of: log.backup), path: log.path,
             history: whole.path.target,
+            isLatestTimeline: latest(from: log.backup.timeline) == log.path.target,
             segments: log.segments.ranges(through: index),
             partials: source.partials().filter { log.segments.index(of: $0).map { $0 <= index } ?? false }.sorted(),
             segmentSize: source.segmentSize,

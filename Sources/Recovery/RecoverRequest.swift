@@ -55,10 +55,25 @@ public func prepareRecovery(
         request.backup, of: incarnation, from: store, request: restore, progress: progress)
     let (remarks, options) = try ServerConfiguration(request).complete()
     for name in request.plan.partials { try placePartial(name, request, incarnation: incarnation, store: store) }
-    try writeSettings(request.settings, directory: request.directory)
+    try SettingsBlock(
+        directory: DataDirectory(request.directory), setup: request.setup,
+        configurationFile: ServerConfiguration.file(in: options)
+    ).write(request.settings)
     try signal(request.setup.isStandby ? "standby.signal" : "recovery.signal", directory: request.directory)
     return PreparedRecovery(
         restore: restored, settings: request.settings, remarks: remarks, serverOptions: options)
+}
+
+/// Writes the settings of a recovery anew into a directory that is prepared already.
+///
+/// - Parameter serverOptions: as `PreparedRecovery` has them.
+public func writeSettings(
+    _ settings: [RecoverySetting], for setup: RecoverySetup, directory: String, serverOptions: [String]
+) throws {
+    try SettingsBlock(
+        directory: DataDirectory(directory), setup: setup,
+        configurationFile: ServerConfiguration.file(in: serverOptions)
+    ).write(settings)
 }
 
 /// Refuses a directory on which a server runs.
@@ -80,15 +95,6 @@ private func placePartial(
     try createDurably(path, mode: 0o600) { file, temporary in
         try stored.extract(with: &decompressor) { try file.write($0, path: temporary) }
     }
-}
-
-/// Puts the settings between the markers of `postgresql.auto.conf`, instead of those of an earlier call.
-public func writeSettings(_ settings: [RecoverySetting], directory: String) throws {
-    let path = directory + "/postgresql.auto.conf"
-    let old = try Files.exists(path) ? Files.readText(path) : ""
-    // The server knows its configuration file before it reads this one, and refuses to be told here.
-    let lines = settings.filter { $0.name != "config_file" }
-    try replaceDurably(path, bytes: Array(SettingsBlock.write(lines, into: old).utf8), mode: 0o600)
 }
 
 private func signal(_ name: String, directory: String) throws {

@@ -1,4 +1,4 @@
-import Platform
+import DataDirectory
 import WAL
 
 /// What a recovered server does when it reaches the target: `recovery_target_action`.
@@ -22,13 +22,19 @@ public struct RecoverySetting: Hashable, Sendable {
         return factors[text.dropFirst(digits.count)].map { number * $0 }
     }
 
-    /// Whether the line only takes back what may be left from an earlier recovery.
-    public var isReset: Bool { value.isEmpty && Plan.targetSettings.contains(name) }
+    public var line: String { "\(name) = \(ConfigurationLine.quoted(value))" }
 
-    /// `name = 'value'`, quoted as PostgreSQL's configuration files want it (`escape_single_quotes_ascii`).
-    public var line: String {
-        let escaped = value.map { $0 == "'" ? "''" : $0 == "\\" ? "\\\\" : String($0) }.joined()
-        return "\(name) = '\(escaped)'"
+    /// Whether PostgreSQL heeds it while it recovers, and at no other time: what was chosen for one recovery is no choice for
+    /// the standbys that are made of the server later. Settings that shape the server as well, such as its port or its
+    /// memory, stay.
+    var isForRecoveryOnly: Bool {
+        RecoveryRecord.isTarget(name)
+            || [
+                "restore_command", "recovery_end_command", "archive_cleanup_command", "recovery_min_apply_delay",
+                "recovery_prefetch", "wal_decode_buffer_size", "hot_standby", "max_standby_archive_delay",
+                "max_standby_streaming_delay", "primary_conninfo", "primary_slot_name", "promote_trigger_file",
+                "trace_recovery_messages", "ignore_invalid_pages",
+            ].contains(name)
     }
 }
 
@@ -39,27 +45,24 @@ public struct RecoverySetup: Sendable {
     public var action: TargetAction = .promote
     /// Stay a standby that follows the archive, instead of ending recovery.
     public var isStandby = false
+    /// The shell command that takes the recovery's settings out again when the server takes writes; nil where the directory
+    /// is thrown away.
+    public var endCommand: String?
     /// Whether the directory is the cluster's configured one; only that may archive.
     public var isOwnDirectory: Bool
     /// Settings of the user's own, by `--set`; they win.
     public var extra: [RecoverySetting] = []
 
-    public init(restoreCommand: String, isOwnDirectory: Bool) {
-        (self.restoreCommand, self.isOwnDirectory) = (restoreCommand, isOwnDirectory)
+    public init(restoreCommand: String, endCommand: String? = nil, isOwnDirectory: Bool) {
+        (self.restoreCommand, self.endCommand, self.isOwnDirectory) = (restoreCommand, endCommand, isOwnDirectory)
     }
 }
 
 extension Plan {
-    static let targetSettings = [
-        "recovery_target", "recovery_target_time", "recovery_target_lsn", "recovery_target_xid", "recovery_target_name",
-    ]
-
     /// The settings that make PostgreSQL carry out this plan in `directory`.
     public func settings(for setup: RecoverySetup, directory: String) -> [RecoverySetting] {
         var settings = [RecoverySetting("restore_command", setup.restoreCommand)]
-        if setup.isStandby {
-            settings.append(RecoverySetting("recovery_target_timeline", "latest"))
-        } else {
+        if !setup.isStandby {
             let chosen: RecoverySetting? =
                 switch told.point {
                 // PostgreSQL rounds a time to microseconds, as a Moment is; the zone is written so that nothing depends on
@@ -71,12 +74,12 @@ extension Plan {
                 case .immediate: RecoverySetting("recovery_target", "immediate")
                 case .latest: nil
                 }
-            // A second target, left from an earlier recovery, would keep the server from starting.
-            for name in Plan.targetSettings where name != chosen?.name { settings.append(RecoverySetting(name, "")) }
             if let chosen { settings.append(chosen) }
             settings.append(RecoverySetting("recovery_target_inclusive", told.inclusive ? "on" : "off"))
-            settings.append(RecoverySetting("recovery_target_timeline", timelineSetting))
+            // Anything but the default would keep a standby from following its primary's promotion.
+            if !isLatestTimeline { settings.append(RecoverySetting("recovery_target_timeline", timelineSetting)) }
             settings.append(RecoverySetting("recovery_target_action", setup.action.rawValue))
+            if let command = setup.endCommand { settings.append(RecoverySetting("recovery_end_command", command)) }
         }
         if !setup.isOwnDirectory {
             settings.append(RecoverySetting("archive_mode", "off"))
@@ -86,7 +89,13 @@ extension Plan {
             settings.append(RecoverySetting("unix_socket_directories", socketDirectory(directory)))
         }
         let own = Set(setup.extra.map(\.name))
-        return settings.filter { !own.contains($0.name) } + setup.extra
+        return settings.filter { !own.contains($0.name) }
+            + setup.extra.map { setting in
+                guard setting.name == "recovery_end_command", let command = setup.endCommand, !setup.isStandby else {
+                    return setting
+                }
+                return RecoverySetting(setting.name, command.followed(by: setting.value))
+            }
     }
 
     /// The number; but a timeline without a history file is only accepted as the backup's own.
@@ -98,29 +107,7 @@ extension Plan {
     private func socketDirectory(_ directory: String) -> String { directory.utf8.count <= 85 ? directory : "/tmp" }
 }
 
-/// The block that `recover` keeps in `postgresql.auto.conf`, between two comment lines.
-enum SettingsBlock {
-    static let begin = "# tidemark recover: begin"
-    static let end = "# tidemark recover: end"
-
-    /// `text` with the block in it, instead of an earlier one. Settings of the same names elsewhere in the file go: the
-    /// file is the server's own (`ALTER SYSTEM`), and what stands last would win anyway.
-    static func write(_ settings: [RecoverySetting], into text: String) -> String {
-        let names = Set(settings.map(\.name))
-        var kept: [Substring] = []
-        var inside = false
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
-            if line == begin { inside = true }
-            if !inside, !names.contains(settingName(line)) { kept.append(line) }
-            if line == end { inside = false }
-        }
-        while kept.last?.isEmpty == true { kept.removeLast() }
-        return (kept.map(String.init) + [begin] + settings.map(\.line) + [end, ""]).joined(separator: "\n")
-    }
-
-    /// The name a line of a configuration file sets, lower case; empty for comments and blank lines.
-    static func settingName(_ line: Substring) -> String {
-        line.drop { $0 == " " || $0 == "\t" }.prefix { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "." }
-            .lowercased()
-    }
+extension String {
+    /// Two shell commands one after the other; the second one's status counts.
+    func followed(by other: String) -> String { other.isEmpty ? self : "\(self); \(other)" }
 }

@@ -42,6 +42,8 @@ public struct RecoveryResult: Sendable, Equatable {
     /// Recovery to the end of the archive went on behind the end that the plan saw.
     public var archiveHasGrown = false
     public var seconds: Double
+    /// What somebody still has to do, as a sentence.
+    public var problem: String?
 }
 
 /// The server went down instead of reaching the target.
@@ -167,6 +169,12 @@ public struct ReplayFollower: Sendable {
         var result = RecoveryResult(state: state, seconds: seconds)
         switch state {
         case .promoted:
+            // The server has done so itself, with its recovery_end_command, unless that failed.
+            do { try RecoveryRecord.takeOut(of: server.dataDirectory) } catch {
+                result.problem =
+                    "The recovery's settings could not be taken out of postgresql.auto.conf (\(error)): do it with \"tidemark "
+                    + "recovery-end --data-directory \(server.dataDirectory.path)\" before anybody copies the directory."
+            }
             if let history = try newestHistory(), history.timeline > plan.timeline, let last = history.ancestors.last {
                 result.timeline = history.timeline
                 result.reached = last.switchPoint

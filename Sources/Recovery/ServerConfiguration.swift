@@ -83,6 +83,11 @@ struct ServerConfiguration {
         ]
     }
 
+    /// The `config_file` among options for a server's command line.
+    static func file(in options: [String]) -> String? {
+        options.last { $0.hasPrefix("config_file=") }.map { String($0.dropFirst("config_file=".count)) }
+    }
+
     private var chosenFile: String? { chosen.last { $0.name == "config_file" }?.value }
 
     /// The cluster's own configuration file on this host, outside of the data directory: where the backup says it was, or
@@ -108,7 +113,7 @@ struct ServerConfiguration {
     }
 
     private func dataDirectories(in file: String) throws -> [Substring] {
-        try Files.readText(file).split(separator: "\n").filter { SettingsBlock.settingName($0) == "data_directory" }
+        try Files.readText(file).split(separator: "\n").filter { ConfigurationLine($0.utf8)?.name == "data_directory" }
     }
 
     /// What replay demands: at least the original's values of these (`CheckRequiredParameterValues`).

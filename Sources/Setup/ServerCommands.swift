@@ -1,6 +1,7 @@
 /// The lines that make PostgreSQL call tidemark.
 public struct ServerCommands: Sendable, Equatable {
     private let call: @Sendable (String) -> String
+    private let program: String
 
     public static func == (a: Self, b: Self) -> Bool { a.archive == b.archive && a.restore == b.restore }
 
@@ -13,11 +14,15 @@ public struct ServerCommands: Sendable, Equatable {
             (configuration.map { " --config " + quotedForShell($0) } ?? "")
             + (cluster.map { " --cluster " + quotedForShell($0) } ?? "")
         let program = quotedForShell(executable)
+        self.program = program
         call = { "\(program) \($0)\(options)" }
     }
 
     public var archive: String { call("archive-push") + " %p" }
     public var restore: String { call("archive-get") + " %f %p" }
+    /// Its failure doesn't count: PostgreSQL takes a command that isn't there for a reason to stop
+    /// (`ExecuteRecoveryCommand` with `failOnSignal`).
+    public var recoveryEnd: String { program + " recovery-end || :" }
 }
 
 /// A word for `sh -c` inside a setting where `%` starts a placeholder (`BuildArchiveRestoreCommand`,

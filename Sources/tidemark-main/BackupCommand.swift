@@ -1,5 +1,6 @@
 import BaseBackup
 import Configuration
+import DataDirectory
 import Monitoring
 import Platform
 import Repository
@@ -52,6 +53,8 @@ enum BackupCommand: Command {
         try readOptions(arguments, into: &request)
         let (terminal, log) = (invocation.terminal, invocation.log)
         let store = DirectoryStore(cluster.repository)
+        // A backup would keep what a recovery left behind, where the server couldn't call us at its end.
+        do { try RecoveryRecord.takeOut(of: DataDirectory(cluster.dataDirectory)) } catch { log(.warning, error) }
         let backup: BackupDescription
         do {
             defer { terminal.finishProgress() }

@@ -47,7 +47,7 @@ enum Commands {
     static var all: [any Command.Type] { groups.flatMap(\.commands) }
 
     /// Every command's grammar, those of the lean executable first.
-    static var grammars: [Grammar] { [.archivePush, .archiveGet] + all.map { $0.grammar } }
+    static var grammars: [Grammar] { [.archivePush, .archiveGet, .recoveryEnd] + all.map { $0.grammar } }
 
     static func named(_ name: String) -> (any Command.Type)? { all.first { $0.grammar.command == name } }
 }

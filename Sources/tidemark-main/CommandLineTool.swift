@@ -25,8 +25,8 @@ enum CommandLineTool {
         }
         let aliases = ["--help": "help", "-h": "help", "--version": "version", "-V": "version"]
         let wanted = aliases[name] ?? name
-        // The lean executable runs these two itself, and comes here for their help only.
-        for grammar in [Grammar.archivePush, .archiveGet] where grammar.command == wanted {
+        // The lean executable runs these itself, and comes here for their help only.
+        for grammar in [Grammar.archivePush, .archiveGet, .recoveryEnd] where grammar.command == wanted {
             if try Arguments(line.dropFirst(), by: grammar).has("help") {
                 writeToStandardOutput(grammar.help)
                 return .success

@@ -40,7 +40,7 @@ enum HelpCommand: Command {
     }
 
     private static var groups: [(title: String, grammars: [Grammar])] {
-        [("PostgreSQL calls", [Grammar.archivePush, .archiveGet])]
+        [("PostgreSQL calls", [Grammar.archivePush, .archiveGet, .recoveryEnd])]
             + Commands.groups.map { ($0.title, $0.commands.map { $0.grammar }) }
     }
 

@@ -49,7 +49,7 @@ struct PlanText {
                     + "recoveries")
         }
         row("archiving", archiving)
-        for (index, setting) in settings.filter({ !$0.isReset }).enumerated() {
+        for (index, setting) in settings.enumerated() {
             row(index == 0 ? "settings" : "", setting.line)
         }
         for warning in plan.warnings + remarks { row("WARNING", warning) }

@@ -100,7 +100,11 @@ struct RecoverJob {
         if invocation.arguments.has("start") {
             let began = Clock.monotonic
             if try !server.isRunning() {
-                if prepared == nil { try writeSettings(planned.settings, directory: planned.directory) }
+                if prepared == nil {
+                    try writeSettings(
+                        planned.settings, for: planned.setup, directory: planned.directory,
+                        serverOptions: state.serverOptions)
+                }
                 try server.launch()
             }
             let follower = ReplayFollower(

@@ -41,7 +41,7 @@ struct RecoverReport {
                     state: result?.state.rawValue ?? "restored", timeline: result?.timeline?.rawValue,
                     reachedLsn: result?.reached?.description, reason: result?.reason,
                     asPredicted: result?.asPredicted, archiveHasGrown: result?.archiveHasGrown,
-                    replaySeconds: result?.seconds, remarks: prepared?.remarks ?? []))
+                    replaySeconds: result?.seconds, remarks: (prepared?.remarks ?? []) + [result?.problem].compactMap { $0 }))
         } else {
             invocation.print(try text())
         }
@@ -56,8 +56,7 @@ struct RecoverReport {
             lines += prepared.remarks
         }
         guard let result else {
-            let options = server.options.map { " -o \"-c \($0)\"" }.joined()
-            lines.append("Start the server to recover to the target: pg_ctl -D \(planned.directory)\(options) start")
+            lines.append("Start the server to recover to the target: \(start([]))")
             return lines.joined(separator: "\n")
         }
         let what =
@@ -68,10 +67,12 @@ struct RecoverReport {
             case .paused:
                 "The server has recovered in \(seconds(result.seconds)), answers queries and waits: look around, then "
                     + "SELECT pg_wal_replay_resume() to make it take writes."
-            case .shutDown: "The server has recovered in \(seconds(result.seconds)) and shut down."
+            case .shutDown:
+                "The server has recovered in \(seconds(result.seconds)) and shut down. To make it take writes: \(takingWrites)"
             case .standby: "The standby is consistent, answers queries and follows the archive."
             }
         lines.append(what)
+        if let problem = result.problem { lines.append(problem) }
         if let reached = result.reached {
             lines.append("Reached: LSN \(reached)" + (result.reason.map { ", \($0)" } ?? "") + ".")
         }
@@ -94,6 +95,14 @@ struct RecoverReport {
         }
         lines.append("Server log: \(server.logFile)")
         return lines.joined(separator: "\n")
+    }
+
+    /// Started as it is, the server would shut down at the target again: its signal file stays.
+    private var takingWrites: String { start(["recovery_target_action=promote"]) }
+
+    private func start(_ more: [String]) -> String {
+        let options = (server.options + more).map { "-c \($0)" }.joined(separator: " ")
+        return "pg_ctl -D \(planned.directory)\(options.isEmpty ? "" : " -o \"\(options)\"") start"
     }
 
     private func seconds(_ value: Double) -> String {

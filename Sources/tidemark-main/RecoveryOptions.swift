@@ -27,7 +27,8 @@ enum RecoveryOptions {
         let commands = ServerCommands(
             executable: try leanExecutable(), configuration: try invocation.configurationPath(),
             cluster: cluster.name)
-        var setup = RecoverySetup(restoreCommand: commands.restore, isOwnDirectory: isOwnDirectory)
+        var setup = RecoverySetup(
+            restoreCommand: commands.restore, endCommand: commands.recoveryEnd, isOwnDirectory: isOwnDirectory)
         setup.isStandby = arguments.has("standby")
         if let word = arguments.value("target-action") {
             guard let action = TargetAction(rawValue: word) else {

@@ -1,11 +1,12 @@
 import Archiving
 import Configuration
+import DataDirectory
 import Glibc
 import Platform
 import Repository
 
-/// The program PostgreSQL starts for every WAL file. It serves `archive-push` and `archive-get` itself and becomes
-/// `tidemark-main` for everything else.
+/// The program PostgreSQL starts for every WAL file, and at the end of a recovery. It serves `archive-push`, `archive-get`
+/// and `recovery-end` itself and becomes `tidemark-main` for everything else.
 enum LeanTool {
     static func run(_ line: [String]) -> Int32 {
         let rest = Array(line.dropFirst())
@@ -13,6 +14,7 @@ enum LeanTool {
         switch rest.first {
         case "archive-push" where !wantsHelp: return push(rest.dropFirst())
         case "archive-get" where !wantsHelp: return get(rest.dropFirst())
+        case "recovery-end" where !wantsHelp: return endRecovery(rest.dropFirst())
         // Started by archive-get itself, with its own arguments.
         case Prefetch.command: return prefetch(rest.dropFirst())
         default: return HandOver.run(line)
@@ -37,6 +39,7 @@ enum LeanTool {
                 PushFailure.note(path, error, stateDirectory: call.state)
                 throw error
             }
+            takeOutRecoverySettings(call)
             call.log(.debug, outcome == .stored ? "archived \"\(path)\"" : "\"\(path)\" is archived already")
             return 0
         } failure: {
@@ -62,6 +65,37 @@ enum LeanTool {
             return outcome == .delivered ? 0 : 1
         } failure: { _ in
             200
+        }
+    }
+
+    /// Needs neither configuration nor repository: nothing of them may delay a server that is about to open.
+    private static func endRecovery(_ line: ArraySlice<String>) -> Int32 {
+        signal(SIGPIPE, SIG_IGN)
+        let log = Log()
+        do {
+            let arguments = try Arguments(line, by: .recoveryEnd)
+            if let names = try RecoveryRecord.takeOut(of: DataDirectory(arguments.value("data-directory") ?? ".")) {
+                log(.log, "the recovery is over; its settings are gone from postgresql.auto.conf", detail: words(names))
+            }
+            return 0
+        } catch {
+            log(.error, error)
+            return error is UsageError ? 2 : 1
+        }
+    }
+
+    private static func words(_ names: [String]) -> String {
+        names.isEmpty ? "None were left." : "They are " + names.joined(separator: ", ") + "."
+    }
+
+    /// Where the end of the recovery went unseen, because this program was away or the server was started without its
+    /// signal file, the first push is the next opportunity. Nothing here may fail a push.
+    private static func takeOutRecoverySettings(_ call: Call) {
+        do {
+            guard let names = try RecoveryRecord.takeOut(of: DataDirectory(call.cluster.dataDirectory)) else { return }
+            call.log(.log, "took a finished recovery's settings out of postgresql.auto.conf", detail: words(names))
+        } catch {
+            call.log(.warning, error)
         }
     }
 

@@ -1,0 +1,90 @@
+import DataDirectory
+import Platform
+
+/// What a recovery writes into `postgresql.auto.conf`, between two comment lines, with the record of what is to go at its
+/// end.
+struct SettingsBlock {
+    let directory: DataDirectory
+    let setup: RecoverySetup
+    /// The server's configuration file, when it is elsewhere.
+    let configurationFile: String?
+
+    /// Writes `settings` instead of those of an earlier recovery, in one step. The file's other lines of the same names go
+    /// only where the new ones are to stay; of those that the recovery needs, the original's own count again afterwards.
+    func write(_ settings: [RecoverySetting]) throws {
+        let path = directory.path + "/" + ConfigurationFiles.automatic
+        let earlier = try RecoveryRecord(in: directory)?.settings ?? []
+        let old = RecoveryRecord(earlier).removed(
+            from: withoutBlock(try Files.exists(path) ? Files.read(path) : []))
+        let before = try effective(with: old)
+        // The server knows its configuration file before it reads this one, and refuses to be told here.
+        var lines = settings.filter { $0.name != "config_file" } + neutral(settings, before)
+        if let place = lines.firstIndex(where: { $0.name == "recovery_end_command" }),
+            !setup.extra.contains(where: { $0.name == "recovery_end_command" })
+        {
+            lines[place] = RecoverySetting(
+                "recovery_end_command", lines[place].value.followed(by: before["recovery_end_command"] ?? ""))
+        }
+        let passing = passes ? lines.filter(\.isForRecoveryOnly).map { RecoveryRecord.Setting($0.name, $0.value) } : []
+        let staying = Set(lines.map(\.name)).subtracting(passing.map(\.name))
+        var kept = old.split(separator: 10, omittingEmptySubsequences: false).filter { line in
+            !staying.contains(ConfigurationLine(line)?.name ?? "")
+        }
+        while kept.last?.isEmpty == true { kept.removeLast() }
+        let text =
+            kept.map { Array($0) }
+            + ([RecoveryRecord.begin] + lines.map(\.line) + [RecoveryRecord.end, ""]).map { Array($0.utf8) }
+        // A line that is there is always in the record: whoever is killed in between finds both recoveries' in it.
+        if passes || !earlier.isEmpty { try RecoveryRecord(earlier + passing).write(in: directory) }
+        try replaceDurably(path, bytes: Array(text.joined(separator: [10])), mode: 0o600)
+        if passes {
+            try RecoveryRecord(passing).write(in: directory)
+        } else {
+            try Files.removeIfPresent(directory.path + "/" + RecoveryRecord.fileName)
+        }
+    }
+
+    /// Whether the recovery's settings go at its end: a standby's are its own as long as it lives.
+    private var passes: Bool { setup.endCommand != nil && !setup.isStandby }
+
+    private func withoutBlock(_ text: [UInt8]) -> [UInt8] {
+        var inside = false
+        var kept: [ArraySlice<UInt8>] = []
+        for line in text.split(separator: 10, omittingEmptySubsequences: false) {
+            if line.elementsEqual(RecoveryRecord.begin.utf8) { inside = true }
+            if !inside { kept.append(line) }
+            if line.elementsEqual(RecoveryRecord.end.utf8) { inside = false }
+        }
+        return Array(kept.joined(separator: [10]))
+    }
+
+    /// What the server would use without this recovery. A configuration that can't be read says nothing; the server will
+    /// say why.
+    private func effective(with automatic: [UInt8]) throws -> [String: String] {
+        let files = try? ConfigurationFiles(of: directory, top: configurationFile)
+        let own = directory.path + "/" + ConfigurationFiles.automatic
+        var values: [String: String] = [:]
+        for entry in files?.entries ?? [] where entry.file != own { values[entry.name] = entry.value }
+        for line in automatic.split(separator: 10) {
+            if let line = ConfigurationLine(line) { values[line.name] = line.value }
+        }
+        return values
+    }
+
+    /// Targets that the configuration still holds from an earlier recovery would rule this one, or, with one of its own,
+    /// keep the server from starting (`error_multiple_recovery_targets`): they are set back to their defaults.
+    private func neutral(_ settings: [RecoverySetting], _ before: [String: String]) -> [RecoverySetting] {
+        let names = Set(settings.map(\.name))
+        return before.keys.filter { RecoveryRecord.isTarget($0) && !names.contains($0) }.sorted().compactMap { name in
+            let standard: String? =
+                switch name {
+                case "recovery_target", "recovery_target_time", "recovery_target_lsn", "recovery_target_xid",
+                    "recovery_target_name":
+                    ""
+                case "recovery_target_timeline": "latest"
+                default: nil
+                }
+            return standard.flatMap { $0 == before[name] ? nil : RecoverySetting(name, $0) }
+        }
+    }
+}

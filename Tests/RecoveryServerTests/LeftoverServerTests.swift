@@ -1,0 +1,147 @@
+import Platform
+import Support
+import Testing
+import WAL
+
+/// A way for a recovery to end with a server that takes writes.
+struct WayOut: Sendable {
+    let name: String
+    let target: Target
+    let server: TestServer
+    let arguments: [String]
+    let start: Bool
+    /// What people do after `recover`, with the recovered directory.
+    let then: @Sendable (RecoveredDirectory) throws -> Void
+
+    enum Target: Sendable, CaseIterable { case time, lsn, xid, name, immediate, latest }
+
+    init(
+        _ name: String, _ target: Target = .time, on server: TestServer = .v15, _ arguments: [String] = [],
+        start: Bool = true, then: @escaping @Sendable (RecoveredDirectory) throws -> Void = { _ in }
+    ) {
+        (self.name, self.target, self.server) = (name, target, server)
+        (self.arguments, self.start, self.then) = (arguments, start, then)
+    }
+}
+
+/// When a recovered server takes writes, nothing in its directory is there for the recovery any more.
+@Suite(.serialized) struct LeftoverServerTests {
+    /// A cluster with a backup and something behind it that every kind of target names.
+    final class Past: Sendable {
+        let site: TestSite
+        let targets: [WayOut.Target: [String]]
+
+        init(_ server: TestServer, settings: [String: String] = [:]) throws {
+            site = try TestSite(server, settings: settings, initdb: ["--wal-segsize=1"])
+            let cluster = site.cluster
+            try cluster.psql("create table t as select 1 n")
+            try site.tidemark(["backup"], expectSuccess: true)
+            let xid = try cluster.psql("with i as (insert into t values (2)) select pg_current_xact_id()")
+            try cluster.psql("select pg_create_restore_point('here')")
+            let lsn = try cluster.psql("select pg_current_wal_insert_lsn()")
+            try cluster.psql("insert into t values (3)")
+            Clock.sleep(milliseconds: 5)
+            let time = Moment(microseconds: Clock.now).description
+            Clock.sleep(milliseconds: 5)
+            try cluster.psql("insert into t values (4)")
+            try site.archiveEverything()
+            targets = [
+                .time: ["--target-time", time], .lsn: ["--target-lsn", lsn], .xid: ["--target-xid", xid],
+                .name: ["--target-name", "here"], .immediate: ["--target", "immediate"], .latest: ["--target", "latest"],
+            ]
+        }
+    }
+
+    static let ways: [WayOut] =
+        WayOut.Target.allCases.map { WayOut("followed to \($0)", $0) }
+        + TestServer.allCases.flatMap { server in
+            [
+                WayOut("paused, then resumed", .name, on: server, ["--target-action", "pause"]) { copy in
+                    #expect(try !Self.left(in: copy.path).isEmpty, "an interrupted recovery still needs them")
+                    _ = try copy.psql("select pg_wal_replay_resume()")
+                },
+                WayOut("shut down at the target, then opened", .lsn, on: server, ["--target-action", "shutdown"]) {
+                    #expect(try !Self.left(in: $0.path).isEmpty)
+                    try $0.pgControl(["-o", "-c recovery_target_action=promote", "start"])
+                },
+                WayOut("started by hand", .time, on: server, start: false) { copy in
+                    #expect(try !Self.left(in: copy.path).isEmpty)
+                    try copy.pgControl(["start"])
+                },
+            ]
+        }
+        + [
+            WayOut("shut down, the action changed by hand", .name, ["--target-action", "shutdown"]) { copy in
+                try runAsServerUser(
+                    "/bin/sed",
+                    [
+                        "-i", "s/^recovery_target_action.*/recovery_target_action = promote/",
+                        copy.path + "/postgresql.auto.conf",
+                    ])
+                try copy.pgControl(["start"])
+            },
+            WayOut("the server's file rewritten while paused", .xid, ["--target-action", "pause"]) { copy in
+                // ALTER SYSTEM leaves no comments.
+                _ = try copy.psql("alter system set work_mem = '5MB'")
+                #expect(try !Files.readText(copy.path + "/postgresql.auto.conf").contains("# tidemark"))
+                _ = try copy.psql("select pg_wal_replay_resume()")
+            },
+            WayOut("with settings that count in recovery only", .time, [
+                "--set", "hot_standby=off", "--set", "recovery_prefetch=off", "--set", "recovery_end_command=true",
+            ]),
+        ]
+
+    /// Names and values of what a recovery leaves in `directory`.
+    static func left(in directory: String) throws -> [String] {
+        let settings = try Files.readText(directory + "/postgresql.auto.conf").split(separator: "\n").filter {
+            $0.contains("recovery_") || $0.hasPrefix("restore_command") || $0.hasPrefix("hot_standby")
+        }
+        return settings.map(String.init) + (try Files.exists(directory + "/tidemark.recovery") ? ["the record"] : [])
+    }
+
+    @Test(arguments: TestServer.allCases)
+    func `nothing of a recovery is left once its server takes writes`(_ server: TestServer) throws {
+        let past = try Past(server)
+        for way in Self.ways where way.server == server { try follow(way, past) }
+    }
+
+    private func follow(_ way: WayOut, _ past: Past) throws {
+        let copy = try RecoveredDirectory(past.site)
+        let finished = try copy.recover(past.targets[way.target]! + way.arguments, start: way.start)
+        try #require(finished.ending == .exited(0), "\(way.name): \(finished.errors)\(copy.log)")
+        try way.then(copy)
+        try copy.waitUntilOpen()
+        #expect(try Self.left(in: copy.path) == [], "\(way.name): \(copy.log)")
+        // What is to stay stays: a copy doesn't archive.
+        #expect(try Files.readText(copy.path + "/postgresql.auto.conf").contains("archive_mode = 'off'"))
+        let status = try FileStatus(of: copy.path + "/postgresql.auto.conf")
+        #expect(status.mode == 0o600)
+        try copy.pgControl(["restart"])
+        #expect(try copy.psql("show recovery_target_timeline") == "latest")
+        #expect(try copy.psql("show restore_command") == "")
+    }
+}
+
+extension RecoveredDirectory {
+    /// pg_ctl with this directory, which waits; throws with the server's log.
+    func pgControl(_ arguments: [String]) throws {
+        let finished = try runAsServerUser(
+            site.cluster.server.bin + "/pg_ctl",
+            ["-D", path, "-l", path + "/tidemark-recovery.log", "-w", "-s", "-t", "60"] + arguments, expectSuccess: false)
+        guard finished.ending == .exited(0) else {
+            throw Problem("pg_ctl \(arguments): \(finished.errors)", detail: log)
+        }
+    }
+
+    var log: String { (try? Files.readText(path + "/tidemark-recovery.log")) ?? "no log" }
+
+    func waitUntilOpen() throws {
+        try site.cluster.wait(for: "the recovered server to take writes") {
+            let finished = try runAsServerUser(
+                TestServer.v15.bin + "/psql",
+                ["-h", path, "-U", "postgres", "-d", "postgres", "-XAtqc", "select pg_is_in_recovery()"],
+                expectSuccess: false)
+            return finished.output == "f\n"
+        }
+    }
+}
