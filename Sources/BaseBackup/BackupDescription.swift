@@ -45,8 +45,13 @@ public struct BackupDescription: Sendable, Equatable {
     /// Pages whose checksum was verified while copying.
     public var verifiedPages: Int64
     public var corruptPages: [CorruptPage]
-    /// Server settings that a server on the copy must not fall below, or that explain it (`max_connections`, …).
+    /// Server settings that a server on the copy must not fall below, or that explain it (`max_connections`, …); beside them
+    /// `resolvedDirectory` and `configurationFiles`.
     public var settings: [String: String]
+    /// Where the data directory lay, without symbolic links.
+    public static let resolvedDirectory = "tidemark.resolved_data_directory"
+    /// The files that the server's settings came from, one a line.
+    public static let configurationFiles = "tidemark.configuration_files"
     public var note: String?
     public var isPinned: Bool
     /// Nil: pinned for good, if pinned.

@@ -1,4 +1,5 @@
 import DataDirectory
+import Glibc
 import Platform
 import Postgres
 public import Repository
@@ -163,7 +164,7 @@ struct BackupSource {
             size: stored.size, storedSize: stored.storedSize, packLabels: stored.packLabels,
             tablespaces: try tablespaces(walk.tablespaces, manifest), hasChecksums: control.hasChecksums,
             verifiedPages: stored.verifiedPages, corruptPages: stored.corruptPages,
-            settings: try server.settings(BackupSource.recordedSettings), note: request.note,
+            settings: try recordedSettings(server), note: request.note,
             isPinned: request.isPinned, pinnedUntil: request.pinnedUntil,
             timings: BackupTimings(
                 checkpoint: seconds(began, checkpointDone), copy: seconds(checkpointDone, copied),
@@ -181,7 +182,23 @@ struct BackupSource {
         "lc_numeric", "lc_time", "TimeZone", "shared_preload_libraries",
         "config_file", "hba_file", "ident_file", "wal_level", "archive_mode", "port", "full_page_writes",
         "track_commit_timestamp", "server_version", "shared_buffers", "huge_pages",
+        "data_directory", "external_pid_file", "log_directory", "logging_collector", "stats_temp_directory",
+        "unix_socket_directories", "krb_server_keyfile", "ssl", "ssl_cert_file", "ssl_key_file", "ssl_ca_file",
+        "ssl_crl_file", "ssl_crl_dir", "ssl_dh_params_file",
     ]
+
+    private func recordedSettings(_ server: Connection) throws -> [String: String] {
+        var settings = try server.settings(BackupSource.recordedSettings)
+        if let place = realpath(directory.path, nil) {
+            settings[BackupDescription.resolvedDirectory] = String(cString: place)
+            free(place)
+        }
+        // Nobody but members of pg_read_all_settings sees them.
+        settings[BackupDescription.configurationFiles] = try server.query(
+            "SELECT string_agg(DISTINCT sourcefile, E'\\n') FROM pg_settings WHERE sourcefile IS NOT NULL"
+        ).scalar
+        return settings
+    }
 
     /// All segments from start to stop, then what the archiver gets last.
     private func neededWAL(_ label: BackupLabelFile, _ stop: SegmentName) -> [ArchiveFileName] {

@@ -36,6 +36,10 @@ public struct CheckDefinition: Sendable, Equatable {
             "wal_level, archive_mode, archive_command, archive_timeout, full_page_writes and what else archiving needs."
         ),
         CheckDefinition(
+            "recovery_settings", .none, "settings of a finished recovery",
+            "Whether recovery targets are left in the configuration of a server that has recovered: standbys made from it obey them."
+        ),
+        CheckDefinition(
             "archiving", .duration, warning: "10min", critical: "1h", "archiving",
             "How long the oldest finished segment has been waiting, or the archiver has been failing."),
         CheckDefinition(

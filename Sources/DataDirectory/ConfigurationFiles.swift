@@ -9,6 +9,9 @@ public struct ConfigurationFiles: Sendable {
         public var file: String
         /// From 1.
         public var line: Int
+        public init(name: String, value: String, file: String, line: Int) {
+            (self.name, self.value, self.file, self.line) = (name, value, file, line)
+        }
     }
     /// In order: of several with one name the last counts.
     public private(set) var entries: [Entry] = []

@@ -1,4 +1,3 @@
-import Glibc
 import Platform
 
 /// Which lines of `postgresql.auto.conf` are there for a recovery only. They have done their work when the server takes
@@ -78,7 +77,7 @@ public struct RecoveryRecord: Sendable, Equatable {
         let path = directory.path + "/" + ConfigurationFiles.automatic
         var removed: [String] = []
         if try Files.exists(path) {
-            try editing(path) { old in
+            try ConfigurationFiles.rewrite(path) { old in
                 let new = record.removed(from: old)
                 removed = names(in: old).subtracting(names(in: new)).sorted()
                 return new
@@ -91,35 +90,5 @@ public struct RecoveryRecord: Sendable, Equatable {
 
     private static func names(in text: [UInt8]) -> Set<String> {
         Set(text.split(separator: 10).compactMap { ConfigurationLine($0)?.name })
-    }
-
-    /// Replaces a file by `change` of itself, in one step, with its owner and mode. The server may rewrite it at the same
-    /// time (ALTER SYSTEM): then it is read again.
-    static func editing(_ path: String, _ change: ([UInt8]) -> [UInt8]) throws {
-        struct Rewritten: Error {}
-        var attemptsLeft = 20
-        while true {
-            let before = try FileStatus(of: path)
-            let old = try Files.read(path)
-            let new = change(old)
-            guard new != old else { return }
-            do {
-                try replaceDurably(path, mode: before.mode) { file, temporary in
-                    try new.withUnsafeBytes { try file.write($0, path: temporary) }
-                    _ = try retrying(.changeMode, temporary) { chmod(temporary, before.mode) }
-                    if before.owner != geteuid() {
-                        _ = try retrying(.changeOwner, temporary) { chown(temporary, before.owner, before.group) }
-                    } else {
-                        // A group that its owner isn't in can't be kept.
-                        _ = chown(temporary, before.owner, before.group)
-                    }
-                    guard try FileStatus(of: path) == before else { throw Rewritten() }
-                }
-                return
-            } catch is Rewritten {
-                attemptsLeft -= 1
-                guard attemptsLeft > 0 else { throw Problem("\"\(path)\" is rewritten all the time") }
-            }
-        }
     }
 }

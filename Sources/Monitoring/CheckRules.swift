@@ -27,6 +27,7 @@ extension Observation {
         switch limits.definition.id {
         case "server": serverVerdict
         case "server_settings": settingsVerdict
+        case "recovery_settings": recoverySettingsVerdict
         case "clock": clockVerdict(limits)
         case "version": versionVerdict
         case "archiving": archivingVerdict(limits)

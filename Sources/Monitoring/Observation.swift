@@ -12,6 +12,12 @@ public struct Observation: Sendable {
     public var server: ServerObservation?
     public var serverProblem: String?
     public var serverHint: String?
+    /// How to talk to the server, without secrets, for commands that are offered.
+    public var conninfo: String?
+    /// Recovery targets in the configuration files and on the command line of a server that isn't recovering; nil when they
+    /// could not be read.
+    public var leftTargets: [LeftTarget]?
+    public var leftTargetsProblem: String?
     public var waiting: WaitingObservation?
     public var waitingProblem: String?
     /// What the last push that failed said.
@@ -67,6 +73,17 @@ public struct ServerObservation: Sendable {
         (self.version, self.isStandby, self.clockOffset) = (version, isStandby, clockOffset)
         (self.findings, self.archivedCount, self.failedCount) = (findings, archivedCount, failedCount)
         (self.isFailing, self.lastFailed, self.position) = (isFailing, lastFailed, position)
+    }
+}
+
+/// A `recovery_target…` setting of a server that isn't recovering.
+public struct LeftTarget: Sendable, Equatable {
+    public var name: String
+    public var value: String
+    /// Nil: on the server's command line.
+    public var file: String?
+    public init(_ name: String, _ value: String, file: String?) {
+        (self.name, self.value, self.file) = (name, value, file)
     }
 }
 

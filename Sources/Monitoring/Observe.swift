@@ -33,8 +33,10 @@ public struct ObservationRequest: Sendable {
 public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Observation {
     let cluster = request.cluster
     var observation = Observation(cluster: cluster.name, now: Moment(microseconds: Clock.now))
+    var server: Connection?
     do {
         let connection = try Connection(cluster.conninfo, applicationName: "tidemark check")
+        server = connection
         observation.server = try ServerObservation(of: connection, pushCommand: request.pushCommand)
     } catch {
         let explained = error as? any Explained
@@ -46,6 +48,11 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
     observation.pushFailure = PushFailure(stateDirectory: "\(cluster.stateDirectory)/\(cluster.name)")
     let directory = DataDirectory(cluster.dataDirectory)
     let control = try? directory.controlFile()
+    observation.conninfo = (try? ConnectionString(cluster.conninfo))?.withoutSecrets.description
+    do { observation.leftTargets = try LeftTarget.find(in: directory, server) } catch {
+        observation.leftTargetsProblem =
+            "The configuration files could not be read: \((error as? any Explained)?.message ?? "\(error)")."
+    }
     observeArchive(&observation, request, control, store)
     observation.observeTimelines(control, store)
 

@@ -79,6 +79,8 @@ public struct Drill: Sendable {
                 // Subscriptions and libraries such as pg_cron would act on the world outside.
                 RecoverySetting("max_logical_replication_workers", "0"),
                 RecoverySetting("shared_preload_libraries", ""),
+                // Nor may commands, nor files that the original writes to.
+                RecoverySetting("recovery_end_command", ""), RecoverySetting("archive_cleanup_command", ""),
             ].filter { !own.contains($0.name) } + extra
         let directory = scratch.data
         var request = RecoverRequest(plan: plan, backup: backup, directory: directory, setup: setup, jobs: jobs)

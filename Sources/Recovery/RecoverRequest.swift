@@ -53,27 +53,21 @@ public func prepareRecovery(
     restore.isReadSoon = request.plan.logSize > request.backup.size / 20
     let restored = try restoreBackup(
         request.backup, of: incarnation, from: store, request: restore, progress: progress)
-    let (remarks, options) = try ServerConfiguration(request).complete()
+    let configuration = ServerConfiguration(request.backup, directory: request.directory, setup: request.setup)
+    try configuration.relocate()
+    let (remarks, options) = try configuration.complete()
     for name in request.plan.partials { try placePartial(name, request, incarnation: incarnation, store: store) }
-    try SettingsBlock(
-        directory: DataDirectory(request.directory), setup: request.setup,
-        configurationFile: ServerConfiguration.file(in: options)
-    ).write(request.settings)
+    try writeSettings(request, serverOptions: options)
     try signal(request.setup.isStandby ? "standby.signal" : "recovery.signal", directory: request.directory)
     return PreparedRecovery(
         restore: restored, settings: request.settings, remarks: remarks, serverOptions: options)
 }
 
-/// Writes the settings of a recovery anew into a directory that is prepared already.
+/// Puts the request's settings into `postgresql.auto.conf`, instead of those of an earlier call.
 ///
 /// - Parameter serverOptions: as `PreparedRecovery` has them.
-public func writeSettings(
-    _ settings: [RecoverySetting], for setup: RecoverySetup, directory: String, serverOptions: [String]
-) throws {
-    try SettingsBlock(
-        directory: DataDirectory(directory), setup: setup,
-        configurationFile: ServerConfiguration.file(in: serverOptions)
-    ).write(settings)
+public func writeSettings(_ request: RecoverRequest, serverOptions: [String]) throws {
+    try SettingsBlock(request, serverOptions: serverOptions).write(request.settings)
 }
 
 /// Refuses a directory on which a server runs.

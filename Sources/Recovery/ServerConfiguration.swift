@@ -1,4 +1,4 @@
-public import BaseBackup
+import BaseBackup
 import DataDirectory
 import Glibc
 import Platform
@@ -12,15 +12,33 @@ struct ServerConfiguration {
     let settings: [String: String]
     /// By `--set`.
     let chosen: [RecoverySetting]
-
-    init(_ request: RecoverRequest) {
-        self.init(
-            directory: request.directory, isOwn: request.setup.isOwnDirectory, settings: request.backup.settings,
-            chosen: request.setup.extra)
+    /// Backups of earlier tidemarks don't record where the data directory was; where its postgresql.conf was is the next
+    /// best thing, unless that one is elsewhere.
+    private var configured: String? {
+        settings["config_file"].flatMap { file in
+            Files.name(file) == "postgresql.conf" && settings["hba_file"] == Files.parent(file) + "/pg_hba.conf"
+                && !file.hasPrefix("/etc/") ? Files.parent(file) : nil
+        }
     }
 
-    init(directory: String, isOwn: Bool, settings: [String: String], chosen: [RecoverySetting]) {
-        (self.directory, self.isOwn, self.settings, self.chosen) = (directory, isOwn, settings, chosen)
+    init(_ backup: BackupDescription, directory: String, setup: RecoverySetup) {
+        (self.directory, isOwn) = (directory, setup.isOwnDirectory)
+        (settings, chosen) = (backup.settings, setup.extra)
+    }
+
+    /// From where the original's settings are to be led into the new directory. What the server was started with is what
+    /// its configuration says; the directory's own name may be another one, through a symbolic link.
+    var relocation: Relocation {
+        Relocation(
+            from: [settings["data_directory"] ?? configured, settings[BackupDescription.resolvedDirectory]]
+                .compactMap { $0?.isEmpty == false ? $0 : nil }, to: directory)
+    }
+
+    /// Leads what the backup's configuration files name into the new directory.
+    func relocate() throws {
+        let major = try DataDirectory(directory).majorVersion()
+        let hasOne = try Files.exists(directory + "/postgresql.conf")
+        try relocation.rewriteFiles(top: chosenFile ?? (isOwn && !hasOne ? ownFile(major: major) : nil))
     }
 
     /// Makes up what is missing; says what that was, and what the server must be told on its command line.
@@ -48,51 +66,16 @@ struct ServerConfiguration {
         return (remarks, [])
     }
 
-    /// What can be said before anything is restored, as sentences.
-    ///
-    /// - Parameter original: the data directory the backup was taken of.
-    /// - Throws: `Problem` when a file named by `--set` isn't there, or belongs to another data directory.
-    func outlook(major: Int, original: String) throws -> [String] {
-        let names = ["config_file", "hba_file", "ident_file"]
-        for setting in chosen where names.contains(setting.name) {
-            guard try !Files.exists(setting.value) else { continue }
-            throw Problem("file \"\(setting.value)\" of --set \(setting.name) does not exist")
-        }
-        if let file = chosenFile {
-            guard try isFor(directory, file) else {
-                throw Problem(
-                    "configuration file \"\(file)\" belongs to another data directory",
-                    detail: "Its data_directory is not \"\(directory)\": the server would open that one.",
-                    hint: "Name a copy of the file without data_directory.")
-            }
-            return []
-        }
-        guard let file = settings["config_file"], !file.isEmpty, !file.hasPrefix(original + "/") else {
-            return try names.dropFirst().compactMap { name in
-                guard let file = settings[name], !file.isEmpty, !file.hasPrefix(original + "/"),
-                    !chosen.contains(where: { $0.name == name }), try !Files.exists(file)
-                else { return nil }
-                return "The original's \(name) is \"\(file)\", which this host doesn't have: the server will not "
-                    + "start. Use --set \(name)=FILE."
-            }
-        }
-        if isOwn, try ownFile(major: major) != nil { return [] }
-        return [
-            "The original's configuration file, \"\(file)\", is not in the backup; a minimal one will be written. To use "
-                + "another: --set config_file=FILE."
-        ]
-    }
-
     /// The `config_file` among options for a server's command line.
     static func file(in options: [String]) -> String? {
         options.last { $0.hasPrefix("config_file=") }.map { String($0.dropFirst("config_file=".count)) }
     }
 
-    private var chosenFile: String? { chosen.last { $0.name == "config_file" }?.value }
+    var chosenFile: String? { chosen.last { $0.name == "config_file" }?.value }
 
     /// The cluster's own configuration file on this host, outside of the data directory: where the backup says it was, or
     /// in Debian's `/etc/postgresql/<major>/<cluster>/postgresql.conf`.
-    private func ownFile(major: Int) throws -> String? {
+    func ownFile(major: Int) throws -> String? {
         if let file = settings["config_file"], !file.hasPrefix(directory + "/"), try Files.exists(file),
             (try? isFor(directory, file)) == true
         {
@@ -104,7 +87,7 @@ struct ServerConfiguration {
     }
 
     /// Whether a server with this configuration file opens `directory`, when it is told so on its command line.
-    private func isFor(_ directory: String, _ file: String) throws -> Bool {
+    func isFor(_ directory: String, _ file: String) throws -> Bool {
         try !dataDirectories(in: file).isEmpty ? names(directory, file) : true
     }
 
@@ -132,16 +115,4 @@ struct ServerConfiguration {
         }
         return lines.joined(separator: "\n") + "\n"
     }
-}
-
-/// What is known about the recovered server's configuration files before anything is restored, as sentences.
-///
-/// - Parameter original: the data directory the backup was taken of.
-/// - Throws: `Problem` when a file named by `--set` can't be used.
-public func configurationOutlook(
-    _ backup: BackupDescription, directory: String, setup: RecoverySetup, original: String
-) throws -> [String] {
-    try ServerConfiguration(
-        directory: directory, isOwn: setup.isOwnDirectory, settings: backup.settings, chosen: setup.extra
-    ).outlook(major: backup.major, original: original)
 }

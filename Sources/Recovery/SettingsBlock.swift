@@ -8,6 +8,13 @@ struct SettingsBlock {
     let setup: RecoverySetup
     /// The server's configuration file, when it is elsewhere.
     let configurationFile: String?
+    let relocation: Relocation
+
+    init(_ request: RecoverRequest, serverOptions: [String]) {
+        (directory, setup) = (DataDirectory(request.directory), request.setup)
+        configurationFile = ServerConfiguration.file(in: serverOptions)
+        relocation = ServerConfiguration(request.backup, directory: request.directory, setup: request.setup).relocation
+    }
 
     /// Writes `settings` instead of those of an earlier recovery, in one step. The file's other lines of the same names go
     /// only where the new ones are to stay; of those that the recovery needs, the original's own count again afterwards.
@@ -18,12 +25,16 @@ struct SettingsBlock {
             from: withoutBlock(try Files.exists(path) ? Files.read(path) : []))
         let before = try effective(with: old)
         // The server knows its configuration file before it reads this one, and refuses to be told here.
-        var lines = settings.filter { $0.name != "config_file" } + neutral(settings, before)
+        var lines = settings.filter { $0.name != "config_file" }
+        let named = Set(settings.map(\.name))
+        lines += (neutral(before) + relocation.overrides(before, isOwn: setup.isOwnDirectory)).filter {
+            !named.contains($0.name)
+        }
         if let place = lines.firstIndex(where: { $0.name == "recovery_end_command" }),
             !setup.extra.contains(where: { $0.name == "recovery_end_command" })
         {
             lines[place] = RecoverySetting(
-                "recovery_end_command", lines[place].value.followed(by: before["recovery_end_command"] ?? ""))
+                "recovery_end_command", lines[place].value.followed(by: before["recovery_end_command"]?.value ?? ""))
         }
         let passing = passes ? lines.filter(\.isForRecoveryOnly).map { RecoveryRecord.Setting($0.name, $0.value) } : []
         let staying = Set(lines.map(\.name)).subtracting(passing.map(\.name))
@@ -60,22 +71,22 @@ struct SettingsBlock {
 
     /// What the server would use without this recovery. A configuration that can't be read says nothing; the server will
     /// say why.
-    private func effective(with automatic: [UInt8]) throws -> [String: String] {
+    private func effective(with automatic: [UInt8]) throws -> [String: ConfigurationFiles.Entry] {
         let files = try? ConfigurationFiles(of: directory, top: configurationFile)
         let own = directory.path + "/" + ConfigurationFiles.automatic
-        var values: [String: String] = [:]
-        for entry in files?.entries ?? [] where entry.file != own { values[entry.name] = entry.value }
-        for line in automatic.split(separator: 10) {
-            if let line = ConfigurationLine(line) { values[line.name] = line.value }
+        var values: [String: ConfigurationFiles.Entry] = [:]
+        for entry in files?.entries ?? [] where entry.file != own { values[entry.name] = entry }
+        for (index, line) in automatic.split(separator: 10, omittingEmptySubsequences: false).enumerated() {
+            guard let line = ConfigurationLine(line) else { continue }
+            values[line.name] = .init(name: line.name, value: line.value, file: own, line: index + 1)
         }
         return values
     }
 
     /// Targets that the configuration still holds from an earlier recovery would rule this one, or, with one of its own,
     /// keep the server from starting (`error_multiple_recovery_targets`): they are set back to their defaults.
-    private func neutral(_ settings: [RecoverySetting], _ before: [String: String]) -> [RecoverySetting] {
-        let names = Set(settings.map(\.name))
-        return before.keys.filter { RecoveryRecord.isTarget($0) && !names.contains($0) }.sorted().compactMap { name in
+    private func neutral(_ before: [String: ConfigurationFiles.Entry]) -> [RecoverySetting] {
+        before.keys.filter(RecoveryRecord.isTarget).sorted().compactMap { name in
             let standard: String? =
                 switch name {
                 case "recovery_target", "recovery_target_time", "recovery_target_lsn", "recovery_target_xid",
@@ -84,7 +95,7 @@ struct SettingsBlock {
                 case "recovery_target_timeline": "latest"
                 default: nil
                 }
-            return standard.flatMap { $0 == before[name] ? nil : RecoverySetting(name, $0) }
+            return standard.flatMap { $0 == before[name]?.value ? nil : RecoverySetting(name, $0) }
         }
     }
 }

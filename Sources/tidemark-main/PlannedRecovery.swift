@@ -121,8 +121,9 @@ struct PlannedRecovery {
         RecoveryPlaces(plan, backup, directory: directory, mapping: tablespaces)
     }
     private func outlook(_ backup: BackupDescription) throws -> [String] {
-        try configurationOutlook(
-            backup, directory: directory, setup: setup, original: cluster.dataDirectory.withoutTrailingSlash)
+        try configurationOutlook(backup, directory: directory, setup: setup) { path in
+            try backupHolds(path, backup: backup.label, of: archive.incarnation, in: archive.store)
+        }
     }
     private func demands(_ backup: BackupDescription, _ names: RelationMap?) -> HostDemands {
         HostDemands(original: backup.settings, chosen: setup.extra, databases: names?.databases ?? [])

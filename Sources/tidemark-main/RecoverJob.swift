@@ -101,9 +101,7 @@ struct RecoverJob {
             let began = Clock.monotonic
             if try !server.isRunning() {
                 if prepared == nil {
-                    try writeSettings(
-                        planned.settings, for: planned.setup, directory: planned.directory,
-                        serverOptions: state.serverOptions)
+                    try writeSettings(request(), serverOptions: state.serverOptions)
                 }
                 try server.launch()
             }
@@ -119,7 +117,7 @@ struct RecoverJob {
         return (result?.asPredicted == false ? .problemsFound : .success, prepared, result)
     }
 
-    private func restore() throws -> PreparedRecovery {
+    private func request() throws -> RecoverRequest {
         let backup = try showBackup(
             planned.plan.backup.label, of: planned.archive.incarnation, in: planned.archive.store)
         var request = RecoverRequest(
@@ -127,6 +125,11 @@ struct RecoverJob {
             jobs: cluster.jobs)
         request.delta = invocation.arguments.has("delta")
         request.tablespaceMapping = planned.tablespaces
+        return request
+    }
+
+    private func restore() throws -> PreparedRecovery {
+        let request = try request()
         defer { invocation.terminal.finishProgress() }
         let (terminal, log) = (invocation.terminal, invocation.log)
         return try prepareRecovery(request, incarnation: planned.archive.incarnation, store: planned.archive.store) {

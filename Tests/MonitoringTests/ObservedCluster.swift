@@ -51,6 +51,7 @@ enum ObservedCluster {
                     name: "wal_level", current: "replica", wanted: nil, verdict: .good, reason: "It must.",
                     needsRestart: false)
             ], archivedCount: 100, failedCount: 2, isFailing: false, lastFailed: nil, position: LSN(0x5000028))
+        observation.leftTargets = []
         observation.waiting = WaitingObservation(ready: 0, oldestReady: 0, oldestCommit: 12)
         let backups = try [28.0, 21, 14, 7, 1].map { try backup("b\(Int($0))", days: $0) }
         observation.archive = ArchiveObservation(

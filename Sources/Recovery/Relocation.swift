@@ -1,0 +1,131 @@
+import DataDirectory
+import Glibc
+import Platform
+
+/// Leads the settings of a restored configuration into the new data directory: a path below the original's becomes the same
+/// path below the new one. Otherwise a copy would be ruled by the living server's pg_hba.conf, or write into its log.
+struct Relocation: Sendable {
+    /// The data directory the backup was taken of, by the names it was known under; none when nobody recorded it.
+    let originals: [String]
+    let directory: String
+
+    init(from originals: [String], to directory: String) {
+        // The longer first: one may be the beginning of another.
+        self.originals = originals.filter { $0.hasPrefix("/") && $0 != "/" && $0 != directory }.sorted { $0.count > $1.count }
+        self.directory = directory
+    }
+
+    /// `text` with every path below the original's directory below the new one, wherever in it the path stands.
+    func moved(_ text: String) -> String {
+        var result = text
+        for original in originals { result = Relocation.moved(result, original, directory) }
+        return result
+    }
+
+    private static func moved(_ text: String, _ original: String, _ directory: String) -> String {
+        let (bytes, wanted) = (Array(text.utf8), Array(original.utf8))
+        guard bytes.count >= wanted.count else { return text }
+        var result: [UInt8] = []
+        var at = 0
+        while at < bytes.count {
+            let end = at + wanted.count
+            // Only whole names: neither /mnt/srv/main nor /srv/main2 for /srv/main.
+            guard end <= bytes.count, bytes[at..<end].elementsEqual(wanted),
+                at == 0 || !(isPartOfName(bytes[at - 1]) || bytes[at - 1] == UInt8(ascii: "/")),
+                end == bytes.count || !isPartOfName(bytes[end])
+            else {
+                result.append(bytes[at])
+                at += 1
+                continue
+            }
+            result += Array(directory.utf8)
+            at = end
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    private static func isPartOfName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."), 0x80...:
+            true
+        default: false
+        }
+    }
+
+    /// Rewrites the configuration files that lie in the new directory; others are somebody else's and are left alone.
+    ///
+    /// - Parameter top: the server's configuration file, when it isn't the directory's own.
+    func rewriteFiles(top: String?) throws {
+        guard let files = try? ConfigurationFiles(of: DataDirectory(directory), top: top, relocated: moved) else { return }
+        for file in Set(files.files) where isInside(file) {
+            try rewriteLines(of: file) { bytes in
+                guard let line = ConfigurationLine(bytes) else { return bytes }
+                // A server opens the directory that its configuration names, whatever directory it was started with.
+                let value = line.name == "data_directory" ? directory : moved(line.value)
+                guard value != line.value else { return bytes }
+                var changed = bytes
+                changed.replaceSubrange(line.valueRange, with: Array(ConfigurationLine.quoted(value).utf8))
+                return changed
+            }
+        }
+        // Those two may include others since 16, and name lists of users.
+        let effective = files.effective
+        for (name, standard) in [("hba_file", "pg_hba.conf"), ("ident_file", "pg_ident.conf")] {
+            let file = moved(effective[name]?.value ?? directory + "/" + standard)
+            guard isInside(file), try Files.exists(file) else { continue }
+            try rewriteLines(of: file) { bytes in
+                guard let text = String(validating: bytes, as: UTF8.self), !text.drop(while: \.isWhitespace).hasPrefix("#")
+                else { return bytes }
+                return Array(moved(text).utf8)
+            }
+        }
+    }
+
+    private func rewriteLines(of file: String, _ change: ([UInt8]) -> [UInt8]) throws {
+        try ConfigurationFiles.rewrite(file) { text in
+            Array(text.split(separator: 10, omittingEmptySubsequences: false).map { change(Array($0)) }.joined(separator: [10]))
+        }
+    }
+
+    /// Settings that the new server must have different from what its configuration says.
+    ///
+    /// - Parameters:
+    ///   - entries: what counts without them.
+    ///   - isOwn: whether the server is the cluster itself, and not a copy beside it.
+    func overrides(_ entries: [String: ConfigurationFiles.Entry], isOwn: Bool) -> [RecoverySetting] {
+        var settings: [RecoverySetting] = []
+        for entry in entries.values.sorted(by: { $0.name < $1.name }) {
+            // In a file that isn't ours; data_directory and the place of the file itself are for the command line.
+            guard !isInside(entry.file), moved(entry.value) != entry.value,
+                !["data_directory", "config_file"].contains(entry.name)
+            else { continue }
+            settings.append(RecoverySetting(entry.name, moved(entry.value)))
+        }
+        guard !isOwn else { return settings }
+        for (name, replacement) in Relocation.written {
+            guard let value = entries[name].map({ moved($0.value) }), !value.isEmpty, !isInside(value) else { continue }
+            settings.append(RecoverySetting(name, replacement))
+        }
+        return settings
+    }
+
+    /// Places the server writes to, with what a copy gets instead when the original's is outside of its data directory: it
+    /// may still write there itself.
+    static let written = [("external_pid_file", ""), ("log_directory", "log"), ("stats_temp_directory", "pg_stat_tmp")]
+
+    /// Whether a path, as the server would resolve it, lies below the new directory.
+    func isInside(_ path: String) -> Bool { Relocation.lies(path, below: directory) }
+
+    static func lies(_ path: String, below directory: String) -> Bool {
+        let (path, directory) = (normal(path.hasPrefix("/") ? path : directory + "/" + path), normal(directory))
+        return path.count > directory.count && path.starts(with: directory)
+    }
+
+    /// The names in a path, `.` and `..` resolved as `canonicalize_path` does.
+    private static func normal(_ path: String) -> [Substring] {
+        path.split(separator: "/").reduce(into: []) { names, name in
+            if name == ".." { _ = names.popLast() } else if name != "." { names.append(name) }
+        }
+    }
+}
