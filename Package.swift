@@ -121,6 +121,7 @@ let package = Package(
         tests(
             "TableRecoveryServerTests", ["TableRecovery", "Postgres", "Repository", "WAL", "Platform"]),
         tests("CommandServerTests", ["Platform", "WAL"]),
+        tests("HistoryServerTests", ["Platform", "WAL"]),
     ],
     swiftLanguageModes: [.v6]
 )

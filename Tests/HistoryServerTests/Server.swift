@@ -1,0 +1,157 @@
+import Glibc
+import Platform
+import Support
+
+/// One of several servers that archive into one repository. Its configuration lies outside the data directory, as Debian has
+/// it, so that neither pg_basebackup nor pg_rewind nor a recovery in place gives it another server's.
+final class Server {
+    let name: String
+    let version: TestServer
+    /// The group's directory: sockets, logs, configurations.
+    let directory: String
+    let port: Int
+    /// Lines of postgresql.conf that this server has beside the group's.
+    var settings: [String: String] = [:]
+    /// The server it follows; nil for a primary.
+    private(set) var upstream: Server?
+
+    private let groupSettings: [String: String]
+
+    var data: String { "\(directory)/\(name)" }
+    var log: String { "\(directory)/\(name).log" }
+    var configuration: String { "\(directory)/\(name).conf" }
+    var serverConfiguration: String { "\(directory)/\(name).postgresql.conf" }
+    var conninfo: String { "host=\(directory) port=\(port) dbname=postgres user=postgres" }
+
+    init(_ name: String, port: Int, in directory: String, _ version: TestServer, settings: [String: String]) {
+        self.name = name
+        self.port = port
+        self.directory = directory
+        self.version = version
+        groupSettings = settings
+    }
+
+    /// Writes tidemark.conf, with further lines for the cluster.
+    func configure(_ lines: [String] = []) throws {
+        let text =
+            ([
+                "repository = '\(directory)/repository'", "state_directory = '\(directory)/\(name).state'",
+                "timezone = 'UTC'", "[cluster main]", "data_directory = '\(data)'", "conninfo = '\(conninfo)'",
+                "bin_directory = '\(version.bin)'",
+            ] + lines).joined(separator: "\n") + "\n"
+        try replaceDurably(configuration, bytes: Array(text.utf8), mode: 0o644)
+    }
+
+    /// Writes postgresql.conf: whom it follows, and its own settings.
+    func writeSettings() throws {
+        var all = groupSettings.merging(settings) { $1 }
+        all["port"] = "\(port)"
+        all["unix_socket_directories"] = "'\(directory)'"
+        all["listen_addresses"] = "''"
+        all["primary_conninfo"] = upstream.map { "'host=\($0.directory) port=\($0.port) user=postgres'" } ?? "''"
+        let lines = all.map { "\($0) = \($1)\n" }.sorted().joined()
+        try replaceDurably(serverConfiguration, bytes: Array(lines.utf8), mode: 0o644)
+    }
+
+    /// Says whom it follows from its next start or reload on.
+    func follow(_ upstream: Server?) throws {
+        self.upstream = upstream
+        try writeSettings()
+        if upstream != nil, try Files.exists(data) { try shell("touch '\(data)/standby.signal'") }
+    }
+
+    @discardableResult
+    func shell(_ script: String, expectSuccess: Bool = true) throws -> Finished {
+        try runAsServerUser("/bin/sh", ["-c", script], expectSuccess: expectSuccess)
+    }
+
+    @discardableResult
+    func tool(_ program: String, _ arguments: [String], expectSuccess: Bool = true) throws -> Finished {
+        try runAsServerUser("\(version.bin)/\(program)", arguments, expectSuccess: expectSuccess)
+    }
+
+    @discardableResult
+    func tidemark(_ arguments: [String], expectSuccess: Bool = false) throws -> Finished {
+        try Support.tidemark(
+            arguments, environment: ["TIDEMARK_CONFIG": configuration], expectSuccess: expectSuccess)
+    }
+
+    func start() throws {
+        let finished = try tool(
+            "pg_ctl",
+            [
+                "-D", data, "-l", log, "-w", "-t", "120", "-o", "-c config_file=\(serverConfiguration)", "start",
+            ], expectSuccess: false)
+        guard finished.ending == .exited(0) else { throw Problem("could not start server \(name): \(logTail(15))") }
+    }
+
+    func stop(_ mode: String = "fast") throws {
+        guard isRunning else { return }
+        try tool("pg_ctl", ["-D", data, "-m", mode, "-w", "-t", "120", "stop"])
+        try awaitEnd()
+    }
+
+    /// As when the machine loses its power, but that what was written stays: no process gets to say a word.
+    func kill() throws {
+        guard let postmaster else { return }
+        Glibc.kill(postmaster, SIGKILL)
+        try awaitEnd()
+        try? Files.removeIfPresent(data + "/postmaster.pid")
+    }
+
+    func promote() throws {
+        try tool("pg_ctl", ["-D", data, "-w", "-t", "120", "promote"])
+        upstream = nil
+        try writeSettings()
+    }
+
+    func reload() throws { try tool("pg_ctl", ["-D", data, "reload"]) }
+
+    var postmaster: pid_t? {
+        guard let text = try? Files.readText(data + "/postmaster.pid"), let line = text.split(separator: "\n").first
+        else { return nil }
+        return pid_t(line)
+    }
+
+    var isRunning: Bool { postmaster.map { Glibc.kill($0, 0) == 0 } ?? false }
+
+    /// Of the processes that work in the data directory, archive_command's included.
+    private func processes() -> [pid_t] {
+        let all = (try? Files.list("/proc"))?.compactMap { pid_t($0) } ?? []
+        return all.filter { (try? Files.readLink("/proc/\($0)/cwd")) == data }
+    }
+
+    private func awaitEnd() throws {
+        for _ in 0..<1200 {
+            if processes().isEmpty { return }
+            Clock.sleep(milliseconds: 25)
+        }
+        throw Problem("processes of server \(name) don't end: \(processes())")
+    }
+
+    /// Ends whatever still runs, for the end of a test.
+    func end() {
+        if let postmaster { Glibc.kill(postmaster, SIGQUIT) }
+        try? awaitEnd()
+        for process in processes() { Glibc.kill(process, SIGKILL) }
+    }
+
+    /// Runs SQL through psql, a transaction per statement; rows as lines, columns separated by `|`.
+    @discardableResult
+    func psql(_ statements: String...) throws -> String {
+        let finished = try tool(
+            "psql",
+            ["-h", directory, "-p", "\(port)", "-U", "postgres", "-d", "postgres", "-XAtq", "-v", "ON_ERROR_STOP=1"]
+                + statements.flatMap { ["-c", $0] })
+        return finished.output.split(separator: "\n").joined(separator: "\n")
+    }
+
+    /// The files that wait to be archived.
+    func waiting() throws -> [String] {
+        try Files.list(data + "/pg_wal/archive_status").filter { $0.hasSuffix(".ready") }.sorted()
+    }
+
+    func logTail(_ lines: Int) -> String {
+        ((try? Files.readText(log)) ?? "(no log)").split(separator: "\n").suffix(lines).joined(separator: "\n")
+    }
+}
