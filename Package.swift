@@ -121,7 +121,7 @@ let package = Package(
         tests(
             "TableRecoveryServerTests", ["TableRecovery", "Postgres", "Repository", "WAL", "Platform"]),
         tests("CommandServerTests", ["Platform", "WAL"]),
-        tests("HistoryServerTests", ["Platform", "WAL"]),
+        tests("HistoryServerTests", ["Platform", "Recovery", "WAL"]),
     ],
     swiftLanguageModes: [.v6]
 )

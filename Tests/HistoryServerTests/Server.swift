@@ -1,6 +1,7 @@
 import Glibc
 import Platform
 import Support
+import WAL
 
 /// One of several servers that archive into one repository. Its configuration lies outside the data directory, as Debian has
 /// it, so that neither pg_basebackup nor pg_rewind nor a recovery in place gives it another server's.
@@ -144,6 +145,41 @@ final class Server {
             ["-h", directory, "-p", "\(port)", "-U", "postgres", "-d", "postgres", "-XAtq", "-v", "ON_ERROR_STOP=1"]
                 + statements.flatMap { ["-c", $0] })
         return finished.output.split(separator: "\n").joined(separator: "\n")
+    }
+
+    /// Runs a script of SQL in one session, a transaction per statement.
+    func run(_ script: String) throws {
+        let file = "\(directory)/\(name).sql"
+        try replaceDurably(file, bytes: Array(script.utf8), mode: 0o644)
+        try tool(
+            "psql",
+            [
+                "-h", directory, "-p", "\(port)", "-U", "postgres", "-d", "postgres", "-Xq", "-v", "ON_ERROR_STOP=1",
+                "-f", file,
+            ])
+    }
+
+    /// How far a standby has received or replayed the log, whichever is more.
+    func received() throws -> LSN {
+        let text = try psql(
+            "select greatest(coalesce(pg_last_wal_receive_lsn(), '0/0'), coalesce(pg_last_wal_replay_lsn(), '0/0'))")
+        guard let lsn = LSN(text) else { throw Problem("server \(name) has no position: \(text)") }
+        return lsn
+    }
+
+    /// Where the timeline that the server writes began.
+    func fork() throws -> LSN {
+        guard let last = try history().ancestors.last else { throw Problem("server \(name) is on timeline 1") }
+        return last.switchPoint
+    }
+
+    /// The history of the timeline the server writes.
+    func history() throws -> TimelineHistory {
+        let name = try psql("select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
+        let timeline = TimelineID(UInt32(name, radix: 16) ?? 1)
+        let file = "\(data)/pg_wal/\(name).history"
+        guard try Files.exists(file) else { return TimelineHistory(timeline) }
+        return try TimelineHistory(timeline: timeline, file: Files.readText(file))
     }
 
     /// The files that wait to be archived.

@@ -1,0 +1,66 @@
+import Glibc
+import Platform
+
+/// A TCP port of 127.0.0.1 that nobody listens on.
+func freePort() throws -> Int {
+    let raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    guard raw >= 0 else { throw Problem("socket: \(errno)") }
+    defer { close(raw) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let bound = withUnsafeMutablePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+            bind(raw, pointer, length) == 0 && getsockname(raw, pointer, &length) == 0
+        }
+    }
+    guard bound else { throw Problem("no port on 127.0.0.1 is free: \(errno)") }
+    return Int(UInt16(bigEndian: address.sin_port))
+}
+
+/// Runs a program in the background as the server's user; `end` ends it and nothing else.
+final class BackgroundProcess {
+    private let pidFile: String
+    let log: String
+
+    /// - Parameter command: one simple command of the shell, which is replaced by it.
+    init(_ command: String, name: String, in directory: String, environment: [String: String] = [:]) throws {
+        pidFile = "\(directory)/\(name).pid"
+        log = "\(directory)/\(name).out"
+        try Files.removeIfPresent(pidFile)
+        let variables = environment.map { "\($0)='\($1)' " }.sorted().joined()
+        let script = "cd '\(directory)' && echo $$ > '\(pidFile)' && \(variables)exec \(command) >> '\(log)' 2>&1"
+        // runuser would stay as a parent; setpriv doesn't.
+        if geteuid() == 0 {
+            try startDetached(
+                "/usr/bin/setpriv",
+                ["--reuid=postgres", "--regid=postgres", "--init-groups", "/bin/sh", "-c", script])
+        } else {
+            try startDetached("/bin/sh", ["-c", script])
+        }
+        for _ in 0..<400 {
+            if let text = try? Files.readText(pidFile), text.hasSuffix("\n") { return }
+            Clock.sleep(milliseconds: 25)
+        }
+        throw Problem("could not start \(name)", detail: try? Files.readText(log))
+    }
+
+    var pid: pid_t? { (try? Files.readText(pidFile)).flatMap { pid_t($0.dropLast()) } }
+
+    /// A child that ended is a zombie until somebody waits for it: ask for its state.
+    var isRunning: Bool {
+        guard let pid, let stat = try? Files.readText("/proc/\(pid)/stat") else { return false }
+        return stat.split(separator: ")").last?.split(separator: " ").first != "Z"
+    }
+
+    func signal(_ number: Int32) { if let pid, isRunning { Glibc.kill(pid, number) } }
+
+    func end(_ number: Int32 = SIGKILL) {
+        signal(SIGCONT)
+        signal(number)
+        for _ in 0..<1200 where isRunning { Clock.sleep(milliseconds: 25) }
+        signal(SIGKILL)
+        if let pid { waitpid(pid, nil, WNOHANG) }
+    }
+}

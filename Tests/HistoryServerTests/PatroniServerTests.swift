@@ -1,0 +1,120 @@
+import FoundationEssentials
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// What people really run: Patroni and etcd keep three servers, and every fault they survive leaves an archive that is whole.
+/// `TIDEMARK_TEST_SEED` gives the seed of a failure again.
+@Suite(.serialized) struct PatroniServerTests {
+    private enum Fault: CaseIterable {
+        case switchover, killServer, killNode, killPatroni, pauseNode, restartStandby
+    }
+
+    private struct CheckAnswer: Decodable {
+        struct Check: Decodable {
+            let id: String
+            let status: String
+            let message: String
+        }
+        let checks: [Check]
+    }
+
+    @Test func `under Patroni nothing is stuck, nothing is lost and nobody is alarmed without reason`() throws {
+        let rounds = getenv("TIDEMARK_SOAK") == nil ? 5 : 20
+        let given = getenv("TIDEMARK_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
+        let seed = given ?? UInt64(Clock.now)
+        print("Patroni, \(rounds) rounds: seed \(seed)")
+        var random = SeededGenerator(seed: seed)
+        let trio = try PatroniTrio()
+        trio.step("seed \(seed)")
+        do {
+            let first = trio.nodes[0]
+            _ = try first.psql("create table t (n uuid)")
+            try first.tidemark(["backup"], expectSuccess: true)
+            let ports = trio.nodes.map { "\($0.port)" }.joined(separator: ",")
+            let writer = try AcknowledgedWriter(
+                "host=127.0.0.1,127.0.0.1,127.0.0.1 port=\(ports) user=postgres dbname=postgres connect_timeout=2 "
+                    + "target_session_attrs=read-write", psql: TestServer.v15.bin + "/psql", in: trio.directory)
+            for round in 1...rounds {
+                // A switchover every other time: pairs that switch over and back are what most people have.
+                let fault = round % 2 == 1 ? Fault.switchover : Fault.allCases.randomElement(using: &random)!
+                try cause(fault, trio, &random)
+                try trio.awaitHealth()
+                try check(trio, writer)
+            }
+        } catch { throw Problem("\(error)", detail: trio.account()) }
+    }
+
+    private func cause(_ fault: Fault, _ trio: PatroniTrio, _ random: inout SeededGenerator) throws {
+        guard let leader = try trio.leader() else { throw Problem("there is no leader") }
+        let standbys = trio.nodes.filter { $0 !== leader }
+        func newLeader() throws {
+            try trio.wait(for: "another leader than \(leader.name)") {
+                try trio.leader().map { $0 !== leader } ?? false
+            }
+        }
+        trio.step("\(fault), leader \(leader.name)")
+        switch fault {
+        case .switchover:
+            let synchronous = try trio.cluster().first { $0.role == "sync_standby" }?.name
+            guard let candidate = standbys.first(where: { $0.name == synchronous }) else {
+                throw Problem("there is no synchronous standby")
+            }
+            try trio.switchOver(to: candidate)
+            try newLeader()
+        case .killServer:
+            if let postmaster = leader.postmaster { kill(postmaster, SIGKILL) }
+            try trio.wait(for: "a running leader") { try trio.leader() != nil }
+        case .killNode:
+            leader.patroni?.end(SIGKILL)
+            if let postmaster = leader.postmaster { kill(postmaster, SIGKILL) }
+            try newLeader()
+            try trio.start(leader)
+        case .killPatroni:
+            // Its server writes on until Patroni is there again, or another leads.
+            leader.patroni?.end(SIGKILL)
+            try trio.start(leader)
+        case .pauseNode:
+            leader.patroni?.signal(SIGSTOP)
+            let processes = leader.processes
+            for process in processes { kill(process, SIGSTOP) }
+            try newLeader()
+            for process in processes { kill(process, SIGCONT) }
+            leader.patroni?.signal(SIGCONT)
+        case .restartStandby:
+            let standby = standbys.randomElement(using: &random)!
+            if let postmaster = standby.postmaster { kill(postmaster, SIGKILL) }
+        }
+    }
+
+    /// The cluster is well, and goes on writing: so is its archive.
+    private func check(_ trio: PatroniTrio, _ writer: AcknowledgedWriter) throws {
+        guard let leader = try trio.leader() else { throw Problem("there is no leader") }
+        trio.step("check on \(leader.name)")
+        // Older than what is kept: the last segments of timelines that were left are handed over now.
+        for _ in 0..<20 { _ = try leader.psql("select pg_switch_wal()", "create table gone (); drop table gone") }
+        for node in trio.nodes { _ = try node.psql("checkpoint") }
+        let last = try leader.psql("select pg_walfile_name(pg_switch_wal())")
+        for node in trio.nodes {
+            try trio.wait(for: "the archiver of \(node.name) to have nothing left of what came up to \(last)") {
+                try node.waiting().allSatisfy { $0.prefix(24) > last }
+            }
+        }
+        let acknowledged = try writer.acknowledged()
+        let there = try Set(leader.psql("select n from t").split(separator: "\n").map(String.init))
+        let missing = acknowledged.subtracting(there)
+        guard missing.isEmpty else {
+            throw Problem("of \(acknowledged.count) acknowledged rows \(missing.count) are gone: \(missing.prefix(5))")
+        }
+        for command in [["segments"], ["verify", "--wal"], ["plan", "--target", "latest"]] {
+            try leader.tidemark(command, expectSuccess: true)
+        }
+        let said = try leader.tidemark(["check", "--json"])
+        let answer = try JSONDecoder().decode(CheckAnswer.self, from: Data(said.output.utf8))
+        let alarms = answer.checks.filter { $0.status != "ok" }
+        guard alarms.isEmpty else {
+            throw Problem("check raises an alarm: \(alarms.map { "\($0.id) \($0.status): \($0.message)" })")
+        }
+    }
+}
