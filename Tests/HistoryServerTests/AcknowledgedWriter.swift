@@ -13,8 +13,8 @@ final class AcknowledgedWriter {
         let script = """
             #!/bin/bash
             while :; do
-                yes 'insert into t select gen_random_uuid() from pg_sleep(0.004) returning n;' |
-                    timeout 5 \(psql) -XAtq -d "\(conninfo)" -f - >> \(file) 2>/dev/null
+                yes 'insert into t select gen_random_uuid() from pg_sleep(0.004) returning n;' | head -n 200 |
+                    timeout --foreground 10 \(psql) -XAtq -d "\(conninfo)" -f - >> \(file) 2>/dev/null
                 echo >> \(file)
                 sleep 0.1
             done
@@ -24,7 +24,7 @@ final class AcknowledgedWriter {
         process = try BackgroundProcess("/bin/bash \(directory)/writer", name: "writer", in: directory)
     }
 
-    deinit { process.end() }
+    deinit { process.endGroup() }
 
     /// Whole values only: psql may have been ended while it wrote.
     func acknowledged() throws -> Set<String> {

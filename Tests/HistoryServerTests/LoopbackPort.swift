@@ -56,6 +56,12 @@ final class BackgroundProcess {
 
     func signal(_ number: Int32) { if let pid, isRunning { Glibc.kill(pid, number) } }
 
+    /// Ends it and what it started in its session.
+    func endGroup() {
+        if let pid { kill(-pid, SIGKILL) }
+        end()
+    }
+
     func end(_ number: Int32 = SIGKILL) {
         signal(SIGCONT)
         signal(number)

@@ -135,6 +135,8 @@ final class PatroniTrio {
               bin_dir: \(TestServer.v15.bin)
               pgpass: \(directory)/\(node.name).pgpass
               use_unix_socket: true
+              basebackup:
+              - checkpoint: fast
               authentication:
                 superuser: {username: postgres}
                 replication: {username: postgres}
@@ -209,6 +211,40 @@ final class PatroniTrio {
                 && members.allSatisfy {
                     ["running", "streaming"].contains($0.state) && $0.timeline == leader.timeline
                 }
+        }
+    }
+
+    /// A leader that was frozen may get the lock back after another has begun a timeline and archived its history: nobody is on
+    /// that timeline then, and no standby starts while the archive offers it. `segments put-aside` takes it out of the way.
+    func putAsideStrayTimelines() throws {
+        var looks = 0
+        var seen = ""
+        try wait(for: "the members to agree") {
+            let members = try cluster()
+            guard let leader = members.first(where: { $0.role == "leader" && $0.state == "running" }),
+                let timeline = leader.timeline, let node = nodes.first(where: { $0.name == leader.name })
+            else { return false }
+            if members.count == 3, members.allSatisfy({ $0.timeline == timeline }) { return true }
+            let histories = try Files.list("\(repository)/wal").compactMap {
+                $0.hasSuffix(".history.zst") ? Int($0.prefix(8), radix: 16) : nil
+            }
+            // A timeline that is just beginning is not a stray one: ask for ten seconds.
+            let stray = histories.filter { $0 > timeline }.sorted()
+            looks = seen == "\(node.name) \(timeline) \(stray)" ? looks + 1 : 0
+            seen = "\(node.name) \(timeline) \(stray)"
+            for stray in stray where looks >= 100 {
+                step("put timeline \(stray) aside, the leader is on \(timeline)")
+                try node.tidemark(["segments", "put-aside", "\(stray)"], expectSuccess: true)
+            }
+            return false
+        }
+    }
+
+    /// The incarnation's directory in the repository.
+    private var repository: String {
+        get throws {
+            let main = directory + "/repository/main"
+            return try main + "/" + Files.list(main)[0]
         }
     }
 
