@@ -234,14 +234,19 @@ final class RandomHistory {
     private func bringBack(_ server: Server) throws {
         lost.removeAll { $0 === server }
         server.settings["archive_mode"] = Bool.random(using: &random) ? "always" : "on"
-        switch Int.random(in: 0..<4, using: &random) {
-        case 0:
+        let way = Int.random(in: 0..<4, using: &random)
+        switch way {
+        // With segments missing there is no way to the present through the archive.
+        case _ where way == 0 || way == 1 && mayLackSegments:
             group.step("make \(server.name) anew")
             try server.stop("immediate")
             try group.copy(primary, to: server)
         case 1:
             group.step("recover \(server.name) as a standby in place")
             try server.stop("immediate")
+            // As long as nothing of the new timeline is archived, the archive doesn't lead there.
+            try primary.psql("select pg_switch_wal()")
+            try group.drain(primary)
             try server.follow(primary)
             try server.tidemark(
                 [
@@ -251,8 +256,8 @@ final class RandomHistory {
             try server.psql("alter system reset all")
             try server.stop()
             try server.start()
-        case let number:
-            group.step("rewind \(server.name)\(number == 2 ? ", with the archive's help" : "")")
+        default:
+            group.step("rewind \(server.name)\(way == 2 ? ", with the archive's help" : "")")
             try primary.psql("checkpoint")
             try server.stop()
             // pg_rewind lets a server that was killed recover alone first, which a standby would not.
@@ -262,7 +267,7 @@ final class RandomHistory {
                 [
                     "--target-pgdata=\(server.data)", "--source-server=\(primary.conninfo)", "--no-sync",
                     "--config-file=\(server.serverConfiguration)",
-                ] + (number == 2 ? ["--restore-target-wal"] : []))
+                ] + (way == 2 ? ["--restore-target-wal"] : []))
             try server.follow(primary)
             try server.start()
         }
