@@ -234,7 +234,7 @@ final class PatroniTrio {
             seen = "\(node.name) \(timeline) \(stray)"
             for stray in stray where looks >= 100 {
                 step("put timeline \(stray) aside, the leader is on \(timeline)")
-                try node.tidemark(["segments", "put-aside", "\(stray)"], expectSuccess: true)
+                try node.tidemark(["segments", "put-aside", "\(stray)", "--yes"], expectSuccess: true)
             }
             return false
         }
