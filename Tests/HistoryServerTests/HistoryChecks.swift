@@ -53,14 +53,17 @@ extension RandomHistory {
                     detail: "Missing are \(missing).\n\(said.output)\(said.errors)")
             }
             for name in missing.prefix(1) where !(said.output + said.errors).contains(name.description) {
-                throw Problem("\(command.joined(separator: " ")) does not name the gap from \(name)", detail: said.output + said.errors)
+                throw Problem(
+                    "\(command.joined(separator: " ")) does not name the gap from \(name)",
+                    detail: said.output + said.errors)
             }
         }
         if !missing.isEmpty {
             group.step("missing are \(missing): back up")
             let refused = try primary.tidemark(["plan", "--target", "latest"])
             guard refused.ending == .exited(4) else {
-                throw Problem("plan ended with \(refused.ending) although \(missing) are missing", detail: refused.output)
+                throw Problem(
+                    "plan ended with \(refused.ending) although \(missing) are missing", detail: refused.output)
             }
             try backUp()
         } else if mayLackSegments {

@@ -36,8 +36,10 @@ final class PatroniTrio {
         func psql(_ sql: String...) throws -> String {
             try runAsServerUser(
                 TestServer.v15.bin + "/psql",
-                ["-h", directory, "-p", "\(port)", "-U", "postgres", "-d", "postgres", "-XAtq", "-v", "ON_ERROR_STOP=1"]
-                    + sql.flatMap { ["-c", $0] }
+                [
+                    "-h", directory, "-p", "\(port)", "-U", "postgres", "-d", "postgres", "-XAtq", "-v",
+                    "ON_ERROR_STOP=1",
+                ] + sql.flatMap { ["-c", $0] }
             ).output.split(separator: "\n").joined(separator: "\n")
         }
 
@@ -287,8 +289,8 @@ final class PatroniTrio {
             text += "\n" + log.split(separator: "\n").suffix(70).joined(separator: "\n")
         }
         let archive = try? run("/usr/bin/find", ["\(directory)/repository", "-path", "*/wal/*", "-name", "*.zst"])
-        text += "\n== archive\n" + (archive?.output.split(separator: "\n").map { Files.name(String($0)) } ?? []).sorted()
-            .joined(separator: " ")
+        let names = archive?.output.split(separator: "\n").map { Files.name(String($0)) } ?? []
+        text += "\n== archive\n" + names.sorted().joined(separator: " ")
         return text + "\n== etcd\n" + ((try? Files.readText(etcd.log)) ?? "")
     }
 }

@@ -125,7 +125,8 @@ final class RandomHistory {
     private func fill() throws {
         group.step("fill a few segments on \(primary.name)")
         let count = Int.random(in: 2_000...12_000, using: &random)
-        try primary.psql("insert into filler select n, md5(n::text) || repeat('-', 200) from generate_series(1, \(count)) n")
+        try primary.psql(
+            "insert into filler select n, md5(n::text) || repeat('-', 200) from generate_series(1, \(count)) n")
     }
 
     /// Several segments wait until the next step that needs the archive: those behind the first are looked ahead at.
@@ -251,7 +252,8 @@ final class RandomHistory {
             try server.tidemark(
                 [
                     "recover", "--target", "latest", "--standby", "--start", "--yes", "--set",
-                    "config_file=\(server.serverConfiguration)", "--set", "archive_mode=\(server.settings["archive_mode"]!)",
+                    "config_file=\(server.serverConfiguration)", "--set",
+                    "archive_mode=\(server.settings["archive_mode"]!)",
                 ], expectSuccess: true)
             try server.psql("alter system reset all")
             try server.stop()
