@@ -122,6 +122,23 @@ final class RandomHistory {
         rows.formUnion(numbers)
     }
 
+    /// A session that writes until its server dies, once it has begun.
+    private func startWriting() throws -> (session: BackgroundProcess, rows: ClosedRange<Int>) {
+        let numbers = (lastRow + 1)...(lastRow + 20_000)
+        lastRow = numbers.upperBound
+        group.step("write on \(primary.name) until it dies")
+        let file = "\(group.directory)/unfinished.sql"
+        let script = numbers.map { "insert into t values (\($0));\n" }.joined()
+        try replaceDurably(file, bytes: Array(script.utf8), mode: 0o644)
+        let session = try BackgroundProcess(
+            "\(primary.version.bin)/psql -h \(group.directory) -p \(primary.port) -U postgres -d postgres -Xq -f \(file)",
+            name: "unfinished", in: group.directory)
+        try group.wait(for: "the session to write") {
+            try primary.psql("select count(*) from t where n >= \(numbers.lowerBound)") != "0"
+        }
+        return (session, numbers)
+    }
+
     private func fill() throws {
         group.step("fill a few segments on \(primary.name)")
         let count = Int.random(in: 2_000...12_000, using: &random)
@@ -197,6 +214,9 @@ final class RandomHistory {
         if waits, !held { try group.drain(primary) } else { mayLackSegments = true }
         let old = primary
         let isKill = Bool.random(using: &random)
+        let unfinished = Bool.random(using: &random) ? try startWriting() : nil
+        defer { unfinished?.session.end() }
+        if unfinished != nil { mayLackSegments = true }
         group.step("\(isKill ? "kill -9" : "stop -m immediate") \(old.name), promote \(candidate.name)")
         if isKill { try old.kill() } else { try old.stop("immediate") }
         try Files.removeIfPresent("\(group.directory)/hold")
@@ -204,8 +224,9 @@ final class RandomHistory {
         primary = candidate
         lost.append(old)
         let there = try Set(primary.psql("select n from t").split(separator: "\n").compactMap { Int($0) })
-        guard there.isSubset(of: rows) else {
-            throw Problem("rows came up that nobody wrote: \(there.subtracting(rows).sorted())")
+        let written = rows.union(unfinished.map { Set($0.rows) } ?? [])
+        guard there.isSubset(of: written) else {
+            throw Problem("rows came up that nobody wrote: \(there.subtracting(written).sorted())")
         }
         rows = there
         let fork = try candidate.fork()
