@@ -19,8 +19,8 @@ extension Catalog {
 
     /// Makes the catalog say what the repository holds now. Reads the head of each new segment, and folders that changed.
     public func synchronize(jobs: Int, progress: (Int, Int) -> Void = { _, _ in }) throws -> CatalogChanges {
-        let histories = try store.histories(of: incarnation)
-        if try Set(histories) == Set(self.histories().keys), try changedFolders().isEmpty { return CatalogChanges() }
+        if try store.histories(of: incarnation).elementsEqual(self.histories().keys.sorted()),
+            try !historiesMayDiffer(), try changedFolders().isEmpty { return CatalogChanges() }
         // One process at a time; whoever waited finds most of it done.
         return try file.locked { try synchronizeLocked(jobs: jobs, progress: progress) }
     }
@@ -74,20 +74,29 @@ extension Catalog {
     /// - Returns: the timelines whose histories are new.
     private func synchronizeHistories() throws -> Set<TimelineID> {
         let known = Set(try histories().keys)
+        let mark = try store.changeMark(of: incarnation.walFolder)
+        let mayDiffer = try historiesMayDiffer()
         let present = try store.histories(of: incarnation)
-        // A timeline may have been put aside.
+        // A timeline may have been put aside, and another server may have taken its number.
         for timeline in known.subtracting(present) {
             try database.run("DELETE FROM history WHERE timeline = ?", Int64(timeline.rawValue))
         }
         var told: Set<TimelineID> = []
-        for timeline in present where !known.contains(timeline) {
+        for timeline in present where mayDiffer || !known.contains(timeline) {
             guard let text = try store.history(timeline, of: incarnation) else { continue }
             try database.run(
                 "INSERT OR REPLACE INTO history (timeline, content) VALUES (?, ?)", Int64(timeline.rawValue),
                 String(decoding: text, as: UTF8.self))
             told.insert(timeline)
         }
+        try setAbout("histories", mark.map(String.init) ?? "")
         return told
+    }
+
+    /// Whether the folder of the histories has changed since they were read, as far as that can be told.
+    private func historiesMayDiffer() throws -> Bool {
+        guard let mark = try store.changeMark(of: incarnation.walFolder) else { return true }
+        return try about("histories") != String(mark)
     }
 
     /// The folders whose listing may have changed; one that is gone has no names.
