@@ -106,7 +106,9 @@ let package = Package(
             ["BaseBackup", "Postgres", "DataDirectory", "Repository", "WAL", "Platform", "SQLite"],
             exclude: ["shifted-clock.c"]),
         tests("CatalogServerTests", ["Platform"], exclude: ["count-allocations.c"]),
-        tests("CatalogTests", ["Catalog", "Archiving", "Recovery", "Repository", "WAL", "Platform", "SQLite"]),
+        tests(
+            "CatalogTests",
+            ["Catalog", "Archiving", "Recovery", "Monitoring", "BaseBackup", "Repository", "WAL", "Platform", "SQLite"]),
         tests("RetentionTests", ["BaseBackup", "Recovery", "WAL", "Configuration"]),
         tests(
             "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],

@@ -51,7 +51,7 @@ struct ArchiveListing {
 extension ArchiveProblem {
     init(_ gap: LineageGap) {
         self.init(
-            "WAL \(gap.sentence)", detail: "From backups before it nothing after it can be reached.",
+            "WAL \(gap.sentence)", detail: "From backups before the gap nothing after it can be reached.",
             segment: gap.first)
     }
 }

@@ -88,7 +88,7 @@ extension Observation {
     }
 
     private var lossRemark: String {
-        if let gap = archive?.unreached { return "\(gap.sentence): nothing after can be recovered" }
+        if let gap = archive?.unreached { return "\(gap.sentence): nothing after the gap can be recovered" }
         return loss.map { $0 == 0 ? "every commit is in the repository" : "of commits that are only on the server" }
             ?? waitingProblem ?? "pg_wal could not be read"
     }

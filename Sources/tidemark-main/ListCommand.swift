@@ -63,7 +63,7 @@ enum ListCommand: Command {
         if !invocation.json {
             for remark in remarks { invocation.print(remark) }
             for gap in gaps {
-                invocation.print("WAL \(gap.sentence): from backups before it nothing after it can be reached.")
+                invocation.print("WAL \(gap.sentence): from backups before the gap nothing after it can be reached.")
             }
         }
         return gaps.isEmpty ? .success : .problemsFound

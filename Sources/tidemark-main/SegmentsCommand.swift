@@ -165,7 +165,7 @@ enum SegmentsCommand: Command {
                 "      Moments after \(from) and before \(next.stopTime), the end of backup \(next.label), "
                     + "cannot be reached.")
         } else {
-            lines.append("      Moments after \(from) cannot be reached: no backup was taken behind the gap.")
+            lines.append("      Moments after \(from) cannot be reached: no backup was taken after the gap.")
         }
         return lines.joined(separator: "\n")
     }

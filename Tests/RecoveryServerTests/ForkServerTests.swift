@@ -1,0 +1,123 @@
+import Platform
+import Support
+import Testing
+
+/// Histories with several forks, and gaps at them, made by servers.
+@Suite(.serialized) struct ForkServerTests {
+    private struct Segments: Decodable {
+        struct Gap: Decodable {
+            let firstMissing, lastMissing: String?
+            let atServer: Bool
+            let remedy: [String]?
+        }
+        let gaps: [Gap]
+    }
+
+    /// Every command that speaks of gaps, and its exit status when there is one after the newest backup.
+    private static let commands: [(line: [String], status: Int32)] = [
+        (["verify", "--wal"], 3), (["segments"], 3), (["window"], 3), (["list"], 3), (["status"], 3),
+        (["check", "--only", "wal_continuity"], 3), (["check", "--only", "recovery_window"], 3),
+        (["check", "--only", "rpo"], 3), (["plan", "--target", "latest"], 4),
+    ]
+
+    @Test(arguments: TestServer.allCases)
+    func `every command tells the gap before a fork, and what fills it`(_ server: TestServer) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t (n int)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        let standby = try RecoveredDirectory(site)
+        let push = "\(try Executables.tidemark()) archive-push --config \(site.configuration) --cluster main %p"
+        let made = try standby.recover([
+            "--target", "latest", "--standby", "--set", "archive_mode=on", "--set", "archive_command=\(push)",
+            "--set", "primary_conninfo=\(site.cluster.conninfo)",
+        ])
+        try #require(made.ending == .exited(0), "\(made.errors)")
+        try site.cluster.psql("insert into t values (1)")
+        try site.archiveEverything()
+        try site.cluster.psql("alter system set archive_command = 'false'")
+        try site.cluster.psql("select pg_reload_conf()")
+        var lost: [String] = []
+        for n in 2...3 {
+            try site.cluster.psql("insert into t values (\(n))")
+            lost.append(try site.cluster.psql("select pg_walfile_name(pg_switch_wal())"))
+        }
+        try site.cluster.psql("insert into t values (4)")
+        try site.cluster.wait(for: "the standby to have all") {
+            try standby.psql("select count(*) from t") == "4"
+        }
+        try site.cluster.stop(mode: "immediate")
+        #expect(try standby.psql("select pg_promote()") == "t")
+        _ = try standby.psql("insert into t values (5)")
+        _ = try standby.psql("select pg_switch_wal()")
+        try site.cluster.wait(for: "the new primary to archive") {
+            try standby.psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") == "0"
+        }
+
+        // From now on the new primary is the cluster.
+        let configuration = site.scratch.file("standby.conf")
+        let text = """
+            repository = '\(site.repository)'
+            state_directory = '\(site.scratch.file("standby-state"))'
+            [cluster main]
+            data_directory = '\(standby.path)'
+            conninfo = 'host=\(standby.path) user=postgres dbname=postgres'
+            bin_directory = '\(server.bin)'
+
+            """
+        try createDurably(configuration, bytes: Array(text.utf8), mode: 0o644)
+        func tell(_ line: [String]) throws -> Finished { try site.tidemark(line + ["--config", configuration]) }
+        for (line, status) in Self.commands {
+            let told = try tell(line)
+            let words = told.output + told.errors
+            #expect(told.ending == .exited(status), "\(line): \(words)")
+            #expect(words.contains("\"\(lost[0])\" to \"\(lost[1])\""), "\(line): \(words)")
+            #expect(!words.contains("no usable backup") && !words.contains("There are no gaps"), "\(line): \(words)")
+        }
+        let status = try tell(["status"]).output
+        #expect(status.contains("but not to now") && !status.contains("I would lose      nothing"), "\(status)")
+
+        let gaps = try RecoverAnswer.decode(Segments.self, tell(["segments", "--json"]).output).gaps
+        #expect(gaps.map(\.firstMissing) == [lost[0]] && gaps.map(\.lastMissing) == [lost[1]])
+        let remedy = try #require(gaps.first?.remedy)
+        #expect(remedy.count == 2)
+        #expect(try tell(["check"]).output.contains(remedy[0]))
+        for command in remedy { try runAsServerUser("/bin/sh", ["-c", "cd / && \(command)"]) }
+        for (line, _) in Self.commands where line != ["status"] {
+            let told = try tell(line)
+            #expect(told.ending == .exited(0), "\(line): \(told.output)\(told.errors)")
+        }
+        #expect(try tell(["segments"]).output.contains("There are no gaps."))
+    }
+
+    @Test(arguments: TestServer.allCases)
+    func `forks in neighbouring segments are archived, verified and recovered along`(_ server: TestServer) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t (n int)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (1)")
+        try site.cluster.psql("select pg_create_restore_point('p1')")
+        try site.cluster.psql("insert into t values (2)")
+        try site.archiveEverything()
+        for (point, before, after) in [("p1", 3, 4), ("p2", 5, 6)] {
+            try site.cluster.stop()
+            let recovered = try site.tidemark(["recover", "--target-name", point, "--start", "--yes"])
+            try #require(recovered.ending == .exited(0), "\(recovered.errors)")
+            try site.cluster.psql("insert into t values (\(before))")
+            try site.archiveEverything()
+            guard point == "p1" else { continue }
+            try site.cluster.psql("select pg_create_restore_point('p2')")
+            try site.cluster.psql("insert into t values (\(after))")
+            try site.archiveEverything()
+        }
+        let history = try Files.readText(site.cluster.data + "/pg_wal/00000003.history")
+        #expect(history.split(separator: "\n").count == 2, "\(history)")
+        for line in [["verify", "--wal"], ["segments"], ["window"], ["check", "--only", "wal_continuity"]] {
+            let told = try site.tidemark(line)
+            #expect(told.ending == .exited(0), "\(line): \(told.output)\(told.errors)")
+        }
+        let directory = try RecoveredDirectory(site)
+        let recovered = try directory.recover(["--target", "latest"])
+        try #require(recovered.ending == .exited(0), "\(recovered.errors)")
+        #expect(try directory.psql("select string_agg(n::text, ' ' order by n) from t") == "1 3 5")
+    }
+}
