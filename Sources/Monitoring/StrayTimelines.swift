@@ -69,7 +69,8 @@ extension Observation {
                 stray.left.map { "; it left timeline \(parent) at LSN \($0)" }
             }
             return "Timeline \(stray.timeline) is in the archive, but the server is on timeline \(serverTimeline)"
-                + (parting ?? "") + (stray.last.map { ", and its last transaction is of \(wholeSeconds($0))" } ?? "") + "."
+                + (parting ?? "") + (stray.last.map { ", and its last transaction is of \(wholeSeconds($0))" } ?? "")
+                + "."
         }
         let commands = strays.map { "tidemark segments put-aside \($0.timeline.fileNamePart).history" }
         return .critical(

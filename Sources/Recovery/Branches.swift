@@ -60,7 +60,8 @@ extension Planner {
         case .current:
             return .history(
                 History(candidates: backups.compactMap { backup in path(to: backup.timeline).map { (backup, $0) } }))
-        case .latest: return try latest()
+        case .own: return try own()
+        case .latest: return .history(try newest(timelines().compactMap(path(to:))))
         }
     }
 
@@ -81,7 +82,7 @@ extension Planner {
 
     /// The timeline the cluster is known to be on, or else the one that holds every commit of the archive. Two that each
     /// hold commits of their own are branches: then only backups can tell which of them is the cluster's.
-    private func latest() throws -> Choice {
+    private func own() throws -> Choice {
         let all = timelines().compactMap(path(to:))
         guard !all.isEmpty else { throw refusal(.noBackup) }
         var paths = all
@@ -116,14 +117,16 @@ extension Planner {
         }
         let remarks = try remarks(about: all, besides: chosen, isKnown: isKnown)
         if isKnown { return .history(try history(of: chosen.target, remarks: remarks)) }
-        // A timeline of which there is no backup yet leads nowhere.
-        for path in [chosen] + all.reversed() {
+        return .history(try newest(all + [chosen], remarks: remarks))
+    }
+
+    /// The last of these paths with a backup: a timeline of which there is none leads nowhere.
+    private func newest(_ paths: [TimelinePath], remarks: [String] = []) throws -> History {
+        for path in paths.reversed() {
             let found = onPath(path)
-            if !found.isEmpty {
-                return .history(History(timeline: path.target, candidates: found, remarks: remarks))
-            }
+            if !found.isEmpty { return History(timeline: path.target, candidates: found, remarks: remarks) }
         }
-        throw refusal(.notAnAncestor(chosen.target, backups: timelinesWithBackups()))
+        throw refusal(.notAnAncestor(paths.last?.target ?? TimelineID(1), backups: timelinesWithBackups()))
     }
 
     /// The last commit in the files of the path's newest timeline that isn't its parent's; nil when there is none.
@@ -147,7 +150,7 @@ extension Planner {
             begin: path.steps[path.steps.count - 1].begin)
     }
 
-    /// What other timelines hold that the chosen one doesn't, where "latest" might have been thought to mean them.
+    /// What other timelines hold that the chosen one doesn't, where the newest timeline might have been thought to be meant.
     private func remarks(
         about all: [TimelinePath], besides chosen: TimelinePath, isKnown: Bool
     ) throws -> [String] {

@@ -23,7 +23,7 @@ public struct DatabaseDropMoment: Sendable {
 /// - Throws: `NoDatabaseDropFound`, `PlanRefusal` when there is no telling which timeline is meant, and what reading the
 ///   archive throws.
 public func momentBeforeDrop(
-    ofDatabase name: String, in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .latest
+    ofDatabase name: String, in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .own
 ) throws -> DatabaseDropMoment {
     var known: Set<String> = []
     for backup in archive.backups.complete.reversed() {

@@ -68,7 +68,7 @@ extension Planner {
 
     /// The history to the target leaves out what other timelines did after they parted.
     private func otherHistories(_ log: ReplayLog<Source>) throws -> [String] {
-        guard case .time(let time) = target.point, target.timeline == .latest else { return [] }
+        guard case .time(let time) = target.point, [.own, .latest].contains(target.timeline) else { return [] }
         var warnings: [String] = []
         for step in log.path.steps {
             guard let end = step.end else { continue }

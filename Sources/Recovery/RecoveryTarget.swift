@@ -19,7 +19,9 @@ public struct RecoveryTarget: Hashable, Sendable {
 
     /// `recovery_target_timeline`.
     public enum Timeline: Hashable, Sendable {
-        /// The newest timeline of the archive.
+        /// The one that the cluster is or was on; not a setting of PostgreSQL's, for it can't know.
+        case own
+        /// The newest timeline of the archive, by its number.
         case latest
         /// The timeline the backup was taken on.
         case current
@@ -32,7 +34,7 @@ public struct RecoveryTarget: Hashable, Sendable {
     public var inclusive: Bool
     public var timeline: Timeline
 
-    public init(_ point: Point, inclusive: Bool = true, timeline: Timeline = .latest) {
+    public init(_ point: Point, inclusive: Bool = true, timeline: Timeline = .own) {
         self.point = point
         self.inclusive = inclusive
         self.timeline = timeline
@@ -53,7 +55,8 @@ extension RecoveryTarget {
             }
         if !inclusive { words.append("--exclusive") }
         switch timeline {
-        case .latest: break
+        case .own: break
+        case .latest: words += ["--target-timeline", "latest"]
         case .current: words += ["--target-timeline", "current"]
         case .number(let number): words += ["--target-timeline", number.description]
         }

@@ -18,7 +18,7 @@ public struct DropMoment: Sendable {
 /// - Throws: `NoDropFound`, `PlanRefusal` when there is no telling which timeline is meant, and what reading the archive
 ///   throws.
 public func momentBeforeDrop(
-    of tables: [TablePattern], in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .latest
+    of tables: [TablePattern], in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .own
 ) throws -> DropMoment {
     for backup in archive.backups.complete.reversed() {
         let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store) { relation in

@@ -11,7 +11,9 @@ enum TargetOptions {
         .init("target-name", value: "NAME", "stop at this restore point"),
         .init("target", value: "immediate|latest", "stop as soon as the backup is consistent; or at the archive's end"),
         .init("exclusive", "stop just before the target instead of just after it"),
-        .init("target-timeline", value: "latest|current|N", "the timeline to follow (default: latest)"),
+        .init(
+            "target-timeline", value: "latest|current|N",
+            "the timeline to follow: the newest, the backup's own, or this one (default: the cluster's)"),
         .init("backup", value: "LABEL", "start from this backup instead of the best one"),
     ]
 
@@ -74,7 +76,8 @@ enum TargetOptions {
 
     static func timeline(_ text: String?) throws -> RecoveryTarget.Timeline {
         switch text {
-        case nil, "latest": return .latest
+        case nil: return .own
+        case "latest": return .latest
         case "current": return .current
         case let number?:
             guard let value = UInt32(number), value > 0 else {

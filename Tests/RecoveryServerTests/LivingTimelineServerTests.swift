@@ -53,7 +53,7 @@ import Testing
 
         // While the server lives, it tells.
         let check = try site.tidemark(["check", "--only", "timelines"])
-        #expect(check.ending == .exited(2), "\(check.output)\(check.errors)")
+        #expect(check.ending == .exited(3), "\(check.output)\(check.errors)")
         #expect(check.output.contains("but the server is on timeline 1"), "\(check.output)")
         #expect(check.output.contains("tidemark segments put-aside 00000002.history"), "\(check.output)")
         let living = try planned(site, ["--target", "latest"])
@@ -137,7 +137,8 @@ import Testing
         for target in [["--target-xid", xid], ["--target-name", "later"]] {
             let refused = try site.tidemark(["plan"] + target)
             #expect(refused.ending == .exited(4), "\(refused.output)")
-            #expect(refused.errors.contains("timeline 2, which is followed, left timeline 1 at LSN"), "\(refused.errors)")
+            #expect(
+                refused.errors.contains("timeline 2, which is followed, left timeline 1 at LSN"), "\(refused.errors)")
             let words = target + ["--target-timeline", "1"]
             #expect(refused.errors.contains(words.joined(separator: " ")), "\(refused.errors)")
             #expect(try site.tidemark(["plan"] + words).ending == .exited(0))

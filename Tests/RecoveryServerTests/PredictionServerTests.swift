@@ -80,8 +80,8 @@ import WAL
                 _ = try Self.compare(target, history, source, records, seed: seed)
             }
         }
-        // The newest timeline is the default, as in PostgreSQL.
-        let newest = try plan(PlanRequest(RecoveryTarget(.latest)), from: source)
+        // The newest timeline, as PostgreSQL understands it.
+        let newest = try plan(PlanRequest(RecoveryTarget(.latest, timeline: .latest)), from: source)
         #expect(newest.timeline == TimelineID(4))
         #expect(newest.backup.label == "on-4")
     }
@@ -137,7 +137,7 @@ import WAL
         do { made = try plan(PlanRequest(target), from: source) } catch let refusal as PlanRefusal {
             // Targets before the first backup's end, or that only the end of the archive could prove.
             switch refusal.reason {
-            case .beforeFirstBackup, .afterLast: return false
+            case .beforeFirstBackup, .neverConsistent, .afterLast: return false
             default: throw refusal
             }
         }

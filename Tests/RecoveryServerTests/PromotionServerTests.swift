@@ -38,9 +38,14 @@ import Testing
             #expect(try directory.psql(Self.rows) == rows, "timeline \(timeline)")
         }
 
+        // The dead primary's directory tells of its own timeline; the plan names the one that went on without it.
+        let own = try site.tidemark(["plan", "--target", "latest"])
+        #expect(own.output.contains("Timeline 2 is not followed") && own.output.contains("--target-timeline 2"))
         // In place: what the dead primary alone has is archived apart, and stays reachable along its timeline.
         _ = try standby.psql("select pg_switch_wal()")
-        finished = try site.tidemark(["recover", "--target", "latest", "--start", "--yes", "--json"])
+        finished = try site.tidemark([
+            "recover", "--target", "latest", "--target-timeline", "latest", "--start", "--yes", "--json",
+        ])
         try #require(finished.ending == .exited(0), "\(finished.errors)")
         #expect(try RecoverAnswer(finished.output).asPredicted == true)
         #expect(try site.cluster.psql(Self.rows) == "1 2 4")
