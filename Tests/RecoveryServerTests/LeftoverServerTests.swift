@@ -120,6 +120,99 @@ struct WayOut: Sendable {
         #expect(try copy.psql("show recovery_target_timeline") == "latest")
         #expect(try copy.psql("show restore_command") == "")
     }
+
+    @Test func `in place, the original's own settings count again, and its own command has run`() throws {
+        let past = try Past(.v15)
+        let (site, cluster) = (past.site, past.site.cluster)
+        let ran = site.scratch.file("ran")
+        let before = [
+            "restore_command = 'my own %f %p'", "recovery_end_command = 'echo \\'it\\'\\'s over\\' %r >\(ran)'",
+            "work_mem = '5MB'", "recovery_target_timeline = '1'", "recovery_target_name = 'left of another'",
+        ]
+        try cluster.append(to: "postgresql.auto.conf", before)
+        // Targets left in both files: neither may rule the next recovery.
+        try cluster.append(to: "postgresql.conf", ["recovery_target_xid = '1000000'"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try cluster.psql("insert into t values (5)")
+        try site.archiveEverything()
+        try cluster.stop()
+        let finished = try site.tidemark(["recover", "--target", "latest", "--start", "--yes"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(try cluster.psql("select count(*) from t") == "5")
+        let after = try Files.readText(cluster.data + "/postgresql.auto.conf")
+        #expect(after.hasSuffix(before.prefix(3).joined(separator: "\n") + "\n"), "\(after)")
+        #expect(!after.contains("tidemark"), "\(after)")
+        let said = try Files.readText(ran)
+        #expect(said.hasPrefix("it's over 0000000"), "\(said)")
+        try cluster.restart()
+        #expect(try cluster.psql("show restore_command") == "my own %f %p")
+
+        // Again, along the timeline that was left: its number is told, for the default leads elsewhere, and goes as well.
+        try cluster.stop()
+        let plan = try site.tidemark(["plan", "--target", "latest", "--target-timeline", "1"]).output
+        #expect(plan.contains("recovery_target_timeline"), "\(plan)")
+        #expect(try !site.tidemark(["plan", "--target", "latest"]).output.contains("recovery_target_timeline"))
+        let again = try site.tidemark([
+            "recover", "--target", "latest", "--target-timeline", "1", "--use-partial", "--start", "--yes",
+        ])
+        try #require(again.ending == .exited(0), "\(again.errors)")
+        #expect(try Files.readText(cluster.data + "/postgresql.auto.conf") == after)
+    }
+
+    @Test func `a server opens without tidemark, and the next push takes out what was left`() throws {
+        let past = try Past(.v15)
+        let (site, cluster) = (past.site, past.site.cluster)
+        try cluster.stop()
+        let finished = try site.tidemark(
+            ["recover", "--start", "--target-action", "pause", "--yes"] + past.targets[.name]!)
+        try #require(finished.ending == .exited(0), "\(finished.errors)")
+        // The program is away when the recovery ends.
+        try runAsServerUser(
+            "/bin/sed", ["-i", "s|^recovery_end_command = .*|recovery_end_command = '/nowhere/tidemark recovery-end \\|\\| :'|",
+                cluster.data + "/postgresql.auto.conf"])
+        try cluster.psql("select pg_reload_conf()")
+        try cluster.wait(for: "the server to read its configuration") {
+            try cluster.psql("show recovery_end_command").hasPrefix("/nowhere")
+        }
+        try cluster.psql("select pg_wal_replay_resume()")
+        try cluster.wait(for: "the server to take writes") { try cluster.psql("select pg_is_in_recovery()") == "f" }
+        try site.archiveEverything()
+        try cluster.wait(for: "a push to take the settings out") {
+            try !Files.exists(cluster.data + "/tidemark.recovery")
+        }
+        let left = try Self.left(in: cluster.data)
+        #expect(left.allSatisfy { $0.contains("/nowhere") }, "\(left)")
+    }
+
+    @Test func `an interrupted recovery finds its settings, and a standby keeps its own`() throws {
+        let past = try Past(.v15)
+        let site = past.site
+        // A server killed while it recovers, taken up again; with other settings, which count.
+        let copy = try RecoveredDirectory(site)
+        let paused = try copy.recover(past.targets[.name]! + ["--target-action", "pause"], start: false)
+        try #require(paused.ending == .exited(0), "\(paused.errors)")
+        try copy.pgControl(["start"])
+        try copy.pgControl(["-m", "immediate", "stop"])
+        let settings = try Self.left(in: copy.path)
+        #expect(settings.contains { $0.hasPrefix("recovery_target_name") }, "\(settings)")
+        try runAsServerUser(Executables.tidemark(), ["recovery-end", "--data-directory", copy.path])
+        #expect(try Self.left(in: copy.path) == settings, "it is too early")
+        try copy.pgControl(["start"])
+        _ = try copy.psql("select pg_wal_replay_resume()")
+        try copy.waitUntilOpen()
+        #expect(try Self.left(in: copy.path) == [], "\(copy.log)")
+        // The same directory brought back to the backup, and beside it a standby.
+        try copy.pgControl(["stop"])
+        let delta = try copy.recover(past.targets[.lsn]! + ["--delta"])
+        try #require(delta.ending == .exited(0), "\(delta.errors)\(copy.log)")
+        #expect(try Self.left(in: copy.path) == [], "\(copy.log)")
+        let standby = try RecoveredDirectory(site)
+        let finished = try standby.recover(["--target", "latest", "--standby"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)\(standby.log)")
+        #expect(try Self.left(in: standby.path).allSatisfy { $0.hasPrefix("restore_command") })
+        try standby.pgControl(["promote"])
+        #expect(try Self.left(in: standby.path).allSatisfy { $0.hasPrefix("restore_command") })
+    }
 }
 
 extension RecoveredDirectory {
