@@ -8,7 +8,9 @@ extension LeftTarget {
     ///
     /// - Parameter connection: nil while the server is down.
     static func find(in directory: DataDirectory, _ connection: Connection?) throws -> [LeftTarget] {
-        guard try Files.exists(directory.path) else { throw Problem("data directory \"\(directory.path)\" does not exist") }
+        guard try Files.exists(directory.path) else {
+            throw Problem("data directory \"\(directory.path)\" does not exist")
+        }
         guard try RecoveryRecord.isOver(in: directory), try connection?.isStandby() != true else { return [] }
         let top = try connection?.setting("config_file").flatMap { $0.isEmpty ? nil : $0 }
         let files = try ConfigurationFiles(of: directory, top: top)
@@ -47,7 +49,8 @@ extension Observation {
         }
         let list = harmful.map { "\($0.name) = '\($0.value)'" }.joined(separator: ", ")
         // Those that say how, and mean nothing without a target, go as well.
-        let all = harmful + leftTargets.filter { ["recovery_target_inclusive", "recovery_target_action"].contains($0.name) }
+        let manners = ["recovery_target_inclusive", "recovery_target_action"]
+        let all = harmful + leftTargets.filter { manners.contains($0.name) }
         return .warning("\(list) is left of a recovery. \(consequences.joined(separator: " "))", remedy(all))
     }
 

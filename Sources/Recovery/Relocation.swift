@@ -11,7 +11,8 @@ struct Relocation: Sendable {
 
     init(from originals: [String], to directory: String) {
         // The longer first: one may be the beginning of another.
-        self.originals = originals.filter { $0.hasPrefix("/") && $0 != "/" && $0 != directory }.sorted { $0.count > $1.count }
+        self.originals = originals.filter { $0.hasPrefix("/") && $0 != "/" && $0 != directory }
+            .sorted { $0.count > $1.count }
         self.directory = directory
     }
 
@@ -57,7 +58,8 @@ struct Relocation: Sendable {
     ///
     /// - Parameter top: the server's configuration file, when it isn't the directory's own.
     func rewriteFiles(top: String?) throws {
-        guard let files = try? ConfigurationFiles(of: DataDirectory(directory), top: top, relocated: moved) else { return }
+        let found = try? ConfigurationFiles(of: DataDirectory(directory), top: top, relocated: moved)
+        guard let files = found else { return }
         for file in Set(files.files) where isInside(file) {
             try rewriteLines(of: file) { bytes in
                 guard let line = ConfigurationLine(bytes) else { return bytes }
@@ -75,8 +77,8 @@ struct Relocation: Sendable {
             let file = moved(effective[name]?.value ?? directory + "/" + standard)
             guard isInside(file), try Files.exists(file) else { continue }
             try rewriteLines(of: file) { bytes in
-                guard let text = String(validating: bytes, as: UTF8.self), !text.drop(while: \.isWhitespace).hasPrefix("#")
-                else { return bytes }
+                let text = String(validating: bytes, as: UTF8.self)
+                guard let text, !text.drop(while: \.isWhitespace).hasPrefix("#") else { return bytes }
                 return Array(moved(text).utf8)
             }
         }
@@ -84,7 +86,8 @@ struct Relocation: Sendable {
 
     private func rewriteLines(of file: String, _ change: ([UInt8]) -> [UInt8]) throws {
         try ConfigurationFiles.rewrite(file) { text in
-            Array(text.split(separator: 10, omittingEmptySubsequences: false).map { change(Array($0)) }.joined(separator: [10]))
+            let lines = text.split(separator: 10, omittingEmptySubsequences: false)
+            return Array(lines.map { change(Array($0)) }.joined(separator: [10]))
         }
     }
 

@@ -41,7 +41,8 @@ struct RecoverReport {
                     state: result?.state.rawValue ?? "restored", timeline: result?.timeline?.rawValue,
                     reachedLsn: result?.reached?.description, reason: result?.reason,
                     asPredicted: result?.asPredicted, archiveHasGrown: result?.archiveHasGrown,
-                    replaySeconds: result?.seconds, remarks: (prepared?.remarks ?? []) + [result?.problem].compactMap { $0 }))
+                    replaySeconds: result?.seconds,
+                    remarks: (prepared?.remarks ?? []) + [result?.problem].compactMap { $0 }))
         } else {
             invocation.print(try text())
         }

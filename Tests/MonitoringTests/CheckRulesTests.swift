@@ -46,22 +46,27 @@ struct Trouble: Sendable, CustomTestStringConvertible {
             ]
         },
         Trouble(
-            name: "a time that pauses", check: "recovery_settings", status: .warning, says: "stops replaying at the first"
+            name: "a time that pauses", check: "recovery_settings", status: .warning,
+            says: "stops replaying at the first"
         ) {
             $0.leftTargets = [LeftTarget("recovery_target_time", "2026-11-01", file: "/d/postgresql.conf")]
         },
         Trouble(name: "a position", check: "recovery_settings", status: .warning, says: "doesn't start") {
             $0.leftTargets = [LeftTarget("recovery_target_lsn", "0/1", file: "/d/postgresql.conf")]
         },
-        Trouble(name: "a restore point", check: "recovery_settings", status: .warning, says: "dies when it is promoted") {
+        Trouble(name: "a restore point", check: "recovery_settings", status: .warning, says: "dies when it is promoted")
+        {
             $0.leftTargets = [LeftTarget("recovery_target_name", "x", file: nil)]
         },
         Trouble(
-            name: "a timeline", check: "recovery_settings", status: .warning, says: "doesn't follow when another is promoted"
+            name: "a timeline", check: "recovery_settings", status: .warning,
+            says: "doesn't follow when another is promoted"
         ) {
             $0.leftTargets = [LeftTarget("recovery_target_timeline", "current", file: "/d/postgresql.conf")]
         },
-        Trouble(name: "configuration unreadable", check: "recovery_settings", status: .unknown, says: "could not be read") {
+        Trouble(
+            name: "configuration unreadable", check: "recovery_settings", status: .unknown, says: "could not be read"
+        ) {
             $0.leftTargets = nil
         },
         Trouble(name: "archiver slow", check: "archiving", status: .warning, says: "oldest of 3 finished segments") {

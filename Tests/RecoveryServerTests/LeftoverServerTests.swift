@@ -47,7 +47,8 @@ struct WayOut: Sendable {
             try site.archiveEverything()
             targets = [
                 .time: ["--target-time", time], .lsn: ["--target-lsn", lsn], .xid: ["--target-xid", xid],
-                .name: ["--target-name", "here"], .immediate: ["--target", "immediate"], .latest: ["--target", "latest"],
+                .name: ["--target-name", "here"], .immediate: ["--target", "immediate"],
+                .latest: ["--target", "latest"],
             ]
         }
     }
@@ -86,9 +87,11 @@ struct WayOut: Sendable {
                 #expect(try !Files.readText(copy.path + "/postgresql.auto.conf").contains("# tidemark"))
                 _ = try copy.psql("select pg_wal_replay_resume()")
             },
-            WayOut("with settings that count in recovery only", .time, [
-                "--set", "hot_standby=off", "--set", "recovery_prefetch=off", "--set", "recovery_end_command=true",
-            ]),
+            WayOut(
+                "with settings that count in recovery only", .time,
+                [
+                    "--set", "hot_standby=off", "--set", "recovery_prefetch=off", "--set", "recovery_end_command=true",
+                ]),
         ]
 
     /// Names and values of what a recovery leaves in `directory`.
@@ -168,8 +171,11 @@ struct WayOut: Sendable {
         try #require(finished.ending == .exited(0), "\(finished.errors)")
         // The program is away when the recovery ends.
         try runAsServerUser(
-            "/bin/sed", ["-i", "s|^recovery_end_command = .*|recovery_end_command = '/nowhere/tidemark recovery-end \\|\\| :'|",
-                cluster.data + "/postgresql.auto.conf"])
+            "/bin/sed",
+            [
+                "-i", "s,^recovery_end_command = .*,recovery_end_command = '/nowhere/tidemark recovery-end || :',",
+                cluster.data + "/postgresql.auto.conf",
+            ])
         try cluster.psql("select pg_reload_conf()")
         try cluster.wait(for: "the server to read its configuration") {
             try cluster.psql("show recovery_end_command").hasPrefix("/nowhere")
@@ -220,7 +226,8 @@ extension RecoveredDirectory {
     func pgControl(_ arguments: [String]) throws {
         let finished = try runAsServerUser(
             site.cluster.server.bin + "/pg_ctl",
-            ["-D", path, "-l", path + "/tidemark-recovery.log", "-w", "-s", "-t", "60"] + arguments, expectSuccess: false)
+            ["-D", path, "-l", path + "/tidemark-recovery.log", "-w", "-s", "-t", "60"] + arguments,
+            expectSuccess: false)
         guard finished.ending == .exited(0) else {
             throw Problem("pg_ctl \(arguments): \(finished.errors)", detail: log)
         }

@@ -69,7 +69,8 @@ import Testing
         try runAsServerUser(
             "/bin/sh",
             [
-                "-c", "cp \"$1/pg_hba.conf\" \"$2\" && printf \"work_mem = '5MB'\\nident_file = '%s/pg_ident.conf'\\n\" \"$1\" >\"$2/one.conf\"",
+                "-c",
+                "cp \"$1/pg_hba.conf\" \"$2\" && printf \"work_mem = '5MB'\\nident_file = '%s/pg_ident.conf'\\n\" \"$1\" >\"$2/one.conf\"",
                 "sh", data, outside,
             ])
         try site.cluster.append(
@@ -107,7 +108,8 @@ import Testing
         // On a machine that doesn't have them.
         try runAsServerUser("/bin/mv", [outside, outside + ".gone"])
         let alarming = try site.tidemark(["plan", "--target", "latest", "--data-directory", copy.path]).output
-        #expect(alarming.contains("hba_file is \"\(outside)/pg_hba.conf\", which this host doesn't have"), "\(alarming)")
+        #expect(
+            alarming.contains("hba_file is \"\(outside)/pg_hba.conf\", which this host doesn't have"), "\(alarming)")
         #expect(alarming.contains("includes \"\(outside)/one.conf\", which this host doesn't have"), "\(alarming)")
     }
 

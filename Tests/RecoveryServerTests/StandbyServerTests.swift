@@ -11,7 +11,6 @@ final class Sibling: Sendable {
     private var socket: String { scratch.path }
     var conninfo: String { "host=\(scratch.path) user=postgres" }
 
-    /// - Parameter path: of a directory that is there already, with its socket in `scratch`.
     init(_ site: TestSite) throws {
         self.site = site
         scratch = try Scratch()
@@ -85,8 +84,8 @@ final class Sibling: Sendable {
         var testDescription: String { "\(server), recovered to \(target)" }
     }
     static let stories =
-        [Story(server: .v15, target: .name), Story(server: .v15, target: .latest)]
-        + TestServer.allCases.map { Story(server: $0, target: $0 == .v16 ? .lsn : .time) }
+        [Story(server: .v15, target: .name)]
+        + zip(TestServer.allCases, [WayOut.Target.time, .lsn, .latest]).map { Story(server: $0, target: $1) }
 
     @Test(arguments: stories)
     func `standbys of a recovered server stream, follow a promotion and fail over`(_ story: Story) throws {
@@ -111,7 +110,8 @@ final class Sibling: Sendable {
 
         // Made by pg_basebackup with -R and without, from a copied directory, and by recover.
         let (b, c, d, e) = (try Sibling(site), try Sibling(site), try Sibling(site), try Sibling(site))
-        try b.run("pg_basebackup", ["-R", "-D", b.path, "-h", a.directory, "-U", "postgres", "-c", "fast", "-X", "stream"])
+        try b.run(
+            "pg_basebackup", ["-R", "-D", b.path, "-h", a.directory, "-U", "postgres", "-c", "fast", "-X", "stream"])
         try b.configure()
         try c.run("pg_basebackup", ["-D", c.path, "-h", a.directory, "-U", "postgres", "-c", "fast", "-X", "stream"])
         try c.follow(upstream)
@@ -161,8 +161,9 @@ final class Sibling: Sendable {
         let cluster = site.cluster
         func check() throws -> (text: String, remedy: String?) {
             let text = try site.tidemark(["check", "--only", "recovery_settings"]).output
-            let remedy = text.firstRange(of: "Take them out: ").map { String(text[$0.upperBound...]) }
-            return (text, remedy.map { $0.replacing("  [recovery_settings]", with: "").trimmed })
+            let line = text.split(separator: "\n").first { $0.contains("Take them out: ") }.map { String($0) }
+            let remedy = line.flatMap { line in line.firstRange(of: "out: ").map { String(line[$0.upperBound...]) } }
+            return (text, remedy.map { $0.replacing("[recovery_settings]", with: "").trimmed })
         }
         func expect(_ words: String, _ situation: String) throws {
             let text = try check().text
