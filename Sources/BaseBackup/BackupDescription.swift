@@ -18,7 +18,8 @@ public struct BackupDescription: Sendable, Equatable {
     public var startLSN: LSN
     /// The checkpoint record that replay starts from lies here; in or after the segment of `startLSN`.
     public var checkpointLSN: LSN
-    /// Replay must reach this before the copy is consistent.
+    /// Replay must reach this before the copy is consistent: where backup mode ended, or on a standby the minimum recovery
+    /// point of the copied pg_control.
     public var stopLSN: LSN
     public var timeline: TimelineID
     /// The segments that replay needs before the copy is consistent, first and last, on `timeline`.

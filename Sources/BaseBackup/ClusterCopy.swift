@@ -92,11 +92,14 @@ final class ClusterCopy {
         }
     }
 
-    /// Copies pg_control, adds what the server handed over, and stores the manifest.
-    func finish(end: BackupModeEnd, superusers: [String]) throws -> Stored {
-        // Last, so that its minimum recovery point covers every page copied from a standby; and any state of it between
-        // start and stop will do for a primary, because backup_label overrides its checkpoint.
-        let (_, control) = try ControlFile.readWithBytes(dataDirectory: source.directory.path)
+    /// Adds what the server handed over, and stores the manifest.
+    ///
+    /// - Parameters:
+    ///   - control: pg_control, read when everything else was copied, so that its minimum recovery point covers every page
+    ///     copied from a standby. Any state of it between start and stop will do for a primary, because backup_label
+    ///     overrides its checkpoint.
+    ///   - stop: where the copy is consistent.
+    func finish(control: [UInt8], end: BackupModeEnd, stop: LSN, superusers: [String]) throws -> Stored {
         var last: [(String, [UInt8])] = [(ControlFile.path, control), ("backup_label", Array(end.labelFile.utf8))]
         if !end.tablespaceMap.isEmpty { last.append(("tablespace_map", Array(end.tablespaceMap.utf8))) }
         try addLast(last)
@@ -107,7 +110,7 @@ final class ClusterCopy {
         try manifest.add(packs: packs)
         try manifest.add(meta: [
             "format": Manifest.format, "label": label, "system_identifier": String(source.control.systemIdentifier),
-            "major": String(source.incarnation.major), "stop_lsn": end.stop.description,
+            "major": String(source.incarnation.major), "stop_lsn": stop.description,
             "superusers": superusers.joined(separator: "\n"),
         ])
         (stored.fileCount, stored.size) = try manifest.finishFiles()
@@ -117,7 +120,7 @@ final class ClusterCopy {
             stored.storedSize += try store.size(of: source.incarnation.pack(label, number)) ?? 0
         }
         stored.packLabels = [label] + labels.sorted()
-        stored.corruptPages = try corruptPages(end.stop)
+        stored.corruptPages = try corruptPages(stop)
         return stored
     }
 

@@ -138,13 +138,15 @@ struct BackupSource {
         var survey = RelationSurvey(server, conninfo: request.conninfo, into: manifest)
         let superusers = try survey.run()
         for warning in survey.warnings { report(.warning(warning)) }
+        let lastControl = try ControlFile.readWithBytes(dataDirectory: directory.path)
         let end = try server.stopBackup()
         let stopTime = try server.now()
         let labelFile = try BackupLabelFile(parsing: end.labelFile)
-        let stored = try copy.finish(end: end, superusers: superusers)
+        let stop = try consistentPoint(labelFile, end, lastControl.0)
+        let stored = try copy.finish(control: lastControl.bytes, end: end, stop: stop, superusers: superusers)
 
         let stopSegment = SegmentName(
-            timeline: labelFile.timeline, number: (end.stop.rawValue - 1) / UInt64(control.segmentSize),
+            timeline: labelFile.timeline, number: (stop.rawValue - 1) / UInt64(control.segmentSize),
             segmentSize: control.segmentSize)
         let waitBegan = Clock.monotonic
         try WALArrival(
@@ -156,7 +158,7 @@ struct BackupSource {
         func seconds(_ from: UInt64, _ to: UInt64) -> Double { Double((to - from) / 1000) / 1e6 }
         let description = BackupDescription(
             label: label, kind: .full, startTime: startTime, stopTime: stopTime, startLSN: labelFile.start,
-            checkpointLSN: labelFile.checkpoint, stopLSN: end.stop, timeline: labelFile.timeline,
+            checkpointLSN: labelFile.checkpoint, stopLSN: stop, timeline: labelFile.timeline,
             startSegment: labelFile.startSegment, stopSegment: stopSegment,
             systemIdentifier: control.systemIdentifier, major: incarnation.major,
             serverVersion: server.serverVersion, catalogVersion: control.catalogVersion,
@@ -198,6 +200,27 @@ struct BackupSource {
             "SELECT string_agg(DISTINCT sourcefile, E'\\n') FROM pg_settings WHERE sourcefile IS NOT NULL"
         ).scalar
         return settings
+    }
+
+    /// Where a server on the copy is consistent.
+    ///
+    /// A primary writes a record that says so. On a standby it is the minimum recovery point of the pg_control in the copy
+    /// (`InitWalRecovery`, src/backend/access/transam/xlogrecovery.c), which covers every page that was copied before it,
+    /// and is the LSN that pg_backup_stop returns or an earlier one.
+    ///
+    /// pg_control is read before pg_backup_stop, as pg_basebackup reads it: a standby that has been promoted since then makes
+    /// pg_backup_stop fail, whereas the pg_control of a primary would make the copy unusable.
+    /// - Throws: `Problem` when the standby has followed its primary to another timeline since the backup's start.
+    private func consistentPoint(_ label: BackupLabelFile, _ end: BackupModeEnd, _ control: ControlFile) throws -> LSN {
+        guard label.fromStandby else { return end.stop }
+        guard control.minimumRecoveryTimeline == label.timeline else {
+            throw Problem(
+                "the standby is on another timeline than the backup's start",
+                detail: "The backup began on timeline \(label.timeline), and its end is on timeline "
+                    + "\(control.minimumRecoveryTimeline).",
+                hint: "Take the backup again, after the next checkpoint of the primary.")
+        }
+        return max(control.minimumRecoveryPoint, label.start)
     }
 
     /// All segments from start to stop, then what the archiver gets last.

@@ -13,6 +13,7 @@ import Synchronization
 ///     open:postmaster.pid=gate:/tmp/open
 ///                         every open of something with that text in its path waits until /tmp/open exists, and makes
 ///                         /tmp/open.reached to say that it is there; after ten minutes the process is killed
+///     open:pg_control#3=EIO   the third open of something with that text in its path fails
 ///     trace               every call is reported on standard error as "trace: fsync <path>"
 ///
 /// Calls are named as in `SystemCall`. Every fault that strikes is reported on standard error as "fault: …". A test that
@@ -84,8 +85,8 @@ private final class FaultPlan: Sendable {
     private enum Which {
         case every
         case number(Int)
-        /// Those whose subject has this in it.
-        case about(String)
+        /// Those whose subject has this in it, or that one of them.
+        case about(String, number: Int?)
     }
     private struct Rule: Sendable {
         /// Nil for any call.
@@ -107,7 +108,7 @@ private final class FaultPlan: Sendable {
             guard sides.count == 2, place.count == 2, let effect = FaultPlan.effect(String(sides[1])) else {
                 return nil
             }
-            let which: Which = place[1] == "*" ? .every : Int(place[1]).map(Which.number) ?? .about(String(place[1]))
+            let which: Which = place[1] == "*" ? .every : Int(place[1]).map(Which.number) ?? FaultPlan.about(place[1])
             return Rule(call: place[0] == "any" ? nil : String(place[0]), which: which, effect: effect)
         }
     }
@@ -130,22 +131,40 @@ private final class FaultPlan: Sendable {
         return counts.withLock { counts in
             counts[name, default: 0] += 1
             counts["any", default: 0] += 1
-            return effect(name, subject, counts[name] ?? 0, counts["any"] ?? 0)
+            var seen: Set<String> = []
+            for rule in rules {
+                if case .about(let text, _) = rule.which, subject.contains(text) { seen.insert(text) }
+            }
+            for text in seen { counts["\(name):\(text)", default: 0] += 1 }
+            return effect(name, subject, counts)
         }
     }
 
     func peek(_ call: SystemCall) -> Effect? {
         let name = "\(call)"
-        return counts.withLock { effect(name, nil, ($0[name] ?? 0) + 1, ($0["any"] ?? 0) + 1) }
+        return counts.withLock { counts in
+            var next = counts
+            next[name, default: 0] += 1
+            next["any", default: 0] += 1
+            return effect(name, nil, next)
+        }
     }
 
-    private func effect(_ name: String, _ subject: String?, _ number: Int, _ any: Int) -> Effect? {
+    private static func about(_ text: Substring) -> Which {
+        let parts = text.split(separator: "#")
+        guard parts.count == 2, let number = Int(parts[1]) else { return .about(String(text), number: nil) }
+        return .about(String(parts[0]), number: number)
+    }
+
+    private func effect(_ name: String, _ subject: String?, _ counts: [String: Int]) -> Effect? {
         rules.first { rule in
             guard rule.call == nil || rule.call == name else { return false }
             switch rule.which {
             case .every: return true
-            case .number(let wanted): return wanted == (rule.call == nil ? any : number)
-            case .about(let text): return subject?.contains(text) == true
+            case .number(let wanted): return wanted == counts[rule.call ?? "any"]
+            case .about(let text, let wanted):
+                guard let subject, subject.contains(text) else { return false }
+                return wanted == nil || wanted == counts["\(name):\(text)"]
             }
         }?.effect
     }

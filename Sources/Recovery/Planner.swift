@@ -206,7 +206,7 @@ struct Planner<Source: PlanSource> {
 
     /// The same log by the shortest history: when the target lies before a timeline of the path began, that timeline is
     /// left out. The recovery ends in the same place, and the server gets a true history for it; with the longer one it
-    /// would record timelines it never was on, and could not find prepared transactions of the segment where they part.
+    /// would record timelines it never was on.
     private func direct(_ log: ReplayLog<Source>, to stop: StoppingPoint) -> ReplayLog<Source> {
         let number = (stop.record.end.rawValue - 1) / UInt64(source.segmentSize)
         for (path, step) in zip(log.path.shorter, log.path.steps) {

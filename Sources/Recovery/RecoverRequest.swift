@@ -57,6 +57,11 @@ public func prepareRecovery(
     try configuration.relocate()
     let (remarks, options) = try configuration.complete()
     for name in request.plan.partials { try placePartial(name, request, incarnation: incarnation, store: store) }
+    for segment in request.plan.forkedSegments {
+        try segment.place(
+            in: request.directory + "/pg_wal", isPartial: request.plan.partials.contains(segment.child),
+            of: incarnation, from: store)
+    }
     try writeSettings(request, serverOptions: options)
     try signal(request.setup.isStandby ? "standby.signal" : "recovery.signal", directory: request.directory)
     return PreparedRecovery(
