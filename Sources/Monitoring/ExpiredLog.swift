@@ -61,8 +61,8 @@ public struct ExpiredLog: Sendable {
 /// The WAL that is not missed: what `expire` has removed, and what it would remove by the rules of `[retention]`, for an
 /// expiry that was interrupted left no record.
 public func expiredSegments(
-    of incarnation: Incarnation, in store: any ObjectStore, listing: BackupListing, policy: RetentionPolicy, now: Moment,
-    segmentSize: UInt32
+    of incarnation: Incarnation, in store: any ObjectStore, listing: BackupListing, policy: RetentionPolicy,
+    now: Moment, segmentSize: UInt32
 ) throws -> SegmentSet {
     var set = ExpiredLog(try JobJournal(of: incarnation, in: store).contents().jobs).segments(segmentSize: segmentSize)
     // When the rules can't be applied, everything counts as wanted.

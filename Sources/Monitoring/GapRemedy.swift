@@ -27,8 +27,9 @@ public struct GapRemedy: Sendable, Equatable {
     /// One line.
     public var hint: String {
         let more = commands.count > 3 ? "; and so on for \(commands.count - 3) more" : ""
-        return (isComplete ? "The server still has what is missing; store it with: " : "Store what the server still has: ")
-            + commands.prefix(3).joined(separator: "; ") + more
+        let advice =
+            isComplete ? "The server still has what is missing; store it with: " : "Store what the server still has: "
+        return advice + commands.prefix(3).joined(separator: "; ") + more
     }
 }
 

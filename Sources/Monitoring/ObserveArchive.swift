@@ -75,13 +75,8 @@ extension ArchiveObservation {
             }
         }
         // Behind the last segment that was removed on purpose all is to be there.
-        let removed = all.reversed().lazy.compactMap { gap in
-            gap.ranges.reversed().lazy.compactMap { range in
-                log.expired.runs(of: range.first.timeline).last { $0.lowerBound <= range.last.number(segmentSize: size) }
-                    .map { min($0.upperBound, range.last.number(segmentSize: size)) }
-                    .flatMap { $0 >= range.first.number(segmentSize: size) ? $0 : nil }
-            }.first
-        }.first
+        let removed = all.flatMap(\.ranges).reversed().lazy
+            .compactMap { ArchiveObservation.newest(of: log.expired, in: $0) }.first
         keptFrom = usable.filter { backup in removed.map { backup.startLSN.rawValue / UInt64(size) > $0 } ?? true }
             .map(\.startTime).min()
 
@@ -98,6 +93,14 @@ extension ArchiveObservation {
         } else if let gap = log.reach(from: usable.last?.startLSN ?? oldest.startLSN, on: lineage).gap {
             unreached = gaps.first { $0.missing?.numbers.overlaps(gap.numbers) ?? false } ?? Gap(gap)
         }
+    }
+
+    /// The number of the newest of some segments in a range.
+    private static func newest(of segments: SegmentSet, in range: SegmentRange) -> UInt64? {
+        let first = range.first.number(segmentSize: segments.segmentSize)
+        let last = range.last.number(segmentSize: segments.segmentSize)
+        let run = segments.runs(of: range.first.timeline).last { $0.lowerBound <= last }
+        return run.map { min($0.upperBound, last) }.flatMap { $0 >= first ? $0 : nil }
     }
 
     /// The time of the newest commit; looks back over at most fifty segments without one.

@@ -3,7 +3,7 @@ public import WAL
 /// Neighbouring segments as a recovery reads them, one after the other over timelines. Their names are made when they are
 /// asked for: a log may have a million of them.
 public struct LogSegments: RandomAccessCollection, Hashable, Sendable {
-    private let path: TimelinePath?
+    private let lineage: Lineage?
     private let size: UInt32
     /// The number of the first segment.
     public let first: UInt64
@@ -12,12 +12,13 @@ public struct LogSegments: RandomAccessCollection, Hashable, Sendable {
     private let last: SegmentName?
 
     public init(_ path: TimelinePath, first: UInt64, count: Int, segmentSize: UInt32, last: SegmentName? = nil) {
-        (self.path, size, self.first, self.count, self.last) = (path, segmentSize, first, count, last)
+        lineage = path.lineage(segmentSize: segmentSize)
+        (size, self.first, self.count, self.last) = (segmentSize, first, count, last)
     }
 
     /// One segment alone.
     public init(_ name: SegmentName, segmentSize: UInt32) {
-        (path, size, first, count, last) = (nil, segmentSize, name.number(segmentSize: segmentSize), 1, name)
+        (lineage, size, first, count, last) = (nil, segmentSize, name.number(segmentSize: segmentSize), 1, name)
     }
 
     public var startIndex: Int { 0 }
@@ -26,8 +27,8 @@ public struct LogSegments: RandomAccessCollection, Hashable, Sendable {
     public subscript(index: Int) -> SegmentName {
         precondition(index >= 0 && index < count)
         if let last, index == count - 1 { return last }
-        guard let path else { preconditionFailure("segments without a path") }
-        return path.segment(first + UInt64(index), segmentSize: size)
+        guard let lineage else { preconditionFailure("segments without a history") }
+        return lineage.file(first + UInt64(index))
     }
 
     /// Where a segment stands; nil when it isn't one of these.
@@ -48,8 +49,8 @@ public struct LogSegments: RandomAccessCollection, Hashable, Sendable {
             let name = self[index]
             var end = range.upperBound
             if last != nil, index < count - 1 { end = Swift.min(end, count - 1) }
-            if let path, index < count - 1 || last == nil {
-                let next = path.steps.map { $0.begin.rawValue / UInt64(size) }.first { $0 > first + UInt64(index) }
+            if let lineage, index < count - 1 || last == nil {
+                let next = lineage.steps.map { $0.begin.rawValue / UInt64(size) }.first { $0 > first + UInt64(index) }
                 if let next { end = Int(Swift.min(UInt64(end), next - first)) }
             }
             found.append((name.timeline, first + UInt64(index)...first + UInt64(end) - 1))

@@ -53,37 +53,29 @@ public struct TimelinePath: Hashable, Sendable {
         steps.last { $0.begin <= position }?.timeline ?? steps[0].timeline
     }
 
-    /// The file that recovery should read for segment `number`: the one of the newest timeline that has begun by its
-    /// end. The first segment of a timeline starts with its parent's bytes, so nothing is lost by that.
+    /// The files that hold this history.
+    func lineage(segmentSize: UInt32) -> Lineage {
+        let ancestors = steps.dropLast().map {
+            TimelineHistory.Ancestor(timeline: $0.timeline, switchPoint: $0.end ?? .zero)
+        }
+        return Lineage(TimelineHistory(timeline: target, ancestors: ancestors), segmentSize: segmentSize)
+    }
+
+    /// The file that recovery should read for segment `number`.
     public func segment(_ number: UInt64, segmentSize: UInt32) -> SegmentName {
-        let step = steps.last { $0.begin == .zero || $0.begin.rawValue / UInt64(segmentSize) <= number } ?? steps[0]
-        return SegmentName(timeline: step.timeline, number: number, segmentSize: segmentSize)
+        lineage(segmentSize: segmentSize).file(number)
     }
 
     /// The number of the path's last segment that is there, if it lies behind `number`.
     func lastSegment(in archived: SegmentSet, behind number: UInt64) -> UInt64? {
-        var end = UInt64.max
-        for step in steps.reversed() {
-            let begin = step.begin.rawValue / UInt64(archived.segmentSize)
-            if begin <= end {
-                let runs = archived.runs(of: step.timeline)
-                if let run = runs.last(where: { $0.lowerBound <= end }), min(run.upperBound, end) >= begin {
-                    let last = min(run.upperBound, end)
-                    return last > number ? last : nil
-                }
-            }
-            guard begin > 0 else { return nil }
-            end = min(end, begin - 1)
-        }
-        return nil
+        lineage(segmentSize: archived.segmentSize).newest(in: archived).flatMap { $0 > number ? $0 : nil }
     }
 
     /// Files of older timelines that hold the beginning of segment `number`, with the timeline that leaves each in there,
-    /// oldest first. PostgreSQL takes the newest of them when the right file is missing. It never goes back to a timeline
-    /// older than the one it reads already (`XLogFileReadAnyTLI`), so what the parent wrote in later segments plays no part.
+    /// oldest first.
     func substitutes(_ number: UInt64, segmentSize: UInt32) -> [(name: SegmentName, next: Step)] {
-        let (start, right) = (number * UInt64(segmentSize), segment(number, segmentSize: segmentSize).timeline)
-        return zip(steps, steps.dropFirst()).prefix { $0.0.timeline != right }.filter { $1.begin.rawValue >= start }
-            .map { (SegmentName(timeline: $0.timeline, number: number, segmentSize: segmentSize), $1) }
+        lineage(segmentSize: segmentSize).substitutes(for: number).map { name, next in
+            (name, Step(timeline: next.timeline, begin: next.begin, end: next.end))
+        }
     }
 }

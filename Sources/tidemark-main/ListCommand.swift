@@ -26,7 +26,8 @@ enum ListCommand: Command {
         var gaps: [LineageGap] = []
         for incarnation in incarnations {
             let listing = try listBackups(of: incarnation, in: store)
-            let windows = listing.complete.isEmpty ? [] : windows(of: listing.complete, incarnation, cluster, invocation)
+            let windows =
+                listing.complete.isEmpty ? [] : windows(of: listing.complete, incarnation, cluster, invocation)
             let ends = Dictionary(
                 windows.filter(\.isConsistent).map { ($0.backup.label, $0.last?.time ?? $0.from) },
                 uniquingKeysWith: max)

@@ -85,7 +85,8 @@ enum SegmentsCommand: Command {
                             timeline: $0.timeline.rawValue, from: $0.from.description, to: $0.to.description,
                             firstMissing: $0.firstMissing?.description, lastMissing: $0.lastMissing?.description,
                             cause: cause($0, removals[$0]), expired: removals[$0]?.iso8601,
-                            atServer: remedy($0) != nil, remedy: remedy($0)?.commands, unreachableFrom: $0.lastBefore?.time.iso8601,
+                            atServer: remedy($0) != nil, remedy: remedy($0)?.commands,
+                            unreachableFrom: $0.lastBefore?.time.iso8601,
                             unreachableTo: $0.nextBackup?.stopTime.iso8601, nextBackup: $0.nextBackup?.label)
                     }))
         } else if stretches.isEmpty {
