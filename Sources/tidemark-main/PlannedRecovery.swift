@@ -85,12 +85,21 @@ struct PlannedRecovery {
     func remarks() throws -> [String] { try remarks(names) }
 
     private func remarks(_ names: RelationMap?) throws -> [String] {
-        let general = archive.remarks + leftOut
+        let general = archive.remarks + leftOut + strayed
         guard let backup else { return general }
         return try general + places(backup).warnings
             + demands(backup, names).warnings(
                 on: .this(binDirectory: cluster.binDirectory(major: plan.majorVersion)))
             + outlook(backup)
+    }
+
+    /// A standby is told no timeline, so that it follows promotions, and takes the newest one that the archive offers.
+    private var strayed: [String] {
+        guard setup.isStandby, !plan.isLatestTimeline else { return [] }
+        return [
+            "A standby follows the newest timeline that the archive offers, which is not timeline \(plan.timeline): it would "
+                + "follow another one, or not start. \"tidemark segments put-aside\" takes a stray timeline out of its way."
+        ]
     }
 
     /// What a dead server's pg_wal holds that a recovery elsewhere does without.

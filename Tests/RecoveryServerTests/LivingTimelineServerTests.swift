@@ -120,6 +120,10 @@ import Testing
         let plan = try RecoverAnswer.decode(Planned.self, told.output)
         #expect(plan.target.timeline == "3")
         #expect(plan.warnings.contains { $0.contains(stray) }, "\(plan.warnings)")
+        // The command that the plan and the check name.
+        try site.tidemark(["segments", "put-aside", "00000002.history", "--yes"], expectSuccess: true)
+        let clear = try site.tidemark(["plan", "--target", "latest"], environment: newHost)
+        #expect(clear.ending == .exited(0) && !clear.output.contains(stray), "\(clear.output)\(clear.errors)")
     }
 
     @Test func `after going too far back, the refusal names the timeline that has the target`() throws {
