@@ -144,9 +144,9 @@ struct WayOut: Sendable {
         #expect(try cluster.psql("select count(*) from t") == "5")
         let after = try Files.readText(cluster.data + "/postgresql.auto.conf")
         #expect(after.hasSuffix(before.prefix(3).joined(separator: "\n") + "\n"), "\(after)")
-        #expect(!after.contains("tidemark"), "\(after)")
+        #expect(!after.contains("# tidemark"), "\(after)")
         let said = try Files.readText(ran)
-        #expect(said.hasPrefix("it's over 0000000"), "\(said)")
+        #expect(said.hasPrefix("its over 0000000"), "\(said)")
         try cluster.restart()
         #expect(try cluster.psql("show restore_command") == "my own %f %p")
 
