@@ -111,6 +111,7 @@ final class RecoveredDirectory: Sendable {
             ["recover", "--data-directory", path, "--yes", "--json"] + (start ? ["--start"] : []) + arguments)
     }
 
+    @discardableResult
     func psql(_ sql: String) throws -> String {
         try runAsServerUser(
             TestServer.v15.bin + "/psql", ["-h", path, "-U", "postgres", "-d", "postgres", "-XAtq", "-c", sql]
