@@ -82,7 +82,7 @@ import Testing
             try newLeader()
             for process in processes { kill(process, SIGCONT) }
             leader.patroni?.signal(SIGCONT)
-            try trio.putAsideStrayTimelines()
+            try trio.mendAfterFreeze()
         case .restartStandby:
             let standby = standbys.randomElement(using: &random)!
             if let postmaster = standby.postmaster { kill(postmaster, SIGKILL) }

@@ -218,15 +218,23 @@ final class PatroniTrio {
 
     /// A leader that was frozen may get the lock back after another has begun a timeline and archived its history: nobody is on
     /// that timeline then, and no standby starts while the archive offers it. `segments put-aside` takes it out of the way.
-    func putAsideStrayTimelines() throws {
+    ///
+    /// And a frozen leader that went on for a moment has records of its own. Patroni starts it as a standby before it compares
+    /// timelines; with the new timeline's history in the archive PostgreSQL recovers past the fork (crash recovery reads the old
+    /// timeline's segment), and the node waits for ever for records that fit: it is made anew, as `patronictl reinit` does.
+    func mendAfterFreeze() throws {
         var looks = 0
+        var agreed = 0
+        var madeAnew: Set<String> = []
         var seen = ""
-        try wait(for: "the members to agree") {
+        try wait(seconds: 300, for: "the members to agree") {
             let members = try cluster()
             guard let leader = members.first(where: { $0.role == "leader" && $0.state == "running" }),
                 let timeline = leader.timeline, let node = nodes.first(where: { $0.name == leader.name })
             else { return false }
-            if members.count == 3, members.allSatisfy({ $0.timeline == timeline }) { return true }
+            // For a moment a node may tell the timeline it is looking for.
+            agreed = members.count == 3 && members.allSatisfy { $0.timeline == timeline } ? agreed + 1 : 0
+            if agreed > 0 { return agreed >= 50 }
             let histories = try Files.list("\(repository)/wal").compactMap {
                 $0.hasSuffix(".history.zst") ? Int($0.prefix(8), radix: 16) : nil
             }
@@ -234,6 +242,17 @@ final class PatroniTrio {
             let stray = histories.filter { $0 > timeline }.sorted()
             looks = seen == "\(node.name) \(timeline) \(stray)" ? looks + 1 : 0
             seen = "\(node.name) \(timeline) \(stray)"
+            for member in members where looks >= 150 && stray.isEmpty && member.timeline != timeline {
+                guard madeAnew.insert(member.name).inserted, let lost = nodes.first(where: { $0.name == member.name })
+                else { continue }
+                step("make \(lost.name) anew, which doesn't follow \(node.name)")
+                _ = try run(
+                    "/usr/bin/curl",
+                    [
+                        "-s", "-m", "30", "-X", "POST", "http://127.0.0.1:\(lost.rest)/reinitialize", "-d",
+                        "{\"force\": true}",
+                    ])
+            }
             for stray in stray where looks >= 100 {
                 step("put timeline \(stray) aside, the leader is on \(timeline)")
                 try node.tidemark(["segments", "put-aside", "\(stray)", "--yes"], expectSuccess: true)
