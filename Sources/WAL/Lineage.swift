@@ -178,7 +178,8 @@ public struct Lineage: Hashable, Sendable {
 
     private func gap(_ numbers: ClosedRange<UInt64>, from: LSN) -> LineageGap {
         LineageGap(
-            segmentSize: segmentSize, numbers: numbers, from: from, to: LSN((numbers.upperBound &+ 1) &* UInt64(segmentSize)),
+            segmentSize: segmentSize, numbers: numbers, from: from,
+            to: LSN((numbers.upperBound &+ 1) &* UInt64(segmentSize)),
             ranges: stretches(numbers).map { timeline, numbers in
                 SegmentRange(
                     first: name(numbers.lowerBound, on: timeline), last: name(numbers.upperBound, on: timeline),
