@@ -114,7 +114,8 @@ let package = Package(
             "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],
             exclude: ["coarse-clock.c"]),
         tests(
-            "MonitoringTests", ["Monitoring", "Archiving", "BaseBackup", "Setup", "Configuration", "Repository", "WAL", "Platform"],
+            "MonitoringTests",
+            ["Monitoring", "Archiving", "BaseBackup", "Setup", "Configuration", "Repository", "WAL", "Platform"],
             exclude: ["Servers"]),
         tests(
             "MonitoringServerTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"],

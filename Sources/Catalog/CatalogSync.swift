@@ -20,7 +20,10 @@ extension Catalog {
     /// Makes the catalog say what the repository holds now. Reads the head of each new segment, and folders that changed.
     public func synchronize(jobs: Int, progress: (Int, Int) -> Void = { _, _ in }) throws -> CatalogChanges {
         if try store.histories(of: incarnation).elementsEqual(self.histories().keys.sorted()),
-            try !historiesMayDiffer(), try changedFolders().isEmpty { return CatalogChanges() }
+            try !historiesMayDiffer(), try changedFolders().isEmpty
+        {
+            return CatalogChanges()
+        }
         // One process at a time; whoever waited finds most of it done.
         return try file.locked { try synchronizeLocked(jobs: jobs, progress: progress) }
     }

@@ -43,10 +43,10 @@ enum VerifyWAL {
             verification = try verifyArchive(
                 of: incarnation, in: store, range: range,
                 expired: { try WALGaps.expired(cluster, incarnation, store, segmentSize: $0, invocation) },
-                jobs: cluster.jobs
-            ) { done, all in
-                terminal.progress("verifying WAL: \(done) of \(all) segments", log: log)
-            }
+                jobs: cluster.jobs,
+                progress: { done, all in
+                    terminal.progress("verifying WAL: \(done) of \(all) segments", log: log)
+                })
         }
         invocation.notes("segments", verification.segments)
         invocation.notes("problems", verification.problems.count)

@@ -164,7 +164,7 @@ struct Trouble: Sendable, CustomTestStringConvertible {
         ) { $0.archive?.stop(at: "000000010000000000000004", days: 0.5) },
         Trouble(
             name: "what is behind a gap is lost", check: "rpo", status: .critical,
-            says: "Nothing after 2026-11-20 00:00:00+00 can be recovered: segment \"000000010000000000000004\" is missing."
+            says: "Nothing after 2026-11-20 00:00:00+00 can be recovered: segment \"000000010000000000000004\""
         ) { $0.archive?.stop(at: "000000010000000000000004", days: 0.5) },
         Trouble(
             name: "a gap that the server can fill", check: "wal_continuity", status: .critical,

@@ -181,7 +181,9 @@ private func short(_ name: SegmentName) -> String { "\(name.timeline)/\(name.num
             let archived = SegmentSet(present.map { lineage.file($0) }, segmentSize: 0x1000)
             let gaps = lineage.gaps(1...8, in: archived)
             #expect(gaps.flatMap { Array($0.numbers) } == missing)
-            for (gap, next) in zip(gaps, gaps.dropFirst()) { #expect(gap.numbers.upperBound + 1 < next.numbers.lowerBound) }
+            for (gap, next) in zip(gaps, gaps.dropFirst()) {
+                #expect(gap.numbers.upperBound + 1 < next.numbers.lowerBound)
+            }
             for gap in gaps {
                 #expect(gap.first == lineage.file(gap.numbers.lowerBound))
                 #expect(gap.last == lineage.file(gap.numbers.upperBound))
