@@ -1,7 +1,7 @@
 import Glibc
 import Platform
 public import Repository
-import WAL
+public import WAL
 
 /// Delivers one file from the archive to PostgreSQL's restore_command.
 public struct Fetch: Sendable {
@@ -13,17 +13,20 @@ public struct Fetch: Sendable {
 
     let identity: Identity
     let prefetch: Prefetch?
+    let putAside: TimelineID?
     let clock: PhaseClock
 
     /// - Parameters:
     ///   - dataDirectory: tells the cluster's identity when the working directory isn't a data directory.
+    ///   - putAside: a timeline that is served although it was put aside.
     ///   - prefetch: how to fetch ahead while a server recovers; nil fetches only what is asked for.
     public init(
-        from store: any ObjectStore, cluster: String, dataDirectory: String?, prefetch: Prefetch? = nil,
-        clock: PhaseClock = PhaseClock()
+        from store: any ObjectStore, cluster: String, dataDirectory: String?, putAside: TimelineID? = nil,
+        prefetch: Prefetch? = nil, clock: PhaseClock = PhaseClock()
     ) {
         identity = Identity(store: store, cluster: cluster, dataDirectory: dataDirectory)
         self.prefetch = prefetch
+        self.putAside = putAside
         self.clock = clock
     }
 
@@ -42,7 +45,7 @@ public struct Fetch: Sendable {
             return .delivered
         }
         let stored: StoredSegment
-        do { stored = try identity.store.stored(file, of: incarnation) } catch let absent
+        do { stored = try archive(incarnation).stored(file, of: incarnation) } catch let absent
             as ObjectAbsent
         {
             // `incarnation()` found the marker before; it must still be there after, or the repository went away between.
@@ -58,6 +61,11 @@ public struct Fetch: Sendable {
         return .delivered
     }
 
+    /// Where the files are looked for.
+    func archive(_ incarnation: Incarnation) throws -> any ObjectStore {
+        try putAside.flatMap { try AsideStore(identity.store, incarnation, timeline: $0) } ?? identity.store
+    }
+
     /// Only for a server that is recovering, which runs restore_command in its data directory.
     private func spool(_ file: ArchiveFileName, _ incarnation: Incarnation) -> Spool? {
         guard let prefetch, case .segment = file, (try? Files.exists("postmaster.pid")) == true else { return nil }
@@ -69,7 +77,7 @@ public struct Fetch: Sendable {
         _ spool: Spool, _ segment: SegmentName, _ segmentSize: UInt64, _ incarnation: Incarnation
     ) {
         let next = segment.next(segmentSize: UInt32(clamping: segmentSize))
-        guard (try? identity.store.exists(incarnation.segment(next))) == true, !spool.isServed else { return }
+        guard (try? archive(incarnation).exists(incarnation.segment(next))) == true, !spool.isServed else { return }
         prefetch?.start()
     }
 

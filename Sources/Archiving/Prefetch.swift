@@ -36,6 +36,7 @@ extension Fetch {
     public func runPrefetcher() throws {
         guard let prefetch else { return }
         let incarnation = try identity.incarnation()
+        let archive = try archive(incarnation)
         let spool = Spool(prefetch, incarnation, location: identity.store.location)
         try Files.makeDirectories(spool.directory)
         let lock = try Descriptor(open: spool.lockFile, O_RDWR | O_CREAT, mode: 0o600)
@@ -53,7 +54,7 @@ extension Fetch {
                 continue
             }
             let stored: StoredSegment
-            do { stored = try identity.store.stored(next, of: incarnation) } catch is ObjectAbsent {
+            do { stored = try archive.stored(next, of: incarnation) } catch is ObjectAbsent {
                 // The archive's end. What is in the spool stays until it has been asked for, or the recovery ends.
                 if spool.isEmpty { return }
                 Clock.sleep(milliseconds: 200)
@@ -64,7 +65,7 @@ extension Fetch {
     }
 
     private func segmentSizeInArchive(_ segment: SegmentName, _ incarnation: Incarnation) throws -> UInt32 {
-        let head = try SegmentHead(of: identity.store.open(incarnation.segment(segment)))
+        let head = try SegmentHead(of: archive(incarnation).open(incarnation.segment(segment)))
         return UInt32(clamping: head.rawLength)
     }
 

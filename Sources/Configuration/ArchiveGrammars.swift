@@ -34,7 +34,10 @@ extension Grammar {
             Word("NAME", "the file's name: %f in restore_command"),
             Word("DESTINATION", "where to put it: %p in restore_command"),
         ],
-        options: [Option("timing", "report on standard error where the time went")],
+        options: [
+            Option("put-aside", value: "N", "serve timeline N although it was put aside; \"recover\" sets it"),
+            Option("timing", "report on standard error where the time went"),
+        ],
         examples: [
             Example("restore_command = 'tidemark archive-get %f %p'", "in postgresql.conf"),
             Example("tidemark archive-get 00000002.history /tmp/00000002.history", "by hand"),

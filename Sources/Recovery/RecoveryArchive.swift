@@ -14,13 +14,17 @@ public struct RecoveryArchive {
     /// What the cluster's own data directory tells; nil when it tells nothing.
     public let own: OwnDirectory?
     private let jobs: Int
+    /// The timeline that was asked for and had been put aside; it is served for this recovery only.
+    public let putAside: TimelineID?
     /// What had to be assumed, as sentences.
     public let remarks: [String]
 
     /// - Parameter dataDirectory: the configured one; it tells which incarnation is meant when there are several. It
     ///   may be gone.
-    public init(store: any ObjectStore, cluster: String, dataDirectory: String, jobs: Int) throws {
-        self.store = store
+    /// - Parameter timeline: the number that was asked for; it may have been put aside.
+    public init(
+        store: any ObjectStore, cluster: String, dataDirectory: String, jobs: Int, timeline: TimelineID? = nil
+    ) throws {
         let all = try store.incarnations(of: cluster)
         guard var chosen = all.last else { throw NothingArchived(cluster: cluster, location: store.location) }
         var remarks: [String] = []
@@ -44,6 +48,13 @@ public struct RecoveryArchive {
         incarnation = chosen
         backups = try listing ?? listBackups(of: chosen, in: store)
         for bad in backups.unreadable { remarks.append("Backup \"\(bad.label)\" is left out: \(bad.reason.message).") }
+        let aside = try timeline.flatMap { timeline in
+            try store.timelines(of: chosen).contains(timeline)
+                ? nil : AsideStore(store, chosen, timeline: timeline)
+        }
+        self.store = aside ?? store
+        putAside = aside == nil ? nil : timeline
+        if let putAside { remarks.append("Timeline \(putAside) was put aside; this recovery reads it all the same.") }
         self.remarks = remarks
         self.jobs = jobs
         own = OwnDirectory(dataDirectory, of: chosen, in: store)

@@ -20,6 +20,8 @@ public struct ServerCommands: Sendable, Equatable {
 
     public var archive: String { call("archive-push") + " %p" }
     public var restore: String { call("archive-get") + " %f %p" }
+    /// As `restore`, for a recovery to a timeline that was put aside.
+    public func restore(putAside timeline: String) -> String { call("archive-get") + " --put-aside \(timeline) %f %p" }
     /// Its failure doesn't count: PostgreSQL takes a command that isn't there for a reason to stop
     /// (`ExecuteRecoveryCommand` with `failOnSignal`).
     public var recoveryEnd: String { program + " recovery-end || :" }

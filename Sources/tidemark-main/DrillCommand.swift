@@ -44,15 +44,16 @@ enum DrillCommand: Command {
         let arguments = invocation.arguments
         let archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
-            jobs: cluster.jobs)
+            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments))
         let plan = try choosingTimeline(invocation) { try DrillCommand.plan(arguments, cluster, archive, $0) }
         let backup = try showBackup(plan.backup.label, of: archive.incarnation, in: archive.store)
         let commands = ServerCommands(
             executable: try leanExecutable(), configuration: try invocation.configurationPath(), cluster: cluster.name)
+        let restore = archive.putAside.map { commands.restore(putAside: $0.description) } ?? commands.restore
         var conninfo = try ConnectionString(cluster.conninfo)
         if let database = cluster.drillDatabase { conninfo["dbname"] = database }
         var drill = Drill(
-            plan: plan, backup: backup, restoreCommand: commands.restore, scratchDirectory: cluster.scratchDirectory,
+            plan: plan, backup: backup, restoreCommand: restore, scratchDirectory: cluster.scratchDirectory,
             binDirectory: cluster.binDirectory(major: plan.majorVersion), conninfo: conninfo, jobs: cluster.jobs,
             checks: DrillCheck.queries(cluster.drillQueries) + (try DrillCheck.minimums(cluster.drillMinimumRows)))
         drill.extra = try RecoveryOptions.settings(arguments)

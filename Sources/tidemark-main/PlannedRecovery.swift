@@ -31,12 +31,16 @@ struct PlannedRecovery {
         let byDrop = DropOptions.options.contains { arguments.has($0.name) }
         let typed = byDrop ? nil : try TargetOptions.request(arguments, zone: cluster.timezone)
         directory = try PlannedRecovery.directory(invocation, cluster)
-        setup = try RecoveryOptions.setup(
-            invocation, cluster, isOwnDirectory: directory == cluster.dataDirectory.withoutTrailingSlash)
+        let isOwn = directory == cluster.dataDirectory.withoutTrailingSlash
+        var setup = try RecoveryOptions.setup(invocation, cluster, isOwnDirectory: isOwn)
         tablespaces = try RecoveryOptions.tablespaces(arguments)
         archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
-            jobs: cluster.jobs)
+            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments))
+        if let timeline = archive.putAside {
+            setup = try RecoveryOptions.setup(invocation, cluster, isOwnDirectory: isOwn, putAside: timeline)
+        }
+        self.setup = setup
         let (archive, isInPlace) = (archive, setup.isOwnDirectory)
         let catalog = PlannedRecovery.catalog(of: archive, cluster, invocation)
         plan = try choosingTimeline(invocation) { timeline in
@@ -55,6 +59,8 @@ struct PlannedRecovery {
     private static func catalog(
         of archive: RecoveryArchive, _ cluster: ClusterConfiguration, _ invocation: Invocation
     ) -> Catalog? {
+        // It knows nothing of what was put aside.
+        guard archive.putAside == nil else { return nil }
         do {
             let catalog = try Catalog(
                 stateDirectory: cluster.stateDirectory, store: archive.store, incarnation: archive.incarnation,

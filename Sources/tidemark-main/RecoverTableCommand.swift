@@ -63,7 +63,7 @@ enum RecoverTableCommand: Command {
         let began = Clock.monotonic
         let archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
-            jobs: cluster.jobs)
+            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments))
         let plan = try plan(tables, archive, cluster, invocation)
         let planSeconds = Double(Clock.monotonic - began) / 1e9
         if arguments.has("dry-run") {

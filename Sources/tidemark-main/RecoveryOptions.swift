@@ -1,6 +1,7 @@
 import Configuration
 import Recovery
 import Setup
+import WAL
 
 /// The options that shape the recovered server.
 enum RecoveryOptions {
@@ -21,14 +22,15 @@ enum RecoveryOptions {
     ]
 
     static func setup(
-        _ invocation: Invocation, _ cluster: ClusterConfiguration, isOwnDirectory: Bool
+        _ invocation: Invocation, _ cluster: ClusterConfiguration, isOwnDirectory: Bool, putAside: TimelineID? = nil
     ) throws -> RecoverySetup {
         let arguments = invocation.arguments
         let commands = ServerCommands(
             executable: try leanExecutable(), configuration: try invocation.configurationPath(),
             cluster: cluster.name)
         var setup = RecoverySetup(
-            restoreCommand: commands.restore, endCommand: commands.recoveryEnd, isOwnDirectory: isOwnDirectory)
+            restoreCommand: putAside.map { commands.restore(putAside: $0.description) } ?? commands.restore,
+            endCommand: commands.recoveryEnd, isOwnDirectory: isOwnDirectory)
         setup.isStandby = arguments.has("standby")
         if let word = arguments.value("target-action") {
             guard let action = TargetAction(rawValue: word) else {

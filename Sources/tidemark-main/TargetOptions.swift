@@ -74,6 +74,11 @@ enum TargetOptions {
         }
     }
 
+    /// The timeline's number, where one was given.
+    static func number(_ arguments: Arguments) throws -> TimelineID? {
+        if case .number(let number) = try timeline(arguments.value("target-timeline")) { number } else { nil }
+    }
+
     static func timeline(_ text: String?) throws -> RecoveryTarget.Timeline {
         switch text {
         case nil: return .own

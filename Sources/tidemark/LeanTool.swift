@@ -4,6 +4,7 @@ import DataDirectory
 import Glibc
 import Platform
 import Repository
+import WAL
 
 /// The program PostgreSQL starts for every WAL file, and at the end of a recovery. It serves `archive-push`, `archive-get`
 /// and `recovery-end` itself and becomes `tidemark-main` for everything else.
@@ -52,7 +53,7 @@ enum LeanTool {
         serve(line, by: .archiveGet) { call in
             let fetch = Fetch(
                 from: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
-                prefetch: call.prefetch(line), clock: call.clock)
+                putAside: try call.putAside(), prefetch: call.prefetch(line), clock: call.clock)
             let words = call.arguments.words
             let patience = call.cluster.getRetryTimeout
             let outcome = try fetch(words[0], to: words[1], patience: patience) { failure in
@@ -104,7 +105,7 @@ enum LeanTool {
             guard let prefetch = call.prefetch(line) else { return 0 }
             let fetch = Fetch(
                 from: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
-                prefetch: prefetch, clock: call.clock)
+                putAside: try call.putAside(), prefetch: prefetch, clock: call.clock)
             try fetch.runPrefetcher()
             return 0
         } failure: { _ in
@@ -120,6 +121,11 @@ enum LeanTool {
         let clock: PhaseClock
         /// What this cluster's processes on this host tell each other; may be missing or lost at any time.
         var state: String { cluster.stateDirectory + "/" + cluster.name }
+
+        /// The timeline of `--put-aside`.
+        func putAside() throws -> TimelineID? {
+            try arguments.integer("put-aside", in: 1...Int(UInt32.max)).map { TimelineID(UInt32($0)) }
+        }
 
         func prefetch(_ line: ArraySlice<String>) -> Prefetch? {
             guard cluster.prefetchSegments > 0 else { return nil }
