@@ -3,7 +3,7 @@ import Platform
 /// Which lines of `postgresql.auto.conf` are there for a recovery only. They have done their work when the server takes
 /// writes, and must be gone before the directory is copied: a standby obeys recovery targets as a recovery does.
 ///
-/// Kept beside them in the data directory, in the same form, because ALTER SYSTEM rewrites that file without its
+/// Kept in the data directory as well, in the same form, because ALTER SYSTEM rewrites that file without its
 /// comments; a copy of the directory, made before the end, brings its record along.
 public struct RecoveryRecord: Sendable, Equatable {
     public struct Setting: Sendable, Hashable {
@@ -13,7 +13,8 @@ public struct RecoveryRecord: Sendable, Equatable {
     }
     public var settings: [Setting]
 
-    public static let fileName = "tidemark.recovery"
+    /// In pg_wal, whose content no backup manifest lists: pg_verifybackup must find nothing strange.
+    public static let fileName = "pg_wal/tidemark.recovery"
     /// The comment lines around what tidemark writes into `postgresql.auto.conf`.
     public static let (begin, end) = ("# tidemark recover: begin", "# tidemark recover: end")
 

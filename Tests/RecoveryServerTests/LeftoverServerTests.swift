@@ -99,7 +99,7 @@ struct WayOut: Sendable {
         let settings = try Files.readText(directory + "/postgresql.auto.conf").split(separator: "\n").filter {
             $0.contains("recovery_") || $0.hasPrefix("restore_command") || $0.hasPrefix("hot_standby")
         }
-        return settings.map(String.init) + (try Files.exists(directory + "/tidemark.recovery") ? ["the record"] : [])
+        return settings.map(String.init) + (try Files.exists(directory + "/pg_wal/tidemark.recovery") ? ["the record"] : [])
     }
 
     @Test(arguments: TestServer.allCases)
@@ -184,7 +184,7 @@ struct WayOut: Sendable {
         try cluster.wait(for: "the server to take writes") { try cluster.psql("select pg_is_in_recovery()") == "f" }
         try site.archiveEverything()
         try cluster.wait(for: "a push to take the settings out") {
-            try !Files.exists(cluster.data + "/tidemark.recovery")
+            try !Files.exists(cluster.data + "/pg_wal/tidemark.recovery")
         }
         let left = try Self.left(in: cluster.data)
         #expect(left.allSatisfy { $0.contains("/nowhere") }, "\(left)")

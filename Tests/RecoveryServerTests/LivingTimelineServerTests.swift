@@ -124,6 +124,11 @@ import Testing
         try site.tidemark(["segments", "put-aside", "00000002.history", "--yes"], expectSuccess: true)
         let clear = try site.tidemark(["plan", "--target", "latest"], environment: newHost)
         #expect(clear.ending == .exited(0) && !clear.output.contains(stray), "\(clear.output)\(clear.errors)")
+        // It is only out of the way: a recovery that is told to go there still can.
+        let back = try RecoveredDirectory(site)
+        let there = try back.recover(["--target", "latest", "--target-timeline", "2"])
+        try #require(there.ending == .exited(0), "\(there.errors)")
+        #expect(try back.psql("select string_agg(n::text, ' ' order by n) from t") == "-1 1")
     }
 
     @Test func `after going too far back, the refusal names the timeline that has the target`() throws {
