@@ -13,6 +13,8 @@ import Synchronization
 ///     open:postmaster.pid=gate:/tmp/open
 ///                         every open of something with that text in its path waits until /tmp/open exists, and makes
 ///                         /tmp/open.reached to say that it is there; after ten minutes the process is killed
+///     open:/scratch/*postmaster.pid=kill
+///                         both texts must be in the path
 ///     open:pg_control#3=EIO   the third open of something with that text in its path fails
 ///     trace               every call is reported on standard error as "trace: fsync <path>"
 ///
@@ -133,7 +135,7 @@ private final class FaultPlan: Sendable {
             counts["any", default: 0] += 1
             var seen: Set<String> = []
             for rule in rules {
-                if case .about(let text, _) = rule.which, subject.contains(text) { seen.insert(text) }
+                if case .about(let text, _) = rule.which, FaultPlan.speaks(subject, of: text) { seen.insert(text) }
             }
             for text in seen { counts["\(name):\(text)", default: 0] += 1 }
             return effect(name, subject, counts)
@@ -150,6 +152,11 @@ private final class FaultPlan: Sendable {
         }
     }
 
+    /// Whether a path holds a text, or each of several that are joined by asterisks.
+    private static func speaks(_ subject: String, of text: String) -> Bool {
+        text.split(separator: "*").allSatisfy { subject.contains($0) }
+    }
+
     private static func about(_ text: Substring) -> Which {
         let parts = text.split(separator: "#")
         guard parts.count == 2, let number = Int(parts[1]) else { return .about(String(text), number: nil) }
@@ -163,7 +170,7 @@ private final class FaultPlan: Sendable {
             case .every: return true
             case .number(let wanted): return wanted == counts[rule.call ?? "any"]
             case .about(let text, let wanted):
-                guard let subject, subject.contains(text) else { return false }
+                guard let subject, FaultPlan.speaks(subject, of: text) else { return false }
                 return wanted == nil || wanted == counts["\(name):\(text)"]
             }
         }?.effect

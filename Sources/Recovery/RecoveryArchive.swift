@@ -106,12 +106,10 @@ public struct RecoveryArchive {
                 } else {
                     try Recovery.plan(request, from: source)
                 }
-            if request.target.point == .latest, try hasPartial(behind: plan),
-                let further = try? Recovery.plan(request, from: planSource(usePartials: true)), further.end > plan.end
-            {
+            if request.target.point == .latest, let (further, arguments) = try plan.further(request, in: self) {
                 plan.warnings.append(
                     "Segment \"\(further.partials.map(\.description).joined(separator: "\", \""))\" exists as .partial only; "
-                        + "with --use-partial the recovery goes on to LSN \(further.end)"
+                        + "\"\(arguments.joined(separator: " "))\" takes the recovery to LSN \(further.end)"
                         + (further.lastIncluded.map { ", transaction \($0.xid) of \($0.time)." } ?? "."))
             }
             return plan
@@ -127,16 +125,29 @@ public struct RecoveryArchive {
     }
 }
 
-extension RecoveryArchive {
-    /// Whether an incomplete segment lies where the plan's log ends: only then does it lead further.
-    private func hasPartial(behind plan: Plan) throws -> Bool {
-        guard let last = plan.segments.last?.last.number(segmentSize: plan.segmentSize) else { return false }
-        return try store.timelines(of: incarnation).contains { timeline in
+extension Plan {
+    /// The plan that gets furthest with an incomplete segment where this one's WAL ends, and the words that ask for it.
+    /// The segment's own timeline may have to be named: of the one that left it, nothing may be archived yet.
+    fileprivate func further(
+        _ request: PlanRequest, in archive: RecoveryArchive
+    ) throws -> (plan: Plan, arguments: [String])? {
+        guard let last = segments.last?.last.number(segmentSize: segmentSize) else { return nil }
+        let partial = try archive.store.timelines(of: archive.incarnation).filter { timeline in
             try [last, last + 1].contains { number in
-                try store.exists(
-                    incarnation.partial(SegmentName(timeline: timeline, number: number, segmentSize: plan.segmentSize)))
+                let name = SegmentName(timeline: timeline, number: number, segmentSize: segmentSize)
+                return try archive.store.exists(archive.incarnation.partial(name))
             }
         }
+        guard !partial.isEmpty else { return nil }
+        let source = archive.planSource(usePartials: true)
+        for timeline in [request.target.timeline] + partial.reversed().map(RecoveryTarget.Timeline.number) {
+            var other = request
+            other.target.timeline = timeline
+            if let plan = try? Recovery.plan(other, from: source), plan.end > end, !plan.partials.isEmpty {
+                return (plan, other.target.arguments + ["--use-partial"])
+            }
+        }
+        return nil
     }
 }
 

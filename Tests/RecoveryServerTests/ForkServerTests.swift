@@ -29,7 +29,7 @@ import Testing
         let push = "\(try Executables.tidemark()) archive-push --config \(site.configuration) --cluster main %p"
         let made = try standby.recover([
             "--target", "latest", "--standby", "--set", "archive_mode=on", "--set", "archive_command=\(push)",
-            "--set", "primary_conninfo=\(site.cluster.conninfo)",
+            "--set", "primary_conninfo=\(site.cluster.conninfo)", "--set", "wal_keep_size=64MB",
         ])
         try #require(made.ending == .exited(0), "\(made.errors)")
         try site.cluster.psql("insert into t values (1)")

@@ -39,7 +39,7 @@ import Testing
         let scratch = shop.site.scratch.file("state") + "/scratch"
         let table = ["recover-table", "-t", "shop.public.orders", "--target", "latest"]
         // Killed: a table recovery and a drill. Alive, but not working at the moment: a table recovery.
-        func gate() throws -> Gate { try Gate(at: "open:postmaster.pid") }
+        func gate() throws -> Gate { try Gate(at: "open:/scratch/*postmaster.pid") }
         let killed = try [
             start(shop, table + ["--into-table=public.lost"], until: gate()), start(shop, ["drill"], until: gate()),
         ]
