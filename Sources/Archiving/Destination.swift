@@ -32,10 +32,19 @@ extension Push {
             let comparison = try SegmentComparison(copy, local, place.segment)
             switch comparison.verdict {
             case .offersNothing:
+                if comparison.isDamaged {
+                    warn(DamagedHere(file: place.file.description, offset: comparison.firstDifference))
+                }
                 try store.makeDurable(place.incarnation.key(for: place.file, copy: index + 1))
                 return .confirmed
             case .offersMore: continue
-            case .contradicts, .unknown: contradiction = contradiction ?? (comparison, copy)
+            case .unknown:
+                // A walreceiver may have got the middle of a record and no more.
+                let left = try LeftTimeline.find(
+                    place.segment, segmentSize: place.page.segmentSize, beside: local, place.incarnation, in: store)
+                if left != nil, !place.file.isPartial, !comparison.isDamaged { return .confirmed }
+                contradiction = contradiction ?? (comparison, copy)
+            case .contradicts: contradiction = contradiction ?? (comparison, copy)
             }
         }
         let key = place.incarnation.key(for: place.file, copy: copies.count + 1)

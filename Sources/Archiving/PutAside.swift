@@ -1,3 +1,4 @@
+import Glibc
 public import Platform
 public import Repository
 public import WAL
@@ -90,6 +91,13 @@ public struct PutAside: Sendable {
         for key in keys {
             let place = relative(key).split(separator: "/").reduce(folder) { $0.appending(String($1)) }
             do { try store.move(key, to: place) } catch is ObjectAbsent { continue }
+        }
+        // A folder without objects would still tell of a timeline.
+        if let directory = store as? DirectoryStore, case .timeline(let timeline) = subject {
+            for folder in Set(keys.map(\.folder)) where folder != incarnation.walFolder {
+                rmdir(directory.path(folder))
+            }
+            rmdir(directory.path(incarnation.walFolder(timeline)))
         }
         return folder
     }

@@ -17,6 +17,8 @@ struct SegmentComparison {
         case unknown
     }
     let verdict: Verdict
+    /// A record of the offered file is damaged: pages after the last valid one belong to the segment.
+    let isDamaged: Bool
     /// Bytes from the start of the file.
     let firstDifference: UInt64
     /// That place in the log, when it is known.
@@ -25,11 +27,15 @@ struct SegmentComparison {
     init(_ stored: StoredSegment, _ local: LocalFile, _ segment: SegmentName) throws {
         firstDifference = try offsetOfFirstDifference(stored, local)
         let archived = try? stored.summary(reading: segment)
-        let offered = SegmentComparison.scan(local, segment)
+        let scanned = SegmentComparison.scan(local, segment)
+        let offered = scanned?.summary
+        isDamaged = scanned?.endsCleanly == false
         let difference = firstDifference
         position = (archived ?? offered).map { $0.start + difference }
         guard let archived, let offered, archived.segmentSize == offered.segmentSize,
-            archived.systemIdentifier == offered.systemIdentifier
+            archived.systemIdentifier == offered.systemIdentifier,
+            // Without one valid record nothing tells that it is the same WAL.
+            offered.recordsEnd > offered.start
         else {
             verdict = .unknown
             return
@@ -43,13 +49,24 @@ struct SegmentComparison {
     }
 
     /// What can be learned of a file, by the rules for files that may end early.
-    private static func scan(_ local: LocalFile, _ segment: SegmentName) -> SegmentSummary? {
+    private static func scan(
+        _ local: LocalFile, _ segment: SegmentName
+    ) -> (summary: SegmentSummary, endsCleanly: Bool)? {
         var scanner = SegmentScanner(name: segment, length: UInt64(local.size), contents: .partial)
         do {
             try local.forEachPiece { try scanner.feed($0.bytes) }
-            return try scanner.finish()
+            let endsCleanly = scanner.endsCleanly
+            return (try scanner.finish(), endsCleanly)
         } catch { return nil }
     }
+}
+
+/// A file is damaged whose records are all in the repository, in an intact copy.
+struct DamagedHere: Explained {
+    let file: String
+    let offset: UInt64
+    var message: String { "\"\(file)\" is damaged at offset \(offset), but the archived copy of it is intact" }
+    var hint: String? { "Nothing is lost. The disk or the memory of this machine may be failing." }
 }
 
 /// Where a stored file and another one begin to differ; the shorter one's length when they don't as far as that goes.

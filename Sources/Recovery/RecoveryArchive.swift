@@ -3,7 +3,7 @@ public import Catalog
 import DataDirectory
 public import Platform
 public import Repository
-import WAL
+public import WAL
 
 /// A cluster's archive, opened for planning and recovering: the incarnation that is meant, its backups, and what the
 /// planner asks.
@@ -49,8 +49,9 @@ public struct RecoveryArchive {
         backups = try listing ?? listBackups(of: chosen, in: store)
         for bad in backups.unreadable { remarks.append("Backup \"\(bad.label)\" is left out: \(bad.reason.message).") }
         let aside = try timeline.flatMap { timeline in
-            try store.timelines(of: chosen).contains(timeline)
-                ? nil : AsideStore(store, chosen, timeline: timeline)
+            let isThere =
+                try store.exists(chosen.history(timeline)) || !store.segments(of: chosen, timeline: timeline).isEmpty
+            return try isThere ? nil : AsideStore(store, chosen, timeline: timeline)
         }
         self.store = aside ?? store
         putAside = aside == nil ? nil : timeline

@@ -32,7 +32,6 @@ import WAL
         try site.cluster.psql("create table t as select g from generate_series(1, 100) g")
         try site.archiveEverything()
         // What a copy of the machine made of the next segment: the same place in the log, other records.
-        let own = try #require(SegmentName(try site.cluster.psql("select pg_walfile_name(pg_current_wal_lsn())")))
         let copy = site.scratch.file("copy")
         try site.cluster.stop()
         try runAsServerUser("/bin/cp", ["-a", site.cluster.data, copy], expectSuccess: true)
@@ -58,7 +57,7 @@ import WAL
 
         try site.cluster.start()
         try site.cluster.psql("insert into t select -g from generate_series(1, 500) g")
-        try site.cluster.psql("select pg_switch_wal()")
+        let own = try #require(SegmentName(try site.cluster.psql("select pg_walfile_name(pg_switch_wal())")))
         try waitUntilRefused(site, own.description)
         let alarm = try check(site)
         #expect(alarm.ending == .exited(3), "\(alarm)")

@@ -159,7 +159,9 @@ private let cases = [
 
     @Test(arguments: cases)
     func `window and list tell the gap that no recovery gets over`(_ gap: ForkGap) throws {
-        let catalog = try Self.archive(gap).catalog()
+        let repository = try Self.archive(gap)
+        defer { withExtendedLifetime(repository) {} }
+        let catalog = try repository.catalog()
         _ = try catalog.synchronize(jobs: 1)
         let windows = try catalog.windows(of: Self.backups(gap))
         let told = Set(

@@ -21,7 +21,10 @@ import Testing
     }
 
     @Test func `under Patroni nothing is stuck, nothing is lost and nobody is alarmed without reason`() throws {
-        let rounds = getenv("TIDEMARK_SOAK") == nil ? 5 : 20
+        let isSoak = getenv("TIDEMARK_SOAK") != nil
+        let rounds = isSoak ? 20 : 5
+        // After the others Patroni may leave a standby where it can't follow, and only the soak has time for that.
+        let faults = isSoak ? Fault.allCases : [.switchover, .killPatroni, .restartStandby]
         let given = getenv("TIDEMARK_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
         let seed = given ?? UInt64(Clock.now)
         print("Patroni, \(rounds) rounds: seed \(seed)")
@@ -38,7 +41,7 @@ import Testing
                     + "target_session_attrs=read-write", psql: TestServer.v15.bin + "/psql", in: trio.directory)
             for round in 1...rounds {
                 // A switchover every other time: pairs that switch over and back are what most people have.
-                let fault = round % 2 == 1 ? Fault.switchover : Fault.allCases.randomElement(using: &random)!
+                let fault = round % 2 == 1 ? Fault.switchover : faults.randomElement(using: &random)!
                 try cause(fault, trio, &random)
                 try trio.awaitHealth()
                 try check(trio, writer)

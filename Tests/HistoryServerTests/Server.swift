@@ -98,6 +98,8 @@ final class Server {
         Glibc.kill(postmaster, SIGKILL)
         try awaitEnd()
         try? Files.removeIfPresent(data + "/postmaster.pid")
+        // Its number stays in use until somebody reaps the process, and the server believes the lock so long.
+        try? Files.removeIfPresent("\(directory)/.s.PGSQL.\(port).lock")
     }
 
     func promote() throws {

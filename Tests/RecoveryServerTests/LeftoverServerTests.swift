@@ -99,7 +99,8 @@ struct WayOut: Sendable {
         let settings = try Files.readText(directory + "/postgresql.auto.conf").split(separator: "\n").filter {
             $0.contains("recovery_") || $0.hasPrefix("restore_command") || $0.hasPrefix("hot_standby")
         }
-        return settings.map(String.init) + (try Files.exists(directory + "/pg_wal/tidemark.recovery") ? ["the record"] : [])
+        let record = try Files.exists(directory + "/pg_wal/tidemark.recovery")
+        return settings.map(String.init) + (record ? ["the record"] : [])
     }
 
     @Test(arguments: TestServer.allCases)
