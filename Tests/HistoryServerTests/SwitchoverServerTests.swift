@@ -194,7 +194,7 @@ import Testing
             try a.psql("insert into t values (1)", "insert into t values (2)", "insert into t values (3)")
             try group.catchUp(b, with: a)
             let rows = try a.psql("select count(*) from t")
-            try group.wait(for: "a to have archived what it has finished") { try a.waiting().isEmpty }
+            try group.drain(a)
             group.step("kill a, promote b, and kill b once it has archived the partial segment")
             try a.stop("immediate")
             try b.promote()
