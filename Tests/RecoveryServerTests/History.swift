@@ -140,8 +140,10 @@ final class RecoveredServer: Sendable {
         try runAsServerUser(
             "/bin/sh",
             [
-                "-c", "printf %s \"$1\" >> \"$2\"/postgresql.auto.conf; touch \"$2\"/recovery.signal", "sh", lines,
-                data,
+                // The backup of a recovered server has that recovery's target; `recover` takes it out.
+                "-c",
+                "sed -i /^recovery_/d \"$2\"/postgresql.auto.conf; printf %s \"$1\" >> \"$2\"/postgresql.auto.conf; "
+                    + "touch \"$2\"/recovery.signal", "sh", lines, data,
             ])
         let log = scratch.file("log")
         let started = try runAsServerUser(
