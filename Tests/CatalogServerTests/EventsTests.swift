@@ -200,7 +200,7 @@ import WAL
         #expect(window.windows.first?.ends == "gap")
         #expect(window.windows.first?.endsAt == String(lost.dropLast(4)))
         let text = try site.tidemark(["segments"]).output
-        #expect(text.contains("GAP:  segment \(lost.dropLast(4)) of timeline 1"))
+        #expect(text.contains("GAP:  segment \"\(lost.dropLast(4))\" of timeline 1"))
         #expect(text.contains("cannot be reached: no backup was taken after the gap."))
 
         // The catalog may vanish or be damaged at any moment.
@@ -239,7 +239,7 @@ import WAL
         let gap = try #require(try decode(Segments.self, finished.output).gaps.first)
         #expect(gap.expired != nil && gap.cause.contains("\"expire\" removed them"))
         let told = try site.tidemark(["segments"], expectSuccess: true).output
-        #expect(told.contains("GONE: segments \(gap.firstMissing ?? "") to \(gap.lastMissing ?? "")"))
+        #expect(told.contains("GONE: segments \"\(gap.firstMissing ?? "")\" to \"\(gap.lastMissing ?? "")\""))
         #expect(told.contains("There are no gaps."))
 
         // One segment more than it removed.
@@ -249,6 +249,6 @@ import WAL
         try Files.remove("\(site.repository)/main/\(archived)/wal/00000001/0000000100000000/\(next).zst")
         let damaged = try site.tidemark(["segments"])
         #expect(damaged.ending == .exited(3))
-        #expect(damaged.output.contains("GAP:  segments \(gap.firstMissing ?? "") to \(next)"))
+        #expect(damaged.output.contains("GAP:  segment \"\(next)\" of timeline 1"))
     }
 }
