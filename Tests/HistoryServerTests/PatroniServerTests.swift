@@ -89,7 +89,12 @@ import Testing
             try trio.mendAfterFreeze()
         case .restartStandby:
             let standby = standbys.randomElement(using: &random)!
-            if let postmaster = standby.postmaster { kill(postmaster, SIGKILL) }
+            guard let postmaster = standby.postmaster else { throw Problem("\(standby.name) does not run") }
+            kill(postmaster, SIGKILL)
+            // Patroni tells of it only after a while, and until then calls it well.
+            try trio.wait(for: "\(standby.name) to answer again") {
+                standby.postmaster != postmaster && (try? standby.psql("select 1")) == "1"
+            }
         }
     }
 
