@@ -93,11 +93,19 @@ let package = Package(
             swiftSettings: strict),
 
         .target(
-            name: "Support", dependencies: ["Platform", "WAL", "CZstd"], path: "Tests/Support", swiftSettings: strict),
+            name: "Support", dependencies: ["Platform", "WAL", "CZstd", "CChecksum"], path: "Tests/Support",
+            swiftSettings: strict),
         tests("PlatformTests", ["Platform"]),
         tests("WALTests", ["WAL", "Platform", "CZstd", "CChecksum"], exclude: ["Fixtures"]),
         tests("WALServerTests", ["WAL", "Platform"]),
         tests("ConfigurationTests", ["Configuration", "Platform", "WAL"]),
+        tests(
+            "HostileInputTests",
+            [
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "SQLite", "Postgres", "Archiving",
+                "Setup",
+                "Catalog", "BaseBackup", "Recovery", "TableRecovery", "Monitoring", "CChecksum", "CXXHash",
+            ]),
         tests("RepositoryTests", ["Repository", "WAL", "Platform"]),
         tests("DataDirectoryTests", ["DataDirectory", "WAL", "Platform"], exclude: ["Fixtures"]),
         tests("ArchivingServerTests", ["Archiving", "Repository", "WAL", "Platform"]),
@@ -108,14 +116,20 @@ let package = Package(
         tests("CatalogServerTests", ["Platform"], exclude: ["count-allocations.c"]),
         tests(
             "CatalogTests",
-            ["Catalog", "Archiving", "Recovery", "Monitoring", "BaseBackup", "Repository", "WAL", "Platform", "SQLite"]),
-        tests("RetentionTests", ["BaseBackup", "Recovery", "WAL", "Configuration"]),
+            [
+                "Catalog", "Configuration", "Archiving", "Recovery", "Monitoring", "BaseBackup", "Repository", "WAL",
+                "Platform", "SQLite",
+            ]),
+        tests("RetentionTests", ["BaseBackup", "Recovery", "Repository", "Platform", "WAL", "Configuration"]),
         tests(
             "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],
             exclude: ["coarse-clock.c"]),
         tests(
             "MonitoringTests",
-            ["Monitoring", "Archiving", "BaseBackup", "Setup", "Configuration", "Repository", "WAL", "Platform"],
+            [
+                "Monitoring", "Archiving", "BaseBackup", "Setup", "Configuration", "DataDirectory", "Repository", "WAL",
+                "Platform",
+            ],
             exclude: ["Servers"]),
         tests(
             "MonitoringServerTests", ["Monitoring", "Configuration", "Repository", "WAL", "Platform"],

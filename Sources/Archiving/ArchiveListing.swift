@@ -1,5 +1,5 @@
-import Repository
-import WAL
+public import Repository
+public import WAL
 
 /// The names of an archive's segments, and its histories.
 struct ArchiveListing {
@@ -15,7 +15,7 @@ struct ArchiveListing {
             names += try store.segments(of: incarnation, timeline: timeline)
         }
         self.names = names
-        segmentSize = names.lazy.compactMap { ArchiveListing.size(of: $0, incarnation, store) }.first ?? 16 << 20
+        segmentSize = ArchiveListing.segmentSize(names, incarnation, store) ?? 16 << 20
         var histories: [TimelineID: TimelineHistory] = [:]
         for timeline in try store.histories(of: incarnation) {
             do {
@@ -29,27 +29,40 @@ struct ArchiveListing {
         genealogy = Genealogy(histories, segmentSize: segmentSize)
     }
 
-    private static func size(
-        of name: SegmentName, _ incarnation: Incarnation, _ store: any ObjectStore
+    /// The length of the first that can be read. (Not by a lazy sequence: it would ask twice, and the answers may differ.)
+    private static func segmentSize(
+        _ names: [SegmentName], _ incarnation: Incarnation, _ store: any ObjectStore
     ) -> UInt32? {
-        guard let head = try? store.stored(name, of: incarnation).head,
-            let size = UInt32(exactly: head.rawLength), size >= 1 << 20, size & (size - 1) == 0
-        else { return nil }
-        return size
+        for name in names {
+            guard let head = try? store.stored(name, of: incarnation).head,
+                SegmentName.exists(segmentSize: head.rawLength)
+            else { continue }
+            return UInt32(head.rawLength)
+        }
+        return nil
     }
 
     /// - Parameter expired: what is not there on purpose; asked only when something isn't there.
     func gaps(expired: (_ segmentSize: UInt32) throws -> SegmentSet = { SegmentSet(segmentSize: $0) }) throws
         -> [LineageGap]
-    {
+    { try log(expired: expired).gaps() }
+
+    func log(expired: (_ segmentSize: UInt32) throws -> SegmentSet) throws -> ArchivedLog {
         let segments = SegmentSet(names, segmentSize: segmentSize)
-        let gaps = ArchivedLog(segments, genealogy).gaps()
-        return gaps.isEmpty ? [] : ArchivedLog(segments, genealogy, expired: try expired(segmentSize)).gaps()
+        let log = ArchivedLog(segments, genealogy)
+        return log.gaps().isEmpty ? log : ArchivedLog(segments, genealogy, expired: try expired(segmentSize))
     }
 }
 
+/// What an archive holds of the log, by its names alone.
+///
+/// - Parameter expired: what is not there on purpose; asked only when something isn't there.
+public func archivedLog(
+    of incarnation: Incarnation, in store: any ObjectStore, expired: (_ segmentSize: UInt32) throws -> SegmentSet
+) throws -> ArchivedLog { try ArchiveListing(of: incarnation, in: store).log(expired: expired) }
+
 extension ArchiveProblem {
-    init(_ gap: LineageGap) {
+    public init(_ gap: LineageGap) {
         self.init(
             "WAL \(gap.sentence)", detail: "From backups before the gap nothing after it can be reached.",
             segment: gap.first)

@@ -14,6 +14,8 @@ public struct ArchiveConflict: Explained, Equatable {
     public let isWithinRecords: Bool?
     public let archived: Digest
     public let offered: Digest
+    /// The next segment of the timeline is archived as well: it goes on from the archived one, not from this server's.
+    public var isFollowed = false
 
     public var message: String {
         "\"\(file)\" already exists in repository \"\(location)\" with different contents"
@@ -28,7 +30,8 @@ public struct ArchiveConflict: Explained, Equatable {
         "Nothing was overwritten. Do two servers archive into this cluster, for example an old primary after a "
             + "failover, or a copy of the server's machine? Only one of them may continue with archive_command; give the "
             + "other a cluster of its own. If the archived file is not this server's, take it out of the way with "
-            + "\"tidemark segments put-aside \(file)\"."
+            + "\"tidemark segments put-aside \(file)\(isFollowed ? " --following" : "")\""
+            + (isFollowed ? ": what is archived after it continues it." : ".")
     }
 }
 
@@ -44,6 +47,14 @@ struct PartialsDiffer: Explained {
             "The first difference is at offset \(comparison.firstDifference)\(place). Two servers wrote this segment, "
             + "each its own way; recovery does not read either unless it is told to."
     }
+}
+
+/// A backup history file was stored beside another one of the same name.
+struct BackupHistoriesDiffer: Explained {
+    let file: String
+    let key: RepositoryKey
+    var message: String { "stored \"\(file)\" as \"\(key.name)\", beside one with other contents" }
+    var detail: String? { "Two servers took a backup at this place in the log. Recovery reads neither file." }
 }
 
 /// A copy was stored that has more records than the one in the repository.

@@ -1,13 +1,17 @@
 import Glibc
 import Platform
+import WAL
 
 /// Writes a file so that it appears under its name whole or not at all; not durable.
 enum Delivery {
     /// The temporary is `.<name>.tidemark` beside the destination, locked while it is written: a killed process leaves at
     /// most this one file per destination, which the next one takes over. Where another process is busy with the same
     /// destination, a name of our own is used.
+    ///
+    /// - Parameter patches: asked in the end, what is to be written over.
     static func put(
-        at destination: String, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+        at destination: String, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void,
+        patches: () -> [SegmentPatch] = { [] }
     ) throws {
         let shared = temporary(for: destination)
         var path = shared
@@ -19,6 +23,9 @@ enum Delivery {
         do {
             try file.truncate(to: 0, path: path)
             try write { try file.write($0, path: path) }
+            for patch in patches() {
+                try patch.bytes.withUnsafeBytes { try file.write($0, at: Int64(patch.offset), path: path) }
+            }
             try Files.rename(path, to: destination)
         } catch {
             try? Files.remove(path)

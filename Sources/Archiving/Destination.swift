@@ -6,8 +6,8 @@ import WAL
 enum Destination {
     /// Nothing need be stored.
     case confirmed
-    /// Under this key, which was free a moment ago.
-    case create(RepositoryKey)
+    /// Under this key, which was free a moment ago. What is worth knowing once it is done.
+    case create(RepositoryKey, (any Explained)?)
 }
 
 extension Push {
@@ -16,9 +16,11 @@ extension Push {
     /// A copy that offers no record more is as good as stored. One that offers more is stored beside the others. So is a
     /// `.partial` that contradicts another: recovery reads neither by itself, and the server must be able to go on.
     /// - Throws: `ArchiveConflict` when a segment contradicts one that is there.
-    func destination(_ local: LocalFile, _ place: SegmentPlace) throws -> Destination {
+    func destination(_ local: LocalFile, _ place: SegmentPlace, _ batch: PushBatch?) throws -> Destination {
         let copies = try store.copies(of: place.file, of: place.incarnation)
-        guard !copies.isEmpty else { return .create(place.incarnation.key(for: place.file)) }
+        guard !copies.isEmpty else {
+            return try asideDestination(local, place) ?? .create(place.incarnation.key(for: place.file), nil)
+        }
         var digester = Digester()
         try local.forEachPiece { digester.update($0) }
         let digest = digester.finish()
@@ -28,8 +30,9 @@ extension Push {
             return .confirmed
         }
         var contradiction: (comparison: SegmentComparison, copy: StoredSegment)?
+        let before = predecessor(of: local, place, batch)
         for (index, copy) in copies.enumerated() {
-            let comparison = try SegmentComparison(copy, local, place.segment)
+            let comparison = try SegmentComparison(copy, local, place.segment, before: before)
             switch comparison.verdict {
             case .offersNothing:
                 if comparison.isDamaged {
@@ -49,8 +52,7 @@ extension Push {
         }
         let key = place.incarnation.key(for: place.file, copy: copies.count + 1)
         guard let contradiction else {
-            warn(LongerCopy(file: place.file.description, key: key))
-            return .create(key)
+            return .create(key, LongerCopy(file: place.file.description, key: key))
         }
         guard place.file.isPartial else {
             throw ArchiveConflict(
@@ -58,10 +60,12 @@ extension Push {
                 firstDifference: contradiction.comparison.firstDifference,
                 position: contradiction.comparison.position?.description,
                 isWithinRecords: contradiction.comparison.verdict == .contradicts ? true : nil,
-                archived: contradiction.copy.head.digest, offered: digest)
+                archived: contradiction.copy.head.digest, offered: digest,
+                isFollowed: try store.exists(
+                    place.incarnation.segment(place.segment.next(segmentSize: place.page.segmentSize))))
         }
-        warn(PartialsDiffer(file: place.file.description, key: key, comparison: contradiction.comparison))
-        return .create(key)
+        return .create(
+            key, PartialsDiffer(file: place.file.description, key: key, comparison: contradiction.comparison))
     }
 
     /// `.confirmed` when the repository has the same text; nil when it has none.

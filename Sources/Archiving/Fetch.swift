@@ -3,6 +3,13 @@ import Platform
 public import Repository
 public import WAL
 
+/// How segments are delivered.
+public enum SegmentForm: Sendable {
+    case asArchived
+    /// For a copy of the cluster: replay makes tablespaces in the copy's own directory (`TablespaceConfinement`).
+    case confined
+}
+
 /// Delivers one file from the archive to PostgreSQL's restore_command.
 public struct Fetch: Sendable {
     public enum Outcome: Sendable, Equatable {
@@ -14,19 +21,22 @@ public struct Fetch: Sendable {
     let identity: Identity
     let prefetch: Prefetch?
     let putAside: TimelineID?
+    let form: SegmentForm
     let clock: PhaseClock
 
     /// - Parameters:
     ///   - dataDirectory: tells the cluster's identity when the working directory isn't a data directory.
     ///   - putAside: a timeline that is served although it was put aside.
+    ///   - form: how segments are delivered.
     ///   - prefetch: how to fetch ahead while a server recovers; nil fetches only what is asked for.
     public init(
         from store: any ObjectStore, cluster: String, dataDirectory: String?, putAside: TimelineID? = nil,
-        prefetch: Prefetch? = nil, clock: PhaseClock = PhaseClock()
+        form: SegmentForm = .asArchived, prefetch: Prefetch? = nil, clock: PhaseClock = PhaseClock()
     ) {
         identity = Identity(store: store, cluster: cluster, dataDirectory: dataDirectory)
         self.prefetch = prefetch
         self.putAside = putAside
+        self.form = form
         self.clock = clock
     }
 
@@ -49,7 +59,7 @@ public struct Fetch: Sendable {
             as ObjectAbsent
         {
             // `incarnation()` found the marker before; it must still be there after, or the repository went away between.
-            guard try identity.store.exists(incarnation.marker) else { throw absent }
+            guard try identity.store.confirms(incarnation) else { throw absent }
             return .absent
         }
         clock.mark(.open)
@@ -69,7 +79,7 @@ public struct Fetch: Sendable {
     /// Only for a server that is recovering, which runs restore_command in its data directory.
     private func spool(_ file: ArchiveFileName, _ incarnation: Incarnation) -> Spool? {
         guard let prefetch, case .segment = file, (try? Files.exists("postmaster.pid")) == true else { return nil }
-        return Spool(prefetch, incarnation, location: identity.store.location)
+        return Spool(prefetch, incarnation, location: identity.store.location, form: form)
     }
 
     /// Unless one is at work, or there is nothing for it to do.
@@ -84,6 +94,7 @@ public struct Fetch: Sendable {
     func deliver(
         _ stored: StoredSegment, _ file: ArchiveFileName, _ incarnation: Incarnation, to destination: String
     ) throws {
+        var patches: [SegmentPatch] = []
         try Delivery.put(at: destination) { append in
             guard let segment = file.segmentName else {
                 let bytes = try stored.bytes(limit: 1 << 20)
@@ -91,13 +102,18 @@ public struct Fetch: Sendable {
                 return try bytes.withUnsafeBytes { try append($0) }
             }
             var isFirst = true
-            try stored.extractConcurrently { piece in
+            func take(_ piece: UnsafeRawBufferPointer) throws {
                 if isFirst {
                     try check(piece, is: segment, length: stored.head.rawLength, incarnation)
                     isFirst = false
                 }
                 try append(piece)
             }
+            guard form == .confined else { return try stored.extractConcurrently(write: take) }
+            patches = try stored.extractConfined(
+                as: segment, of: incarnation, from: archive(incarnation), write: take)
+        } patches: {
+            patches
         }
     }
 }

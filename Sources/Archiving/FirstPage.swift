@@ -32,12 +32,22 @@ struct FirstPage {
         blockSize = field(UInt32.self, 36)
     }
 
+    /// Nil also for a file that is shorter.
+    init?(of file: LocalFile) throws {
+        let page = try withUnsafeTemporaryAllocation(byteCount: FirstPage.length, alignment: 8) { buffer in
+            let count = try file.read(into: buffer, at: 0)
+            return FirstPage(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+        guard let page else { return nil }
+        self = page
+    }
+
     /// Whether this is the first page of the segment `name` in a file of `length` bytes; says what is wrong otherwise.
     func check(is name: SegmentName, length: UInt64) throws(WALDamage) {
         func damage(_ reason: WALDamage.Reason, _ offset: UInt64) -> WALDamage {
             WALDamage(reason, offset: offset, lsn: nil, segment: name)
         }
-        guard segmentSize.nonzeroBitCount == 1, 1 << 20 <= segmentSize, segmentSize <= 1 << 30 else {
+        guard SegmentName.exists(segmentSize: segmentSize) else {
             throw damage(.segmentSize(segmentSize), 32)
         }
         guard length == UInt64(segmentSize) else {

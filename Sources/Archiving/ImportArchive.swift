@@ -63,8 +63,12 @@ public struct ImportArchive {
         _ = try incarnation()
         var report = ImportReport()
         let files = try find(in: directory, &report)
+        Temporaries.add(scratch)
         try Files.makeDirectories(scratch)
-        defer { try? Files.removeTree(scratch) }
+        defer {
+            try? Files.removeTree(scratch)
+            Temporaries.forget(scratch)
+        }
         let (push, scratch) = (push, scratch)
         // Of files with the same name only one can be stored; which comes first is open.
         var outcomes: [ArchiveFileName: (stored: Int, confirmed: Int)] = [:]
@@ -82,7 +86,7 @@ public struct ImportArchive {
                         // It would be the same for every other file.
                         throw error
                     } catch {
-                        let problem = ArchiveProblem(error, segment: file.name.segmentOrNil)
+                        let problem = ArchiveProblem(error, segment: file.name.place)
                         let text = "could not import \"\(file.path)\": \(problem.message)"
                         return (
                             file,
@@ -212,13 +216,6 @@ public struct ImportArchive {
 
 extension ArchiveFileName {
     fileprivate var completedSegment: SegmentName? { if case .segment(let name) = self { name } else { nil } }
-
-    fileprivate var segmentOrNil: SegmentName? {
-        switch self {
-        case .segment(let name), .partial(let name), .backupHistory(let name, _): name
-        case .history: nil
-        }
-    }
 
     /// Histories first, then the segments in the order of the log.
     fileprivate var order: String {

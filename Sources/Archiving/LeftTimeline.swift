@@ -12,6 +12,8 @@ struct LeftTimeline: Equatable {
     let by: TimelineID
     /// The first byte that isn't the left timeline's.
     let switchPoint: LSN
+    /// The same as a sentence.
+    let sentence: String
 
     /// Asks the histories beside the file, in the server's pg_wal, and those in the repository.
     ///
@@ -22,7 +24,13 @@ struct LeftTimeline: Equatable {
         in store: any ObjectStore
     ) throws -> LeftTimeline? {
         let directory = Files.parent(file.path)
-        if isPrimary(DataDirectory(Files.parent(directory)), on: segment.timeline) { return nil }
+        let server = DataDirectory(Files.parent(directory))
+        if let control = try? server.controlFile(),
+            let abandoned = try abandoned(segment, segmentSize: segmentSize, control, server.path, incarnation, store)
+        {
+            return abandoned
+        }
+        if isPrimary(server, on: segment.timeline) { return nil }
         var histories: [TimelineHistory] = []
         for name in (try? Files.listIfPresent(directory)) ?? [] {
             guard case .history(let timeline)? = ArchiveFileName(name), timeline > segment.timeline,
@@ -34,10 +42,9 @@ struct LeftTimeline: Equatable {
         if let left = find(segment, segmentSize: segmentSize, in: histories) { return left }
         histories = []
         for timeline in try store.histories(of: incarnation) where timeline > segment.timeline {
-            guard let text = try store.history(timeline, of: incarnation),
-                let history = try? TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
-            else { continue }
-            histories.append(history)
+            do {
+                if let history = try store.timelineHistory(timeline, of: incarnation) { histories.append(history) }
+            } catch is BadTimelineHistory { continue }
         }
         return find(segment, segmentSize: segmentSize, in: histories)
     }
@@ -48,13 +55,68 @@ struct LeftTimeline: Equatable {
     ) -> LeftTimeline? {
         let end = segment.end(segmentSize: segmentSize)
         return histories.compactMap { history in
-            history.switchPoint(from: segment.timeline).map { LeftTimeline(by: history.timeline, switchPoint: $0) }
+            history.switchPoint(from: segment.timeline).map { point in
+                LeftTimeline(
+                    by: history.timeline, switchPoint: point,
+                    sentence: "Timeline \(segment.timeline) was left at \(point), as the history of timeline "
+                        + "\(history.timeline) says.")
+            }
         }.filter { $0.switchPoint <= end }.max { $0.switchPoint < $1.switchPoint }
+    }
+
+    /// A server that was rewound, or recovered, to a timeline that doesn't come from the segment's still hands over what it
+    /// received of that. Nothing it has builds on it. The number may have been given anew meanwhile: then the segment lies
+    /// before its own timeline's begin.
+    private static func abandoned(
+        _ segment: SegmentName, segmentSize: UInt32, _ control: ControlFile, _ dataDirectory: String,
+        _ incarnation: Incarnation, _ store: any ObjectStore
+    ) throws -> LeftTimeline? {
+        // A promoted server writes its timeline here before the first checkpoint on it (`CreateEndOfRecoveryRecord`).
+        let timeline = max(control.timeline, control.minimumRecoveryTimeline)
+        func local(_ timeline: TimelineID) -> TimelineHistory? {
+            let path = "\(dataDirectory)/pg_wal/\(timeline.fileNamePart).history"
+            guard let text = try? Files.readText(path, limit: 1 << 20) else { return nil }
+            return try? TimelineHistory(timeline: timeline, file: text)
+        }
+        func history(_ timeline: TimelineID) throws -> TimelineHistory? {
+            if let own = local(timeline) { return own }
+            if timeline == TimelineID(1) { return TimelineHistory(timeline) }
+            do { return try store.timelineHistory(timeline, of: incarnation) } catch is BadTimelineHistory {
+                return nil
+            }
+        }
+        guard let own = try history(timeline) else { return nil }
+        let start = segment.start(segmentSize: segmentSize)
+        if timeline != segment.timeline {
+            guard !own.includes(segment.timeline) else { return nil }
+            // A standby on its way there has the history.
+            let position = max(control.checkpoint, control.minimumRecoveryPoint)
+            if let next = local(segment.timeline)?.switchPoint(from: timeline), next >= position { return nil }
+            return LeftTimeline(
+                by: timeline, switchPoint: start,
+                sentence: "The server is on timeline \(timeline), which does not descend from timeline "
+                    + "\(segment.timeline).")
+        }
+        guard let begin = own.begin(of: timeline), begin >= segment.end(segmentSize: segmentSize) else { return nil }
+        return LeftTimeline(
+            by: timeline, switchPoint: start,
+            sentence: "The server's timeline \(timeline) begins at \(begin): the segment is of another one with its "
+                + "number.")
+    }
+
+    /// Whether the server that hands over a segment is on a timeline that doesn't come from the segment's.
+    static func isElsewhere(
+        _ segment: SegmentName, segmentSize: UInt32, beside file: LocalFile, _ incarnation: Incarnation,
+        in store: any ObjectStore
+    ) throws -> Bool {
+        let server = DataDirectory(Files.parent(Files.parent(file.path)))
+        guard let control = try? server.controlFile() else { return false }
+        return try abandoned(
+            segment, segmentSize: segmentSize, control, server.path, incarnation, store) != nil
     }
 
     private static func isPrimary(_ directory: DataDirectory, on timeline: TimelineID) -> Bool {
         guard let control = try? directory.controlFile() else { return false }
-        // A promoted server writes its new timeline here before the first checkpoint on it (`CreateEndOfRecoveryRecord`).
         return control.state == .inProduction && max(control.timeline, control.minimumRecoveryTimeline) == timeline
     }
 }
@@ -65,9 +127,7 @@ struct StoredLeft: Explained {
     let left: LeftTimeline
     let end: LSN
     var message: String { "stored segment \"\(segment)\", which ends early at \(end)" }
-    var detail: String? {
-        "Timeline \(segment.timeline) was left at \(left.switchPoint), as the history of timeline \(left.by) says."
-    }
+    var detail: String? { left.sentence }
 }
 
 /// A file made in advance, of which the server never wrote anything.
@@ -76,7 +136,6 @@ struct NothingWritten: Explained {
     let left: LeftTimeline
     var message: String { "file \"\(segment)\" holds no WAL of this segment; there is nothing to store" }
     var detail: String? {
-        "Timeline \(segment.timeline) was left at \(left.switchPoint), as the history of timeline \(left.by) says, before "
-            + "the server had written anything of the segment."
+        left.sentence + " It had written nothing of the segment."
     }
 }

@@ -26,6 +26,7 @@ extension Fetch {
                 if !hasWaited { waiting(error) }
                 hasWaited = true
                 Clock.sleep(milliseconds: 1000)
+                identity.store.reopen()
             }
         }
     }
@@ -33,7 +34,7 @@ extension Fetch {
     /// Whether it is what a file system that is away for a while would answer.
     private func mayPass(_ error: any Error) -> Bool {
         switch error {
-        case is RepositoryMissing, is NotInitialised, is ObjectAbsent: true
+        case is RepositoryMissing, is NotInitialised, is ObjectAbsent, is UnreachableObject: true
         case let error as SystemError:
             [
                 ENOENT, EIO, ESTALE, ENODEV, ENXIO, ENOTCONN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH,

@@ -25,6 +25,8 @@ struct Predecessor {
     let incarnation: Incarnation
     /// The segments that are being pushed at the same time.
     var batch: PushBatch?
+    /// Where the server has what it hasn't archived.
+    var directory: String?
 
     /// Throws `Discontinuity` when the predecessor is known and contradicts. Whatever prevents knowing it leaves the
     /// segment's left side open: a push never fails for that.
@@ -41,6 +43,23 @@ struct Predecessor {
         } catch let error as Discontinuity {
             throw error
         } catch { return error }
+    }
+
+    /// Takes out of the summary of a file that may end early what does not go on from the log before it: that is the
+    /// file's earlier content. What can't be known leaves it as it is.
+    func trim(_ summary: inout SegmentSummary, of name: SegmentName) {
+        guard summary.ending != .full else { return }
+        var before: [SegmentSummary] = []
+        var next = (name, summary)
+        // A record may have begun several segments before.
+        while let found = (try? find(before: next.0, next.1)) ?? nil {
+            before.append(found.1)
+            if found.1.firstRecord != nil { break }
+            next = found
+        }
+        var continuity = Continuity()
+        for segment in before.reversed() { _ = continuity.add(segment) }
+        _ = continuity.add(trimming: &summary, mayEndEarly: true)
     }
 
     private func find(
@@ -61,8 +80,7 @@ struct Predecessor {
     private func histories(of timelines: Set<TimelineID>) throws -> [TimelineID: TimelineHistory] {
         var found: [TimelineID: TimelineHistory] = [:]
         for timeline in timelines where timeline > TimelineID(1) {
-            guard let text = try store.history(timeline, of: incarnation) else { continue }
-            found[timeline] = try TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
+            found[timeline] = try store.timelineHistory(timeline, of: incarnation)
         }
         return found
     }
@@ -71,6 +89,8 @@ struct Predecessor {
         if let found = batch?.summary(of: name) { return found }
         do {
             return try store.stored(name, of: incarnation).summary()
-        } catch is ObjectAbsent { return nil }
+        } catch is ObjectAbsent {
+            return directory.flatMap { try? SegmentComparison.scan(LocalFile("\($0)/\(name)"), name)?.summary }
+        }
     }
 }

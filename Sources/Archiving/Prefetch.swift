@@ -23,6 +23,9 @@ public struct Prefetch: Sendable {
         self.arguments = arguments
     }
 
+    /// Where what is fetched ahead lies, for all recoveries of a cluster on this host.
+    public static func spoolDirectory(stateDirectory: String) -> String { stateDirectory + "/spool" }
+
     /// A recovery goes on without a prefetcher, so nothing is said when it can't be started.
     func start() { try? startDetached("/proc/self/exe", [Prefetch.command] + arguments) }
 }
@@ -37,7 +40,7 @@ extension Fetch {
         guard let prefetch else { return }
         let incarnation = try identity.incarnation()
         let archive = try archive(incarnation)
-        let spool = Spool(prefetch, incarnation, location: identity.store.location)
+        let spool = Spool(prefetch, incarnation, location: identity.store.location, form: form)
         try Files.makeDirectories(spool.directory)
         let lock = try Descriptor(open: spool.lockFile, O_RDWR | O_CREAT, mode: 0o600)
         guard try lock.tryLock(path: spool.lockFile) else { return }

@@ -22,12 +22,9 @@ extension Push {
         let place = SegmentPlace(file: name, segment: segment, page: page, incarnation: incarnation)
         // Another process may be faster with a copy, and then with the next one.
         for _ in 0..<8 {
-            let key: RepositoryKey
-            switch try destination(local, place) {
-            case .confirmed: return .confirmed
-            case .create(let free): key = free
-            }
+            guard case .create(let key, let note) = try destination(local, place, batch) else { return .confirmed }
             do { try createAsHandedOver(key, local, place, presses, batch) } catch is ObjectExists { continue }
+            if let note { warn(note) }
             if segment.place % 16 == 15 { sweep(key.folder) }
             clock.mark(.sync)
             return .stored
@@ -43,11 +40,9 @@ extension Push {
     }
 
     private func firstPage(of local: LocalFile, _ segment: SegmentName) throws -> FirstPage {
-        let page = try withUnsafeTemporaryAllocation(byteCount: FirstPage.length, alignment: 8) { buffer in
-            let count = try local.read(into: buffer, at: 0)
-            return FirstPage(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        guard let page = try FirstPage(of: local) else {
+            throw WALDamage(.notWAL, offset: 0, lsn: nil, segment: segment)
         }
-        guard let page else { throw WALDamage(.notWAL, offset: 0, lsn: nil, segment: segment) }
         try page.check(is: segment, length: UInt64(local.size))
         return page
     }
@@ -79,8 +74,8 @@ extension Push {
         }
         do { try create(key, local, place, .completed, left: nil, presses(), batch) } catch {
             switch error {
-            case is WALDamage: break
-            case let error as Discontinuity where error.link.reason == .straddlingSwitch: break
+            // The record at which a file that isn't full really ends may be a segment switch of its earlier life.
+            case is WALDamage, is Discontinuity: break
             default: throw error
             }
             guard
@@ -103,6 +98,7 @@ extension Push {
             name: segment, length: UInt64(local.size), contents: contents,
             systemIdentifier: place.page.systemIdentifier)
         var unreadable: WALDamage?
+        var leftAt: StoredLeft?
         clock.mark(.open)
         try store.createSegment(
             key, length: UInt64(local.size), presses: presses, read: local.read,
@@ -115,25 +111,36 @@ extension Push {
                 if unreadable == nil, let scanner = scanner.take() {
                     let endsCleanly = scanner.endsCleanly
                     do throws(WALDamage) { summary = try scanner.finish() } catch { unreadable = try tolerate(error) }
+                    // A completed segment's link is checked; this one's is its end, if it is none.
+                    if contents == .partial, summary != nil {
+                        predecessor(of: local, place, batch).trim(&summary!, of: segment)
+                    }
                     if let summary, let left {
                         // Of the records that the next timeline builds on, one is damaged.
                         guard endsCleanly || summary.end >= left.timeline.switchPoint else { throw left.refusal }
-                        warn(StoredLeft(segment: segment, left: left.timeline, end: summary.end))
+                        leftAt = StoredLeft(segment: segment, left: left.timeline, end: summary.end)
                     }
                 }
                 clock.mark(.scan)
-                if let unreadable { warn(Unscanned(file: Files.name(local.path), reason: unreadable)) }
                 var accepted = false
                 batch?.scanned(
                     segment, PushBatch.Scanned(summary: summary, digest: digest, key: key, status: local.status))
                 if let summary, !place.file.isPartial {
-                    accepted = try checkLink(summary, segment, place.incarnation, batch)
+                    accepted = try checkLink(
+                        summary, segment, place.incarnation, batch, beside: Files.parent(local.path))
                 }
                 clock.mark(.link)
                 return SegmentHead(
                     rawLength: UInt64(local.size), digest: digest, summary: summary?.encode() ?? [],
                     acceptedDiscontinuity: accepted, isLeft: left != nil)
             }, written: { clock.mark(.compress) })
+        if let unreadable { warn(Unscanned(file: Files.name(local.path), reason: unreadable)) }
+        if let leftAt { warn(leftAt) }
+    }
+
+    func predecessor(of local: LocalFile, _ place: SegmentPlace, _ batch: PushBatch?) -> Predecessor {
+        Predecessor(
+            store: store, incarnation: place.incarnation, batch: batch, directory: Files.parent(local.path))
     }
 
     /// A version this program doesn't know must not stop archiving: nothing says that the segment is damaged.
@@ -144,10 +151,15 @@ extension Push {
 
     /// Whether a discontinuity was found and accepted.
     private func checkLink(
-        _ summary: SegmentSummary, _ segment: SegmentName, _ incarnation: Incarnation, _ batch: PushBatch?
+        _ summary: SegmentSummary, _ segment: SegmentName, _ incarnation: Incarnation, _ batch: PushBatch?,
+        beside directory: String
     ) throws(Discontinuity) -> Bool {
         do {
-            let predecessor = Predecessor(store: store, incarnation: incarnation, batch: batch)
+            // A file that ends with a switch right at its beginning may have been left there, with that from its earlier
+            // life: the segment before is asked for even if it isn't archived yet.
+            let isShort = summary.ending == .switch && (summary.lastRecord ?? .zero) < summary.start + 16384
+            let predecessor = Predecessor(
+                store: store, incarnation: incarnation, batch: batch, directory: isShort ? directory : nil)
             if let obstacle = try predecessor.check(summary, of: segment) {
                 warn(
                     Problem(
@@ -171,8 +183,8 @@ extension Push {
         case .notWAL, .pageAddress: break
         default: return nil
         }
-        guard case .segment = name, let size = UInt32(exactly: local.size), size.nonzeroBitCount == 1,
-            1 << 20 <= size, size <= 1 << 30, segment.isPossible(segmentSize: size),
+        guard case .segment = name, let size = UInt32(exactly: local.size), SegmentName.exists(segmentSize: size),
+            segment.isPossible(segmentSize: size),
             try !local.hasPage(of: segment.start(segmentSize: size))
         else { return nil }
         return try LeftTimeline.find(

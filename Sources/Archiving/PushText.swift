@@ -8,6 +8,7 @@ extension Push {
         let bytes = try local.bytes(limit: 1 << 20)
         try checkText(bytes, name)
         let incarnation = try identity.incarnation()
+        if case .backupHistory = name { return try pushBackupHistory(bytes, name, incarnation) }
         let key = incarnation.key(for: name)
         if let outcome = try confirmText(local, bytes, key, name) { return outcome }
         do { try store.createFile(key, bytes: bytes) } catch is ObjectExists {
@@ -18,6 +19,33 @@ extension Push {
         }
         clock.mark(.sync)
         return .stored
+    }
+
+    /// Recovery reads no backup history file, so another one of the same name is no reason to stop the archiver: it is
+    /// stored beside the first.
+    private func pushBackupHistory(
+        _ bytes: [UInt8], _ name: ArchiveFileName, _ incarnation: Incarnation
+    ) throws -> Outcome {
+        let digest = Digest(of: bytes)
+        var number = 1
+        while true {
+            let key = incarnation.key(for: name, copy: number)
+            do {
+                if try StoredSegment(key, in: store).head.digest == digest {
+                    try store.makeDurable(key)
+                    return .confirmed
+                }
+                number += 1
+            } catch is ObjectDamaged {
+                number += 1
+            } catch is ObjectAbsent {
+                // Another process may be faster; then what it stored is looked at.
+                do { try store.createFile(key, bytes: bytes) } catch is ObjectExists { continue }
+                if number > 1 { warn(BackupHistoriesDiffer(file: name.description, key: key)) }
+                clock.mark(.sync)
+                return .stored
+            }
+        }
     }
 }
 

@@ -15,7 +15,7 @@ public struct PutAside: Sendable {
         /// A history file and every file of its timeline.
         case timeline(TimelineID)
 
-        /// Reads a segment's or `.partial`'s name, a timeline's history file, or its number.
+        /// Reads a segment's, `.partial`'s or backup history file's name, a timeline's history file, or its number.
         public init?(_ text: String) {
             if let file = ArchiveFileName(text) {
                 switch file {
@@ -40,12 +40,19 @@ public struct PutAside: Sendable {
     public let subject: Subject
     /// What will move, in order.
     public let keys: [RepositoryKey]
+    /// The segments among them, in order.
+    public var segments: [SegmentName] {
+        let names = keys.compactMap { key -> SegmentName? in
+            if case .segment(let name)? = ArchiveFileName.object(key.name)?.file { name } else { nil }
+        }
+        return Set(names).sorted()
+    }
     private let store: any ObjectStore
     private let incarnation: Incarnation
 
     /// Finds what is to move.
     ///
-    /// - Parameter following: with a segment, all later ones of its timeline as well.
+    /// - Parameter following: with a segment, all later ones of its timeline as well, and their backup history files.
     /// - Throws: `NothingToPutAside`, and what the store throws.
     public init(
         _ subject: Subject, following: Bool = false, of incarnation: Incarnation, in store: any ObjectStore
@@ -61,19 +68,27 @@ public struct PutAside: Sendable {
                 keys += try store.list(key).filter { !$0.isFolder }.map { key.appending($0.name) }
             }
         case .file(let file):
-            guard let segment = file.segmentName else { throw NothingToPutAside(name: subject.name) }
+            guard let segment = file.place else { throw NothingToPutAside(name: subject.name) }
             for folder in try store.list(incarnation.walFolder(segment.timeline)) where folder.isFolder {
                 guard folder.name == segment.folder || following && folder.name > segment.folder else { continue }
                 let key = incarnation.walFolder(segment.timeline).appending(folder.name)
                 for entry in try store.list(key) where !entry.isFolder {
                     guard let (other, _) = ArchiveFileName.object(entry.name) else { continue }
-                    let isLater = following && (other.segmentName.map { $0 > segment } ?? false)
-                    if other == file || isLater { keys.append(key.appending(entry.name)) }
+                    if other == file || following && PutAside.isLater(other, than: segment) {
+                        keys.append(key.appending(entry.name))
+                    }
                 }
             }
         }
         guard !keys.isEmpty else { throw NothingToPutAside(name: subject.name) }
         self.keys = keys
+    }
+
+    /// A branch's backup history files begin with the one that lies beside its first segment.
+    private static func isLater(_ other: ArchiveFileName, than segment: SegmentName) -> Bool {
+        guard let place = other.place else { return false }
+        if case .backupHistory = other { return place >= segment }
+        return place > segment
     }
 
     /// Moves them. Killed at any moment, it leaves every object under one of its keys, and a second call moves the rest.
@@ -83,11 +98,10 @@ public struct PutAside: Sendable {
     /// - Returns: the folder they are in now.
     @discardableResult
     public func carryOut(now: Moment, reason: String) throws -> RepositoryKey {
-        let folder = incarnation.asideFolder.appending("\(now.compact)-\(subject.name)")
         var record = "{\n  \"what\" : \(quotedForJSON(subject.name)),\n  \"why\" : \(quotedForJSON(reason)),\n"
         record += "  \"at\" : \(quotedForJSON(now.iso8601)),\n  \"objects\" : [\n"
         record += keys.map { "    \(quotedForJSON(relative($0)))" }.joined(separator: ",\n") + "\n  ]\n}\n"
-        try store.create(folder.appending("record.json"), bytes: Array(record.utf8))
+        let folder = try newFolder(now, record: record)
         for key in keys {
             let place = relative(key).split(separator: "/").reduce(folder) { $0.appending(String($1)) }
             do { try store.move(key, to: place) } catch is ObjectAbsent { continue }
@@ -102,6 +116,20 @@ public struct PutAside: Sendable {
         return folder
     }
 
+    /// A folder of this call's own, with its record: of two at the same moment, one is a microsecond later.
+    private func newFolder(_ now: Moment, record: String) throws -> RepositoryKey {
+        var moment = now
+        while true {
+            let fraction = String(1_000_000 + moment.civil.microsecond).dropFirst()
+            let folder = incarnation.asideFolder
+                .appending("\(moment.compact.dropLast()).\(fraction)Z-\(subject.name)")
+            do {
+                try store.create(folder.appending("record.json"), bytes: Array(record.utf8))
+                return folder
+            } catch is ObjectExists { moment = Moment(microseconds: moment.microseconds + 1) }
+        }
+    }
+
     /// The key's part below the incarnation, `wal/…`.
     private func relative(_ key: RepositoryKey) -> String {
         String(key.description.dropFirst(incarnation.folder.description.count + 1))
@@ -113,6 +141,6 @@ public struct NothingToPutAside: Explained, Equatable {
     public let name: String
     public var message: String { "\"\(name)\" is not in the repository" }
     public var hint: String? {
-        "Name a segment, a .partial, or a timeline by its history file or number, as \"tidemark segments\" shows them."
+        "Name a segment, a .partial, a .backup, or a timeline by its history file or number, as \"tidemark segments\" shows them."
     }
 }

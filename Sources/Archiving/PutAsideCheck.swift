@@ -1,73 +1,132 @@
 import DataDirectory
 public import Platform
 public import Repository
-import WAL
+public import WAL
+
+/// The server on which the cluster lives: it runs here and takes writes.
+public struct LivingServer: Sendable {
+    public let timeline: TimelineID
+    /// Up to where it has written.
+    public let position: LSN
+
+    public init(timeline: TimelineID, position: LSN) { (self.timeline, self.position) = (timeline, position) }
+}
 
 /// Looks whether the server at hand, or anything in the repository, still needs what is to be put aside.
+///
+/// What the server is on or descends from is needed. So is a segment of its history, unless its pg_wal has another one of
+/// that name or the server has not come so far.
 public struct PutAsideCheck {
     private let dataDirectory: String
     private let incarnation: Incarnation
     private let store: any ObjectStore
+    private let server: LivingServer?
+    private let isCertain: Bool
 
-    public init(dataDirectory: String, _ incarnation: Incarnation, _ store: any ObjectStore) {
+    /// - Parameters:
+    ///   - server: nil when the cluster's server doesn't run here as a primary.
+    ///   - isCertain: somebody answers for what no server can tell.
+    public init(
+        dataDirectory: String, _ incarnation: Incarnation, _ store: any ObjectStore, server: LivingServer?,
+        isCertain: Bool = false
+    ) {
         (self.dataDirectory, self.incarnation, self.store) = (dataDirectory, incarnation, store)
+        (self.server, self.isCertain) = (server, isCertain)
     }
 
-    /// - Throws: `StillNeeded` for a timeline that the data directory is on, that it descends from, or that another
-    ///   timeline in the repository descends from; and for a segment that the server has just like it.
-    public func refuse(_ subject: PutAside.Subject) throws {
-        switch subject {
-        case .timeline(let timeline): try refuse(timeline)
-        case .file(.segment(let segment)): try refuse(segment)
-        case .file: return
+    /// - Throws: `StillNeeded`, and `NobodyTells` when there is no server to ask.
+    public func refuse(_ aside: PutAside) throws {
+        guard server != nil || isCertain else { throw NobodyTells(name: aside.subject.name) }
+        let own = try own()
+        switch aside.subject {
+        case .timeline(let timeline): try refuse(timeline, own)
+        case .file(let named): for segment in aside.segments { try refuse(segment, own, named: named) }
         }
     }
 
-    private func refuse(_ timeline: TimelineID) throws {
-        if let own = try ownTimeline(), own >= timeline {
-            let history = try localHistory(own) ?? archivedHistory(own) ?? TimelineHistory(own)
-            // Another server may have taken the same number for a timeline of its own.
-            let isOthers =
-                try own == timeline && archivedHistory(own).map { $0.ancestors != history.ancestors } ?? false
-            if history.includes(timeline), !isOthers {
-                throw StillNeeded(
-                    name: "\(timeline.fileNamePart).history",
-                    reason: own == timeline
-                        ? "The cluster in \"\(dataDirectory)\" is on timeline \(timeline)."
-                        : "The cluster in \"\(dataDirectory)\" is on timeline \(own), which descends from timeline "
-                            + "\(timeline).")
-            }
+    private func refuse(_ timeline: TimelineID, _ own: Own?) throws {
+        let archived = try archivedHistory(timeline)
+        func needed(_ reason: String) -> StillNeeded {
+            StillNeeded(name: "\(timeline.fileNamePart).history", reason: reason)
+        }
+        if let own, own.history.descends(from: timeline, like: archived) {
+            let place = "The cluster in \"\(dataDirectory)\" is on timeline \(own.history.timeline)"
+            throw needed(
+                place + (own.history.timeline == timeline ? "." : ", which descends from timeline \(timeline)."))
         }
         for other in try store.histories(of: incarnation) where other > timeline {
-            if try archivedHistory(other)?.includes(timeline) == true {
-                throw StillNeeded(
-                    name: "\(timeline.fileNamePart).history",
-                    reason: "Timeline \(other) descends from it; if nobody is on that either, put it aside first.")
+            if try archivedHistory(other)?.descends(from: timeline, like: archived) == true {
+                throw needed("Timeline \(other) descends from it; if nobody is on that either, put it aside first.")
             }
         }
     }
 
-    private func refuse(_ segment: SegmentName) throws {
-        let path = "\(dataDirectory)/pg_wal/\(segment)"
-        guard try Files.exists(path) else { return }
-        let local = try LocalFile(path)
-        for copy in try store.copies(of: .segment(segment), of: incarnation) {
-            if try SegmentComparison(copy, local, segment).verdict == .contradicts { return }
-        }
-        if try store.exists(incarnation.segment(segment)) {
+    private func refuse(_ segment: SegmentName, _ own: Own?, named: ArchiveFileName) throws {
+        switch try local(segment) {
+        case .other: return
+        case .same:
             throw StillNeeded(
                 name: segment.description,
                 reason:
-                    "The server has this segment in its pg_wal, and its records do not contradict the archived ones.")
+                    "The server has this segment in its pg_wal, and its records do not contradict the archived ones.",
+                hint: named == .segment(segment)
+                    ? nil : "Without --following, only \"\(named.description)\" is put aside.")
+        case .nothing:
+            guard let own, let server, !isCertain, own.lineage.reads(segment),
+                segment.end(segmentSize: own.segmentSize) <= server.position
+            else { return }
+            throw StillNeeded(
+                name: segment.description,
+                reason: "It is part of the history of the cluster in \"\(dataDirectory)\", which is on timeline "
+                    + "\(server.timeline), and its pg_wal has no other segment of that name.",
+                hint: "If you know that another server wrote it, add --certain.")
         }
     }
 
-    /// Of the data directory; nil when there is none, or it is another cluster's.
-    private func ownTimeline() throws -> TimelineID? {
+    private enum Local { case same, other, nothing }
+
+    /// What the server's pg_wal has under a segment's name, compared with what is archived.
+    private func local(_ segment: SegmentName) throws -> Local {
+        let path = "\(dataDirectory)/pg_wal/\(segment)"
+        guard try Files.exists(path) else { return .nothing }
+        let local = try LocalFile(path)
+        // A file that was made in advance holds what it held before, or zeros.
+        guard let page = try FirstPage(of: local), (try? page.check(is: segment, length: UInt64(local.size))) != nil
+        else { return .nothing }
+        var isSame = false
+        let before = Predecessor(store: store, incarnation: incarnation, directory: Files.parent(path))
+        do {
+            for copy in try store.copies(of: .segment(segment), of: incarnation) {
+                let comparison = try SegmentComparison(copy, local, segment, before: before)
+                switch comparison.verdict {
+                case .contradicts: return .other
+                case .offersNothing, .offersMore: isSame = true
+                case .unknown:
+                    isSame =
+                        isSame
+                        || copy.head.rawLength == UInt64(local.size)
+                            && comparison.firstDifference == copy.head.rawLength
+                }
+            }
+        } catch is ObjectDamaged { return .other }
+        return isSame ? .same : .other
+    }
+
+    /// What the data directory tells of the cluster's history.
+    private struct Own {
+        let history: TimelineHistory
+        let segmentSize: UInt32
+        var lineage: Lineage { Lineage(history, segmentSize: segmentSize) }
+    }
+
+    /// Nil when there is no data directory, or it is another cluster's.
+    private func own() throws -> Own? {
         guard let control = try? DataDirectory(dataDirectory).controlFile(),
             control.systemIdentifier == incarnation.systemIdentifier
         else { return nil }
-        return max(control.timeline, control.minimumRecoveryTimeline)
+        let timeline = server?.timeline ?? max(control.timeline, control.minimumRecoveryTimeline)
+        let history = try localHistory(timeline) ?? archivedHistory(timeline) ?? TimelineHistory(timeline)
+        return Own(history: history, segmentSize: control.segmentSize)
     }
 
     private func localHistory(_ timeline: TimelineID) throws -> TimelineHistory? {
@@ -77,8 +136,21 @@ public struct PutAsideCheck {
     }
 
     private func archivedHistory(_ timeline: TimelineID) throws -> TimelineHistory? {
-        guard let text = try store.history(timeline, of: incarnation) else { return nil }
-        return try? TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
+        do { return try store.timelineHistory(timeline, of: incarnation) } catch is BadTimelineHistory { return nil }
+    }
+}
+
+extension TimelineHistory {
+    /// Whether it is that timeline's or a descendant's. Two servers may have taken one number for timelines of their own:
+    /// then it counts where each of them began.
+    ///
+    /// - Parameter archived: the history of that timeline; nil when it isn't known.
+    fileprivate func descends(from timeline: TimelineID, like archived: TimelineHistory?) -> Bool {
+        guard includes(timeline) else { return false }
+        guard let archived else { return true }
+        return ancestors.prefix { $0.timeline < timeline }.elementsEqual(archived.ancestors) {
+            $0.timeline == $1.timeline && $0.switchPoint == $1.switchPoint
+        }
     }
 }
 
@@ -86,6 +158,19 @@ public struct PutAsideCheck {
 public struct StillNeeded: Explained, Equatable {
     public let name: String
     public let reason: String
+    public var hint: String?
     public var message: String { "cannot put \"\(name)\" aside: it is needed" }
     public var detail: String? { reason }
+}
+
+/// There is no server that could tell whether something is needed.
+public struct NobodyTells: Explained, Equatable {
+    public let name: String
+    public var message: String { "cannot tell whether \"\(name)\" is needed" }
+    public var detail: String? {
+        "Only the server on which the cluster lives can tell which timeline that is, and none runs here as a primary."
+    }
+    public var hint: String? {
+        "Run this where the primary runs. If you know that no server and no recovery needs it, add --certain."
+    }
 }

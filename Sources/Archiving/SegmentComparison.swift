@@ -1,6 +1,6 @@
 import Platform
-import Repository
-import WAL
+public import Repository
+public import WAL
 
 /// How the records of two copies of one segment differ.
 ///
@@ -24,11 +24,14 @@ struct SegmentComparison {
     /// That place in the log, when it is known.
     let position: LSN?
 
-    init(_ stored: StoredSegment, _ local: LocalFile, _ segment: SegmentName) throws {
+    /// - Parameter before: knows the log before the segment, without which the first record can't be judged.
+    init(_ stored: StoredSegment, _ local: LocalFile, _ segment: SegmentName, before: Predecessor) throws {
         firstDifference = try offsetOfFirstDifference(stored, local)
-        let archived = try? stored.summary(reading: segment)
+        var archived = try? stored.summary(reading: segment)
+        if stored.contents == .partial, archived != nil { before.trim(&archived!, of: segment) }
         let scanned = SegmentComparison.scan(local, segment)
-        let offered = scanned?.summary
+        var offered = scanned?.summary
+        if offered != nil { before.trim(&offered!, of: segment) }
         isDamaged = scanned?.endsCleanly == false
         let difference = firstDifference
         position = (archived ?? offered).map { $0.start + difference }
@@ -49,7 +52,7 @@ struct SegmentComparison {
     }
 
     /// What can be learned of a file, by the rules for files that may end early.
-    private static func scan(
+    static func scan(
         _ local: LocalFile, _ segment: SegmentName
     ) -> (summary: SegmentSummary, endsCleanly: Bool)? {
         var scanner = SegmentScanner(name: segment, length: UInt64(local.size), contents: .partial)
@@ -59,6 +62,42 @@ struct SegmentComparison {
             return (try scanner.finish(), endsCleanly)
         } catch { return nil }
     }
+}
+
+/// Takes out of the summary of a file that may end early what does not go on from the log before it, in the repository
+/// or beside it.
+public func trim(
+    _ summary: inout SegmentSummary, of segment: SegmentName, at path: String, _ incarnation: Incarnation,
+    in store: any ObjectStore
+) {
+    Predecessor(store: store, incarnation: incarnation, directory: Files.parent(path)).trim(&summary, of: segment)
+}
+
+/// Whether every record of a server's segment is in the repository: its content tells, not its name.
+public func isArchived(
+    _ path: String, _ segment: SegmentName, of incarnation: Incarnation, in store: any ObjectStore
+) throws -> Bool {
+    let local = try LocalFile(path)
+    let before = Predecessor(store: store, incarnation: incarnation, directory: Files.parent(path))
+    return try store.copies(of: .segment(segment), of: incarnation).contains { copy in
+        let comparison = try SegmentComparison(copy, local, segment, before: before)
+        switch comparison.verdict {
+        case .offersNothing: return true
+        case .unknown: return comparison.firstDifference >= UInt64(local.size)
+        case .offersMore, .contradicts: return false
+        }
+    }
+}
+
+/// Whether the repository has another server's segment under a name, and this one's in no copy.
+public func isContradicted(
+    _ path: String, _ segment: SegmentName, of incarnation: Incarnation, in store: any ObjectStore
+) throws -> Bool {
+    let local = try LocalFile(path)
+    let before = Predecessor(store: store, incarnation: incarnation, directory: Files.parent(path))
+    let copies = try store.copies(of: .segment(segment), of: incarnation)
+    return try !copies.isEmpty
+        && copies.allSatisfy { try SegmentComparison($0, local, segment, before: before).verdict == .contradicts }
 }
 
 /// A file is damaged whose records are all in the repository, in an intact copy.

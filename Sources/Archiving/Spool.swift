@@ -12,11 +12,12 @@ struct Spool {
     let directory: String
     private let parent: String
 
-    init(_ prefetch: Prefetch, _ incarnation: Incarnation, location: String) {
-        var text = location + "\n"
+    /// - Parameter form: of the segments in it.
+    init(_ prefetch: Prefetch, _ incarnation: Incarnation, location: String, form: SegmentForm) {
+        var text = location + "\n" + (form == .confined ? "confined\n" : "")
         if let here = try? FileStatus(of: ".") { text += "\(here.device) \(here.inode)\n" }
         text += (try? Files.readText("/proc/sys/kernel/random/boot_id", limit: 64)) ?? "\(getpid())"
-        parent = prefetch.stateDirectory + "/spool"
+        parent = Prefetch.spoolDirectory(stateDirectory: prefetch.stateDirectory)
         directory = "\(parent)/\(incarnation.folderName)-\(String(Digest(of: Array(text.utf8)).low, radix: 16))"
     }
 

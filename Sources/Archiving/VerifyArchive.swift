@@ -41,6 +41,12 @@ public func verifyArchive(
             try verifyOthers(timeline, incarnation, store, &verification)
         }
     }
+    if range == nil {
+        let lost = store.lostHistories(
+            of: incarnation, among: SegmentSet(archive.names, segmentSize: archive.segmentSize),
+            known: Set(try store.histories(of: incarnation)))
+        verification.problems += lost.map { ArchiveProblem($0) }
+    }
     var chain = ChainCheck(incarnation, archive.genealogy, in: store)
     var done = 0
     try mapInOrder(
@@ -62,6 +68,14 @@ public func verifyArchive(
         verification.problems.append(ArchiveProblem(gap))
     }
     return verification
+}
+
+/// What is wrong with one stored segment when it is read again; nil when nothing is, or when it isn't there.
+public func damage(
+    of name: SegmentName, _ incarnation: Incarnation, in store: any ObjectStore
+) throws -> ArchiveProblem? {
+    guard try store.size(of: incarnation.segment(name)) != nil else { return nil }
+    return Examination(of: name, incarnation, store).problems.first
 }
 
 /// One segment, read again.
@@ -100,10 +114,14 @@ private struct Examination: Sendable {
             do throws(WALDamage) { try scanner?.feed(RawSpan(_unsafeBytes: piece)) } catch { damage = error }
         }
         if let damage { throw damage }
-        guard let found = try scanner.take()?.finish() else { return }
+        guard var found = try scanner.take()?.finish() else { return }
+        let before = Predecessor(store: store, incarnation: incarnation)
+        if stored.contents == .partial { before.trim(&found, of: name) }
         summary = found
         guard !stored.head.summary.isEmpty else { return }
-        let told = try SegmentSummary(decoding: stored.head.summary)
+        var told = try SegmentSummary(decoding: stored.head.summary)
+        // The segment before may have come later.
+        if stored.contents == .partial { before.trim(&told, of: name) }
         if told.start != found.start || told.end != found.end || told.facts.records != found.facts.records
             || told.facts.commits != found.facts.commits
         {

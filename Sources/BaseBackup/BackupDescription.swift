@@ -34,6 +34,8 @@ public struct BackupDescription: Sendable, Equatable {
     public var segmentSize: UInt32
     public var fromStandby: Bool
     public var fileCount: Int
+    /// Bytes, eight pebibytes: more than any cluster has. Within this bound no sum of sizes overflows.
+    static let largest = Int64(1) << 53
     /// Bytes of all files of the copy.
     public var size: Int64
     /// Bytes this backup added to the repository: packs and manifest.
@@ -41,18 +43,24 @@ public struct BackupDescription: Sendable, Equatable {
     /// Labels of the backups whose packs this one refers to, its own included.
     public var packLabels: [String]
     public var tablespaces: [BackedUpTablespace]
+    /// Symbolic links in the data directory whose targets are in the backup in their place.
+    public var links: [BackedUpLink] = []
     /// Whether the cluster's pages carry checksums.
     public var hasChecksums: Bool
     /// Pages whose checksum was verified while copying.
     public var verifiedPages: Int64
     public var corruptPages: [CorruptPage]
     /// Server settings that a server on the copy must not fall below, or that explain it (`max_connections`, …); beside them
-    /// `resolvedDirectory` and `configurationFiles`.
+    /// `resolvedDirectory`, `linkedPaths` and `configurationFiles`.
     public var settings: [String: String]
     /// Where the data directory lay, without symbolic links.
     public static let resolvedDirectory = "tidemark.resolved_data_directory"
+    /// Paths that led into the data directory through symbolic links; see `LinkedPath`.
+    public static let linkedPaths = "tidemark.linked_paths"
     /// The files that the server's settings came from, one a line.
     public static let configurationFiles = "tidemark.configuration_files"
+    /// The host on which it was taken.
+    public static let host = "tidemark.host"
     public var note: String?
     public var isPinned: Bool
     /// Nil: pinned for good, if pinned.
@@ -60,6 +68,12 @@ public struct BackupDescription: Sendable, Equatable {
     public var timings: BackupTimings
     /// The version of tidemark that took it.
     public var tidemarkVersion: String
+
+    /// Where it was taken, as `host:directory`; the data directory alone when the host isn't recorded, nil when neither is.
+    public var place: String? {
+        guard let directory = settings[BackupDescription.resolvedDirectory] else { return nil }
+        return settings[BackupDescription.host].map { "\($0):\(directory)" } ?? directory
+    }
 }
 
 /// A tablespace outside of the data directory.
@@ -70,6 +84,16 @@ public struct BackedUpTablespace: Sendable, Equatable, Codable {
     public var location: String
     /// Bytes.
     public var size: Int64
+}
+
+/// A symbolic link in the data directory that leads to a file or directory elsewhere.
+public struct BackedUpLink: Sendable, Equatable, Codable {
+    /// Relative to the data directory.
+    public var path: String
+    /// As the link says.
+    public var target: String
+
+    public init(path: String, target: String) { (self.path, self.target) = (path, target) }
 }
 
 /// A page whose checksum is wrong in the data directory itself, and so in the copy.

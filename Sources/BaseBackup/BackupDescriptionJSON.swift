@@ -27,6 +27,8 @@ private struct Wire: Codable {
     var storedSize: Int64
     var packLabels: [String]
     var tablespaces: [BackedUpTablespace]
+    /// Older ones have none.
+    var links: [BackedUpLink]?
     var checksums: Bool
     var verifiedPages: Int64
     var corruptPages: [CorruptPage]
@@ -57,7 +59,8 @@ extension BackupDescription {
             stopSegment: stopSegment.description, systemIdentifier: String(systemIdentifier), major: major,
             serverVersion: serverVersion, catalogVersion: catalogVersion, segmentSize: segmentSize,
             fromStandby: fromStandby, fileCount: fileCount, size: size, storedSize: storedSize,
-            packLabels: packLabels, tablespaces: tablespaces, checksums: hasChecksums, verifiedPages: verifiedPages,
+            packLabels: packLabels, tablespaces: tablespaces, links: links.isEmpty ? nil : links,
+            checksums: hasChecksums, verifiedPages: verifiedPages,
             corruptPages: corruptPages, settings: settings, note: note, pinned: isPinned,
             pinnedUntil: pinnedUntil?.iso8601, timings: timings, tidemarkVersion: tidemarkVersion)
         let encoder = JSONEncoder()
@@ -84,6 +87,14 @@ extension BackupDescription {
             let stopLSN = LSN(wire.stopLsn), let startSegment = SegmentName(wire.startSegment),
             let stopSegment = SegmentName(wire.stopSegment), let systemIdentifier = UInt64(wire.systemIdentifier)
         else { throw damaged("A time, a WAL position or a segment's name in it is malformed.") }
+        guard SegmentName.exists(segmentSize: wire.segmentSize) else {
+            throw damaged("Segments of \(wire.segmentSize) bytes don't exist.")
+        }
+        let sizes = 0...BackupDescription.largest
+        guard startLSN <= stopLSN, startSegment <= stopSegment, sizes.contains(wire.size),
+            sizes.contains(wire.storedSize), sizes.contains(Int64(wire.fileCount)), (9...99).contains(wire.major),
+            wire.timeline > 0
+        else { throw damaged("A position, a size or a version in it is impossible.") }
         var pinnedUntil: Moment?
         if let text = wire.pinnedUntil {
             guard let moment = Moment(iso8601: text) else { throw damaged("Its pinned_until is not a time.") }
@@ -96,7 +107,8 @@ extension BackupDescription {
             major: wire.major, serverVersion: wire.serverVersion, catalogVersion: wire.catalogVersion,
             segmentSize: wire.segmentSize, fromStandby: wire.fromStandby, fileCount: wire.fileCount,
             size: wire.size, storedSize: wire.storedSize, packLabels: wire.packLabels,
-            tablespaces: wire.tablespaces, hasChecksums: wire.checksums, verifiedPages: wire.verifiedPages,
+            tablespaces: wire.tablespaces, links: wire.links ?? [], hasChecksums: wire.checksums,
+            verifiedPages: wire.verifiedPages,
             corruptPages: wire.corruptPages, settings: wire.settings, note: wire.note, isPinned: wire.pinned,
             pinnedUntil: pinnedUntil, timings: wire.timings, tidemarkVersion: wire.tidemarkVersion)
     }

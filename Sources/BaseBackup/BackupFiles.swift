@@ -1,5 +1,6 @@
 public import Repository
 import SQLite
+public import WAL
 
 /// Whether a backup holds a file or directory.
 ///
@@ -12,4 +13,19 @@ public func backupHolds(
     let rows = try manifest.database.prepare("SELECT 1 FROM file WHERE path = ?")
     try rows.bind(1, path)
     return try rows.step()
+}
+
+/// The transactions that were prepared and neither committed nor rolled back when a backup was taken, 1000 at most.
+public func preparedTransactions(
+    of backup: String, of incarnation: Incarnation, in store: any ObjectStore
+) throws -> [Prepare] {
+    let manifest = try ManifestReader(backup, of: incarnation, in: store)
+    let rows = try manifest.database.prepare(
+        "SELECT path FROM file WHERE path GLOB 'pg_twophase/*' AND kind = 'f' ORDER BY path LIMIT 1000")
+    var paths: [String] = []
+    while try rows.step() { paths.append(rows.text(0)) }
+    return try paths.compactMap { path in
+        try manifest.content(of: path, incarnation: incarnation, store: store)
+            .flatMap { Prepare(file: $0, major: incarnation.major) }
+    }
 }

@@ -18,11 +18,11 @@ public final class BackupLease: Sendable {
             file = nil
             return
         }
-        let path = BackupLease.path(label, incarnation, directory)
         do {
-            let file = try Descriptor(open: path, O_RDWR | O_CREAT)
+            let lease = try BackupLease.place(label, incarnation, directory)
+            let file = try Descriptor(open: lease, O_RDWR | O_CREAT)
             var waited = 0
-            while try !file.tryLock(path: path, shared: true) {
+            while try !file.tryLock(path: lease.path, shared: true) {
                 guard waited < milliseconds else { throw BackupInProgress(cluster: incarnation.cluster) }
                 Clock.sleep(milliseconds: 50)
                 waited += 50
@@ -41,14 +41,16 @@ public final class BackupLease: Sendable {
     /// Whether somebody holds one.
     static func isHeld(_ label: String, of incarnation: Incarnation, in store: any ObjectStore) throws -> Bool {
         guard let directory = store as? DirectoryStore else { return false }
-        let path = BackupLease.path(label, incarnation, directory)
-        guard try Files.exists(path) else { return false }
-        let file = try Descriptor(open: path, O_RDWR)
-        return try !file.tryLock(path: path)
+        let lease = try BackupLease.place(label, incarnation, directory)
+        guard try Files.exists(lease) else { return false }
+        let file = try Descriptor(open: lease, O_RDWR)
+        return try !file.tryLock(path: lease.path)
     }
 
-    fileprivate static func path(_ label: String, _ incarnation: Incarnation, _ store: DirectoryStore) -> String {
-        store.path(incarnation.backupFolder(label)) + "/.lease"
+    fileprivate static func place(
+        _ label: String, _ incarnation: Incarnation, _ store: DirectoryStore
+    ) throws -> Place {
+        try store.place(incarnation.backupFolder(label)).appending(".lease")
     }
 }
 
@@ -63,9 +65,9 @@ final class LeaseBar: Sendable {
             file = nil
             return
         }
-        let path = BackupLease.path(label, incarnation, directory)
-        let file = try Descriptor(open: path, O_RDWR | O_CREAT)
-        guard try file.tryLock(path: path) else { return nil }
+        let lease = try BackupLease.place(label, incarnation, directory)
+        let file = try Descriptor(open: lease, O_RDWR | O_CREAT)
+        guard try file.tryLock(path: lease.path) else { return nil }
         self.file = consume file
     }
 }

@@ -1,10 +1,13 @@
 public import Platform
 public import Repository
+public import WAL
 
 /// The base backups of one incarnation.
 public struct BackupListing: Sendable {
     /// In order of their start position, then of their start time.
     public var complete: [BackupDescription]
+    /// Complete ones in the same order whose branch of the log was put aside since: nothing can be recovered from them.
+    public var aside: [AsideBackup]
     /// Labels without `backup.json`: still running, or died.
     public var incomplete: [String]
     /// Complete ones that can't be understood, with the reason.
@@ -15,8 +18,28 @@ public struct BackupListing: Sendable {
         public let reason: any Explained
     }
 
-    public init(complete: [BackupDescription], incomplete: [String], unreadable: [Unreadable]) {
-        (self.complete, self.incomplete, self.unreadable) = (complete, incomplete, unreadable)
+    public init(
+        complete: [BackupDescription], aside: [AsideBackup] = [], incomplete: [String], unreadable: [Unreadable]
+    ) {
+        (self.complete, self.aside, self.incomplete, self.unreadable) = (complete, aside, incomplete, unreadable)
+    }
+
+    /// Those that can be used and those that can't, in order.
+    public var all: [BackupDescription] { BackupListing.sorted(complete + aside.map(\.backup)) }
+
+    /// Of those that can be used, the last in the log: a timeline comes after all that it can have left. No clock decides.
+    public var newest: BackupDescription? {
+        complete.max { ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN) }
+    }
+
+    static func sorted(_ backups: [BackupDescription]) -> [BackupDescription] {
+        backups.sorted { ($0.startLSN, $0.startTime) < ($1.startLSN, $1.startTime) }
+    }
+
+    /// Counts the backups of a timeline again that was put aside, for whoever reads it where it is now.
+    public mutating func restore(_ timeline: TimelineID) {
+        complete = BackupListing.sorted(complete + aside.map(\.backup).filter { $0.timeline == timeline })
+        aside.removeAll { $0.backup.timeline == timeline }
     }
 
     public func backup(_ label: String) -> BackupDescription? { complete.first { $0.label == label } }
@@ -26,7 +49,24 @@ public struct BackupListing: Sendable {
 public func listBackups(of incarnation: Incarnation, in store: any ObjectStore) throws -> BackupListing {
     var listing = BackupListing(complete: [], incomplete: [], unreadable: [])
     for label in try store.backups(of: incarnation) {
-        guard let bytes = try store.readIfPresent(incarnation.backup(label, "backup.json")) else {
+        let bytes: [UInt8]?
+        do {
+            bytes = try store.readIfPresent(incarnation.backup(label, "backup.json"))
+            if let objection = try BackupSeal.objection(to: bytes, label: label, of: incarnation, in: store) {
+                throw objection
+            }
+        } catch let objection as DamagedDescription {
+            listing.unreadable.append(.init(label: label, reason: objection))
+            continue
+        } catch let failure as any Explained
+            where failure is SystemError || failure is UnreachableObject || failure is NotAnObject
+        {
+            // One that can't be read never stops the others.
+            let reason = DamagedDescription(label: label, reason: "\(failure.message).")
+            listing.unreadable.append(.init(label: label, reason: reason))
+            continue
+        }
+        guard let bytes else {
             listing.incomplete.append(label)
             continue
         }
@@ -41,7 +81,8 @@ public func listBackups(of incarnation: Incarnation, in store: any ObjectStore) 
         listing.complete.flatMap { [$0.label] + $0.packLabels } + listing.incomplete + listing.unreadable.map(\.label))
     listing.incomplete += try store.list(incarnation.packFolder).filter(\.isFolder).map(\.name)
         .filter { !known.contains($0) }
-    listing.complete.sort { ($0.startLSN, $0.startTime) < ($1.startLSN, $1.startTime) }
+    (listing.complete, listing.aside) = try withoutAside(
+        BackupListing.sorted(listing.complete), of: incarnation, in: store)
     return listing
 }
 
@@ -53,6 +94,7 @@ public func showBackup(_ label: String, of incarnation: Incarnation, in store: a
     guard RepositoryKey.isPart(label),
         let bytes = try store.readIfPresent(incarnation.backup(label, "backup.json"))
     else { throw NoSuchBackup(label: label, cluster: incarnation.cluster) }
+    if let objection = try BackupSeal.objection(to: bytes, label: label, of: incarnation, in: store) { throw objection }
     return try BackupDescription(json: bytes, label: label)
 }
 

@@ -21,11 +21,11 @@ public final class BackupLock: Sendable {
             file = nil
             return
         }
-        let folder = directory.path(incarnation.backupFolder)
+        let folder = try directory.writingPlace(incarnation.backupFolder)
         try Files.makeDirectories(folder)
-        let path = folder + "/.lock"
-        let file = try Descriptor(open: path, O_RDWR | O_CREAT)
-        guard try file.tryLock(path: path) else { throw BackupInProgress(cluster: incarnation.cluster) }
+        let lock = folder.appending(".lock")
+        let file = try Descriptor(open: lock, O_RDWR | O_CREAT)
+        guard try file.tryLock(path: lock.path) else { throw BackupInProgress(cluster: incarnation.cluster) }
         self.file = consume file
     }
 }

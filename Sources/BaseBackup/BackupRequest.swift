@@ -1,3 +1,4 @@
+public import DataDirectory
 public import WAL
 
 /// What a backup is to be like, and what it needs to know.
@@ -23,6 +24,10 @@ public struct BackupRequest: Sendable {
     public var rateLimit: Int64?
     /// Use the frames that interrupted backups have already stored, even in packs they didn't finish.
     public var resumes: Bool
+    /// Directories of tidemark's that no backup may hold, even where a link leads to them.
+    public var own: [ClusterPlaces.Spot]
+    /// What somebody wants left out.
+    public var exclude: NamedExclusions
     /// Recorded in the backup.
     public var tidemarkVersion: String
 
@@ -36,6 +41,8 @@ public struct BackupRequest: Sendable {
         isPinned = false
         packSize = 128 << 20
         resumes = false
+        own = []
+        exclude = NamedExclusions()
         tidemarkVersion = ""
     }
 }

@@ -24,6 +24,8 @@ final class ClusterCopy {
     private let manifest: ManifestWriter
     private var suspects: [SuspectPage] = []
     private var stored = Stored()
+    /// What the backup consists of in the repository, with the bytes of each.
+    private var objects: [(key: RepositoryKey, size: Int64)] = []
 
     /// - Parameter manifest: has the files that are to be copied.
     init(
@@ -106,7 +108,7 @@ final class ClusterCopy {
 
         let labels = Set(job.salvage.packs.filter { manifest.packs.contains($0.key) }.values.map(\.label))
         var packs: [Int: (label: String, number: Int)] = [:]
-        for id in manifest.packs { packs[id] = job.salvage.packs[id] ?? (label, id) }
+        for id in manifest.packs { packs[id] = job.salvage.packs[id].map { ($0.label, $0.number) } ?? (label, id) }
         try manifest.add(packs: packs)
         try manifest.add(meta: [
             "format": Manifest.format, "label": label, "system_identifier": String(source.control.systemIdentifier),
@@ -115,13 +117,33 @@ final class ClusterCopy {
         ])
         (stored.fileCount, stored.size) = try manifest.finishFiles()
         let key = source.incarnation.backup(label, Manifest.objectName)
-        stored.storedSize = try manifest.store(as: key, in: store, compressLevel: source.request.compressLevel)
-        for number in 1...(job.packCount + 1) {
-            stored.storedSize += try store.size(of: source.incarnation.pack(label, number)) ?? 0
+        let manifestSize = try manifest.store(as: key, in: store, compressLevel: source.request.compressLevel)
+        objects = [(key, manifestSize)]
+        for (number, size) in job.storedPacks.sorted(by: { $0.key < $1.key }) {
+            objects.append((source.incarnation.pack(label, number), Int64(size)))
+        }
+        stored.storedSize = objects.reduce(0) { $0 + $1.size }
+        for id in manifest.packs {
+            guard let pack = job.salvage.packs[id] else { continue }
+            objects.append((source.incarnation.pack(pack.label, pack.number), pack.size))
         }
         stored.packLabels = [label] + labels.sorted()
         stored.corruptPages = try corruptPages(stop)
         return stored
+    }
+
+    /// Looks at everything that the backup consists of by name and size, where its `backup.json` is going to be written.
+    ///
+    /// - Throws: `Problem`: a backup must not be complete without its data.
+    func confirm() throws {
+        for (key, size) in objects {
+            let found = try store.size(of: key)
+            guard found != size else { continue }
+            throw Problem(
+                "backup \"\(label)\" is not in repository \"\(store.location)\" as it was written",
+                detail: found.map { "\"\(key)\" has \($0) bytes instead of \(size)." } ?? "\"\(key)\" is not there.",
+                hint: "Was the repository's file system away in the meantime? Take the backup again.")
+        }
     }
 
     /// Small files that come after everything else, in a pack of their own.
@@ -129,6 +151,7 @@ final class ClusterCopy {
         let now = Clock.now
         var batch = CopyBatch()
         let number = job.nextPack()
+        var size: UInt64 = 0
         try store.create(source.incarnation.pack(label, number)) { append in
             try withoutActuallyEscaping(append) { append in
                 var writer = try PackWriter(append: append)
@@ -153,8 +176,10 @@ final class ClusterCopy {
                         (id, ManifestRun(file: file, offset: 0, length: Int64(bytes.count), frameOffset: 0)))
                 }
                 try writer.finish()
+                size = writer.length
             }
         }
+        job.stored(pack: number, size: size)
         try manifest.add(batch)
     }
 

@@ -24,6 +24,8 @@ final class CopyJob: Sendable {
     /// Frames of a backup that died, by their content.
     let salvage: Salvage
     private let packs = Atomic<Int>(0)
+    /// Bytes of every pack that was stored, by its number.
+    private let packSizes = Monitor<[Int: UInt64]>([:])
 
     init(
         root: String, store: any ObjectStore, incarnation: Incarnation, label: String,
@@ -52,5 +54,6 @@ final class CopyJob: Sendable {
 
     /// Counts from 1.
     func nextPack() -> Int { packs.add(1, ordering: .relaxed).newValue }
-    var packCount: Int { packs.load(ordering: .relaxed) }
+    func stored(pack number: Int, size: UInt64) { packSizes.update { $0[number] = size } }
+    var storedPacks: [Int: UInt64] { packSizes.update { $0 } }
 }

@@ -27,6 +27,7 @@ final class CopyWorker {
     func run() throws {
         while let first = try job.items.receive() {
             let number = job.nextPack()
+            var size: UInt64 = 0
             try job.store.create(job.incarnation.pack(job.label, number)) { append in
                 try withoutActuallyEscaping(append) { append in
                     var pack = OpenPack(number: number, writer: try PackWriter(append: append))
@@ -37,8 +38,10 @@ final class CopyWorker {
                     }
                     if let failure = job.results.failure { throw failure }
                     try pack.writer.finish()
+                    size = pack.writer.length
                 }
             }
+            job.stored(pack: number, size: size)
         }
     }
 
@@ -184,9 +187,14 @@ final class CopyWorker {
     private func path(_ file: CopyFile) -> String { job.root + "/" + file.path }
 
     private func openIfPresent(_ path: String) throws -> Descriptor? {
-        do throws(SystemError) { return try Descriptor(open: path, O_RDONLY) } catch {
+        do throws(SystemError) {
+            let file = try Descriptor(open: path, O_RDONLY)
+            // Since the walk came by, something else may have taken the name.
+            if try file.status(path: path).kind != .regular { return nil }
+            return file
+        } catch {
             if error.code == ENOENT { return nil }
-            throw error
+            throw UnreadableFile.explained(error, String(path.dropFirst(job.root.count + 1)))
         }
     }
 }

@@ -35,12 +35,13 @@ public func expireBackups(
         throw Problem(
             "cannot expire: backup \"\(unreadable.label)\" cannot be understood",
             detail: "What it needs is unknown. \(unreadable.reason.detail ?? "")",
-            hint: "A newer version of tidemark may understand it; or remove its folder from the repository.")
+            hint: "Bring its backup.json back from a copy of the repository, or give the backup up: "
+                + "tidemark remove \(unreadable.label). A newer version of tidemark may understand it as well.")
     }
     let expiry = Expiry(incarnation: incarnation, store: store, listing: listing)
     var bars: [String: LeaseBar] = [:]
     if !dryRun {
-        for backup in listing.complete {
+        for backup in listing.all {
             bars[backup.label] = try LeaseBar(backup.label, of: incarnation, in: store)
         }
     }
@@ -72,23 +73,25 @@ private struct Expiry {
     let listing: BackupListing
 
     func facts(isLeased: (String) throws -> Bool) throws -> [RetainedBackup] {
-        try listing.complete.map { backup in
-            let verified = try lastVerification(of: backup.label, of: incarnation, in: store)
-            return RetainedBackup(
+        try listing.all.map { backup in
+            let visible =
+                try listing.aside.first { $0.backup.label == backup.label }?.damage
+                ?? visibleDamage(of: backup, from: incarnation, in: store)
+            var retained = RetainedBackup(
                 label: backup.label, isFull: backup.kind == .full, timeline: backup.timeline, start: backup.startLSN,
                 stop: backup.stopLSN, startTime: backup.startTime, stopTime: backup.stopTime,
                 isPinned: backup.isPinned, pinnedUntil: backup.pinnedUntil,
                 isLeased: try isLeased(backup.label),
-                isDamaged: (verified?.problems ?? 0) > 0, needs: backup.packLabels.filter { $0 != backup.label })
+                damage: try visible ?? damage(of: backup, from: incarnation, in: store),
+                needs: backup.packLabels.filter { $0 != backup.label })
+            retained.isVisiblyDamaged = visible != nil
+            return retained
         }
     }
 
     func timelines() throws -> [RetainedTimeline] {
         try store.timelines(of: incarnation).map { timeline in
-            var history = TimelineHistory(timeline)
-            if let text = try store.history(timeline, of: incarnation) {
-                history = try TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
-            }
+            let history = try store.timelineHistory(timeline, of: incarnation) ?? TimelineHistory(timeline)
             return RetainedTimeline(history, lastCommit: try lastCommit(on: timeline))
         }
     }
@@ -121,7 +124,7 @@ private struct Expiry {
                 report.freed += try store.leftovers(in: folder).reduce(0) { $0 + $1.size }
             }
         }
-        guard report.decision.keepWALFrom != nil, let segmentSize = listing.complete.first?.segmentSize else { return }
+        guard report.decision.keepWALFrom != nil, let segmentSize = listing.all.first?.segmentSize else { return }
         for timeline in try store.timelines(of: incarnation) {
             for folder in try store.list(incarnation.walFolder(timeline)) where folder.isFolder {
                 let key = incarnation.walFolder(timeline).appending(folder.name)
@@ -154,17 +157,18 @@ private struct Expiry {
     /// Labels whose packs a kept backup refers to.
     private func neededPacks(_ decision: RetentionDecision) -> Set<String> {
         let kept = decision.kept
-        return Set(listing.complete.filter { kept.contains($0.label) }.flatMap(\.packLabels))
+        return Set(listing.all.filter { kept.contains($0.label) }.flatMap(\.packLabels))
     }
 
     func carryOut(_ report: inout ExpiryReport) {
         let needed = neededPacks(report.decision)
+        let removal = BackupRemoval(incarnation: incarnation, store: store)
         for label in report.decision.expired {
-            attempt("backup \"\(label)\"", &report) { try remove(label, keepingPacks: needed.contains(label)) }
+            attempt("backup \"\(label)\"", &report) { try removal(label, keepingPacks: needed.contains(label)) }
         }
         for label in report.remains {
             attempt("the remains of \"\(label)\"", &report) {
-                try remove(label, keepingPacks: needed.contains(label))
+                try removal(label, keepingPacks: needed.contains(label))
             }
         }
         // Oldest first: an interrupted expiry leaves no gap.
@@ -177,21 +181,6 @@ private struct Expiry {
 
     private func attempt(_ what: String, _ report: inout ExpiryReport, _ body: () throws -> Void) {
         do { try body() } catch { report.failures.append("could not remove \(what): \(error)") }
-    }
-
-    private func remove(_ label: String, keepingPacks: Bool) throws {
-        try store.remove(incarnation.backup(label, "backup.json"))
-        try clear(incarnation.backupFolder(label))
-        if !keepingPacks { try clear(incarnation.packFolder(label)) }
-    }
-
-    private func clear(_ folder: RepositoryKey) throws {
-        // A directory also has temporaries and locks, which no listing shows.
-        if let directory = store as? DirectoryStore {
-            try Files.removeTree(directory.path(folder))
-        } else {
-            for entry in try store.list(folder) { try store.remove(folder.appending(entry.name)) }
-        }
     }
 
     private func removeEmptyFolders(of segments: [SegmentName]) {

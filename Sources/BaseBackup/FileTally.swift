@@ -47,7 +47,8 @@ final class FileTally: Sendable {
         try state.update { state in
             for part in parts {
                 let place = try find(part.file, &state)
-                state.window[place].bytes += part.bytes
+                // Of a hostile manifest the same bytes may come again and again; the sum is compared with the size.
+                state.window[place].bytes &+= part.bytes
                 state.window[place].sum ^= UInt64(part.sum)
                 state.isChanged = true
             }
@@ -57,7 +58,7 @@ final class FileTally: Sendable {
     /// The bytes restored of a file, and the usual value of its CRC-32C if those are all.
     func total(of file: Int) throws -> (bytes: Int64, checksum: UInt32) {
         let entry = try state.update { state in state.window[try find(file, &state)] }
-        let start = tidemark_crc32c_shift(0xFFFF_FFFF, UInt64(entry.bytes))
+        let start = tidemark_crc32c_shift(0xFFFF_FFFF, UInt64(truncatingIfNeeded: entry.bytes))
         return (entry.bytes, ~(start ^ UInt32(truncatingIfNeeded: entry.sum)))
     }
 

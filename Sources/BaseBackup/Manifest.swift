@@ -26,6 +26,8 @@ enum Manifest {
             PRIMARY KEY (database, oid)) WITHOUT ROWID;
         CREATE TABLE locale (
             database INTEGER PRIMARY KEY, collation TEXT NOT NULL, ctype TEXT NOT NULL, provider TEXT NOT NULL);
+        CREATE TABLE schema (database INTEGER NOT NULL, oid INTEGER NOT NULL, name TEXT NOT NULL,
+                             PRIMARY KEY (database, oid)) WITHOUT ROWID;
         CREATE TABLE library (database INTEGER NOT NULL, relation INTEGER NOT NULL, path TEXT NOT NULL,
             PRIMARY KEY (database, relation, path)) WITHOUT ROWID;
         """

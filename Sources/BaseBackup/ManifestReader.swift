@@ -8,6 +8,7 @@ final class ManifestReader {
     private let file: NamelessDatabase
     var database: Database { file.database }
     let label: String
+    private let key: RepositoryKey
     /// The manifest's packs by their number in it.
     let packs: [Int: (label: String, number: Int)]
 
@@ -15,6 +16,7 @@ final class ManifestReader {
     init(_ label: String, of incarnation: Incarnation, in store: any ObjectStore) throws {
         let key = incarnation.backup(label, Manifest.objectName)
         self.label = label
+        self.key = key
         let object = try store.open(key)
         do {
             file = try NamelessDatabase { try ManifestReader.decompress(object, into: $0, $1) }
@@ -27,7 +29,13 @@ final class ManifestReader {
             }
             var packs: [Int: (label: String, number: Int)] = [:]
             let rows = try database.prepare("SELECT id, label, number FROM pack")
-            while try rows.step() { packs[Int(rows.integer(0))] = (rows.text(1), Int(rows.integer(2))) }
+            while try rows.step() {
+                let (label, number) = (rows.text(1), rows.integer(2))
+                guard RepositoryKey.isPart(label), ManifestReader.numbers.contains(number) else {
+                    throw ObjectDamaged(key: key, "It names pack \(number) of \"\(label)\", which can't be.")
+                }
+                packs[Int(rows.integer(0))] = (label, Int(number))
+            }
             self.packs = packs
         } catch let error as DatabaseError {
             throw ObjectDamaged(key: key, "SQLite says: \(error.reason).")
@@ -87,13 +95,17 @@ final class ManifestReader {
             throw Problem(
                 "the manifest of backup \"\(label)\" has a file of unknown kind \"\(row.text(column + 1))\"")
         }
-        return ManifestFile(
+        let file = ManifestFile(
             path: row.text(column), kind: kind, mode: UInt32(truncatingIfNeeded: row.integer(column + 2)),
             modified: row.integer(column + 3), size: row.integer(column + 4),
             target: row.isNull(column + 5) ? nil : row.text(column + 5))
+        if let objection = file.objection { throw damaged(objection) }
+        return file
     }
 
-    /// That files may have.
+    func damaged(_ reason: String) -> ObjectDamaged { ObjectDamaged(key: key, "In it, \(reason).") }
+
+    /// That files and packs may have.
     private static let numbers: Range<Int64> = 0..<1 << 32
 
     private func number(_ id: Int64) throws -> Int {
@@ -108,11 +120,32 @@ final class ManifestReader {
         let run = ManifestRun(
             file: Int(row.integer(column)), offset: row.integer(column + 1), length: row.integer(column + 2),
             frameOffset: row.integer(column + 3))
+        let place = 0...ManifestReader.largestFile
+        guard place.contains(run.offset), place.contains(run.length), place.contains(run.offset + run.length),
+            (0...ManifestReader.largestFrame).contains(run.frameOffset)
+        else { throw damaged("a run of file \(run.file) has an impossible place") }
         // A large file's runs mostly follow each other.
         if let last, last.run.file == run.file { return FileRun(run: run, file: last.file) }
         let isKnown = ManifestReader.numbers.contains(row.integer(column)) && !row.isNull(column + 4)
         return FileRun(run: run, file: isKnown ? try file(row, from: column + 4) : nil)
     }
+    /// No cluster is larger, see `BackupDescription.largest`, and so no file.
+    private static let largestFile = BackupDescription.largest
+    /// No frame is larger: more would not fit a worker's memory.
+    private static let largestFrame: Int64 = 64 << 20
+
+    /// A frame, from these columns on: `f.offset, f.length, f.size, f.digest`.
+    private func frame(_ row: Statement, from column: Int32) throws -> PackFrame {
+        let (offset, length, size) = (row.integer(column), row.integer(column + 1), row.integer(column + 2))
+        let digest = row.blob(column + 3)
+        let sizes = 0...ManifestReader.largestFrame
+        guard offset >= 0, sizes.contains(length), sizes.contains(size), digest.count == 16 else {
+            throw damaged("a frame has an impossible place or size")
+        }
+        return PackFrame(
+            offset: UInt64(offset), length: UInt32(length), size: UInt32(size), digest: Digest(bytes: digest))
+    }
+
     private static let runColumns =
         "r.file, r.offset, r.length, r.frame_offset, file.path, file.kind, file.mode, file.modified, file.size, file.target"
 
@@ -132,16 +165,12 @@ final class ManifestReader {
             if current?.id != id {
                 if let current { try body(current.pack, current.frame, runs) }
                 runs = []
-                let digest = rows.blob(5)
-                guard digest.count == 16 else { throw Problem("the manifest of backup \"\(label)\" has no digest") }
-                current = (
-                    id, Int(rows.integer(1)),
-                    PackFrame(
-                        offset: UInt64(rows.integer(2)), length: UInt32(rows.integer(3)), size: UInt32(rows.integer(4)),
-                        digest: Digest(bytes: digest))
-                )
+                current = (id, Int(rows.integer(1)), try frame(rows, from: 2))
             }
             let run = try run(rows, from: 6, after: last)
+            guard run.run.length <= ManifestReader.largestFrame else {
+                throw damaged("a run of file \(run.run.file) is longer than any frame")
+            }
             runs.append(run)
             last = run
         }
@@ -192,9 +221,8 @@ final class ManifestReader {
     func content(
         of path: String, incarnation: Incarnation, store: any ObjectStore, limit: Int64 = 16 << 20
     ) throws -> [UInt8]? {
-        guard let size = try database.integer("SELECT size FROM file WHERE path = ?", path), size <= limit else {
-            return nil
-        }
+        guard let size = try database.integer("SELECT size FROM file WHERE path = ?", path), (0...limit).contains(size)
+        else { return nil }
         var bytes = [UInt8](repeating: 0, count: Int(size))
         let rows = try database.prepare(
             """
@@ -208,9 +236,7 @@ final class ManifestReader {
             guard let place = packs[Int(rows.integer(0))] else {
                 throw Problem("the manifest of backup \"\(label)\" names an unknown pack")
             }
-            let frame = PackFrame(
-                offset: UInt64(rows.integer(1)), length: UInt32(rows.integer(2)), size: UInt32(rows.integer(3)),
-                digest: Digest(bytes: rows.blob(4)))
+            let frame = try frame(rows, from: 1)
             var content = [UInt8](repeating: 0, count: Int(frame.size))
             var buffer = [UInt8](repeating: 0, count: Int(frame.length))
             let pack = try StoredPack(incarnation.pack(place.label, place.number), in: store)
@@ -220,7 +246,9 @@ final class ManifestReader {
                 }
             }
             let (to, length, from) = (Int(rows.integer(5)), Int(rows.integer(6)), Int(rows.integer(7)))
-            guard to >= 0, from >= 0, to + length <= bytes.count, from + length <= content.count else {
+            guard to >= 0, from >= 0, length >= 0, to <= bytes.count, length <= bytes.count - to,
+                from <= content.count, length <= content.count - from
+            else {
                 throw Problem("the manifest of backup \"\(label)\" has a run outside of its frame")
             }
             bytes.replaceSubrange(to..<(to + length), with: content[from..<(from + length)])

@@ -148,6 +148,11 @@ final class ManifestWriter {
         }
     }
 
+    func add(_ rows: [RelationMap.SchemaRow]) throws {
+        let schemas = try database.prepare("INSERT OR IGNORE INTO schema VALUES (?, ?, ?)")
+        for row in rows { try schemas.run(row.database, row.oid, row.name) }
+    }
+
     func add(_ rows: [RelationMap.LibraryRow]) throws {
         let libraries = try database.prepare("INSERT OR IGNORE INTO library VALUES (?, ?, ?)")
         for row in rows { try libraries.run(row.database, row.relation, row.path) }

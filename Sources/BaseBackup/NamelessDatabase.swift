@@ -15,7 +15,7 @@ final class NamelessDatabase {
     /// - Parameter cacheSize: of its pages in memory, in KiB; also what is sorted at a time.
     init(schema: String, cacheSize: Int = 16384) throws {
         let path = try NamelessDatabase.temporary()
-        defer { unlink(path) }
+        defer { NamelessDatabase.forget(path) }
         let database = try Database(path, .readWrite)
         try database.execute(
             """
@@ -31,7 +31,7 @@ final class NamelessDatabase {
     /// Opens what `fill` writes.
     init(fill: (borrowing Descriptor, _ path: String) throws -> Void) throws {
         let path = try NamelessDatabase.temporary()
-        defer { unlink(path) }
+        defer { NamelessDatabase.forget(path) }
         let descriptor = try Descriptor(open: path, O_RDWR)
         try fill(descriptor, path)
         let database = try Database(path, .immutable)
@@ -43,11 +43,26 @@ final class NamelessDatabase {
     }
 
     private static func temporary() throws -> String {
-        var name = Array((temporaryDirectory() + "/tidemark-manifest-XXXXXX").utf8CString)
-        let raw = try retrying(.open, temporaryDirectory()) { mkstemp(&name) }
-        close(raw)
-        return String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let path = temporaryName(for: temporaryDirectory() + "/" + NamelessDatabase.name)
+        Temporaries.add(path)
+        _ = try Descriptor(open: path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        return path
     }
+
+    private static func forget(_ path: String) {
+        unlink(path)
+        Temporaries.forget(path)
+    }
+
+    fileprivate static let name = "tidemark-manifest"
+}
+
+/// Removes the temporary manifests of processes that were killed before they could unlink them.
+///
+/// - Parameter dryRun: removes nothing.
+/// - Returns: their paths.
+public func removeStaleManifests(dryRun: Bool = false) throws -> [String] {
+    try removeStaleTemporaries(in: temporaryDirectory(), of: NamelessDatabase.name, dryRun: dryRun)
 }
 
 /// For what is large and thrown away: `$TMPDIR`, else `/var/tmp`, which unlike `/tmp` is rarely in memory.

@@ -56,6 +56,11 @@ public struct RelationMap: Sendable {
             self.accessMethod = accessMethod
         }
     }
+    public struct SchemaRow: Sendable {
+        public var database: UInt32
+        public var oid: UInt32
+        public var name: String
+    }
     /// A library without which a table's rows can't be read: of an extension's type, or of a table access method.
     public struct LibraryRow: Sendable {
         public var database: UInt32
@@ -65,6 +70,8 @@ public struct RelationMap: Sendable {
     }
     public var databases: [DatabaseRow] = []
     public var relations: [RelationRow] = []
+    /// Empty in backups that don't tell.
+    public var schemas: [SchemaRow] = []
     /// Only of tables that need one.
     public var libraries: [LibraryRow] = []
     /// Superusers who may log in, the bootstrap superuser first: who can read a recovered copy.
@@ -107,13 +114,13 @@ public struct RelationMap: Sendable {
                 accessMethod: found.isNull(11) ? nil : found.text(11))
             if try isWanted(row) { relations.append(row) }
         }
-        try readRequirements(manifest.database)
+        try readWhatMayBeMissing(manifest.database)
         let names = try manifest.database.text("SELECT value FROM meta WHERE name = 'superusers'") ?? ""
         superusers = names.split(separator: "\n").map(String.init)
     }
 
-    /// What a host must have for the databases and tables to be read; a manifest need not tell.
-    private mutating func readRequirements(_ database: Database) throws {
+    /// Schemas, and what a host must have for the databases and tables to be read; a manifest need not tell.
+    private mutating func readWhatMayBeMissing(_ database: Database) throws {
         func has(_ table: String) throws -> Bool {
             try database.integer("SELECT count(*) FROM sqlite_master WHERE name = ?", table) == 1
         }
@@ -126,6 +133,15 @@ public struct RelationMap: Sendable {
                 guard let index = databases.firstIndex(where: { $0.oid == oid }) else { continue }
                 databases[index].locale = .init(
                     collation: rows.text(1), ctype: rows.text(2), provider: rows.text(3))
+            }
+        }
+        if try has("schema") {
+            let rows = try database.prepare("SELECT database, oid, name FROM schema")
+            while try rows.step() {
+                schemas.append(
+                    SchemaRow(
+                        database: UInt32(truncatingIfNeeded: rows.integer(0)),
+                        oid: UInt32(truncatingIfNeeded: rows.integer(1)), name: rows.text(2)))
             }
         }
         if try has("library") {

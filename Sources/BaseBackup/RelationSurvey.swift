@@ -106,6 +106,13 @@ struct RelationSurvey {
                         accessMethod: row[11])
                 })
         }
+        try forEachPortion(of: "SELECT oid, nspname FROM pg_namespace", session) { rows in
+            try manifest.add(
+                rows.compactMap { row -> RelationMap.SchemaRow? in
+                    guard let oid = row[0].flatMap({ UInt32($0) }), let name = row[1] else { return nil }
+                    return RelationMap.SchemaRow(database: database, oid: oid, name: name)
+                })
+        }
         try forEachPortion(of: RelationSurvey.libraryQuery, session) { rows in
             try manifest.add(
                 rows.compactMap { row -> RelationMap.LibraryRow? in

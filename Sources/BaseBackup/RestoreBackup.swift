@@ -23,6 +23,7 @@ public func restoreBackup(
     defer { withExtendedLifetime(lease) {} }
     let target = try RestoreTarget(request, backup)
     let manifest = try ManifestReader(backup.label, of: incarnation, in: store)
+    try manifest.checkBounds(backup)
     let part = RestorePart(request)
     var extent = try part.extent(of: manifest)
     if let reserve = request.reserve {
@@ -32,7 +33,7 @@ public func restoreBackup(
             throw NotEnoughSpace(path: place, needed: reserve + extent.space, free: free)
         }
     }
-    let removed = try target.prepare(part, manifest)
+    let strangers = try target.prepare(part, manifest)
 
     let jobs = max(1, request.jobs)
     let job = try RestoreJob(
@@ -44,7 +45,7 @@ public func restoreBackup(
 
     var special: [String: [UInt8]] = [:]
     if let text = try manifest.content(of: "tablespace_map", incarnation: incarnation, store: store) {
-        let bytes = Array(try mapped(String(decoding: text, as: UTF8.self), target).utf8)
+        let bytes = Array(try mapped(String(decoding: text, as: UTF8.self), target, manifest).utf8)
         special["tablespace_map"] = bytes
         extent.size += Int64(bytes.count - text.count)
         try replaceDurably(target.path + "/tablespace_map", bytes: bytes, mode: 0o600)
@@ -64,12 +65,13 @@ public func restoreBackup(
         if part.isEverything {
             try writeVerifiableManifest(target.path + "/backup_manifest", manifest, job, special, backup)
         }
-        try replaceDurably(controlPath, bytes: control, mode: mode_t(controlFile.mode))
+        try replaceDurably(controlPath, bytes: control, mode: controlFile.restoredMode)
     }
     return RestoreReport(
         files: extent.files, size: extent.size,
         written: job.written.load(ordering: .relaxed) + special.values.reduce(0) { $0 + Int64($1.count) },
-        fetched: job.fetched.load(ordering: .relaxed), removed: removed, seconds: Double(Clock.monotonic - began) / 1e9)
+        fetched: job.fetched.load(ordering: .relaxed), removed: strangers.removed, brokenLinks: strangers.brokenLinks,
+        keptMounts: strangers.keptMounts, seconds: Double(Clock.monotonic - began) / 1e9)
 }
 
 /// Feeds the workers and waits for them.
@@ -150,19 +152,25 @@ private func finishFiles(_ job: RestoreJob, _ manifest: ManifestReader, _ part: 
             }
         case .whole, .hole:
             let flags = O_WRONLY | O_CREAT | (file.size == 0 ? O_TRUNC : O_EXCL)
-            let descriptor = try Descriptor(open: path, flags, mode: mode_t(file.mode))
-            _ = try retrying(.changeMode, path) { fchmod(descriptor.raw, mode_t(file.mode)) }
+            let descriptor = try Descriptor(open: path, flags, mode: file.restoredMode)
+            _ = try retrying(.changeMode, path) { fchmod(descriptor.raw, file.restoredMode) }
             _ = try retrying(.truncate, path) { ftruncate(descriptor.raw, off_t(file.size)) }
         }
     }
 }
 
 /// `tablespace_map` with the places tablespaces have now: a starting server makes its links from it.
-private func mapped(_ text: String, _ target: RestoreTarget) throws -> String {
+private func mapped(_ text: String, _ target: RestoreTarget, _ manifest: ManifestReader) throws -> String {
     var map = try TablespaceMapFile(parsing: text)
-    map.links = map.links.map { link in
-        TablespaceLink(
-            oid: link.oid, location: target.tablespaces[link.oid] ?? link.location, isInPlace: link.isInPlace)
+    map.links = try map.links.map { link in
+        if let place = target.tablespaces[link.oid] {
+            return TablespaceLink(oid: link.oid, location: place, isInPlace: link.isInPlace)
+        }
+        // One in place is named by its path in the data directory.
+        guard link.location == "pg_tblspc/\(link.oid)" else {
+            throw manifest.damaged("tablespace_map names tablespace \(link.oid), which the backup does not have")
+        }
+        return link
     }
     return map.text
 }

@@ -1,3 +1,4 @@
+public import DataDirectory
 public import Platform
 
 /// What a restore is to do with a backup's files.
@@ -11,6 +12,11 @@ public struct RestoreRequest: Sendable {
     /// Bring an existing copy of the same cluster to the backup's state: only differing frames are rewritten, and what the
     /// backup doesn't have is removed.
     public var delta: Bool
+    /// The cluster's own data directory, where that is another one. A copy of it may have its links: what they lead to is not
+    /// the copy's.
+    public var living: String?
+    /// What a delta restore leaves alone, because no backup is to have it.
+    public var exclude = NamedExclusions()
     /// Restores only a part: what becomes of each file and directory, by its path in the data directory and its bytes.
     /// Nil: everything.
     public var selection: (@Sendable (_ path: String, _ size: Int64) -> RestoreTreatment)?
@@ -82,6 +88,11 @@ public struct RestoreReport: Sendable, Equatable {
     public var fetched: Int64 = 0
     /// Strangers that a delta restore removed.
     public var removed: Int
+    /// Links that a delta restore found where the backup has a file or directory, or nothing: they are gone, and what they
+    /// led to is as it was.
+    public var brokenLinks: [BackedUpLink] = []
+    /// Directories that the backup doesn't have, and that a delta restore left alone because something is mounted there.
+    public var keptMounts: [String] = []
     public var seconds: Double
 }
 

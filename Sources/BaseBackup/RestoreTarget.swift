@@ -30,7 +30,7 @@ struct RestoreTarget {
         }
         guard let status = try FileStatus(ifPresent: path) else {
             isDelta = false
-            try RestoreTarget.checkTablespaces(places, backup, target: path)
+            try RestoreTarget.checkTablespaces(places, backup, target: path, living: request.living)
             return
         }
         guard status.kind == .directory else { throw inUse(path, "It is not a directory.", nil) }
@@ -39,7 +39,7 @@ struct RestoreTarget {
         }
         guard try !holdsNothing(path) else {
             isDelta = false
-            try RestoreTarget.checkTablespaces(places, backup, target: path)
+            try RestoreTarget.checkTablespaces(places, backup, target: path, living: request.living)
             return
         }
         let isOurs = try RestoreTarget.belongs(path, to: backup)
@@ -57,7 +57,7 @@ struct RestoreTarget {
                 "A delta restore removes what the backup does not have, so it wants a copy of the same cluster.")
         }
         isDelta = true
-        try RestoreTarget.checkTablespaces(places, backup, target: path)
+        try RestoreTarget.checkTablespaces(places, backup, target: path, living: request.living)
     }
 
     /// Where each tablespace goes.
@@ -94,12 +94,28 @@ struct RestoreTarget {
     /// A tablespace's folder must be empty, or be linked from this very copy: another one's, perhaps the running
     /// server's, must not be written into.
     fileprivate static func checkTablespaces(
-        _ places: [UInt32: String], _ backup: BackupDescription, target: String
+        _ places: [UInt32: String], _ backup: BackupDescription, target: String, living: String?
     ) throws {
         let folder = DataDirectory.tablespaceFolder(major: backup.major, catalogVersion: backup.catalogVersion)
         let links = try DataDirectory(target).tablespaces()
+        let taken = try living.map { try DataDirectory($0).tablespaces().filter { !$0.isInPlace } } ?? []
         for (oid, place) in places {
-            if links.contains(where: { $0.oid == oid && $0.location == place }) { continue }
+            if links.contains(where: { $0.oid == oid && $0.location == place }) {
+                // What was copied by hand shares its links with the original.
+                if let living, let status = try FileStatus(ifPresent: place),
+                    taken.contains(where: { (try? FileStatus(of: $0.location))?.isSame(as: status) == true })
+                {
+                    throw TargetInUse(
+                        path: place, reason: "Data directory \"\(living)\" has a tablespace there.",
+                        advice: "Send the tablespace elsewhere with --tablespace-mapping \(place)=DIRECTORY.")
+                }
+                continue
+            }
+            if try FileStatus(ofLinkItself: place + "/" + folder)?.kind == .symbolicLink {
+                throw TargetInUse(
+                    path: place, reason: "\"\(folder)\" in it is a symbolic link, and leads elsewhere.",
+                    advice: "Remove the link.")
+            }
             if try !Files.listIfPresent(place + "/" + folder).isEmpty {
                 throw TargetInUse(
                     path: place, reason: "It already holds a tablespace of this version, in \"\(folder)\".",
@@ -110,16 +126,16 @@ struct RestoreTarget {
 
     /// Makes all directories and links, removes strangers, and marks the directory as unfinished.
     ///
-    /// - Returns: how many strangers were removed.
-    func prepare(_ part: RestorePart, _ manifest: ManifestReader) throws -> Int {
+    /// - Returns: what became of strangers.
+    func prepare(_ part: RestorePart, _ manifest: ManifestReader) throws -> Strangers.Removal {
         try Files.makeDirectories(path, mode: 0o700)
         if request.isThrowaway && !isDelta {
             try prepareDirectories(part, manifest)
-            return 0
+            return Strangers.Removal()
         }
         try removeStaleTemporaries(in: path)
         try replaceDurably(marker, bytes: Array("\(backup.label)\n\(backup.systemIdentifier)\n".utf8), mode: 0o600)
-        var removed = 0
+        var removed = Strangers.Removal()
         if isDelta {
             try Files.removeIfPresent(path + "/" + ControlFile.path)
             try Files.synchronizeDirectory(path)
@@ -135,12 +151,12 @@ struct RestoreTarget {
             let place = path + (file.path.isEmpty ? "" : "/" + file.path)
             switch file.kind {
             case .regular: return
-            case .directory: try makeDirectory(place, mode: mode_t(file.mode))
+            case .directory: try makeDirectory(place, mode: file.restoredMode)
             case .tablespace:
                 guard let oid = UInt32(Files.name(file.path)), let target = tablespaces[oid] else {
                     throw Problem("backup \"\(backup.label)\" does not say where \"\(file.path)\" belongs")
                 }
-                try makeDirectory(target, mode: mode_t(file.mode))
+                try makeDirectory(target, mode: file.restoredMode)
                 if try FileStatus(ofLinkItself: place) != nil {
                     if try Files.readLink(place) == target { return }
                     try Files.remove(place)
@@ -150,6 +166,8 @@ struct RestoreTarget {
         }
     }
 
+    /// What is there already under that name is a directory, or a link that belongs to the cluster: `Strangers` has taken the
+    /// others away.
     private func makeDirectory(_ path: String, mode: mode_t) throws {
         if mkdir(path, mode) != 0 {
             guard errno == EEXIST || errno == ENOENT else { throw SystemError(.makeDirectory, path) }
@@ -183,6 +201,7 @@ public func completeRestore(_ directory: String) throws {
 /// - Throws: `Problem` for a mapping that names no tablespace of the backup, `TargetInUse` where one can't go.
 public func tablespacePlaces(of backup: BackupDescription, for request: RestoreRequest) throws -> [UInt32: String] {
     let places = try RestoreTarget.places(of: backup, request)
-    try RestoreTarget.checkTablespaces(places, backup, target: DataDirectory(request.target).path)
+    try RestoreTarget.checkTablespaces(
+        places, backup, target: DataDirectory(request.target).path, living: request.living)
     return places
 }

@@ -167,7 +167,7 @@ final class RestoreWorker {
     private func writeWhole(_ bytes: UnsafeRawBufferPointer, _ file: ManifestFile) throws {
         let path = job.root + "/" + file.path
         let descriptor = try Descriptor(
-            open: path, O_WRONLY | O_CREAT | O_NOFOLLOW | (job.isDelta ? O_TRUNC : O_EXCL), mode: mode_t(file.mode))
+            open: path, O_WRONLY | O_CREAT | O_NOFOLLOW | (job.isDelta ? O_TRUNC : O_EXCL), mode: file.restoredMode)
         try finishAttributes(descriptor, file, path)
         try descriptor.writePages(bytes, at: 0, path: path)
         if bytes.count >= 256 << 10 { descriptor.startWriteback(at: 0, count: bytes.count) }
@@ -177,8 +177,8 @@ final class RestoreWorker {
 
     private func finishAttributes(_ descriptor: borrowing Descriptor, _ file: ManifestFile, _ path: String) throws {
         // The mode asked for is subject to the umask, and an existing file keeps its own.
-        if job.isDelta || file.mode & 0o077 != 0 {
-            _ = try retrying(.changeMode, path) { fchmod(descriptor.raw, mode_t(file.mode)) }
+        if job.isDelta || file.restoredMode & 0o077 != 0 {
+            _ = try retrying(.changeMode, path) { fchmod(descriptor.raw, file.restoredMode) }
         }
     }
 
@@ -242,7 +242,7 @@ final class RestoreWorker {
     private func openLarge(_ index: Int, _ file: ManifestFile) throws -> LargeFile {
         if let open, open.index == index { return open }
         let path = job.root + "/" + file.path
-        let descriptor = try Descriptor(open: path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: mode_t(file.mode))
+        let descriptor = try Descriptor(open: path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: file.restoredMode)
         try finishAttributes(descriptor, file, path)
         // Several threads may do this to one file, all to the same effect.
         if try descriptor.status(path: path).size != file.size {

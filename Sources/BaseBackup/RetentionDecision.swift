@@ -14,20 +14,22 @@ public struct RetainedBackup: Sendable, Equatable {
     public var pinnedUntil: Moment?
     /// Somebody reads it at this moment.
     public var isLeased: Bool
-    /// Its last verification found problems: it is no substitute for another one.
-    public var isDamaged: Bool
+    /// What is known to be wrong with it, as the rest of a sentence: it is no substitute for another one.
+    public var damage: String?
+    /// A look at the repository shows the damage; nobody had to read the backup.
+    public var isVisiblyDamaged = false
     /// Labels of other backups whose packs it refers to.
     public var needs: [String]
 
     public init(
         label: String, isFull: Bool = true, timeline: TimelineID = TimelineID(1), start: LSN, stop: LSN,
         startTime: Moment, stopTime: Moment, isPinned: Bool = false, pinnedUntil: Moment? = nil,
-        isLeased: Bool = false, isDamaged: Bool = false, needs: [String] = []
+        isLeased: Bool = false, damage: String? = nil, needs: [String] = []
     ) {
         (self.label, self.isFull, self.timeline, self.start, self.stop) = (label, isFull, timeline, start, stop)
         (self.startTime, self.stopTime) = (startTime, stopTime)
         (self.isPinned, self.pinnedUntil, self.isLeased) = (isPinned, pinnedUntil, isLeased)
-        (self.isDamaged, self.needs) = (isDamaged, needs)
+        (self.damage, self.needs) = (damage, needs)
     }
 }
 
@@ -101,27 +103,36 @@ public struct ClockWentBack: Explained, Equatable {
     public let now: Moment
     public let label: String
     public let stopTime: Moment
-    public var message: String { "cannot expire backups: the clock went back" }
+    public var message: String { "cannot expire backups: the newest one is from the future" }
     public var detail: String? { "It is \(now); backup \"\(label)\" ended at \(stopTime)." }
-    public var hint: String? { "Set the clock right; until then nothing is removed." }
+    public var hint: String? {
+        "Set the clock right; until then nothing is removed. If it is right, the next backup makes up for this one."
+    }
 }
 
 /// Decides what is kept.
 ///
-/// Ages come from the backups' times and order from their positions, never from names. The newest good backup is always
-/// kept, and so are pinned and leased ones and whatever a kept one refers to. With `recoveryWindow` or `keepWAL`, WAL is
-/// kept without a gap as far back as these say, and older kept backups keep the WAL that makes them consistent; with
-/// neither, WAL is kept without a gap from the oldest kept backup on.
+/// Ages come from the backups' times and order from their positions, never from names or clocks. The newest good backup is
+/// always kept, on every branch of the log that may be alive, and so are pinned and leased ones and whatever a kept one
+/// refers to. What is known of a backup's damage never removes anything: what the rules would keep of sound backups stays,
+/// and the good ones that stand in for it do, too. With `recoveryWindow` or `keepWAL`, WAL is kept without a gap as far back
+/// as these say, and older kept backups keep the WAL that makes them consistent; with neither, WAL is kept without a gap
+/// from the oldest kept backup on.
 ///
 /// - Throws: `ClockWentBack`.
 public func decideRetention(
     _ backups: [RetainedBackup], timelines: [RetainedTimeline], policy: RetentionPolicy, now: Moment
 ) throws(ClockWentBack) -> RetentionDecision {
-    // A minute: the server's clock, which dates backups, may be another machine's.
-    if let future = backups.first(where: { $0.stopTime.microseconds > now.microseconds + 60_000_000 }) {
-        throw ClockWentBack(now: now, label: future.label, stopTime: future.stopTime)
+    let ordered = backups.sorted { ($0.timeline, $0.stop) < ($1.timeline, $1.stop) }
+    if let newest = ordered.last, newest.isFromTheFuture(now) {
+        throw ClockWentBack(now: now, label: newest.label, stopTime: newest.stopTime)
     }
-    var rules = RetentionRules(backups: backups, timelines: timelines, policy: policy, now: now)
+    var rules = RetentionRules(backups: ordered, timelines: timelines, policy: policy, now: now)
     rules.apply()
     return rules.decision()
+}
+
+extension RetainedBackup {
+    /// A minute: the server's clock, which dates backups, may be another machine's.
+    func isFromTheFuture(_ now: Moment) -> Bool { stopTime.microseconds > now.microseconds + 60_000_000 }
 }

@@ -20,7 +20,7 @@ final class Salvage: Sendable {
     }
     private let index: Monitor<Index>?
     /// Packs that may be referred to, by their number in the new manifest.
-    let packs: [Int: (label: String, number: Int)]
+    let packs: [Int: (label: String, number: Int, size: Int64)]
     private let loose: [Int: any StoredObject]
 
     /// Numbers from here on are other backups' packs.
@@ -37,7 +37,7 @@ final class Salvage: Sendable {
                     length INTEGER, size INTEGER) WITHOUT ROWID;
                 """)
         let insert = try file.database.prepare("INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?)")
-        var packs: [Int: (label: String, number: Int)] = [:]
+        var packs: [Int: (label: String, number: Int, size: Int64)] = [:]
         var loose: [Int: any StoredObject] = [:]
         var next = Salvage.firstPack
         func add(_ frames: [PackFrame]) throws {
@@ -55,7 +55,7 @@ final class Salvage: Sendable {
                     let pack = try? StoredPack(incarnation.pack(label, number), in: store),
                     let frames = try? pack.index()
                 else { continue }
-                packs[next] = (label, number)
+                packs[next] = (label, number, pack.storedLength)
                 try add(frames)
             }
         }

@@ -56,7 +56,7 @@ public func storageReport(of incarnation: Incarnation, in store: any ObjectStore
         let bytes = try stored(incarnation.backupFolder(label)) + stored(incarnation.packFolder(label))
         report.backups.append(.init(label: label, isComplete: isComplete, stored: bytes))
     }
-    for backup in listing.complete { try add(backup.label, isComplete: true) }
+    for backup in listing.all { try add(backup.label, isComplete: true) }
     for label in listing.incomplete { try add(label, isComplete: false) }
     var days: [Int?: StorageReport.Day] = [:]
     for timeline in try store.timelines(of: incarnation) {

@@ -1,6 +1,7 @@
 import DataDirectory
 import Platform
 import SQLite
+import WAL
 
 /// What lies in a target of a delta restore and isn't in the backup.
 struct Strangers {
@@ -8,58 +9,118 @@ struct Strangers {
     private let part: RestorePart
     private let find: Statement
     private let folder: String
+    private let mounts = try? MountTable()
+    private let realRoot: String
 
     init(_ target: RestoreTarget, _ part: RestorePart, _ manifest: ManifestReader) throws {
         self.target = target
         self.part = part
+        realRoot = Files.resolved(target.path)
         find = try manifest.database.prepare("SELECT kind, size FROM file WHERE path = ?")
         folder = DataDirectory.tablespaceFolder(
             major: target.backup.major, catalogVersion: target.backup.catalogVersion)
     }
 
-    func remove() throws -> Int {
-        var count = try remove(in: "", at: target.path)
+    /// What was removed.
+    struct Removal {
+        var removed = 0
+        /// Links that were not followed.
+        var brokenLinks: [BackedUpLink] = []
+        /// Directories that the backup doesn't have, and in which something is mounted.
+        var keptMounts: [String] = []
+    }
+
+    /// Symbolic links are removed and never followed, but for `pg_wal` and tablespaces: what is behind any other belongs to
+    /// somebody else, or nobody knows whom.
+    func remove() throws -> Removal {
+        var removal = Removal()
+        try remove(in: "", at: target.path, isBehindLink: false, &removal)
         // Only this version's folder of a tablespace is the cluster's.
         for (oid, place) in target.tablespaces {
-            let inside = place + "/" + folder
-            guard try FileStatus(ifPresent: inside)?.kind == .directory else { continue }
-            count += try remove(in: "pg_tblspc/\(oid)/" + folder, at: inside)
+            let (path, inside) = ("pg_tblspc/\(oid)/" + folder, place + "/" + folder)
+            switch try FileStatus(ofLinkItself: inside)?.kind {
+            case .directory: try remove(in: path, at: inside, isBehindLink: false, &removal)
+            case .symbolicLink: try breakLink(path, at: inside, &removal)
+            default: continue
+            }
         }
-        return count
+        return removal
+    }
+
+    private func breakLink(_ path: String, at place: String, _ removal: inout Removal) throws {
+        removal.brokenLinks.append(BackedUpLink(path: path, target: (try? Files.readLink(place)) ?? "?"))
+        try Files.remove(place)
+        removal.removed += 1
     }
 
     /// - Parameters:
     ///   - path: relative to the data directory.
     ///   - place: where that is on disk.
-    private func remove(in path: String, at place: String) throws -> Int {
-        var count = 0
-        var directories: [(path: String, place: String)] = []
+    ///   - isBehindLink: it is outside of the data directory, where others may have put something: only what a server
+    ///     would have put there is removed.
+    private func remove(
+        in path: String, at place: String, isBehindLink: Bool, _ removal: inout Removal
+    ) throws {
+        var directories: [(path: String, place: String, isBehindLink: Bool)] = []
         var isComplete = false
         while !isComplete {
             // A directory that changes while it is read need not tell all names.
             isComplete = true
             directories = []
             try Files.forEachName(in: place) { name in
-                if path.isEmpty && (RestoreTarget.isMarker(name) || name == "lost+found") { return }
+                if path.isEmpty && RestoreTarget.isMarker(name) || name == BackupExclusions.lostAndFound { return }
                 let child = path.isEmpty ? name : path + "/" + name
                 let childPlace = place + "/" + name
+                if target.request.exclude.contain(child) { return }
                 guard let status = try FileStatus(ofLinkItself: childPlace) else { return }
                 switch (try kind(of: child), status.kind) {
-                case (.directory, .directory): directories.append((child, childPlace))
-                // pg_wal, or another directory, that was moved elsewhere stays there.
-                case (.directory, .symbolicLink) where try FileStatus(ifPresent: childPlace)?.kind == .directory:
-                    directories.append((child, childPlace))
-                case (.regular, .regular), (.tablespace, .symbolicLink): return
+                case (.directory, .directory): directories.append((child, childPlace, isBehindLink))
+                // WAL on a disk of its own stays there.
+                case (.directory, .symbolicLink) where child == "pg_wal" && leadsToDirectory(childPlace):
+                    directories.append((child, childPlace, true))
+                case (.tablespace, .symbolicLink): return
+                case (.regular, .regular):
+                    // By its other name, in an old cluster after pg_upgrade --link, say, it belongs to somebody else: what is
+                    // written must not be written there, too.
+                    guard status.names > 1 else { return }
+                    try Files.remove(childPlace)
+                    isComplete = false
+                case _ where isBehindLink && !Strangers.isServers(name): return
+                case (_, .symbolicLink):
+                    try breakLink(child, at: childPlace, &removal)
+                    isComplete = false
+                case (_, .directory) where mounts?.hasMounts(in: realRoot + "/" + child) == true:
+                    if !removal.keptMounts.contains(child) { removal.keptMounts.append(child) }
                 default:
                     try Files.removeTree(childPlace)
                     isComplete = false
                     // An earlier restore's; this one writes its own.
-                    if child != "backup_manifest" { count += 1 }
+                    if child != "backup_manifest" { removal.removed += 1 }
                 }
             }
         }
-        for directory in directories { count += try remove(in: directory.path, at: directory.place) }
-        return count
+        for next in directories {
+            try remove(in: next.path, at: next.place, isBehindLink: next.isBehindLink, &removal)
+        }
+    }
+
+    /// Whether a link leads to a directory apart from the data directory, neither into it nor to one above, and not to the
+    /// WAL of the cluster that this is a copy of.
+    private func leadsToDirectory(_ link: String) -> Bool {
+        guard let status = try? FileStatus(of: link), status.kind == .directory else { return false }
+        if let living = target.request.living, (try? FileStatus(of: living + "/pg_wal"))?.isSame(as: status) == true {
+            return false
+        }
+        let (real, root) = (Files.resolved(link), Files.resolved(target.path))
+        return !Files.lies(real, in: root) && !Files.lies(root, in: real)
+    }
+
+    /// Whether a server gives such names to files in `pg_wal` and the directories in it.
+    private static func isServers(_ name: String) -> Bool {
+        if ArchiveFileName(name) != nil || name.hasPrefix("xlogtemp.") { return true }
+        if ["RECOVERYXLOG", "RECOVERYHISTORY"].contains(name) { return true }
+        for ending in [".ready", ".done", ".summary", ".deleted"] where name.hasSuffix(ending) { return true }
+        return false
     }
 
     /// Nil when the path is not restored.

@@ -127,7 +127,7 @@ struct BackupSource {
         let walk = try ClusterWalk(
             directory, major: incarnation.major,
             tablespaceFolder: DataDirectory.tablespaceFolder(
-                major: incarnation.major, catalogVersion: control.catalogVersion), into: manifest)
+                major: incarnation.major, catalogVersion: control.catalogVersion), request: request, into: manifest)
         for warning in walk.warnings { report(.warning(warning)) }
         let copy = ClusterCopy(
             manifest, source: self, label: label, start: start, store: store,
@@ -164,7 +164,8 @@ struct BackupSource {
             serverVersion: server.serverVersion, catalogVersion: control.catalogVersion,
             segmentSize: control.segmentSize, fromStandby: labelFile.fromStandby, fileCount: stored.fileCount,
             size: stored.size, storedSize: stored.storedSize, packLabels: stored.packLabels,
-            tablespaces: try tablespaces(walk.tablespaces, manifest), hasChecksums: control.hasChecksums,
+            tablespaces: try tablespaces(walk.tablespaces, manifest), links: walk.links,
+            hasChecksums: control.hasChecksums,
             verifiedPages: stored.verifiedPages, corruptPages: stored.corruptPages,
             settings: try recordedSettings(server), note: request.note,
             isPinned: request.isPinned, pinnedUntil: request.pinnedUntil,
@@ -172,7 +173,12 @@ struct BackupSource {
                 checkpoint: seconds(began, checkpointDone), copy: seconds(checkpointDone, copied),
                 walWait: seconds(waitBegan, ended), total: seconds(began, ended), bytes: Double(stored.bytesRead)),
             tidemarkVersion: request.tidemarkVersion)
-        try store.create(incarnation.backup(label, "backup.json"), bytes: try description.json())
+        try copy.confirm()
+        let json = try description.json()
+        try LastStep.run("Backup \(label) is complete.") {
+            try store.create(incarnation.backup(label, "backup.json"), bytes: json)
+            try store.create(incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: json))
+        }
         return description
     }
 
@@ -184,7 +190,8 @@ struct BackupSource {
         "lc_numeric", "lc_time", "TimeZone", "shared_preload_libraries",
         "config_file", "hba_file", "ident_file", "wal_level", "archive_mode", "port", "full_page_writes",
         "track_commit_timestamp", "server_version", "shared_buffers", "huge_pages",
-        "data_directory", "external_pid_file", "log_directory", "logging_collector", "stats_temp_directory",
+        "data_directory", "external_pid_file", "log_directory", "log_filename", "logging_collector",
+        "stats_temp_directory",
         "unix_socket_directories", "krb_server_keyfile", "ssl", "ssl_cert_file", "ssl_key_file", "ssl_ca_file",
         "ssl_crl_file", "ssl_crl_dir", "ssl_dh_params_file",
     ]
@@ -195,6 +202,8 @@ struct BackupSource {
             settings[BackupDescription.resolvedDirectory] = String(cString: place)
             free(place)
         }
+        settings[BackupDescription.host] = hostName()
+        settings[BackupDescription.linkedPaths] = LinkedPath.find(settings, dataDirectory: directory)
         // Nobody but members of pg_read_all_settings sees them.
         settings[BackupDescription.configurationFiles] = try server.query(
             "SELECT string_agg(DISTINCT sourcefile, E'\\n') FROM pg_settings WHERE sourcefile IS NOT NULL"

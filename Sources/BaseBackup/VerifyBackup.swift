@@ -42,6 +42,7 @@ public func verifyBackup(
     } catch let error as ObjectAbsent {
         report.problems.append(BackupProblem(error.message))
     }
+    report.problems += try withoutAside([backup], of: incarnation, in: store).aside.map(\.problem)
     if request.includesWAL {
         let wal = try WALVerification(backup, incarnation, store).run()
         report.segments = wal.segments

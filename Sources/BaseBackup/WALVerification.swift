@@ -2,7 +2,7 @@ import Platform
 import Repository
 import WAL
 
-/// Reads the WAL that a backup needs to become consistent, and looks for gaps in what was archived after it.
+/// Reads the WAL that a backup needs to become consistent. What was archived after it is no part of the backup.
 struct WALVerification {
     private let backup: BackupDescription
     private let incarnation: Incarnation
@@ -41,30 +41,6 @@ struct WALVerification {
                     BackupProblem("the summary of WAL segment \"\(segment)\" is damaged", detail: "\(error)"))
             }
         }
-        problems += try gaps()
         return (count, problems)
-    }
-
-    /// Segments that are missing between the backup's and the newest one of its timeline.
-    private func gaps() throws -> [BackupProblem] {
-        var problems: [BackupProblem] = []
-        var expected = backup.stopSegment.next(segmentSize: backup.segmentSize)
-        for name in try store.segments(of: incarnation, timeline: backup.timeline, from: expected) {
-            // Segments are archived in parallel: one that isn't there may be on its way.
-            var waits = 0
-            while name != expected && waits < 20, try !store.exists(incarnation.segment(expected)) {
-                Clock.sleep(milliseconds: 100)
-                waits += 1
-            }
-            if name != expected, try !store.exists(incarnation.segment(expected)) {
-                let last = name.previous(segmentSize: backup.segmentSize) ?? expected
-                problems.append(
-                    BackupProblem(
-                        "WAL segments from \"\(expected)\" to \"\(last)\" are missing",
-                        detail: "From this backup nothing after them can be reached."))
-            }
-            expected = name.next(segmentSize: backup.segmentSize)
-        }
-        return problems
     }
 }

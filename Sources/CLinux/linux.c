@@ -10,15 +10,15 @@
 int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 int clinux_name_thread(const char *name) { return pthread_setname_np(pthread_self(), name); }
 long clinux_copy_file_range(int from, int to, unsigned long count) { return copy_file_range(from, NULL, to, NULL, count, 0); }
-int clinux_rename_noreplace(const char *from, const char *to)
+int clinux_rename_noreplace(int from_directory, const char *from, int to_directory, const char *to)
 {
-    return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+    return renameat2(from_directory, from, to_directory, to, RENAME_NOREPLACE);
 }
 int clinux_syncfs(int descriptor) { return syncfs(descriptor); }
-int clinux_idle_io(void)
+int clinux_idle_io(int thread)
 {
     // IOPRIO_WHO_PROCESS is 1, class IDLE is 3 in the top bits (linux/ioprio.h, which not every distribution ships).
-    return (int) syscall(SYS_ioprio_set, 1, 0, 3 << 13);
+    return (int) syscall(SYS_ioprio_set, 1, thread, 3 << 13);
 }
 int clinux_signal_on_parent_death(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
 int clinux_punch_hole(int descriptor, long long offset, long long count)

@@ -17,41 +17,52 @@ public struct Surroundings: Hashable, Sendable {
     public let before: [NearbyTransaction]
     /// The first ones it doesn't include.
     public let after: [NearbyTransaction]
+    /// WAL that is missing among them, and not on purpose: which transactions ended there is not known.
+    public let gaps: [LineageGap]
+    /// What is missing among them on purpose.
+    public let removed: [LineageGap]
 }
 
 extension Catalog {
     /// What ended around a moment on a timeline: the last `count` transactions that a recovery to the moment replays, and
     /// the first `count` it doesn't. Recovery stops before the first commit or abort that is later than its target.
+    ///
+    /// - Parameter expired: what is not there on purpose.
     public func surroundings(
-        of moment: Moment, on wanted: TimelineID?, count: Int
+        of moment: Moment, on wanted: TimelineID?, count: Int, expired: SegmentSet? = nil
     ) throws -> Surroundings? {
         let set = try segments()
         guard let timeline = wanted ?? set.timelines.last else { return nil }
-        let path = try genealogy().lineage(of: timeline)
+        let log = ArchivedLog(set, try genealogy(), expired: expired)
+        let path = log.genealogy.lineage(of: timeline)
         let pieces = path.archived(in: set)
         guard let newest = pieces.last else { return nil }
-        var stop = SegmentName(
-            timeline: newest.timeline, number: newest.numbers.upperBound, segmentSize: set.segmentSize)
+        var stop = newest.numbers.upperBound
         for piece in pieces {
             if let found = try firstEnding(after: moment, orAt: false, of: piece.timeline, piece.numbers) {
-                stop = found
+                stop = found.number(segmentSize: set.segmentSize)
                 break
             }
         }
-        return try read(around: stop, moment, path, set, timeline, count)
+        return try read(around: stop, moment, path, log, count)
+    }
+
+    /// The archived segment next to one on a path, also on the other side of a gap.
+    private func next(to number: UInt64, isLater: Bool, on path: Lineage, _ archived: SegmentSet) -> UInt64? {
+        guard isLater || number > 0 else { return nil }
+        let pieces = path.archived(isLater ? number + 1...UInt64.max : 0...number - 1, in: archived)
+        return isLater ? pieces.first?.numbers.lowerBound : pieces.last?.numbers.upperBound
     }
 
     /// Reads from a few segments before `stop`, as far as there are enough commits, to where enough follow.
     private func read(
-        around stop: SegmentName, _ moment: Moment, _ path: Lineage, _ set: SegmentSet, _ timeline: TimelineID,
-        _ count: Int
+        around stop: UInt64, _ moment: Moment, _ path: Lineage, _ log: ArchivedLog, _ count: Int
     ) throws -> Surroundings {
-        let size = set.segmentSize
-        let middle = stop.number(segmentSize: size)
-        var first = middle
+        var first = stop
         var commits: Int64 = 0
-        while first > 0, set.contains(path.file(first - 1)), commits < Int64(count), middle - first < 8 {
-            first -= 1
+        for _ in 0..<8 where commits < Int64(count) {
+            guard let number = next(to: first, isLater: false, on: path, log.segments) else { break }
+            first = number
             commits += try segment(path.file(first))?.commits ?? 0
         }
         var before: [NearbyTransaction] = []
@@ -61,7 +72,8 @@ extension Catalog {
         var walk = RecordWalk(includingBlocks: true)
         var decompressor = try Decompressor()
         var number = first
-        while !walk.isStopped, set.contains(path.file(number)), number < middle + 8 {
+        var behindStop = 0
+        while true {
             let stored = try store.stored(path.file(number), of: incarnation)
             walk.begin(path.file(number), length: stored.head.rawLength, contents: stored.contents)
             try stored.extract(with: &decompressor) { bytes in
@@ -89,8 +101,31 @@ extension Catalog {
                     return after.count < count ? .more : .stop
                 }
             }
-            number += 1
+            if number >= stop { behindStop += 1 }
+            guard !walk.isStopped, behindStop < 8, let later = next(to: number, isLater: true, on: path, log.segments)
+            else {
+                break
+            }
+            // Nothing hangs together over a gap.
+            if later > number + 1 {
+                walk = RecordWalk(includingBlocks: true)
+                touched = [:]
+            }
+            number = later
         }
-        return Surroundings(timeline: timeline, before: before.suffix(count), after: Array(after.prefix(count)))
+        let shown = before.suffix(count)
+        // One before the transactions that are shown plays no part.
+        func isAmong(_ gap: LineageGap) -> Bool {
+            shown.count < count || shown.first.map { $0.mark.lsn < gap.to } ?? true
+        }
+        let gaps = path.gaps(first...number, in: log.segments.union(log.expired)).filter(isAmong)
+        var others = log.segments
+        for range in gaps.flatMap(\.ranges) {
+            let numbers = range.first.number(segmentSize: others.segmentSize)
+            others.insert(numbers...numbers + UInt64(range.count - 1), on: range.first.timeline)
+        }
+        return Surroundings(
+            timeline: path.timeline, before: Array(shown), after: Array(after.prefix(count)), gaps: gaps,
+            removed: path.gaps(first...number, in: others).filter(isAmong))
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import Platform
 public import Repository
 import SQLite
@@ -13,34 +14,47 @@ public final class Catalog {
     public let incarnation: Incarnation
     /// The SQLite file.
     public let path: String
-    let file: CatalogFile
+    private(set) var file: CatalogFile
     private(set) var database: Database
     private let note: (String) -> Void
 
     /// Opens the catalog of an incarnation, made if need be.
     /// - Parameters:
     ///   - stateDirectory: where catalogs are kept; made if it isn't there.
-    ///   - note: told why the catalog had to be rebuilt, as a message for the log.
+    ///   - mayBeInMemory: whether to build the catalog in memory, for this object only, when its file can't be written.
+    ///   - note: told why the catalog had to be rebuilt, or what is waited for, as a message for the log.
     public init(
-        stateDirectory: String, store: any ObjectStore, incarnation: Incarnation, note: @escaping (String) -> Void
+        stateDirectory: String, store: any ObjectStore, incarnation: Incarnation, mayBeInMemory: Bool = true,
+        note: @escaping (String) -> Void
     ) throws {
         self.store = store
         self.incarnation = incarnation
         self.note = note
         path = "\(stateDirectory)/\(incarnation.cluster)/\(incarnation.folderName).catalog"
         file = CatalogFile(path: path)
-        database = try file.open(note: note)
-        let location = store.location
-        if let other = try about("location"), other != location {
-            note("catalog \"\(path)\" is of repository \"\(other)\" and is rebuilt from \"\(location)\"")
-            try startAnew()
+        do {
+            database = try Catalog.patiently(path, note) { [file] in try file.open(note: note) }
+        } catch  where mayBeInMemory && Catalog.isOfPlace(error) {
+            let reason = (error as? any Explained)?.message ?? "\(error)"
+            note("catalog \"\(path)\" cannot be written and is built in memory for this command only: \(reason)")
+            file.isKept = false
+            database = try file.open(note: note)
         }
-        try setAbout("location", location)
+        let location = store.location
+        let known = try about("location")
+        guard known != location else { return }
+        try Catalog.patiently(path, note) {
+            if let known {
+                note("catalog \"\(path)\" is of repository \"\(known)\" and is rebuilt from \"\(location)\"")
+                try startAnew()
+            }
+            try setAbout("location", location)
+        }
     }
 
     /// Empties the catalog, so that the next `synchronize` reads everything again.
     public func startAnew() throws {
-        for table in ["segment", "chunk", "run", "event", "open", "folder", "history", "backup", "about"] {
+        for table in ["segment", "object", "chunk", "run", "event", "open", "folder", "history", "backup", "about"] {
             do {
                 try database.execute("DELETE FROM \(table)")
             } catch {
@@ -66,10 +80,38 @@ public final class Catalog {
         }
     }
 
+    private static func isOfPlace(_ error: any Error) -> Bool {
+        switch error {
+        case let error as SystemError: [EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENOTDIR].contains(error.code)
+        case let error as DatabaseError: error.isOfPlace
+        default: false
+        }
+    }
+
+    /// Waits for a process that has the file for itself, and says so.
+    private static func patiently<Value>(
+        _ path: String, _ note: (String) -> Void, _ body: () throws -> Value
+    ) throws -> Value {
+        var seconds = 0
+        while true {
+            do { return try body() } catch let error as DatabaseError where error.isBusy {
+                let most = Int(CatalogFile.longWait / CatalogFile.shortWait)
+                guard seconds < most else {
+                    throw Problem(
+                        "catalog \"\(path)\" is locked by another process",
+                        detail: "The process did not release it within \(most) seconds.",
+                        hint: "\"fuser \(path)\" names the process. The catalog may be removed: it is rebuilt.")
+                }
+                if seconds == 0 { note("catalog \"\(path)\" is locked by another process; waiting for it") }
+                seconds += 1
+            }
+        }
+    }
+
     /// Runs `body`. Damage that shows on the way leads to an empty catalog and a second try.
     public func intact<Value>(_ body: (Catalog) throws -> Value) throws -> Value {
         do {
-            return try body(self)
+            return try Catalog.patiently(path, note) { try body(self) }
         } catch let error as DatabaseError where error.isDamage {
             note("catalog \"\(path)\" is damaged and is rebuilt from the repository: \(error.reason)")
             try file.remove()

@@ -5,18 +5,30 @@ import SQLite
 /// The SQLite file behind a catalog: made when it isn't there, made anew when it is damaged or of another format.
 struct CatalogFile {
     /// Raised with every change of the tables; a file with another number is made anew.
-    static let format: Int64 = 2
+    static let format: Int64 = 4
 
     let path: String
+    /// False for one that lives in memory, and no longer than its process.
+    var isKept = true
 
     /// Opens the file; says through `note` why it had to be made anew, if it had to.
     func open(note: (String) -> Void) throws -> Database {
+        guard isKept else { return try fill(Database(":memory:", .create)) }
+        try setStrangerAside(note)
         do {
             if let database = try openExisting(note: note) { return database }
         } catch let error as DatabaseError where error.isDamage {
             note("catalog \"\(path)\" is damaged and is rebuilt from the repository: \(error.reason)")
         }
         return try create()
+    }
+
+    /// What lies in the catalog's place and is no file was made by somebody else.
+    private func setStrangerAside(_ note: (String) -> Void) throws {
+        guard let status = try FileStatus(ifPresent: path), status.kind != .regular else { return }
+        let aside = "\(path).aside-\(Clock.now)"
+        try Files.rename(path, to: aside)
+        note("\"\(path)\" is not a file; it is renamed to \"\(aside)\", and the catalog is rebuilt from the repository")
     }
 
     /// Removes the file and what SQLite keeps beside it.
@@ -26,7 +38,11 @@ struct CatalogFile {
 
     private func openExisting(note: (String) -> Void) throws -> Database? {
         guard let status = try FileStatus(ifPresent: path), status.size > 0 else { return nil }
-        let database = try Database(path, .readWrite, busyTimeout: 30_000)
+        let database = try Database(path, .readWrite, busyTimeout: CatalogFile.shortWait)
+        guard !database.isReadOnly else {
+            note("catalog \"\(path)\" is read-only and is rebuilt from the repository")
+            return nil
+        }
         try prepare(database)
         let found = try database.integer("PRAGMA user_version")
         guard found == CatalogFile.format else {
@@ -48,6 +64,7 @@ struct CatalogFile {
 
     /// Runs `body` while no other process makes or fills the catalog.
     func locked<Value>(_ body: () throws -> Value) throws -> Value {
+        guard isKept else { return try body() }
         let name = path + ".lock"
         let lock = try Descriptor(open: name, O_RDWR | O_CREAT, mode: 0o640)
         var waited = 0
@@ -63,7 +80,14 @@ struct CatalogFile {
     private func createLocked() throws -> Database {
         if let made = try? openExisting(note: { _ in }) { return made }
         try remove()
-        let database = try Database(path, .create, busyTimeout: 30_000)
+        return try fill(Database(path, .create, busyTimeout: CatalogFile.shortWait))
+    }
+
+    /// How long it waits for another process before it says so, and after that, in milliseconds.
+    static let shortWait: Int32 = 1000
+    static let longWait: Int32 = 30_000
+
+    private func fill(_ database: Database) throws -> Database {
         try prepare(database)
         try database.transaction {
             try database.execute(CatalogFile.tables)
@@ -98,6 +122,9 @@ struct CatalogFile {
             earliest_stop INTEGER, latest_stop INTEGER,
             lowest_xid INTEGER, highest_xid INTEGER,
             PRIMARY KEY (timeline, number)) WITHOUT ROWID;
+        -- What a listing said of a segment's object: that changes when another object takes its name.
+        CREATE TABLE object (timeline INTEGER, number INTEGER, mark INTEGER NOT NULL, PRIMARY KEY (timeline, number))
+            WITHOUT ROWID;
         CREATE INDEX segment_notable ON segment (timeline, number) WHERE link <> 1 OR state <> 0;
         -- A thousand neighbours in a row, so that a search over a million segments reads few rows.
         CREATE TABLE chunk (

@@ -42,23 +42,27 @@ extension Catalog {
         for folder in listing {
             let known = try knownSegments(in: folder, size)
             added += folder.names.filter {
-                (!known.contains($0) || folder.copied.contains($0)) && $0.isPossible(segmentSize: size)
+                // One that was put aside may have been archived anew, with other content.
+                let isKnown = known[$0] == .some(folder.marks[$0])
+                return (!isKnown || folder.copied.contains($0)) && $0.isPossible(segmentSize: size)
             }
             let present = Set(folder.names)
-            removed += known.filter { !present.contains($0) }
+            removed += known.keys.filter { !present.contains($0) }
         }
         for name in removed { set.remove(name) }
         for name in added { set.insert(name) }
         try remove(removed, size)
         changes.gone = removed.count
-        // Segments whose left side was open get another look when their predecessor has come, or their timeline's history.
+        // What is on a segment's left is looked at again when its predecessor has come, or is another one now, and when its
+        // timeline's history has.
         let genealogy = try genealogy()
         let fresh = Set(added)
         let reopened = try openLeft(set, size).filter {
             try told.contains($0.timeline) || follows($0, fresh, in: set, genealogy)
         }
-        let work = fresh.union(reopened).sorted()
-        try read(work, in: set, genealogy, size: size, jobs: jobs, progress: progress)
+        let work = try fresh.union(reopened).union(successors(of: fresh, told, in: set, genealogy)).sorted()
+        let marks = listing.reduce(into: [:]) { $0.merge($1.marks) { mark, _ in mark } }
+        try read(work, in: set, genealogy, marks: marks, size: size, jobs: jobs, progress: progress)
         changes.read = work.count
         try finish(listing, set, work + removed, size)
         return changes
@@ -70,26 +74,33 @@ extension Catalog {
         /// Of the folder before it was listed.
         let mark: Int64?
         let names: [SegmentName]
+        /// What the listing says of their objects, where it says anything.
+        let marks: [SegmentName: Int64]
         /// Segments of which another copy, or a `.partial`, lies here: the one with the most records may be new.
         let copied: Set<SegmentName>
     }
 
-    /// - Returns: the timelines whose histories are new.
+    /// - Returns: the timelines whose histories are new, others than they were, or gone.
     private func synchronizeHistories() throws -> Set<TimelineID> {
-        let known = Set(try histories().keys)
+        var known: [TimelineID: String] = [:]
+        let statement = try database.prepare("SELECT timeline, content FROM history")
+        while try statement.step() {
+            known[TimelineID(UInt32(truncatingIfNeeded: statement.integer(0)))] = statement.text(1)
+        }
         let mark = try store.changeMark(of: incarnation.walFolder)
         let mayDiffer = try historiesMayDiffer()
         let present = try store.histories(of: incarnation)
         // A timeline may have been put aside, and another server may have taken its number.
-        for timeline in known.subtracting(present) {
+        var told = Set(known.keys).subtracting(present)
+        for timeline in told {
             try database.run("DELETE FROM history WHERE timeline = ?", Int64(timeline.rawValue))
         }
-        var told: Set<TimelineID> = []
-        for timeline in present where mayDiffer || !known.contains(timeline) {
-            guard let text = try store.history(timeline, of: incarnation) else { continue }
+        for timeline in present where mayDiffer || known[timeline] == nil {
+            guard let bytes = try store.history(timeline, of: incarnation) else { continue }
+            let text = String(decoding: bytes, as: UTF8.self)
+            guard known[timeline] != text else { continue }
             try database.run(
-                "INSERT OR REPLACE INTO history (timeline, content) VALUES (?, ?)", Int64(timeline.rawValue),
-                String(decoding: text, as: UTF8.self))
+                "INSERT OR REPLACE INTO history (timeline, content) VALUES (?, ?)", Int64(timeline.rawValue), text)
             told.insert(timeline)
         }
         try setAbout("histories", mark.map(String.init) ?? "")
@@ -120,20 +131,26 @@ extension Catalog {
                 let mark = try store.changeMark(of: key)
                 if let mark, marks[entry.name] == mark { continue }
                 var names: [SegmentName] = []
+                var marks: [SegmentName: Int64] = [:]
                 var copied: Set<SegmentName> = []
                 for object in try store.list(key) where !object.isFolder {
                     switch ArchiveFileName.object(object.name) {
-                    case (.segment(let name), 1)?: names.append(name)
+                    case (.segment(let name), 1)?:
+                        names.append(name)
+                        marks[name] = object.mark
                     case (.segment(let name), _)?, (.partial(let name), _)?: copied.insert(name)
                     default: continue
                     }
                 }
-                folders.append(Folder(timeline: timeline, name: entry.name, mark: mark, names: names, copied: copied))
+                folders.append(
+                    Folder(
+                        timeline: timeline, name: entry.name, mark: mark, names: names, marks: marks, copied: copied))
             }
         }
         for name in missing {
             guard let first = SegmentName(name + "00000000") else { continue }
-            folders.append(Folder(timeline: first.timeline, name: name, mark: nil, names: [], copied: []))
+            folders.append(
+                Folder(timeline: first.timeline, name: name, mark: nil, names: [], marks: [:], copied: []))
         }
         return folders
     }
@@ -143,29 +160,30 @@ extension Catalog {
         if let known = try segmentSize() { return known }
         for name in listing.lazy.flatMap(\.names) {
             guard let head = try? store.stored(name, of: incarnation).head,
-                let size = UInt32(exactly: head.rawLength), size >= 1 << 20, size & (size - 1) == 0
+                SegmentName.exists(segmentSize: head.rawLength)
             else { continue }
-            try setAbout("segment_size", String(size))
-            return size
+            try setAbout("segment_size", String(head.rawLength))
+            return UInt32(head.rawLength)
         }
         return nil
     }
 
-    /// The segments of a folder's 4 GiB that the catalog has.
-    private func knownSegments(in folder: Folder, _ size: UInt32) throws -> Set<SegmentName> {
-        guard let first = SegmentName(folder.name + "00000000") else { return [] }
+    /// The segments of a folder's 4 GiB that the catalog has, each with what the listing said of its object.
+    private func knownSegments(in folder: Folder, _ size: UInt32) throws -> [SegmentName: Int64?] {
+        guard let first = SegmentName(folder.name + "00000000") else { return [:] }
         let begin = first.number(segmentSize: size)
         let statement = try database.prepare(
-            "SELECT number FROM segment WHERE timeline = ? AND number >= ? AND number < ?")
+            "SELECT number, mark FROM segment LEFT JOIN object USING (timeline, number) "
+                + "WHERE timeline = ? AND number >= ? AND number < ?")
         try statement.bind([
             Int64(folder.timeline.rawValue), Int64(bitPattern: begin),
             Int64(bitPattern: begin + 0x1_0000_0000 / UInt64(size)),
         ])
-        var known: Set<SegmentName> = []
+        var known: [SegmentName: Int64?] = [:]
         while try statement.step() {
-            known.insert(
-                SegmentName(
-                    timeline: folder.timeline, number: UInt64(bitPattern: statement.integer(0)), segmentSize: size))
+            let name = SegmentName(
+                timeline: folder.timeline, number: UInt64(bitPattern: statement.integer(0)), segmentSize: size)
+            known[name] = .some(statement.isNull(1) ? nil : statement.integer(1))
         }
         return known
     }
@@ -173,7 +191,7 @@ extension Catalog {
     private func remove(_ names: [SegmentName], _ size: UInt32) throws {
         guard !names.isEmpty else { return }
         try database.transaction {
-            for table in ["segment", "event", "open"] {
+            for table in ["segment", "object", "event", "open"] {
                 let statement = try database.prepare("DELETE FROM \(table) WHERE timeline = ? AND number = ?")
                 for name in names {
                     try statement.run(
@@ -213,6 +231,38 @@ extension Catalog {
             next = predecessor(of: before, in: set, genealogy)
         }
         return false
+    }
+
+    /// The segments that go on where one of `fresh` ends, or where no record starts in between, and the first ones of
+    /// timelines whose history is another one now.
+    private func successors(
+        of fresh: Set<SegmentName>, _ told: Set<TimelineID>, in set: SegmentSet, _ genealogy: Genealogy
+    ) throws -> Set<SegmentName> {
+        let size = set.segmentSize
+        var first: [SegmentName] = []
+        for timeline in set.timelines {
+            first += set.runs(of: timeline).map {
+                SegmentName(timeline: timeline, number: $0.lowerBound, segmentSize: size)
+            }
+        }
+        func next(_ name: SegmentName) -> [SegmentName] {
+            first.filter { $0.timeline != name.timeline && predecessor(of: $0, in: set, genealogy) == name }
+                + [name.next(segmentSize: size)].filter {
+                    set.contains($0) && predecessor(of: $0, in: set, genealogy) == name
+                }
+        }
+        var found = Set(first.filter { told.contains($0.timeline) && !fresh.contains($0) })
+        var queue = first.filter { predecessor(of: $0, in: set, genealogy).map(fresh.contains) ?? false }
+        for name in fresh {
+            let after = name.next(segmentSize: size)
+            if !fresh.contains(after), set.contains(after) { queue.append(after) }
+        }
+        while let name = queue.popLast() {
+            guard !fresh.contains(name), found.insert(name).inserted || told.contains(name.timeline) else { continue }
+            guard let row = try segment(name), row.state == .read, row.firstRecord == nil else { continue }
+            queue += next(name).filter { !found.contains($0) }
+        }
+        return found
     }
 
     private func finish(_ listing: [Folder], _ set: SegmentSet, _ touched: [SegmentName], _ size: UInt32) throws {

@@ -16,6 +16,8 @@ public struct Event: Hashable, Sendable {
         case parameter
         /// A base backup ended.
         case backup
+        /// WAL is missing: what happened in it is not known.
+        case gap
 
         /// Whether data is lost by it.
         public var isDestructive: Bool {

@@ -17,6 +17,9 @@ public struct EventRow: Hashable, Sendable {
         case databaseCreation = 9
         /// A row of pg_database was changed in place or deleted; needed to find the way back before a DROP DATABASE.
         case databaseRow = 10
+        case tablespaceCreation = 11
+        /// Transactions were prepared in the segment, wherever in it.
+        case preparation = 12
     }
 
     /// The segment's timeline; the first segment of a timeline also holds its parent's last records.
@@ -49,6 +52,9 @@ extension EventRow {
         }
         for cut in facts.heapTruncations { add(.heapTruncation, cut.lsn, nil, cut.xid) { $0.heapTruncations = [cut] } }
         for drop in facts.databaseDrops { add(.databaseDrop, drop.lsn, nil, drop.xid) { $0.databaseDrops = [drop] } }
+        for creation in facts.tablespaceCreations {
+            add(.tablespaceCreation, creation.lsn, nil, creation.xid) { $0.tablespaceCreations = [creation] }
+        }
         for drop in facts.tablespaceDrops {
             add(.tablespaceDrop, drop.lsn, nil, drop.xid) { $0.tablespaceDrops = [drop] }
         }
@@ -65,6 +71,7 @@ extension EventRow {
         for creation in facts.databaseCreations {
             add(.databaseCreation, creation.lsn, nil, creation.xid) { $0.databaseCreations = [creation] }
         }
+        if facts.prepares > 0 { add(.preparation, .zero, nil, nil) { $0.prepares = facts.prepares } }
         for row in facts.databaseRows { add(.databaseRow, row.lsn, nil, row.xid) { $0.databaseRows = [row] } }
         return rows
     }

@@ -1,3 +1,4 @@
+import Platform
 import Repository
 import SQLite
 public import WAL
@@ -28,8 +29,38 @@ public struct EventFilter: Hashable, Sendable {
             if let to, time > to { return false }
         }
         guard let table else { return true }
-        return event.objects.contains { $0 == table || $0.hasSuffix("." + table) }
+        let wanted = nameParts(table)
+        return event.objects.contains { object in
+            let parts = nameParts(object).suffix(wanted.count)
+            // What isn't quoted is folded as SQL folds it, or is the name as it stands.
+            return parts.count == wanted.count
+                && zip(parts, wanted).allSatisfy { has, typed in
+                    has.text == typed.text || (!typed.isQuoted && has.text == typed.text.lowercased())
+                }
+        }
     }
+}
+
+/// The parts of a name in which dots separate them, but for those in quotation marks.
+private func nameParts(_ name: String) -> [(text: String, isQuoted: Bool)] {
+    var parts: [(text: String, isQuoted: Bool)] = [("", false)]
+    var isInside = false
+    var rest = name[...]
+    while let character = rest.popFirst() {
+        if character == "\"" {
+            if isInside, rest.first == "\"" {
+                parts[parts.count - 1].text.append(rest.removeFirst())
+            } else {
+                isInside.toggle()
+                parts[parts.count - 1].isQuoted = true
+            }
+        } else if character == ".", !isInside {
+            parts.append(("", false))
+        } else {
+            parts[parts.count - 1].text.append(character)
+        }
+    }
+    return parts
 }
 
 /// Finds events in a catalog and gives the relations their names.
@@ -57,7 +88,7 @@ public struct EventSearch {
             case .parameterChange: filter.wants(.parameter)
             case .backupEnd: filter.wants(.backup)
             case .databaseCreation: filter.wants(.createDatabase)
-            case .heapTruncation, .databaseRow: false
+            case .heapTruncation, .databaseRow, .tablespaceCreation, .preparation: false
             }
         }
         guard !kinds.isEmpty else { return [] }
@@ -76,9 +107,34 @@ public struct EventSearch {
             for event in try tell(row, timeline) where filter.wants(event) { found.append(event) }
         }
         statement.reset()
-        return found.sorted {
+        return newestFirst(found)
+    }
+
+    private func newestFirst(_ events: [Event]) -> [Event] {
+        events.sorted {
             ($0.time ?? .init(microseconds: .min), $0.lsn) > ($1.time ?? .init(microseconds: .min), $1.lsn)
         }
+    }
+
+    /// The events that `filter` wants, and among them the gaps of the stretch that they show, whatever kind is wanted: what is
+    /// looked for may have happened there.
+    public func events(_ filter: EventFilter, among gaps: [LogGap]) throws -> [Event] {
+        let events = try events(filter)
+        // As many as were wanted go back no further than to the last one.
+        let oldest = events.count == filter.limit ? events.last : nil
+        let shown = gaps.filter { gap in
+            if gap.isExpired { return false }
+            if let from = filter.from, let after = gap.firstAfter, after.time < from { return false }
+            if let to = filter.to, let before = gap.lastBefore, before.time > to { return false }
+            return oldest.map { $0.lsn < gap.to } ?? true
+        }
+        return newestFirst(
+            events
+                + shown.map { gap in
+                    Event(
+                        kind: .gap, timeline: gap.timeline, lsn: gap.from, time: gap.lastBefore?.time, objects: [],
+                        unnamed: [], detail: gap.sentence)
+                })
     }
 
     private func tell(_ row: EventRow, _ timeline: TimelineID) throws -> [Event] {
@@ -210,7 +266,7 @@ public struct EventSearch {
 
     private func databaseName(_ oid: UInt32, _ lsn: LSN) throws -> String {
         for map in try names(lsn) {
-            if let name = map.database(oid) { return name }
+            if let name = map.database(oid) { return plainIdentifier(name) }
         }
         return "database with OID \(oid)"
     }

@@ -47,6 +47,8 @@ public struct LogGap: Hashable, Sendable {
         case expired(backup: String)
         /// Of the first of them a `.partial` is there, or of its beginning: its server never filled it.
         case unfinished(SegmentName)
+        /// Some of them were put aside, under this name.
+        case putAside(String)
         /// Another timeline has the first of them.
         case elsewhere(TimelineID)
         /// The segment is there, but damaged or unread.
@@ -61,6 +63,8 @@ public struct LogGap: Hashable, Sendable {
     public let to: LSN
     /// What isn't there, or can't be read; nil for a broken link.
     public let missing: LineageGap?
+    /// The segment that exists but that no recovery can replay; nil when segments are missing.
+    public let obstacle: LogBreak?
     public let cause: Cause
     /// Whether it is missing on purpose.
     public var isExpired = false
@@ -71,6 +75,12 @@ public struct LogGap: Hashable, Sendable {
 
     public var firstMissing: SegmentName? { missing?.first }
     public var lastMissing: SegmentName? { missing?.last }
+
+    /// `segments "…" to "…" are missing`, or what is wrong with the one that is there; as every command says it.
+    public var sentence: String {
+        if let obstacle { return obstacle.sentence }
+        return missing?.sentence ?? "the WAL does not go on at LSN \(from)"
+    }
 }
 
 extension Catalog {
@@ -99,10 +109,23 @@ extension Catalog {
         return (stretches, gaps.sorted { ($0.timeline, $0.from, $0.to) < ($1.timeline, $1.from, $1.to) })
     }
 
+    /// The gaps that a recovery from some of the backups meets.
+    ///
+    /// - Parameter expired: what is not there on purpose.
+    public func gaps(behind backups: [BackupSpan], expired: SegmentSet) throws -> [LogGap] {
+        let genealogy = try genealogy()
+        return try report(backups: backups, expired: expired).gaps.filter { gap in
+            backups.contains {
+                $0.stop <= gap.from && genealogy.history(of: gap.timeline).contains($0.timeline, at: $0.stop)
+            }
+        }
+    }
+
     /// Why segments aren't there, as far as what is there tells.
     private func cause(of gap: LineageGap, _ log: ArchivedLog, _ backups: [BackupSpan]) throws -> LogGap.Cause {
         let (first, number) = (gap.first, gap.numbers.lowerBound)
         let size = log.segments.segmentSize
+        if let name = try putAside(gap) { return .putAside(name) }
         if let backup = backups.last(where: {
             $0.timeline == first.timeline && $0.stop.rawValue > 0
                 && ($0.stop.rawValue - 1) / UInt64(size) + 1 == number
@@ -120,6 +143,18 @@ extension Catalog {
             return .elsewhere(other)
         }
         return .missing
+    }
+
+    /// The newest name under which some of what is missing was put aside.
+    private func putAside(_ gap: LineageGap) throws -> String? {
+        try store.asideFolders(of: incarnation).first { folder in
+            try store.objects(of: folder, of: incarnation).contains { object in
+                guard case .segment(let name) = object.file else { return false }
+                return gap.ranges.contains {
+                    $0.first.timeline == name.timeline && $0.first <= name && name <= $0.last
+                }
+            }
+        }?.subject
     }
 
     /// A run cut where it isn't continuous.
@@ -170,9 +205,10 @@ extension Catalog {
     private func gap(
         _ missing: LineageGap, _ cause: LogGap.Cause, _ log: ArchivedLog, _ backups: [BackupSpan]
     ) throws -> LogGap {
-        let lineage = log.genealogy.lineage(of: missing.last.timeline)
+        let lineage = log.genealogy.lineage(through: missing.last.timeline)
         return LogGap(
-            timeline: missing.last.timeline, from: missing.from, to: missing.to, missing: missing, cause: cause,
+            timeline: missing.last.timeline, from: missing.from, to: missing.to, missing: missing,
+            obstacle: obstacle(missing.first, cause), cause: cause,
             lastBefore: try lastCommit(before: missing.numbers.lowerBound, on: lineage, log),
             firstAfter: try firstCommit(from: missing.numbers.upperBound + 1, on: lineage, log),
             nextBackup: nextBackup(after: missing.to, through: missing.last, log, backups))
@@ -184,10 +220,19 @@ extension Catalog {
         let lineage = log.genealogy.lineage(of: timeline)
         let place = LSN(number &* UInt64(log.segments.segmentSize))
         return LogGap(
-            timeline: timeline, from: place, to: place, missing: nil, cause: cause,
+            timeline: timeline, from: place, to: place, missing: nil, obstacle: obstacle(lineage.file(number), cause),
+            cause: cause,
             lastBefore: try lastCommit(before: number, on: lineage, log),
             firstAfter: try firstCommit(from: number, on: lineage, log),
             nextBackup: nextBackup(after: place, through: lineage.file(number), log, backups))
+    }
+
+    private func obstacle(_ name: SegmentName, _ cause: LogGap.Cause) -> LogBreak? {
+        switch cause {
+        case .unreadable(let reason): LogBreak(name, isLink: false, reason: reason)
+        case .broken(let reason): LogBreak(name, isLink: true, reason: reason)
+        default: nil
+        }
     }
 
     private func lastCommit(before number: UInt64, on lineage: Lineage, _ log: ArchivedLog) throws -> TransactionMark? {

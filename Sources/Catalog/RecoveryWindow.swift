@@ -8,7 +8,7 @@ public struct RecoveryWindow: Hashable, Sendable {
         /// The segments are missing, and newer ones are there.
         case missing(LineageGap)
         /// The segment is damaged, unread, or doesn't follow.
-        case unusable(SegmentName, String)
+        case unusable(LogBreak)
     }
     public let backup: BackupSpan
     public let timeline: TimelineID
@@ -29,7 +29,7 @@ public struct RecoveryWindow: Hashable, Sendable {
 extension Catalog {
     /// Every backup's windows, along each timeline it lies on the history of.
     public func windows(of backups: [BackupSpan]) throws -> [RecoveryWindow] {
-        let log = ArchivedLog(try segments(), try genealogy())
+        let log = ArchivedLog(try segments(), try genealogy(), breaks: try breaks())
         var windows: [RecoveryWindow] = []
         let timelines = Set(log.segments.timelines + backups.map(\.timeline)).sorted()
         for backup in backups {
@@ -56,24 +56,11 @@ extension Catalog {
         _ backup: BackupSpan, _ lineage: Lineage, _ log: ArchivedLog
     ) throws -> (window: RecoveryWindow, reaches: Bool) {
         let size = lineage.segmentSize
-        let first = backup.start.rawValue / UInt64(size)
         let reach = log.reach(from: backup.start, on: lineage)
-        var pieces = reach.pieces
-        var ending = reach.gap.map { RecoveryWindow.Ending.missing($0) } ?? .archiveEnd
-        cut: for (index, piece) in pieces.enumerated() {
-            for row in try notable(of: piece.timeline, piece.numbers) where row.state != .read || row.link == .broken {
-                let number = row.name.number(segmentSize: size)
-                if row.link == .broken, number == first { continue }
-                ending = .unusable(row.name, row.problem ?? "It cannot be read.")
-                pieces.removeSubrange((index + 1)...)
-                if number == piece.numbers.lowerBound {
-                    pieces.removeLast()
-                } else {
-                    pieces[index].numbers = piece.numbers.lowerBound...number - 1
-                }
-                break cut
-            }
-        }
+        let pieces = reach.pieces
+        let ending =
+            reach.stop.map { RecoveryWindow.Ending.unusable($0) }
+            ?? reach.gap.map { RecoveryWindow.Ending.missing($0) } ?? .archiveEnd
         var last: TransactionMark?
         var end: LSN?
         for piece in pieces.reversed() where last == nil {

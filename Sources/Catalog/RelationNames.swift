@@ -1,3 +1,4 @@
+import Platform
 public import WAL
 
 /// Names of databases and relations, as a backup's relation map knew them.
@@ -44,9 +45,9 @@ public struct RelationNames: Sendable {
         byFile[Key(database: file.database, number: file.number)]
     }
 
-    /// `database.schema.table`.
+    /// `database.schema.table`, each part quoted where SQL needs it, so that it can be pasted.
     public func fullName(_ relation: Relation) -> String {
-        let name = "\(relation.schema).\(relation.name)"
-        return databases[relation.database].map { "\($0).\(name)" } ?? name
+        let name = plainIdentifier(relation.schema) + "." + plainIdentifier(relation.name)
+        return databases[relation.database].map { plainIdentifier($0) + "." + name } ?? name
     }
 }

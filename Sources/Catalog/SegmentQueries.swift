@@ -1,3 +1,4 @@
+public import Repository
 import SQLite
 public import WAL
 
@@ -40,6 +41,25 @@ extension Catalog {
             by: "INDEXED BY segment_notable", size: size)
     }
 
+    /// Timelines whose history file isn't there though they have a parent.
+    public func lostHistories() throws -> [LostHistory] {
+        store.lostHistories(of: incarnation, among: try segments(), known: Set(try histories().keys))
+    }
+
+    /// Every segment that can't be read, or doesn't go on where the one before it ends.
+    public func breaks() throws -> [LogBreak] {
+        let set = try segments()
+        return try set.timelines.flatMap { timeline in
+            try set.runs(of: timeline).flatMap { try breaks(of: timeline, $0) }
+        }
+    }
+
+    public func breaks(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> [LogBreak] {
+        try notable(of: timeline, numbers).filter { $0.state != .read || $0.link == .broken }.map {
+            LogBreak($0.name, isLink: $0.state == .read, reason: $0.problem ?? "It cannot be read.")
+        }
+    }
+
     /// The first segment of a stretch in which a transaction ends later than `moment` (or at it).
     public func firstEnding(
         after moment: Moment, orAt: Bool, of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
@@ -47,6 +67,14 @@ extension Catalog {
         let compare = orAt ? ">=" : ">"
         return try first(
             of: timeline, numbers, "latest_stop \(compare) ?", [moment.microseconds])
+    }
+
+    /// The first segment of a stretch in which a transaction ends earlier than `moment` (or at it).
+    public func firstEnding(
+        before moment: Moment, orAt: Bool, of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
+    ) throws -> SegmentName? {
+        let compare = orAt ? "<=" : "<"
+        return try first(of: timeline, numbers, "earliest_stop \(compare) ?", [moment.microseconds])
     }
 
     /// The first segment of a stretch in which the transaction may have ended.
@@ -155,6 +183,29 @@ extension Catalog {
             "kind = \(EventRow.Kind.restorePoint.rawValue) AND timeline = ? AND number BETWEEN ? AND ? ORDER BY lsn",
             [Int64(timeline.rawValue), number(numbers.lowerBound), number(numbers.upperBound)]
         ).flatMap(\.facts.restorePoints)
+    }
+
+    /// Tablespaces that were made, and settings that were changed, in a stretch.
+    public func serverChanges(
+        of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
+    ) throws -> (tablespaces: [SegmentFacts.TablespaceCreation], parameters: [ParameterChange]) {
+        let facts = try events(
+            "kind IN (\(EventRow.Kind.tablespaceCreation.rawValue), \(EventRow.Kind.parameterChange.rawValue)) "
+                + "AND timeline = ? AND number BETWEEN ? AND ? ORDER BY lsn",
+            [Int64(timeline.rawValue), number(numbers.lowerBound), number(numbers.upperBound)]
+        ).map(\.facts)
+        return (facts.flatMap(\.tablespaceCreations), facts.flatMap(\.parameterChanges))
+    }
+
+    /// Those segments in which transactions were prepared.
+    public func segmentsWithPreparations(
+        of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
+    ) throws -> [SegmentName] {
+        guard let size = try segmentSize() else { return [] }
+        return try events(
+            "kind = \(EventRow.Kind.preparation.rawValue) AND timeline = ? AND number BETWEEN ? AND ? ORDER BY number",
+            [Int64(timeline.rawValue), number(numbers.lowerBound), number(numbers.upperBound)]
+        ).map { SegmentName(timeline: timeline, number: $0.segment, segmentSize: size) }
     }
 
     public func restorePoints(of name: SegmentName) throws -> [RestorePoint] {

@@ -15,7 +15,7 @@ extension Catalog {
     }
 
     func read(
-        _ names: [SegmentName], in set: SegmentSet, _ genealogy: Genealogy, size: UInt32,
+        _ names: [SegmentName], in set: SegmentSet, _ genealogy: Genealogy, marks: [SegmentName: Int64], size: UInt32,
         jobs: Int, progress: (Int, Int) -> Void
     ) throws {
         guard !names.isEmpty else { return }
@@ -40,7 +40,7 @@ extension Catalog {
                     try save(chain, after: head.name, size)
                 }
                 if batch.count == 2000 || done == names.count {
-                    try write(batch, size)
+                    try write(batch, marks, size)
                     batch = []
                     progress(done, names.count)
                 }
@@ -120,7 +120,7 @@ extension Catalog {
     ) throws -> (row: SegmentRow, events: [EventRow]) {
         var row = SegmentRow(
             name: head.name, storedBytes: head.storedBytes, state: .read, link: .open, problem: head.problem)
-        guard let summary = head.summary else {
+        guard var summary = head.summary else {
             row.state = head.isDamaged ? .damaged : .unread
             row.link = chain.last == nil ? .open : .unknowable
             chain.continuity = Continuity()
@@ -129,8 +129,9 @@ extension Catalog {
         }
         let hasPredecessor = chain.last != nil
         var facts: [SegmentFacts] = []
+        let join = chain.continuity.add(trimming: &summary, mayEndEarly: false)
         row.add(summary)
-        switch chain.continuity.add(summary) {
+        switch join {
         case .open: row.link = hasPredecessor ? .unknowable : .open
         case .joined(let boundary):
             row.link = .joined
@@ -183,13 +184,22 @@ extension Catalog {
         return found
     }
 
-    private func write(_ batch: [(row: SegmentRow, events: [EventRow])], _ size: UInt32) throws {
+    private func write(
+        _ batch: [(row: SegmentRow, events: [EventRow])], _ marks: [SegmentName: Int64], _ size: UInt32
+    ) throws {
         try database.transaction {
             let rows = try database.prepare(SegmentRow.insertion)
             let clear = try database.prepare("DELETE FROM event WHERE timeline = ? AND number = ?")
             let events = try database.prepare(EventRow.insertion)
+            let objects = try database.prepare(
+                "INSERT OR REPLACE INTO object (timeline, number, mark) VALUES (?, ?, ?)")
             for entry in batch {
                 try entry.row.insert(with: rows, segmentSize: size)
+                if let mark = marks[entry.row.name] {
+                    try objects.run(
+                        Int64(entry.row.name.timeline.rawValue),
+                        Int64(bitPattern: entry.row.name.number(segmentSize: size)), mark)
+                }
                 try clear.run(
                     Int64(entry.row.name.timeline.rawValue),
                     Int64(bitPattern: entry.row.name.number(segmentSize: size)))

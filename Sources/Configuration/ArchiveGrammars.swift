@@ -35,6 +35,10 @@ extension Grammar {
             Word("DESTINATION", "where to put it: %p in restore_command"),
         ],
         options: [
+            Option(
+                "confine-tablespaces",
+                "a tablespace that the log makes comes to lie in the data directory, not where the original has it; \"recover\" "
+                    + "sets it for copies"),
             Option("put-aside", value: "N", "serve timeline N although it was put aside; \"recover\" sets it"),
             Option("timing", "report on standard error where the time went"),
         ],

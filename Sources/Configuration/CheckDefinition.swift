@@ -70,8 +70,11 @@ public struct CheckDefinition: Sendable, Equatable {
             "backup_health", .none, "backups",
             "Backups that are damaged, hold damaged pages, or failed the last time."),
         CheckDefinition(
-            "verify", .duration, warning: "15d", critical: "60d", "last verification",
-            "Time since the repository was last verified, and what came of it."),
+            "verify", .duration, warning: "15d", critical: "60d", "last verification of the backups",
+            "Time since all backups were last read, and what came of it."),
+        CheckDefinition(
+            "verify_wal", .duration, warning: "15d", critical: "60d", "last verification of the WAL",
+            "Time since all archived WAL was last read, and what came of it."),
         CheckDefinition(
             "drill", .duration, warning: "45d", critical: "180d", "last drill",
             "Time since a recovery was last rehearsed, and what came of it."),
@@ -85,6 +88,10 @@ public struct CheckDefinition: Sendable, Equatable {
         CheckDefinition(
             "clock", .duration, warning: "5s", critical: "60s", "clocks",
             "Difference between this machine's clock, the server's and the repository's."),
+        CheckDefinition(
+            "places", .none, "places that lie apart",
+            "Whether repository, state directory, scratch directory, data directory and tablespaces lie outside of each other."
+        ),
         CheckDefinition(
             "permissions", .none, "permissions",
             "Whether others may read the repository or the secrets, or change the configuration."),

@@ -1,4 +1,5 @@
 import Glibc
+import Platform
 
 /// The settings of one cluster, with where each came from.
 public struct ClusterConfiguration: Sendable, Equatable {
@@ -44,8 +45,11 @@ public struct ClusterConfiguration: Sendable, Equatable {
 
     public var repository: String { value("repository") ?? "" }
     public var stateDirectory: String { value("state_directory") ?? "" }
+    public var exclude: String { value("exclude") ?? "" }
     public var drillDatabase: String? { value("drill_database") }
     public var drillQueries: String { value("drill_sql") ?? "" }
+    /// Milliseconds.
+    public var drillTimeout: Int64 { milliseconds("drill_timeout") }
     public var drillMinimumRows: String { value("drill_min_rows") ?? "" }
     public var scratchDirectory: String { value("scratch_directory") ?? stateDirectory + "/scratch" }
     public var dataDirectory: String { value("data_directory") ?? "" }
@@ -67,5 +71,15 @@ public struct ClusterConfiguration: Sendable, Equatable {
     public var logFormat: String { value("log_format") ?? "text" }
 
     /// Where `postgres` and `pg_ctl` of this major version are.
-    public func binDirectory(major: Int) -> String { value("bin_directory") ?? "/usr/lib/postgresql/\(major)/bin" }
+    ///
+    /// A `bin_directory` without `%v` is that of the data directory's version. What the cluster was before an upgrade needs
+    /// the programs of its own.
+    public func binDirectory(major: Int) -> String {
+        let usual = "/usr/lib/postgresql/\(major)/bin"
+        guard let configured = value("bin_directory") else { return usual }
+        if configured.contains("%v") { return configured.replacing("%v", with: "\(major)") }
+        let version = try? Files.readText(dataDirectory + "/PG_VERSION", limit: 64)
+        let isOther = version.map { $0.prefix { $0.isNumber } != "\(major)" } ?? false
+        return isOther && access(usual + "/postgres", X_OK) == 0 ? usual : configured
+    }
 }

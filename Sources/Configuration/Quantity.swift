@@ -5,10 +5,13 @@ public enum Quantity {
         scaled(text, ["": 1, "B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40])
     }
 
-    /// `30s`, `5min`, `12h`, `7d`; result in milliseconds; a bare number counts seconds.
+    /// `30s`, `5min`, `12h`, `7d`; result in milliseconds; a bare number counts seconds. Nil as well for what is longer than a
+    /// hundred years: moments that far apart can't be reckoned with.
     public static func milliseconds(_ text: String) -> Int64? {
-        scaled(text, ["": 1000, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000])
+        let units: [String: Int64] = ["": 1000, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000]
+        return scaled(text, units).flatMap { $0 <= 36_500 * 86_400_000 ? $0 : nil }
     }
+    static let durationHint = "Valid units are \"ms\", \"s\", \"min\", \"h\" and \"d\"; the longest is 36500d."
 
     /// Bytes as PostgreSQL's `pg_size_pretty` shows them: `8192 bytes`, `16 MB`, `3214 MB`, `12 GB`.
     public static func pretty(bytes: Int64) -> String {

@@ -7,7 +7,7 @@ public struct RetentionConfiguration: Sendable, Equatable {
     public static let weekdays = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
     public static let settings: [Setting] = [
-        Setting("keep_full", .integer(1...10_000), "Keep the newest so many full backups."),
+        Setting("keep_full", .integer(0...10_000), "Keep the newest so many full backups."),
         Setting(
             "keep_daily", .integer(0...10_000), "Keep the first backup of each of the last so many days that have one."),
         Setting(

@@ -57,7 +57,11 @@ public struct Setting: Sendable, Equatable {
         ),
         Setting(
             "bin_directory", .path, perCluster: true,
-            "Directory of the server's programs; needed to start a recovered server. Default: /usr/lib/postgresql/<major>/bin."
+            "Directory of the server's programs; needed to start a recovered server. %v is the major version. Default: /usr/lib/postgresql/%v/bin."
+        ),
+        Setting(
+            "exclude", .text, standard: "", perCluster: true,
+            "What a backup leaves out of the data directory beside what PostgreSQL leaves out itself: paths in it, separated by commas; * and ? stand for parts of a name."
         ),
         Setting(
             "drill_database", .text, perCluster: true,
@@ -68,6 +72,10 @@ public struct Setting: Sendable, Equatable {
         Setting(
             "drill_min_rows", .text, standard: "", perCluster: true,
             "Tables and how many rows a drill must find in them at least: schema.table=number, separated by commas."),
+        Setting(
+            "drill_timeout", .duration, standard: "6h", perCluster: true,
+            "How long the checks of a drill, including pg_amcheck, may take together. Checks that are still running then are ended and reported as a problem."
+        ),
         Setting("compress_level", .integer(1...19), standard: "3", "zstd level for WAL segments."),
         Setting(
             "archive_jobs", .integer(1...16), standard: "2",
@@ -126,7 +134,7 @@ public struct Setting: Sendable, Equatable {
             if Quantity.milliseconds(value) != nil { return nil }
             return (
                 "\(name) must be a duration, not \"\(value)\"",
-                "Valid units are \"ms\", \"s\", \"min\", \"h\" and \"d\"."
+                Quantity.durationHint
             )
         case .boolean:
             if parseBoolean(value) != nil { return nil }

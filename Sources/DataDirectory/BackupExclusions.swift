@@ -18,11 +18,16 @@ public enum BackupExclusions {
         "postmaster.pid", "postmaster.opts", "backup_label.old", "tablespace_map.old",
     ]
 
+    /// Nobody's: neither backed up nor removed.
+    public static let lostAndFound = "lost+found"
+
     /// Whether the entry `name` of a directory is left out.
     ///
     /// - Parameter directory: relative to the data directory, empty for the directory itself.
     public static func excludes(_ name: String, in directory: String) -> Bool {
         if directory.isEmpty && (files.contains(name)) { return true }
+        // fsck's, in the root of a file system; PostgreSQL uses no such name, and mostly may not look into it.
+        if name == lostAndFound { return true }
         // A server whose socket lies in its data directory: the lock beside it names a process of this machine.
         return name.hasPrefix("pgsql_tmp") || name.hasPrefix("pg_internal.init") || name.hasPrefix(".s.PGSQL.")
     }

@@ -126,12 +126,20 @@ extension ControlFile {
         guard let state = State(rawValue: u32(16)) else {
             throw DamagedControlFile(path: path, reason: "Its state has the unknown number \(u32(16)).")
         }
+        // Whoever writes the file can put the checksum right as well; the sizes are divided by.
+        let (block, blocks, walBlock, segment) = (u32(216), u32(220), u32(224), u32(228))
+        guard SegmentName.exists(segmentSize: segment), (1 << 10...1 << 15).contains(block),
+            (1 << 10...1 << 16).contains(walBlock), blocks > 0
+        else {
+            throw DamagedControlFile(path: path, reason: "A size of its blocks or segments is impossible.")
+        }
         let seconds = span.unsafeLoadUnaligned(fromByteOffset: 24, as: Int64.self)
         systemIdentifier = u64(0)
         controlVersion = version
         catalogVersion = u32(12)
         self.state = state
-        time = Moment(microseconds: seconds &* 1_000_000)
+        let (time, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000)
+        self.time = Moment(microseconds: overflows ? .max : time)
         checkpoint = LSN(u64(32))
         redo = LSN(u64(40))
         timeline = TimelineID(u32(48))
@@ -149,10 +157,7 @@ extension ControlFile {
         maxPreparedTransactions = i32(192)
         maxLocksPerTransaction = i32(196)
         tracksCommitTimestamps = u8(200) != 0
-        blockSize = u32(216)
-        blocksPerRelationFile = u32(220)
-        walBlockSize = u32(224)
-        segmentSize = u32(228)
+        (blockSize, blocksPerRelationFile, walBlockSize, segmentSize) = (block, blocks, walBlock, segment)
         checksumVersion = u32(252)
     }
 }

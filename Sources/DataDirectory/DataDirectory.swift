@@ -90,13 +90,15 @@ public struct PostmasterFile: Sendable, Equatable {
     public let port: Int?
     /// Nil when the server has no socket.
     public let socketDirectory: String?
+    /// The first address it listens on, as it can be connected to; nil when there is none.
+    public let address: String?
     /// `ready`, `starting`, `stopping`, `standby`; nil while it starts up.
     public let status: String?
 
     public init?(parsing text: String) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         // A negative number is a single-user backend's.
-        guard let first = lines.first, let process = Int32(first), process != 0 else { return nil }
+        guard let first = lines.first, let process = Int32(first), process != 0, process > .min else { return nil }
         func line(_ number: Int) -> String? {
             guard lines.count > number, !lines[number].isEmpty else { return nil }
             return lines[number]
@@ -105,6 +107,8 @@ public struct PostmasterFile: Sendable, Equatable {
         dataDirectory = line(1) ?? ""
         port = line(3).flatMap { Int($0) }
         socketDirectory = line(4)
+        // `*` and the like are written as `*` (`CreateLockFile`, `AddToDataDirLockFile`).
+        address = line(5).map { ["*", "0.0.0.0", "::"].contains($0) ? "localhost" : $0 }
         status = line(7).map { String($0.prefix { $0 != " " }) }
     }
 

@@ -1,5 +1,6 @@
 import BaseBackup
 import Configuration
+import Recovery
 import WAL
 
 /// What is right and wrong with what the repository holds of the log, and with what could be recovered from it.
@@ -15,7 +16,8 @@ extension Observation {
         if let problem = archive.historyProblem {
             return .critical(
                 "The cluster's history cannot be followed: \(problem).",
-                "Take a backup on the present timeline: recovery to earlier ones may need that file.")
+                archive.historyRemedy.map { "The server still has it; store it with: \($0)" }
+                    ?? "Take a backup on the present timeline: recovery to earlier ones may need that file.")
         }
         guard let newest = archive.newest else {
             return .warning("No WAL has been archived yet.", "\"tidemark init\" says what the server lacks.")
@@ -45,6 +47,25 @@ extension Observation {
         return max(0, age(end), waiting?.oldestCommit ?? 0)
     }
 
+    /// Why no recovery would bring back anything of what the server has or writes, and what to do; nil when one would.
+    var totalLoss: (reason: String, nextStep: String)? {
+        guard let archive else { return nil }
+        if let ownCluster, !ownCluster.isKnown {
+            return (
+                "The repository has no place for the cluster in the data directory (\(ownCluster.folderName)).",
+                "Run \"tidemark init\" and take a backup."
+            )
+        }
+        if archive.windowStart == nil || archive.windowEnd == nil, archive.unreached == nil {
+            return (
+                reach,
+                archive.historyRemedy.map { "The server still has the missing history; store it with: \($0)" }
+                    ?? "Run \"tidemark backup\"."
+            )
+        }
+        return contradiction.map { ("\($0.message).", $0.hint ?? "") }
+    }
+
     func lossVerdict(_ limits: Limits) -> Verdict {
         guard let archive else { return needsArchive }
         if let gap = archive.unreached {
@@ -53,9 +74,11 @@ extension Observation {
                 ?? "Nothing can be recovered: \(gap.sentence)."
             return .critical(found, gap.remedy?.hint ?? "Take a backup now.", value: loss)
         }
+        if let totalLoss { return .critical("Everything would be lost. \(totalLoss.reason)", totalLoss.nextStep) }
         guard let waiting else { return .unknown(waitingProblem ?? "pg_wal could not be read.") }
         guard let seconds = waiting.oldestCommit else {
-            return .unknown("The segments that wait could not be read.", "May tidemark's user read pg_wal?")
+            return .unknown(
+                "The segments that wait could not be read.", "Are they damaged, and may tidemark's user read pg_wal?")
         }
         return limits.judge(
             seconds,

@@ -7,8 +7,15 @@ import WAL
 extension Observation {
     func backupAgeVerdict(_ limits: Limits) -> Verdict {
         guard let archive else { return needsArchive }
-        guard let newest = archive.backups.complete.max(by: { $0.stopTime < $1.stopTime }) else {
+        guard let newest = archive.backups.newest else {
             return .critical("There is no complete backup.", "Run \"tidemark backup\".")
+        }
+        if age(newest.stopTime) < -60 {
+            return .critical(
+                "The newest backup, \"\(newest.label)\", ended \(duration(-age(newest.stopTime))) in the future: a clock is wrong, "
+                    + "or was. Nothing expires.",
+                "Set the clock right. If it is, take a backup; \"tidemark remove \(newest.label)\" takes this one away."
+            )
         }
         let seconds = max(0, age(newest.stopTime))
         return limits.judge(
@@ -18,7 +25,9 @@ extension Observation {
 
     func backupSizeVerdict(_ limits: Limits) -> Verdict {
         guard let archive else { return needsArchive }
-        let backups = archive.backups.complete.filter { $0.kind == .full }.sorted { $0.startTime < $1.startTime }
+        let backups = archive.backups.complete.filter { $0.kind == .full }.sorted {
+            ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN)
+        }
         guard let newest = backups.last else { return .ok("There is no backup to compare.") }
         let before = backups.dropLast().suffix(7).map { Double($0.size) }.sorted()
         guard before.count >= 2 else { return .ok("There are too few backups to compare.") }
@@ -47,7 +56,7 @@ extension Observation {
                 "The last backup failed \(duration(max(0, age(last.finished)))) ago: \(last.message ?? "no reason is known").",
                 last.hint ?? "Run \"tidemark backup\".")
         }
-        if let newest = archive.backups.complete.max(by: { $0.stopTime < $1.stopTime }), !newest.corruptPages.isEmpty {
+        if let newest = archive.backups.newest, !newest.corruptPages.isEmpty {
             return .critical(
                 "The newest backup holds \(newest.corruptPages.count) pages with wrong checksums, the first in "
                     + "\"\(newest.corruptPages[0].relation ?? newest.corruptPages[0].path)\".",
@@ -58,18 +67,50 @@ extension Observation {
             ? .ok("There is no backup.") : .ok(count == 1 ? "1 backup is complete." : "\(count) backups are complete.")
     }
 
-    /// Verification and drill: when was it done last, and what came of it?
-    func rehearsalVerdict(_ kind: JobKind, _ limits: Limits, _ participle: String, _ nextStep: String) -> Verdict {
-        let runs = jobs.filter { $0.kind == kind }
-        if let last = runs.last, last.result != .success {
+    /// How long ago a part of the repository was read as a whole, and what came of it and of what was read since.
+    func verificationVerdict(_ part: VerifiedPart, _ limits: Limits) -> Verdict {
+        let runs = jobs.filter { $0.kind == .verify && part.isRead(by: $0) }
+        let whole = runs.last { $0.facts[VerifiedPart.only] == nil }
+        let command = part == .backups ? "tidemark verify --backups" : "tidemark verify --wal"
+        let damage = knownDamage.filter { ($0.segment == nil) == (part == .backups) }
+        if let first = damage.first {
+            let more = damage.count > 1 ? ", and \(damage.count - 1) more" : ""
+            return .critical("\(capitalized(first.sentence))\(more).", first.remedy)
+        }
+        if let last = [runs.last, whole].compactMap({ $0 }).first(where: part.hasProblems) {
+            let ago = duration(max(0, age(last.finished)))
+            if last.result == .problems, last.facts[VerifiedPart.damaged]?.isEmpty == false {
+                return .warning(
+                    "The last verification found problems \(ago) ago; what it named is no longer damaged or no longer there.",
+                    "Run \"\(command)\".")
+            }
+            return .critical(
+                last.result == .problems
+                    ? "The last verification found problems \(ago) ago."
+                    : "The last verification failed \(ago) ago: \(last.message ?? "no reason is known").",
+                last.hint ?? "Run \"\(command)\": it names what is wrong.")
+        }
+        return ageVerdict(of: whole, limits, "verified", "Run \"\(command)\".")
+    }
+
+    /// A drill: when was it done last, and what came of it?
+    func rehearsalVerdict(_ limits: Limits) -> Verdict {
+        let last = jobs.last { $0.kind == .drill }
+        if let last, last.result != .success {
             let ago = duration(max(0, age(last.finished)))
             return .critical(
                 last.result == .problems
-                    ? "The last \(kind.rawValue) found problems \(ago) ago."
-                    : "The last \(kind.rawValue) failed \(ago) ago: \(last.message ?? "no reason is known").",
-                last.hint ?? "\"tidemark history --job \(kind.rawValue)\" shows when it went well last.")
+                    ? "The last drill found problems \(ago) ago\(last.facts["problem"].map { ": \($0)" } ?? ".")"
+                    : "The last drill failed \(ago) ago: \(last.message ?? "no reason is known").",
+                last.hint ?? "\"tidemark history --job drill\" shows when a drill last succeeded.")
         }
-        if let last = runs.last {
+        return ageVerdict(of: last, limits, "rehearsed", "Run \"tidemark drill\".")
+    }
+
+    private func ageVerdict(
+        of last: JobRecord?, _ limits: Limits, _ participle: String, _ nextStep: String
+    ) -> Verdict {
+        if let last {
             let seconds = max(0, age(last.finished))
             return limits.judge(seconds, "It was \(participle) \(duration(seconds)) ago.", nextStep)
         }

@@ -15,7 +15,7 @@ public func metrics(_ observation: Observation, _ results: [CheckResult], tidema
         observation.jobs.last { $0.kind == kind && (ok == nil || ($0.result == .success) == ok) }
     }
     let (archive, server, waiting) = (observation.archive, observation.server, observation.waiting)
-    let newest = archive?.backups.complete.max { $0.stopTime < $1.stopTime }
+    let newest = archive?.backups.newest
 
     var metrics = [
         Metric(

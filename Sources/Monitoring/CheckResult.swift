@@ -1,4 +1,5 @@
 public import Configuration
+import Platform
 
 /// What one check found.
 public struct CheckResult: Sendable, Equatable {
@@ -61,17 +62,22 @@ struct Verdict {
     var nextStep: String?
     var value: Double?
 
-    static func ok(_ message: String, value: Double? = nil) -> Verdict {
-        Verdict(status: .ok, message: message, nextStep: nil, value: value)
+    /// Messages quote what the server says; they end up on terminals, in mails and on pages.
+    init(_ status: CheckResult.Status, _ message: String, _ nextStep: String?, _ value: Double?) {
+        (self.status, self.value) = (status, value)
+        self.message = printable(message)
+        self.nextStep = nextStep.map { printable($0) }
     }
+
+    static func ok(_ message: String, value: Double? = nil) -> Verdict { Verdict(.ok, message, nil, value) }
     static func warning(_ message: String, _ nextStep: String?, value: Double? = nil) -> Verdict {
-        Verdict(status: .warning, message: message, nextStep: nextStep, value: value)
+        Verdict(.warning, message, nextStep, value)
     }
     static func critical(_ message: String, _ nextStep: String?, value: Double? = nil) -> Verdict {
-        Verdict(status: .critical, message: message, nextStep: nextStep, value: value)
+        Verdict(.critical, message, nextStep, value)
     }
     static func unknown(_ message: String, _ nextStep: String? = nil) -> Verdict {
-        Verdict(status: .unknown, message: message, nextStep: nextStep, value: nil)
+        Verdict(.unknown, message, nextStep, nil)
     }
 }
 
@@ -92,7 +98,7 @@ struct Limits {
     /// A verdict on a measured value; `nextStep` is for when it isn't ok.
     func judge(_ value: Double, _ message: String, _ nextStep: String) -> Verdict {
         let status = status(of: value)
-        return Verdict(status: status, message: message, nextStep: status == .ok ? nil : nextStep, value: value)
+        return Verdict(status, message, status == .ok ? nil : nextStep, value)
     }
 }
 

@@ -40,10 +40,12 @@ extension Observation {
         case "backup_age": backupAgeVerdict(limits)
         case "backup_size": backupSizeVerdict(limits)
         case "backup_health": backupHealthVerdict
-        case "verify": rehearsalVerdict(.verify, limits, "verified", "Run \"tidemark verify\".")
-        case "drill": rehearsalVerdict(.drill, limits, "rehearsed", "Run \"tidemark drill\".")
+        case "verify": verificationVerdict(.backups, limits)
+        case "verify_wal": verificationVerdict(.wal, limits)
+        case "drill": rehearsalVerdict(limits)
         case "repository_space": spaceVerdict(limits)
         case "repository_growth": growthVerdict(limits)
+        case "places": placesVerdict
         case "permissions": permissionsVerdict
         case "notifications": notificationsVerdict
         default: .unknown("There is no rule for it.")

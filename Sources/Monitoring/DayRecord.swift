@@ -83,12 +83,15 @@ extension Observation {
     }
 
     private var lossAnswer: String {
-        if let archive, archive.unreached != nil, archive.reachEnd == nil { return "everything" }
+        guard let archive else { return "unknown" }
+        if archive.unreached != nil && archive.reachEnd == nil || totalLoss != nil { return "everything" }
         return loss.map { $0 == 0 ? "nothing" : duration($0) } ?? "unknown"
     }
 
     private var lossRemark: String {
+        if archive == nil { return archiveProblem ?? "the repository could not be read" }
         if let gap = archive?.unreached { return "\(gap.sentence): nothing after the gap can be recovered" }
+        if let totalLoss { return String(totalLoss.reason.dropLast()) }
         return loss.map { $0 == 0 ? "every commit is in the repository" : "of commits that are only on the server" }
             ?? waitingProblem ?? "pg_wal could not be read"
     }

@@ -41,6 +41,8 @@ extension ArchiveObservation {
         }
         for index in gaps.indices.prefix(8) { gaps[index].remedy = remedy(gaps[index]) }
         if let gap = unreached { unreached?.remedy = remedy(gap) }
+        let history = "\(dataDirectory)/pg_wal/\(timeline.fileNamePart).history"
+        if historyProblem != nil, (try? Files.exists(history)) == true { historyRemedy = expand(pushCommand, history) }
     }
 }
 

@@ -8,56 +8,93 @@ public import WAL
 public struct JobJournal: Sendable {
     public let incarnation: Incarnation
     private let store: any ObjectStore
+    private let kept: KeptJobs?
 
-    public init(of incarnation: Incarnation, in store: any ObjectStore) {
+    /// - Parameter kept: records that the repository could not take yet; `contents` includes them.
+    /// When `tidemark init` made the incarnation's place in the repository; nil where that isn't known.
+    func created() throws -> Moment? {
+        struct Marker: Decodable { let created: String }
+        guard let bytes = try store.readIfPresent(incarnation.marker, limit: 1 << 20) else { return nil }
+        return (try? decodeJSON(Marker.self, from: bytes)).flatMap { Moment(iso8601: $0.created) }
+    }
+
+    public init(of incarnation: Incarnation, in store: any ObjectStore, kept: KeptJobs? = nil) {
         self.incarnation = incarnation
         self.store = store
+        self.kept = kept
     }
 
     /// Stores a job durably; the key tells when it started and what it was.
     @discardableResult
     public func record(_ job: JobRecord) throws -> RepositoryKey {
-        let bytes = try encodeJSON(JobDocument(job)) + [UInt8(ascii: "\n")]
-        while true {
-            // Two jobs may start in the same second, on two hosts even.
-            let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-            let name =
-                "\(job.started.compact)-\(job.kind.rawValue)-"
-                + String(repeating: "0", count: 16 - digits.utf8.count) + digits + ".json"
-            let key = incarnation.jobFolder.appending(JobJournal.month(job.started)).appending(name)
-            do {
-                try store.create(key, bytes: bytes)
-                // What a job left that was killed while it wrote its record.
-                _ = try? store.removeLeftovers(in: key.folder)
-                return key
-            } catch is ObjectExists { continue }
+        try record(job, as: JobJournal.name(of: job))
+    }
+
+    /// Records a job under a name; doing so again under the same name changes nothing.
+    @discardableResult
+    func record(_ job: JobRecord, as name: String) throws -> RepositoryKey {
+        let key = key(of: job, name)
+        do {
+            try store.create(key, bytes: try encodeJSON(JobDocument(job)) + [UInt8(ascii: "\n")])
+        } catch is ObjectExists {
+            try store.makeDurable(key)
         }
+        // What a job left that was killed while it wrote its record.
+        _ = try? store.removeLeftovers(in: key.folder)
+        return key
+    }
+
+    private func key(of job: JobRecord, _ name: String) -> RepositoryKey {
+        incarnation.jobFolder.appending(JobJournal.month(job.started)).appending(name + ".json")
+    }
+
+    /// A name that no other job gets: two jobs may start in the same second, even on two hosts.
+    static func name(of job: JobRecord) -> String {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        return "\(job.started.compact)-\(job.kind.rawValue)-"
+            + String(repeating: "0", count: 16 - digits.utf8.count) + digits
     }
 
     /// What the journal holds.
     public struct Contents: Sendable {
         /// Oldest first.
         public var jobs: [JobRecord] = []
-        /// Objects that aren't what tidemark writes; they are passed over.
-        public var unreadable: [RepositoryKey] = []
+        /// Objects that aren't what tidemark writes, or can't be read, each with the reason as a sentence; they are passed
+        /// over.
+        public var unreadable: [(key: RepositoryKey, reason: String)] = []
     }
 
     /// The jobs that started at or after `since`. Costs a listing per month and one small read per job.
-    public func contents(since: Moment? = nil) throws -> Contents {
+    ///
+    /// - Parameter kind: only these; the others aren't read.
+    public func contents(since: Moment? = nil, kind: JobKind? = nil) throws -> Contents {
         var contents = Contents()
         let firstMonth = since.map(JobJournal.month) ?? ""
         let firstName = since?.compact ?? ""
         for folder in try store.list(incarnation.jobFolder) where folder.isFolder && folder.name >= firstMonth {
             let month = incarnation.jobFolder.appending(folder.name)
-            for entry in try store.list(month) where !entry.isFolder && entry.name >= firstName {
+            func unreadable<Value>(_ key: RepositoryKey, _ body: () throws -> Value?) -> Value? {
+                do { return try body() } catch {
+                    contents.unreadable.append((key, (error as? any Explained)?.message ?? "\(error)"))
+                    return nil
+                }
+            }
+            for entry in unreadable(month, { try store.list(month) }) ?? []
+            where !entry.isFolder && entry.name >= firstName
+                && kind.map({ entry.name.contains("Z-\($0.rawValue)-") }) ?? true
+            {
                 let key = month.appending(entry.name)
-                guard let bytes = try store.readIfPresent(key, limit: 1 << 20) else { continue }
+                guard let bytes = unreadable(key, { try store.readIfPresent(key, limit: 1 << 20) }) else { continue }
                 if let job = try? decodeJSON(JobDocument.self, from: bytes).record {
                     if since.map({ job.started >= $0 }) ?? true { contents.jobs.append(job) }
                 } else {
-                    contents.unreadable.append(key)
+                    contents.unreadable.append((key, "it is not a job's record"))
                 }
             }
+        }
+        for (name, job) in (try? kept?.all(of: self)) ?? []
+        where since.map({ job.started >= $0 }) ?? true && kind.map({ job.kind == $0 }) ?? true {
+            if try store.size(of: key(of: job, name)) == nil { contents.jobs.append(job) }
         }
         contents.jobs.sort { ($0.started, $0.finished) < ($1.started, $1.finished) }
         return contents

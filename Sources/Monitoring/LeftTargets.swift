@@ -11,7 +11,12 @@ extension LeftTarget {
         guard try Files.exists(directory.path) else {
             throw Problem("data directory \"\(directory.path)\" does not exist")
         }
-        guard try RecoveryRecord.isOver(in: directory), try connection?.isStandby() != true else { return [] }
+        // A recovery that goes on has its targets rightly. A standby is meant to go on for ever; it obeys those that it got
+        // from the server it was made of.
+        let follows = try Files.exists(directory.path + "/standby.signal")
+        guard try follows || RecoveryRecord.isOver(in: directory), try follows || connection?.isStandby() != true else {
+            return []
+        }
         let top = try connection?.setting("config_file").flatMap { $0.isEmpty ? nil : $0 }
         let files = try ConfigurationFiles(of: directory, top: top)
         var found: [String: LeftTarget] = [:]
@@ -37,6 +42,14 @@ extension Observation {
         let timeline = leftTargets.first { $0.name == "recovery_target_timeline" && $0.value != "latest" }
         let harmful = targets + (timeline.map { [$0] } ?? [])
         guard !harmful.isEmpty else { return .ok("No recovery has left its targets.") }
+        if isFollowing {
+            let list = harmful.map { "\($0.name) = '\($0.value)'" }.joined(separator: ", ")
+            let effect =
+                targets.isEmpty
+                ? "doesn't follow when another server is promoted"
+                : "\(Self.action(values["recovery_target_action"])) there, and has nothing of what came after when it takes over"
+            return .warning("This standby has \(list): it \(effect).", remedy(leftTargets) + "; restart the standby")
+        }
         var consequences: [String] = []
         if targets.count > 1 {
             consequences.append("A standby made from this server doesn't start: it has several targets.")

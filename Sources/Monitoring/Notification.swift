@@ -1,4 +1,5 @@
 public import Configuration
+import Platform
 public import WAL
 
 /// One thing that people are to be told.
@@ -48,6 +49,15 @@ public struct Notification: Sendable, Equatable {
         (self.event, self.status, self.cluster, self.host) = (event, status, cluster, host)
         (self.time, self.subject, self.message, self.details) = (time, subject, message, details)
         (self.suppressed, self.html) = (0, html)
+    }
+
+    /// The same notification with secrets masked: the messages that it quotes may contain some.
+    public var withoutSecrets: Notification {
+        var other = self
+        other.message = Platform.withoutSecrets(message)
+        other.details = details.map { Detail($0.name, Platform.withoutSecrets($0.value)) }
+        other.html = html.map(Platform.withoutSecrets)
+        return other
     }
 
     /// `[error] main on db1: backup failed: …`; with the details below for those who get nothing else.

@@ -1,5 +1,7 @@
 public import Archiving
 public import BaseBackup
+public import DataDirectory
+public import Recovery
 public import Repository
 public import Setup
 public import WAL
@@ -11,6 +13,8 @@ public struct Observation: Sendable {
     public var now: Moment
     public var server: ServerObservation?
     public var serverProblem: String?
+    /// Nothing of what it says is believed then.
+    public var foreignServer: String?
     public var serverHint: String?
     /// How to talk to the server, without secrets, for commands that are offered.
     public var conninfo: String?
@@ -23,19 +27,29 @@ public struct Observation: Sendable {
     /// What the last push that failed said.
     public var pushFailure: PushFailure?
     public var archive: ArchiveObservation?
+    /// What the repository holds of the cluster from before initdb or pg_upgrade.
+    public var former: [FormerIncarnation] = []
     public var archiveProblem: String?
     public var archiveHint: String?
     /// The last 400 days', oldest first.
     public var jobs: [JobRecord] = []
+    /// What a verification has found damaged and still is.
+    public var knownDamage: [KnownDamage] = []
     public var space: SpaceObservation?
     public var spaceProblem: String?
     public var permissions: [PermissionFinding] = []
+    /// Two places of which one lies in the other.
+    public var nested: NestedPlaces?
     /// The cluster in the data directory, and whether the repository has a place for it; nil without a data directory.
     public var ownCluster: (folderName: String, isKnown: Bool)?
     /// The timeline the server is on; nil when that, or the archive's timelines, could not be found out.
     public var serverTimeline: TimelineID?
     /// Newer timelines in the archive, which the server isn't on.
     public var strays: [StrayTimeline] = []
+    /// The data directory is a standby's (standby.signal).
+    public var isFollowing = false
+    /// The archive has another server's file under the name of one of the server's.
+    public var contradiction: Contradiction?
     /// Undelivered notifications, and how long the oldest has been waiting, in seconds; nil when nobody is notified.
     public var undelivered: (count: Int, age: Double)?
 
@@ -115,6 +129,8 @@ public struct ArchiveObservation: Sendable {
     public var gaps: [Gap]
     /// Why the history itself can't be followed.
     public var historyProblem: String?
+    /// The command that brings the missing history from the server's pg_wal.
+    public var historyRemedy: String?
     /// The newest commit in the repository.
     public var newestCommit: Moment?
     /// The oldest moment from which every later one can be reached; nil when none can.
@@ -138,6 +154,8 @@ public struct ArchiveObservation: Sendable {
         public var missing: LineageGap?
         /// What the server still has of it.
         public var remedy: GapRemedy?
+        /// What is there, but can't be replayed; then nothing is missing.
+        public var stop: LogBreak?
 
         public init(first: SegmentName, last: SegmentName, count: Int) {
             (self.first, self.last, self.count) = (first, last, count)
@@ -148,9 +166,15 @@ public struct ArchiveObservation: Sendable {
             missing = gap
         }
 
+        init(_ stop: LogBreak) {
+            self.init(first: stop.segment, last: stop.segment, count: 0)
+            self.stop = stop
+        }
+
         /// `segment "000000010000000000000003" is missing`; as every command says it.
         public var sentence: String {
-            first == last
+            if let stop { return stop.sentence }
+            return first == last
                 ? "segment \"\(first)\" is missing" : "segments \"\(first)\" to \"\(last)\" are missing"
         }
     }

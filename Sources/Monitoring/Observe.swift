@@ -1,11 +1,13 @@
 import Archiving
 public import BaseBackup
+import Catalog
 public import Configuration
 import DataDirectory
 import Glibc
 import Platform
 import Postgres
 public import Repository
+public import Setup
 import WAL
 
 /// Where to look, besides what the cluster's configuration says.
@@ -15,17 +17,17 @@ public struct ObservationRequest: Sendable {
     public var configurationPath: String
     public var notifiers: [NotifierConfiguration]
     /// What `archive_command` should be.
-    public var pushCommand: String
+    public var archiving: ArchivingCall
     /// What may have been expired on purpose.
     public var policy: RetentionPolicy
 
     public init(
         cluster: ClusterConfiguration, configurationPath: String, notifiers: [NotifierConfiguration],
-        pushCommand: String, policy: RetentionPolicy
+        archiving: ArchivingCall, policy: RetentionPolicy
     ) {
         self.policy = policy
         (self.cluster, self.configurationPath) = (cluster, configurationPath)
-        (self.notifiers, self.pushCommand) = (notifiers, pushCommand)
+        (self.notifiers, self.archiving) = (notifiers, archiving)
     }
 }
 
@@ -33,11 +35,18 @@ public struct ObservationRequest: Sendable {
 public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Observation {
     let cluster = request.cluster
     var observation = Observation(cluster: cluster.name, now: Moment(microseconds: Clock.now))
+    let directory = DataDirectory(cluster.dataDirectory)
+    let control = try? directory.controlFile()
     var server: Connection?
     do {
         let connection = try Connection(cluster.conninfo, applicationName: "tidemark check")
-        server = connection
-        observation.server = try ServerObservation(of: connection, pushCommand: request.pushCommand)
+        // Without a control file here there is nothing to compare, and the server itself may not get over it.
+        if let own = control?.systemIdentifier, case let served = try connection.systemIdentifier(), own != served {
+            observation.foreignServer = "system identifier \(served); the data directory's is \(own)"
+        } else {
+            server = connection
+            observation.server = try ServerObservation(of: connection, archiving: request.archiving)
+        }
     } catch {
         let explained = error as? any Explained
         observation.serverProblem =
@@ -46,15 +55,14 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
     }
 
     observation.pushFailure = PushFailure(stateDirectory: "\(cluster.stateDirectory)/\(cluster.name)")
-    let directory = DataDirectory(cluster.dataDirectory)
-    let control = try? directory.controlFile()
     observation.conninfo = (try? ConnectionString(cluster.conninfo))?.withoutSecrets.description
+    observation.isFollowing = (try? Files.exists(cluster.dataDirectory + "/standby.signal")) == true
     do { observation.leftTargets = try LeftTarget.find(in: directory, server) } catch {
         observation.leftTargetsProblem =
             "The configuration files could not be read: \((error as? any Explained)?.message ?? "\(error)")."
     }
     observeArchive(&observation, request, control, store)
-    observation.observeTimelines(control, store)
+    observation.observeTimelines(control, dataDirectory: cluster.dataDirectory, store)
 
     if let control {
         // The server's own timeline: the control file's is that of the last checkpoint.
@@ -62,7 +70,12 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
             observation.waiting = try WaitingObservation(
                 dataDirectory: cluster.dataDirectory, archived: observation.archive?.newest,
                 timeline: observation.archive?.timeline ?? control.timeline, position: observation.server?.position,
-                segmentSize: control.segmentSize, now: Moment(microseconds: Clock.now))
+                segmentSize: control.segmentSize, now: Moment(microseconds: Clock.now),
+                isArchived: { path, segment in
+                    try observation.archive.map {
+                        try isArchived(path, segment, of: $0.incarnation, in: store)
+                    } ?? false
+                })
         } catch {
             observation.waitingProblem =
                 "pg_wal could not be read: \((error as? any Explained)?.message ?? "\(error)")."
@@ -79,6 +92,7 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
         observation.spaceProblem =
             "The repository could not be read: \((error as? any Explained)?.message ?? "\(error)")."
     }
+    do { try ClusterPlaces(of: cluster).check() } catch { observation.nested = error as? NestedPlaces }
     observation.permissions = PermissionFinding.find(
         repository: cluster.repository, stateDirectory: cluster.stateDirectory,
         configuration: request.configurationPath, secrets: request.notifiers.flatMap(\.secretFiles))
@@ -87,6 +101,24 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
         observation.undelivered = (waiting.count, age)
     }
     return observation
+}
+
+extension ClusterPlaces {
+    init(of cluster: ClusterConfiguration) {
+        self.init(
+            repository: cluster.repository, stateDirectory: cluster.stateDirectory,
+            scratchDirectory: cluster.scratchDirectory, dataDirectory: cluster.dataDirectory)
+    }
+}
+
+/// The segments that a recovery doesn't get over, as the catalog knows them; none where there is no catalog to be had.
+private func breaks(
+    of incarnation: Incarnation, _ cluster: ClusterConfiguration, _ store: any ObjectStore
+) -> [LogBreak] {
+    let catalog = try? Catalog(
+        stateDirectory: cluster.stateDirectory, store: store, incarnation: incarnation,
+        mayBeInMemory: false, note: { _ in })
+    return (try? catalog?.current(jobs: cluster.jobs) { try $0.breaks() }) ?? []
 }
 
 private func observeArchive(
@@ -101,7 +133,10 @@ private func observeArchive(
             observation.ownCluster = (own.folderName, isKnown)
             if isKnown { incarnation = own }
         }
-        if incarnation == nil { incarnation = try store.incarnations(of: cluster.name).last }
+        if incarnation == nil {
+            incarnation = try ClusterIncarnations(
+                of: cluster.name, dataDirectory: cluster.dataDirectory, in: store)?.current
+        }
         guard let incarnation else {
             throw Problem(
                 "cluster \"\(cluster.name)\" is not in repository \"\(cluster.repository)\"",
@@ -109,11 +144,16 @@ private func observeArchive(
         }
         observation.archive = try ArchiveObservation(
             of: incarnation, in: store, timeline: control?.timeline, segmentSize: control?.segmentSize ?? 16 << 20,
-            policy: request.policy, now: observation.now)
-        observation.archive?.lookForRemedies(cluster.dataDirectory, request.pushCommand)
+            policy: request.policy, now: observation.now, breaks: breaks(of: incarnation, cluster, store))
+        observation.archive?.lookForRemedies(cluster.dataDirectory, request.archiving.command)
+        observation.former = try FormerIncarnation.all(besides: incarnation, in: store)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
-        observation.jobs = try JobJournal(of: incarnation, in: store).contents(since: since).jobs
+        observation.jobs =
+            try JobJournal(of: incarnation, in: store, kept: KeptJobs(of: cluster)).contents(since: since).jobs
+        observation.knownDamage = try KnownDamage.find(in: observation.jobs, of: incarnation, in: store)
     } catch {
+        // What failed because the repository is away is known nevertheless.
+        if observation.jobs.isEmpty { observation.jobs = ((try? KeptJobs(of: cluster).all()) ?? []).map(\.job) }
         let explained = error as? any Explained
         observation.archiveProblem = explained?.message ?? "\(error)"
         observation.archiveHint = explained?.hint

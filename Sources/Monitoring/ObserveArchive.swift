@@ -11,9 +11,10 @@ extension ArchiveObservation {
     ///   - timeline: the server's; nil takes the newest one in the archive.
     ///   - segmentSize: in bytes, when the repository has no backup that tells it.
     ///   - policy: what may have been expired on purpose: that is no gap.
+    ///   - breaks: segments that are known not to go on where the one before ends, or to be damaged.
     public init(
         of incarnation: Incarnation, in store: any ObjectStore, timeline: TimelineID?, segmentSize: UInt32,
-        policy: RetentionPolicy, now: Moment
+        policy: RetentionPolicy, now: Moment, breaks: [LogBreak] = []
     ) throws {
         self.incarnation = incarnation
         backups = try listBackups(of: incarnation, in: store)
@@ -56,14 +57,21 @@ extension ArchiveObservation {
 
         guard let oldest else { return }
         let first = oldest.startLSN.rawValue / UInt64(size)
-        var log = ArchivedLog(archived, genealogy)
+        var log = ArchivedLog(archived, genealogy, breaks: breaks)
         let all = log.gaps(on: lineage, from: first)
         if !all.isEmpty {
             let expired = try expiredSegments(
                 of: incarnation, in: store, listing: backups, policy: policy, now: now, segmentSize: size)
-            log = ArchivedLog(archived, genealogy, expired: expired)
+            log = ArchivedLog(archived, genealogy, expired: expired, breaks: breaks)
         }
-        gaps = log.gaps(on: lineage, from: first).map(Gap.init)
+        gaps = log.gaps(on: lineage, from: first).map { Gap($0) }
+        for found in log.breaks(on: lineage, from: first) {
+            var gap = Gap(found)
+            gap.from = try commit(before: found.segment.number(segmentSize: size))
+            gap.to = try? ArchiveObservation.summary(of: found.segment, incarnation, store)?.facts.earliestCommit?.time
+            gaps.append(gap)
+        }
+        gaps.sort { $0.first.number(segmentSize: size) < $1.first.number(segmentSize: size) }
         // A picture has room for a few; a hundred summaries are read in a moment.
         for index in gaps.indices.prefix(50) {
             guard let missing = gaps[index].missing else { continue }
@@ -85,13 +93,22 @@ extension ArchiveObservation {
         if let furthest = reaches.max(by: { $0.reach.end < $1.reach.end }) {
             let equal = reaches.filter { $0.reach.end == furthest.reach.end }
             windowStart = equal.map(\.backup.stopTime).min()
+            if let stop = furthest.reach.stop {
+                unreached = Gap(stop)
+                let number = stop.segment.number(segmentSize: size)
+                reachEnd = [try commit(before: number), equal.map(\.backup.stopTime).max()].compactMap { $0 }.max()
+            }
             if let gap = furthest.reach.gap {
                 unreached = gaps.first { $0.missing?.numbers.overlaps(gap.numbers) ?? false } ?? Gap(gap)
                 reachEnd = [try commit(before: gap.numbers.lowerBound), equal.map(\.backup.stopTime).max()]
                     .compactMap { $0 }.max()
             }
-        } else if let gap = log.reach(from: usable.last?.startLSN ?? oldest.startLSN, on: lineage).gap {
-            unreached = gaps.first { $0.missing?.numbers.overlaps(gap.numbers) ?? false } ?? Gap(gap)
+        } else {
+            let reach = log.reach(from: usable.last?.startLSN ?? oldest.startLSN, on: lineage)
+            if let stop = reach.stop { unreached = Gap(stop) }
+            if let gap = reach.gap {
+                unreached = gaps.first { $0.missing?.numbers.overlaps(gap.numbers) ?? false } ?? Gap(gap)
+            }
         }
     }
 

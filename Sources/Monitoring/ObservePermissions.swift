@@ -24,7 +24,24 @@ extension PermissionFinding {
         if let status = try? FileStatus(of: stateDirectory), status.mode & 0o002 != 0 {
             add(true, "Everybody may write to state directory \"\(stateDirectory)\".", "chmod 0750 \(stateDirectory)")
         }
+        for (name, place) in [("repository", repository), ("state directory", stateDirectory)] {
+            let open = OpenPlaces(below: place)
+            if let first = open.first {
+                let more = open.count > 1 ? ", and to \(open.count - 1) more places in it" : ""
+                add(
+                    true, "Everybody may write to \"\(first)\" in the \(name)\(more).",
+                    "chmod -R o-w \(shellQuoted(place))")
+            }
+        }
+        let trusted: Set<uid_t> = [0, geteuid()]
         if let status = try? FileStatus(of: configuration) {
+            if !trusted.contains(status.owner) {
+                let owner =
+                    getpwuid(status.owner).map { "\"\(String(cString: $0.pointee.pw_name))\"" } ?? "\(status.owner)"
+                add(
+                    true, "\"\(configuration)\", which names programs that are run, belongs to user \(owner).",
+                    "chown root \(shellQuoted(configuration))")
+            }
             if status.mode & 0o002 != 0 {
                 add(
                     true, "Everybody may change \"\(configuration)\", which names programs that are run.",
@@ -32,6 +49,19 @@ extension PermissionFinding {
             } else if status.mode & 0o020 != 0, status.group != 0 {
                 add(false, "A group may change \"\(configuration)\".", "chmod 0644 \(configuration)")
             }
+        }
+        for place in [repository, stateDirectory, configuration] {
+            let owners = place == configuration ? trusted : nil
+            guard let parent = PermissionFinding.openParent(of: place, owners: owners),
+                !findings.contains(where: { $0.problem.contains("\"\(parent.path)\"") })
+            else { continue }
+            let remedy = parent.isForeign ? "chown root" : "chmod o-w"
+            add(
+                true,
+                parent.isForeign
+                    ? "Directory \"\(parent.path)\" belongs to another user, who can replace \"\(place)\" in it."
+                    : "Everybody may write to directory \"\(parent.path)\", and replace \"\(place)\" in it.",
+                "\(remedy) \(shellQuoted(parent.path))")
         }
         for secret in secrets {
             do throws(SystemError) {

@@ -1,14 +1,14 @@
 import Glibc
 import Platform
 public import Postgres
-import Setup
+public import Setup
 import WAL
 
 extension ServerObservation {
     /// Asks the server. Needs no more than the rights docs/security.md lists.
     ///
-    /// - Parameter pushCommand: what `archive_command` should be.
-    public init(of connection: Connection, pushCommand: String) throws {
+    /// - Parameter archiving: what `archive_command` should be.
+    public init(of connection: Connection, archiving: ArchivingCall) throws {
         version = connection.serverVersion
         isStandby = try connection.isStandby()
         let before = Clock.now
@@ -16,7 +16,7 @@ extension ServerObservation {
         let after = Clock.now
         // Half the way there and back.
         clockOffset = Double(server - (before + after) / 2) / 1_000_000
-        findings = try ServerInspection(of: connection, pushCommand: pushCommand).findings
+        findings = try ServerInspection(of: connection, archiving: archiving).findings
         let row = try connection.query(
             """
             SELECT archived_count, failed_count, last_failed_wal,

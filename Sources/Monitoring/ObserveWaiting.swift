@@ -9,9 +9,11 @@ extension WaitingObservation {
     ///   - archived: the newest segment in the repository.
     ///   - position: where the server writes; nil when it can't be asked.
     ///   - segmentSize: in bytes.
+    ///   - isArchived: whether the repository has what a segment's file holds, asked where the segment waits for the
+    ///     archiver though a newer one is archived: it may be refused because another server's has its name.
     public init(
         dataDirectory: String, archived: SegmentName?, timeline: TimelineID, position: LSN?, segmentSize: UInt32,
-        now: Moment
+        now: Moment, isArchived: (_ path: String, SegmentName) throws -> Bool
     ) throws {
         let log = dataDirectory + "/pg_wal"
         let status = log + "/archive_status"
@@ -23,16 +25,32 @@ extension WaitingObservation {
 
         let behind = archived?.number(segmentSize: segmentSize)
         let last = position.map { ($0.rawValue == 0 ? 0 : $0.rawValue - 1) / UInt64(segmentSize) }
+        let waiting = Set(names.compactMap { SegmentName(String($0.dropLast(6))) })
+        func isNewer(_ name: SegmentName) -> Bool {
+            name.timeline >= timeline && (behind.map { name.number(segmentSize: segmentSize) > $0 } ?? true)
+        }
         let candidates = try Files.list(log).compactMap { SegmentName($0) }
             .filter { name in
                 let number = name.number(segmentSize: segmentSize)
-                return name.timeline >= timeline && (behind.map { number > $0 } ?? true)
-                    && (last.map { number <= $0 } ?? true)
+                if let last, number > last { return false }
+                // The one that is being written has no status yet, whatever another server has archived under its name.
+                return isNewer(name) || waiting.contains(name) || number == last && name.timeline >= timeline
             }
             .sorted { $0.number(segmentSize: segmentSize) < $1.number(segmentSize: segmentSize) }
         oldestCommit = 0
         for name in candidates {
-            switch WaitingObservation.firstCommit(in: log + "/" + name.description, name) {
+            let path = log + "/" + name.description
+            if !isNewer(name) {
+                do {
+                    if try isArchived(path, name) { continue }
+                } catch {
+                    guard try Files.exists(path) else { continue }
+                    throw error
+                }
+            }
+            // One that was finished must be whole; only where its timeline was left it may end early.
+            let isFinished = waiting.contains(name) && name.timeline >= timeline
+            switch WaitingObservation.firstCommit(in: path, name, isFinished ? .completed : .partial) {
             case .commit(let time):
                 oldestCommit = max(0, Double(now.microseconds - time.microseconds) / 1_000_000)
                 return
@@ -55,13 +73,13 @@ extension WaitingObservation {
     private struct Enough: Error {}
 
     /// The first commit in a segment that may still be written to: read up to there and no further.
-    private static func firstCommit(in path: String, _ name: SegmentName) -> Finding {
+    private static func firstCommit(in path: String, _ name: SegmentName, _ contents: SegmentContents) -> Finding {
         var found: Moment?
         do {
             let file = try Descriptor(open: path, O_RDONLY)
             let size = try file.status(path: path).size
             var walk = RecordWalk()
-            walk.begin(name, length: UInt64(size), contents: .partial)
+            walk.begin(name, length: UInt64(size), contents: contents)
             let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 128 << 10, alignment: 4096)
             defer { window.deallocate() }
             var offset: Int64 = 0
@@ -80,8 +98,8 @@ extension WaitingObservation {
         } catch is Enough {
             return found.map(Finding.commit) ?? .none
         } catch is WALDamage {
-            // The end of what the server has written so far may be half a record.
-            return found.map(Finding.commit) ?? .none
+            // The end of what the server has written so far may be half a record; behind damage there may be anything.
+            return found.map(Finding.commit) ?? (contents == .completed ? .unreadable : .none)
         } catch { return .unreadable }
         return found.map(Finding.commit) ?? .none
     }

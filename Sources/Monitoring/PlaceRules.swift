@@ -1,4 +1,5 @@
 import Configuration
+import DataDirectory
 
 /// What is right and wrong with the places things lie in, and with the way people hear of it.
 extension Observation {
@@ -21,6 +22,12 @@ extension Observation {
             seconds,
             "At \(Quantity.pretty(bytes: Int64(shrinking))) a day the disk is full in \(duration(seconds)).",
             "Give it a larger disk, or keep backups shorter (\"tidemark expire --dry-run\").")
+    }
+
+    var placesVerdict: Verdict {
+        guard let nested else { return .ok("Repository, state, scratch and data directories lie apart.") }
+        return .critical(
+            "The \(nested.message): \(nested.detail ?? "")", nested.hint ?? "Move one of them.")
     }
 
     var permissionsVerdict: Verdict {

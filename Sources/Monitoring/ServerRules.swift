@@ -8,6 +8,11 @@ extension Observation {
     private var needsServer: Verdict { .unknown("The server could not be asked.") }
 
     var serverVerdict: Verdict {
+        if let foreignServer {
+            return .critical(
+                "The server that conninfo reaches is not the one in data_directory: it has \(foreignServer).",
+                "Correct conninfo or data_directory in the configuration.")
+        }
         guard let server else {
             return .critical(
                 serverProblem.map { "The server could not be asked: \($0)." } ?? "The server could not be asked.",
@@ -96,20 +101,17 @@ extension Observation {
         let message = "Archiving stands still at \(file)\(since)."
         guard let failure = knownFailure else {
             let next = "Look for \"archive command failed\" in the server's log, and for what was said before it."
-            return Verdict(
-                status: atLeastWarning, message: message, nextStep: next,
-                value: waiting.oldestReady)
+            return Verdict(atLeastWarning, message, next, waiting.oldestReady)
         }
         let reason = "tidemark says: \(failure.message)." + (failure.detail.map { " \($0)" } ?? "")
         return Verdict(
-            status: failure.isRefusal ? .critical : atLeastWarning,
-            message: "\(message) \(reason)",
-            nextStep: failure.hint
+            failure.isRefusal ? .critical : atLeastWarning, "\(message) \(reason)",
+            failure.hint
                 ?? (failure.isRefusal
                     ? "If a standby has an intact copy of the file in its pg_wal, store that with \"tidemark archive-push "
                         + "PATH\": this server then continues by itself."
                     : "Mend what it says; PostgreSQL tries again by itself."),
-            value: waiting.oldestReady)
+            waiting.oldestReady)
     }
 
     func backlogVerdict(_ limits: Limits) -> Verdict {

@@ -14,6 +14,19 @@ struct SpaceHistory: Codable, Equatable {
     }
     var samples: [Sample] = []
 
+    init() {}
+
+    /// Nil for what isn't such a memory, or holds what can't be.
+    init?(remembered bytes: [UInt8]) {
+        guard let known = try? decodeJSON(SpaceHistory.self, from: bytes) else { return nil }
+        let possible = 0...Int64(1) << 60
+        guard known.samples.allSatisfy({ possible.contains($0.time) && possible.contains($0.free) && $0.total >= 0 })
+        else {
+            return nil
+        }
+        self = known
+    }
+
     static let pause: Int64 = 6 * 3600
     static let memory: Int64 = 30 * 86_400
 
@@ -46,7 +59,7 @@ extension SpaceObservation {
         let sample = SpaceHistory.Sample(time: now.microseconds / 1_000_000, free: space.free, total: space.total)
         var history = SpaceHistory()
         if let bytes = try? Files.read(memory, limit: 1 << 20),
-            let known = try? decodeJSON(SpaceHistory.self, from: bytes)
+            let known = SpaceHistory(remembered: bytes)
         {
             history = known
         }

@@ -51,12 +51,21 @@ public func statusText(
                 capitalized(gap.sentence) + (gap.from.map { ", after \(wholeSeconds($0))" } ?? "") + "."
                     + (gap.remedy.map { " " + $0.hint } ?? ""))
         }
+        for damage in observation.knownDamage.prefix(3) {
+            lines.append("\(capitalized(damage.sentence)). \(damage.remedy)")
+        }
         let backups = archive.backups.complete
-        if let newest = backups.max(by: { $0.stopTime < $1.stopTime }) {
+        if let newest = archive.backups.newest {
             lines.append(
                 "\(backups.count) backups; the newest, \"\(newest.label)\", is \(duration(max(0, observation.age(newest.stopTime)))) old: "
                     + "\(Quantity.pretty(bytes: newest.size)), \(Quantity.pretty(bytes: newest.storedSize)) stored.")
         }
+    }
+    for former in observation.former {
+        lines.append(
+            "From before initdb or pg_upgrade, incarnation \(former.name): \(former.backups) "
+                + "backup\(former.backups == 1 ? "" : "s"), \(Quantity.pretty(bytes: former.stored)) stored"
+                + (former.newest.map { "; the newest ended \(wholeSeconds($0))." } ?? "."))
     }
     if let space = observation.space {
         lines.append(

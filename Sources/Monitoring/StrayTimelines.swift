@@ -1,5 +1,6 @@
 import DataDirectory
 import Platform
+import Recovery
 public import Repository
 public import WAL
 
@@ -40,7 +41,9 @@ public struct StrayTimeline: Sendable, Equatable {
 
 extension Observation {
     /// Looks for them, where the server and the archive could be asked.
-    mutating func observeTimelines(_ control: ControlFile?, _ store: any ObjectStore) {
+    mutating func observeTimelines(
+        _ control: ControlFile?, dataDirectory: String, _ store: any ObjectStore
+    ) {
         guard let server, let archive, let control, control.systemIdentifier == archive.incarnation.systemIdentifier
         else { return }
         // After a promotion the checkpoint is still the old timeline's for a while.
@@ -49,6 +52,8 @@ extension Observation {
             strays = try StrayTimeline.find(
                 of: archive.incarnation, in: store, server: timeline,
                 standbyAt: server.isStandby ? server.position : nil)
+            contradiction = try Contradiction.find(
+                in: dataDirectory, timeline: timeline, of: archive.incarnation, in: store)
             serverTimeline = timeline
         } catch {
             archiveProblem = archiveProblem ?? (error as? any Explained)?.message ?? "\(error)"
@@ -62,6 +67,10 @@ extension Observation {
                     ? "The server could not be asked."
                     : archiveProblem.map { "The repository could not be read: \($0)." }
                         ?? "The server's data directory could not be read, or is another cluster's.")
+        }
+        if let contradiction {
+            return .critical(
+                "\(contradiction.message). \(contradiction.detail ?? "")", contradiction.hint)
         }
         guard !strays.isEmpty else { return .ok("The server is on timeline \(serverTimeline); no other is newer.") }
         let sentences = strays.map { stray in

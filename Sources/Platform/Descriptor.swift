@@ -5,9 +5,16 @@ public import Glibc
 public struct Descriptor: ~Copyable, Sendable {
     public let raw: Int32
 
-    /// Opens `path` with O_CLOEXEC added to `flags`.
+    /// Opens a file with O_CLOEXEC added to `flags`. Never waits for one: a FIFO in the place of a file would keep its reader
+    /// until somebody writes to it. Whoever reads must still look what it is.
+    public init(open place: Place, _ flags: Int32, mode: mode_t = 0o640) throws(SystemError) {
+        raw = try retrying(.open, place.path) {
+            openat(place.raw, place.name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode)
+        }
+    }
+
     public init(open path: String, _ flags: Int32, mode: mode_t = 0o640) throws(SystemError) {
-        raw = try retrying(.open, path) { Glibc.open(path, flags | O_CLOEXEC, mode) }
+        try self.init(open: Place(path), flags, mode: mode)
     }
 
     public init(adopting raw: Int32) { self.raw = raw }

@@ -20,27 +20,40 @@ public struct AlreadyPresent: Error, Equatable {
 ///    overwritten. File systems without it get link(2) and unlink(2), which promise the same.
 /// 4. fsync of the directory: the new name is on disk. Only then does the caller hear of success.
 ///
-/// - Parameter root: missing directories are made only below this one, which must exist; nil makes any.
-/// - Throws: `AlreadyPresent` when the name is taken, `SystemError`, or what `write` throws; the temporary is removed.
+/// Below a held directory missing ones are made, but never that one itself; and before step 3 the temporary must be found by
+/// its whole path, where everybody else will look for the object: what is written into a file system that was unmounted
+/// meanwhile is lost for them.
+///
+/// - Throws: `AlreadyPresent` when the name is taken, `PlaceLost`, `SystemError`, or what `write` throws; the temporary is
+///   removed.
 public func createDurably(
-    _ path: String, mode: mode_t = 0o640, below root: String? = nil,
-    write: (borrowing Descriptor, _ temporary: String) throws -> Void
+    _ place: Place, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
 ) throws {
-    let directory = Files.parent(path)
-    let temporary = temporaryName(for: path)
+    guard let directory = place.parent else { throw SystemError(.open, place.path, code: EISDIR) }
+    let temporary = directory.appending(Files.name(temporaryName(for: place.path)))
+    Temporaries.add(temporary.path)
+    defer { Temporaries.forget(temporary.path) }
     do {
-        let file = try openNew(temporary, in: directory, below: root, mode: mode)
-        try write(file, temporary)
-        try file.synchronize(path: temporary)
-        try file.close(path: temporary)
-        if let root { try secureRoad(to: directory, below: root) }
-        try renameWithoutReplacing(temporary, to: path)
+        let file = try openNew(temporary, in: directory, mode: mode)
+        try write(file, temporary.path)
+        try file.synchronize(path: temporary.path)
+        try file.close(path: temporary.path)
+        if let held = place.directory {
+            try secureRoad(to: directory)
+            guard try FileStatus(ofLinkItself: temporary.path) != nil else { throw PlaceLost(path: held.path) }
+        }
+        try renameWithoutReplacing(temporary, to: place)
     } catch {
         try? Files.remove(temporary)
         throw error
     }
     try Files.synchronizeDirectory(directory)
 }
+
+/// As above, by a path.
+public func createDurably(
+    _ path: String, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
+) throws { try createDurably(Place(path), mode: mode, write: write) }
 
 /// As `createDurably`, with all bytes at hand.
 public func createDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640) throws {
@@ -62,6 +75,8 @@ public func replaceDurably(
     _ path: String, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
 ) throws {
     let temporary = temporaryName(for: path)
+    Temporaries.add(temporary)
+    defer { Temporaries.forget(temporary) }
     do {
         let file = try Descriptor(open: temporary, O_RDWR | O_CREAT | O_EXCL, mode: mode)
         try write(file, temporary)
@@ -75,47 +90,42 @@ public func replaceDurably(
     try Files.synchronizeDirectory(Files.parent(path))
 }
 
-private func openNew(
-    _ temporary: String, in directory: String, below root: String?, mode: mode_t
-) throws(SystemError) -> Descriptor {
+private func openNew(_ temporary: Place, in directory: Place, mode: mode_t) throws(SystemError) -> Descriptor {
     do throws(SystemError) { return try Descriptor(open: temporary, O_RDWR | O_CREAT | O_EXCL, mode: mode) } catch {
         guard error.code == ENOENT else { throw error }
-        if let root {
-            guard try FileStatus(of: root).kind == .directory else { throw SystemError(.open, root, code: ENOTDIR) }
-        }
         try Files.makeDirectories(directory)
         return try Descriptor(open: temporary, O_RDWR | O_CREAT | O_EXCL, mode: mode)
     }
 }
 
-/// Makes the entries of `directory` and of those above it, up to `root`, durable, unless an object in it says that it was
-/// done already.
-private func secureRoad(to directory: String, below root: String) throws(SystemError) {
+/// Makes the entries of `directory` and of those above it durable, up to the held one, unless an object in it says that it
+/// was done already.
+private func secureRoad(to directory: Place) throws(SystemError) {
     guard try !Files.holdsVisible(directory) else { return }
-    var path = directory
-    while path.utf8.count > root.utf8.count && path.hasPrefix(root) {
-        path = Files.parent(path)
-        try Files.synchronizeDirectory(path)
+    var place = directory
+    while let parent = place.parent {
+        place = parent
+        try Files.synchronizeDirectory(place)
     }
 }
 
-private func renameWithoutReplacing(_ temporary: String, to path: String) throws {
+private func renameWithoutReplacing(_ temporary: Place, to place: Place) throws {
     do throws(SystemError) {
-        _ = try retrying(.rename, path) { clinux_rename_noreplace(temporary, path) }
+        _ = try retrying(.rename, place.path) {
+            clinux_rename_noreplace(temporary.raw, temporary.name, place.raw, place.name)
+        }
     } catch {
         switch error.code {
-        case EEXIST: throw AlreadyPresent(path: path)
-        case EINVAL, ENOSYS, EOPNOTSUPP: try linkWithoutReplacing(temporary, to: path)
+        case EEXIST: throw AlreadyPresent(path: place.path)
+        case EINVAL, ENOSYS, EOPNOTSUPP: try linkWithoutReplacing(temporary, to: place)
         default: throw error
         }
     }
 }
 
-private func linkWithoutReplacing(_ temporary: String, to path: String) throws {
-    do throws(SystemError) {
-        _ = try retrying(.link, path) { link(temporary, path) }
-    } catch {
-        if error.code == EEXIST { throw AlreadyPresent(path: path) }
+private func linkWithoutReplacing(_ temporary: Place, to place: Place) throws {
+    do throws(SystemError) { try Files.link(temporary, to: place) } catch {
+        if error.code == EEXIST { throw AlreadyPresent(path: place.path) }
         throw error
     }
     try? Files.remove(temporary)

@@ -19,6 +19,8 @@ public struct FileStatus: Sendable, Equatable {
     public let changed: Int64
     public let device: UInt64
     public let inode: UInt64
+    /// How many names it has.
+    public let names: Int
 
     init(_ raw: Glibc.stat) {
         kind =
@@ -33,45 +35,60 @@ public struct FileStatus: Sendable, Equatable {
         mode = raw.st_mode & 0o7777
         owner = raw.st_uid
         group = raw.st_gid
-        modified = Int64(raw.st_mtim.tv_sec) * 1_000_000 + Int64(raw.st_mtim.tv_nsec) / 1000
-        changed = Int64(raw.st_ctim.tv_sec) * 1_000_000 + Int64(raw.st_ctim.tv_nsec) / 1000
+        modified = FileStatus.microseconds(raw.st_mtim)
+        changed = FileStatus.microseconds(raw.st_ctim)
         device = UInt64(raw.st_dev)
         inode = UInt64(raw.st_ino)
+        names = Int(raw.st_nlink)
+    }
+
+    /// Anybody may set a file's time to any number of seconds (utimensat(2)); values further than 139,000 years from 1970 are
+    /// clamped, so that no difference overflows.
+    private static func microseconds(_ time: timespec) -> Int64 {
+        let bound = 1 << 42
+        return Int64(min(max(time.tv_sec, -bound), bound)) * 1_000_000 + Int64(time.tv_nsec) / 1000
     }
 
     /// Follows symbolic links; throws when nothing is there.
-    public init(of path: String) throws(SystemError) {
-        var raw = Glibc.stat()
-        _ = try retrying(.stat, path) { fstatat(AT_FDCWD, path, &raw, 0) }
-        self.init(raw)
-    }
+    public init(of path: String) throws(SystemError) { try self.init(Place(path), 0) }
+    public init(of place: Place) throws(SystemError) { try self.init(place, 0) }
 
     /// Follows symbolic links; nil when nothing is there.
-    public init?(ifPresent path: String) throws(SystemError) {
-        do throws(SystemError) { try self.init(of: path) } catch {
+    public init?(ifPresent path: String) throws(SystemError) { try self.init(ifPresent: Place(path)) }
+    public init?(ifPresent place: Place) throws(SystemError) {
+        do throws(SystemError) { try self.init(place, 0) } catch {
             if error.code == ENOENT { return nil }
             throw error
         }
     }
 
     /// Does not follow a symbolic link; nil when nothing is there.
-    public init?(ofLinkItself path: String) throws(SystemError) {
-        var raw = Glibc.stat()
-        do throws(SystemError) {
-            _ = try retrying(.stat, path) { fstatat(AT_FDCWD, path, &raw, AT_SYMLINK_NOFOLLOW) }
-        } catch {
+    public init?(ofLinkItself path: String) throws(SystemError) { try self.init(ofLinkItself: Place(path)) }
+    public init?(ofLinkItself place: Place) throws(SystemError) {
+        do throws(SystemError) { try self.init(place, AT_SYMLINK_NOFOLLOW) } catch {
             if error.code == ENOENT { return nil }
             throw error
         }
+    }
+
+    private init(_ place: Place, _ flags: Int32) throws(SystemError) {
+        var raw = Glibc.stat()
+        _ = try retrying(.stat, place.path) { fstatat(place.raw, place.name, &raw, flags) }
         self.init(raw)
     }
+
+    /// Whether both are one and the same file.
+    public func isSame(as other: FileStatus) -> Bool { (device, inode) == (other.device, other.inode) }
 }
 
 public enum Files {
     /// The whole content of a small file; refuses one larger than `limit` bytes.
     public static func read(_ path: String, limit: Int = 64 << 20) throws -> [UInt8] {
         let file = try Descriptor(open: path, O_RDONLY)
-        let size = try file.status(path: path).size
+        let status = try file.status(path: path)
+        // A directory says so itself when it is read; a FIFO has nobody at its other end, and a device may never end.
+        guard status.kind != .other else { throw Problem("\"\(path)\" is not an ordinary file") }
+        let size = status.size
         guard size <= limit else {
             throw Problem(
                 "file \"\(path)\" is too large", detail: "It has \(size) bytes; at most \(limit) were expected.")
@@ -89,7 +106,8 @@ public enum Files {
 
     /// Names in a directory, without `.` and `..`, in no order. In a name that isn't UTF-8 U+FFFD stands for what is
     /// not, and nothing is found by it.
-    public static func list(_ directory: String) throws(SystemError) -> [String] {
+    public static func list(_ directory: String) throws(SystemError) -> [String] { try list(Place(directory)) }
+    public static func list(_ directory: Place) throws(SystemError) -> [String] {
         var names: [String] = []
         try visit(directory) {
             names.append($0)
@@ -99,7 +117,7 @@ public enum Files {
     }
 
     /// Whether a directory holds anything whose name doesn't start with a dot.
-    public static func holdsVisible(_ directory: String) throws(SystemError) -> Bool {
+    public static func holdsVisible(_ directory: Place) throws(SystemError) -> Bool {
         var found = false
         try visit(directory) {
             found = !$0.hasPrefix(".")
@@ -111,7 +129,7 @@ public enum Files {
     /// As `list`, a name at a time: for directories of any size.
     public static func forEachName(in directory: String, _ body: (String) throws -> Void) throws {
         var failure: (any Error)?
-        try visit(directory) {
+        try visit(Place(directory)) {
             do { try body($0) } catch { failure = error }
             return failure == nil
         }
@@ -119,18 +137,20 @@ public enum Files {
     }
 
     /// Until `take` returns false.
-    private static func visit(_ directory: String, _ take: (String) -> Bool) throws(SystemError) {
-        var opened: OpaquePointer?
-        _ = try retrying(.openDirectory, directory) {
-            opened = opendir(directory)
-            return opened == nil ? -1 : 0
+    private static func visit(_ directory: Place, _ take: (String) -> Bool) throws(SystemError) {
+        let descriptor = try retrying(.openDirectory, directory.path) {
+            openat(directory.raw, directory.name, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
         }
-        guard let handle = opened else { return }
+        guard let handle = fdopendir(descriptor) else {
+            let error = SystemError(.openDirectory, directory.path)
+            close(descriptor)
+            throw error
+        }
         defer { closedir(handle) }
         while true {
             errno = 0
             guard let entry = readdir(handle) else {
-                if errno != 0 { throw SystemError(.openDirectory, directory) }
+                if errno != 0 { throw SystemError(.openDirectory, directory.path) }
                 return
             }
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
@@ -143,6 +163,9 @@ public enum Files {
 
     /// As `list`, but empty when the directory isn't there.
     public static func listIfPresent(_ directory: String) throws(SystemError) -> [String] {
+        try listIfPresent(Place(directory))
+    }
+    public static func listIfPresent(_ directory: Place) throws(SystemError) -> [String] {
         do throws(SystemError) { return try list(directory) } catch {
             if error.code == ENOENT { return [] }
             throw error
@@ -150,34 +173,10 @@ public enum Files {
     }
 
     public static func exists(_ path: String) throws(SystemError) -> Bool { try FileStatus(ifPresent: path) != nil }
-
-    /// Creates `path` and what is missing above it; each new directory's entry is fsynced in its parent, so that an
-    /// object stored inside cannot lose the road to it.
-    public static func makeDirectories(_ path: String, mode: mode_t = 0o750) throws(SystemError) {
-        // An empty parent may be removed again by an expiration. And some are there and take no directories, such as /proc.
-        var parentsToMake = 3
-        while true {
-            do throws(SystemError) {
-                _ = try retrying(.makeDirectory, path) { mkdir(path, mode) }
-                break
-            } catch {
-                switch error.code {
-                case EEXIST: return
-                case ENOENT where parentsToMake > 0 && path != "/" && !path.isEmpty:
-                    parentsToMake -= 1
-                    try makeDirectories(parent(path), mode: mode)
-                    // Somebody else may have made it in this moment, and die before its entry is durable.
-                    try synchronizeDirectory(parent(parent(path)))
-                default: throw error
-                }
-            }
-        }
-        try synchronizeDirectory(parent(path))
-    }
+    public static func exists(_ place: Place) throws(SystemError) -> Bool { try FileStatus(ifPresent: place) != nil }
 
     public static func synchronizeDirectory(_ path: String) throws(SystemError) {
-        let directory = try Descriptor(open: path, O_RDONLY | O_DIRECTORY)
-        try directory.synchronize(path: path)
+        try synchronizeDirectory(Place(path))
     }
 
     /// Flushes the whole file system that holds `path`: syncfs(2).
@@ -186,31 +185,9 @@ public enum Files {
         _ = try retrying(.fsync, path) { clinux_syncfs(directory.raw) }
     }
 
-    public static func remove(_ path: String) throws(SystemError) {
-        _ = try retrying(.unlink, path) { unlink(path) }
-    }
+    public static func remove(_ path: String) throws(SystemError) { try remove(Place(path)) }
 
-    public static func removeIfPresent(_ path: String) throws(SystemError) {
-        do throws(SystemError) { try remove(path) } catch { if error.code != ENOENT { throw error } }
-    }
-
-    /// Removes a file or a directory with everything in it; symbolic links are removed, never followed.
-    public static func removeTree(_ path: String) throws(SystemError) {
-        guard let status = try FileStatus(ofLinkItself: path) else { return }
-        guard status.kind == .directory else { return try remove(path) }
-        var attemptsLeft = 3
-        while true {
-            for name in try list(path) { try removeTree(path + "/" + name) }
-            do throws(SystemError) {
-                _ = try retrying(.removeDirectory, path) { rmdir(path) }
-                return
-            } catch {
-                // Somebody has put something there meanwhile.
-                attemptsLeft -= 1
-                if error.code != ENOTEMPTY || attemptsLeft == 0 { throw error }
-            }
-        }
-    }
+    public static func removeIfPresent(_ path: String) throws(SystemError) { try removeIfPresent(Place(path)) }
 
     /// Bytes that a directory with everything in it takes on disk. What vanishes meanwhile doesn't count.
     public static func allocated(in path: String) throws(SystemError) -> Int64 {
@@ -227,7 +204,7 @@ public enum Files {
 
     /// Gives a file a further name; fails with `EEXIST` when that is taken.
     public static func link(_ from: String, to: String) throws(SystemError) {
-        _ = try retrying(.link, to) { Glibc.link(from, to) }
+        try link(Place(from), to: Place(to))
     }
 
     /// Where a symbolic link points, as it was written; fails with `EILSEQ` for what isn't UTF-8.
@@ -238,6 +215,13 @@ public enum Files {
             throw SystemError(.readLink, path, code: EILSEQ)
         }
         return text
+    }
+
+    /// The same file by its name without symbolic links, `.` and `..`; what isn't there stays as it is.
+    public static func resolved(_ path: String) -> String {
+        guard let found = realpath(path, nil) else { return path }
+        defer { free(found) }
+        return String(cString: found)
     }
 
     /// Everything before the last slash; `.` when there is none.

@@ -29,11 +29,13 @@ public struct Log: Sendable {
         _ level: Level, _ message: @autoclosure () -> String, detail: String? = nil, hint: String? = nil
     ) {
         guard level.rawValue <= threshold.rawValue else { return }
+        let message = withoutSecrets(message())
+        let (detail, hint) = (detail.map(withoutSecrets), hint.map(withoutSecrets))
         var text: String
         if json {
-            text = jsonLine(level, message(), detail: detail, hint: hint)
+            text = jsonLine(level, message, detail: detail, hint: hint)
         } else {
-            text = line(level, label(level), message())
+            text = line(level, label(level), message)
             if let detail { text += line(level, "DETAIL", detail) }
             if let hint { text += line(level, "HINT", hint) }
         }
@@ -60,7 +62,11 @@ public struct Log: Sendable {
     }
 
     private func line(_ level: Level, _ label: String, _ text: String) -> String {
-        switch layout {
+        // A line that goes on is indented, as PostgreSQL's own are (append_with_tabs, src/backend/utils/error/elog.c): a name
+        // with a newline in it can't forge one.
+        let text = printable(text, keepingLines: true).split(separator: "\n", omittingEmptySubsequences: false)
+            .joined(separator: "\n\t")
+        return switch layout {
         case .journal: "<\(level.rawValue)>\(label):  \(text)\n"
         case .line: "\(timestamp()) [\(getpid())] \(label):  \(text)\n"
         case .terminal: "tidemark: \(label.lowercased()): \(text)\n"

@@ -3,9 +3,13 @@ import Glibc
 
 /// The process's share of CPU and disk.
 public enum Priority {
-    /// Only what nobody else wants: nice 19 and the idle I/O class. Threads started afterwards inherit both.
+    /// Only what nobody else wants: nice 19 and the idle I/O class, for every thread there is. Those that are started
+    /// afterwards inherit both.
     public static func lower() {
-        _ = nice(19)
-        _ = clinux_idle_io()
+        let threads = (try? Files.list("/proc/self/task")) ?? []
+        for thread in [0] + threads.compactMap({ Int32($0) }) {
+            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), id_t(thread), 19)
+            _ = clinux_idle_io(thread)
+        }
     }
 }

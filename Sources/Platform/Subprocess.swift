@@ -17,9 +17,11 @@ public struct Finished: Sendable {
 /// Both pipes are drained with poll(2): a program that fills one while the
 /// caller waits on the other would never finish.  They are close-on-exec from
 /// birth: a child started meanwhile by another thread must not hold them open.
-public func run(_ program: String, _ arguments: [String], environment: [String: String]? = nil) throws(SystemError)
-    -> Finished
-{
+///
+/// - Parameter deadline: in nanoseconds of the monotonic clock; the program's process group is killed then.
+public func run(
+    _ program: String, _ arguments: [String], environment: [String: String]? = nil, until deadline: UInt64? = nil
+) throws(SystemError) -> Finished {
     var outPipe: [Int32] = [-1, -1]
     var errPipe: [Int32] = [-1, -1]
     guard clinux_pipe(&outPipe) == 0 else { throw SystemError(.pipe, program) }
@@ -46,7 +48,9 @@ public func run(_ program: String, _ arguments: [String], environment: [String: 
     posix_spawnattr_setsigmask(&attributes, &signals)
     sigaddset(&signals, SIGPIPE)
     posix_spawnattr_setsigdefault(&attributes, &signals)
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+    // In a process group of its own, so that a Ctrl-C reaches only this process, which then ends the program.
+    posix_spawnattr_setflags(
+        &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
 
     var child = pid_t()
     let argv = CStrings([program] + arguments)
@@ -64,7 +68,12 @@ public func run(_ program: String, _ arguments: [String], environment: [String: 
         pollfd(fd: out.raw, events: Int16(POLLIN), revents: 0), pollfd(fd: err.raw, events: Int16(POLLIN), revents: 0),
     ]
     while watched.contains(where: { $0.fd >= 0 }) {
-        _ = try retrying(.wait, program) { poll(&watched, 2, -1) }
+        let left = deadline.map { $0 > Clock.monotonic ? Int32(clamping: ($0 - Clock.monotonic) / 1_000_000 + 1) : 0 }
+        let ready = try retrying(.wait, program) { poll(&watched, 2, left ?? -1) }
+        if ready == 0 {
+            kill(-child, SIGKILL)
+            break
+        }
         for (index, watch) in watched.enumerated() where watch.fd >= 0 && watch.revents != 0 {
             let chunk = try readSome(watch.fd, program)
             if chunk.isEmpty { watched[index].fd = -1 }
@@ -90,8 +99,11 @@ public func startDetached(_ program: String, _ arguments: [String]) throws(Syste
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    posix_spawnattr_setsigmask(&attributes, &signals)
     // POSIX_SPAWN_SETSID, which glibc declares only under _GNU_SOURCE.
-    posix_spawnattr_setflags(&attributes, 0x80)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | 0x80))
     var child = pid_t()
     let argv = CStrings([program] + arguments)
     let code = withExtendedLifetime(argv) {

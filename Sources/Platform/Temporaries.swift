@@ -10,6 +10,16 @@ public func temporaryName(for path: String) -> String {
     return "\(Files.parent(path))/.\(Files.name(path)).\(place)-\(getpid()).\(String(moment, radix: 16)).tmp"
 }
 
+/// The temporary files and directories that this process is writing, so that an interruption can remove them.
+public enum Temporaries {
+    private static let all = Mutex<Set<String>>([])
+
+    public static var open: [String] { all.withLock { $0.sorted() } }
+
+    public static func add(_ path: String) { all.withLock { _ = $0.insert(path) } }
+    public static func forget(_ path: String) { all.withLock { _ = $0.remove(path) } }
+}
+
 /// Removes temporaries whose makers are gone, and says which.
 ///
 /// A temporary of this host is stale when no process has its maker's number; one of another host (or from before a
@@ -17,13 +27,29 @@ public func temporaryName(for path: String) -> String {
 /// nevertheless fails at its rename and tries again: it cannot lose anything that was acknowledged.
 /// Files that can't be removed are left for the next time.
 ///
-/// - Parameter dryRun: only tells.
+/// - Parameters:
+///   - name: only temporaries of files with this name that belong to this user; for a directory that others use, too.
+///   - dryRun: removes nothing, and returns what would be removed.
 @discardableResult
-public func removeStaleTemporaries(in directory: String, dryRun: Bool = false) throws(SystemError) -> [String] {
-    var removed: [String] = []
+public func removeStaleTemporaries(
+    in directory: String, of name: String? = nil, dryRun: Bool = false
+) throws(SystemError) -> [String] {
+    try removeStaleTemporaries(in: Place(directory), of: name, dryRun: dryRun).map(\.path)
+}
+
+/// As above.
+public func removeStaleTemporaries(
+    in directory: Place, of wanted: String? = nil, dryRun: Bool = false
+) throws(SystemError) -> [Place] {
+    var removed: [Place] = []
     for name in try Files.listIfPresent(directory) {
         guard let maker = TemporaryMaker(name) else { continue }
-        let path = directory + "/" + name
+        let path = directory.appending(name)
+        if let wanted {
+            guard name.hasPrefix(".\(wanted)."), try FileStatus(ofLinkItself: path)?.owner == geteuid() else {
+                continue
+            }
+        }
         if maker.place == place {
             guard maker.pid != getpid(), kill(maker.pid, 0) != 0, errno == ESRCH else { continue }
         } else {
@@ -31,7 +57,7 @@ public func removeStaleTemporaries(in directory: String, dryRun: Bool = false) t
                 continue
             }
         }
-        if dryRun || (try? Files.remove(path)) != nil { removed.append(path) }
+        if dryRun || (try? Files.removeTree(path)) != nil { removed.append(path) }
     }
     return removed
 }

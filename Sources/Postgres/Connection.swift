@@ -119,15 +119,25 @@ public final class Connection {
         guard PQstatus(handle) == CONNECTION_OK else {
             let message = String(cString: PQerrorMessage(handle))
             PQfinish(handle)
+            // A string that can't be read is quoted in pieces.
+            var isReadable = true
+            if conninfo.contains("=") || conninfo.contains("://") {
+                do { _ = try ConnectionString(conninfo) } catch { isReadable = false }
+            }
+            throw ConnectionFailure(libpqMessage: isReadable ? message : ConnectionString.shown(message, of: conninfo))
+        }
+        let version = Int(PQserverVersion(handle))
+        // Nothing below the command line prints.
+        PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        let result = PQexec(handle, OwnSession.statement(major: version / 10000))
+        defer { PQclear(result) }
+        guard PQresultStatus(result) == PGRES_COMMAND_OK else {
+            let message = String(cString: PQerrorMessage(handle))
+            PQfinish(handle)
             throw ConnectionFailure(libpqMessage: message)
         }
         self.handle = handle
-        serverVersion = Int(PQserverVersion(handle))
-        // Nothing below the command line prints.
-        PQsetNoticeProcessor(handle, { _, _ in }, nil)
-        // A hostile or odd search_path must not decide which functions are called.
-        let result = PQexec(handle, "SET search_path = pg_catalog; SET client_encoding = 'UTF8'")
-        PQclear(result)
+        serverVersion = version
     }
 
     deinit { PQfinish(handle) }

@@ -14,7 +14,8 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
             defer { PQfreemem(complaint) }
             let reason = complaint.map { String(cString: $0) } ?? "out of memory"
             throw Problem(
-                "conninfo cannot be understood", detail: String(reason.prefix { $0 != "\n" }),
+                "conninfo cannot be understood",
+                detail: ConnectionString.shown(String(reason.prefix { $0 != "\n" }), of: text),
                 hint: "Write it as \"host=/var/run/postgresql dbname=postgres\" or as a postgresql:// URI.")
         }
         defer { PQconninfoFree(options) }
@@ -23,6 +24,13 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
             if let value = option.pointee.val { self[String(cString: keyword)] = String(cString: value) }
             option += 1
         }
+    }
+
+    /// What libpq says of a string that it can't read, without the pieces of it that it quotes where one may be a secret.
+    static func shown(_ complaint: String, of text: String) -> String {
+        guard text.contains("://") || text.lowercased().contains("password") else { return complaint }
+        return complaint.split(separator: "\"", omittingEmptySubsequences: false).enumerated()
+            .map { $0 % 2 == 1 && $1 != "=" ? "…" : String($1) }.joined(separator: "\"")
     }
 
     /// A keyword's value; nil when the string leaves it to the environment.

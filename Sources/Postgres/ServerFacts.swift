@@ -33,6 +33,13 @@ extension Connection {
         return try lsn(query(sql).scalar)
     }
 
+    /// The timeline that a server writes on; not on a standby.
+    public func currentTimeline() throws -> TimelineID {
+        let text = try query("SELECT pg_walfile_name(pg_current_wal_lsn())").scalar
+        guard let text, let segment = SegmentName(text) else { throw Problem("the server did not tell its timeline") }
+        return segment.timeline
+    }
+
     /// Ends the current WAL segment, so that the archiver gets it; does nothing to one without records in it. Not on a
     /// standby.
     ///

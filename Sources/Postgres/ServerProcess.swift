@@ -10,12 +10,18 @@ public struct ServerProcess: Sendable {
     public let logFile: String
     /// For the server's command line, each `name=value`.
     public let options: [String]
+    /// Where it may write, when that is to be limited.
+    public let confinement: Confinement?
 
-    public init(binDirectory: String, dataDirectory: String, logFile: String, options: [String] = []) {
+    public init(
+        binDirectory: String, dataDirectory: String, logFile: String, options: [String] = [],
+        confinement: Confinement? = nil
+    ) {
         self.binDirectory = binDirectory
         self.dataDirectory = DataDirectory(dataDirectory)
         self.logFile = logFile
         self.options = options
+        self.confinement = confinement
     }
 
     /// Checks that the programs are there and of the data directory's major version, then starts the server and returns
@@ -24,15 +30,19 @@ public struct ServerProcess: Sendable {
     ///
     /// - Throws: `WrongPrograms`, `Problem` when there is no log.
     public func launch() throws {
-        try checkVersion()
+        try ServerProcess.checkPrograms(in: binDirectory, of: dataDirectory.majorVersion())
         // With -w pg_ctl knows whether the process it started lives, before that process has written its postmaster.pid.
         var arguments = ["-D", dataDirectory.path, "-l", logFile, "-w", "-t", "1", "-s"]
-        if !options.isEmpty {
-            arguments += ["-o", options.map { "-c \(shellWord($0))" }.joined(separator: " ")]
-        }
+        // A configuration may name another directory, the original's: the server would open that one.
+        let all = options + (options.contains { $0.hasPrefix("data_directory=") } ? [] : [ownDirectory])
+        arguments += ["-o", all.map { "-c \(shellWord($0))" }.joined(separator: " ")]
         let logged = words().count
         let began = Clock.monotonic
-        let finished = try run(binDirectory + "/pg_ctl", arguments + ["start"])
+        let (program, environment) = (binDirectory + "/pg_ctl", ServerEnvironment.own)
+        arguments.append("start")
+        let finished =
+            try confinement?.run(program, arguments, environment: environment)
+            ?? run(program, arguments, environment: environment)
         // pg_ctl sees at once when the server dies, and gives up after its second when it doesn't answer yet. A busy
         // machine may need longer than that to write postmaster.pid; until then a server that is about to run looks
         // like one that has stopped. One that fails this early says so in its log.
@@ -48,6 +58,8 @@ public struct ServerProcess: Sendable {
         }
     }
 
+    private var ownDirectory: String { "data_directory=\(dataDirectory.path)" }
+
     /// What is in our own log file; a server that fails before it runs leaves its words there.
     private func words() -> String { (try? Files.readText(logFile)) ?? "" }
 
@@ -55,7 +67,8 @@ public struct ServerProcess: Sendable {
     public func stop(mode: String = "fast") throws {
         guard try dataDirectory.runningServer() != nil else { return }
         let finished = try run(
-            binDirectory + "/pg_ctl", ["-D", dataDirectory.path, "-m", mode, "-w", "-t", "600", "-s", "stop"])
+            binDirectory + "/pg_ctl", ["-D", dataDirectory.path, "-m", mode, "-w", "-t", "600", "-s", "stop"],
+            environment: ServerEnvironment.own)
         guard finished.ending == .exited(0) else {
             throw Problem("could not stop the server on \"\(dataDirectory.path)\"", detail: sentence(finished.errors))
         }
@@ -93,9 +106,12 @@ public struct ServerProcess: Sendable {
         return text
     }
 
-    private func checkVersion() throws {
+    /// Checks that the server programs are there and of a major version.
+    ///
+    /// - Throws: `WrongPrograms`, `Problem` when they can't be run.
+    public static func checkPrograms(in binDirectory: String, of wanted: Int) throws {
         let program = binDirectory + "/postgres"
-        let found = try? run(program, ["--version"])
+        let found = try? run(program, ["--version"], environment: ServerEnvironment.own)
         guard let found, found.ending == .exited(0) else {
             throw Problem(
                 "could not run \"\(program)\"", detail: found.map { sentence($0.errors) },
@@ -104,7 +120,6 @@ public struct ServerProcess: Sendable {
         // `postgres (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)`, `18beta1` before a release.
         let number = found.output.split(separator: " ").first { $0.first?.isNumber == true } ?? ""
         let major = Int(number.prefix { $0.isNumber })
-        let wanted = try dataDirectory.majorVersion()
         guard major == wanted else {
             throw WrongPrograms(binDirectory: binDirectory, found: String(number), wanted: wanted)
         }

@@ -1,3 +1,4 @@
+import BaseBackup
 import Platform
 public import Repository
 public import WAL
@@ -40,8 +41,7 @@ public final class ArchivePlanSource: PlanSource {
     public func histories() throws -> [TimelineID: TimelineHistory] {
         var found: [TimelineID: TimelineHistory] = [:]
         for timeline in try store.histories(of: incarnation) {
-            guard let text = try store.history(timeline, of: incarnation) else { continue }
-            found[timeline] = try TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
+            found[timeline] = try store.timelineHistory(timeline, of: incarnation)
         }
         return found.merging(waiting.histories) { archived, _ in archived }
     }
@@ -101,9 +101,9 @@ public final class ArchivePlanSource: PlanSource {
         var continuity = Continuity()
         var outlines: [SegmentOutline] = []
         for index in first..<range.upperBound {
-            guard let summary = summaries[path[index]] else { throw unreadable(path[index]) }
             var boundary: BoundaryRecord?
-            switch continuity.add(summary) {
+            let (summary, join) = try add(path[index], to: &continuity)
+            switch join {
             case .open: break
             case .joined(let record): boundary = record
             case .broken(let link): throw link
@@ -123,6 +123,81 @@ public final class ArchivePlanSource: PlanSource {
             outlines.append(outline)
         }
         return outlines
+    }
+
+    public func lostHistories() throws -> [LostHistory] {
+        store.lostHistories(of: incarnation, among: try segments(), known: Set(try histories().keys))
+    }
+
+    public func serverChanges(of path: LogSegments, through index: Int) throws -> ServerChanges {
+        try fetch(path[0...index])
+        var continuity = Continuity()
+        var changes = ServerChanges()
+        for name in path[0...index] {
+            guard let summary = summaries[name] else { continue }
+            if case .joined(let record?) = continuity.add(summary), let facts = record.facts { changes.add(facts) }
+            changes.add(summary.facts)
+        }
+        return changes
+    }
+
+    public func prepared(in backup: RestorableBackup) throws -> [Prepare] {
+        try preparedTransactions(of: backup.label, of: incarnation, in: store)
+    }
+
+    public func preparations(of path: LogSegments, through index: Int, before end: LSN) throws -> Preparations {
+        try fetch(path[0...index])
+        var continuity = Continuity()
+        let places = path.indices[0...index].filter { place in
+            guard let summary = summaries[path[place]] else { return false }
+            if case .joined(let record?) = continuity.add(summary), record.facts?.prepares ?? 0 > 0 { return true }
+            return summary.facts.prepares > 0
+        }
+        return try preparations(of: path, at: places, before: end)
+    }
+
+    /// The segments that are read for prepared transactions, at most: what has been pending for longer is told by the
+    /// recovered server only.
+    private static let mostPreparing = 64
+
+    func preparations(of path: LogSegments, at places: [Int], before end: LSN) throws -> Preparations {
+        var found = Preparations()
+        for place in places.suffix(ArchivePlanSource.mostPreparing) {
+            let records = try read(path, at: place, from: max(0, place - 1), crossing: nil)
+            found.prepared += records.prepared.filter { $0.lsn < end }
+            found.ended.formUnion(
+                records.landmarks.filter { $0.start < end }.compactMap { $0.content.transactionEnd?.xid })
+        }
+        return found
+    }
+
+    public func firstBreak(in path: LogSegments) throws -> LogBreak? {
+        var continuity = Continuity()
+        // Several at once; one by one where something is wrong.
+        for begin in stride(from: 0, to: path.count, by: 1024) {
+            let names = Array(path[begin..<min(begin + 1024, path.count)])
+            let isWhole: Bool
+            do {
+                try fetch(names)
+                isWhole = true
+            } catch is ObjectDamaged { isWhole = false } catch is BadSummary { isWhole = false }
+            for name in names {
+                do {
+                    if !isWhole { try fetch([name]) }
+                } catch let error as ObjectDamaged {
+                    return LogBreak(name, isLink: false, reason: error.reason)
+                } catch let error as BadSummary {
+                    return LogBreak(name, isLink: false, reason: "\(error)")
+                }
+                guard summaries[name] != nil else {
+                    return LogBreak(name, isLink: false, reason: unreadable(name).message + ".")
+                }
+                if case .broken(let link) = try add(name, to: &continuity).join {
+                    return LogBreak(name, isLink: true, reason: link.detail ?? link.message)
+                }
+            }
+        }
+        return nil
     }
 
     public func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
@@ -156,9 +231,21 @@ public final class ArchivePlanSource: PlanSource {
                 repeat { first -= 1 } while try first > 0 && summary(of: path[first]).firstRecord == nil
             }
         }
+        let records = try read(path, at: index, from: first, crossing: crossing)
+        recent = recent.suffix(2) + [records]
+        return records
+    }
+
+    /// - Parameters:
+    ///   - first: of the segments that are read for it.
+    ///   - crossing: as for `SegmentRecords`.
+    private func read(
+        _ path: LogSegments, at index: Int, from first: Int, crossing: LogRecord?
+    ) throws -> SegmentRecords {
+        try fetch(path[first...index])
         var records = SegmentRecords(
             path[index], segmentSize: segmentSize, from: path[first].start(segmentSize: segmentSize),
-            crossing: crossing)
+            crossing: crossing, end: summaries[path[index]].flatMap { $0.endsEarly ? $0.end : nil })
         try records.read(
             path[first...index].map { name in
                 SegmentRecords.Piece(
@@ -166,25 +253,40 @@ public final class ArchivePlanSource: PlanSource {
                     place: try local[name].map { .file($0.path, $0.contents) }
                         ?? .stored(store.stored(file(name), of: incarnation)))
             })
-        recent = recent.suffix(2) + [records]
         return records
     }
 
     /// The record across the left boundary of `path[index]`, put together from the summaries.
     private func boundary(of path: LogSegments, at index: Int) throws -> BoundaryRecord? {
-        guard index > 0, try summary(of: path[index]).head != nil else { return nil }
+        let summary = try summary(of: path[index])
+        guard index > 0, summary.head != nil || mayEndEarly(path[index]) || summary.endsEarly else { return nil }
         var first = index - 1
-        while try first > 0 && summary(of: path[first]).firstRecord == nil { first -= 1 }
+        while try first > 0 && self.summary(of: path[first]).firstRecord == nil { first -= 1 }
         var continuity = Continuity()
         var found: BoundaryRecord?
         for place in first...index {
-            switch continuity.add(try summary(of: path[place])) {
+            try fetch([path[place]])
+            switch try add(path[place], to: &continuity).join {
             case .open: found = nil
             case .joined(let record): found = record
             case .broken(let link): throw link
             }
         }
         return found
+    }
+
+    private func mayEndEarly(_ name: SegmentName) -> Bool {
+        local[name].map { $0.contents == .partial } ?? partialSegments.contains(name)
+    }
+
+    /// Adds a segment whose summary has been fetched. Only now is it known where one that may end early does.
+    private func add(
+        _ name: SegmentName, to continuity: inout Continuity
+    ) throws -> (summary: SegmentSummary, join: Continuity.Join) {
+        guard var summary = summaries[name] else { throw unreadable(name) }
+        let join = continuity.add(trimming: &summary, mayEndEarly: mayEndEarly(name))
+        summaries[name] = summary
+        return (summary, join)
     }
 
     private func unreadable(_ name: SegmentName) -> Problem {
@@ -210,83 +312,5 @@ public final class ArchivePlanSource: PlanSource {
                 let stored = try store.stored(file, of: incarnation)
                 return (name, try file.isPartial ? stored.summary(reading: name) : stored.summary())
             }, consume: { name, summary in summaries[name] = summary })
-    }
-}
-
-extension SegmentOutline {
-    init(_ summary: SegmentSummary) {
-        self.init(summary.facts)
-        firstRecord = summary.firstRecord
-        lastRecord = summary.lastRecord
-    }
-
-    init(_ facts: SegmentFacts) {
-        self.init(
-            earliestEnd: facts.earliestStop, latestEnd: facts.latestStop, firstCommit: facts.firstCommit,
-            lastCommit: facts.lastCommit, commits: Int(facts.commits), lowestXid: facts.lowestXID,
-            highestXid: facts.highestXID,
-            restorePoints: facts.restorePoints)
-    }
-
-    /// Adds the record across the left boundary.
-    mutating func prepend(_ facts: SegmentFacts, at lsn: LSN) {
-        let other = SegmentOutline(facts)
-        firstRecord = lsn
-        lastRecord = lastRecord ?? lsn
-        earliestEnd = [earliestEnd, other.earliestEnd].compactMap { $0 }.min()
-        latestEnd = [latestEnd, other.latestEnd].compactMap { $0 }.max()
-        firstCommit = other.firstCommit ?? firstCommit
-        lastCommit = lastCommit ?? other.lastCommit
-        commits += other.commits
-        lowestXid = [lowestXid, other.lowestXid].compactMap { $0 }.min()
-        highestXid = [highestXid, other.highestXid].compactMap { $0 }.max()
-        lowestXid = [lowestXid, other.lowestXid].compactMap { $0 }.min()
-        highestXid = [highestXid, other.highestXid].compactMap { $0 }.max()
-        restorePoints = other.restorePoints + restorePoints
-    }
-
-    mutating func prepend(_ record: LogRecord) {
-        var facts = SegmentFacts()
-        if let end = record.content.transactionEnd {
-            (facts.earliestStop, facts.latestStop) = (end.time, end.time)
-            (facts.lowestXID, facts.highestXID) = (end.xid, end.xid)
-        }
-        if let commit = record.content.commit {
-            (facts.firstCommit, facts.lastCommit, facts.commits) = (commit, commit, 1)
-        }
-        if case .restorePoint(let point) = record.content { facts.restorePoints = [point] }
-        prepend(facts, at: record.start)
-    }
-}
-
-extension LogRecord {
-    /// Nil when the summaries don't hold the record's content.
-    init?(_ boundary: BoundaryRecord) {
-        guard let facts = boundary.facts else { return nil }
-        let content: Content
-        if let commit = facts.firstCommit {
-            content = .commit(commit)
-        } else if let time = facts.earliestStop, let xid = facts.lowestXID {
-            content = .abort(TransactionMark(lsn: boundary.header.lsn, end: boundary.end, time: time, xid: xid))
-        } else if let point = facts.restorePoints.first {
-            content = .restorePoint(point)
-        } else {
-            content = .other
-        }
-        self.init(start: boundary.header.lsn, end: boundary.end, content: content)
-    }
-
-    init(_ record: WALRecord) {
-        func mark(_ end: TransactionEnd) -> TransactionMark {
-            TransactionMark(lsn: record.lsn, end: record.end, time: end.time, xid: end.xid)
-        }
-        let content: Content =
-            switch record.kind {
-            case .commit(let end): .commit(mark(end))
-            case .abort(let end): .abort(mark(end))
-            case .restorePoint(let point): .restorePoint(point)
-            default: .other
-            }
-        self.init(start: record.lsn, end: record.end, content: content)
     }
 }

@@ -30,6 +30,8 @@ public struct Branch: Hashable, Sendable {
     public var timeline: TimelineID
     /// The last commit on it.
     public var last: TransactionMark?
+    /// The newest backup that lies on it and on none of the others.
+    public var backup: RestorableBackup?
     /// The timeline it left, and where; nil for the first one.
     public var parent: TimelineID?
     public var begin: LSN
@@ -44,6 +46,8 @@ extension Planner {
         var candidates: [Candidate]
         /// What there is to know about the choice, as sentences.
         var remarks: [String] = []
+        /// What the remarks offer instead.
+        var offers: [PlanRefusal.Alternative] = []
     }
 
     enum Choice {
@@ -65,7 +69,7 @@ extension Planner {
         }
     }
 
-    private func history(of timeline: TimelineID, remarks: [String] = []) throws -> History {
+    private func history(of timeline: TimelineID) throws -> History {
         guard let path = path(to: timeline) else {
             let children = histories.values.filter { $0.includes(timeline) }.map(\.timeline).sorted()
             throw refusal(
@@ -77,11 +81,11 @@ extension Planner {
             throw refusal(
                 .notAnAncestor(timeline, backups: timelinesWithBackups()), nearest: otherTimelines(path))
         }
-        return History(timeline: timeline, candidates: found, remarks: remarks)
+        return History(timeline: timeline, candidates: found)
     }
 
-    /// The timeline the cluster is known to be on, or else the one that holds every commit of the archive. Two that each
-    /// hold commits of their own are branches: then only backups can tell which of them is the cluster's.
+    /// The timeline the cluster is known to be on, or else the one that holds every commit of the archive. Several that
+    /// each hold commits that no other one has are branches: then only backups can tell which of them is the cluster's.
     private func own() throws -> Choice {
         let all = timelines().compactMap(path(to:))
         guard !all.isEmpty else { throw refusal(.noBackup) }
@@ -91,96 +95,171 @@ extension Planner {
             if !own.isEmpty { paths = own }
         }
         let isKnown = paths.count < all.count || request.known?.takesWrites == true
-        let ends = Dictionary(uniqueKeysWithValues: try paths.map { ($0.target, try lastCommit(on: $0)) })
-        func holdsAll(_ path: TimelinePath) -> Bool { ends.values.allSatisfy { $0.map(path.holds) ?? true } }
+        let ends = try ends(of: all)
         let chosen: TimelinePath
-        if let whole = paths.last(where: { holdsAll($0) && !onPath($0).isEmpty }) ?? paths.last(where: holdsAll) {
+        var decisive: [RestorableBackup] = []
+        let complete = paths.filter { path in paths.allSatisfy { ends[$0.target].map(path.holds) ?? true } }
+        if let whole = preferred(complete) {
             chosen = whole
         } else {
-            // A timeline whose commits are all on another one is no branch.
-            let tips = paths.filter { path in
-                guard let end = ends[path.target] ?? nil else { return false }
-                return !paths.contains { $0.target != path.target && $0.holds(end) }
+            let tips = tips(of: paths, ends)
+            let claim = claim(among: tips, ends)
+            guard claim != nil || tips.isEmpty else {
+                return .branches(
+                    tips.compactMap { tip in
+                        preferred(tip).map { branch($0, ends[$0.target], backups(of: tip, among: tips).last) }
+                    })
             }
-            // Backups are taken of the cluster, not of a copy that archives by mistake.
-            let backedUp = tips.filter { tip in
-                onPath(tip).contains { backup, _ in
-                    tips.allSatisfy { $0.target == tip.target || !$0.contains(backup.timeline, upTo: backup.stop) }
-                }
-            }
-            guard backedUp.count == 1 || tips.isEmpty else {
-                return .branches(tips.map { branch($0, ends[$0.target] ?? nil) })
-            }
-            let best = backedUp.first ?? paths[paths.count - 1]
-            let end = ends[best.target] ?? nil
-            chosen = paths.last { path in end.map(path.holds) ?? false } ?? best
+            chosen = claim.flatMap { preferred($0.tip) } ?? paths[paths.count - 1]
+            decisive = claim?.backups ?? []
         }
-        let remarks = try remarks(about: all, besides: chosen, isKnown: isKnown)
-        if isKnown { return .history(try history(of: chosen.target, remarks: remarks)) }
-        return .history(try newest(all + [chosen], remarks: remarks))
+        var history = isKnown ? try history(of: chosen.target) : try newest(all + [chosen])
+        let followed = history.candidates[0].path
+        (history.remarks, history.offers) = remarks(about: all, ends, besides: followed, isKnown: isKnown) { path in
+            if isKnown, let known = request.known { return "\(known.witness) on timeline \(known.timeline)" }
+            let timelines = Set(decisive.map(\.timeline)).sorted().map(\.description).joined(separator: ", ")
+            if !timelines.isEmpty { return "Backups were taken on timeline \(timelines) after they had parted" }
+            return onPath(path).isEmpty
+                ? "No backup lies on its history" : "Timeline \(followed.target) is the newest one with a backup"
+        }
+        return .history(history)
+    }
+
+    /// The newest of some paths that hold the same commits, one with a backup if there is any.
+    private func preferred(_ paths: [TimelinePath]) -> TimelinePath? {
+        paths.last { !onPath($0).isEmpty } ?? paths.last
+    }
+
+    /// The paths of which no other one holds all commits, oldest first; those that end with the same commit together, such
+    /// as a timeline and those that began behind its last commit and have none of their own yet.
+    private func tips(of paths: [TimelinePath], _ ends: [TimelineID: PlacedCommit]) -> [[TimelinePath]] {
+        func holds(_ path: TimelinePath, allOf other: TimelinePath) -> Bool {
+            ends[other.target].map(path.holds) ?? true
+        }
+        var tips: [[TimelinePath]] = []
+        for path in paths where paths.allSatisfy({ !holds($0, allOf: path) || holds(path, allOf: $0) }) {
+            if let same = tips.firstIndex(where: { holds($0[0], allOf: path) }) {
+                tips[same].append(path)
+            } else {
+                tips.append([path])
+            }
+        }
+        return tips.sorted { $0[$0.count - 1].target < $1[$1.count - 1].target }
     }
 
     /// The last of these paths with a backup: a timeline of which there is none leads nowhere.
-    private func newest(_ paths: [TimelinePath], remarks: [String] = []) throws -> History {
+    private func newest(_ paths: [TimelinePath]) throws -> History {
         for path in paths.reversed() {
             let found = onPath(path)
-            if !found.isEmpty { return History(timeline: path.target, candidates: found, remarks: remarks) }
+            if !found.isEmpty { return History(timeline: path.target, candidates: found) }
         }
         throw refusal(.notAnAncestor(paths.last?.target ?? TimelineID(1), backups: timelinesWithBackups()))
     }
 
-    /// The last commit in the files of the path's newest timeline that isn't its parent's; nil when there is none.
+    private func ends(of paths: [TimelinePath]) throws -> [TimelineID: PlacedCommit] {
+        var ends: [TimelineID: PlacedCommit] = [:]
+        for path in paths { ends[path.target] = try lastCommit(on: path) }
+        return ends
+    }
+
+    /// The last commit on a path, whichever of its timelines wrote it: one that has none of its own holds its ancestors'.
+    /// Nil when the archive has none.
     func lastCommit(on path: TimelinePath) throws -> PlacedCommit? {
-        let (timeline, begin) = (path.target, path.steps[path.steps.count - 1].begin)
-        let first = begin.rawValue / UInt64(source.segmentSize)
-        for run in archived.runs(of: timeline).reversed() where run.upperBound >= first {
+        let size = source.segmentSize
+        func hasFile(before number: UInt64) -> Bool {
+            number > 0 && archived.contains(path.segment(number - 1, segmentSize: size))
+        }
+        var places: [(number: UInt64, commit: () throws -> TransactionMark?)] = []
+        for (_, numbers) in path.lineage(segmentSize: size).archived(in: archived) {
+            // The record across the left boundary began in the file before.
+            let first = numbers.lowerBound - (hasFile(before: numbers.lowerBound) ? 1 : 0)
             let segments = LogSegments(
-                TimelinePath(alone: timeline), first: run.lowerBound, count: run.count, segmentSize: source.segmentSize)
-            if let mark = try source.lastCommit(of: segments, from: begin) {
-                return PlacedCommit(timeline: timeline, mark: mark)
+                path, first: first, count: Int(numbers.upperBound - first) + 1, segmentSize: size)
+            // The files of a path hold nothing that isn't on it.
+            places.append((numbers.upperBound, { try source.lastCommit(of: segments, from: .zero) }))
+        }
+        // Where a timeline's first segment isn't there, its parent's has the beginning of it.
+        for number in Set(path.steps.dropFirst().map { $0.begin.rawValue / UInt64(size) })
+        where !archived.contains(path.segment(number, segmentSize: size)) {
+            guard
+                let (name, next) = path.substitutes(number, segmentSize: size)
+                    .last(where: { archived.contains($0.name) })
+            else { continue }
+            let before: UInt64 = hasFile(before: number) ? 1 : 0
+            let segments = LogSegments(
+                path, first: number - before, count: Int(before) + 1, segmentSize: size, last: name)
+            places.append(
+                (
+                    number,
+                    {
+                        var last: TransactionMark?
+                        try? source.landmarks(of: segments, at: Int(before)) { record in
+                            guard record.end <= next.begin else { return false }
+                            last = record.content.commit ?? last
+                            return true
+                        }
+                        return last
+                    }
+                ))
+        }
+        for place in places.sorted(by: { $0.number > $1.number }) {
+            if let mark = try place.commit() {
+                return PlacedCommit(timeline: path.timeline(at: mark.lsn), mark: mark)
             }
         }
         return nil
     }
 
-    private func branch(_ path: TimelinePath, _ end: PlacedCommit?) -> Branch {
+    private func branch(_ path: TimelinePath, _ end: PlacedCommit?, _ backup: RestorableBackup?) -> Branch {
         let parent = path.steps.dropLast().last
         return Branch(
-            timeline: path.target, last: end?.mark, parent: parent?.timeline,
+            timeline: path.target, last: end?.mark, backup: backup, parent: parent?.timeline,
             begin: path.steps[path.steps.count - 1].begin)
     }
 
     /// What other timelines hold that the chosen one doesn't, where the newest timeline might have been thought to be meant.
     private func remarks(
-        about all: [TimelinePath], besides chosen: TimelinePath, isKnown: Bool
-    ) throws -> [String] {
-        try all.compactMap { path in
+        about all: [TimelinePath], _ ends: [TimelineID: PlacedCommit], besides chosen: TimelinePath, isKnown: Bool,
+        why: (TimelinePath) -> String
+    ) -> ([String], offers: [PlanRefusal.Alternative]) {
+        guard makesOffers else { return ([], []) }
+        var offers: [PlanRefusal.Alternative] = []
+        let others = all.filter { path in
             // What was left for the chosen timeline is past: the cluster has been there.
-            if case .time = target.point, chosen.steps.contains(where: { $0.timeline == path.target }) { return nil }
-            guard path.target > chosen.target || (!isKnown && path.target != chosen.target),
-                let end = try lastCommit(on: path), !chosen.holds(end)
+            if case .time = target.point, chosen.steps.contains(where: { $0.timeline == path.target }) { return false }
+            guard path.target > chosen.target || (!isKnown && path.target != chosen.target) else { return false }
+            return ends[path.target].map { !chosen.holds($0) } ?? false
+        }
+        let sentences = others.enumerated().compactMap { index, path -> String? in
+            guard let end = ends[path.target],
+                // Of several that hold the same the newest is enough.
+                !others[(index + 1)...].contains(where: { ends[$0.target] == end })
             else { return nil }
-            let why = isKnown ? request.known.map { "\($0.witness) on timeline \($0.timeline)" } : nil
             let (parting, at) = chosen.parting(from: path)
+            let other = offer(onTimeline(path.target)) { _ in "on timeline \(path.target)" }
+            if let other { offers.append(other) }
             return "Timeline \(path.target) is not followed: it parts from this history at LSN \(at) of timeline "
-                + "\(parting), and its last transaction is \(end.mark.xid), \(end.mark.time). "
-                + (why ?? "Backups were taken on timeline \(chosen.target)")
-                + ". To follow the other: --target-timeline "
-                + "\(path.target)."
+                + "\(parting), and its last transaction is \(end.mark.xid), \(end.mark.time). \(why(path))"
+                + "."
+                + (other.map { " To follow the other: \($0.arguments.joined(separator: " "))." } ?? "")
                 + (request.known?.takesWrites == true
                     ? " To have it in nobody's way: tidemark segments put-aside \(path.target.fileNamePart).history."
                     : "")
         }
+        return (sentences, offers)
     }
 
     /// Nothing tells which branch is meant: where it doesn't matter, or only one of them knows the target, that is planned.
     func plan(among branches: [Branch]) throws -> Plan {
         var plans: [Plan] = []
+        var first: PlanRequest?
         var refusals: [PlanRefusal] = []
         for branch in branches {
-            do { plans.append(try ask(onTimeline(branch.timeline))) } catch let refusal as PlanRefusal {
-                refusals.append(refusal)
-            }
+            let request: PlanRequest = onTimeline(branch.timeline)
+            do {
+                plans.append(try ask(request))
+                first = first ?? request
+            } catch let refusal as PlanRefusal { refusals.append(refusal) }
         }
         guard let plan = plans.first else {
             if makesOffers {
@@ -195,7 +274,7 @@ extension Planner {
             case .xid, .name: plans.count == 1 || isSame
             case .time, .lsn, .immediate, .latest: plans.count == branches.count && isSame
             }
-        if isDecisive { return plan }
+        if isDecisive { return try makesOffers ? Planner(request: first ?? request, source: source).plan() : plan }
         throw undecided(branches)
     }
 

@@ -1,4 +1,5 @@
 public import Catalog
+public import Repository
 public import WAL
 
 /// Answers the planner from the catalog where that knows, and from the repository's segments where records are asked for:
@@ -68,6 +69,44 @@ public final class CatalogPlanSource: PlanSource {
                 case .lsn, .immediate, .latest: SegmentName?.none
                 }
             if let found, let place = path.index(of: found) { return place }
+        }
+        return nil
+    }
+
+    public func firstEnding(by moment: Moment, orAt: Bool, in path: LogSegments, from index: Int) throws -> Int? {
+        for stretch in path.stretches(index..<path.count) {
+            let found = try catalog.firstEnding(before: moment, orAt: orAt, of: stretch.timeline, stretch.numbers)
+            if let found, let place = path.index(of: found) { return place }
+        }
+        return nil
+    }
+
+    public func serverChanges(of path: LogSegments, through index: Int) throws -> ServerChanges {
+        var changes = ServerChanges()
+        for stretch in path.stretches(0..<index + 1) {
+            let found = try catalog.serverChanges(of: stretch.timeline, stretch.numbers)
+            changes.tablespaces += found.tablespaces
+            changes.parameters += found.parameters
+        }
+        return changes
+    }
+
+    public func prepared(in backup: RestorableBackup) throws -> [Prepare] { try archive.prepared(in: backup) }
+
+    public func preparations(of path: LogSegments, through index: Int, before end: LSN) throws -> Preparations {
+        let names = try path.stretches(0..<index + 1).flatMap {
+            try catalog.segmentsWithPreparations(of: $0.timeline, $0.numbers)
+        }
+        return try archive.preparations(of: path, at: names.compactMap(path.index), before: end)
+    }
+
+    public func lostHistories() throws -> [LostHistory] { try catalog.lostHistories() }
+
+    public func firstBreak(in path: LogSegments) throws -> LogBreak? {
+        for stretch in path.stretches(0..<path.count) {
+            for found in try catalog.breaks(of: stretch.timeline, stretch.numbers) {
+                if !found.isLink || path.index(of: found.segment) != 0 { return found }
+            }
         }
         return nil
     }

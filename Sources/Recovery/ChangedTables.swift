@@ -1,4 +1,5 @@
 public import BaseBackup
+import Platform
 import WAL
 
 extension Plan {
@@ -17,8 +18,8 @@ extension Plan {
         var names: [UInt32: Set<String>] = [:]
         for row in map.relations where changes(row) {
             for (xid, files) in changedFiles where files.contains(where: { row.isIn($0) }) {
-                let name = "\(row.schema).\(row.name)"
-                names[xid, default: []].insert(databases[row.database].map { "\($0).\(name)" } ?? name)
+                let name = plainIdentifier(row.schema) + "." + plainIdentifier(row.name)
+                names[xid, default: []].insert(databases[row.database].map { plainIdentifier($0) + "." + name } ?? name)
             }
         }
         return names.mapValues { $0.sorted() }

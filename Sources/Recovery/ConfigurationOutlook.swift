@@ -76,9 +76,14 @@ private struct ConfigurationOutlook {
     /// Settings of files that the server reads and doesn't start without.
     private var read: [String] {
         ["hba_file", "ident_file"]
-            + (settings["ssl"] == "on"
+            + (usesTLS
                 ? ["ssl_cert_file", "ssl_key_file", "ssl_ca_file", "ssl_crl_file", "ssl_crl_dir", "ssl_dh_params_file"]
                 : [])
+    }
+
+    private var usesTLS: Bool {
+        if let chosen = configuration.chosen.last(where: { $0.name == "ssl" }) { return chosen.value == "on" }
+        return configuration.isOwn && settings["ssl"] == "on"
     }
 
     private func outside() -> [String] {
@@ -107,6 +112,11 @@ private struct ConfigurationOutlook {
             guard !configuration.relocation.isInside(moved), file != settings["config_file"],
                 !(configuration.isOwn && isThere(moved))
             else { continue }
+            if let other = ServerConfiguration.dataDirectory(in: moved), other != directory {
+                sentences.append(
+                    "\"\(moved)\" sets data_directory = '\(other)'. This server is started with the new directory on its "
+                        + "command line; whoever starts it otherwise, starts the original.")
+            }
             sentences.append(
                 isThere(moved)
                     ? "The original's configuration includes \"\(moved)\", outside of its data directory: this server will "
@@ -114,7 +124,7 @@ private struct ConfigurationOutlook {
                     : "The original's configuration includes \"\(moved)\", which this host doesn't have: the server will not "
                         + "start if it must. Bring it along, or use --set config_file=FILE.")
         }
-        for (name, replacement) in Relocation.written {
+        for (name, replacement) in CopySettings.places {
             guard let path = outsider(name) else { continue }
             if !configuration.isOwn {
                 sentences.append(

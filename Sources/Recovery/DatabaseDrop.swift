@@ -119,8 +119,8 @@ extension Planner {
         switch try choice() {
         case .branches(let branches): throw undecided(branches)
         case .history(let history):
-            return history.candidates.first { $0.backup.label == request.backup }.map { candidate in
-                let log = replayLog(candidate)
+            return try history.candidates.first { $0.backup.label == request.backup }.map { candidate in
+                let log = try replayLog(candidate)
                 return ReachableLog(segments: Array(log.segments), limit: log.limit)
             }
         }

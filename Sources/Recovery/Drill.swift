@@ -19,6 +19,10 @@ public struct Drill: Sendable {
     public var conninfo: ConnectionString
     public var jobs: Int
     public var checks: [DrillCheck]
+    /// Where its restore_command keeps what it has fetched ahead.
+    public var spoolDirectory: String?
+    /// How long the checks may take together, in milliseconds.
+    public var checkLimit: Int64 = .max / 2_000_000
     /// Settings of the user's own.
     public var extra: [RecoverySetting] = []
 
@@ -66,22 +70,15 @@ public struct Drill: Sendable {
         defer { withExtendedLifetime(lease) {} }
         let (path, socket) = (scratch.path, scratch.socketDirectory)
         try createDurably(path + "/pg_hba.conf", bytes: Array("local all all trust\n".utf8), mode: 0o600)
+        try createDurably(path + "/pg_ident.conf", bytes: [], mode: 0o600)
         var setup = RecoverySetup(restoreCommand: restoreCommand, isOwnDirectory: false)
         let own = Set(extra.map(\.name))
+        setup.original = backup.settings
         setup.extra =
-            [
-                RecoverySetting("listen_addresses", ""), RecoverySetting("unix_socket_directories", socket),
-                RecoverySetting("port", "5432"),
-                RecoverySetting("unix_socket_permissions", "0700"),
-                RecoverySetting("hba_file", path + "/pg_hba.conf"), RecoverySetting("autovacuum", "off"),
-                RecoverySetting("shared_buffers", "128MB"), RecoverySetting("huge_pages", "off"),
-                RecoverySetting("logging_collector", "off"), RecoverySetting("ssl", "off"),
-                // Subscriptions and libraries such as pg_cron would act on the world outside.
-                RecoverySetting("max_logical_replication_workers", "0"),
-                RecoverySetting("shared_preload_libraries", ""),
-                // Nor may commands, nor files that the original writes to.
-                RecoverySetting("recovery_end_command", ""), RecoverySetting("archive_cleanup_command", ""),
-            ].filter { !own.contains($0.name) } + extra
+            CopySettings.scratch(
+                major: plan.majorVersion, socketDirectory: socket, rulesFile: path + "/pg_hba.conf",
+                mapFile: path + "/pg_ident.conf"
+            ).filter { !own.contains($0.name) } + extra
         let directory = scratch.data
         var request = RecoverRequest(plan: plan, backup: backup, directory: directory, setup: setup, jobs: jobs)
         for tablespace in backup.tablespaces {
@@ -93,11 +90,10 @@ public struct Drill: Sendable {
         try completeRestore(directory)
         let server = ServerProcess(
             binDirectory: binDirectory, dataDirectory: directory, logFile: scratch.log,
-            options: prepared.serverOptions)
+            options: prepared.serverOptions, confinement: scratch.confinement(and: [spoolDirectory].compactMap(\.self)))
         let effective = Dictionary(setup.extra.map { ($0.name, $0.value) }) { $1 }
         let talk = conninfo.at(
-            socketDirectory: effective["unix_socket_directories"] ?? socket, port: effective["port"] ?? "5432"
-        ).description
+            socketDirectory: effective["unix_socket_directories"] ?? socket, port: effective["port"] ?? "5432")
         try server.launch()
         let result = try ReplayFollower(plan: plan, server: server, setup: setup, conninfo: talk)
             .follow(progress: replaying)
@@ -107,21 +103,41 @@ public struct Drill: Sendable {
         if result.asPredicted == false {
             complaints.append("Recovery ended at LSN \(result.reached ?? .zero), not at \(plan.end) as planned.")
         }
-        let connection = try Connection(talk)
+        let connection = try Connection(talk.description)
+        let limit = try CheckLimit(milliseconds: checkLimit, conninfo: talk.description, data: directory)
+        defer { _ = limit.stop() }
+        // The locks of transactions that nobody decides about would keep the checks waiting for ever.
+        let pending = try PendingTransaction.all(connection)
+        for transaction in pending {
+            do { try transaction.rollBack(talk) } catch {
+                complaints.append("\(transaction.sentence) The drill could not roll it back: \(error).")
+            }
+        }
         // The checks are the users' own, written for their search_path.
         try connection.query("RESET search_path")
-        complaints += checks.compactMap { $0.complaint(connection) }
-        let (amcheck, found) = try amcheck(
-            connection, host: effective["unix_socket_directories"] ?? socket, port: effective["port"] ?? "5432")
-        complaints += found
+        for check in checks where !limit.isOver {
+            // One that was ended is told with the limit.
+            if let complaint = check.complaint(connection), !limit.isOver { complaints.append(complaint) }
+        }
+        var ran = false
+        if !limit.isOver {
+            do {
+                let (hasRun, found) = try amcheck(
+                    connection, host: effective["unix_socket_directories"] ?? socket,
+                    port: effective["port"] ?? "5432", until: limit.deadline)
+                ran = hasRun
+                if !limit.isOver { complaints += found }
+            } catch  where limit.isOver {}
+        }
+        if let ended = limit.stop() { complaints.append(ended) }
         return DrillReport(
             restore: prepared.restore, replaySeconds: result.seconds, seconds: seconds,
             checkedSeconds: Double(Clock.monotonic - began) / 1e9 - seconds, reached: result.reached,
-            amcheck: amcheck, checks: checks.count, complaints: complaints)
+            pending: pending.count, amcheck: ran, checks: checks.count, complaints: complaints)
     }
 
     /// `pg_amcheck` (14 and later) over every database: exit status 2 means damage.
-    private func amcheck(_ connection: Connection, host: String, port: String) throws -> (
+    private func amcheck(_ connection: Connection, host: String, port: String, until deadline: UInt64) throws -> (
         ran: Bool, complaints: [String]
     ) {
         let program = binDirectory + "/pg_amcheck"
@@ -130,7 +146,10 @@ public struct Drill: Sendable {
         else { return (false, []) }
         let user = try connection.query("SELECT current_user").scalar ?? ""
         let finished = try Platform.run(
-            program, ["-h", host, "-p", port, "-U", user, "--all", "--install-missing", "-j", "\(jobs)"])
+            program, ["-h", host, "-p", port, "-U", user, "--all", "--install-missing", "-j", "\(jobs)"],
+            environment: ServerEnvironment.own,
+            // First the watch ends what it waits for, and tells what that was.
+            until: deadline.addingReportingOverflow(15_000_000_000).partialValue)
         switch finished.ending {
         case .exited(0): return (true, [])
         default:
@@ -149,6 +168,8 @@ public struct DrillReport: Sendable {
     /// What the checks took.
     public var checkedSeconds: Double
     public var reached: LSN?
+    /// Prepared transactions that were pending at the target; the drill rolled them back.
+    public var pending: Int
     /// Whether pg_amcheck was there to run.
     public var amcheck: Bool
     public var checks: Int

@@ -42,21 +42,30 @@ extension ForkedSegment {
     /// Makes the parent's file in `folder`, a pg_wal, as far as the parent's history goes: zeros follow. It is marked as
     /// archived, for the archive has the parent's own.
     ///
-    /// - Parameter isPartial: the child's file is in the repository as `.partial` only.
+    /// - Parameters:
+    ///   - isPartial: the child's file is in the repository as `.partial` only.
+    ///   - isCopy: the folder isn't the cluster's own.
     /// - Throws: what reading the repository and writing throw.
-    func place(in folder: String, isPartial: Bool, of incarnation: Incarnation, from store: any ObjectStore) throws {
+    func place(
+        in folder: String, isPartial: Bool, isCopy: Bool, of incarnation: Incarnation, from store: any ObjectStore
+    )
+        throws
+    {
         let stored = try store.stored(isPartial ? .partial(child) : .segment(child), of: incarnation)
         let path = "\(folder)/\(parent)"
         let length = UInt64(stored.head.rawLength)
         var left = end.rawValue % length
-        var decompressor = try Decompressor()
+        let end = Int(left)
         try Files.removeIfPresent(path)
         try createDurably(path, mode: 0o600) { file, temporary in
-            try stored.extract(with: &decompressor) { bytes in
+            let patches = try stored.extract(as: child, of: incarnation, from: store, isCopy: isCopy) { bytes in
                 let own = min(UInt64(bytes.count), left)
                 guard own > 0 else { return }
                 try file.write(UnsafeRawBufferPointer(rebasing: bytes[..<Int(own)]), path: temporary)
                 left -= own
+            }
+            for patch in patches where patch.offset < end {
+                try patch.bytes.withUnsafeBytes { try file.write($0, at: Int64(patch.offset), path: temporary) }
             }
             try file.truncate(to: Int64(length), path: temporary)
         }

@@ -77,15 +77,42 @@ public struct HostDemands: Sendable {
     /// Those of `--set`.
     private let chosen: [String: String]
     private let databases: [RelationMap.DatabaseRow]
+    /// What replay demands.
+    private let replayed: [String: Int64]
     private var effective: [String: String] { original.merging(chosen) { $1 } }
 
-    /// - Parameter databases: as the backup knew them.
+    /// - Parameters:
+    ///   - databases: as the backup knew them.
+    ///   - plan: whose log may demand more than the original had when the backup was taken.
     public init(
-        original: [String: String], chosen: [RecoverySetting], databases: [RelationMap.DatabaseRow] = []
+        original: [String: String], chosen: [RecoverySetting], databases: [RelationMap.DatabaseRow] = [],
+        plan: Plan? = nil
     ) {
+        replayed = plan.map { HostDemands.ofReplay($0, original: original) } ?? original.compactMapValues { Int64($0) }
         self.original = original
         self.databases = databases
         self.chosen = Dictionary(chosen.map { ($0.name, $0.value) }) { $1 }
+    }
+
+    /// The built-in values of what replay demands.
+    private static let standard: [String: Int64] = [
+        "max_connections": 100, "max_worker_processes": 8, "max_wal_senders": 10, "max_prepared_transactions": 0,
+        "max_locks_per_transaction": 64,
+    ]
+
+    /// What a server that answers queries while it recovers must have at least: as much as the original when the backup was
+    /// taken, and later, as the log tells.
+    static func ofReplay(_ plan: Plan, original: [String: String]) -> [String: Int64] {
+        let recorded = original.compactMapValues { Int64($0) }.filter { standard[$0.key] != nil }
+        return recorded.merging(plan.changes.demands) { max($0, $1) }
+    }
+
+    /// The settings that give a server what its configuration lacks.
+    static func lacking(_ demands: [String: Int64], in configured: [String: String]) -> [RecoverySetting] {
+        demands.sorted { $0.key < $1.key }.compactMap { name, wanted in
+            let present = configured[name].flatMap { Int64($0) } ?? standard[name] ?? 0
+            return present < wanted ? RecoverySetting(name, String(wanted)) : nil
+        }
     }
 
     /// Refuses settings with which the server would stop at its start: while it recovers and answers queries, these must
@@ -97,7 +124,7 @@ public struct HostDemands: Sendable {
             "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
             "max_locks_per_transaction",
         ] {
-            guard let wanted = original[name].flatMap({ Int64($0) }), let given = chosen[name].flatMap({ Int64($0) }),
+            guard let wanted = replayed[name], let given = chosen[name].flatMap({ Int64($0) }),
                 given < wanted
             else { continue }
             throw Problem(

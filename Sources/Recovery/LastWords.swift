@@ -63,6 +63,11 @@ enum LastWords {
                 + "--set unix_socket_directories=/tmp."
         ),
         (
+            "resource manager with ID",
+            "An extension writes WAL of its own kind, which only its library can replay. A copy doesn't load it by itself: name "
+                + "it with --set shared_preload_libraries=…."
+        ),
+        (
             "could not access file \"",
             "A library that the server loads at its start is not installed on this host. Install it, or leave it out "
                 + "with --set shared_preload_libraries=."

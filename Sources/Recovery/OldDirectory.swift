@@ -1,6 +1,5 @@
 import BaseBackup
 import DataDirectory
-import Glibc
 public import Platform
 import WAL
 
@@ -15,7 +14,7 @@ public struct OldDirectory: Sendable, Equatable {
     /// - Throws: `TargetInUse` when a server runs on it, or when it is no data directory.
     public init?(_ path: String) throws {
         self.path = path
-        place = OldDirectory.resolved(path)
+        place = Files.resolved(path)
         try refuseIfInUse(path)
         if try FileStatus(ofLinkItself: path)?.kind == .symbolicLink, try !Files.exists(path) {
             throw Problem(
@@ -33,18 +32,12 @@ public struct OldDirectory: Sendable, Equatable {
     /// Refuses a directory that cannot be renamed because something is mounted there.
     /// - Throws: `Problem`.
     public func refuseIfMounted() throws {
-        guard try MountPoints.contain(place) else { return }
+        guard try MountTable().isMountPoint(place) else { return }
         throw Problem(
             "cannot rename directory \"\(place)\"", detail: "It is a mount point.",
             hint:
                 "Move what is in it elsewhere and recover into the empty mount point; or use --delta, which rewrites only "
                 + "what differs and keeps nothing of what was there.")
-    }
-
-    private static func resolved(_ path: String) -> String {
-        guard let found = realpath(path, nil) else { return path }
-        defer { free(found) }
-        return String(cString: found)
     }
 
     /// Renames the directory, and each tablespace's folder of this version, to `….before-<time>`; nothing is removed.
@@ -54,8 +47,13 @@ public struct OldDirectory: Sendable, Equatable {
         let directory = DataDirectory(path)
         var renamed: [(from: String, to: String)] = []
         func rename(_ from: String) throws {
-            let to = "\(from).before-\(stamp)"
-            guard try !Files.exists(to) else { throw Problem("\"\(to)\" exists already") }
+            var to = "\(from).before-\(stamp)"
+            // Two recoveries within a second.
+            var number = 2
+            while try Files.exists(to) {
+                to = "\(from).before-\(stamp)-\(number)"
+                number += 1
+            }
             try Files.rename(from, to: to)
             try Files.synchronizeDirectory(Files.parent(from))
             renamed.append((from, to))
@@ -78,31 +76,6 @@ public struct OldDirectory: Sendable, Equatable {
             try Files.makeDirectories(place, mode: 0o700)
         }
         return renamed
-    }
-}
-
-/// Where file systems are mounted, as /proc/self/mountinfo tells (proc(5)).
-enum MountPoints {
-    static func contain(_ path: String) throws -> Bool {
-        try Files.readText("/proc/self/mountinfo").split(separator: "\n").contains { line in
-            let fields = line.split(separator: " ")
-            return fields.count > 4 && unescaped(fields[4]) == path
-        }
-    }
-
-    /// Blanks and backslashes are written as three octal digits.
-    private static func unescaped(_ field: Substring) -> String {
-        var bytes: [UInt8] = []
-        var rest = field.utf8
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "\\"), let code = UInt8(Substring(rest.prefix(3)), radix: 8) {
-                bytes.append(code)
-                rest = rest.dropFirst(3)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }
 

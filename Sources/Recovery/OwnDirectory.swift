@@ -1,3 +1,4 @@
+import Archiving
 import BaseBackup
 import DataDirectory
 import Glibc
@@ -14,6 +15,8 @@ public struct OwnDirectory: Sendable {
     public let isRunning: Bool
     /// The dead server's WAL that is not in the archive; `recover` in place archives it first.
     public let waiting: WaitingWAL
+    /// A file of its pg_wal whose name another server's has in the archive.
+    public let contradiction: Contradiction?
 
     /// Nil when there is no such directory, when it is another cluster's, or when a restore left it half done.
     ///
@@ -38,6 +41,8 @@ public struct OwnDirectory: Sendable {
             waiting = WaitingWAL(path, timeline: timeline, of: incarnation, in: store)
             position = max(position, waiting.end ?? .zero)
         }
+        contradiction = try? Contradiction.find(
+            in: path, timeline: timeline, segments: waiting.named, of: incarnation, in: store)
         place = KnownPlace(
             timeline: timeline, position: position, takesWrites: isRunning && !isRecovering,
             history: TimelineHistory(timeline, in: path),
@@ -62,6 +67,8 @@ public struct WaitingWAL: Sendable {
     public private(set) var end: LSN?
     /// What can't be read: `recover` can't archive it either.
     public private(set) var unreadable: [String] = []
+    /// All segments from the last checkpoint on, whatever the archive has.
+    private(set) var named: [SegmentName] = []
 
     public var isEmpty: Bool { segments.isEmpty && histories.isEmpty }
     public var hasLast: Bool { segments.values.contains(where: \.isLast) }
@@ -72,19 +79,35 @@ public struct WaitingWAL: Sendable {
     init(
         _ dataDirectory: String, timeline: TimelineID, of incarnation: Incarnation, in store: any ObjectStore
     ) {
-        guard let rescue = try? Rescue(dataDirectory: dataDirectory) else { return }
+        guard
+            let rescue = try? Rescue(
+                dataDirectory: dataDirectory, history: { try store.timelineHistory($0, of: incarnation) })
+        else { return }
         func isArchived(_ key: RepositoryKey) -> Bool { (try? store.exists(key)) ?? false }
+        named = rescue.items.compactMap { item in
+            switch item {
+            case .last(let name): name
+            case .finished(let file): SegmentName(file)
+            }
+        }
         for item in rescue.items {
             switch item {
             case .last(let name):
-                add(name, in: dataDirectory, .partial, isLast: true)
+                add(name, in: dataDirectory, .partial, isLast: true) {
+                    trim(&$0, of: name, at: "\(dataDirectory)/pg_wal/\(name)", incarnation, in: store)
+                }
                 if isArchived(incarnation.segment(name)) { segments[name] = nil }
             case .finished(let file):
                 guard let name = ArchiveFileName(file) else { continue }
                 switch name {
                 case .segment(let segment):
                     guard !isArchived(incarnation.segment(segment)) || item == rescue.items.last else { continue }
-                    add(segment, in: dataDirectory, segment.timeline < timeline ? .partial : .completed, isLast: false)
+                    let isLeft = segment.timeline < timeline
+                    add(segment, in: dataDirectory, isLeft ? .partial : .completed, isLast: false) {
+                        if isLeft {
+                            trim(&$0, of: segment, at: "\(dataDirectory)/pg_wal/\(segment)", incarnation, in: store)
+                        }
+                    }
                     if isArchived(incarnation.segment(segment)) { segments[segment] = nil }
                 case .history(let timeline):
                     if let history = TimelineHistory(timeline, in: dataDirectory) { histories[timeline] = history }
@@ -95,17 +118,19 @@ public struct WaitingWAL: Sendable {
     }
 
     private mutating func add(
-        _ name: SegmentName, in dataDirectory: String, _ contents: SegmentContents, isLast: Bool
+        _ name: SegmentName, in dataDirectory: String, _ contents: SegmentContents, isLast: Bool,
+        trim: (inout SegmentSummary) -> Void
     ) {
         let path = "\(dataDirectory)/pg_wal/\(name)"
         do {
-            let summary = try WaitingWAL.scan(path, name, contents)
+            var summary = try WaitingWAL.scan(path, name, contents)
+            trim(&summary)
             segments[name] = Segment(path: path, summary: summary, contents: contents, isLast: isLast)
             end = max(end ?? .zero, summary.end)
         } catch { unreadable.append(name.description) }
     }
 
-    private static func scan(
+    static func scan(
         _ path: String, _ name: SegmentName, _ contents: SegmentContents
     ) throws -> SegmentSummary {
         let size = try FileStatus(of: path).size

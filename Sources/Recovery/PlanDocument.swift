@@ -57,10 +57,12 @@ public struct PlanDocument: Encodable, Sendable {
     let estimate: Estimate?
     let archiving: Bool
     let settings: [String: String]
+    let tablespaces: [CopyTablespaces.Place]
     let warnings: [String]
 
     public init(
-        _ plan: Plan, settings: [RecoverySetting], archiving: Bool, touched: [UInt32: [String]] = [:],
+        _ plan: Plan, settings: [RecoverySetting], archiving: Bool,
+        tablespaces: [CopyTablespaces.Place] = [], touched: [UInt32: [String]] = [:],
         estimate: (restore: Double, replay: Double)? = nil, remarks: [String] = []
     ) {
         let (kind, value): (String, String?) =
@@ -98,6 +100,7 @@ public struct PlanDocument: Encodable, Sendable {
         firstExcluded = plan.firstExcluded.map(transaction)
         self.estimate = estimate.map { Estimate(restoreSeconds: $0.restore, replaySeconds: $0.replay) }
         self.archiving = archiving
+        self.tablespaces = tablespaces
         self.settings = Dictionary(settings.map { ($0.name, $0.value) }) { $1 }
         warnings = plan.warnings + remarks
     }

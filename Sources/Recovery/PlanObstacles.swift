@@ -5,13 +5,12 @@ extension Planner {
     // MARK: Offers
 
     /// What `request` leads to, as something to offer; nil when that can't be reached either.
-    func offer(_ request: PlanRequest, _ meaning: (Plan) -> String) -> PlanRefusal.Alternative? {
-        guard makesOffers, let plan = try? ask(request) else { return nil }
-        return .init(meaning: meaning(plan), arguments: request.arguments)
+    func offer(_ request: PlanRequest, _ meaning: (Plan) -> String?) -> PlanRefusal.Alternative? {
+        makesOffers ? .proven(request, by: ask, meaning) : nil
     }
 
     /// Those of `candidates` that lead somewhere.
-    func offers(_ candidates: [(request: PlanRequest, meaning: (Plan) -> String)]) -> [PlanRefusal.Alternative] {
+    func offers(_ candidates: [(request: PlanRequest, meaning: (Plan) -> String?)]) -> [PlanRefusal.Alternative] {
         candidates.compactMap { offer($0.request, $0.meaning) }
     }
 
@@ -25,7 +24,7 @@ extension Planner {
         return other
     }
 
-    func onTimeline(_ timeline: TimelineID) -> (request: PlanRequest, meaning: (Plan) -> String) {
+    func onTimeline(_ timeline: TimelineID) -> (request: PlanRequest, meaning: (Plan) -> String?) {
         (onTimeline(timeline), { _ in "on timeline \(timeline)" })
     }
 
@@ -40,9 +39,10 @@ extension Planner {
         }.enumerated().filter { index, _ in !plans[..<index].contains { $0.endsLike(plans[index]) } }.map(\.element)
     }
 
-    func immediate(_ backup: RestorableBackup) -> (request: PlanRequest, meaning: (Plan) -> String) {
-        var asked = PlanRequest(
-            RecoveryTarget(.immediate, timeline: target.timeline), backup: backup.label, known: request.known)
+    func immediate(_ backup: RestorableBackup) -> (request: PlanRequest, meaning: (Plan) -> String?) {
+        var asked = request
+        asked.target = RecoveryTarget(.immediate, timeline: target.timeline)
+        asked.backup = backup.label
         // The history that is followed needn't have it.
         if (try? ask(asked)) == nil { asked.target.timeline = .number(backup.timeline) }
         return (asked, { _ in "the end of backup \"\(backup.label)\", \(backup.stopTime)" })
@@ -74,11 +74,11 @@ extension Planner {
         switch log.ending {
         case .endOfArchive:
             guard end >= log.backup.stop else {
-                let missing = log.path.segment(
-                    log.backup.start.rawValue / UInt64(source.segmentSize) + UInt64(log.segments.count),
-                    segmentSize: source.segmentSize)
+                let missing = log.backup.start.rawValue / UInt64(source.segmentSize) + UInt64(log.segments.count)
                 return refusal(
-                    .gap([SegmentRange(first: missing, last: missing, count: 1)]), nearest: olderBackups(log.backup),
+                    .gap(
+                        log.path.lineage(segmentSize: source.segmentSize).gaps(missing...missing, in: archived)),
+                    nearest: olderBackups(log.backup),
                     remarks: ["Backup \"\(log.backup.label)\" isn't consistent without it."])
             }
             latest.target.point = .latest
@@ -86,24 +86,17 @@ extension Planner {
             let offers = others + offers([(latest, { "the end of the archive" + moment($0) })])
             return refusal(.afterLast(try lastEnd(log), end: end), nearest: offers, remarks: partings(log.path, others))
         case .gap(let missing):
-            var candidates: [(request: PlanRequest, meaning: (Plan) -> String)] = []
-            if end >= log.backup.stop, let last {
-                latest.target.point = .lsn(last.start)
-                candidates.append((latest, { "the last record before the gap" + moment($0) }))
-            }
-            if let after = backups.first(where: {
-                $0.start >= missing[missing.count - 1].last.end(segmentSize: source.segmentSize)
-            }) {
-                candidates.append(immediate(after))
-            }
-            let others = target.point == .latest ? [] : otherTimelines(log.path)
             return refusal(
                 .gap(missing),
-                nearest: offers(candidates) + (end < log.backup.stop ? olderBackups(log.backup) : []) + others)
+                nearest: around(log, last, latest, until: missing[missing.count - 1].to))
+        case .broken(let found):
+            return refusal(
+                .broken(found),
+                nearest: around(log, last, latest, until: found.segment.start(segmentSize: source.segmentSize)))
         case .notYetArchived(let timeline, let begin):
             let step = log.path.steps.firstIndex { $0.timeline == timeline } ?? 1
             let parent = log.path.steps[max(0, step - 1)].timeline
-            var candidates: [(request: PlanRequest, meaning: (Plan) -> String)] = []
+            var candidates: [(request: PlanRequest, meaning: (Plan) -> String?)] = []
             if end >= log.backup.stop, let last {
                 latest.target.point = .lsn(last.start)
                 candidates.append((latest, { "where timeline \(timeline) begins" + moment($0) }))
@@ -111,6 +104,31 @@ extension Planner {
             candidates.append(onTimeline(parent))
             return refusal(.timelineNotArchived(timeline, begin: begin), nearest: offers(candidates))
         }
+    }
+
+    /// What can be reached before and behind a stretch that can't be replayed.
+    private func around(
+        _ log: ReplayLog<Source>, _ last: LogRecord?, _ request: PlanRequest, until end: LSN
+    ) -> [PlanRefusal.Alternative] {
+        var request = request
+        var candidates: [(request: PlanRequest, meaning: (Plan) -> String?)] = []
+        let isConsistent = last.map { $0.end >= log.backup.stop } ?? false
+        if isConsistent, let last {
+            request.target.point = .lsn(last.start)
+            candidates.append(
+                (
+                    request,
+                    {
+                        $0.end != last.end
+                            ? nil
+                            : "the last record before the gap"
+                                + ($0.lastIncluded.map { ", last transaction at \($0.time)" } ?? "")
+                    }
+                ))
+        }
+        if let after = backups.first(where: { $0.start >= end }) { candidates.append(immediate(after)) }
+        let others = target.point == .latest ? [] : otherTimelines(log.path)
+        return offers(candidates) + (isConsistent ? [] : olderBackups(log.backup)) + others
     }
 
     /// The newest older backup that is consistent.
@@ -173,7 +191,7 @@ extension Planner {
         if isOn, first.record.start >= oldest.backup.stop {
             // The log of the newest backup before it breaks off.
             let before = candidates.last { $0.backup.stop <= first.record.start } ?? oldest
-            let refused = try beyond(replayLog(before))
+            let refused = try beyond(try replayLog(before))
             return PlanRefusal(target, refused.reason, nearest: others + refused.nearest, remarks: refused.remarks)
         }
         let time: Moment =
@@ -228,7 +246,7 @@ extension Planner {
     }
 
     private func unknownRestorePoint(_ name: String, _ oldest: Candidate) throws -> PlanRefusal {
-        let log = replayLog(oldest)
+        let log = try replayLog(oldest)
         var points: [RestorePoint] = []
         for index in log.segments.indices {
             points += try log.facts(at: index).restorePoints.filter { $0.lsn >= log.backup.start }
@@ -239,7 +257,15 @@ extension Planner {
         if let best = similar.first {
             var other = request
             other.target.point = .name(best.name)
-            nearest += offers([(other, { _ in "at \(best.time)" })])
+            nearest += offers([
+                (
+                    other,
+                    { plan in
+                        guard case .restorePoint(let point) = plan.stop?.record.content else { return nil }
+                        return "at \(point.time)"
+                    }
+                )
+            ])
         }
         return refusal(
             .unknownRestorePoint(name, similar: similar.isEmpty ? points.suffix(8) : similar), nearest: nearest,
@@ -248,19 +274,23 @@ extension Planner {
 
     private func unknownTransaction(_ oldest: Candidate) throws -> PlanRefusal {
         guard case .xid(let xid) = target.point else { return refusal(.noBackup) }
-        let log = replayLog(oldest)
+        let log = try replayLog(oldest)
         var nearest: [PlanRefusal.Alternative] = []
         if let last = try log.lastCommit(before: LSN(.max), from: log.segments.count - 1) {
             var other = request
             other.target.point = .xid(last.xid)
-            nearest += offers([(other, { _ in "the last transaction, \(last.time)" })])
+            nearest += offers([(other, { $0.lastIncluded == last ? "the last transaction, \(last.time)" : nil })])
         }
         return refusal(.unknownTransaction(xid), nearest: nearest, remarks: remarks(log))
     }
 
     private func remarks(_ log: ReplayLog<Source>) -> [String] {
-        guard case .gap(let missing) = log.ending else { return [] }
-        return ["The archive has a gap (\(missing[0].description)); what lies after it can't be reached."]
+        switch log.ending {
+        case .gap(let missing):
+            return ["The archive has a gap (\(missing[0].sentence)); what lies after it can't be reached."]
+        case .broken(let found): return [capitalized(found.sentence) + "; what lies after it can't be reached."]
+        case .endOfArchive, .notYetArchived: return []
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 public import Platform
+public import Repository
 public import WAL
 
 /// A target that cannot be reached: why, and what can be reached instead. The command line exits with 4.
@@ -15,7 +16,11 @@ public struct PlanRefusal: Explained, Equatable {
         /// The target lies behind the archive's last transaction (nil: there is none), or the LSN behind its end.
         case afterLast(TransactionMark?, end: LSN)
         /// Segments are missing between the backup and the target.
-        case gap([SegmentRange])
+        case gap([LineageGap])
+        /// A segment between the backup and the target is there, but can't be replayed.
+        case broken(LogBreak)
+        /// A newer timeline's history file is missing: nothing tells whether it is the one to follow, or leads to it.
+        case lostHistory(LostHistory)
         /// No backup was taken on the timeline or on one of its ancestors before they parted.
         case notAnAncestor(TimelineID, backups: [TimelineID])
         /// The archive holds nothing of this timeline itself; these descend from it.
@@ -28,15 +33,42 @@ public struct PlanRefusal: Explained, Equatable {
         case elsewhere(Whereabouts)
         /// The timeline begins in a segment that only its parent has archived.
         case timelineNotArchived(TimelineID, begin: LSN)
+        /// The timeline's history file is in the cluster's own pg_wal, but not in the archive.
+        case historyNotArchived(TimelineID)
         case unknownRestorePoint(String, similar: [RestorePoint])
         case unknownTransaction(UInt32)
     }
 
-    /// A target that can be reached: it has been planned.
+    /// A target that can be reached: it has been planned. Only `Alternative.proven` makes one.
     public struct Alternative: Hashable, Sendable {
         /// What it is, to be followed by the options.
-        public var meaning: String
-        public var arguments: [String]
+        public let meaning: String
+        /// All that ask for it, ready to be pasted into a shell.
+        public let arguments: [String]
+        /// Where the recovery ends with them.
+        public let end: LSN
+
+        private init(meaning: String, arguments: [String], end: LSN) {
+            (self.meaning, self.arguments, self.end) = (meaning, arguments, end)
+        }
+
+        /// What `request` leads to, as something to offer; nil when it can't be reached, or isn't what is promised.
+        ///
+        /// - Parameters:
+        ///   - usePartials: `--use-partial` belongs to it.
+        ///   - plan: makes the plan.
+        ///   - meaning: nil when the plan isn't what was meant.
+        static func proven(
+            _ request: PlanRequest, usePartials: Bool = false, by plan: (PlanRequest) throws -> Plan,
+            _ meaning: (Plan) -> String?
+        ) -> Alternative? {
+            guard let made = try? plan(request), let meaning = meaning(made) else { return nil }
+            return Alternative(
+                meaning: meaning, arguments: request.arguments + (usePartials ? ["--use-partial"] : []), end: made.end)
+        }
+
+        /// `--target latest (the end of the archive)`.
+        public var sentence: String { "\(arguments.joined(separator: " ")) (\(meaning))" }
     }
 
     /// Where in the archive a record is that can't be the target.
@@ -94,10 +126,10 @@ public struct PlanRefusal: Explained, Equatable {
                     + "after the target."
             case .afterLast(let last, let end): afterLast(last, end)
             case .gap(let missing):
-                "WAL is missing: "
-                    + missing.prefix(8).map {
-                        $0.count == 1 ? "segment \($0.description)" : "segments \($0.description) (\($0.count))"
-                    }.joined(separator: ", ") + (missing.count > 8 ? ", and more." : ".")
+                "WAL " + missing.prefix(8).map(\.sentence).joined(separator: ", ")
+                    + (missing.count > 8 ? ", and more." : ".")
+            case .broken(let found): "\(capitalized(found.sentence)). \(found.reason)"
+            case .lostHistory(let lost): "\(capitalized(lost.message)). \(lost.detail ?? "")"
             case .notAnAncestor(let timeline, let backups):
                 "No backup lies on the history of timeline \(timeline); there are backups of timeline "
                     + backups.map(\.description).joined(separator: ", ") + "."
@@ -114,6 +146,9 @@ public struct PlanRefusal: Explained, Equatable {
             case .timelineNotArchived(let timeline, let begin):
                 "Timeline \(timeline) begins at LSN \(begin), but its first segment has not been archived yet; "
                     + "PostgreSQL would read the segment of the timeline before it and go astray."
+            case .historyNotArchived(let timeline):
+                "Timeline history file \"\(timeline.fileNamePart).history\" is in the cluster's pg_wal, but not in the archive: a "
+                    + "recovered server would not find timeline \(timeline)."
             case .unknownRestorePoint(_, let similar):
                 similar.isEmpty
                     ? "There is none since the oldest backup began."
@@ -130,6 +165,8 @@ public struct PlanRefusal: Explained, Equatable {
         switch reason {
         case .noBackup: return "Take one with \"tidemark backup\"."
         case .unknownBackup: return "\"tidemark list\" shows the backups there are."
+        case .historyNotArchived(let timeline):
+            return "In the data directory: tidemark archive-push pg_wal/\(timeline.fileNamePart).history."
         default: break
         }
         guard !nearest.isEmpty else {
@@ -140,7 +177,7 @@ public struct PlanRefusal: Explained, Equatable {
             }
         }
         return "Reachable: "
-            + nearest.map { "\($0.arguments.joined(separator: " ")) (\($0.meaning))" }.joined(separator: "; ") + "."
+            + nearest.map(\.sentence).joined(separator: "; ") + "."
     }
 
     private func elsewhere(_ found: Whereabouts) -> String {
@@ -175,9 +212,14 @@ extension Branch {
     var sentence: String {
         let parting = parent.map { "left timeline \($0) at LSN \(begin), and" } ?? "is the first one;"
         return "Timeline \(timeline) \(parting) "
-            + (last.map { "its last transaction is \($0.xid), \($0.time)." } ?? "holds no transaction.")
+            + (last.map { "its last transaction is \($0.xid), \($0.time)" } ?? "holds no transaction")
+            + (backup.map { "; backup \"\($0.label)\" was taken of it" + ($0.place.map { " in \"\($0)\"" } ?? "") }
+                ?? "")
+            + "."
     }
 }
+
+func capitalized(_ sentence: String) -> String { sentence.prefix(1).uppercased() + sentence.dropFirst() }
 
 /// `3 d 4 h`, `12 min 5 s`, `0.25 s`: two units at most.
 func duration(microseconds: Int64) -> String {

@@ -1,3 +1,4 @@
+public import Repository
 public import WAL
 
 /// What the planner asks of an archive. It knows neither files nor catalogs: a test answers from arrays.
@@ -27,11 +28,24 @@ public protocol PlanSource {
     func isPartial(_ name: SegmentName) -> Bool
     /// Those `isPartial` is true for.
     func partials() -> Set<SegmentName>
+    /// The first segment that a recovery along `path` doesn't get over though it is there: it is damaged, or doesn't go on
+    /// where the one before it ends.
+    func firstBreak(in path: LogSegments) throws -> LogBreak?
+    /// Timelines that have a parent, but whose history file isn't there.
+    func lostHistories() throws -> [LostHistory]
     /// The first segment from `index` on that may hold the stop for a target; nil when none does. Saves a look at the facts
     /// of all segments before it.
     func firstCandidate(in path: LogSegments, from index: Int, for target: RecoveryTarget) throws -> Int?
+    /// The first segment from `index` on that may hold a transaction that ended before a moment (or at it).
+    func firstEnding(by moment: Moment, orAt: Bool, in path: LogSegments, from index: Int) throws -> Int?
     /// Every restore point in the log; nil when that isn't known at once.
     func restorePoints(of path: LogSegments) throws -> [RestorePoint]?
+    /// What `path[...index]` tells about the server.
+    func serverChanges(of path: LogSegments, through index: Int) throws -> ServerChanges
+    /// Transactions that were prepared in `path[...index]`, before a position, and what was decided in the same segments.
+    func preparations(of path: LogSegments, through index: Int, before end: LSN) throws -> Preparations
+    /// Those that were prepared before a backup and pending in it.
+    func prepared(in backup: RestorableBackup) throws -> [Prepare]
     /// Every whole segment, those before the oldest backup as well.
     func everySegment() throws -> SegmentSet
     /// The last commit at or after a position; segments that can't be read are passed over.
@@ -50,7 +64,17 @@ extension PlanSource {
     public func firstCandidate(in path: LogSegments, from index: Int, for target: RecoveryTarget) throws -> Int? {
         index
     }
+    public func firstEnding(by moment: Moment, orAt: Bool, in path: LogSegments, from index: Int) throws -> Int? {
+        index
+    }
+    public func firstBreak(in path: LogSegments) throws -> LogBreak? { nil }
+    public func lostHistories() throws -> [LostHistory] { [] }
     public func restorePoints(of path: LogSegments) throws -> [RestorePoint]? { nil }
+    public func serverChanges(of path: LogSegments, through index: Int) throws -> ServerChanges { ServerChanges() }
+    public func preparations(of path: LogSegments, through index: Int, before end: LSN) throws -> Preparations {
+        Preparations()
+    }
+    public func prepared(in backup: RestorableBackup) throws -> [Prepare] { [] }
     public func everySegment() throws -> SegmentSet { try segments() }
     public func lastCommit(of path: LogSegments, from position: LSN) throws -> TransactionMark? {
         for index in path.indices.reversed() {
@@ -61,6 +85,14 @@ extension PlanSource {
         }
         return nil
     }
+}
+
+/// Prepared transactions that a stretch of the log tells of.
+public struct Preparations: Sendable {
+    public var prepared: [(lsn: LSN, transaction: Prepare)] = []
+    /// Ended in the same stretch, either way.
+    public var ended: Set<UInt32> = []
+    public init() {}
 }
 
 /// A complete base backup, as far as planning goes.
@@ -75,10 +107,14 @@ public struct RestorableBackup: Hashable, Sendable {
     public var stopTime: Moment
     /// Of the restored data directory, in bytes.
     public var size: Int64
+    /// Of which host and data directory it is; nil when it doesn't say.
+    public var place: String?
 
     public init(
-        label: String, timeline: TimelineID, start: LSN, stop: LSN, startTime: Moment, stopTime: Moment, size: Int64
+        label: String, timeline: TimelineID, start: LSN, stop: LSN, startTime: Moment, stopTime: Moment, size: Int64,
+        place: String? = nil
     ) {
+        self.place = place
         (self.label, self.timeline, self.start, self.stop) = (label, timeline, start, stop)
         (self.startTime, self.stopTime, self.size) = (startTime, stopTime, size)
     }

@@ -2,23 +2,64 @@ import WAL
 
 extension Planner {
     /// What a person should know before going ahead.
-    func warnings(_ log: ReplayLog<Source>, stop: StoppingPoint?, index: Int) throws -> [String] {
+    ///
+    /// - Parameter offers: gets the other targets that the warnings offer.
+    func warnings(
+        _ log: ReplayLog<Source>, stop: StoppingPoint?, index: Int, _ offers: inout [PlanRefusal.Alternative]
+    ) throws -> [String] {
+        // Of a plan that is made to try an offer nobody reads the warnings.
+        guard makesOffers else { return [] }
         var warnings: [String] = []
-        if case .name(let name) = target.point { warnings += try namesakes(name, log, stop: stop) }
+        if case .name(let name) = target.point { warnings += try namesakes(name, log, stop: stop, &offers) }
         if case .time(let time) = target.point, let stop {
-            warnings += try stragglers(time, log, stop: stop, index: index)
+            warnings += try stragglers(time, log, stop: stop, index: index, &offers)
         }
         if log.backup.timeline != log.path.target || log.path.steps.count > 1 {
-            warnings += try otherHistories(log)
+            warnings += try otherHistories(log, &offers)
         }
         return warnings
     }
 
+    /// Asks for everything up to and with the record that starts at a position, on this path.
+    private func through(
+        _ start: LSN, until end: LSN, on path: TimelinePath, _ meaning: String
+    ) -> PlanRefusal.Alternative? {
+        var other = request
+        other.target.point = .lsn(start)
+        other.target.inclusive = true
+        for timeline in [target.timeline, .number(path.target)] {
+            other.target.timeline = timeline
+            let found = offer(other) { plan in
+                plan.end == end && path.contains(plan.path.timeline(at: start), upTo: end) ? meaning : nil
+            }
+            if let found { return found }
+        }
+        return nil
+    }
+
+    /// Prepared transactions that nobody has decided before `end`: they keep their locks.
+    func pending(_ log: ReplayLog<Source>, before end: LSN, through index: Int) throws -> [Prepare] {
+        let told = try source.preparations(of: log.segments, through: index, before: end)
+        var known: Set<UInt32> = []
+        return try
+            (source.prepared(in: log.backup)
+            + told.prepared.filter { $0.lsn >= log.backup.start }.map(\.transaction))
+            .filter { transaction in
+                guard known.insert(transaction.xid).inserted, !told.ended.contains(transaction.xid) else {
+                    return false
+                }
+                let decision = StopRule(target: RecoveryTarget(.xid(transaction.xid)), consistent: .zero)
+                return try log.firstStop(decision).map { $0.point.record.start >= end } ?? true
+            }
+    }
+
     /// PostgreSQL takes the first restore point of a name; people may mean another.
-    private func namesakes(_ name: String, _ log: ReplayLog<Source>, stop: StoppingPoint?) throws -> [String] {
+    private func namesakes(
+        _ name: String, _ log: ReplayLog<Source>, stop: StoppingPoint?, _ offers: inout [PlanRefusal.Alternative]
+    ) throws -> [String] {
         var all: [RestorePoint] = []
         let oldest = backups.first { log.path.contains($0.timeline, upTo: $0.stop) } ?? log.backup
-        let whole = replayLog((oldest, log.path))
+        let whole = try replayLog((oldest, log.path))
         if let known = try source.restorePoints(of: whole.segments) {
             all = known.filter { $0.name == name && $0.lsn >= whole.backup.start }
         } else {
@@ -29,29 +70,41 @@ extension Planner {
             }
         }
         guard all.count > 1, let stop else { return [] }
-        let others = all.filter { $0.lsn != stop.record.start }
+        let others = all.filter { $0.lsn != stop.record.start }.map { point in
+            let found = through(point.lsn, until: point.end, on: log.path, "\(point.time)")
+            if let found { offers.append(found) }
+            return found?.sentence ?? "the one of \(point.time), LSN \(point.lsn), which can't be reached"
+        }
         return [
             "Restore point \"\(name)\" exists \(all.count) times; this plan takes the one at LSN \(stop.record.start). "
-                + "Others: "
-                + others.map { "\($0.time) (--target-lsn \($0.lsn))" }.joined(separator: ", ") + "."
+                + "Others: " + others.joined(separator: ", ") + "."
         ]
     }
 
     /// Commit times are not in the order of the log: transactions that committed by the target time may follow the one
     /// that stops the recovery.
     private func stragglers(
-        _ time: Moment, _ log: ReplayLog<Source>, stop: StoppingPoint, index: Int
+        _ time: Moment, _ log: ReplayLog<Source>, stop: StoppingPoint, index: Int,
+        _ offers: inout [PlanRefusal.Alternative]
     ) throws -> [String] {
+        func isLate(_ end: Moment) -> Bool { target.inclusive ? end <= time : end < time }
         var late = 0
         var last: TransactionMark?
-        for index in index..<min(index + 2, log.segments.count) {
-            guard let earliest = try log.facts(at: index).earliestEnd,
-                target.inclusive ? earliest <= time : earliest < time
-            else { continue }
-            try log.records(at: index) { record in
-                if record.start >= stop.position, let end = record.content.commit,
-                    target.inclusive ? end.time <= time : end.time < time
-                {
+        var next = index
+        while next < log.segments.count,
+            let index = try source.firstEnding(by: time, orAt: target.inclusive, in: log.segments, from: next)
+        {
+            next = index + 1
+            let facts = try source.facts(of: log.segments, index..<index + 1)[0]
+            guard let earliest = facts.earliestEnd, isLate(earliest) else { continue }
+            let isWhole = facts.firstRecord.map { $0 >= stop.position } ?? false
+            if isWhole, log.limit == nil, let latest = facts.latestEnd, isLate(latest) {
+                late += facts.commits
+                last = facts.lastCommit ?? last
+                continue
+            }
+            try log.landmarks(at: index) { record in
+                if record.start >= stop.position, let end = record.content.commit, isLate(end.time) {
                     late += 1
                     last = end
                 }
@@ -59,15 +112,21 @@ extension Planner {
             }
         }
         guard let last else { return [] }
+        let all = late == 1 ? "it" : "them"
+        let offer = through(last.lsn, until: last.end, on: log.path, "the last of them is there as well")
+        if let offer { offers.append(offer) }
         return [
             "\(late) transaction\(late == 1 ? "" : "s") with a commit time before the target follow\(late == 1 ? "s" : "") "
                 + "in the log after the point where PostgreSQL stops, and won't be there: the last is \(last.xid), "
-                + "\(last.time). Use --target-lsn \(last.lsn) to include \(late == 1 ? "it" : "them")."
+                + "\(last.time)."
+                + (offer.map { " Use \($0.arguments.joined(separator: " ")) to include \(all)." } ?? "")
         ]
     }
 
     /// The history to the target leaves out what other timelines did after they parted.
-    private func otherHistories(_ log: ReplayLog<Source>) throws -> [String] {
+    private func otherHistories(
+        _ log: ReplayLog<Source>, _ offers: inout [PlanRefusal.Alternative]
+    ) throws -> [String] {
         guard case .time(let time) = target.point, [.own, .latest].contains(target.timeline) else { return [] }
         var warnings: [String] = []
         for step in log.path.steps {
@@ -84,10 +143,12 @@ extension Planner {
             guard let facts = try source.facts(of: last, 0..<1).first, let latest = facts.lastCommit, latest.lsn >= end,
                 latest.time >= time
             else { continue }
+            let older = offer(onTimeline(step.timeline)) { _ in "on timeline \(step.timeline)" }
+            if let older { offers.append(older) }
             warnings.append(
                 "Timeline \(step.timeline) went on after timeline \(next(step, log.path)) branched off at \(end), until "
-                    + "\(latest.time); this plan follows the newer one. For the older one: --target-timeline "
-                    + "\(step.timeline).")
+                    + "\(latest.time); this plan follows the newer one."
+                    + (older.map { " For the older one: \($0.arguments.joined(separator: " "))." } ?? ""))
         }
         return warnings
     }

@@ -1,3 +1,4 @@
+import Repository
 public import WAL
 
 /// What is asked of the planner.
@@ -5,6 +6,8 @@ public struct PlanRequest: Hashable, Sendable {
     public var target: RecoveryTarget
     /// Start from this backup, and no other.
     public var backup: String?
+    /// The incarnation's folder, where options must name it: without them another one would be meant.
+    public var incarnation: String?
     /// Where the cluster is or was, when somebody knows: it decides which timeline is the latest.
     public var known: KnownPlace?
 
@@ -13,7 +16,10 @@ public struct PlanRequest: Hashable, Sendable {
     }
 
     /// The options that ask for this on tidemark's command line.
-    public var arguments: [String] { target.arguments + (backup.map { ["--backup", $0] } ?? []) }
+    public var arguments: [String] {
+        target.arguments + (backup.map { ["--backup", quoted($0)] } ?? [])
+            + (incarnation.map { ["--incarnation", quoted($0)] } ?? [])
+    }
 }
 
 /// Plans the recovery: the newest backup that is consistent at or before the target on a timeline of the target's
@@ -34,6 +40,8 @@ struct Planner<Source: PlanSource> {
     let backups: [RestorableBackup]
     let archived: SegmentSet
     let histories: [TimelineID: TimelineHistory]
+    /// A timeline whose history only the cluster itself has: a recovered server would not find it.
+    let unarchived: TimelineID?
     let known: FactsStore
     /// Whether a refusal looks for what can be reached instead; not while such an offer is tried.
     let makesOffers: Bool
@@ -45,8 +53,12 @@ struct Planner<Source: PlanSource> {
         backups = try source.backups().sorted { ($0.stop, $0.label) < ($1.stop, $1.label) }
         archived = try source.segments()
         var histories = try source.histories()
-        if let own = request.known?.history, histories[own.timeline] == nil { histories[own.timeline] = own }
-        self.histories = histories
+        var unarchived: TimelineID?
+        if let own = request.known?.history, histories[own.timeline] == nil {
+            histories[own.timeline] = own
+            if own.timeline > TimelineID(1) { unarchived = own.timeline }
+        }
+        (self.histories, self.unarchived) = (histories, unarchived)
         known = FactsStore()
         makesOffers = true
     }
@@ -55,7 +67,7 @@ struct Planner<Source: PlanSource> {
     init(asking request: PlanRequest, like other: Planner) {
         (self.request, target) = (request, request.target)
         (source, backups, archived, histories) = (other.source, other.backups, other.archived, other.histories)
-        (known, makesOffers) = (other.known, false)
+        (unarchived, known, makesOffers) = (other.unarchived, other.known, false)
     }
 
     func plan() throws -> Plan {
@@ -66,11 +78,37 @@ struct Planner<Source: PlanSource> {
         let history: History
         switch try choice() {
         case .history(let chosen): history = chosen
-        case .branches(let branches): return try plan(among: branches)
+        case .branches(let branches):
+            try refuseLostHistory(among: branches)
+            return try plan(among: branches)
         }
+        try refuseLostHistory(besides: history)
         var plan = try plan(on: history)
         plan.warnings += history.remarks
+        plan.offers += history.offers
+        if let unarchived, plan.path.steps.contains(where: { $0.timeline == unarchived }) {
+            throw refusal(.historyNotArchived(unarchived))
+        }
         return plan
+    }
+
+    /// Where nobody named a timeline, one that is newer than what is followed may be the cluster's.
+    private func refuseLostHistory(besides history: History) throws {
+        guard [.own, .latest].contains(target.timeline), request.known?.takesWrites != true, makesOffers,
+            let followed = history.timeline,
+            let lost = try source.lostHistories().last(where: { $0.timeline > followed })
+        else { return }
+        let known = Set(history.candidates[0].path.steps.map(\.timeline) + [followed, lost.timeline]).sorted()
+        throw refusal(.lostHistory(lost), nearest: offers(known.map { onTimeline($0) }))
+    }
+
+    /// Without its history a timeline looks like one of its own; that is what to say of it.
+    private func refuseLostHistory(among branches: [Branch]) throws {
+        let timelines = Set(branches.map(\.timeline))
+        guard makesOffers, let lost = try source.lostHistories().last(where: { timelines.contains($0.timeline) }) else {
+            return
+        }
+        throw refusal(.lostHistory(lost), nearest: offers(timelines.sorted().map { onTimeline($0) }))
     }
 
     /// - Throws: `PlanRefusal`.
@@ -86,13 +124,13 @@ struct Planner<Source: PlanSource> {
         var passedOver: [PassedOver] = []
         var unreached: ReplayLog<Source>?
         for candidate in early.reversed() {
-            let log = replayLog(candidate)
+            let log = try replayLog(candidate)
             let rule = StopRule(target: target, consistent: candidate.backup.stop)
             if target.point == .latest { return try planToTheEnd(log) }
             if let stop = try log.firstStop(rule) {
                 if stop.point.position >= candidate.backup.stop {
                     return try finish(
-                        direct(log, to: stop.point), whole: log, stop: stop.point, end: stop.point.position,
+                        try direct(log, to: stop.point), whole: log, stop: stop.point, end: stop.point.position,
                         index: stop.index, passedOver: passedOver.filter(endedInTime))
                 }
                 passedOver.append(PassedOver(candidate.backup, stop: stop.point.position))
@@ -115,8 +153,9 @@ struct Planner<Source: PlanSource> {
         }
     }
 
-    func replayLog(_ candidate: Candidate) -> ReplayLog<Source> {
-        ReplayLog(backup: candidate.backup, path: candidate.path, archived: archived, source: source, known: known)
+    func replayLog(_ candidate: Candidate) throws -> ReplayLog<Source> {
+        try ReplayLog(
+            backup: candidate.backup, path: candidate.path, archived: archived, source: source, known: known)
     }
 
     /// A target that says when or where rules out backups that began later, without a look into the log.
@@ -173,13 +212,23 @@ struct Planner<Source: PlanSource> {
     private func planToTheEnd(_ log: ReplayLog<Source>) throws -> Plan {
         switch log.ending {
         case .endOfArchive: break
-        case .gap: throw try beyond(log)
+        case .gap, .broken: throw try beyond(log)
         case .notYetArchived(let timeline, let begin):
             return try planToTheBranch(log, timeline, begin)
         }
         guard let last = try log.lastRecord(), last.end >= log.backup.stop else { throw try beyond(log) }
-        return try finish(
+        var plan = try finish(
             log, whole: log, stop: nil, end: last.end, index: log.segments.count - 1)
+        let timeline = log.path.target
+        let left = histories.values.compactMap { history in
+            history.switchPoint(from: timeline).map { (by: history.timeline, at: $0) }
+        }.max { $0.at < $1.at }
+        if let left, left.at > last.end, !LSN.agree(left.at, last.end, segmentSize: source.segmentSize) {
+            plan.warnings.append(
+                "Timeline \(timeline) went on to LSN \(left.at), as the history of timeline \(left.by) says, but its segments in "
+                    + "the archive end before.")
+        }
+        return plan
     }
 
     /// Everything that is archived on the history of a timeline that has begun, but of which no segment is archived yet:
@@ -191,7 +240,7 @@ struct Planner<Source: PlanSource> {
             throw try beyond(log)
         }
         let told = RecoveryTarget(.lsn(begin), inclusive: false, timeline: .number(parent.target))
-        let shorter = replayLog((log.backup, parent))
+        let shorter = try replayLog((log.backup, parent))
         let stop = try shorter.firstStop(StopRule(target: told, consistent: log.backup.stop))
         guard let stop, stop.point.position >= log.backup.stop else { throw try beyond(log) }
         var plan = try finish(
@@ -207,13 +256,13 @@ struct Planner<Source: PlanSource> {
     /// The same log by the shortest history: when the target lies before a timeline of the path began, that timeline is
     /// left out. The recovery ends in the same place, and the server gets a true history for it; with the longer one it
     /// would record timelines it never was on.
-    private func direct(_ log: ReplayLog<Source>, to stop: StoppingPoint) -> ReplayLog<Source> {
+    private func direct(_ log: ReplayLog<Source>, to stop: StoppingPoint) throws -> ReplayLog<Source> {
         let number = (stop.record.end.rawValue - 1) / UInt64(source.segmentSize)
         for (path, step) in zip(log.path.shorter, log.path.steps) {
             guard let end = step.end, stop.record.end <= end,
                 archived.contains(path.segment(number, segmentSize: source.segmentSize))
             else { continue }
-            let shorter = replayLog((log.backup, path))
+            let shorter = try replayLog((log.backup, path))
             // The segments before the parting are the same ones.
             if Int(number) < shorter.first + shorter.segments.count {
                 return shorter
@@ -229,6 +278,7 @@ struct Planner<Source: PlanSource> {
         _ log: ReplayLog<Source>, whole: ReplayLog<Source>, stop: StoppingPoint?, end: LSN, index: Int,
         passedOver: [PassedOver] = []
     ) throws -> Plan {
+        var offers: [PlanRefusal.Alternative] = []
         let last = try log.lastCommit(before: end, from: index)
         let next = stop == nil ? nil : try whole.firstCommit(from: end, at: index)
         return Plan(
@@ -241,7 +291,12 @@ struct Planner<Source: PlanSource> {
             majorVersion: source.majorVersion, stop: stop, end: end,
             lastIncluded: last, firstExcluded: next,
             changedFiles: whole.files(changedBy: [last, next].compactMap { $0 }),
-            warnings: passedOver.map(\.sentence) + (try warnings(whole, stop: stop, index: index)))
+            changes: log.backup.start < end
+                ? ((try? source.serverChanges(of: log.segments, through: index)) ?? ServerChanges())
+                    .within(log.backup.start..<end) : ServerChanges(),
+            pending: makesOffers ? ((try? pending(log, before: end, through: index)) ?? []) : [],
+            warnings: passedOver.map(\.sentence) + (try warnings(whole, stop: stop, index: index, &offers)),
+            offers: offers)
     }
 
     private func choice(of backup: RestorableBackup) -> String {

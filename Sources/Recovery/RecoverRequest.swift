@@ -1,5 +1,6 @@
+import Archiving
 public import BaseBackup
-import DataDirectory
+public import DataDirectory
 import Glibc
 import Platform
 public import Repository
@@ -18,9 +19,18 @@ public struct RecoverRequest: Sendable {
     public var tablespaceMapping: [String: String] = [:]
     /// Bring an existing copy of the cluster to the backup's state, rewriting only what differs.
     public var delta = false
+    /// What `delta` leaves alone.
+    public var exclude = NamedExclusions()
+    /// The cluster's own data directory, where that is another one.
+    public var living: String?
 
     public init(plan: Plan, backup: BackupDescription, directory: String, setup: RecoverySetup, jobs: Int) {
         (self.plan, self.backup, self.directory, self.setup, self.jobs) = (plan, backup, directory, setup, jobs)
+    }
+
+    var tablespaces: CopyTablespaces {
+        CopyTablespaces(
+            plan, backup, directory: directory, mapping: tablespaceMapping, isCopy: !setup.isOwnDirectory)
     }
 
     public var settings: [RecoverySetting] { plan.settings(for: setup, directory: directory) }
@@ -47,12 +57,15 @@ public func prepareRecovery(
 ) throws -> PreparedRecovery {
     try refuseIfInUse(request.directory)
     var restore = RestoreRequest(
-        target: request.directory, jobs: request.jobs, tablespaceMapping: request.tablespaceMapping,
+        target: request.directory, jobs: request.jobs, tablespaceMapping: request.tablespaces.mapping,
         delta: request.delta)
+    restore.exclude = request.exclude
+    restore.living = request.living
     // A replay of some length reads its pages one by one, and waits for each that isn't in memory.
     restore.isReadSoon = request.plan.logSize > request.backup.size / 20
     let restored = try restoreBackup(
         request.backup, of: incarnation, from: store, request: restore, progress: progress)
+    try request.tablespaces.prepareYounger(in: request.directory)
     let configuration = ServerConfiguration(request.backup, directory: request.directory, setup: request.setup)
     try configuration.relocate()
     let (remarks, options) = try configuration.complete()
@@ -60,19 +73,24 @@ public func prepareRecovery(
     for segment in request.plan.forkedSegments {
         try segment.place(
             in: request.directory + "/pg_wal", isPartial: request.plan.partials.contains(segment.child),
-            of: incarnation, from: store)
+            isCopy: !request.setup.isOwnDirectory, of: incarnation, from: store)
     }
     try writeSettings(request, serverOptions: options)
     try signal(request.setup.isStandby ? "standby.signal" : "recovery.signal", directory: request.directory)
     return PreparedRecovery(
-        restore: restored, settings: request.settings, remarks: remarks, serverOptions: options)
+        restore: restored, settings: request.settings,
+        remarks: LinkOutlook(request.backup, directory: request.directory, exclude: request.exclude).told(restored)
+            + remarks,
+        serverOptions: options)
 }
 
 /// Puts the request's settings into `postgresql.auto.conf`, instead of those of an earlier call.
 ///
 /// - Parameter serverOptions: as `PreparedRecovery` has them.
 public func writeSettings(_ request: RecoverRequest, serverOptions: [String]) throws {
-    try SettingsBlock(request, serverOptions: serverOptions).write(request.settings)
+    let settings = request.settings
+    try CopySocket(of: request.directory).prepare(for: settings)
+    try SettingsBlock(request, serverOptions: serverOptions).write(settings)
 }
 
 /// Refuses a directory on which a server runs.
@@ -89,10 +107,29 @@ private func placePartial(
 ) throws {
     let path = "\(request.directory)/pg_wal/\(name)"
     try Files.removeIfPresent(path)
-    var decompressor = try Decompressor()
     let stored = try store.stored(.partial(name), of: incarnation)
     try createDurably(path, mode: 0o600) { file, temporary in
-        try stored.extract(with: &decompressor) { try file.write($0, path: temporary) }
+        let patches = try stored.extract(as: name, of: incarnation, from: store, isCopy: !request.setup.isOwnDirectory)
+        {
+            try file.write($0, path: temporary)
+        }
+        for patch in patches {
+            try patch.bytes.withUnsafeBytes { try file.write($0, at: Int64(patch.offset), path: temporary) }
+        }
+    }
+}
+
+extension StoredSegment {
+    /// - Parameter isCopy: the directory that replays it isn't the cluster's own.
+    /// - Returns: what must be written over.
+    func extract(
+        as segment: SegmentName, of incarnation: Incarnation, from store: any ObjectStore, isCopy: Bool,
+        write: (UnsafeRawBufferPointer) throws -> Void
+    ) throws -> [SegmentPatch] {
+        if isCopy { return try extractConfined(as: segment, of: incarnation, from: store, write: write) }
+        var decompressor = try Decompressor()
+        try extract(with: &decompressor, write: write)
+        return []
     }
 }
 

@@ -14,51 +14,67 @@ public struct RecoveryArchive {
     /// What the cluster's own data directory tells; nil when it tells nothing.
     public let own: OwnDirectory?
     private let jobs: Int
-    /// The timeline that was asked for and had been put aside; it is served for this recovery only.
+    /// What there is to say of an incarnation that isn't in use; nil for the one that is.
+    private let former: String?
+    /// The timeline that was asked for, when some or all of it was put aside; that is served for this recovery only.
     public let putAside: TimelineID?
     /// What had to be assumed, as sentences.
     public let remarks: [String]
 
-    /// - Parameter dataDirectory: the configured one; it tells which incarnation is meant when there are several. It
-    ///   may be gone.
-    /// - Parameter timeline: the number that was asked for; it may have been put aside.
+    /// - Parameters:
+    ///   - dataDirectory: the configured one; it tells which incarnation is in use. It may be gone.
+    ///   - timeline: the number that was asked for; it may have been put aside.
+    ///   - named: the incarnation that was asked for, by its folder's name.
+    ///   - label: the backup that was asked for, which tells as well.
+    ///   - moment: the time that was asked for, which tells when nothing else does.
     public init(
-        store: any ObjectStore, cluster: String, dataDirectory: String, jobs: Int, timeline: TimelineID? = nil
+        store: any ObjectStore, cluster: String, dataDirectory: String, jobs: Int, timeline: TimelineID? = nil,
+        incarnation named: String? = nil, backup label: String? = nil, at moment: Moment? = nil
     ) throws {
-        let all = try store.incarnations(of: cluster)
-        guard var chosen = all.last else { throw NothingArchived(cluster: cluster, location: store.location) }
+        guard let known = try ClusterIncarnations(of: cluster, dataDirectory: dataDirectory, in: store) else {
+            throw NothingArchived(cluster: cluster, location: store.location)
+        }
+        let chosen =
+            try named.map(known.named) ?? label.map(known.holding) ?? moment.map(known.holding) ?? known.current
         var remarks: [String] = []
-        var listing: BackupListing?
-        if all.count > 1 {
-            let directory = DataDirectory(dataDirectory)
-            if let control = try? directory.controlFile(), let major = try? directory.majorVersion(),
-                let own = all.first(where: { $0.systemIdentifier == control.systemIdentifier && $0.major == major })
-            {
-                chosen = own
-            } else {
-                // Without a data directory the newest backup tells which incarnation was in use last.
-                let listings = try all.map { ($0, try listBackups(of: $0, in: store)) }
-                let newest = listings.max { newestStop($0.1) < newestStop($1.1) }
-                if let newest { (chosen, listing) = (newest.0, newest.1) }
-                remarks.append(
-                    "The repository holds \(all.count) incarnations of cluster \"\(cluster)\"; \(chosen.folderName) has "
-                        + "the newest backup and is used.")
-            }
+        if chosen != known.current {
+            let sentence =
+                "This is what the cluster was before initdb or pg_upgrade: incarnation \(chosen.folderName), "
+                + "PostgreSQL \(chosen.major). The one in use is \(known.current.folderName)."
+            remarks.append(sentence)
+            former = sentence
+        } else {
+            former = nil
+        }
+        if chosen == known.current, known.all.count > 1, !known.isKnown {
+            remarks.append(
+                "The repository holds \(known.all.count) incarnations of cluster \"\(cluster)\"; \(chosen.folderName) has "
+                    + "the newest backup and is used.")
         }
         incarnation = chosen
-        backups = try listing ?? listBackups(of: chosen, in: store)
+        var backups = try listBackups(of: chosen, in: store)
         for bad in backups.unreadable { remarks.append("Backup \"\(bad.label)\" is left out: \(bad.reason.message).") }
-        let aside = try timeline.flatMap { timeline in
-            let isThere =
-                try store.exists(chosen.history(timeline)) || !store.segments(of: chosen, timeline: timeline).isEmpty
-            return try isThere ? nil : AsideStore(store, chosen, timeline: timeline)
-        }
+        let aside = try timeline.flatMap { try AsideStore(store, chosen, timeline: $0) }
         self.store = aside ?? store
         putAside = aside == nil ? nil : timeline
-        if let putAside { remarks.append("Timeline \(putAside) was put aside; this recovery reads it all the same.") }
+        if let putAside { backups.restore(putAside) }
+        if let label, let one = backups.aside.first(where: { $0.backup.label == label }) { throw one.problem }
+        for one in backups.aside {
+            remarks.append("Backup \"\(one.backup.label)\" is left out: \(one.damage), with its \"\(one.file)\".")
+        }
+        self.backups = backups
+        if let putAside {
+            remarks.append(
+                "WAL of timeline \(putAside) was put aside; this recovery reads it where nothing is in its place.")
+        }
+        own = OwnDirectory(dataDirectory, of: chosen, in: store)
+        if let other = own?.contradiction {
+            remarks.append(
+                "\(other.message). This follows the archive's. If the server is the right one, "
+                    + "\"\(other.remedy)\" takes the other's out of the way.")
+        }
         self.remarks = remarks
         self.jobs = jobs
-        own = OwnDirectory(dataDirectory, of: chosen, in: store)
     }
 
     /// What the planner asks.
@@ -75,63 +91,109 @@ public struct RecoveryArchive {
 
     /// Plans a recovery in the place of the cluster's own dead server, before what it left in pg_wal is archived.
     /// - Throws: as `plan`.
+    /// - Throws: `Contradiction` as well.
     public func planInPlace(_ request: PlanRequest, usePartials: Bool, catalog: Catalog? = nil) throws -> Plan {
+        if let contradiction = own?.contradiction { throw contradiction }
         guard let own, !own.waiting.isEmpty else {
-            return try plan(request, usePartials: usePartials, catalog: catalog)
+            return try plan(request, usePartials: usePartials, offersPartials: true, catalog: catalog)
         }
-        var plan = try Recovery.plan(
-            aware(request), from: planSource(usePartials: usePartials || own.waiting.hasLast, waiting: own.waiting))
+        // The last one will be there as .partial, which the recovery takes then.
+        var plan = try plan(
+            request, usePartials: usePartials || own.waiting.hasLast, offersPartials: true, waiting: own.waiting)
         plan.waiting = own.waiting.segments.keys.filter { name in
             plan.segments.contains { $0.first.timeline == name.timeline && $0.first <= name && name <= $0.last }
         }.sorted()
         return plan
     }
 
+    /// A refusal that says which archive it is about, where the repository has several of the cluster.
+    public func told(_ refusal: PlanRefusal) -> PlanRefusal {
+        guard let former else { return refusal }
+        return PlanRefusal(
+            refusal.target, refusal.reason, nearest: refusal.nearest, remarks: refusal.remarks + [former])
+    }
+
+    /// What a request leads to, as something to offer; nil when it can't be reached.
+    public func offer(_ request: PlanRequest, _ meaning: (Plan) -> String) -> PlanRefusal.Alternative? {
+        .proven(aware(request), by: { try plan($0, usePartials: false) }, meaning)
+    }
+
     /// The same request, with what is known of the cluster.
     public func aware(_ request: PlanRequest) -> PlanRequest {
         var request = request
         request.known = request.known ?? own?.place
+        if former != nil { request.incarnation = incarnation.folderName }
         return request
     }
 
     /// Plans; where the incomplete last segment of a timeline would lead further, says so.
     /// - Throws: `PlanRefusal`, and what reading throws.
-    /// - Parameter catalog: brought up to date; with it a plan costs the same however large the archive is.
-    public func plan(_ request: PlanRequest, usePartials: Bool, catalog: Catalog? = nil) throws -> Plan {
+    /// - Parameters:
+    ///   - offersPartials: whether whoever asks knows `--use-partial`.
+    ///   - waiting: what isn't archived yet, and will be.
+    ///   - catalog: brought up to date; with it a plan costs the same however large the archive is.
+    public func plan(
+        _ request: PlanRequest, usePartials: Bool, offersPartials: Bool = false, waiting: WaitingWAL = WaitingWAL(),
+        catalog: Catalog? = nil
+    ) throws -> Plan {
         let request = aware(request)
-        if usePartials { return try Recovery.plan(request, from: planSource(usePartials: true)) }
+        let withPartials = planSource(usePartials: true, waiting: waiting)
+        if usePartials { return try Recovery.plan(request, from: withPartials) }
         do {
+            let source = planSource(usePartials: false, waiting: waiting)
             var plan =
                 if let catalog {
                     try Recovery.plan(request, from: CatalogPlanSource(catalog, source))
                 } else {
                     try Recovery.plan(request, from: source)
                 }
-            if request.target.point == .latest, let (further, arguments) = try plan.further(request, in: self) {
-                plan.warnings.append(
-                    "Segment \"\(further.partials.map(\.description).joined(separator: "\", \""))\" exists as .partial only; "
-                        + "\"\(arguments.joined(separator: " "))\" takes the recovery to LSN \(further.end)"
-                        + (further.lastIncluded.map { ", transaction \($0.xid) of \($0.time)." } ?? "."))
+            if offersPartials, request.target.point == .latest,
+                let further = try plan.further(request, in: self, withPartials)
+            {
+                plan.offers.append(further)
+                plan.warnings.append(further.meaning)
             }
             return plan
         } catch let refusal as PlanRefusal {
+            guard offersPartials else { throw refusal }
+            if case .severalBranches = refusal.reason, request.target.point == .latest,
+                let furthest = try furthestPartial(request, withPartials)
+            {
+                throw refusal.adding(furthest)
+            }
             guard case .afterLast = refusal.reason,
-                (try? Recovery.plan(request, from: planSource(usePartials: true))) != nil
+                let further = PlanRefusal.Alternative.withPartials(
+                    request, withPartials, { _ in "with the incomplete last segment of the timeline" })
             else { throw refusal }
-            throw refusal.adding(
-                .init(
-                    meaning: "with the incomplete last segment of the timeline",
-                    arguments: request.target.arguments + ["--use-partial"]))
+            throw refusal.adding(further)
         }
+    }
+
+    /// Where nobody can tell which timeline to follow, one that has an incomplete segment may lead further than all
+    /// others.
+    private func furthestPartial(
+        _ request: PlanRequest, _ source: ArchivePlanSource
+    ) throws -> PlanRefusal.Alternative? {
+        _ = try source.segments()
+        return Set(source.partials().map(\.timeline)).sorted().compactMap { timeline in
+            var other = request
+            other.target.timeline = .number(timeline)
+            return .withPartials(other, source) { plan in
+                guard !plan.partials.isEmpty else { return nil }
+                return "on timeline \(plan.history), with its incomplete last segment"
+                    + (plan.lastIncluded.map { ", last transaction \($0.xid) at \($0.time)" } ?? "")
+            }
+        }.max { $0.end < $1.end }
     }
 }
 
 extension Plan {
-    /// The plan that gets furthest with an incomplete segment where this one's WAL ends, and the words that ask for it.
-    /// The segment's own timeline may have to be named: of the one that left it, nothing may be archived yet.
+    /// What gets furthest with an incomplete segment where this one's WAL ends.
+    /// The segment's own timeline may have to be named: of the one that left it, nothing may be archived yet. But nothing
+    /// of this plan may be lost on the way.
     fileprivate func further(
-        _ request: PlanRequest, in archive: RecoveryArchive
-    ) throws -> (plan: Plan, arguments: [String])? {
+        _ request: PlanRequest, in archive: RecoveryArchive, _ source: ArchivePlanSource
+    ) throws -> PlanRefusal.Alternative? {
         guard let last = segments.last?.last.number(segmentSize: segmentSize) else { return nil }
         let partial = try archive.store.timelines(of: archive.incarnation).filter { timeline in
             try [last, last + 1].contains { number in
@@ -140,20 +202,32 @@ extension Plan {
             }
         }
         guard !partial.isEmpty else { return nil }
-        let source = archive.planSource(usePartials: true)
         for timeline in [request.target.timeline] + partial.reversed().map(RecoveryTarget.Timeline.number) {
             var other = request
             other.target.timeline = timeline
-            if let plan = try? Recovery.plan(other, from: source), plan.end > end, !plan.partials.isEmpty {
-                return (plan, other.target.arguments + ["--use-partial"])
+            let further = PlanRefusal.Alternative.withPartials(other, source) { plan in
+                guard plan.end > end, !plan.partials.isEmpty,
+                    plan.path.contains(path.timeline(at: LSN(end.rawValue - 1)), upTo: end)
+                else { return nil }
+                let words = (other.arguments + ["--use-partial"]).joined(separator: " ")
+                return
+                    "Segment \"\(plan.partials.map(\.description).joined(separator: "\", \""))\" exists as .partial only; "
+                    + "\"\(words)\" takes the recovery to LSN \(plan.end)"
+                    + (plan.lastIncluded.map { ", transaction \($0.xid) of \($0.time)." } ?? ".")
             }
+            if let further { return further }
         }
         return nil
     }
 }
 
-private func newestStop(_ listing: BackupListing) -> Int64 {
-    listing.complete.map(\.stopTime.microseconds).max() ?? .min
+extension PlanRefusal.Alternative {
+    /// What a request leads to with the incomplete segments.
+    fileprivate static func withPartials(
+        _ request: PlanRequest, _ source: ArchivePlanSource, _ meaning: (Plan) -> String?
+    ) -> PlanRefusal.Alternative? {
+        .proven(request, usePartials: true, by: { try Recovery.plan($0, from: source) }, meaning)
+    }
 }
 
 /// Nothing was ever archived for the cluster.
@@ -168,6 +242,6 @@ extension RestorableBackup {
     public init(_ backup: BackupDescription) {
         self.init(
             label: backup.label, timeline: backup.timeline, start: backup.startLSN, stop: backup.stopLSN,
-            startTime: backup.startTime, stopTime: backup.stopTime, size: backup.size)
+            startTime: backup.startTime, stopTime: backup.stopTime, size: backup.size, place: backup.place)
     }
 }

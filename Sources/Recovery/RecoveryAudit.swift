@@ -45,6 +45,13 @@ public struct RecoveryAudit: Sendable {
     private let store: any ObjectStore
     private let folder: RepositoryKey
     private let began: UInt64
+    /// What another process needs to write the second object.
+    public struct Reference: Codable, Sendable {
+        let folder: String
+        /// By the machine's monotonic clock.
+        let began: UInt64
+    }
+    public var reference: Reference { Reference(folder: folder.description, began: began) }
     /// One line that says who does what.
     public let line: String
 
@@ -69,11 +76,17 @@ public struct RecoveryAudit: Sendable {
             to: folder.appending("begin.json"), store)
     }
 
+    /// One that this process didn't begin; nil when it is none.
+    public init?(_ reference: Reference, in store: any ObjectStore) {
+        guard let folder = RepositoryKey(reference.folder) else { return nil }
+        (self.store, self.folder, began, line) = (store, folder, reference.began, "")
+    }
+
     /// Writes the second one.
     public func end(result: String, detail: String? = nil, reached: LSN? = nil, rates: RecoveryRates? = nil) throws {
         try RecoveryAudit.write(
             End(
-                ended: Moment(microseconds: Clock.now).iso8601, result: result, detail: detail,
+                ended: Moment(microseconds: Clock.now).iso8601, result: result, detail: detail.map(withoutSecrets),
                 reached: reached?.description, seconds: Double(Clock.monotonic - began) / 1e9,
                 rates: rates),
             to: folder.appending("end.json"), store)

@@ -7,13 +7,26 @@ import Platform
 public struct RecoveryPlaces: Sendable {
     private let backup: BackupDescription
     private let request: RestoreRequest
+    private let mapping: [String: String]
+    private let isCopy: Bool
+    public let tablespaces: CopyTablespaces
     /// Of replayed log, which passes through pg_wal.
     private let log: Int64
 
-    /// - Parameter mapping: where tablespaces go: location in the backup → directory to use now.
-    public init(_ plan: Plan, _ backup: BackupDescription, directory: String, mapping: [String: String]) {
+    /// - Parameters:
+    ///   - mapping: where tablespaces go: location in the original → directory to use now.
+    ///   - isCopy: the directory isn't the cluster's own.
+    ///   - living: the cluster's own data directory, where that is another one.
+    public init(
+        _ plan: Plan, _ backup: BackupDescription, directory: String, mapping: [String: String], isCopy: Bool,
+        living: String? = nil
+    ) {
         self.backup = backup
-        request = RestoreRequest(target: directory, tablespaceMapping: mapping)
+        (self.mapping, self.isCopy) = (mapping, isCopy)
+        tablespaces = CopyTablespaces(plan, backup, directory: directory, mapping: mapping, isCopy: isCopy)
+        var request = RestoreRequest(target: directory, tablespaceMapping: tablespaces.mapping)
+        request.living = living
+        self.request = request
         log = 4 * Int64(plan.segmentSize)
     }
 
@@ -21,6 +34,7 @@ public struct RecoveryPlaces: Sendable {
     /// - Throws: `TargetInUse`, and `Problem` when a tablespace is unknown or a file system too small.
     public func check(keeping: Bool) throws {
         let tablespaces = try tablespacePlaces(of: backup, for: request)
+        try self.tablespaces.check(backup, directory: request.target, isCopy: isCopy, mapping: mapping)
         var needs: [(path: String, bytes: Int64)] = []
         var main = backup.size + log
         for tablespace in backup.tablespaces {
@@ -88,10 +102,16 @@ public struct RecoveryPlaces: Sendable {
         return place
     }
 
-    /// Bytes of all files below `path`, other file systems' through links not counted.
+    /// Bytes of all files below `path`, other file systems' through links not counted, nor what is not the server's to enter:
+    /// a `lost+found`, or what `exclude` names.
     private static func used(_ path: String) throws -> Int64 {
         guard let status = try FileStatus(ofLinkItself: path) else { return 0 }
         guard status.kind == .directory else { return status.size }
-        return try Files.list(path).reduce(0) { try $0 + used(path + "/" + $1) }
+        let names: [String]
+        do { names = try Files.list(path) } catch {
+            guard error.code == EACCES else { throw error }
+            return 0
+        }
+        return try names.reduce(0) { try $0 + used(path + "/" + $1) }
     }
 }

@@ -15,6 +15,13 @@ public struct RecoveryRates: Codable, Sendable, Equatable {
 
     private struct Record: Decodable { var rates: RecoveryRates? }
 
+    /// What no recovery did is no reason for a plan to fail, and none for an estimate.
+    private var arePossible: Bool {
+        let (bytes, seconds) = (Int64(0)...1 << 53, 0.0...1e10)
+        return bytes.contains(restoredBytes) && bytes.contains(replayedBytes) && seconds.contains(restoreSeconds)
+            && seconds.contains(replaySeconds)
+    }
+
     /// The sums over the last five that recorded anything; nil when none did.
     public static func recorded(of incarnation: Incarnation, in store: any ObjectStore) throws -> RecoveryRates? {
         let folder = incarnation.folder.appending("recovery")
@@ -25,7 +32,7 @@ public struct RecoveryRates: Codable, Sendable, Equatable {
         for entry in try store.list(folder).reversed() where entry.isFolder && counted < 5 {
             guard
                 let bytes = try store.readIfPresent(folder.appending(entry.name).appending("end.json"), limit: 1 << 20),
-                let rates = try? decoder.decode(Record.self, from: Data(bytes)).rates
+                let rates = try? decoder.decode(Record.self, from: Data(bytes)).rates, rates.arePossible
             else { continue }
             counted += 1
             sum = RecoveryRates(

@@ -31,7 +31,8 @@ public struct RecoverySetting: Hashable, Sendable {
         RecoveryRecord.isTarget(name)
             || [
                 "restore_command", "recovery_end_command", "archive_cleanup_command", "recovery_min_apply_delay",
-                "recovery_prefetch", "wal_decode_buffer_size", "hot_standby", "max_standby_archive_delay",
+                "recovery_prefetch", "wal_decode_buffer_size", "hot_standby", "hot_standby_feedback",
+                "wal_receiver_create_temp_slot", "max_standby_archive_delay",
                 "max_standby_streaming_delay", "primary_conninfo", "primary_slot_name", "promote_trigger_file",
                 "trace_recovery_messages", "ignore_invalid_pages",
             ].contains(name)
@@ -50,12 +51,19 @@ public struct RecoverySetup: Sendable {
     public var endCommand: String?
     /// Whether the directory is the cluster's configured one; only that may archive.
     public var isOwnDirectory: Bool
+    /// The original's settings, as far as the backup recorded them.
+    public var original: [String: String] = [:]
     /// Settings of the user's own, by `--set`; they win.
     public var extra: [RecoverySetting] = []
 
     public init(restoreCommand: String, endCommand: String? = nil, isOwnDirectory: Bool) {
         (self.restoreCommand, self.endCommand, self.isOwnDirectory) = (restoreCommand, endCommand, isOwnDirectory)
     }
+}
+
+extension RecoverySetup {
+    /// What a person should know about libraries that the original loads and a copy doesn't; nil when there are none.
+    public var libraryRemark: String? { original["shared_preload_libraries"].map(Libraries.init)?.remark }
 }
 
 extension Plan {
@@ -82,10 +90,10 @@ extension Plan {
             if let command = setup.endCommand { settings.append(RecoverySetting("recovery_end_command", command)) }
         }
         if !setup.isOwnDirectory {
-            settings.append(RecoverySetting("archive_mode", "off"))
-            settings.append(RecoverySetting("archive_command", ""))
-            // The original may still run here: its port must not be asked for, and its clients must not come.
-            settings.append(RecoverySetting("listen_addresses", ""))
+            let named = Set(settings.map(\.name))
+            settings += CopySettings.all(major: majorVersion, original: setup.original).filter {
+                !named.contains($0.name)
+            }
             settings.append(RecoverySetting("unix_socket_directories", socketDirectory(directory)))
         }
         let own = Set(setup.extra.map(\.name))
@@ -103,8 +111,7 @@ extension Plan {
         path.steps.count == 1 && timeline == backup.timeline ? "current" : timeline.description
     }
 
-    /// A socket's path may have 107 bytes (sockaddr_un), its name included.
-    private func socketDirectory(_ directory: String) -> String { directory.utf8.count <= 85 ? directory : "/tmp" }
+    private func socketDirectory(_ directory: String) -> String { CopySocket(of: directory).directory }
 }
 
 extension String {

@@ -1,3 +1,4 @@
+import BaseBackup
 import DataDirectory
 import Glibc
 import Platform
@@ -5,35 +6,40 @@ import Platform
 /// Leads the settings of a restored configuration into the new data directory: a path below the original's becomes the same
 /// path below the new one. Otherwise a copy would be ruled by the living server's pg_hba.conf, or write into its log.
 struct Relocation: Sendable {
-    /// The data directory the backup was taken of, by the names it was known under; none when nobody recorded it.
-    let originals: [String]
+    /// The data directory the backup was taken of, by the names it was known under, and paths that led into it; each with
+    /// its place in the new one. None when nobody recorded it.
+    private let originals: [(path: String, place: String)]
     let directory: String
 
-    init(from originals: [String], to directory: String) {
+    init(from originals: [String], linked: [LinkedPath] = [], to directory: String) {
+        let links = linked.map { (path: $0.path, place: $0.place.isEmpty ? directory : "\(directory)/\($0.place)") }
         // The longer first: one may be the beginning of another.
-        self.originals = originals.filter { $0.hasPrefix("/") && $0 != "/" && $0 != directory }
-            .sorted { $0.count > $1.count }
+        self.originals = (originals.map { ($0, directory) } + links)
+            .filter { $0.path.hasPrefix("/") && $0.path != "/" && $0.path != $0.place }
+            .sorted { $0.path.count > $1.path.count }
         self.directory = directory
     }
 
     /// `text` with every path below the original's directory below the new one, wherever in it the path stands.
     func moved(_ text: String) -> String {
         var result = text
-        for original in originals { result = Relocation.moved(result, original, directory) }
+        for original in originals { result = Relocation.moved(result, original.path, original.place) }
         return result
     }
 
     private static func moved(_ text: String, _ original: String, _ directory: String) -> String {
-        let (bytes, wanted) = (Array(text.utf8), Array(original.utf8))
-        guard bytes.count >= wanted.count else { return text }
+        // A text that is a path, with `..` in it.
+        if text.hasPrefix("/"), lies(text, below: original) {
+            return ([directory[...]] + normal(text).dropFirst(normal(original).count)).joined(separator: "/")
+        }
+        let bytes = Array(text.utf8)
+        let names = normal(original).map { Array($0.utf8) }
         var result: [UInt8] = []
         var at = 0
         while at < bytes.count {
-            let end = at + wanted.count
             // Only whole names: neither /mnt/srv/main nor /srv/main2 for /srv/main.
-            guard end <= bytes.count, bytes[at..<end].elementsEqual(wanted),
-                at == 0 || !(isPartOfName(bytes[at - 1]) || bytes[at - 1] == UInt8(ascii: "/")),
-                end == bytes.count || !isPartOfName(bytes[end])
+            guard at == 0 || !(isPartOfName(bytes[at - 1]) || bytes[at - 1] == UInt8(ascii: "/")),
+                let end = end(of: names, in: bytes, from: at), end == bytes.count || !isPartOfName(bytes[end])
             else {
                 result.append(bytes[at])
                 at += 1
@@ -43,6 +49,21 @@ struct Relocation: Sendable {
             at = end
         }
         return String(decoding: result, as: UTF8.self)
+    }
+
+    /// Where a path that begins at `start` has gone through these names; nil when it doesn't. `//` and `/./` are `/`.
+    private static func end(of names: [[UInt8]], in bytes: [UInt8], from start: Int) -> Int? {
+        var at = start
+        for name in names {
+            guard at < bytes.count, bytes[at] == UInt8(ascii: "/") else { return nil }
+            while at < bytes.count, bytes[at] == UInt8(ascii: "/") {
+                at += 1
+                if at + 1 < bytes.count, bytes[at] == UInt8(ascii: "."), bytes[at + 1] == UInt8(ascii: "/") { at += 1 }
+            }
+            guard at + name.count <= bytes.count, bytes[at..<at + name.count].elementsEqual(name) else { return nil }
+            at += name.count
+        }
+        return at
     }
 
     private static func isPartOfName(_ byte: UInt8) -> Bool {
@@ -75,12 +96,37 @@ struct Relocation: Sendable {
         let effective = files.effective
         for (name, standard) in [("hba_file", "pg_hba.conf"), ("ident_file", "pg_ident.conf")] {
             let file = moved(effective[name]?.value ?? directory + "/" + standard)
-            guard isInside(file), try Files.exists(file) else { continue }
+            try rewriteRules(file)
+        }
+    }
+
+    /// Rewrites a file of rules, and those it includes (`tokenize_auth_file`, src/backend/libpq/hba.c).
+    private func rewriteRules(_ top: String) throws {
+        var waiting = [top]
+        var done: Set<String> = []
+        while let file = waiting.popLast() {
+            guard isInside(file), done.insert(file).inserted, try FileStatus(ifPresent: file)?.kind == .regular
+            else { continue }
             try rewriteLines(of: file) { bytes in
                 let text = String(validating: bytes, as: UTF8.self)
                 guard let text, !text.drop(while: \.isWhitespace).hasPrefix("#") else { return bytes }
-                return Array(moved(text).utf8)
+                let new = moved(text)
+                waiting += included(by: new, in: Files.parent(file))
+                return Array(new.utf8)
             }
+        }
+    }
+
+    private func included(by line: String, in folder: String) -> [String] {
+        let words = line.split { " \t\r,\"".contains($0) }.map(String.init)
+        func path(_ word: some StringProtocol) -> String { word.hasPrefix("/") ? String(word) : "\(folder)/\(word)" }
+        switch words.first {
+        case "include", "include_if_exists": return words.dropFirst().prefix(1).map(path)
+        case "include_dir":
+            guard let place = words.dropFirst().first.map(path) else { return [] }
+            let names = (try? Files.listIfPresent(place)) ?? []
+            return names.filter { $0.hasSuffix(".conf") && !$0.hasPrefix(".") }.map { "\(place)/\($0)" }
+        default: return words.filter { $0.hasPrefix("@") && $0.count > 1 }.map { path($0.dropFirst()) }
         }
     }
 
@@ -106,16 +152,12 @@ struct Relocation: Sendable {
             settings.append(RecoverySetting(entry.name, moved(entry.value)))
         }
         guard !isOwn else { return settings }
-        for (name, replacement) in Relocation.written {
+        for (name, replacement) in CopySettings.places {
             guard let value = entries[name].map({ moved($0.value) }), !value.isEmpty, !isInside(value) else { continue }
             settings.append(RecoverySetting(name, replacement))
         }
         return settings
     }
-
-    /// Places the server writes to, with what a copy gets instead when the original's is outside of its data directory: it
-    /// may still write there itself.
-    static let written = [("external_pid_file", ""), ("log_directory", "log"), ("stats_temp_directory", "pg_stat_tmp")]
 
     /// Whether a path, as the server would resolve it, lies below the new directory.
     func isInside(_ path: String) -> Bool { Relocation.lies(path, below: directory) }

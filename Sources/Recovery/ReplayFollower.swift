@@ -69,10 +69,11 @@ public struct ReplayFollower: Sendable {
     public let plan: Plan
     public let server: ServerProcess
     public let setup: RecoverySetup
-    /// To ask the server; anything that can't be asked is read from the data directory.
-    public let conninfo: String
+    /// Role and database for asking the server; where it is, its own postmaster.pid tells. Anything that can't be asked is
+    /// read from the data directory.
+    public let conninfo: ConnectionString
 
-    public init(plan: Plan, server: ServerProcess, setup: RecoverySetup, conninfo: String) {
+    public init(plan: Plan, server: ServerProcess, setup: RecoverySetup, conninfo: ConnectionString) {
         (self.plan, self.server, self.setup, self.conninfo) = (plan, server, setup, conninfo)
     }
 
@@ -103,7 +104,7 @@ public struct ReplayFollower: Sendable {
                 now.done = max(now.done, numbers.firstIndex { $0 >= number } ?? numbers.count)
             }
             // Before that it would refuse, and fill its log with refusals.
-            if connection == nil, status == "ready" || status == "standby" { connection = try? Connection(conninfo) }
+            if connection == nil, status == "ready" || status == "standby" { connection = try connect(to: running) }
             if let answering = connection {
                 do {
                     now.time = try answering.query("SELECT pg_last_xact_replay_timestamp()").scalar
@@ -119,6 +120,21 @@ public struct ReplayFollower: Sendable {
             now.seconds = elapsed()
             progress(now)
         }
+    }
+
+    /// A session with this server and no other; nil when it can't be had.
+    private func connect(to running: PostmasterFile) throws -> Connection? {
+        guard let connection = try? Connection(conninfo.at(running).description) else { return nil }
+        let identifier = try? connection.query("SELECT system_identifier FROM pg_control_system()").scalar
+        let process = try? connection.query("SELECT setting FROM pg_settings WHERE name = 'data_directory'").scalar
+        // A role that may not look at these is asked no less; the socket is that of the process in postmaster.pid.
+        if let identifier, let own = try? server.dataDirectory.controlFile().systemIdentifier,
+            identifier != "\(own)"
+        {
+            return nil
+        }
+        if let process, Files.resolved(process) != Files.resolved(server.dataDirectory.path) { return nil }
+        return connection
     }
 
     /// Where the server stands, once it stands still.
@@ -175,7 +191,8 @@ public struct ReplayFollower: Sendable {
                     "The recovery's settings could not be taken out of postgresql.auto.conf (\(error)): do it with \"tidemark "
                     + "recovery-end --data-directory \(server.dataDirectory.path)\" before anybody copies the directory."
             }
-            if let history = try newestHistory(), history.timeline > plan.timeline, let last = history.ancestors.last {
+            // A server that found nothing of the plan's last timeline may take the same number for its own.
+            if let history = try ownHistory(), let last = history.ancestors.last {
                 result.timeline = history.timeline
                 result.reached = last.switchPoint
                 result.reason = last.reason
@@ -186,6 +203,8 @@ public struct ReplayFollower: Sendable {
         }
         if state != .standby {
             result.asPredicted = result.reached.map { LSN.agree($0, plan.end, segmentSize: plan.segmentSize) }
+            // Whoever isn't known to have ended where the plan says is not said to have done so.
+            if state == .promoted { result.asPredicted = result.asPredicted ?? false }
             if result.asPredicted == false, plan.stop == nil, let reached = result.reached, reached > plan.end {
                 (result.asPredicted, result.archiveHasGrown) = (true, true)
             }
@@ -193,14 +212,11 @@ public struct ReplayFollower: Sendable {
         return result
     }
 
-    private func newestHistory() throws -> TimelineHistory? {
-        let folder = server.dataDirectory.path + "/pg_wal"
-        let newest = try Files.list(folder).compactMap { name -> TimelineID? in
-            if case .history(let timeline)? = ArchiveFileName(name) { timeline } else { nil }
-        }.max()
-        guard let newest else { return nil }
-        let text = try Files.readText("\(folder)/\(newest.fileNamePart).history", limit: 1 << 20)
-        return try TimelineHistory(timeline: newest, file: text)
+    /// The history of the timeline that the server began when it was promoted: it alone wrote that since it was started.
+    private func ownHistory() throws -> TimelineHistory? {
+        let control = try server.dataDirectory.controlFile()
+        let timeline = max(control.timeline, control.minimumRecoveryTimeline)
+        return TimelineHistory(timeline, in: server.dataDirectory.path)
     }
 }
 

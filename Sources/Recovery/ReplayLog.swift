@@ -8,10 +8,12 @@ struct ReplayLog<Source: PlanSource> {
         /// Nothing newer is in the archive.
         case endOfArchive
         /// These are missing, and newer ones are there.
-        case gap([SegmentRange])
+        case gap([LineageGap])
         /// The first segment of `timeline`, which begins at `begin`, has not been archived; its stretch exists on the
         /// parent only, which says the same up to `begin`.
         case notYetArchived(TimelineID, begin: LSN)
+        /// The next segment is there, but can't be replayed.
+        case broken(LogBreak)
     }
 
     let backup: RestorableBackup
@@ -25,7 +27,9 @@ struct ReplayLog<Source: PlanSource> {
     private let source: Source
     private let known: FactsStore
 
-    init(backup: RestorableBackup, path: TimelinePath, archived: SegmentSet, source: Source, known: FactsStore) {
+    init(
+        backup: RestorableBackup, path: TimelinePath, archived: SegmentSet, source: Source, known: FactsStore
+    ) throws {
         self.backup = backup
         self.path = path
         self.source = source
@@ -38,10 +42,18 @@ struct ReplayLog<Source: PlanSource> {
             let next = path.steps.map { $0.begin.rawValue / UInt64(size) }.first { $0 > number }
             number = min(run.upperBound, next.map { $0 - 1 } ?? .max) + 1
         }
+        let there = LogSegments(path, first: first, count: Int(number - first), segmentSize: size)
+        let found: LogBreak?
+        if let known = known.breaks[there] { found = known } else { found = try source.firstBreak(in: there) }
+        known.breaks[there] = .some(found)
+        if let found, let index = there.index(of: found.segment) {
+            segments = LogSegments(path, first: first, count: index, segmentSize: size)
+            (ending, limit) = (.broken(found), nil)
+            return
+        }
         let later = path.lastSegment(in: archived, behind: number)
         if let later {
-            let all = (number..<later).map { path.segment($0, segmentSize: size) }.filter { !archived.contains($0) }
-            (ending, limit) = (.gap(SegmentRange.ranges(of: all, segmentSize: size)), nil)
+            (ending, limit) = (.gap(path.lineage(segmentSize: size).gaps(number...later, in: archived)), nil)
         } else if let (substitute, next) = path.substitutes(number, segmentSize: size)
             .last(where: { archived.contains($0.name) })
         {
@@ -52,7 +64,7 @@ struct ReplayLog<Source: PlanSource> {
         } else {
             (ending, limit) = (.endOfArchive, nil)
         }
-        segments = LogSegments(path, first: first, count: Int(number - first), segmentSize: size)
+        segments = there
     }
 
     /// How many segments' facts are fetched at once while searching forwards.
@@ -170,4 +182,6 @@ struct ReplayLog<Source: PlanSource> {
 /// Facts that were fetched already; several backups share most of their log.
 final class FactsStore {
     var facts: [SegmentName: SegmentOutline] = [:]
+    /// Where logs that were looked at are broken; nil for those that aren't.
+    var breaks: [LogSegments: LogBreak?] = [:]
 }

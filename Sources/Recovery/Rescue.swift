@@ -18,7 +18,12 @@ public struct Rescue: Sendable {
     public let items: [Item]
 
     /// Reads pg_wal: what is marked `.ready`, and all segments from the last checkpoint on, as far as they hold records.
-    public init(dataDirectory: String) throws {
+    ///
+    /// The checkpoint may lie on an older timeline than the server: for a while after a promotion the last one is still
+    /// the parent's (`CreateEndOfRecoveryRecord`, src/backend/access/transam/xlog.c).
+    ///
+    /// - Parameter history: a timeline's history where pg_wal hasn't got it.
+    public init(dataDirectory: String, history: (TimelineID) throws -> TimelineHistory?) throws {
         self.dataDirectory = dataDirectory
         let folder = dataDirectory + "/pg_wal"
         var items: [Item] = []
@@ -28,11 +33,37 @@ public struct Rescue: Sendable {
             items.append(.finished(name))
         }
         let control = try DataDirectory(dataDirectory).controlFile()
-        var name = SegmentName(
-            timeline: max(control.timeline, control.minimumRecoveryTimeline), containing: control.redo,
-            segmentSize: control.segmentSize)
+        let timeline = max(control.timeline, control.minimumRecoveryTimeline)
+        let own = TimelineHistory(timeline, in: dataDirectory)
+        let known = try own ?? history(timeline)
+        let lineage = Lineage(known ?? TimelineHistory(timeline), segmentSize: control.segmentSize)
+        // Without its history nobody finds a timeline. A server that archives elsewhere, or nothing, has it all the same.
+        for step in lineage.steps {
+            let file = ArchiveFileName.history(step.timeline).description
+            guard !ready.contains(file), try Files.exists(folder + "/" + file) else { continue }
+            items.append(.finished(file))
+        }
+        var name = lineage.file(containing: control.redo)
+        if known == nil, timeline > TimelineID(1) {
+            // Redo may lie on a timeline that nobody can tell any more; what the server wrote itself is found by its names.
+            name =
+                try Files.list(folder).compactMap { SegmentName($0) }
+                .filter { $0.timeline == timeline && $0 >= name }.min() ?? name
+        }
+        // Of a server that archives nothing, or elsewhere, no file tells whether it was archived: neither .ready nor .done.
+        var earlier: [Item] = []
+        var before = lineage.file(before: name)
+        while let file = before, try Files.exists("\(folder)/\(file)"),
+            try !Files.exists("\(folder)/archive_status/\(file).done")
+        {
+            if !ready.contains(file.description) { earlier.append(.finished(file.description)) }
+            before = lineage.file(before: file)
+        }
+        items += earlier.reversed()
+        var continuity = Continuity()
         while try Files.exists("\(folder)/\(name)") {
-            guard let summary = try? Rescue.scan("\(folder)/\(name)", name) else { break }
+            guard var summary = try? WaitingWAL.scan("\(folder)/\(name)", name, .partial) else { break }
+            _ = continuity.add(trimming: &summary, mayEndEarly: true)
             // A file kept for reuse still has the pages of its earlier life.
             guard summary.firstRecord != nil || summary.head != nil else { break }
             if summary.ending == .zero || summary.ending == .stale {
@@ -40,23 +71,9 @@ public struct Rescue: Sendable {
                 break
             }
             if !ready.contains(name.description) { items.append(.finished(name.description)) }
-            name = name.next(segmentSize: control.segmentSize)
+            name = lineage.file(after: name)
         }
         self.items = items
-    }
-
-    private static func scan(_ path: String, _ name: SegmentName) throws -> SegmentSummary {
-        let file = try Descriptor(open: path, O_RDONLY)
-        let size = try file.status(path: path).size
-        var scanner = SegmentScanner(name: name, length: UInt64(size), contents: .partial)
-        var window = [UInt8](repeating: 0, count: 128 << 10)
-        while true {
-            let count = try window.withUnsafeMutableBytes { try file.read(into: $0, path: path) }
-            if count == 0 { return try scanner.finish() }
-            try window.withUnsafeBytes {
-                try scanner.feed(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: $0[..<count])))
-            }
-        }
     }
 
     /// Hands every item to `push`, which gets a path whose last part is the name to archive under.

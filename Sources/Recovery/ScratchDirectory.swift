@@ -1,7 +1,5 @@
-import DataDirectory
-import Glibc
-import Platform
-import Synchronization
+public import Glibc
+public import Platform
 
 /// The directory of one scratch cluster, recognisable as such, owned by the process that made it.
 ///
@@ -27,6 +25,13 @@ public final class ScratchDirectory: Sendable {
     public var data: String { path + "/data" }
     public var log: String { path + "/server.log" }
 
+    /// What the server in it is confined to.
+    ///
+    /// - Parameter others: where programs that it starts must write as well.
+    public func confinement(and others: [String] = []) -> Confinement {
+        Confinement(to: [path, socketDirectory] + others)
+    }
+
     /// - Parameter parent: made if it isn't there.
     public init(for purpose: Purpose, in parent: String) throws {
         try Files.makeDirectories(parent, mode: 0o700)
@@ -41,52 +46,36 @@ public final class ScratchDirectory: Sendable {
         let text = "\(ScratchDirectory.markerText)\(getpid()).\nsocket \(socketDirectory)\n"
         try Array(text.utf8).withUnsafeBytes { try marker.write($0, path: file) }
         guard try marker.tryLock(path: file) else { throw Problem("could not lock file \"\(file)\"") }
-        ScratchDirectory.own.withLock { [path, socketDirectory] in $0[path] = socketDirectory }
     }
 
     /// Removes everything; the server in it is stopped first.
-    public func remove() throws {
-        try ScratchDirectory.remove(path, socketDirectory: socketDirectory)
-        ScratchDirectory.own.withLock { $0[path] = nil }
-    }
-
-    /// This process's scratch clusters, with their sockets.
-    private static let own = Mutex<[String: String]>([:])
-
-    /// Removes this process's scratch clusters while others of its threads may still be at work in them; for a process
-    /// that is about to end.
-    public static func removeOwn() {
-        for _ in 0..<20 {
-            let all = own.withLock { $0 }
-            let failed = all.filter { (path, socket) in
-                do { try remove(path, socketDirectory: socket) } catch { return true }
-                return false
-            }
-            if failed.isEmpty { return }
-            Clock.sleep(milliseconds: 50)
-        }
-    }
+    public func remove() throws { try ScratchDirectory.remove(path, socketDirectory: socketDirectory) }
 
     /// Removes the scratch clusters that dead processes left in `parent`, servers included. What belongs to a living
     /// process, or to another user, or isn't tidemark's, is left alone.
     ///
-    /// - Parameter dryRun: only tells.
+    /// - Parameters:
+    ///   - own: this process's ID, to remove only what it made before it executed itself anew.
+    ///   - dryRun: removes nothing, and returns what would be removed.
     /// - Returns: their paths.
     @discardableResult
-    public static func reclaim(in parent: String, dryRun: Bool = false) throws -> [String] {
+    public static func reclaim(in parent: String, of own: pid_t? = nil, dryRun: Bool = false) throws -> [String] {
         var removed: [String] = []
         for name in try Files.listIfPresent(parent).sorted() {
-            guard let maker = maker(of: name) else { continue }
+            guard let maker = maker(of: name), own == nil || own == maker else { continue }
             let path = parent + "/" + name
             let file = path + "/" + markerName
+            // A link of such a name leads to what nobody made here.
+            guard try FileStatus(ofLinkItself: path)?.kind == .directory else { continue }
             var socket: String?
             // Held, and so locked, until the directory is gone.
             let marker: Descriptor
-            do throws(SystemError) { marker = try Descriptor(open: file, O_RDWR) } catch {
+            do throws(SystemError) { marker = try Descriptor(open: file, O_RDWR | O_NOFOLLOW) } catch {
                 switch error.code {
                 case ENOENT:
                     // Killed between mkdir and the marker. Nothing is in it but, perhaps, a place for the socket.
-                    guard kill(maker, 0) != 0, errno == ESRCH, try Files.list(path).allSatisfy({ $0 == "socket" })
+                    guard maker == own || (kill(maker, 0) != 0 && errno == ESRCH),
+                        try Files.list(path).allSatisfy({ $0 == "socket" })
                     else { continue }
                     if !dryRun {
                         rmdir(path + "/socket")
@@ -95,7 +84,7 @@ public final class ScratchDirectory: Sendable {
                     }
                     removed.append(path)
                     continue
-                case EACCES, EPERM, ENOTDIR: continue
+                case EACCES, EPERM, ENOTDIR, ELOOP: continue
                 default: throw error
                 }
             }
@@ -121,7 +110,7 @@ public final class ScratchDirectory: Sendable {
     }
 
     private static func remove(_ path: String, socketDirectory: String) throws {
-        try stopServer(path + "/data")
+        try ScratchProcesses(path + "/data").end()
         // The marker goes last: a removal that is cut short is taken up again.
         for name in try Files.listIfPresent(path) where name != markerName {
             try Files.removeTree(path + "/" + name)
@@ -129,22 +118,5 @@ public final class ScratchDirectory: Sendable {
         // Outside of the directory, only one of its name is its own.
         if socketDirectory == "/tmp/" + Files.name(path) { try Files.removeTree(socketDirectory) }
         try Files.removeTree(path)
-    }
-
-    /// Ends the server at once: nothing in a scratch cluster needs an orderly end.
-    private static func stopServer(_ data: String) throws {
-        guard let server = try DataDirectory(data).runningServer() else { return }
-        let process = server.process
-        // A number that another process got meanwhile is left alone: a server's working directory is its data directory.
-        let place = try FileStatus(of: data)
-        func isOurs() -> Bool {
-            guard let its = try? FileStatus(of: "/proc/\(process)/cwd") else { return false }
-            return (its.device, its.inode) == (place.device, place.inode)
-        }
-        for signal in [SIGQUIT, SIGKILL] where isOurs() {
-            _ = kill(process, signal)
-            // A crashing server takes a few milliseconds; looking often is cheaper than waiting long.
-            for _ in 0..<2000 where isOurs() { Clock.sleep(milliseconds: 5) }
-        }
     }
 }

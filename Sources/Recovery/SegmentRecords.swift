@@ -39,6 +39,8 @@ struct SegmentRecords {
     let name: SegmentName
     /// Ends of transactions, and restore points.
     private(set) var landmarks: [LogRecord] = []
+    /// Transactions that were prepared, and where.
+    private(set) var prepared: [(lsn: LSN, transaction: Prepare)] = []
     /// What kept the rest from being read.
     private(set) var damage: WALDamage?
 
@@ -55,13 +57,17 @@ struct SegmentRecords {
     private let start: LSN
     /// The one across the left boundary, where the summaries say what it is.
     private let crossing: LogRecord?
+    /// What begins here or later is the file's earlier content.
+    private let end: LSN?
     private var places: [Place] = []
     private var changes: [Change] = []
 
     /// - Parameters:
     ///   - origin: where the first segment to be read starts.
     ///   - crossing: the record across the left boundary, if it is known already.
-    init(_ name: SegmentName, segmentSize: UInt32, from origin: LSN, crossing: LogRecord?) {
+    ///   - end: of a segment that ends early.
+    init(_ name: SegmentName, segmentSize: UInt32, from origin: LSN, crossing: LogRecord?, end: LSN?) {
+        self.end = end
         self.name = name
         self.crossing = crossing
         self.origin = origin.rawValue
@@ -81,6 +87,7 @@ struct SegmentRecords {
                 try piece.extract { bytes in
                     try pages.feed(bytes) { pages in
                         try walk.feed(RawSpan(_unsafeBytes: pages)) { record in
+                            if let end, record.lsn >= end { return .stop }
                             if record.end > start { add(record) }
                             return .more
                         }
@@ -95,6 +102,7 @@ struct SegmentRecords {
         places.append(Place(start: place(record.lsn), end: place(record.end)))
         switch record.kind {
         case .commit, .abort, .restorePoint: landmarks.append(LogRecord(record))
+        case .prepare(let transaction): prepared.append((record.lsn, transaction))
         default: break
         }
         for block in record.blocks {

@@ -31,7 +31,8 @@ struct ServerConfiguration {
     var relocation: Relocation {
         Relocation(
             from: [settings["data_directory"] ?? configured, settings[BackupDescription.resolvedDirectory]]
-                .compactMap { $0?.isEmpty == false ? $0 : nil }, to: directory)
+                .compactMap { $0?.isEmpty == false ? $0 : nil },
+            linked: LinkedPath.all(in: settings[BackupDescription.linkedPaths]), to: directory)
     }
 
     /// Leads what the backup's configuration files name into the new directory.
@@ -43,6 +44,21 @@ struct ServerConfiguration {
 
     /// Makes up what is missing; says what that was, and what the server must be told on its command line.
     func complete() throws -> (remarks: [String], options: [String]) {
+        var (remarks, options) = try files()
+        // Only our own files are rewritten.
+        let effective = try? ConfigurationFiles(
+            of: DataDirectory(directory), top: ServerConfiguration.file(in: options)
+        ).effective["data_directory"]
+        if let entry = effective, entry.value != directory {
+            options.append("data_directory=\(directory)")
+            remarks.append(
+                "\"\(entry.file)\" sets data_directory = '\(entry.value)': never start this server without "
+                    + "-c data_directory=\(directory).")
+        }
+        return (remarks, options)
+    }
+
+    private func files() throws -> (remarks: [String], options: [String]) {
         let major = try DataDirectory(directory).majorVersion()
         if let file = chosenFile {
             return (["The server's configuration file is \"\(file)\"."], ["config_file=\(file)"])
@@ -93,6 +109,13 @@ struct ServerConfiguration {
 
     private func names(_ directory: String, _ file: String) throws -> Bool {
         try dataDirectories(in: file).contains { $0.contains("'\(directory)'") }
+    }
+
+    /// What a configuration file sets data_directory to; nil when it doesn't, or can't be read.
+    static func dataDirectory(in file: String) -> String? {
+        guard let text = try? Files.read(file, limit: 1 << 22) else { return nil }
+        return text.split(separator: 10).compactMap { ConfigurationLine($0) }.last { $0.name == "data_directory" }?
+            .value
     }
 
     private func dataDirectories(in file: String) throws -> [Substring] {

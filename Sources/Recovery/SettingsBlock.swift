@@ -1,3 +1,4 @@
+import BaseBackup
 import DataDirectory
 import Platform
 
@@ -9,9 +10,12 @@ struct SettingsBlock {
     /// The server's configuration file, when it is elsewhere.
     let configurationFile: String?
     let relocation: Relocation
+    /// Settings that replay demands, at least.
+    let demands: [String: Int64]
 
     init(_ request: RecoverRequest, serverOptions: [String]) {
         (directory, setup) = (DataDirectory(request.directory), request.setup)
+        demands = HostDemands.ofReplay(request.plan, original: request.backup.settings)
         configurationFile = ServerConfiguration.file(in: serverOptions)
         relocation = ServerConfiguration(request.backup, directory: request.directory, setup: request.setup).relocation
     }
@@ -25,18 +29,28 @@ struct SettingsBlock {
             from: withoutBlock(try Files.exists(path) ? Files.read(path) : []))
         let before = try effective(with: old)
         // The server knows its configuration file before it reads this one, and refuses to be told here.
-        var lines = settings.filter { $0.name != "config_file" }
+        var lines = settings.filter { $0.name != "config_file" && !isIdle($0, before) }
         let named = Set(settings.map(\.name))
-        lines += (neutral(before) + relocation.overrides(before, isOwn: setup.isOwnDirectory)).filter {
-            !named.contains($0.name)
-        }
-        if let place = lines.firstIndex(where: { $0.name == "recovery_end_command" }),
+        // The last line of a name counts, but each is assigned: setting a target back to nothing after another one was set
+        // is an error as well (`assign_recovery_target`, src/backend/access/transam/xlogrecovery.c).
+        lines = neutral(before).filter { !named.contains($0.name) } + lines
+        lines += relocation.overrides(before, isOwn: setup.isOwnDirectory).filter { !named.contains($0.name) }
+        let demanded = HostDemands.lacking(demands, in: before.mapValues(\.value)).filter { !named.contains($0.name) }
+        lines += demanded
+        lines += CopySettings.libraries(before["shared_preload_libraries"]?.value, setup, named)
+        if setup.isOwnDirectory, let place = lines.firstIndex(where: { $0.name == "recovery_end_command" }),
             !setup.extra.contains(where: { $0.name == "recovery_end_command" })
         {
             lines[place] = RecoverySetting(
                 "recovery_end_command", lines[place].value.followed(by: before["recovery_end_command"]?.value ?? ""))
         }
-        let passing = passes ? lines.filter(\.isForRecoveryOnly).map { RecoveryRecord.Setting($0.name, $0.value) } : []
+        // What replay demands the server has no need of afterwards.
+        let passing =
+            passes
+            ? lines.filter { $0.isForRecoveryOnly || demanded.contains($0) }.map {
+                RecoveryRecord.Setting($0.name, $0.value)
+            }
+            : []
         let staying = Set(lines.map(\.name)).subtracting(passing.map(\.name))
         var kept = old.split(separator: 10, omittingEmptySubsequences: false).filter { line in
             !staying.contains(ConfigurationLine(line)?.name ?? "")
@@ -53,6 +67,12 @@ struct SettingsBlock {
         } else {
             try Files.removeIfPresent(directory.path + "/" + RecoveryRecord.fileName)
         }
+    }
+
+    /// Whether a line only says what is so without it: a copy's recovery needn't be kept from what the original doesn't do.
+    private func isIdle(_ setting: RecoverySetting, _ before: [String: ConfigurationFiles.Entry]) -> Bool {
+        setting.isForRecoveryOnly && before[setting.name] == nil && CopySettings.isNeutral(setting)
+            && !setup.extra.contains { $0.name == setting.name }
     }
 
     /// Whether the recovery's settings go at its end: a standby's are its own as long as it lives.

@@ -1,7 +1,10 @@
 import Platform
 public import WAL
 
-/// A repository in which a timeline that was put aside is where it was, for a recovery that is told to go there.
+/// A repository in which what was put aside of a timeline is where it was, for a recovery that is told to go there.
+///
+/// An object in its own place comes first. Of a folder below `aside/` nothing is read when its WAL is of another history than
+/// what is in place: then the server has archived its own since.
 public final class AsideStore: ObjectStore {
     private let base: any ObjectStore
     private let incarnation: Incarnation
@@ -9,27 +12,41 @@ public final class AsideStore: ObjectStore {
     /// Folders below `aside/`, the newest first.
     private let folders: [RepositoryKey]
 
-    /// Nil when nothing of the timeline was put aside.
+    /// Nil when nothing of the timeline is put aside that fits what is in place.
     public init?(_ base: any ObjectStore, _ incarnation: Incarnation, timeline: TimelineID) throws {
         (self.base, self.incarnation, self.timeline) = (base, incarnation, timeline)
-        let names = try base.list(incarnation.asideFolder).filter { entry in
-            entry.isFolder
-                && entry.name.split(separator: "-").last.map { part in
-                    part.hasPrefix(timeline.fileNamePart)
-                } ?? false
+        var folders: [RepositoryKey] = []
+        for folder in try base.asideFolders(of: incarnation) where folder.subject.hasPrefix(timeline.fileNamePart) {
+            let objects = try base.objects(of: folder, of: incarnation)
+            guard objects.contains(where: { if case .backupHistory = $0.file { false } else { true } }),
+                try !base.contradicts(objects),
+                try !objects.contains(where: { object in
+                    try folders.contains {
+                        try base.contradicts(object, at: AsideStore.place(object.place, incarnation, in: $0))
+                    }
+                })
+            else { continue }
+            folders.append(folder.key)
         }
-        guard !names.isEmpty else { return nil }
-        folders = names.reversed().map { incarnation.asideFolder.appending($0.name) }
+        guard !folders.isEmpty else { return nil }
+        self.folders = folders
     }
 
     public var location: String { base.location }
+
+    /// Where an object of the repository is in a folder below `aside/`.
+    public static func place(_ key: RepositoryKey, _ incarnation: Incarnation, in folder: RepositoryKey)
+        -> RepositoryKey
+    {
+        let rest = key.description.dropFirst(incarnation.folder.description.count + 1)
+        return rest.split(separator: "/").reduce(folder) { $0.appending(String($1)) }
+    }
 
     /// Where an object of the timeline may be: at its own place first.
     private func places(_ key: RepositoryKey) -> [RepositoryKey] {
         let wal = incarnation.walFolder.description + "/"
         guard key.description.hasPrefix(wal + timeline.fileNamePart) else { return [key] }
-        let rest = key.description.dropFirst(incarnation.folder.description.count + 1)
-        return [key] + folders.map { rest.split(separator: "/").reduce($0) { $0.appending(String($1)) } }
+        return [key] + folders.map { AsideStore.place(key, incarnation, in: $0) }
     }
 
     public func open(_ key: RepositoryKey) throws -> any StoredObject {

@@ -5,69 +5,97 @@ public import Platform
 public final class DirectoryStore: ObjectStore {
     /// Its absolute path, or one relative to the working directory.
     public let location: String
+    private let held: HeldIncarnations
 
     /// Nothing is touched: the directory must have been made by `tidemark init`.
     public init(_ path: String) {
         var trimmed = path[...]
         while trimmed.utf8.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
         location = String(trimmed)
+        held = HeldIncarnations.of(location)
     }
 
-    /// The file that holds an object.
+    /// The path of the file that holds an object.
     public func path(_ key: RepositoryKey) -> String { key == .root ? location : location + "/" + key.description }
 
-    /// As the protocol says, through `createDurably`; missing folders are made below the repository's root, which itself
-    /// must be there: a repository whose file system isn't mounted must not come into being a second time beside it.
+    /// Where to look for it: below the incarnation that was opened first, whatever the path leads to by now.
+    public func place(_ key: RepositoryKey) throws -> Place { try held.place(key) }
+
+    /// The same for somebody who writes there.
+    /// - Throws: `IncarnationMissing`, `RepositoryMissing`.
+    public func writingPlace(_ key: RepositoryKey) throws -> Place { try held.writingPlace(key) }
+
+    public func reopen() { held.letGo() }
+
+    /// As the protocol says, through `createDurably`. Missing folders are made below an incarnation, never the incarnation
+    /// itself but by its marker, and never the root: a repository whose file system isn't mounted must not come into being
+    /// a second time beside it.
     public func create(
         _ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws {
-        let path = path(key)
+        let place = try writingPlace(key)
         do {
-            try createDurably(path, below: location) { file, temporary in
+            try createDurably(place) { file, temporary in
                 var stream = WriteStream()
                 try write { try stream.write($0, to: file, path: temporary) }
             }
-        } catch let error as SystemError where error.code == ENOENT && error.subject == location {
-            throw RepositoryMissing(location: location)
+        } catch is PlaceLost {
+            throw RepositoryReplaced(location: location)
         } catch is AlreadyPresent {
             throw ObjectExists(key: key, location: location)
         }
     }
 
     public func open(_ key: RepositoryKey) throws -> any StoredObject {
-        let path = path(key)
-        do throws(SystemError) { return try StoredFile(key: key, path: path) } catch {
-            guard error.code == ENOENT else { throw error }
-            try requireRoot()
+        let place = try place(key)
+        do { return try StoredFile(key: key, place: place) } catch let error as SystemError where error.code == ENOENT {
+            try requireRoot(place)
+            if let link = try danglingLink(at: place) { throw UnreachableObject(key: key, link: link) }
             throw ObjectAbsent(key: key, location: location)
         }
     }
 
+    /// Nil for what lies behind a link that leads nowhere, too.
     public func size(of key: RepositoryKey) throws -> Int64? {
-        if let status = try FileStatus(ifPresent: path(key)) { return status.size }
-        try requireRoot()
+        let place = try place(key)
+        if let status = try FileStatus(ifPresent: place) {
+            held.saw(key)
+            return status.size
+        }
+        try requireRoot(place)
         return nil
     }
 
     public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] {
-        let path = path(folder)
+        let place = try place(folder)
         let names: [String]
-        do throws(SystemError) { names = try Files.list(path) } catch {
+        do throws(SystemError) { names = try Files.list(place) } catch {
             guard error.code == ENOENT else { throw error }
-            try requireRoot()
+            try requireRoot(place)
+            if let link = try danglingLink(at: place) { throw UnreachableObject(key: folder, link: link) }
             return []
         }
         var entries: [RepositoryEntry] = []
         for name in names.sorted() where RepositoryKey.isPart(name) {
-            guard let status = try FileStatus(ifPresent: path + "/" + name) else { continue }
-            entries.append(RepositoryEntry(name: name, isFolder: status.kind == .directory))
+            let child = place.appending(name)
+            guard let status = try FileStatus(ifPresent: child) else {
+                // An object that a link leads to is somewhere: whoever opens it learns that it can't be reached.
+                if try FileStatus(ofLinkItself: child) != nil {
+                    entries.append(RepositoryEntry(name: name, isFolder: false))
+                }
+                continue
+            }
+            // An object keeps its time of change for life, wherever it is moved to.
+            let isFolder = status.kind == .directory
+            let mark = isFolder ? nil : status.modified &* 1_000_003 &+ status.size
+            entries.append(RepositoryEntry(name: name, isFolder: isFolder, mark: mark))
         }
         return entries
     }
 
     /// The directory's time of change, unless it is so young that another change could get the same.
     public func changeMark(of folder: RepositoryKey) throws -> Int64? {
-        guard let status = try FileStatus(ifPresent: path(folder)), status.modified < Clock.now - 2_000_000 else {
+        guard let status = try FileStatus(ifPresent: place(folder)), status.modified < Clock.now - 2_000_000 else {
             return nil
         }
         return status.modified
@@ -77,26 +105,26 @@ public final class DirectoryStore: ObjectStore {
     public func makeDurable(_ key: RepositoryKey) throws {
         var folder = key.folder
         while true {
-            try Files.synchronizeDirectory(path(folder))
+            try Files.synchronizeDirectory(place(folder))
             if folder == .root { return }
             folder = folder.folder
         }
     }
 
     public func removeLeftovers(in folder: RepositoryKey) throws -> [String] {
-        try removeStaleTemporaries(in: path(folder))
+        try removeStaleTemporaries(in: place(folder)).map(\.path)
     }
 
     public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] {
-        try removeStaleTemporaries(in: path(folder), dryRun: true).sorted().map {
-            try StoredFile(key: folder, path: $0)
+        try removeStaleTemporaries(in: place(folder), dryRun: true).sorted { $0.path < $1.path }.map {
+            try StoredFile(key: folder, place: $0)
         }
     }
 
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
-        let (from, to) = (path(key), path(other))
+        let (from, to) = (try writingPlace(key), try writingPlace(other))
         guard try exists(key) else { throw ObjectAbsent(key: key, location: location) }
-        try Files.makeDirectories(Files.parent(to))
+        if let folder = to.parent { try Files.makeDirectories(folder) }
         do throws(SystemError) { try Files.link(from, to: to) } catch {
             if error.code == EEXIST { throw ObjectExists(key: other, location: location) }
             throw error
@@ -106,12 +134,26 @@ public final class DirectoryStore: ObjectStore {
     }
 
     public func remove(_ key: RepositoryKey) throws {
-        try Files.removeIfPresent(path(key))
-        if try Files.exists(path(key.folder)) { try Files.synchronizeDirectory(path(key.folder)) }
+        try Files.removeIfPresent(place(key))
+        let folder = try place(key.folder)
+        if try Files.exists(folder) { try Files.synchronizeDirectory(folder) }
     }
 
-    /// "Not there" means something only in a repository that is there.
-    private func requireRoot() throws {
+    /// The symbolic link on the way to a file that isn't found: the storage behind it may be away.
+    private func danglingLink(at place: Place) throws -> String? {
+        var step: Place? = place
+        while let here = step {
+            if let status = try FileStatus(ofLinkItself: here) {
+                return try status.kind == .symbolicLink && FileStatus(ifPresent: here) == nil ? here.path : nil
+            }
+            step = here.parent
+        }
+        return nil
+    }
+
+    /// "Not there" means something only in a repository that is there, as the one is whose incarnation is held.
+    private func requireRoot(_ place: Place) throws {
+        if place.directory != nil { return }
         guard try FileStatus(ifPresent: location)?.kind == .directory else {
             throw RepositoryMissing(location: location)
         }
@@ -126,19 +168,36 @@ public struct RepositoryMissing: Explained, Equatable {
     public var hint: String? { "Is its file system mounted? \"tidemark init\" creates a new repository." }
 }
 
+/// An object lies behind a link that leads nowhere at the moment; whether it exists is not known.
+public struct UnreachableObject: Explained, Equatable {
+    public let key: RepositoryKey
+    public let link: String
+    public var message: String { "object \"\(key)\" of the repository cannot be reached" }
+    public var detail: String? { "Symbolic link \"\(link)\" leads nowhere." }
+    public var hint: String? { "Is the storage that it leads to mounted?" }
+}
+
+/// Something that was never an object has an object's name.
+public struct NotAnObject: Explained, Equatable {
+    public let key: RepositoryKey
+    public let path: String
+    public var message: String { "object \"\(key)\" of the repository is not an ordinary file" }
+    public var detail: String? { "A directory, FIFO, socket or device lies in its place, \"\(path)\"." }
+}
+
 private final class StoredFile: StoredObject {
     let key: RepositoryKey
     let size: Int64
     private let path: String
     private let file: Descriptor
 
-    init(key: RepositoryKey, path: String) throws(SystemError) {
-        let file = try Descriptor(open: path, O_RDONLY)
-        let status = try file.status(path: path)
-        guard status.kind == .regular else { throw SystemError(.open, path, code: EISDIR) }
+    init(key: RepositoryKey, place: Place) throws {
+        let file = try Descriptor(open: place, O_RDONLY)
+        let status = try file.status(path: place.path)
+        guard status.kind == .regular else { throw NotAnObject(key: key, path: place.path) }
         self.size = status.size
         self.key = key
-        self.path = path
+        path = place.path
         self.file = file
     }
 

@@ -50,11 +50,15 @@ public protocol ObjectStore: Sendable {
 
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
+
+    /// Forgets what it found where, after the storage was away for a while: whoever can wait for it begins anew.
+    func reopen()
 }
 
 extension ObjectStore {
     public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] { [] }
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
+    public func reopen() {}
 
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
         let object = try open(key)
@@ -95,9 +99,21 @@ extension StoredObject {
 public struct RepositoryEntry: Hashable, Sendable {
     public let name: String
     public let isFolder: Bool
-    public init(name: String, isFolder: Bool) {
+    /// A number that is another one once another object has taken the name, which can be after the first was moved away;
+    /// nil when listing doesn't tell. Two entries are equal whatever it is.
+    public let mark: Int64?
+    public init(name: String, isFolder: Bool, mark: Int64? = nil) {
         self.name = name
         self.isFolder = isFolder
+        self.mark = mark
+    }
+
+    public static func == (a: RepositoryEntry, b: RepositoryEntry) -> Bool {
+        a.name == b.name && a.isFolder == b.isFolder
+    }
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(name)
+        hasher.combine(isFolder)
     }
 }
 

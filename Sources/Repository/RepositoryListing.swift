@@ -39,6 +39,14 @@ extension ObjectStore {
         } catch is ObjectAbsent { return nil }
     }
 
+    /// A timeline's history; nil when its file isn't there.
+    /// - Throws: `BadTimelineHistory`, and what reading throws.
+    public func timelineHistory(_ timeline: TimelineID, of incarnation: Incarnation) throws -> TimelineHistory? {
+        try history(timeline, of: incarnation).map {
+            try TimelineHistory(timeline: timeline, file: String(decoding: $0, as: UTF8.self))
+        }
+    }
+
     /// The completed segments of a timeline, in order; with `from` only that one and later ones.
     ///
     /// Costs one folder listing per 4 GiB of log.

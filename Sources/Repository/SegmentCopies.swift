@@ -3,10 +3,11 @@ public import WAL
 
 // Several servers may hand over the same segment, one of them with more records than another: a `.partial` of each server
 // that was promoted, or a segment whose timeline was left before it was full. No object is ever replaced, so a later copy is
-// stored beside the first, as `<file>.2.zst`, `<file>.3.zst` and so on. A segment that was completed has one copy.
+// stored beside the first, as `<file>.2.zst`, `<file>.3.zst` and so on. A segment that was completed has one copy. Backup
+// history files of one name may differ, too; nothing but people reads them.
 
 extension Incarnation {
-    /// Where a further copy of a segment or `.partial` is kept; the first copy has the file's own key.
+    /// Where a further copy of a segment, `.partial` or backup history file is kept; the first copy has the file's own key.
     public func key(for file: ArchiveFileName, copy number: Int) -> RepositoryKey {
         let first = key(for: file)
         return number < 2 ? first : first.folder.appending("\(file).\(number).zst")
@@ -114,13 +115,21 @@ extension ArchiveFileName {
         }
     }
 
+    /// The segment that the file is, or lies beside; nil for a history.
+    public var place: SegmentName? {
+        switch self {
+        case .segment(let name), .partial(let name), .backupHistory(let name, _): name
+        case .history: nil
+        }
+    }
+
     /// Reads the name of an object in a WAL folder, `<file>.zst` or `<file>.<n>.zst`.
     public static func object(_ name: String) -> (file: ArchiveFileName, copy: Int)? {
         guard name.hasSuffix(".zst") else { return nil }
         let file = name.dropLast(4)
         if let found = ArchiveFileName(String(file)) { return (found, 1) }
         guard let dot = file.lastIndex(of: "."), let number = Int(file[file.index(after: dot)...]), number > 1,
-            let found = ArchiveFileName(String(file[..<dot])), found.segmentName != nil,
+            let found = ArchiveFileName(String(file[..<dot])), found.place != nil,
             name == "\(found).\(number).zst"
         else { return nil }
         return (found, number)

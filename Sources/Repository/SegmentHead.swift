@@ -45,6 +45,8 @@ public struct SegmentHead: Hashable, Sendable {
     static let tag: [UInt8] = Array("TIDEMARK".utf8)
     static let fixedLength = 48
     static let version: UInt8 = 1
+    /// No segment is longer (`WalSegMaxSize`, src/include/access/xlog_internal.h), nor any other file that is archived.
+    static let maximumContent: UInt64 = 1 << 30
     /// No head is longer; a length beyond it is damage.
     static let maximumLength = 64 << 20
 
@@ -97,8 +99,10 @@ public struct SegmentHead: Hashable, Sendable {
         guard bytes[16] == SegmentHead.version, bytes[17] == 1, bytes[18] == 0, bytes[19] & ~3 == 0 else {
             throw UnsupportedFormat(key: object.key)
         }
+        let rawLength = bytes.littleEndian(UInt64.self, at: 24)
+        guard rawLength <= SegmentHead.maximumContent else { throw damaged("Its head has an impossible size.") }
         self.init(
-            rawLength: bytes.littleEndian(UInt64.self, at: 24), digest: Digest(bytes: bytes[32..<48]),
+            rawLength: rawLength, digest: Digest(bytes: bytes[32..<48]),
             summary: Array(bytes[SegmentHead.fixedLength..<(length - 8)]), acceptedDiscontinuity: bytes[19] & 1 != 0,
             isLeft: bytes[19] & 2 != 0)
     }

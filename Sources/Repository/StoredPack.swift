@@ -8,8 +8,11 @@ public final class StoredPack: Sendable {
     public var key: RepositoryKey { object.key }
 
     /// - Throws: `ObjectAbsent`, `ObjectDamaged`, `UnsupportedFormat`, and what the store throws.
-    public init(_ key: RepositoryKey, in store: any ObjectStore) throws {
-        object = try store.open(key)
+    public convenience init(_ key: RepositoryKey, in store: any ObjectStore) throws { try self.init(store.open(key)) }
+
+    public init(_ object: any StoredObject) throws {
+        self.object = object
+        let key = object.key
         guard object.size >= PackFormat.headLength + 8 + PackFormat.footerLength else {
             throw ObjectDamaged(key: key, "It has only \(object.size) bytes.")
         }
@@ -35,11 +38,14 @@ public final class StoredPack: Sendable {
         guard bytes.littleEndian(UInt32.self, at: 0) == PackFormat.indexMagic,
             footer.littleEndian(UInt64.self, at: 0) == sum
         else { throw damaged("Its index does not fit its checksum.") }
-        return (0..<count).map { number in
+        return try (0..<count).map { number in
             let at = 8 + number * PackFormat.entryLength
-            return PackFrame(
+            let frame = PackFrame(
                 offset: bytes.littleEndian(UInt64.self, at: at), length: bytes.littleEndian(UInt32.self, at: at + 8),
                 size: bytes.littleEndian(UInt32.self, at: at + 12), digest: Digest(bytes: bytes[(at + 16)..<(at + 32)]))
+            let (end, overflows) = frame.offset.addingReportingOverflow(UInt64(frame.length))
+            guard !overflows, end <= UInt64(start) else { throw damaged("Its index has a frame outside of the pack.") }
+            return frame
         }
     }
 
@@ -79,9 +85,8 @@ public final class StoredPack: Sendable {
         func damaged(_ reason: String) -> ObjectDamaged {
             ObjectDamaged(key: object.key, "The frame at offset \(frame.offset) is damaged: \(reason).")
         }
-        guard Int(frame.length) <= buffer.count, Int(frame.size) <= content.count else {
-            throw damaged("its length is impossible")
-        }
+        guard Int(frame.length) <= buffer.count, Int(frame.size) <= content.count, frame.offset <= UInt64(object.size)
+        else { throw damaged("its place or length is impossible") }
         let stored = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(frame.length)])
         guard try object.read(into: stored, at: Int64(frame.offset)) == stored.count else {
             throw damaged("the pack ends within it")

@@ -20,8 +20,15 @@ public struct DatabaseError: Explained, Equatable {
         code & 0xFF == SQLITE_FULL ? "Free space on the file system that holds it, then try again." : nil
     }
 
-    /// Whether the file is not a database, or a damaged one.
-    public var isDamage: Bool { [SQLITE_CORRUPT, SQLITE_NOTADB].contains(code & 0xFF) }
+    /// Whether the file is not a database, or a damaged one, or lacks tables or columns that it should have.
+    public var isDamage: Bool {
+        [SQLITE_CORRUPT, SQLITE_NOTADB].contains(code & 0xFF)
+            || code & 0xFF == SQLITE_ERROR && (reason.hasPrefix("no such ") || reason.contains(" has no column "))
+    }
+    /// Whether the place, and not the content, is why the file can't be used: it can't be opened or written, or is full.
+    public var isOfPlace: Bool {
+        [SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_FULL, SQLITE_PERM, SQLITE_IOERR].contains(code & 0xFF)
+    }
     /// Whether another connection held a lock for longer than the busy timeout.
     public var isBusy: Bool { code & 0xFF == SQLITE_BUSY }
 }
@@ -125,6 +132,9 @@ public final class Database {
         }
         return found
     }
+
+    /// Whether the file can't be written, although that was asked for.
+    public var isReadOnly: Bool { sqlite3_db_readonly(handle, "main") == 1 }
 
     public var lastInsertedRow: Int64 { sqlite3_last_insert_rowid(handle) }
     /// Rows that the last INSERT, UPDATE or DELETE touched.

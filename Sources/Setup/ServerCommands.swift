@@ -8,11 +8,10 @@ public struct ServerCommands: Sendable, Equatable {
     /// - Parameters:
     ///   - executable: absolute path of the lean executable; the server's PATH is not ours.
     ///   - configuration: the configuration's path, when it isn't the standard one.
-    ///   - cluster: the cluster's name, when the configuration has several.
-    public init(executable: String, configuration: String?, cluster: String?) {
+    ///   - cluster: always named: another one may come into the configuration later, and archiving must go on then.
+    public init(executable: String, configuration: String?, cluster: String) {
         let options =
-            (configuration.map { " --config " + quotedForShell($0) } ?? "")
-            + (cluster.map { " --cluster " + quotedForShell($0) } ?? "")
+            (configuration.map { " --config " + quotedForShell($0) } ?? "") + " --cluster " + quotedForShell(cluster)
         let program = quotedForShell(executable)
         self.program = program
         call = { "\(program) \($0)\(options)" }
@@ -20,8 +19,15 @@ public struct ServerCommands: Sendable, Equatable {
 
     public var archive: String { call("archive-push") + " %p" }
     public var restore: String { call("archive-get") + " %f %p" }
-    /// As `restore`, for a recovery to a timeline that was put aside.
-    public func restore(putAside timeline: String) -> String { call("archive-get") + " --put-aside \(timeline) %f %p" }
+    /// As `restore`, for one recovery.
+    ///
+    /// - Parameters:
+    ///   - timeline: one that was put aside, to be served all the same.
+    ///   - isCopy: the recovered directory isn't the cluster's own.
+    public func restore(putAside timeline: String?, isCopy: Bool) -> String {
+        call("archive-get") + (isCopy ? " --confine-tablespaces" : "") + (timeline.map { " --put-aside \($0)" } ?? "")
+            + " %f %p"
+    }
     /// Its failure doesn't count: PostgreSQL takes a command that isn't there for a reason to stop
     /// (`ExecuteRecoveryCommand` with `failOnSignal`).
     public var recoveryEnd: String { program + " recovery-end || :" }

@@ -5,8 +5,7 @@ public import Postgres
 public struct ServerInspection: Sendable {
     public let findings: [ServerFinding]
 
-    /// - Parameter pushCommand: what `archive_command` is to be, such as `/usr/bin/tidemark archive-push %p`.
-    public init(of connection: Connection, pushCommand: String) throws {
+    public init(of connection: Connection, archiving: ArchivingCall) throws {
         func show(_ name: String) throws -> String {
             try connection.query("SELECT current_setting($1, true)", [name]).scalar ?? ""
         }
@@ -31,13 +30,15 @@ public struct ServerInspection: Sendable {
             "archive_mode", { $0 == "on" || $0 == "always" }, wanted: "on", .required, restart: true,
             "The server must hand over finished WAL segments.")
         try check(
-            "archive_command", ServerInspection.isOurs, wanted: pushCommand, .required,
-            "Finished WAL segments must go to tidemark.")
+            "archive_command", archiving.isServed, wanted: archiving.command, .required,
+            archiving.hasOthers
+                ? "Finished WAL segments must go to tidemark, under this cluster's name."
+                : "Finished WAL segments must go to tidemark.")
         if connection.majorVersion >= 15 {
             // A library takes precedence over the command, and from 16 on the server refuses to have both.
             try check(
                 "archive_library", \.isEmpty, wanted: "", .required,
-                "A library would be used instead of archive_command.")
+                "A library is used in archive_command's place.")
         }
         try check(
             "full_page_writes", { $0 == "on" }, wanted: "on", .required,
@@ -49,22 +50,21 @@ public struct ServerInspection: Sendable {
         self.findings = findings
     }
 
-    /// Whether an `archive_command` calls tidemark with the path: the program, not a path or a stanza with that name.
-    static func isOurs(_ command: String) -> Bool {
-        let words = command.split { $0 == " " || $0 == "\t" }.map { word in word.filter { $0 != "'" && $0 != "\"" } }
-        let calls = zip(words, words.dropFirst()).contains { program, argument in
-            program.split(separator: "/").last == "tidemark" && argument == "archive-push"
-        }
-        return calls && command.contains("%p")
-    }
-
     public var isGoodEnough: Bool { !findings.contains { $0.verdict == .required } }
     public var changes: [ServerFinding] { findings.filter { $0.verdict != .good } }
 
-    /// Another program's `archive_command`, which must not be replaced without asking.
-    public var foreignArchiveCommand: String? {
-        findings.first { $0.name == "archive_command" && $0.verdict != .good }.map(\.current).flatMap {
-            $0.isEmpty || $0 == "(disabled)" ? nil : $0
+    /// What hands WAL to somebody else and must not be replaced without asking, in words. The library comes first, because
+    /// the server uses it in the command's place.
+    public var foreignArchiving: (setting: ServerFinding, what: String)? {
+        func wrong(_ name: String) -> ServerFinding? {
+            findings.first { $0.name == name && $0.verdict != .good && !["", "(disabled)"].contains($0.current) }
+        }
+        if let library = wrong("archive_library") { return (library, "archive_library hands WAL to another archive") }
+        guard let command = wrong("archive_command") else { return nil }
+        switch ArchivingCall.receiver(of: command.current) {
+        case .otherProgram: return (command, "archive_command calls another program")
+        case .tidemark(nil): return nil
+        case .tidemark: return (command, "archive_command archives for another cluster")
         }
     }
 

@@ -1,6 +1,7 @@
 import BaseBackup
 public import Platform
 public import Recovery
+import Repository
 public import WAL
 
 /// The moment just before tables were dropped.
@@ -9,64 +10,154 @@ public struct DropMoment: Sendable {
     public let target: RecoveryTarget
     /// When each was dropped, as the archive tells.
     public let drops: [(table: TableName, transaction: TransactionMark)]
+    /// Later transactions that dropped relations of which neither a backup nor the log tells the name: a younger table of
+    /// the name may be among them. In the order of the log.
+    public let untold: [TransactionMark]
+    /// The moment just before the last of those, if it can be reached.
+    public let later: PlanRefusal.Alternative?
 }
 
-/// Finds when tables were dropped: their OIDs are in the backups' relation maps, and since PostgreSQL 15 a commit names
-/// the OIDs of what it drops; before, the files that vanish with a commit which creates none tell it.
+/// Finds when tables were dropped: the last time that each name was. Since PostgreSQL 15 a commit names the OIDs of what it
+/// drops; before, the files that vanish with a commit which creates none tell it. Whose they are is known to the backups'
+/// relation maps, and of what is younger than every backup to the log.
 ///
-/// - Parameter timeline: of the history that is looked through.
+/// - Parameters:
+///   - timeline: of the history that is looked through.
+///   - backup: the one that a recovery is to start from, if it was named.
 /// - Throws: `NoDropFound`, `PlanRefusal` when there is no telling which timeline is meant, and what reading the archive
 ///   throws.
 public func momentBeforeDrop(
-    of tables: [TablePattern], in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .own
+    of tables: [TablePattern], in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .own,
+    backup label: String? = nil
 ) throws -> DropMoment {
-    for backup in archive.backups.complete.reversed() {
-        let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store) { relation in
-            tables.contains {
-                FileSelection.mayBeMeant(relation.kind, by: $0)
-                    && $0.matches(schema: relation.schema, table: relation.name)
-            }
+    var search = DropSearch(tables, archive)
+    func later(_ untold: [TransactionMark]) -> PlanRefusal.Alternative? {
+        guard let last = untold.last else { return nil }
+        let target = RecoveryTarget(.lsn(last.lsn), inclusive: false, timeline: timeline)
+        return archive.offer(PlanRequest(target, backup: label)) { _ in
+            "just before transaction \(last.xid) of \(last.time)"
         }
-        guard let database = map.databases.first(where: { $0.name == tables[0].database }) else { continue }
-        let relations = map.relations.filter { $0.database == database.oid }
-        guard !relations.isEmpty else { continue }
-        guard let log = try archive.reachableLog(from: backup.label, timeline: timeline) else { continue }
-        let removals = try archive.facts(of: log.segments).flatMap(\.removals)
-        var drops: [UInt32: TransactionMark] = [:]
-        for removal in removals where removal.isCommit && log.holds(removal.transaction.lsn) {
-            for relation in relations where removes(removal, relation, database.oid) {
-                drops[relation.oid] = removal.transaction
-            }
-        }
-        guard let first = drops.values.min(by: { $0.lsn < $1.lsn }) else { continue }
-        let found = relations.compactMap { relation in
-            drops[relation.oid].map {
-                (table: TableName(schema: relation.schema, name: relation.name), transaction: $0)
-            }
-        }
-        return DropMoment(
-            target: RecoveryTarget(.lsn(first.lsn), inclusive: false), drops: found.sorted { $0.table < $1.table })
     }
-    throw NoDropFound(pattern: tables[0])
+    for backup in archive.backups.complete.reversed() {
+        guard let log = try archive.reachableLog(from: backup.label, timeline: timeline) else { continue }
+        try search.add(backup, log)
+        guard let (target, found) = search.found() else { continue }
+        let untold = search.untold(behind: target)
+        return DropMoment(
+            target: RecoveryTarget(.lsn(target), inclusive: false), drops: found, untold: untold, later: later(untold))
+    }
+    let untold = search.untold(behind: .zero)
+    throw NoDropFound(pattern: tables[0], untold: untold, later: later(untold))
 }
 
-private func removes(_ removal: FileRemoval, _ relation: RelationMap.RelationRow, _ database: UInt32) -> Bool {
-    if removal.droppedRelations.contains(where: { $0.oid == relation.oid && $0.database == database }) { return true }
-    guard removal.droppedRelations.isEmpty, removal.createdFiles.isEmpty, let node = relation.fileNode else {
-        return false
+/// Goes back from backup to backup.
+private struct DropSearch {
+    let tables: [TablePattern]
+    let archive: RecoveryArchive
+    /// What was dropped after the oldest backup so far, in the order of the log.
+    private var drops: [RelationDrop] = []
+    /// Relations that a backup knows; the newest one says how.
+    private var known: [UInt32: DroppedRelation] = [:]
+    /// Everything from here on has been looked at.
+    private var seen: LSN?
+
+    init(_ tables: [TablePattern], _ archive: RecoveryArchive) { (self.tables, self.archive) = (tables, archive) }
+
+    /// Adds what was dropped between a backup and the one before.
+    mutating func add(_ backup: BackupDescription, _ log: ReachableLog) throws {
+        let segments = log.segments.filter { name in
+            seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
+        }
+        let isNew = { [seen] (lsn: LSN) in log.holds(lsn) && seen.map { lsn < $0 } ?? true }
+        let found = RelationDrop.all(in: try archive.facts(of: segments), major: archive.incarnation.major)
+            .filter { isNew($0.transaction.lsn) }
+        let oids = Set(found.map(\.oid) + drops.filter { $0.relation == nil }.map(\.oid))
+        let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store) { relation in
+            oids.contains(relation.oid) || LoggedNames.catalogs.contains(relation.oid)
+        }
+        guard let database = map.databases.first(where: { $0.name == tables[0].database })?.oid else { return }
+        seen = backup.startLSN
+        for row in map.relations where row.database == database && known[row.oid] == nil {
+            known[row.oid] = DroppedRelation(schema: row.schema, name: row.name, kind: row.kind, file: row.fileNode)
+        }
+        var new = found.filter { $0.database == database }
+        for index in new.indices { new[index].name(known) }
+        for index in drops.indices where drops[index].relation == nil { drops[index].name(known) }
+        // Where the only drop is the one that is looked for, nobody need know how others were called.
+        let newest = new.last { isMeant($0) }
+        if let last = new.last, newest.map({ $0.transaction.lsn < last.transaction.lsn }) ?? true {
+            let names = try LoggedNames(segments, upTo: last.transaction.lsn, database: database, map, backup, archive)
+            for index in new.indices { new[index].relation = names?.relation(new[index], known) ?? new[index].relation }
+        }
+        drops = new + drops
     }
-    return removal.files.contains { $0.database == database && $0.number == node }
+
+    private func isMeant(_ drop: RelationDrop) -> Bool {
+        guard let relation = drop.relation, let schema = relation.schema else { return false }
+        return tables.contains {
+            FileSelection.mayBeMeant(relation.kind, by: $0) && $0.matches(schema: schema, table: relation.name)
+        }
+    }
+
+    /// Whether nothing speaks against its being one of the tables.
+    private func mayBeMeant(_ drop: RelationDrop) -> Bool {
+        guard let relation = drop.relation else { return true }
+        return relation.schema == nil
+            && tables.contains {
+                FileSelection.mayBeMeant(relation.kind, by: $0) && $0.matches(table: relation.name)
+            }
+    }
+
+    func untold(behind position: LSN) -> [TransactionMark] {
+        var marks: [TransactionMark] = []
+        for drop in drops where drop.transaction.lsn > position && mayBeMeant(drop) && marks.last != drop.transaction {
+            marks.append(drop.transaction)
+        }
+        return marks
+    }
+
+    /// The last drop of each name, and the first of those.
+    func found() -> (target: LSN, drops: [(table: TableName, transaction: TransactionMark)])? {
+        var last: [TableName: TransactionMark] = [:]
+        for drop in drops where isMeant(drop) {
+            guard let relation = drop.relation, let schema = relation.schema else { continue }
+            last[TableName(schema: schema, name: relation.name)] = drop.transaction
+        }
+        guard let first = last.values.min(by: { $0.lsn < $1.lsn }) else { return nil }
+        return (first.lsn, last.map { (table: $0.key, transaction: $0.value) }.sorted { $0.table < $1.table })
+    }
 }
 
 /// The archive doesn't tell of a drop of these tables.
 public struct NoDropFound: Explained, Equatable {
     public let pattern: TablePattern
+    /// As in `DropMoment`.
+    public let untold: [TransactionMark]
+    public let later: PlanRefusal.Alternative?
     public var message: String { "no drop of the tables is in the archive" }
     public var detail: String? {
-        "Looked for tables of database \"\(pattern.database)\" that a backup knows, and for transactions since that "
-            + "dropped them. A table that was made and dropped between two backups is known to none."
+        "Looked for tables of database \"\(pattern.database)\" that a backup or the WAL itself knows, and for transactions that "
+            + "dropped them." + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold))
     }
     public var hint: String? {
-        "Is the segment with the drop archived already? Otherwise name the moment with --target-time."
+        if let later { return "Reachable: \(later.sentence)." }
+        return "Is the segment with the drop archived already? Otherwise name the moment with --target-time."
+    }
+}
+
+extension DropMoment {
+    /// That a younger table of the name may have been dropped later, as sentences; nil when none can have been.
+    public var doubt: String? {
+        guard !untold.isEmpty else { return nil }
+        return "A later table of this name may have been dropped as well. " + DropMoment.sentence(untold)
+            + (later.map { " Instead: \($0.sentence)." } ?? "")
+    }
+
+    /// What is known of drops of relations without a name.
+    public static func sentence(_ untold: [TransactionMark]) -> String {
+        let listed = untold.suffix(8).map { "transaction \($0.xid) at \($0.time) (LSN \($0.lsn))" }
+        return "Relations whose names neither a backup nor the WAL tells were dropped by "
+            + (untold.count > listed.count ? "\(untold.count) transactions, the last of them " : "")
+            + listed.joined(separator: ", ") + "."
     }
 }

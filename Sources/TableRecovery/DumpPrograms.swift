@@ -1,4 +1,3 @@
-import Glibc
 import Platform
 import Postgres
 
@@ -60,19 +59,8 @@ struct DumpPrograms {
         return finished.output
     }
 
-    /// Ours, without libpq's variables, which are about another server.
     private var environment: [String: String] {
-        var variables: [String: String] = [:]
-        var next = environ
-        while let entry = next.pointee {
-            let text = String(cString: entry)
-            if let sign = text.firstIndex(of: "="), !text.hasPrefix("PG") {
-                variables[String(text[..<sign])] = String(text[text.index(after: sign)...])
-            }
-            next += 1
-        }
-        variables["PGOPTIONS"] = ScratchSettings.sessionOptions(majorVersion)
-        return variables
+        ServerEnvironment.own.merging(["PGOPTIONS": ScratchSettings.sessionOptions(majorVersion)]) { $1 }
     }
 }
 

@@ -1,3 +1,4 @@
+import Platform
 import Postgres
 
 /// Schemas that recovered tables go to and that the live database doesn't have.

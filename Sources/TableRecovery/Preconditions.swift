@@ -17,7 +17,6 @@ struct Preconditions {
         try HostRequirements(request, map).check()
         let live = request.needsLiveServer ? try connectLive() : nil
         if let live { try checkLive(live) }
-        try checkPersistence(live)
     }
 
     private func connectLive() throws -> Connection {
@@ -60,7 +59,7 @@ struct Preconditions {
         for destination in request.destinations {
             if case .tables(let name?) = destination, try exists(name, live) {
                 throw Problem(
-                    "table \"\(name)\" already exists in database \"\(request.database)\"",
+                    "table \(name.quoted) already exists in database \"\(request.database)\"",
                     hint: "Name another one, or leave the name out; nothing is overwritten.")
             }
             if case .replacement = destination {
@@ -71,7 +70,7 @@ struct Preconditions {
                     guard let name = pattern.exactName?.appending(TableCopy.suffix(request.plan)) else { continue }
                     if try exists(name, live) {
                         throw Problem(
-                            "table \"\(name)\" already exists in database \"\(request.database)\"",
+                            "table \(name.quoted) already exists in database \"\(request.database)\"",
                             detail: "It looks like the result of an earlier recovery to the same moment.",
                             hint: "Drop it, or name another with --into-table=schema.name.")
                     }
@@ -82,23 +81,5 @@ struct Preconditions {
 
     private func exists(_ name: TableName, _ live: Connection) throws -> Bool {
         try live.query("SELECT to_regclass($1) IS NOT NULL", [name.sql]).scalar == "t"
-    }
-
-    /// A table that was unlogged at the backup is refused unless it has been made a logged one since.
-    private func checkPersistence(_ live: Connection?) throws {
-        guard let database = map.databases.first(where: { $0.name == request.database }) else { return }
-        for relation in map.relations
-        where relation.database == database.oid && relation.persistence == "u"
-            && FileSelection.tableKinds.contains(relation.kind)
-        {
-            let name = TableName(schema: relation.schema, name: relation.name)
-            guard request.tables.contains(where: { $0.isExact && $0.matches(schema: name.schema, table: name.name) })
-            else { continue }
-            let server = live ?? (try? Connection(request.liveConninfo, database: request.database))
-            let now = try server?.query(
-                "SELECT relpersistence FROM pg_class WHERE oid = to_regclass($1)", [name.sql]
-            ).scalar
-            if now != "p" { throw TableRefusal.unlogged(name) }
-        }
     }
 }

@@ -37,6 +37,7 @@ private final class TableRecovery {
         let map = try RelationMap(of: request.plan.backup.label, of: archive.incarnation, in: archive.store)
         try Preconditions(request, map).check()
         try stopBeforeDropOfDatabase(map)
+        report(.begun)
         // From the cheapest way to the surest one.
         var ways: [(selection: (Set<UInt32>) -> FileSelection, name: String)] = []
         for method in [FileSelection.Method.filteredLog, .holes] where request.method == method || method == .holes {
@@ -117,8 +118,8 @@ private final class TableRecovery {
                 let missed = catalog.fileNodes.intersection(selection.leftOut)
                 if missed.isEmpty {
                     if !catalog.skipped.isEmpty {
-                        let names = catalog.skipped.map { "\"\($0)\"" }.joined(separator: ", ")
-                        note("Unlogged, and so in no backup and in no WAL: \(names).")
+                        let names = catalog.skipped.map(\.quoted).joined(separator: ", ")
+                        note("Unlogged at the target, and so in no backup and in no WAL: \(names).")
                     }
                     do { try takeOut(catalog, connection, scratch, user: user) } catch {
                         throw ScratchIncomplete(error, scratch: connection) ?? error
@@ -183,7 +184,7 @@ private final class TableRecovery {
         let rows = try connection.query("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()")
         for row in rows.values {
             guard let name = row[0] else { continue }
-            try connection.query("ROLLBACK PREPARED \(literal(name))")
+            try connection.query("ROLLBACK PREPARED \(quotedLiteral(name))")
             note(
                 "Prepared transaction \"\(name)\" had not been decided at the target; its changes are not in the tables."
             )
@@ -209,6 +210,7 @@ private final class TableRecovery {
             try createDurably(path) { _, temporary in
                 try programs.dumpContent(catalog.tables.map(\.name), format: format, to: temporary)
             }
+            LastStep.run("File \"\(path)\" is written.") {}
             result.files.append(path)
         }
         guard request.needsLiveServer else { return }

@@ -1,3 +1,4 @@
+import Platform
 import Postgres
 
 /// Owners and privileges of recovered tables: roles that the live cluster doesn't have any more are replaced or taken out

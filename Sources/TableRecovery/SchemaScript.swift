@@ -38,9 +38,11 @@ public struct SchemaParts: Sendable, Equatable {
     public var foreignKeys: Bool
     /// Triggers, rules, and row-level security.
     public var triggers: Bool
+    /// Views over the table that are gone.
+    public var views: Bool
 
-    public init(foreignKeys: Bool = false, triggers: Bool = false) {
-        (self.foreignKeys, self.triggers) = (foreignKeys, triggers)
+    public init(foreignKeys: Bool = false, triggers: Bool = false, views: Bool = false) {
+        (self.foreignKeys, self.triggers, self.views) = (foreignKeys, triggers, views)
     }
 
     func includes(_ entry: ContentsEntry) -> Bool {

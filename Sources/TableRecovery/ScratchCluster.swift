@@ -63,7 +63,7 @@ final class ScratchCluster {
             try ScratchCluster.settle(data)
             server = ServerProcess(
                 binDirectory: binDirectory, dataDirectory: data, logFile: directory.log,
-                options: ["config_file=\(directory.path)/postgresql.conf"])
+                options: ["config_file=\(directory.path)/postgresql.conf"], confinement: directory.confinement())
         } catch {
             try? directory.remove()
             throw error

@@ -12,45 +12,43 @@ enum ScratchSettings {
         var setup = RecoverySetup(restoreCommand: restoreCommand, isOwnDirectory: false)
         setup.action = .promote
         var values: [(String, String)] = plan.settings(for: setup, directory: scratch.path).map { ($0.name, $0.value) }
+        // The last line of a name counts.
+        values += CopySettings.scratch(
+            major: plan.majorVersion, socketDirectory: scratch.socketDirectory,
+            rulesFile: scratch.path + "/pg_hba.conf",
+            mapFile: scratch.path + "/pg_ident.conf"
+        ).map { ($0.name, $0.value) }
         let segment = Int64(control.segmentSize) >> 20
         values += [
             // Nobody else gets in, and nothing gets out.
-            ("listen_addresses", ""), ("unix_socket_directories", scratch.socketDirectory), ("port", "5432"),
-            ("unix_socket_permissions", "0700"), ("ssl", "off"), ("hba_file", scratch.path + "/pg_hba.conf"),
-            ("ident_file", scratch.path + "/pg_ident.conf"), ("archive_mode", "off"), ("max_wal_senders", "0"),
-            ("max_replication_slots", "0"), ("max_logical_replication_workers", "0"),
-            // Nothing of the original is loaded.
-            ("shared_preload_libraries", ""), ("session_preload_libraries", ""), ("local_preload_libraries", ""),
-            ("jit", "off"),
+            ("max_wal_senders", "0"), ("max_replication_slots", "0"), ("jit", "off"),
             // A paused standby would still hold the lock of the very DROP TABLE the target lies in front of.
             ("hot_standby", "off"), ("max_connections", "20"),
             // Both may be raised within the log that is replayed.
             ("max_prepared_transactions", String(max(Int(control.maxPreparedTransactions), 1000))),
             ("max_locks_per_transaction", String(max(Int(control.maxLocksPerTransaction), 256))),
             // Vacuum would read tables that aren't there; the freeze limits keep even the forced one away.
-            ("autovacuum", "off"), ("autovacuum_freeze_max_age", "2000000000"),
+            ("autovacuum_freeze_max_age", "2000000000"),
             ("autovacuum_multixact_freeze_max_age", "2000000000"),
             // It is thrown away.
-            ("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"), ("huge_pages", "off"),
-            ("shared_buffers", "128MB"), ("min_wal_size", "\(max(80, 5 * segment))MB"),
+            ("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"),
+            ("min_wal_size", "\(max(80, 5 * segment))MB"),
             ("max_wal_size", "\(max(1024, 16 * segment))MB"), ("checkpoint_timeout", "1d"),
             // Replayed segments are punched empty (ReplayedLog); none may come back under the name of a later one.
             ("wal_recycle", "off"), ("wal_init_zero", "off"),
             ("restart_after_crash", "off"),
             // Its log is read by tidemark.
-            ("logging_collector", "off"), ("log_destination", "stderr"), ("log_line_prefix", ""),
+            ("log_line_prefix", ""),
             ("log_error_verbosity", "terse"), ("log_checkpoints", "off"), ("lc_messages", "C"), ("timezone", "UTC"),
             ("log_timezone", "UTC"), ("datestyle", "ISO, MDY"),
         ]
         if plan.majorVersion >= 13 { values.append(("ignore_invalid_pages", expectsMissingPages ? "on" : "off")) }
-        if plan.majorVersion >= 15 { values.append(("allow_in_place_tablespaces", "on")) }
-        if plan.majorVersion >= 17 { values.append(("event_triggers", "off")) }
         return values.map { RecoverySetting($0.0, $0.1).line + "\n" }.joined()
     }
 
     /// What the catalogs may set for a session is overridden: a library missing here, a time limit, row-level security.
     static func sessionOptions(_ majorVersion: Int) -> String {
-        "-c session_preload_libraries= -c local_preload_libraries= -c lock_timeout=30s "
+        "-c session_preload_libraries= -c local_preload_libraries= -c lock_timeout=30s -c statement_timeout=0 "
             + "-c default_transaction_read_only=off" + (majorVersion >= 14 ? " -c idle_session_timeout=0" : "")
             + SessionSettings.forCopying.map { " -c \($0.name)=\($0.value)" }.joined()
     }

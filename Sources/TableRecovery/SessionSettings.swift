@@ -7,15 +7,10 @@ enum SessionSettings {
         ("datestyle", "ISO"), ("intervalstyle", "postgres"), ("extra_float_digits", "3"), ("bytea_output", "hex"),
         ("timezone", "UTC"), ("lc_monetary", "C"), ("array_nulls", "on"), ("xmloption", "content"),
         ("standard_conforming_strings", "on"), ("transform_null_equals", "off"), ("row_security", "off"),
-        ("statement_timeout", "0"),
     ]
 
     /// In the live server's session.
     static func apply(to live: Connection) throws {
         try live.execute(forCopying.map { "SET \($0.name) = '\($0.value)'" }.joined(separator: "; "))
-        // Since PostgreSQL 9.6 and 17.
-        for name in ["idle_in_transaction_session_timeout", "transaction_timeout"] {
-            try live.query("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = $1", [name])
-        }
     }
 }

@@ -32,7 +32,7 @@ struct TableComparison {
     func run(insertMissing: Bool) throws -> (TableDifference, inserted: Int64?) {
         guard let oid = try live.query("SELECT to_regclass($1)::oid", [root.name.sql]).scalar else {
             throw Problem(
-                "table \"\(root.name)\" does not exist in the live database",
+                "table \(root.name.quoted) does not exist in the live database",
                 hint: "There is nothing to compare with; bring it back with --into-table or --replace.")
         }
         let recovered = try columns(of: String(root.oid), in: scratch)
@@ -41,7 +41,7 @@ struct TableComparison {
         let key = try keyColumns(oid)
         if let absent = key.first(where: { column in !common.contains { $0.name == column } }) {
             throw Problem(
-                "cannot compare table \"\(root.name)\"",
+                "cannot compare table \(root.name.quoted)",
                 detail: "Column \"\(absent)\" of its primary key did not exist at the target.")
         }
         try live.execute("BEGIN")
@@ -49,7 +49,9 @@ struct TableComparison {
             try load(common)
             let difference = try compare(common.map(\.name), key, recovered.map(\.name), present.map(\.name))
             let inserted = insertMissing ? try insert(common.map(\.name), key, oid) : nil
-            try live.execute("COMMIT")
+            try LastStep.run(inserted.map { "\($0) missing rows of \"\(root.name)\" are inserted." }) {
+                try live.execute("COMMIT")
+            }
             return (difference, inserted)
         } catch {
             try? live.execute("ROLLBACK")
@@ -81,7 +83,7 @@ struct TableComparison {
         let names = rows.values.compactMap { $0[0] }
         guard !names.isEmpty else {
             throw Problem(
-                "cannot compare table \"\(root.name)\": it has no primary key",
+                "cannot compare table \(root.name.quoted): it has no primary key",
                 hint: "Recover it with --into-table and compare by other columns.")
         }
         return names
@@ -99,7 +101,7 @@ struct TableComparison {
             let taken = try live.copyIn(into) { append in
                 sent = try scratch.copyOut("COPY \(table.name.sql) (\(list)) TO STDOUT") { try append($0) }
             }
-            guard sent == taken else { throw Problem("the copy of table \"\(table.name)\" is not complete") }
+            guard sent == taken else { throw Problem("the copy of table \(table.name.quoted) is not complete") }
         }
         try live.execute("ANALYZE \(TableComparison.temporary)")
     }

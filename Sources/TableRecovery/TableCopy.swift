@@ -48,6 +48,7 @@ struct TableCopy {
                 guard let name else { return old.appending(suffix) }
                 return TableCopy.rename(old, with: roots[0].name, to: name)
             }
+            return TableCopy.sentence(result, "made")
         }
         return result
     }
@@ -62,11 +63,13 @@ struct TableCopy {
 
     /// The recovered tables in place of the present ones, which are kept under another name.
     func replace(directory: String, progress: (String) -> Void) throws -> Result {
-        let parts = SchemaParts(foreignKeys: true, triggers: true)
+        let parts = SchemaParts(foreignKeys: true, triggers: true, views: true)
         var result = Result()
         try inTransaction {
             for table in catalog.tables.map(\.name) { _ = try present(table) }
-            let names = try copy(parts: parts, directory: directory, into: &result, progress: progress) {
+            let names = try copy(
+                parts: parts, isReplacement: true, directory: directory, into: &result, progress: progress
+            ) {
                 $0.appending(TableCopy.arriving)
             }
             // Last, because nobody can use the tables from here to the end.
@@ -81,8 +84,9 @@ struct TableCopy {
             if !present.isEmpty {
                 result.notes.append(
                     "The tables that were there are kept: "
-                        + present.map { "\"\($0.appending(TableCopy.aside))\"" }.joined(separator: ", ") + ".")
+                        + present.map { $0.appending(TableCopy.aside).quoted }.joined(separator: ", ") + ".")
             }
+            return TableCopy.sentence(result, "replaced")
         }
         return result
     }
@@ -98,7 +102,7 @@ struct TableCopy {
             "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL", [table.sql, kept.sql])
         guard row.scalar == "t" else { return }
         throw Problem(
-            "table \"\(kept)\" already exists", detail: "Table \"\(table)\" would be kept under this name.",
+            "table \(kept.quoted) already exists", detail: "Table \(table.quoted) would be kept under this name.",
             hint: "Is it from an earlier recovery? Drop it, or rename it.")
     }
 
@@ -110,7 +114,7 @@ struct TableCopy {
         try TableCopy.checkPlaceAside(table, live)
         if row[0][1] == "t", !catalog.tables.contains(where: { $0.name == table && $0.parent != nil }) {
             throw Problem(
-                "cannot replace table \"\(table)\": it is a partition",
+                "cannot replace table \(table.quoted): it is a partition",
                 hint: "Recover it with --into-table, then exchange the partitions.")
         }
         return oid
@@ -119,12 +123,13 @@ struct TableCopy {
     /// Renames the live tables and what belongs to them; returns those that were there.
     private func setAside(_ result: inout Result, progress: (String) -> Void) throws -> [TableName] {
         var present: [TableName] = []
+        let replaced = try catalog.tables.compactMap { try self.present($0.name) }
         for table in catalog.tables.map(\.name) {
             guard try self.present(table) != nil else { continue }
             try live.lockOut(table, progress: progress)
             // Somebody may have exchanged it while we waited.
             guard let oid = try self.present(table) else { continue }
-            try noteDependents(of: oid, named: table, &result)
+            try noteDependents(of: oid, named: table, among: replaced, &result)
             for item in try live.query(ScratchNames.attachments, ["{\(oid)}"]).values {
                 let old = TableName(schema: item[0] ?? "", name: item[1] ?? "")
                 let new = old.appending(TableCopy.aside)
@@ -139,11 +144,15 @@ struct TableCopy {
 
     /// Views, foreign keys, publications, functions of its row type and others' policies follow a table by its number, not by
     /// its name.
-    private func noteDependents(of oid: String, named table: TableName, _ result: inout Result) throws {
+    ///
+    /// - Parameter replaced: the numbers of all tables that are replaced: what they refer to goes with them.
+    private func noteDependents(
+        of oid: String, named table: TableName, among replaced: [String], _ result: inout Result
+    ) throws {
         let rows = try live.query(
             """
             SELECT 'foreign key ' || conname || ' of ' || conrelid::regclass::text FROM pg_constraint
-             WHERE contype = 'f' AND confrelid = $1::oid AND conrelid <> $1::oid AND conparentid = 0
+             WHERE contype = 'f' AND confrelid = $1::oid AND NOT conrelid = ANY ($2::oid[]) AND conparentid = 0
             UNION
             SELECT 'view ' || w.ev_class::regclass::text FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid
              WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
@@ -152,23 +161,29 @@ struct TableCopy {
             SELECT pg_describe_object(d.classid, d.objid, 0) FROM pg_depend d
             LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
              WHERE d.classid IN ('pg_publication_rel'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass)
-               AND p.polrelid IS DISTINCT FROM $1::oid
+               AND (p.polrelid = ANY ($2::oid[])) IS NOT TRUE
                AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid
                  OR d.refclassid = 'pg_type'::regclass AND d.refobjid = (SELECT reltype FROM pg_class WHERE oid = $1::oid))
             ORDER BY 1
-            """, [oid])
+            """, [oid, "{\(replaced.joined(separator: ","))}"])
         let dependents = rows.values.compactMap { $0[0] }
         guard !dependents.isEmpty else { return }
         result.notes.append(
-            "These still refer to the old table, now \"\(table.appending(TableCopy.aside))\": "
+            "These still refer to the old table, now \(table.appending(TableCopy.aside).quoted): "
                 + dependents.joined(separator: ", ") + ".")
     }
 
-    private func inTransaction(_ body: () throws -> Void) throws {
+    private static func sentence(_ result: Result, _ what: String) -> String {
+        let names = result.tables.map { "\"\($0.new)\"" }.joined(separator: ", ")
+        return "These tables were \(what): \(names)."
+    }
+
+    /// - Parameter body: returns what is so once the transaction is committed, as a sentence.
+    private func inTransaction(_ body: () throws -> String) throws {
         try live.execute("BEGIN")
         do {
-            try body()
-            try live.execute("COMMIT")
+            let outcome = try body()
+            try LastStep.run(outcome) { try live.execute("COMMIT") }
         } catch {
             try? live.execute("ROLLBACK")
             throw error
@@ -176,12 +191,17 @@ struct TableCopy {
     }
 
     /// Makes the tables under their new names, fills them, and adds what follows the data.
+    ///
+    /// - Parameter isReplacement: the tables get their old names in the end.
     private func copy(
-        parts: SchemaParts, directory: String, into result: inout Result, progress: (String) -> Void,
+        parts: SchemaParts, isReplacement: Bool = false, directory: String, into result: inout Result,
+        progress: (String) -> Void,
         rename: (TableName) -> TableName
     ) throws -> ScratchNames {
         let before = Dictionary(
             try catalog.tables.map { ($0.oid, try columns(of: $0)) }, uniquingKeysWith: { first, _ in first })
+        let dependents = try Dependents(of: catalog.tables, in: scratch)
+        let gone = try dependents.missing(in: live)
         let names = try ScratchNames(catalog, in: scratch, rename: rename)
         let definition = try TableDefinition(
             names, parts: parts, programs: programs, scratch: scratch, live: live, directory: directory)
@@ -202,7 +222,7 @@ struct TableCopy {
             }
             guard sent == taken else {
                 throw Problem(
-                    "the copy of table \"\(old.name)\" is not complete",
+                    "the copy of table \(old.name.quoted) is not complete",
                     detail: "\(sent) rows were sent, \(taken) arrived.")
             }
             result.tables.append((old: old.name, new: new, rows: taken))
@@ -214,6 +234,20 @@ struct TableCopy {
         try live.execute(definition.afterData)
         // The definition's script has set the session up for itself.
         try live.execute("SET search_path = pg_catalog")
+        let keepsNames = isReplacement || names.tables.allSatisfy { $0.old.name == $0.new }
+        let (made, left) =
+            keepsNames
+            ? try dependents.make(gone, parts, in: live, programs: programs, directory: directory)
+            : ([], gone.map(\.name))
+        result.leftOut += left
+        if !made.isEmpty {
+            result.notes.append("Made anew, because the live database lacked them: \(made.joined(separator: ", ")).")
+        }
+        if !left.isEmpty {
+            result.notes.append(
+                "These depended on the tables at the target, and the live database does not have them: "
+                    + left.joined(separator: ", ") + ".")
+        }
         return names
     }
 

@@ -69,7 +69,7 @@ struct TableDefinition {
             let name = TableName(schema: row[1] ?? "", name: row[2] ?? "").sql
             var text = "\(row[0] ?? "");\nALTER STATISTICS \(name) OWNER TO \(quotedIdentifier(row[3] ?? ""));\n"
             if let target = row[4] { text += "ALTER STATISTICS \(name) SET STATISTICS \(target);\n" }
-            if let comment = row[5] { text += "COMMENT ON STATISTICS \(name) IS \(literal(comment));\n" }
+            if let comment = row[5] { text += "COMMENT ON STATISTICS \(name) IS \(quotedLiteral(comment));\n" }
             return text
         }.joined()
     }

@@ -5,7 +5,7 @@ import Postgres
 struct TableInUse: Explained {
     let table: TableName
     let sessions: [String]
-    var message: String { "table \"\(table)\" is in use" }
+    var message: String { "table \(table.quoted) is in use" }
     var detail: String? {
         "It could not be locked for \(Connection.lockMinutes) minutes; nothing was changed."
             + (sessions.isEmpty ? "" : " It is used by process \(sessions.joined(separator: ", ")).")

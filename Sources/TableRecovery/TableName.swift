@@ -1,3 +1,4 @@
+import Platform
 import WAL
 
 /// A relation's name in its database.
@@ -10,6 +11,8 @@ public struct TableName: Hashable, Sendable, Comparable, CustomStringConvertible
     public var sql: String { quotedIdentifier(schema) + "." + quotedIdentifier(name) }
     /// For people.
     public var description: String { "\(plainIdentifier(schema)).\(plainIdentifier(name))" }
+    /// As a message names it: in quotation marks, unless a part has its own.
+    public var quoted: String { inQuotationMarks(description) }
 
     public static func < (a: Self, b: Self) -> Bool { (a.schema, a.name) < (b.schema, b.name) }
 
@@ -36,22 +39,4 @@ func shortened(_ name: String, toFit suffix: String) -> String {
     var kept = name
     while kept.utf8.count + suffix.utf8.count > longestIdentifier && !kept.isEmpty { kept.removeLast() }
     return kept
-}
-
-/// `"Ta""ble"`: always right.
-func quotedIdentifier(_ name: String) -> String {
-    "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
-}
-
-/// Quoted only when it must be; keywords are not considered, as this is for reading.
-func plainIdentifier(_ name: String) -> String {
-    let isPlain =
-        name.first.map { $0 == "_" || $0.isLetter } == true
-        && name.allSatisfy { $0 == "_" || ($0.isLetter && $0.isLowercase) || $0.isNumber }
-    return isPlain ? name : quotedIdentifier(name)
-}
-
-/// A string constant, with standard_conforming_strings on.
-func literal(_ text: String) -> String {
-    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
 }

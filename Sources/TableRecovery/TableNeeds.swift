@@ -35,7 +35,8 @@ struct TableNeeds {
                     'pg_type'::regclass, 'pg_proc'::regclass, 'pg_class'::regclass, 'pg_collation'::regclass,
                     'pg_am'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_operator'::regclass,
                     'pg_ts_config'::regclass, 'pg_ts_dict'::regclass)
-              AND NOT (d.refclassid = 'pg_class'::regclass AND (d.refobjid = ANY ($1::oid[]) OR d.refobjid IN (
+              AND NOT (d.refclassid = 'pg_class'::regclass AND (d.refobjid = ANY ($1::oid[])
+                 OR d.refobjid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY ($1::oid[])) OR d.refobjid IN (
                     SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass
                        AND refclassid = 'pg_class'::regclass AND refobjid = ANY ($1::oid[]) AND deptype IN ('a', 'i'))))
               AND NOT (d.refclassid = 'pg_type'::regclass AND d.refobjid IN (

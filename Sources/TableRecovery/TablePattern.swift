@@ -123,6 +123,17 @@ public struct TablePattern: Hashable, Sendable {
         }
     }
 
+    /// A table's name alone: `schema.table`.
+    public static func name(_ text: String) throws(BadTablePattern) -> TableName {
+        var rest = text[...]
+        var parts = [try Part(reading: &rest, of: text)]
+        while rest.popFirst() == "." { parts.append(try Part(reading: &rest, of: text)) }
+        guard parts.count == 2, let schema = parts[0].name, let name = parts[1].name else {
+            throw BadTablePattern(text, parts.count == 2 ? "It is a pattern." : "It does not have two parts.")
+        }
+        return TableName(schema: schema, name: name)
+    }
+
     /// Every table of a database.
     public static func everything(in database: String) -> TablePattern {
         TablePattern(database: database, schema: .any, table: .any)
@@ -140,6 +151,9 @@ public struct TablePattern: Hashable, Sendable {
     public func matches(schema: String, table: String) -> Bool {
         self.schema.matches(schema) && self.table.matches(table)
     }
+
+    /// Whether a table of this name is meant in some schema.
+    func matches(table: String) -> Bool { self.table.matches(table) }
 }
 
 /// A table's name that can't be understood.

@@ -55,6 +55,8 @@ public struct TableRecoveryRequest: Sendable {
 
 /// What happens while tables are recovered.
 public enum TableRecoveryEvent: Sendable {
+    /// Nothing speaks against it, as far as that could be told: from here on something is done.
+    case begun
     case restoring(CopyProgress)
     /// Segments given to the server, of all.
     case replaying(done: Int, total: Int)

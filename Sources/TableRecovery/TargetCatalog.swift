@@ -133,7 +133,7 @@ struct TargetCatalog {
             RESET allow_system_table_mods
             """)
         return
-            "\"\(view.name)\" is a materialized view; the content it had comes back as a table. It was made by: \(definition)"
+            "\(view.name.quoted) is a materialized view; the content it had comes back as a table. It was made by: \(definition)"
     }
 
     private struct Row {
@@ -184,17 +184,18 @@ public enum TableRefusal: Explained, Equatable {
         switch self {
         case .absent(let pattern, _):
             if let schema = pattern.schema.name, let name = pattern.table.name {
-                "table \"\(pattern.database).\(TableName(schema: schema, name: name))\" did not exist at the target"
+                "table \(inQuotationMarks("\(plainIdentifier(pattern.database)).\(TableName(schema: schema, name: name))")) did not exist at the "
+                    + "target"
             } else {
                 "no table of database \"\(pattern.database)\" matched the pattern at the target"
             }
-        case .unlogged(let name): "cannot recover table \"\(name)\": it is unlogged"
-        case .temporary(let name): "cannot recover table \"\(name)\": it is temporary"
-        case .foreign(let name): "cannot recover table \"\(name)\": it is a foreign table"
-        case .notPopulated(let name, _): "cannot recover \"\(name)\": it is a materialized view without content"
-        case .notReplaceable(let name): "cannot replace \"\(name)\": it is a materialized view"
+        case .unlogged(let name): "cannot recover table \(name.quoted): it was unlogged at the target"
+        case .temporary(let name): "cannot recover table \(name.quoted): it is temporary"
+        case .foreign(let name): "cannot recover table \(name.quoted): it is a foreign table"
+        case .notPopulated(let name, _): "cannot recover \(name.quoted): it is a materialized view without content"
+        case .notReplaceable(let name): "cannot replace \(name.quoted): it is a materialized view"
         case .notTable(let name, let kind, _):
-            "cannot recover \"\(name)\": it is \(TableRefusal.kinds[kind] ?? "no table")"
+            "cannot recover \(name.quoted): it is \(TableRefusal.kinds[kind] ?? "no table")"
         case .nothing: "there is no table to recover"
         case .noSuchDatabase(let name, _): "database \"\(name)\" did not exist at the target"
         }
@@ -208,7 +209,7 @@ public enum TableRefusal: Explained, Equatable {
         switch self {
         case .absent(_, let similar):
             similar.isEmpty
-                ? nil : "There were: " + similar.map { "\"\($0)\"" }.joined(separator: ", ") + "."
+                ? nil : "There were: " + similar.map(\.quoted).joined(separator: ", ") + "."
         case .unlogged: "Its content is in no base backup and in no WAL."
         case .temporary: "Its content is in no base backup and in no WAL, and its session is over."
         case .foreign: "Its content is on another server."
@@ -223,7 +224,7 @@ public enum TableRefusal: Explained, Equatable {
     public var hint: String? {
         switch self {
         case .absent:
-            "Was it dropped before, or created after that moment? \"tidemark recover-table --before-drop\" finds the moment."
+            "Was it dropped before, or created after that moment? --before-drop in place of the target finds the moment."
         case .notReplaceable:
             "Recover the tables it is made of, then REFRESH MATERIALIZED VIEW; or its content with --into-table."
         case .notTable(_, _, nil):

@@ -1,5 +1,5 @@
 /// What PostgreSQL's archiver hands to `archive_command`, told by the name (src/include/postmaster/pgarch.h).
-public enum ArchiveFileName: Hashable, Sendable {
+public enum ArchiveFileName: Hashable, Sendable, CustomStringConvertible {
     case segment(SegmentName)
     /// The last, incomplete segment of a timeline that a promotion left.
     case partial(SegmentName)

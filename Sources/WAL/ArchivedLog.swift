@@ -5,10 +5,16 @@ public struct ArchivedLog: Sendable {
     public let segments: SegmentSet
     /// What is not there on purpose. A recovery doesn't get over it either.
     public let expired: SegmentSet
+    /// Where segments are there that a recovery doesn't get over, by the segment.
+    public let breaks: [SegmentName: LogBreak]
     private let wanted: SegmentSet
 
-    public init(_ segments: SegmentSet, _ genealogy: Genealogy, expired: SegmentSet? = nil) {
+    /// - Parameter breaks: those that are known.
+    public init(
+        _ segments: SegmentSet, _ genealogy: Genealogy, expired: SegmentSet? = nil, breaks: [LogBreak] = []
+    ) {
         self.segments = segments
+        self.breaks = Dictionary(breaks.map { ($0.segment, $0) }) { first, _ in first }
         self.genealogy = genealogy
         self.expired = expired ?? SegmentSet(segmentSize: segments.segmentSize)
         wanted = segments.union(self.expired)
@@ -19,6 +25,13 @@ public struct ArchivedLog: Sendable {
     /// A history is looked at from the archive's first segment of it, or from where its timeline began, to the last one
     /// that the timeline itself has: what was never archived behind that may still come.
     public func gaps() -> [LineageGap] { all { lineage, range in lineage.gaps(range, in: wanted) } }
+
+    /// What of this is missing after a position, on the histories that pass it.
+    public func gaps(behind position: LSN, on timeline: TimelineID) -> [LineageGap] {
+        gaps().filter { gap in
+            gap.from >= position && genealogy.history(of: gap.last.timeline).contains(timeline, at: position)
+        }
+    }
 
     /// What is missing on purpose, in the same way.
     public func removals() -> [LineageGap] {
@@ -53,17 +66,36 @@ public struct ArchivedLog: Sendable {
         return lineage.gaps(number...newest, in: wanted)
     }
 
+    /// Where a recovery that begins in a segment doesn't get on although the next one is there, oldest first.
+    public func breaks(on lineage: Lineage, from number: UInt64) -> [LogBreak] {
+        breaks.values.filter { found in
+            let place = found.segment.number(segmentSize: lineage.segmentSize)
+            return lineage.reads(found.segment) && segments.contains(found.segment)
+                // What the first one goes on from plays no part.
+                && (place > number || place == number && !found.isLink)
+        }.sorted {
+            $0.segment.number(segmentSize: lineage.segmentSize) < $1.segment.number(segmentSize: lineage.segmentSize)
+        }
+    }
+
     /// How far a recovery from a backup gets along a history.
     public func reach(from start: LSN, on lineage: Lineage) -> Reach {
         let size = UInt64(lineage.segmentSize)
         let first = start.rawValue / size
         let pieces = lineage.continuous(from: first, in: segments)
+        if let found = breaks(on: lineage, from: first).first {
+            let number = found.segment.number(segmentSize: lineage.segmentSize)
+            if let last = pieces.last, last.numbers.upperBound >= number {
+                let kept = number > first ? lineage.continuous(from: first, in: segments, below: number) : []
+                return Reach(pieces: kept, end: LSN(number &* size), gap: nil, stop: found)
+            }
+        }
         let next = pieces.last.map { $0.numbers.upperBound + 1 } ?? first
         guard let newest = lineage.newest(in: segments), newest >= next else {
-            return Reach(pieces: pieces, end: LSN(next &* size), gap: nil)
+            return Reach(pieces: pieces, end: LSN(next &* size), gap: nil, stop: nil)
         }
         let gap = lineage.gaps(next...newest, in: segments).first
-        return Reach(pieces: pieces, end: LSN(next &* size), gap: gap)
+        return Reach(pieces: pieces, end: LSN(next &* size), gap: gap, stop: nil)
     }
 
     /// The stretch of log that a recovery can replay.
@@ -74,6 +106,26 @@ public struct ArchivedLog: Sendable {
         public let end: LSN
         /// What is missing then; nil when nothing newer is archived.
         public let gap: LineageGap?
+        /// What is there then, but can't be replayed.
+        public let stop: LogBreak?
+    }
+}
+
+/// A segment that is there, but that a recovery can't go on with.
+public struct LogBreak: Hashable, Sendable {
+    public let segment: SegmentName
+    /// It is sound, but doesn't go on where the one before it ends.
+    public let isLink: Bool
+    /// As sentences.
+    public let reason: String
+
+    public init(_ segment: SegmentName, isLink: Bool, reason: String) {
+        (self.segment, self.isLink, self.reason) = (segment, isLink, reason)
+    }
+
+    /// `segment "…" does not continue the one before it`; as every command says it.
+    public var sentence: String {
+        "segment \"\(segment)\" " + (isLink ? "does not continue the one before it" : "cannot be read")
     }
 }
 

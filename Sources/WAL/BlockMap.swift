@@ -52,6 +52,11 @@ public struct BlockMap: Sendable {
 
     public var isEmpty: Bool { relations.isEmpty }
 
+    /// Whether anything is said of a relation file, in whatever tablespace.
+    public func mentions(database: UInt32, number: UInt32) -> Bool {
+        relations.contains { $0.database == database && $0.number == number }
+    }
+
     /// Adds a changed block.
     public mutating func change(_ file: RelationFile, _ fork: Fork, block: UInt32) {
         change(

@@ -67,6 +67,14 @@ public struct Continuity: Hashable, Sendable {
 
     /// Adds the next segment. After a break the chain starts anew with it.
     public mutating func add(_ next: SegmentSummary) -> Join {
+        var next = next
+        return add(trimming: &next, mayEndEarly: false)
+    }
+
+    /// As `add`; of a segment that may end early, records that do not go on from the log before are its end and taken
+    /// from its summary.
+    /// - Parameter mayEndEarly: it does so if its records end before it, whatever this says.
+    public mutating func add(trimming next: inout SegmentSummary, mayEndEarly: Bool) -> Join {
         let left = carry
         defer {
             expected = Expected(
@@ -77,13 +85,24 @@ public struct Continuity: Hashable, Sendable {
             carry = Continuity.carry(after: next, last: nil, open: nil)
             return .open
         }
+        let mayEndEarly = mayEndEarly || next.endsEarly
         do throws(Broken) {
             try Continuity.checkPlace(next, expected)
-            let (boundary, last, open) = try Continuity.cross(left, next)
+            let boundary: BoundaryRecord?
+            let last: LSN?
+            let open: OpenRecord?
+            do throws(Broken) { (boundary, last, open) = try Continuity.cross(left, next) } catch {
+                guard mayEndEarly, error.reason.isOfStraddlingRecord, next.trim(keepingHead: false) else { throw error }
+                (boundary, last, open) = (nil, nil, nil)
+            }
             if let last, let previous = next.firstPrevious, previous != last {
-                throw Broken(.previousRecord(found: previous, expected: last))
+                guard mayEndEarly, next.trim(keepingHead: true) else {
+                    throw Broken(.previousRecord(found: previous, expected: last))
+                }
             }
             let isSwitch = boundary.map { $0.header.manager == .xlog && $0.header.info & 0xF0 == 0x40 } ?? false
+            // Behind a segment switch, whatever is there doesn't matter.
+            if isSwitch, mayEndEarly, !next.needsStraddlingSwitch, next.trim(keepingHead: true) { next.ending = .zero }
             if next.needsStraddlingSwitch || isSwitch, !(next.needsStraddlingSwitch && isSwitch), left.isKnown {
                 throw Broken(.straddlingSwitch)
             }
@@ -210,7 +229,7 @@ public struct Continuity: Hashable, Sendable {
             throw Broken(.previousRecord(found: header.previous, expected: previous))
         }
         let isSwitch = header.manager == .xlog && header.info & 0xF0 == 0x40
-        let end = next.start + (isSwitch ? UInt64(next.segmentSize) : headEnd(next.head?.length ?? 0))
+        let end = next.start + (isSwitch ? UInt64(next.segmentSize) : HeadFragment.end(next.head?.length ?? 0))
         guard let whole = record.bytes else {
             return BoundaryRecord(header: header, end: end, facts: nil, blockMap: nil)
         }
@@ -223,19 +242,6 @@ public struct Continuity: Hashable, Sendable {
         else { throw Broken(.recordContent(record.lsn)) }
         return BoundaryRecord(
             header: header, end: end, facts: collector.finished(), blockMap: collector.blocks.encode())
-    }
-
-    /// Offset in the segment behind a head of so many bytes, padded.
-    private static func headEnd(_ length: UInt32) -> UInt64 {
-        let first = UInt64(PageHeader.pageSize - PageHeader.long)
-        let other = UInt64(PageHeader.pageSize - PageHeader.short)
-        var position = UInt64(PageHeader.long) + UInt64(length)
-        if UInt64(length) > first {
-            let pages = (UInt64(length) - first - 1) / other
-            let rest = UInt64(length) - first - pages * other
-            position = UInt64(PageHeader.pageSize) * (pages + 1) + UInt64(PageHeader.short) + rest
-        }
-        return (position + 7) & ~7
     }
 }
 

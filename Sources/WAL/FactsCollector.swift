@@ -113,6 +113,9 @@ struct FactsCollector: RecordVisitor {
         case .databaseDrop(let drop):
             facts.databaseDrops.append(drop)
             for tablespace in drop.tablespaces { replaceDirectory(database: drop.database, tablespace: tablespace) }
+        case .tablespaceCreate(let oid, let path):
+            facts.tablespaceCreations.append(
+                SegmentFacts.TablespaceCreation(lsn: header.lsn, xid: header.xid, tablespace: oid, location: path))
         case .tablespaceDrop(let oid):
             facts.tablespaceDrops.append(
                 SegmentFacts.TablespaceDrop(lsn: header.lsn, xid: header.xid, tablespace: oid))

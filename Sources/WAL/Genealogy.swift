@@ -18,6 +18,13 @@ public struct Genealogy: Sendable {
         Lineage(history(of: timeline), segmentSize: segmentSize)
     }
 
+    /// The history of a timeline or, when its own isn't there, of the first one that descends from it.
+    public func lineage(through timeline: TimelineID) -> Lineage {
+        guard histories[timeline] == nil else { return lineage(of: timeline) }
+        let child = histories.values.filter { $0.includes(timeline) }.map(\.timeline).min()
+        return lineage(of: child ?? timeline)
+    }
+
     /// The file whose records a segment continues, on the history of its own timeline.
     ///
     /// - Parameter firstTimeline: that of the segment's first page, if it is known. It tells the parent of a timeline whose

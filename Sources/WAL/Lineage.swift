@@ -123,12 +123,14 @@ public struct Lineage: Hashable, Sendable {
     }
 
     /// The segments that are there from `number` on without a gap; empty when not even the first is.
+    ///
+    /// - Parameter limit: none from here on.
     public func continuous(
-        from number: UInt64, in archived: SegmentSet
+        from number: UInt64, in archived: SegmentSet, below limit: UInt64? = nil
     ) -> [(timeline: TimelineID, numbers: ClosedRange<UInt64>)] {
         var next = number
         return Array(
-            self.archived(number...UInt64.max, in: archived).prefix { piece in
+            self.archived(number...(limit.map { max(number, $0 - 1) } ?? UInt64.max), in: archived).prefix { piece in
                 guard piece.numbers.lowerBound == next else { return false }
                 next = piece.numbers.upperBound + 1
                 return true

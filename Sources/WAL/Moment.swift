@@ -2,11 +2,18 @@
 public struct Moment: Hashable, Comparable, Sendable {
     /// Microseconds since 1970-01-01 00:00:00 UTC.
     public let microseconds: Int64
-    public init(microseconds: Int64) { self.microseconds = microseconds }
+
+    /// Values further than 146,000 years from 1970, which only damaged or hostile input has, are clamped, so that the
+    /// difference of two moments never overflows.
+    public init(microseconds: Int64) { self.microseconds = min(max(microseconds, -Moment.bound), Moment.bound) }
+    private static let bound: Int64 = (1 << 62) - 1
 
     /// From a `TimestampTz` as WAL records hold it: microseconds since 2000-01-01 UTC (src/include/datatype/timestamp.h).
-    public init(postgres: Int64) { microseconds = postgres &+ Moment.postgresEpoch }
-    public var postgres: Int64 { microseconds &- Moment.postgresEpoch }
+    public init(postgres: Int64) {
+        let (sum, overflows) = postgres.addingReportingOverflow(Moment.postgresEpoch)
+        self.init(microseconds: overflows ? .max : sum)
+    }
+    public var postgres: Int64 { microseconds - Moment.postgresEpoch }
     private static let postgresEpoch: Int64 = 946_684_800_000_000
 
     public static func < (a: Self, b: Self) -> Bool { a.microseconds < b.microseconds }

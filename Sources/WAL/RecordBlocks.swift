@@ -8,6 +8,14 @@ protocol RecordVisitor: ~Copyable {
     /// The record whose blocks have just been given. `main` is its main data: cut short for a long logical message,
     /// whose contents nobody here needs.
     mutating func record(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordVerdict
+
+    /// All of the record, before `record`: for what lies in its blocks' images and data. Cut short as `main` is.
+    mutating func contents(_ record: RawSpan, _ header: RecordHeader, version: WALVersion)
+}
+
+extension RecordVisitor where Self: ~Copyable {
+    @inline(__always)
+    mutating func contents(_ record: RawSpan, _ header: RecordHeader, version: WALVersion) {}
 }
 
 enum RecordVerdict {
@@ -19,7 +27,7 @@ enum RecordVerdict {
 }
 
 /// Bits of a block reference.
-private enum BlockBits {
+enum BlockBits {
     static let fork: UInt8 = 0x0F
     static let hasImage: UInt8 = 0x10
     static let hasData: UInt8 = 0x20

@@ -176,6 +176,11 @@ extension RecordKind {
             globalIdentifier: text(main, name..<cursor.at))
     }
 
+    /// The state of a prepared transaction, which a PREPARE record and a file in pg_twophase hold alike.
+    fileprivate static func prepare(state: RawSpan, _ version: WALVersion) -> Prepare? {
+        try? prepare(version, state)
+    }
+
     private static func storage(_ header: RecordHeader, _ main: RawSpan) throws(Short) -> RecordKind {
         var cursor = Cursor()
         switch header.info & 0xF0 {
@@ -267,5 +272,15 @@ extension RecordKind {
             bytes.append(byte)
         }
         return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+extension Prepare {
+    /// Reads a file of pg_twophase; nil when it isn't one.
+    public init?(file bytes: [UInt8], major: Int) {
+        guard let version = WALVersion(rawValue: major),
+            let found = RecordKind.prepare(state: bytes.span.bytes, version)
+        else { return nil }
+        self = found
     }
 }

@@ -101,6 +101,7 @@ extension SegmentReader {
             lastRecord = lsn
         }
         previous = lsn
+        visitor.contents(record, header, version: version)
         switch visitor.record(header, end: end, version: version, main: main) {
         case .good: break
         case .malformed: throw damage(.recordContent, of: lsn)

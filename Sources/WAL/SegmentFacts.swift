@@ -106,6 +106,7 @@ public struct SegmentFacts: Hashable, Sendable {
     public var heapTruncations: [HeapTruncation] = []
     public var databaseCreations: [DatabaseCreation] = []
     public var databaseDrops: [DatabaseDrop] = []
+    public var tablespaceCreations: [TablespaceCreation] = []
     public var tablespaceDrops: [TablespaceDrop] = []
     public var openTransactions: [OpenTransaction] = []
     public var databaseRows: [DatabaseRowChange] = []
@@ -115,6 +116,14 @@ public struct SegmentFacts: Hashable, Sendable {
     public var minimalWAL = false
 
     public init() {}
+
+    public struct TablespaceCreation: Hashable, Sendable {
+        public let lsn: LSN
+        public let xid: UInt32
+        public let tablespace: UInt32
+        /// Empty for one that lies in the data directory (`allow_in_place_tablespaces`).
+        public let location: String
+    }
 
     public struct TablespaceDrop: Hashable, Sendable {
         public let lsn: LSN

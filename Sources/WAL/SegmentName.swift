@@ -63,6 +63,11 @@ public struct SegmentName: Hashable, Comparable, Sendable {
         (a.timeline, a.log, a.place) < (b.timeline, b.log, b.place)
     }
 
+    /// Whether initdb makes clusters with segments of so many bytes (`IsValidWalSegSize`, src/include/access/xlog_internal.h).
+    public static func exists(segmentSize: some BinaryInteger) -> Bool {
+        (1 << 20...1 << 30).contains(segmentSize) && segmentSize & (segmentSize - 1) == 0
+    }
+
     /// Whether a cluster with this segment size can have a file of this name.
     public func isPossible(segmentSize: UInt32) -> Bool { UInt64(place) < 0x1_0000_0000 / UInt64(segmentSize) }
 }

@@ -173,6 +173,12 @@ extension SegmentFacts {
             tablespaceDrops = try reader.list { reader throws(BadSummary) in
                 TablespaceDrop(lsn: try reader.lsn(), xid: try reader.number32(), tablespace: try reader.number32())
             }
+        case .tablespaceCreations:
+            tablespaceCreations = try reader.list { reader throws(BadSummary) in
+                TablespaceCreation(
+                    lsn: try reader.lsn(), xid: try reader.number32(), tablespace: try reader.number32(),
+                    location: try reader.text())
+            }
         case .openTransactions:
             openTransactions = try reader.list { reader throws(BadSummary) in
                 let (xid, created) = (try reader.number32(), try reader.numbers())

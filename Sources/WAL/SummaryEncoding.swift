@@ -19,6 +19,7 @@ enum SummarySection: UInt64 {
     case tablespaceDrops = 17
     case openTransactions = 18
     case databaseRows = 19
+    case tablespaceCreations = 20
     case blockMap = 30
     case headBytes = 31
     case tailBytes = 32
@@ -197,6 +198,12 @@ extension SegmentFacts {
             $0.number($1.block)
             $0.number(UInt32($1.row))
             $0.flag($1.isDelete)
+        }
+        writer.section(.tablespaceCreations, list: tablespaceCreations) {
+            $0.lsn($1.lsn)
+            $0.number($1.xid)
+            $0.number($1.tablespace)
+            $0.text($1.location)
         }
     }
 }

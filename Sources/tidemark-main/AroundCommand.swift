@@ -8,7 +8,8 @@ enum AroundCommand: Command {
         "around", "show the transactions around a moment",
         description: [
             "The last ones a recovery to the moment would include, and the first ones it wouldn't, with what they changed. "
-                + "Transactions are in the order of the log; their times are taken a little earlier and may go back and forth."
+                + "Transactions are in the order of the log; their times are taken a little earlier and may go back and forth. "
+                + "WAL that is missing among them is shown in its place."
         ],
         options: [
             .init("target-time", value: "TIME", "the moment"),
@@ -19,7 +20,8 @@ enum AroundCommand: Command {
         examples: [
             Grammar.Example(
                 "tidemark around --target-time '2026-11-05 09:59:00 Europe/Berlin'", "what happened about then")
-        ])
+        ],
+        exits: [(3, "WAL is missing among what is shown")])
 
     private struct Document: Encodable {
         struct Transaction: Encodable {
@@ -31,6 +33,19 @@ enum AroundCommand: Command {
         let time: String
         let timeline: UInt32
         let before, after: [Transaction]
+        let gaps: [Gap]
+        /// What `expire` removed.
+        let removed: [Gap]
+
+        struct Gap: Encodable {
+            let from, to: String
+            let firstMissing, lastMissing: String
+
+            init(_ gap: LineageGap) {
+                (from, to) = (gap.from.description, gap.to.description)
+                (firstMissing, lastMissing) = (gap.first.description, gap.last.description)
+            }
+        }
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
@@ -44,11 +59,12 @@ enum AroundCommand: Command {
         let access = try CatalogAccess(invocation)
         let names = BackupNames(access, log: invocation.log)
         let found = try access.ask(invocation) {
-            try $0.surroundings(of: moment, on: timeline, count: count)
+            try $0.surroundings(of: moment, on: timeline, count: count, expired: access.expired(invocation))
         }
         guard let found else {
             throw Problem("no WAL of cluster \"\(access.cluster.name)\" is archived")
         }
+        let status: ExitStatus = found.gaps.isEmpty ? .success : .problemsFound
         func relations(_ transaction: NearbyTransaction) -> [String] {
             let maps = names.names(at: transaction.mark.lsn)
             var listed: [String] = []
@@ -74,12 +90,23 @@ enum AroundCommand: Command {
             try invocation.print(
                 json: Document(
                     time: moment.iso8601, timeline: found.timeline.rawValue, before: found.before.map(document),
-                    after: found.after.map(document)))
-            return .success
+                    after: found.after.map(document),
+                    gaps: found.gaps.map(Document.Gap.init), removed: found.removed.map(Document.Gap.init)))
+            return status
         }
         var table = TextTable(["", "time", "xid", "LSN", "end", "relations"], [.left, .left, .right])
+        var gaps =
+            (found.gaps.map { ("gap", $0, $0.sentence) } + found.removed.map { ("gone", $0, $0.removedSentence) })
+            .sorted { $0.1.from < $1.1.from }[...]
+        func addGaps(before position: LSN?) {
+            while let (word, gap, sentence) = gaps.first, position.map({ gap.from <= $0 }) ?? true {
+                table.add([word, "", "", "\(gap.from)", "", sentence])
+                gaps.removeFirst()
+            }
+        }
         func add(_ transactions: [NearbyTransaction], _ side: String) {
             for transaction in transactions {
+                addGaps(before: transaction.mark.lsn)
                 table.add([
                     side, transaction.mark.time.description, "\(transaction.mark.xid)", "\(transaction.mark.lsn)",
                     transaction.isCommit ? "commit" : "abort", relations(transaction).joined(separator: ", "),
@@ -87,9 +114,14 @@ enum AroundCommand: Command {
             }
         }
         add(found.before, "before")
+        // A recovery to the moment has to get over one that lies between the two sides.
+        addGaps(before: found.after.first?.mark.lsn)
         table.add(["-->", moment.description, "", "", "", ""])
         add(found.after, "after")
         invocation.print(table.text)
-        return .success
+        for gap in found.gaps {
+            invocation.print("WAL \(gap.sentence): which transactions ended there is not known.")
+        }
+        return status
     }
 }

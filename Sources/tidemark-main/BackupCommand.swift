@@ -39,12 +39,15 @@ enum BackupCommand: Command {
         let arguments = invocation.arguments
         switch arguments.value("type") {
         case nil, "full": break
-        case "incr", "incremental": throw Problem("incremental backups are not available yet", hint: "Use --type full.")
+        case "incr", "incremental":
+            throw UsageError("incremental backups are not available yet", hint: "Use --type full.")
         case let other?: throw UsageError("option --type takes full, not \"\(other)\"")
         }
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.clusterWithPlacesApart()
         var request = BackupRequest(
             conninfo: cluster.conninfo, dataDirectory: cluster.dataDirectory, jobs: cluster.jobs)
+        request.own = cluster.places.own
+        request.exclude = try NamedExclusions(cluster.exclude)
         request.compressLevel = Int(cluster.backupCompressLevel)
         request.walTimeout = cluster.walWaitTimeout
         request.fastCheckpoint = !arguments.has("spread-checkpoint")
@@ -53,6 +56,7 @@ enum BackupCommand: Command {
         try readOptions(arguments, into: &request)
         let (terminal, log) = (invocation.terminal, invocation.log)
         let store = DirectoryStore(cluster.repository)
+        invocation.notes.begin()
         // A backup would keep what a recovery left behind, where the server couldn't call us at its end.
         do { try RecoveryRecord.takeOut(of: DataDirectory(cluster.dataDirectory)) } catch { log(.warning, error) }
         let backup: BackupDescription
@@ -114,9 +118,13 @@ enum BackupCommand: Command {
             guard !RetentionPolicy(configuration.retention(for: cluster)).isEmpty else { return }
             let expiry = Invocation(arguments: invocation.arguments, log: invocation.log)
             _ = try JobWatch.watch(.expire, expiry) {
-                let report = try ExpireCommand.expire(cluster, configuration, dryRun: false)
-                for line in ExpireCommand.text(report, dryRun: false) { invocation.log(.log, line) }
-                return ExpireCommand.conclude(report, expiry)
+                expiry.notes.begin()
+                let started = Moment(microseconds: Clock.now)
+                let done = try ExpireCommand.expire(
+                    incarnations(of: cluster, in: DirectoryStore(cluster.repository)), cluster, configuration,
+                    dryRun: false)
+                for line in ExpireCommand.text(done, dryRun: false) { invocation.log(.log, line) }
+                return ExpireCommand.conclude(done, since: started, expiry)
             }
         } catch { invocation.log(.warning, "the backup is complete, but expiring old ones failed: \(error)") }
     }

@@ -28,16 +28,28 @@ struct CatalogAccess {
                 error.message, detail: "The catalog of the repository is kept in \"\(cluster.stateDirectory)\".",
                 hint: "Make that directory writable for the user who runs tidemark, or set state_directory.")
         }
-        let known = try catalog.intact { try $0.backups() }
-        var backups: [BackupDescription] = []
-        for backup in known {
+        var found = try CatalogAccess.read(catalog)
+        if !found.damaged.isEmpty {
+            // Perhaps only the catalog's copy is.
+            try catalog.startAnew()
+            found = try CatalogAccess.read(catalog)
+        }
+        for damage in found.damaged { log(.warning, damage) }
+        var backups = found.backups
+        backups = try withoutAside(backups, of: incarnation, in: store).usable
+        self.backups = backups.sorted { ($0.startLSN, $0.startTime) < ($1.startLSN, $1.startTime) }
+    }
+
+    private static func read(
+        _ catalog: Catalog
+    ) throws -> (backups: [BackupDescription], damaged: [DamagedDescription]) {
+        var (backups, damaged): ([BackupDescription], [DamagedDescription]) = ([], [])
+        for backup in try catalog.intact({ try $0.backups() }) {
             do throws(DamagedDescription) {
                 backups.append(try BackupDescription(json: backup.json, label: backup.label))
-            } catch {
-                log(.warning, error)
-            }
+            } catch { damaged.append(error) }
         }
-        self.backups = backups.sorted { ($0.startLSN, $0.startTime) < ($1.startLSN, $1.startTime) }
+        return (backups, damaged)
     }
 
     /// Brings the catalog up to date and asks it.

@@ -77,12 +77,13 @@ enum CheckCommand: Command {
         if let path = invocation.arguments.value("textfile") {
             let text = MetricsFormat.prometheus.text(
                 metrics(observation, results, tidemarkVersion: CommandLineTool.version))
+            _ = try? removeStaleTemporaries(in: Files.parent(path))
             try replaceDurably(path, bytes: Array(text.utf8), mode: 0o644)
         }
         if invocation.arguments.has("notify") { try notify(observation, results, cluster, configuration, invocation) }
         let worst = CheckResult.worst(results)
         switch format {
-        case .text: invocation.print(CheckText.table(results, cluster: cluster.name))
+        case .text: invocation.print(CheckText.table(results, cluster: cluster.name), hasColours: true)
         case .json:
             try invocation.print(
                 json: CheckDocument(
@@ -108,7 +109,7 @@ enum CheckCommand: Command {
             ObservationRequest(
                 cluster: cluster, configurationPath: try invocation.configurationPath(),
                 notifiers: configuration.notifiers,
-                pushCommand: try InitCommand.serverCommands(configuration, cluster).archive,
+                archiving: try InitCommand.archivingCall(configuration, cluster),
                 policy: RetentionPolicy(configuration.retention(for: cluster))),
             store: DirectoryStore(cluster.repository))
     }

@@ -1,3 +1,4 @@
+import BaseBackup
 import Configuration
 import Platform
 import Recovery
@@ -33,8 +34,9 @@ enum CleanCommand: Command {
         let scratch = try ScratchDirectory.reclaim(in: cluster.scratchDirectory, dryRun: dryRun)
         var temporaries: [String] = []
         for root in ["\(cluster.repository)/\(cluster.name)", "\(cluster.stateDirectory)/\(cluster.name)"] {
-            try clean(root, except: cluster.scratchDirectory, dryRun: dryRun, into: &temporaries)
+            clean(root, except: cluster.scratchDirectory, dryRun: dryRun, invocation.log, into: &temporaries)
         }
+        temporaries += try removeStaleManifests(dryRun: dryRun)
         if invocation.json {
             try invocation.print(
                 json: Document(dryRun: dryRun, scratchClusters: scratch, temporaries: temporaries))
@@ -48,14 +50,17 @@ enum CleanCommand: Command {
         return .success
     }
 
-    /// Goes through the directories below `directory`; symbolic links are not followed.
+    /// Goes through the directories below `directory`; symbolic links are not followed. One that can't be read is named, and
+    /// passed over.
     private static func clean(
-        _ directory: String, except scratch: String, dryRun: Bool, into found: inout [String]
-    ) throws {
-        guard directory != scratch, try FileStatus(ofLinkItself: directory)?.kind == .directory else { return }
-        found += try removeStaleTemporaries(in: directory, dryRun: dryRun)
-        for name in try Files.listIfPresent(directory).sorted() where !name.hasPrefix(".") {
-            try clean(directory + "/" + name, except: scratch, dryRun: dryRun, into: &found)
-        }
+        _ directory: String, except scratch: String, dryRun: Bool, _ log: Log, into found: inout [String]
+    ) {
+        do {
+            guard directory != scratch, try FileStatus(ofLinkItself: directory)?.kind == .directory else { return }
+            found += try removeStaleTemporaries(in: directory, dryRun: dryRun)
+            for name in try Files.listIfPresent(directory).sorted() where !name.hasPrefix(".") {
+                clean(directory + "/" + name, except: scratch, dryRun: dryRun, log, into: &found)
+            }
+        } catch { log(.warning, "\(error.message); it is passed over", hint: error.hint) }
     }
 }

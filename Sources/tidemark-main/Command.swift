@@ -10,7 +10,10 @@ enum Commands {
     /// In the order of `tidemark help`, by purpose.
     static let groups: [(title: String, commands: [any Command.Type])] = [
         ("Set up", [InitCommand.self, SettingsCommand.self, ImportCommand.self]),
-        ("Keep safe", [BackupCommand.self, VerifyCommand.self, ExpireCommand.self, CleanCommand.self]),
+        (
+            "Keep safe",
+            [BackupCommand.self, VerifyCommand.self, ExpireCommand.self, RemoveCommand.self, CleanCommand.self]
+        ),
         (
             "Look",
             [

@@ -1,6 +1,7 @@
 import Configuration
 import Glibc
 import Platform
+import Synchronization
 
 /// Finds the command, runs it, and turns whatever it throws into words and an exit status.
 enum CommandLineTool {
@@ -10,9 +11,14 @@ enum CommandLineTool {
         // A reader that goes away must not kill a command in the middle of its work.
         signal(SIGPIPE, SIG_IGN)
         var log = Log()
+        if Interruption.left == nil { Interruption.watch(line) }
         do {
-            return try dispatch(Array(line.dropFirst()), &log).rawValue
+            let status = try dispatch(Array(line.dropFirst()), &log)
+            Interruption.comesTooLate()
+            if let failure = outputFailure.withLock({ $0 }) { throw failure }
+            return status.rawValue
         } catch {
+            Interruption.comesTooLate()
             log(.error, error)
             return status(of: error).rawValue
         }
@@ -52,6 +58,9 @@ enum CommandLineTool {
             return .success
         }
         followSettings(arguments, &log)
+        if let left = Interruption.left {
+            return Interruption.conclude(Invocation(arguments: arguments, log: log), command.grammar, left)
+        }
         return try JobWatch.run(command, Invocation(arguments: arguments, log: log))
     }
 

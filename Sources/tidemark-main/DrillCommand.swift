@@ -1,3 +1,4 @@
+import Archiving
 import BaseBackup
 import Configuration
 import Platform
@@ -13,7 +14,7 @@ enum DrillCommand: Command {
         description: [
             "Recovers into a temporary cluster under scratch_directory: private socket, no archiving, no autovacuum, no background "
                 + "workers that could reach out. At the target it runs pg_amcheck where that is installed, the queries of "
-                + "drill_sql, and the row counts of drill_min_rows. Then the scratch cluster is removed, whatever happened.",
+                + "drill_sql, and the row counts of drill_min_rows; checks that take longer than drill_timeout are ended. Then the scratch cluster is removed, whatever happened.",
             "Without a target it recovers everything the archive holds. The time it took and the outcome are recorded in the "
                 + "repository: \"tidemark check\" knows the recovery time from there.",
         ],
@@ -34,29 +35,42 @@ enum DrillCommand: Command {
         let seconds, restoreSeconds, replaySeconds, checkSeconds: Double
         let restoredBytes: Int64
         let reachedLsn: String?
+        let pendingTransactions: Int
         let amcheck: Bool
         let checks: Int
         let complaints: [String]
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.clusterWithPlacesApart()
         let arguments = invocation.arguments
+        // What was typed may be a slip; what a timer starts has no target.
+        if !typed.contains(where: arguments.has) { invocation.notes.begin() }
         let archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
-            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments))
-        let plan = try choosingTimeline(invocation) { try DrillCommand.plan(arguments, cluster, archive, $0) }
+            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments),
+            incarnation: arguments.value("incarnation"), backup: arguments.value("backup"),
+            at: try TargetOptions.moment(arguments, zone: cluster.timezone))
+        let plan = try choosingTimeline(invocation, in: archive) {
+            try DrillCommand.plan(arguments, cluster, archive, $0)
+        }
+        invocation.notes.begin()
         let backup = try showBackup(plan.backup.label, of: archive.incarnation, in: archive.store)
         let commands = ServerCommands(
             executable: try leanExecutable(), configuration: try invocation.configurationPath(), cluster: cluster.name)
-        let restore = archive.putAside.map { commands.restore(putAside: $0.description) } ?? commands.restore
+        let restore = commands.restore(putAside: archive.putAside?.description, isCopy: true)
         var conninfo = try ConnectionString(cluster.conninfo)
         if let database = cluster.drillDatabase { conninfo["dbname"] = database }
         var drill = Drill(
             plan: plan, backup: backup, restoreCommand: restore, scratchDirectory: cluster.scratchDirectory,
             binDirectory: cluster.binDirectory(major: plan.majorVersion), conninfo: conninfo, jobs: cluster.jobs,
             checks: DrillCheck.queries(cluster.drillQueries) + (try DrillCheck.minimums(cluster.drillMinimumRows)))
+        drill.checkLimit = cluster.drillTimeout
         drill.extra = try RecoveryOptions.settings(arguments)
+        // It must be there to be named; without it segments are fetched one by one.
+        let spool = Prefetch.spoolDirectory(stateDirectory: "\(cluster.stateDirectory)/\(cluster.name)")
+        try? Files.makeDirectories(spool)
+        drill.spoolDirectory = spool
         invocation.notes("target", plan.target.summary)
         invocation.notes("backup", plan.backup.label)
         invocation.notes("size", plan.backup.size)
@@ -65,7 +79,7 @@ enum DrillCommand: Command {
             .init(kind: "drill", plan: plan, directory: cluster.scratchDirectory), incarnation: archive.incarnation,
             store: archive.store)
         invocation.log(.debug, audit.line)
-        try removeScratchOnSignals()
+        Interruption.note(audit)
         let (terminal, log) = (invocation.terminal, invocation.log)
         defer { terminal.finishProgress() }
         let report: DrillReport
@@ -79,6 +93,7 @@ enum DrillCommand: Command {
             throw error
         }
         terminal.finishProgress()
+        Interruption.comesTooLate()
         try audit.end(
             result: report.complaints.isEmpty ? "passed" : "problems", detail: report.complaints.first,
             reached: report.reached,
@@ -92,11 +107,14 @@ enum DrillCommand: Command {
         return report.complaints.isEmpty ? .success : .problemsFound
     }
 
+    private static let targets = ["target-time", "target-lsn", "target-xid", "target-name", "target"]
+    private static let typed = targets + ["target-timeline", "incarnation", "backup", "set"]
+
     private static func plan(
         _ arguments: Arguments, _ cluster: ClusterConfiguration, _ archive: RecoveryArchive,
         _ timeline: RecoveryTarget.Timeline
     ) throws -> Plan {
-        let targets = ["target-time", "target-lsn", "target-xid", "target-name", "target"].filter(arguments.has)
+        let targets = targets.filter(arguments.has)
         guard arguments.has("random") else {
             var request =
                 try targets.isEmpty
@@ -140,7 +158,8 @@ enum DrillCommand: Command {
                     plan: PlanDocument(plan, settings: [], archiving: false), seconds: report.seconds,
                     restoreSeconds: report.restore.seconds, replaySeconds: report.replaySeconds,
                     checkSeconds: report.checkedSeconds, restoredBytes: report.restore.size,
-                    reachedLsn: report.reached?.description, amcheck: report.amcheck, checks: report.checks,
+                    reachedLsn: report.reached?.description, pendingTransactions: report.pending,
+                    amcheck: report.amcheck, checks: report.checks,
                     complaints: report.complaints))
             return
         }
@@ -157,6 +176,9 @@ enum DrillCommand: Command {
             report.amcheck ? "pg_amcheck looked at every database." : "pg_amcheck is not installed here.",
             "\(report.checks) checks of your own, \(seconds(report.checkedSeconds)) for all checks.",
         ]
+        if report.pending > 0 {
+            lines.append("Prepared transactions that were pending, and rolled back for the checks: \(report.pending).")
+        }
         lines += report.complaints.map { "PROBLEM: \($0)" }
         lines.append(report.complaints.isEmpty ? "The drill passed." : "The drill found problems.")
         invocation.print(lines.joined(separator: "\n"))

@@ -11,10 +11,10 @@ enum DropOptions {
         .init("before-drop-database", value: "DB", "stop just before this database was dropped"),
     ]
 
-    /// The request, when one of the options is there.
+    /// The request, when one of the options is there, and what may be wrong about it, as sentences.
     static func request(
         _ invocation: Invocation, _ archive: RecoveryArchive, _ timeline: RecoveryTarget.Timeline
-    ) throws -> PlanRequest? {
+    ) throws -> (request: PlanRequest, doubt: String?)? {
         let arguments = invocation.arguments
         let given =
             ["before-drop", "before-drop-database", "target-time", "target-lsn", "target-xid", "target-name", "target"]
@@ -24,14 +24,12 @@ enum DropOptions {
             throw UsageError("--\(given[0]) and --\(given[1]) exclude each other", hint: "Name one target.")
         }
         var target: RecoveryTarget
+        var doubt: String?
         if let table = arguments.value("before-drop") {
-            let moment = try momentBeforeDrop(of: [try TablePattern(table)], in: archive, timeline: timeline)
-            for (table, transaction) in moment.drops {
-                invocation.log(
-                    .log,
-                    "table \"\(table)\" was dropped at \(transaction.time) by transaction \(transaction.xid), LSN \(transaction.lsn)"
-                )
-            }
+            let moment = try momentBeforeDrop(
+                of: [try TablePattern(table)], in: archive, timeline: timeline, backup: arguments.value("backup"))
+            moment.tell(invocation.log)
+            doubt = moment.doubt
             target = moment.target
         } else {
             let name = arguments.value("before-drop-database") ?? ""
@@ -47,7 +45,17 @@ enum DropOptions {
                 hint: "Leave out --target-action pause.")
         }
         target.timeline = timeline
-        return PlanRequest(target, backup: arguments.value("backup"))
+        return (PlanRequest(target, backup: arguments.value("backup")), doubt)
+    }
+}
+
+extension DropMoment {
+    /// When each table was dropped.
+    func tell(_ log: Log) {
+        for (table, transaction) in drops {
+            let what = "transaction \(transaction.xid), LSN \(transaction.lsn)"
+            log(.log, "table \(table.quoted) was dropped at \(transaction.time) by \(what)")
+        }
     }
 }
 

@@ -6,7 +6,10 @@ import Repository
 enum DuCommand: Command {
     static let grammar = Grammar(
         "du", "show what takes space in the repository",
-        description: ["Backups one by one, WAL day by day, the growth, and what \"tidemark expire\" would free."],
+        description: [
+            "Backups one by one, WAL day by day, the growth, and what \"tidemark expire\" would free. What is from before initdb or "
+                + "pg_upgrade counts as well."
+        ],
         options: [
             .init("days", value: "N", "show WAL of the last N days (default: 14; 0 shows all)"),
             .init("json", "print JSON"),
@@ -16,8 +19,14 @@ enum DuCommand: Command {
     private struct Document: Encodable {
         struct Backup: Encodable {
             let label: String
+            let incarnation: String
             let complete: Bool
             let stored: Int64
+        }
+        /// What was before initdb or pg_upgrade.
+        struct Former: Encodable {
+            let incarnation: String
+            let backupBytes, walBytes, wouldFree: Int64
         }
         struct Day: Encodable {
             let date: String
@@ -28,34 +37,62 @@ enum DuCommand: Command {
         let wal: [Day]
         let backupBytes, walBytes, wouldFree, free: Int64
         let walPerDay: Int64?
+        let former: [Former]
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let configuration = try invocation.configuration()
         let cluster = try invocation.cluster()
         let store = DirectoryStore(cluster.repository)
-        let incarnation = try currentIncarnation(of: cluster, in: store)
+        let known = try incarnations(of: cluster, in: store)
         let shown = try invocation.arguments.integer("days", in: 0...36_500) ?? 14
-        let report = try storageReport(
-            of: incarnation, in: store, policy: RetentionPolicy(configuration.retention(for: cluster)))
+        let policy = RetentionPolicy(configuration.retention(for: cluster))
+        let report = try storageReport(of: known.current, in: store, policy: policy)
+        let former = try known.former.map { ($0, try storageReport(of: $0, in: store, policy: policy)) }
+        let reports = [(known.current, report)] + former
+        let backupBytes = reports.reduce(0) { $0 + $1.1.backupBytes }
+        let walBytes = reports.reduce(0) { $0 + $1.1.walBytes }
+        let wouldFree = reports.reduce(0) { $0 + $1.1.wouldFree }
         let free = try Files.space(at: cluster.repository).free
         let days = shown == 0 ? report.days[...] : report.days.suffix(shown)
         if invocation.json {
             try invocation.print(
                 json: Document(
-                    backups: report.backups.map { .init(label: $0.label, complete: $0.isComplete, stored: $0.stored) },
+                    backups: reports.flatMap { incarnation, report in
+                        report.backups.map {
+                            .init(
+                                label: $0.label, incarnation: incarnation.folderName, complete: $0.isComplete,
+                                stored: $0.stored)
+                        }
+                    },
                     wal: days.map { .init(date: $0.date, segments: $0.segments, stored: $0.stored) },
-                    backupBytes: report.backupBytes, walBytes: report.walBytes, wouldFree: report.wouldFree,
-                    free: free, walPerDay: report.walPerDay))
+                    backupBytes: backupBytes, walBytes: walBytes, wouldFree: wouldFree, free: free,
+                    walPerDay: report.walPerDay,
+                    former: former.map {
+                        .init(
+                            incarnation: $0.folderName, backupBytes: $1.backupBytes, walBytes: $1.walBytes,
+                            wouldFree: $1.wouldFree)
+                    }))
             return .success
         }
         var table = TextTable(["what", "stored"], [.left, .right])
-        for backup in report.backups {
-            table.add(["backup \(backup.label)\(backup.isComplete ? "" : " (not complete)")", size(backup.stored)])
+        func add(_ backups: [StorageReport.Backup], _ of: String = "") {
+            for backup in backups {
+                table.add([
+                    "backup \(backup.label)\(of)\(backup.isComplete ? "" : " (not complete)")", size(backup.stored),
+                ])
+            }
         }
+        for (incarnation, report) in former {
+            let of = " of incarnation \(incarnation.folderName)"
+            add(report.backups, of)
+            let count = report.days.reduce(0) { $0 + $1.segments }
+            if count > 0 { table.add(["WAL\(of), \(count) segments", size(report.walBytes)]) }
+        }
+        add(report.backups)
         for day in days { table.add(["WAL of \(day.date), \(day.segments) segments", size(day.stored)]) }
-        table.add(["all backups", size(report.backupBytes)])
-        table.add(["all WAL", size(report.walBytes)])
+        table.add(["all backups", size(backupBytes)])
+        table.add(["all WAL", size(walBytes)])
         invocation.print(table.text)
         if let growth = report.walPerDay, growth > 0 {
             invocation.print(
@@ -63,7 +100,7 @@ enum DuCommand: Command {
         } else {
             invocation.print("\(size(free)) are free.")
         }
-        if report.wouldFree > 0 { invocation.print("\"tidemark expire\" would free \(size(report.wouldFree)).") }
+        if wouldFree > 0 { invocation.print("\"tidemark expire\" would free \(size(wouldFree)).") }
         return .success
     }
 }

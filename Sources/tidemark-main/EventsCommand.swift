@@ -9,12 +9,15 @@ enum EventsCommand: Command {
         description: [
             "Read from the archived WAL, newest first. Relations get their names from the relation maps of the backups; what no "
                 + "backup knows is shown with its numbers. Each destructive event comes with the command that recovers to just "
-                + "before it. Rewrites (VACUUM FULL, CLUSTER, REINDEX, ALTER TABLE) are shown with --kind rewrite only."
+                + "before it, or with the reason why there is none. Rewrites (VACUUM FULL, CLUSTER, REINDEX, ALTER TABLE) are shown "
+                + "with --kind rewrite only. Gaps in the WAL are always shown: what happened there is not known."
         ],
         options: [
             .init("from", value: "TIME", "nothing earlier"),
             .init("to", value: "TIME", "nothing later"),
-            .init("table", value: "NAME", "only this table: table, schema.table or database.schema.table"),
+            .init(
+                "table", value: "NAME",
+                "only this table: table, schema.table or database.schema.table, as SQL writes names"),
             .init(
                 "kind", value: "KINDS",
                 "only these, separated by commas: " + Event.Kind.allCases.map(\.rawValue).joined(separator: ", ")),
@@ -24,7 +27,8 @@ enum EventsCommand: Command {
         examples: [
             Grammar.Example("tidemark events --kind drop,truncate", "what was lost, and how to get it back"),
             Grammar.Example("tidemark events --table shop.public.orders", "what happened to one table"),
-        ])
+        ],
+        exits: [(3, "WAL is missing in the time that is shown")])
 
     private struct Document: Encodable {
         let kind: String
@@ -36,38 +40,52 @@ enum EventsCommand: Command {
         let files: [String]
         let detail: String?
         let command: String?
+        /// Why no command is told.
+        let unreachable: String?
+    }
+
+    private struct Way {
+        var command: String?
+        var obstacle: PlaceObstacle?
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let filter = try filter(invocation)
         let access = try CatalogAccess(invocation)
         let names = BackupNames(access, log: invocation.log)
-        let (events, newest, histories) = try access.ask(invocation) { catalog in
-            (
-                try EventSearch(catalog, names: names.names(at:)).events(filter), try catalog.segments().timelines.last,
-                try catalog.histories()
+        let (events, places) = try access.ask(invocation) { catalog in
+            let gaps = try catalog.report(backups: access.spans, expired: access.expired(invocation)).gaps
+            return (
+                try EventSearch(catalog, names: names.names(at:)).events(filter, among: gaps),
+                try ReachablePlaces(catalog, backups: access.spans)
             )
         }
+        let hasGap = events.contains { $0.kind == .gap }
         let same = CatalogAccess.sameCluster(invocation)
-        func command(_ event: Event) -> String? {
-            guard let target = event.target else { return nil }
-            let latest = newest.map { histories[$0] ?? TimelineHistory($0) }
-            let other = latest.map { !$0.contains(event.timeline, at: event.lsn) } ?? false
-            let timeline = other ? " --target-timeline \(event.timeline)" : ""
-            switch target {
-            case .before(let lsn): return "tidemark recover\(same) --target-lsn \(lsn) --exclusive\(timeline)"
-            case .restorePoint(let name): return "tidemark recover\(same) --target-name \(shellQuoted(name))\(timeline)"
-            }
+        func way(_ event: Event) -> Way {
+            guard let target = event.target else { return Way() }
+            let (position, words) =
+                switch target {
+                case .before(let lsn): (lsn, "--target-lsn \(lsn) --exclusive")
+                case .restorePoint(let name): (event.lsn, "--target-name \(shellQuoted(name))")
+                }
+            do throws(ReachablePlaces.Unreached) {
+                let timeline = try places.timeline(to: position, on: event.timeline)
+                let option = timeline.map { " --target-timeline \($0)" } ?? ""
+                return Way(command: "tidemark recover\(same) \(words)\(option)")
+            } catch { return Way(obstacle: error.obstacle) }
         }
         if invocation.json {
             try invocation.print(
                 json: events.map { event in
-                    Document(
+                    let way = way(event)
+                    return Document(
                         kind: event.kind.rawValue, time: event.time?.iso8601, timeline: event.timeline.rawValue,
                         lsn: event.lsn.description, xid: event.xid, objects: event.objects,
-                        files: event.unnamed.map(\.description), detail: event.detail, command: command(event))
+                        files: event.unnamed.map(\.description), detail: event.detail, command: way.command,
+                        unreachable: way.obstacle?.sentence)
                 })
-            return .success
+            return hasGap ? .problemsFound : .success
         }
         guard !events.isEmpty else {
             invocation.print("No such events are in the archive.")
@@ -75,22 +93,25 @@ enum EventsCommand: Command {
         }
         for event in events {
             invocation.print(line(event))
-            if event.kind.isDestructive, let command = command(event) { invocation.print("    before it: \(command)") }
+            guard event.kind.isDestructive else { continue }
+            let way = way(event)
+            if let command = way.command { invocation.print("    before it: \(command)") }
+            if let obstacle = way.obstacle { invocation.print("    cannot be reached: \(obstacle.sentence)") }
         }
-        if events.count == filter.limit {
+        if events.count(where: { $0.kind != .gap }) == filter.limit {
             invocation.print("There may be more: \(filter.limit) events are shown (--limit).")
         }
-        return .success
+        return hasGap ? .problemsFound : .success
     }
 
     private static func line(_ event: Event) -> String {
         var parts = [event.time?.description ?? "(no time)", event.kind.rawValue]
-        if !event.objects.isEmpty { parts.append(event.objects.joined(separator: ", ")) }
+        if !event.objects.isEmpty { parts.append(event.objects.map { printable($0) }.joined(separator: ", ")) }
         if !event.unnamed.isEmpty {
             let shown = event.unnamed.prefix(4).map { "file \($0)" }.joined(separator: ", ")
             parts.append(shown + (event.unnamed.count > 4 ? ", and \(event.unnamed.count - 4) more" : ""))
         }
-        if let detail = event.detail { parts.append(detail) }
+        if let detail = event.detail { parts.append(printable(detail)) }
         var place = ["LSN \(event.lsn)", "timeline \(event.timeline)"]
         if let xid = event.xid, xid != 0 { place.append("transaction \(xid)") }
         return parts.joined(separator: "  ") + "  (" + place.joined(separator: ", ") + ")"

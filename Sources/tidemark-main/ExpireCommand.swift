@@ -11,6 +11,8 @@ enum ExpireCommand: Command {
         description: [
             "Goes by the rules of [retention] (docs/retention.md) and says for each backup why it is kept or goes. The newest good backup, "
                 + "pinned ones, those in use, and whatever a kept one needs always stay. Without rules nothing is removed.",
+            "The same rules apply to backups from before initdb or pg_upgrade, in each incarnation of the cluster by itself; the newest good "
+                + "backup of each incarnation always stays.",
             "Also removes what interrupted backups left. Runs after every successful \"tidemark backup\" unless that has --no-expire.",
         ],
         options: [
@@ -29,54 +31,98 @@ enum ExpireCommand: Command {
             let kept: Bool
             let reasons: [String]
         }
+        struct Part: Encodable {
+            let incarnation: String
+            let backups: [Verdict]
+            let remains: [String]
+            let keepWalFrom: String?
+            let segments: Int
+            let freed: Int64
+
+            init(_ report: ExpiryReport, of incarnation: Incarnation) {
+                self.incarnation = incarnation.folderName
+                backups = report.decision.verdicts.map {
+                    Verdict(label: $0.label, kept: $0.isKept, reasons: $0.reasons)
+                }
+                remains = report.remains
+                keepWalFrom = report.decision.keepWALFrom?.description
+                segments = report.segments.count
+                freed = report.freed
+            }
+        }
         let dryRun: Bool
+        let incarnation: String
         let backups: [Verdict]
         let remains: [String]
         let keepWalFrom: String?
         let segments: Int
         let freed: Int64
         let failures: [String]
+        /// What was before initdb or pg_upgrade.
+        let former: [Part]
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let configuration = try invocation.configuration()
         let cluster = try invocation.cluster()
         let dryRun = invocation.arguments.has("dry-run")
-        let report = try expire(cluster, configuration, dryRun: dryRun)
+        invocation.notes.begin()
+        let known = try incarnations(of: cluster, in: DirectoryStore(cluster.repository))
+        let started = Moment(microseconds: Clock.now)
+        let expiry = try expire(known, cluster, configuration, dryRun: dryRun)
         if invocation.json {
+            let own = Document.Part(expiry.current, of: known.current)
             try invocation.print(
                 json: Document(
-                    dryRun: dryRun,
-                    backups: report.decision.verdicts.map {
-                        .init(label: $0.label, kept: $0.isKept, reasons: $0.reasons)
-                    }, remains: report.remains, keepWalFrom: report.decision.keepWALFrom?.description,
-                    segments: report.segments.count, freed: report.freed, failures: report.failures))
+                    dryRun: dryRun, incarnation: own.incarnation, backups: own.backups, remains: own.remains,
+                    keepWalFrom: own.keepWalFrom, segments: own.segments, freed: own.freed,
+                    failures: expiry.failures,
+                    former: expiry.former.compactMap { one in
+                        one.report.map { Document.Part($0, of: one.incarnation) }
+                    }))
         } else {
-            invocation.print(text(report, dryRun: dryRun).joined(separator: "\n"))
+            invocation.print(text(expiry, dryRun: dryRun).joined(separator: "\n"))
         }
-        return conclude(report, invocation)
+        return conclude(expiry, since: started, dryRun: dryRun, invocation)
     }
 
     /// Names what couldn't be removed, and notes what went.
-    static func conclude(_ report: ExpiryReport, _ invocation: Invocation) -> ExitStatus {
-        for failure in report.failures { invocation.log(.warning, failure) }
-        invocation.notes("expired", report.decision.expired.count)
-        invocation.notes("segments", report.segments.count)
-        if !report.segmentRuns.isEmpty { invocation.notes(ExpiredLog.fact, ExpiredLog.note(report.segmentRuns)) }
-        return report.failures.isEmpty ? .success : .problemsFound
+    static func conclude(
+        _ expiry: ClusterExpiry, since started: Moment, dryRun: Bool = false, _ invocation: Invocation
+    ) -> ExitStatus {
+        for failure in expiry.failures { invocation.log(.warning, failure) }
+        let reports = [expiry.current] + expiry.former.compactMap(\.report)
+        invocation.notes("expired", reports.reduce(0) { $0 + $1.decision.expired.count })
+        invocation.notes("segments", reports.reduce(0) { $0 + $1.segments.count })
+        let runs = expiry.current.segmentRuns
+        if !runs.isEmpty { invocation.notes(ExpiredLog.fact, ExpiredLog.note(runs)) }
+        for one in expiry.former where !dryRun {
+            // What is missing there on purpose is asked of its own records.
+            guard let runs = one.report?.segmentRuns, !runs.isEmpty else { continue }
+            JobWatch.record(
+                .expire, of: one.incarnation, since: started, [ExpiredLog.fact: ExpiredLog.note(runs)], invocation)
+        }
+        return expiry.failures.isEmpty ? .success : .problemsFound
     }
 
-    static func expire(_ cluster: ClusterConfiguration, _ configuration: Configuration, dryRun: Bool) throws
-        -> ExpiryReport
-    {
-        let store = DirectoryStore(cluster.repository)
-        return try expireBackups(
-            of: try currentIncarnation(of: cluster, in: store), in: store,
-            policy: RetentionPolicy(configuration.retention(for: cluster)), dryRun: dryRun)
+    static func expire(
+        _ known: ClusterIncarnations, _ cluster: ClusterConfiguration, _ configuration: Configuration, dryRun: Bool
+    ) throws -> ClusterExpiry {
+        try known.expire(policy: RetentionPolicy(configuration.retention(for: cluster)), dryRun: dryRun)
+    }
+
+    /// One line per decision, the incarnation in use first.
+    static func text(_ expiry: ClusterExpiry, dryRun: Bool) -> [String] {
+        text(expiry.current, dryRun: dryRun)
+            + expiry.former.flatMap { one in
+                guard let report = one.report else { return [String]() }
+                return ["Before initdb or pg_upgrade, incarnation \(one.incarnation.folderName):"]
+                    + text(report, dryRun: dryRun)
+            }
     }
 
     /// One line per decision.
-    static func text(_ report: ExpiryReport, dryRun: Bool) -> [String] {
+    private static func text(_ report: ExpiryReport, dryRun: Bool) -> [String] {
         let gone = dryRun ? "would go" : "removed"
         var lines = report.decision.verdicts.map { verdict in
             "backup \(verdict.label) \(verdict.isKept ? "kept" : gone): \(verdict.reasons.joined(separator: "; "))"

@@ -37,7 +37,9 @@ enum HistoryCommand: Command {
         let journal = try JobWatch.journal(of: invocation.cluster())
         let since = days == 0 ? nil : Moment(microseconds: Clock.now - Int64(days) * 86_400_000_000)
         let contents = try journal.contents(since: since)
-        for key in contents.unreadable { invocation.log(.warning, "object \"\(key)\" is not a job's record") }
+        for (key, reason) in contents.unreadable {
+            invocation.log(.warning, "job record \"\(key)\" is passed over: \(reason)")
+        }
         let jobs = contents.jobs.filter {
             (kind == nil || $0.kind == kind) && (!arguments.has("failed") || $0.result != .success)
         }

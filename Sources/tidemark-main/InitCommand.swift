@@ -18,7 +18,7 @@ enum InitCommand: Command {
         ],
         options: [
             Grammar.Option("write", "set what is missing with ALTER SYSTEM and reload the server's configuration"),
-            Grammar.Option("replace", "with --write: replace an archive_command that calls another program"),
+            Grammar.Option("replace", "with --write: replace an archive_command or archive_library of another program"),
             Grammar.Option("json", "print JSON"),
         ],
         examples: [
@@ -44,6 +44,7 @@ enum InitCommand: Command {
                 "data directory \"\(cluster.dataDirectory)\" does not exist",
                 hint: "Correct data_directory in \"\(configuration.path)\".")
         }
+        try cluster.places.check()
         for directory in [cluster.repository, cluster.stateDirectory] {
             try Ownership.makeDirectory(directory, for: cluster)
         }
@@ -54,13 +55,12 @@ enum InitCommand: Command {
         let (incarnation, isNew) = try initializeCluster(
             named: cluster.name, dataDirectory: DataDirectory(cluster.dataDirectory), connection: connection,
             store: DirectoryStore(cluster.repository))
-        let commands = try serverCommands(configuration, cluster)
-        let inspection = try ServerInspection(of: connection, pushCommand: commands.archive)
+        let inspection = try ServerInspection(of: connection, archiving: archivingCall(configuration, cluster))
         let write = invocation.arguments.has("write")
-        if write, let foreign = inspection.foreignArchiveCommand, !invocation.arguments.has("replace") {
+        if write, let foreign = inspection.foreignArchiving, !invocation.arguments.has("replace") {
             throw Problem(
-                "archive_command calls another program", detail: "It is: \(foreign)",
-                hint: "If tidemark is to take over, add --replace; the other program then gets no more WAL.")
+                foreign.what, detail: "It is: \(foreign.setting.current)",
+                hint: "If tidemark is to take over, add --replace; the other archive then gets no more WAL.")
         }
         let restart =
             write ? try !inspection.apply(to: connection).isEmpty : inspection.findings.contains(where: \.needsRestart)
@@ -86,7 +86,7 @@ enum InitCommand: Command {
         var lines = [written ? "Set with ALTER SYSTEM:" : "For postgresql.conf (\"tidemark init --write\" sets it):"]
         for finding in inspection.changes {
             let value = (finding.wanted ?? "").reduce(into: "") { $0 += $1 == "'" ? "''" : String($1) }
-            lines.append("    \(finding.name) = '\(value)'   # was '\(finding.current)'. \(finding.reason)")
+            lines.append("    \(finding.name) = '\(value)'   # was '\(printable(finding.current))'. \(finding.reason)")
         }
         if restart { lines.append("Restart the server: wal_level and archive_mode take effect only then.") }
         return lines.joined(separator: "\n")
@@ -110,7 +110,13 @@ enum InitCommand: Command {
             executable: try leanExecutable(),
             configuration: configuration.path == Configuration.standardPath
                 ? nil : try absolutePath(configuration.path),
-            cluster: configuration.clusters.count == 1 ? nil : cluster.name)
+            cluster: cluster.name)
+    }
+
+    static func archivingCall(_ configuration: Configuration, _ cluster: ClusterConfiguration) throws -> ArchivingCall {
+        ArchivingCall(
+            command: try serverCommands(configuration, cluster).archive, cluster: cluster.name,
+            hasOthers: configuration.clusters.count > 1)
     }
 }
 

@@ -1,31 +1,183 @@
+import BaseBackup
+import Configuration
+import DataDirectory
+import FoundationEssentials
 import Glibc
 import Platform
 import Recovery
+import Repository
+import Synchronization
 
-/// From here on SIGINT, SIGTERM and SIGHUP run `body` once, on a thread of its own, and then end the command; except those
-/// that whoever started the command wants ignored, as nohup(1) does.
-func onInterruption(_ body: @escaping @Sendable () -> Void) throws {
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    for signal in [SIGINT, SIGTERM, SIGHUP] where !isIgnored(signal) { sigaddset(&signals, signal) }
-    pthread_sigmask(SIG_BLOCK, &signals, nil)
-    _ = try Worker { [signals] in
-        var caught: Int32 = 0
-        var waited = signals
-        while sigwait(&waited, &caught) != 0 {}
-        body()
+/// What becomes of a command that SIGINT, SIGTERM or SIGHUP interrupts.
+///
+/// The process executes its own program anew, with the same arguments: the kernel ends all other threads before that begins.
+/// So all work has stopped before anything is cleaned up: nothing is retried, and no other thread works in what is removed.
+enum Interruption {
+    /// What the interrupted command leaves behind, handed over in the environment.
+    struct Remains: Codable {
+        /// The process's number, which it keeps: from anybody else nothing is believed.
+        var process = getpid()
+        /// Where a recovery was under way.
+        var directory: String?
+        var audit: RecoveryAudit.Reference?
+        /// Files that were being written.
+        var temporaries: [String] = []
+        /// What is done for good, as sentences.
+        var outcomes: [String] = []
+        /// It was in the middle of its last step.
+        var isInDoubt = false
+    }
+
+    private static let remains = Mutex(Remains())
+    private static let variable = "TIDEMARK_INTERRUPTED"
+    /// How long an interruption waits for a last step. A commit that waits for a standby may never end.
+    private static let patience = 10_000
+
+    /// From here on the three signals are waited for; except those that whoever started the command wants ignored, as nohup(1)
+    /// does. To be called before there is another thread.
+    static func watch(_ line: [String]) {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for signal in [SIGINT, SIGTERM, SIGHUP] where !isIgnored(signal) { sigaddset(&signals, signal) }
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        let watcher = try? Worker { [signals] in
+            var caught: Int32 = 0
+            var waited = signals
+            while sigwait(&waited, &caught) != 0 {}
+            isCaught.store(true, ordering: .releasing)
+            beginAnew(line)
+        }
+        if watcher == nil { pthread_sigmask(SIG_UNBLOCK, &signals, nil) }
+    }
+
+    private static let isCaught = Atomic<Bool>(false)
+
+    /// To be called when the command is at its end. From here on an interruption comes too late; after one this doesn't
+    /// return: a command that fails because of it has nothing to say.
+    static func comesTooLate() {
+        var pending = sigset_t()
+        sigpending(&pending)
+        let isPending = left == nil && [SIGINT, SIGTERM, SIGHUP].contains { sigismember(&pending, $0) == 1 }
+        while isPending || isCaught.load(ordering: .acquiring) { Clock.sleep(milliseconds: 1000) }
+        LastStep.begin()
+    }
+
+    static func note(directory: String, _ audit: RecoveryAudit) {
+        remains.withLock {
+            $0.directory = directory
+            $0.audit = audit.reference
+        }
+    }
+
+    static func note(_ audit: RecoveryAudit) { remains.withLock { $0.audit = audit.reference } }
+
+    private static func isIgnored(_ signal: Int32) -> Bool {
+        var action = sigaction()
+        guard sigaction(signal, nil, &action) == 0 else { return false }
+        // SIG_IGN is the address 1.
+        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
+    }
+
+    private static func beginAnew(_ line: [String]) -> Never {
+        let isWhole = LastStep.wait(milliseconds: patience)
+        var left = remains.withLock { $0 }
+        left.outcomes = LastStep.outcomes
+        left.temporaries = Temporaries.open
+        left.isInDoubt = !isWhole
+        let text = (try? JSONEncoder().encode(left)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+        var surroundings: [UnsafeMutablePointer<CChar>?] = [strdup("\(variable)=\(text)")]
+        // A fault that a test has armed is one of the command's, not of its end.
+        var entry = environ
+        while let word = entry.pointee {
+            if strncmp(word, "TIDEMARK_FAULT=", 15) != 0 { surroundings.append(word) }
+            entry += 1
+        }
+        let words = line.map { strdup($0) } + [nil]
+        execve("/proc/self/exe", words, surroundings + [nil])
+        var log = Log()
+        log.threshold = .error
+        log(.error, "interrupted", hint: "\"tidemark clean\" removes what is left.")
         _exit(ExitStatus.interrupted.rawValue)
     }
-}
 
-private func isIgnored(_ signal: Int32) -> Bool {
-    var action = sigaction()
-    guard sigaction(signal, nil, &action) == 0 else { return false }
-    // SIG_IGN is the address 1.
-    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
-}
+    /// Nil in every command that nobody has interrupted.
+    static let left: Remains? = getenv(variable).flatMap {
+        guard let remains = try? JSONDecoder().decode(Remains.self, from: Data(String(cString: $0).utf8)),
+            remains.process == getpid()
+        else { return nil }
+        return remains
+    }
 
-/// From here on an interrupted command takes its scratch cluster along before it ends.
-func removeScratchOnSignals() throws {
-    try onInterruption { ScratchDirectory.removeOwn() }
+    /// Ends an interrupted command: nothing of it goes on, and what it had for itself is removed.
+    static func conclude(_ invocation: Invocation, _ command: Grammar, _ left: Remains) -> ExitStatus {
+        if isatty(2) == 1 { _ = write(2, "\r\u{1B}[K", 4) }
+        unsetenv(variable)
+        // A server that a recovery has just started is to go on; whoever starts it needs a second or two for that.
+        endChildren(after: left.directory == nil ? 0 : 5000)
+        var detail = left.outcomes
+        var hint: String?
+        if left.isInDoubt { detail.append("It was in its last step, which may or may not have been completed.") }
+        for file in left.temporaries { try? Files.removeTree(file) }
+        let cluster = try? invocation.cluster()
+        if let cluster {
+            if let audit = left.audit {
+                let store = DirectoryStore(cluster.repository)
+                try? RecoveryAudit(audit, in: store)?.end(result: "interrupted")
+            }
+            do { try ScratchDirectory.reclaim(in: cluster.scratchDirectory, of: getpid()) } catch {
+                detail.append("Its temporary cluster could not be removed: \(error).")
+                hint = "\"tidemark clean\" removes it."
+            }
+        }
+        var message = "\"tidemark \(command.command)\" was interrupted"
+        if let directory = left.directory {
+            message = "the recovery into \"\(directory)\" was interrupted"
+            if (try? isUnfinishedRestore(directory)) == true {
+                detail.append(UnfinishedRestore.remains(in: directory))
+            } else if (try? DataDirectory(directory).runningServer()) != nil {
+                detail.append("The server goes on recovering by itself.")
+            }
+            let isUnderWay =
+                cluster.map { cluster in
+                    (try? RecoveryState(of: directory, in: cluster.stateDirectory, cluster: cluster.name)) ?? nil != nil
+                } ?? true
+            if isUnderWay {
+                hint = "Continue with \"tidemark recover --resume --data-directory \(directory)\"."
+            } else if (try? Files.exists(directory + "/PG_VERSION")) == false {
+                hint = "Nothing was done yet; the same command again starts the recovery."
+            }
+        } else if left.outcomes.isEmpty, !left.isInDoubt, hint == nil {
+            hint = again[command.command]
+        }
+        invocation.log(
+            .error, message, detail: detail.isEmpty ? nil : detail.joined(separator: " "), hint: hint)
+        return .interrupted
+    }
+
+    /// What repeating an interrupted command does.
+    private static let again = [
+        "backup": "\"tidemark backup --resume\" reuses what is stored already.",
+        "verify": "The next \"tidemark verify\" continues where this one stopped.",
+        "expire": "The next \"tidemark expire\" removes the rest.",
+        "import": "The same command again imports the rest.",
+    ]
+
+    /// Programs that the command has started and waited for; those that it let go have sessions of their own.
+    private static func endChildren(after milliseconds: Int) {
+        func children() -> [pid_t] {
+            let own = getpid()
+            let text = (try? Files.readText("/proc/\(own)/task/\(own)/children")) ?? ""
+            return text.split(separator: " ").compactMap { pid_t($0) }.filter { getsid($0) == getsid(0) }
+        }
+        var waited = 0
+        while !children().isEmpty && waited < milliseconds {
+            while waitpid(-1, nil, WNOHANG) > 0 {}
+            Clock.sleep(milliseconds: 20)
+            waited += 20
+        }
+        for child in children() {
+            kill(child, SIGKILL)
+            waitpid(child, nil, 0)
+        }
+    }
 }

@@ -1,7 +1,9 @@
 import Configuration
+import DataDirectory
 import FoundationEssentials
 import Glibc
 import Platform
+import Synchronization
 
 /// One call of one command: what was typed, what is configured, and where to print.
 struct Invocation {
@@ -24,15 +26,27 @@ struct Invocation {
         return cluster
     }
 
+    /// As `cluster`, for a command that writes into one of its places: they must lie apart.
+    func clusterWithPlacesApart(becomeOwner: Bool = true) throws -> ClusterConfiguration {
+        let cluster = try cluster(becomeOwner: becomeOwner)
+        try cluster.places.check()
+        return cluster
+    }
+
     /// The path of the configuration in use, absolute, for settings that name it.
     func configurationPath() throws -> String { try absolutePath(Configuration.path(flag: arguments.value("config"))) }
 
     var json: Bool { arguments.has("json") }
 
     /// Results go to standard output, in one write each.
-    func print(_ text: String) { writeToStandardOutput(text + "\n") }
+    ///
+    /// - Parameter hasColours: the text has control sequences of ours, and none of anybody else's.
+    func print(_ text: String, hasColours: Bool = false) {
+        let text = withoutSecrets(text)
+        writeToStandardOutput((hasColours ? text : printable(text, keepingLines: true)) + "\n")
+    }
 
-    func print(json value: some Encodable) throws { print(try jsonText(value)) }
+    func print(json value: some Encodable) throws { writeToStandardOutput(withoutSecrets(try jsonText(value)) + "\n") }
 
     /// Asks a yes-or-no question; `--yes` answers it, and so does nobody when there is no terminal: then it is refused.
     func confirm(_ question: String) throws -> Bool {
@@ -72,6 +86,10 @@ func absolutePath(_ path: String) throws -> String {
     return String(cString: here) + "/" + path
 }
 
+/// Why results didn't arrive where standard output leads.
+let outputFailure = Mutex<SystemError?>(nil)
+
+/// Writes all of it, or remembers why that wasn't possible.
 func writeToStandardOutput(_ text: String) {
     var text = text
     text.withUTF8 { bytes in
@@ -79,8 +97,11 @@ func writeToStandardOutput(_ text: String) {
         while written < bytes.count {
             let count = write(1, bytes.baseAddress! + written, bytes.count - written)
             if count < 0 && errno == EINTR { continue }
-            // Nobody reads any more (`tidemark list | head`): that is no failure of ours.
-            if count < 0 { return }
+            if count < 0 {
+                // Nobody reads any more (`tidemark list | head`): that is no failure of ours. A full disk is.
+                if errno != EPIPE { outputFailure.withLock { $0 = $0 ?? SystemError(.write, "standard output") } }
+                return
+            }
             written += count
         }
     }

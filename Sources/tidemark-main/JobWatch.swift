@@ -1,3 +1,4 @@
+import BaseBackup
 import Configuration
 import DataDirectory
 import Glibc
@@ -21,39 +22,77 @@ enum JobWatch {
         // Asked now: a job started by root gives up root.
         let user = startedBy()
         let started = Moment(microseconds: Clock.now)
+        // As long as it lives, the job and its record work in the same directory, whatever is mounted there at the end.
+        let store = (try? invocation.cluster(becomeOwner: false)).map { DirectoryStore($0.repository) }
+        defer { withExtendedLifetime(store) {} }
         func finish(_ status: ExitStatus, _ error: (any Error)?) {
             guard status != .usage, status != .interrupted else { return }
+            // What was refused before anything was done is no failed job: a slip at the keyboard alarms nobody.
+            if let error, !invocation.notes.hasBegun || error is any Refusal { return }
             let explained = error as? any Explained
             var job = JobRecord(
                 kind: kind, cluster: "", started: started, finished: Moment(microseconds: Clock.now),
                 result: status == .success ? .success : status == .problemsFound ? .problems : .failure,
-                exitStatus: status.rawValue, message: explained?.message ?? error.map { "\($0)" },
-                detail: explained?.detail, hint: explained?.hint, facts: invocation.notes.all, user: user,
+                exitStatus: status.rawValue, message: (explained?.message ?? error.map { "\($0)" }).map(withoutSecrets),
+                detail: explained?.detail.map(withoutSecrets), hint: explained?.hint.map(withoutSecrets),
+                facts: invocation.notes.all.mapValues(withoutSecrets), user: user,
                 host: hostName(), tidemarkVersion: CommandLineTool.version)
             do {
                 let cluster = try invocation.cluster()
                 job.cluster = cluster.name
                 // Told before it is recorded: a repository that can't be written to is the very thing to tell of.
                 if let notification = job.notification { Telling.tell([notification], of: cluster, invocation) }
-                try journal(of: cluster).record(job)
+                try record(job, of: cluster, invocation.log)
             } catch {
-                invocation.log(.warning, "could not record the job in the repository: \(error)")
+                invocation.log(.warning, "could not record the job: \(error)")
             }
         }
         do {
             let status = try job()
-            finish(status, nil)
+            LastStep.run(nil) { finish(status, nil) }
             return status
         } catch {
+            Interruption.comesTooLate()
             finish(CommandLineTool.status(of: error), error)
             throw error
         }
     }
 
-    /// The journal of the cluster as it is now; without a data directory, of what the repository knows last.
+    /// Writes into another incarnation's journal what a job has done there.
+    static func record(
+        _ kind: JobKind, of incarnation: Incarnation, since started: Moment, _ facts: [String: String],
+        _ invocation: Invocation
+    ) {
+        do {
+            let cluster = try invocation.cluster()
+            try JobJournal(of: incarnation, in: DirectoryStore(cluster.repository)).record(
+                JobRecord(
+                    kind: kind, cluster: cluster.name, started: started, finished: Moment(microseconds: Clock.now),
+                    result: .success, facts: facts, user: startedBy(), host: hostName(),
+                    tidemarkVersion: CommandLineTool.version))
+        } catch { invocation.log(.warning, "could not record the job in the repository: \(error)") }
+    }
+
+    /// In the repository; while that is away or full, in the state directory.
+    private static func record(_ job: JobRecord, of cluster: ClusterConfiguration, _ log: Log) throws {
+        do { try journal(of: cluster).record(job) } catch {
+            let kept = KeptJobs(of: cluster)
+            let reason = (error as? any Explained)?.message ?? "\(error)"
+            try kept.keep(job)
+            log(
+                .warning, "could not record the job in the repository: \(reason)",
+                detail: "Its record is kept in \"\(kept.directory)\" until the repository takes it.")
+        }
+    }
+
+    /// The journal of the cluster as it is now; without a data directory, of what the repository knows last. What was kept
+    /// for it is in it from now on, where this user may write there.
     static func journal(of cluster: ClusterConfiguration) throws -> JobJournal {
         let store = DirectoryStore(cluster.repository)
-        return JobJournal(of: try currentIncarnation(of: cluster, in: store), in: store)
+        let kept = KeptJobs(of: cluster)
+        let journal = JobJournal(of: try currentIncarnation(of: cluster, in: store), in: store, kept: kept)
+        try? kept.carryOver(to: journal)
+        return journal
     }
 
     /// Who started this process: root's sudo user is more telling than "root".
@@ -64,23 +103,19 @@ enum JobWatch {
     }
 }
 
-/// The incarnation the data directory belongs to; when there is none (any more), the newest one in the repository.
+/// The incarnation in use.
 func currentIncarnation(of cluster: ClusterConfiguration, in store: any ObjectStore) throws -> Incarnation {
-    let directory = DataDirectory(cluster.dataDirectory)
-    if let control = try? directory.controlFile(), let major = try? directory.majorVersion() {
-        let current = Incarnation(cluster: cluster.name, major: major, systemIdentifier: control.systemIdentifier)
-        if try store.exists(current.marker) { return current }
-    }
-    guard let newest = try store.incarnations(of: cluster.name).last else {
+    try incarnations(of: cluster, in: store).current
+}
+
+/// - Throws: when the repository holds nothing of the cluster.
+func incarnations(of cluster: ClusterConfiguration, in store: any ObjectStore) throws -> ClusterIncarnations {
+    guard
+        let known = try ClusterIncarnations(of: cluster.name, dataDirectory: cluster.dataDirectory, in: store)
+    else {
         throw Problem(
             "cluster \"\(cluster.name)\" is not in repository \"\(cluster.repository)\"",
             hint: "Create its place with \"tidemark init\".")
     }
-    return newest
-}
-
-func hostName() -> String {
-    var system = utsname()
-    uname(&system)
-    return withUnsafeBytes(of: &system.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    return known
 }

@@ -19,12 +19,11 @@ enum ListCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
         let store = DirectoryStore(cluster.repository)
-        let incarnations = try store.incarnations(of: cluster.name)
-        if incarnations.isEmpty { _ = try currentIncarnation(of: cluster, in: store) }
+        let known = try incarnations(of: cluster, in: store)
         var rows: [ListedBackup] = []
         var remarks: [String] = []
         var gaps: [LineageGap] = []
-        for incarnation in incarnations {
+        for incarnation in known.all {
             let listing = try listBackups(of: incarnation, in: store)
             let windows =
                 listing.complete.isEmpty ? [] : windows(of: listing.complete, incarnation, cluster, invocation)
@@ -39,13 +38,22 @@ enum ListCommand: Command {
                     gaps.append(gap)
                 }
             }
-            rows += try listing.complete.map {
+            rows += try listing.all.map { backup in
                 ListedBackup(
-                    $0, until: ends[$0.label],
-                    verified: try lastVerification(of: $0.label, of: incarnation, in: store))
+                    backup, of: incarnation, until: ends[backup.label],
+                    verified: try lastVerification(of: backup.label, of: incarnation, in: store),
+                    damage: listing.aside.first { $0.backup.label == backup.label }?.damage)
+            }
+            remarks += listing.aside.map {
+                "backup \"\($0.backup.label)\" can't be used: \($0.damage), with its \"\($0.file)\""
             }
             remarks += listing.incomplete.map { "backup \"\($0)\" is not complete: it still runs, or was interrupted" }
             for damaged in listing.unreadable { invocation.log(.warning, damaged.reason) }
+            if incarnation != known.current {
+                remarks += listing.all.map {
+                    "backup \"\($0.label)\" is of incarnation \(incarnation.folderName), before initdb or pg_upgrade"
+                }
+            }
         }
         if invocation.json {
             try invocation.print(json: rows)
@@ -97,6 +105,7 @@ enum ListCommand: Command {
 /// One line of `tidemark list`.
 private struct ListedBackup: Encodable {
     let label: String
+    let incarnation: String
     let type: String
     let start: String
     let stop: String
@@ -114,13 +123,21 @@ private struct ListedBackup: Encodable {
     let verified: String?
     let verifyProblems: Int?
 
-    init(_ backup: BackupDescription, until: Moment?, verified: RecordedVerification?) {
+    /// Why it can't be used.
+    let damage: String?
+
+    init(
+        _ backup: BackupDescription, of incarnation: Incarnation, until: Moment?, verified: RecordedVerification?,
+        damage: String?
+    ) {
         recoverableUntil = until?.iso8601
+        self.damage = damage
         pinned = backup.isPinned
         pinnedUntil = backup.pinnedUntil?.iso8601
         self.verified = verified?.time.iso8601
         verifyProblems = verified?.problems
         label = backup.label
+        self.incarnation = incarnation.folderName
         type = backup.kind.rawValue
         start = backup.startTime.iso8601
         stop = backup.stopTime.iso8601
@@ -137,7 +154,7 @@ private struct ListedBackup: Encodable {
     private var remarks: String {
         let pin = pinned ? pinnedUntil.map { "pinned until \($0.prefix(10))" } ?? "pinned" : nil
         let corrupt = corruptPages > 0 ? "\(corruptPages) corrupt page\(corruptPages == 1 ? "" : "s")" : nil
-        return [note, pin, corrupt].compactMap { $0 }.joined(separator: "; ")
+        return [damage, note, pin, corrupt].compactMap { $0 }.joined(separator: "; ")
     }
 
     /// To the second, as PostgreSQL writes it.
@@ -149,7 +166,7 @@ private struct ListedBackup: Encodable {
             label, type, short(start), short(stop),
             Quantity.pretty(milliseconds: Int64(seconds * 1000)), tidemark_main.size(size),
             tidemark_main.size(storedSize), "\(ratio / 10).\(ratio % 10)", "\(firstWal) … \(lastWal.suffix(8))",
-            recoverableUntil.map(short) ?? "not known",
+            recoverableUntil.map(short) ?? (damage == nil ? "not known" : "never"),
             verified.map { String($0.prefix(10)) + (verifyProblems == 0 ? "" : ": \(verifyProblems ?? 0) problems") }
                 ?? "never", remarks,
         ]

@@ -1,4 +1,5 @@
 import Glibc
+import Platform
 import Recovery
 import WAL
 
@@ -7,6 +8,7 @@ struct PlanText {
     let plan: Plan
     let settings: [RecoverySetting]
     let archiving: String
+    let tablespaces: [CopyTablespaces.Place]
     /// Of local times; nil: the machine's own.
     let zone: String?
     /// What the two transactions changed.
@@ -49,6 +51,9 @@ struct PlanText {
                     + "recoveries")
         }
         row("archiving", archiving)
+        for (index, place) in tablespaces.enumerated() {
+            row(index == 0 ? "tablespaces" : "", "\(place.location) → \(place.directory)")
+        }
         for (index, setting) in settings.enumerated() {
             row(index == 0 ? "settings" : "", setting.line)
         }
@@ -80,7 +85,7 @@ struct PlanText {
             switch stop.record.content {
             case .commit(let mark): "the commit of transaction \(mark.xid)"
             case .abort(let mark): "the abort of transaction \(mark.xid)"
-            case .restorePoint(let point): "restore point \"\(point.name)\" of \(moment(point.time))"
+            case .restorePoint(let point): "restore point \"\(printable(point.name))\" of \(moment(point.time))"
             case .other: "the record"
             }
         return "\(stop.after ? "after" : "before") \(what) at LSN \(stop.record.start)"
@@ -88,7 +93,7 @@ struct PlanText {
 
     private func transaction(_ mark: TransactionMark) -> String {
         "transaction \(mark.xid), \(moment(mark.time)), LSN \(mark.lsn)"
-            + (touched[mark.xid].map { ", changed \($0.joined(separator: ", "))" } ?? "")
+            + (touched[mark.xid].map { ", changed \($0.map { printable($0) }.joined(separator: ", "))" } ?? "")
     }
 
     private func seconds(_ value: Double) -> String {

@@ -1,6 +1,8 @@
 import BaseBackup
 import Catalog
 import Configuration
+import DataDirectory
+import Monitoring
 import Platform
 import Postgres
 import Recovery
@@ -14,12 +16,22 @@ struct PlannedRecovery {
     let archive: RecoveryArchive
     let plan: Plan
     let directory: String
+    /// Whether what is in it is brought to the backup's state.
+    private let isDelta: Bool
+    /// Whether a server is started on it.
+    private let starts: Bool
     let setup: RecoverySetup
     /// Where tablespaces go: location in the backup → directory to use now.
     let tablespaces: [String: String]
 
+    /// Where to recover to: a place that has nothing to do with any other of the cluster's, but is perhaps its own.
     static func directory(_ invocation: Invocation, _ cluster: ClusterConfiguration) throws -> String {
-        try absolutePath(invocation.arguments.value("data-directory") ?? cluster.dataDirectory).withoutTrailingSlash
+        let arguments = invocation.arguments
+        let directory = try absolutePath(arguments.value("data-directory") ?? cluster.dataDirectory)
+            .withoutTrailingSlash
+        try cluster.places.check(
+            recovery: directory, mapped: RecoveryOptions.tablespaces(arguments).values.sorted())
+        return directory
     }
 
     /// - Parameter rescued: what the old directory's pg_wal held was archived already; true, when its last segment was, as
@@ -31,27 +43,34 @@ struct PlannedRecovery {
         let byDrop = DropOptions.options.contains { arguments.has($0.name) }
         let typed = byDrop ? nil : try TargetOptions.request(arguments, zone: cluster.timezone)
         directory = try PlannedRecovery.directory(invocation, cluster)
+        (isDelta, starts) = (arguments.has("delta"), arguments.has("start"))
         let isOwn = directory == cluster.dataDirectory.withoutTrailingSlash
         var setup = try RecoveryOptions.setup(invocation, cluster, isOwnDirectory: isOwn)
         tablespaces = try RecoveryOptions.tablespaces(arguments)
         archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
-            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments))
+            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments),
+            incarnation: arguments.value("incarnation"), backup: arguments.value("backup"),
+            at: try TargetOptions.moment(arguments, zone: cluster.timezone))
         if let timeline = archive.putAside {
             setup = try RecoveryOptions.setup(invocation, cluster, isOwnDirectory: isOwn, putAside: timeline)
         }
-        self.setup = setup
         let (archive, isInPlace) = (archive, setup.isOwnDirectory)
         let catalog = PlannedRecovery.catalog(of: archive, cluster, invocation)
-        plan = try choosingTimeline(invocation) { timeline in
-            var request =
-                try typed ?? DropOptions.request(invocation, archive, timeline) ?? PlanRequest(RecoveryTarget(.latest))
+        plan = try choosingTimeline(invocation, in: archive) { timeline in
+            let drop = try typed == nil ? DropOptions.request(invocation, archive, timeline) : nil
+            var request = typed ?? drop?.request ?? PlanRequest(RecoveryTarget(.latest))
             request.target.timeline = timeline
             let usePartials = rescued == true || arguments.has("use-partial")
-            return isInPlace && rescued == nil
+            var plan =
+                isInPlace && rescued == nil
                 ? try archive.planInPlace(request, usePartials: usePartials, catalog: catalog)
-                : try archive.plan(request, usePartials: usePartials, catalog: catalog)
+                : try archive.plan(request, usePartials: usePartials, offersPartials: true, catalog: catalog)
+            if let doubt = drop?.doubt { plan.warnings.append(doubt) }
+            return plan
         }
+        setup.original = archive.backups.backup(plan.backup.label)?.settings ?? [:]
+        self.setup = setup
     }
 
     /// The catalog, up to date; nil when there is none to be had, as on a machine where nothing can be written: then the
@@ -64,7 +83,7 @@ struct PlannedRecovery {
         do {
             let catalog = try Catalog(
                 stateDirectory: cluster.stateDirectory, store: archive.store, incarnation: archive.incarnation,
-                note: { message in invocation.log(.warning, message) })
+                mayBeInMemory: false, note: { message in invocation.log(.warning, message) })
             try catalog.current(jobs: cluster.jobs) { _ in }
             return catalog
         } catch {
@@ -74,6 +93,14 @@ struct PlannedRecovery {
     }
 
     var settings: [RecoverySetting] { plan.settings(for: setup, directory: directory) }
+
+    /// The cluster's own data directory, where the recovery goes elsewhere.
+    var living: String? {
+        let own = cluster.dataDirectory
+        let status = try? FileStatus(of: own)
+        let isSame = status.map { own in (try? FileStatus(of: directory))?.isSame(as: own) == true } ?? false
+        return setup.isOwnDirectory || isSame ? nil : own
+    }
 
     var archiving: String {
         setup.isOwnDirectory
@@ -91,12 +118,46 @@ struct PlannedRecovery {
     func remarks() throws -> [String] { try remarks(names) }
 
     private func remarks(_ names: RelationMap?) throws -> [String] {
-        let general = archive.remarks + leftOut + strayed
+        let databases = Dictionary((names?.databases ?? []).map { ($0.oid, $0.name) }) { first, _ in first }
+        let pending = plan.pending.map { PendingTransaction($0, databases: databases).sentence }
+        let general = archive.remarks + damaged + leftOut + strayed + notLoaded + streamed + pending
         guard let backup else { return general }
-        return try general + places(backup).warnings
+        let places = places(backup)
+        return try general + places.warnings + places.tablespaces.remarks(directory: directory)
+            + links(backup).remarks(isDelta: isDelta)
             + demands(backup, names).warnings(
                 on: .this(binDirectory: cluster.binDirectory(major: plan.majorVersion)))
             + outlook(backup)
+    }
+
+    /// What the plan needs and a verification has found damaged. A recovery ends there, or fails.
+    private var damaged: [String] {
+        let known = (try? KnownDamage.find(of: archive.incarnation, in: archive.store)) ?? []
+        let needed = Set(plan.segmentNames)
+        return known.filter { $0.segment.map(needed.contains) ?? ($0.name == plan.backup.label) }.map {
+            $0.segment == nil
+                ? "This recovery restores what is damaged: \($0.sentence)."
+                : "This recovery cannot replay all of its WAL: \($0.sentence)."
+        }
+    }
+
+    /// Libraries that a copy does without.
+    private var notLoaded: [String] {
+        guard !setup.isOwnDirectory, !setup.extra.contains(where: { $0.name == "shared_preload_libraries" }) else {
+            return []
+        }
+        return [setup.libraryRemark].compactMap { $0 }
+    }
+
+    /// What a standby gets from its primary instead of the archive.
+    private var streamed: [String] {
+        guard !setup.isOwnDirectory, setup.isStandby,
+            setup.extra.last(where: { $0.name == "primary_conninfo" })?.value.isEmpty == false
+        else { return [] }
+        return [
+            "A tablespace that the primary makes while this standby streams from it comes to lie at the same path here. On the "
+                + "primary's own host that would be the primary's directory: leave primary_conninfo out there."
+        ]
     }
 
     /// A standby is told no timeline, so that it follows promotions, and takes the newest one that the archive offers.
@@ -125,15 +186,24 @@ struct PlannedRecovery {
     /// - Throws: what this host or the command line makes impossible, before anything is touched.
     func refuseWhatCannotBe(keeping: Bool) throws {
         _ = try conninfo()
+        if starts {
+            try ServerProcess.checkPrograms(
+                in: cluster.binDirectory(major: plan.majorVersion), of: plan.majorVersion)
+        }
         guard let backup else { return }
         try demands(backup, nil).refuseTooLow()
         try places(backup).check(keeping: keeping)
         _ = try outlook(backup)
     }
 
+    private func links(_ backup: BackupDescription) throws -> LinkOutlook {
+        LinkOutlook(backup, directory: directory, exclude: try NamedExclusions(cluster.exclude))
+    }
     private var backup: BackupDescription? { archive.backups.backup(plan.backup.label) }
+    var tablespacePlaces: [CopyTablespaces.Place] { backup.map { places($0).tablespaces.places } ?? [] }
     private func places(_ backup: BackupDescription) -> RecoveryPlaces {
-        RecoveryPlaces(plan, backup, directory: directory, mapping: tablespaces)
+        RecoveryPlaces(
+            plan, backup, directory: directory, mapping: tablespaces, isCopy: !setup.isOwnDirectory, living: living)
     }
     private func outlook(_ backup: BackupDescription) throws -> [String] {
         try configurationOutlook(backup, directory: directory, setup: setup) { path in
@@ -141,7 +211,7 @@ struct PlannedRecovery {
         }
     }
     private func demands(_ backup: BackupDescription, _ names: RelationMap?) -> HostDemands {
-        HostDemands(original: backup.settings, chosen: setup.extra, databases: names?.databases ?? [])
+        HostDemands(original: backup.settings, chosen: settings, databases: names?.databases ?? [], plan: plan)
     }
 
     func show(_ invocation: Invocation) throws {
@@ -152,16 +222,22 @@ struct PlannedRecovery {
         if invocation.json {
             try invocation.print(
                 json: PlanDocument(
-                    plan, settings: settings, archiving: setup.isOwnDirectory, touched: touched,
+                    plan, settings: settings, archiving: setup.isOwnDirectory,
+                    tablespaces: tablespacePlaces, touched: touched,
                     estimate: estimate, remarks: remarks))
         } else {
             invocation.print(
                 PlanText(
-                    plan: plan, settings: settings, archiving: archiving, zone: cluster.timezone,
+                    plan: plan, settings: settings, archiving: archiving,
+                    tablespaces: tablespacePlaces, zone: cluster.timezone,
                     touched: touched, estimate: estimate, remarks: remarks
                 ).text)
         }
     }
+}
+
+extension Contradiction: ExitStatusProviding {
+    var exitStatus: ExitStatus { .unreachable }
 }
 
 /// A refusal, with its exit status.

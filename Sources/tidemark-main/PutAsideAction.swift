@@ -2,6 +2,7 @@ import Archiving
 import Configuration
 import DataDirectory
 import Platform
+import Postgres
 import Repository
 import WAL
 
@@ -10,8 +11,9 @@ enum PutAsideAction {
     static let options: [Grammar.Option] = [
         .init("following", "with put-aside and a segment: all later segments of its timeline as well"),
         .init("reason", value: "TEXT", "with put-aside: why, for the record"),
-        .init("yes", letter: "y", "with put-aside: do not ask"),
-        .init("dry-run", "with put-aside: say what would move, and move nothing"),
+        .init("certain", "with put-aside: somebody knows that it is not needed, where no server here can tell"),
+        .init("yes", letter: "y", "with put-aside and put-back: do not ask"),
+        .init("dry-run", "with put-aside and put-back: say what would move, and move nothing"),
     ]
 
     private struct Document: Encodable {
@@ -21,24 +23,31 @@ enum PutAsideAction {
         let objects: [String]
     }
 
-    static func run(_ invocation: Invocation, _ name: String) throws -> ExitStatus {
+    static func subject(_ name: String) throws -> PutAside.Subject {
         guard let subject = PutAside.Subject(name) else {
             throw UsageError(
-                "\"\(name)\" is no segment, .partial or timeline",
+                "\"\(name)\" is no segment, .partial, .backup or timeline",
                 hint: "Name it as \"tidemark segments\" shows it; a timeline by its history file or number.")
         }
+        return subject
+    }
+
+    static func run(_ invocation: Invocation, _ name: String) throws -> ExitStatus {
+        let subject = try subject(name)
         let cluster = try invocation.cluster()
         let store = DirectoryStore(cluster.repository)
         let incarnation = try currentIncarnation(of: cluster, in: store)
-        try PutAsideCheck(dataDirectory: cluster.dataDirectory, incarnation, store).refuse(subject)
         let aside = try PutAside(
             subject, following: invocation.arguments.has("following"), of: incarnation, in: store)
+        try PutAsideCheck(
+            dataDirectory: cluster.dataDirectory, incarnation, store, server: livingServer(cluster, incarnation),
+            isCertain: invocation.arguments.has("certain")
+        ).refuse(aside)
         let names = aside.keys.map(\.name)
         var folder: String?
         if !invocation.arguments.has("dry-run") {
             let question =
-                "\(names.count) \(names.count == 1 ? "object" : "objects") (\(names[0])"
-                + (names.count > 1 ? " to \(names[names.count - 1])" : "") + ") will be put aside. "
+                "\(objects(names)) will be put aside. "
                 + "Recovery then does without them, unless it is told to go to their timeline. Continue?"
             guard try invocation.confirm(question) else { return .interrupted }
             folder = try aside.carryOut(
@@ -49,9 +58,69 @@ enum PutAsideAction {
             try invocation.print(
                 json: Document(name: subject.name, folder: folder, objects: aside.keys.map(\.description)))
         } else if let folder {
-            invocation.print("Put aside: \(names.count) \(names.count == 1 ? "object" : "objects"), now in \(folder).")
+            invocation.print("Put aside: \(objects(names)), now in \(folder).")
+            invocation.print("\"tidemark segments put-back \(subject.name)\" brings them back.")
         } else {
             for key in aside.keys { invocation.print("would be put aside: \(key)") }
+        }
+        return .success
+    }
+
+    /// `3 objects (FIRST to LAST)`.
+    static func objects(_ names: [String]) -> String {
+        "\(names.count) \(names.count == 1 ? "object" : "objects")"
+            + (names.isEmpty ? "" : " (\(names[0])" + (names.count > 1 ? " to \(names[names.count - 1])" : "") + ")")
+    }
+
+    /// The server on this data directory, if it takes writes; a crashed one's directory looks as if it did, so it is asked.
+    private static func livingServer(_ cluster: ClusterConfiguration, _ incarnation: Incarnation) -> LivingServer? {
+        let directory = DataDirectory(cluster.dataDirectory)
+        guard let control = try? directory.controlFile(), control.state == .inProduction,
+            control.systemIdentifier == incarnation.systemIdentifier, (try? directory.runningServer()) ?? nil != nil,
+            let connection = try? Connection(cluster.conninfo), (try? connection.isStandby()) == false,
+            (try? connection.systemIdentifier()) == incarnation.systemIdentifier,
+            let timeline = try? connection.currentTimeline(), let position = try? connection.currentLSN()
+        else { return nil }
+        return LivingServer(timeline: timeline, position: position)
+    }
+}
+
+/// `tidemark segments put-back NAME`.
+enum PutBackAction {
+    private struct Document: Encodable {
+        let name: String
+        let folder: String
+        let objects: [String]
+        /// What stays where it is, because the same has been archived again.
+        let staying: [String]
+    }
+
+    static func run(_ invocation: Invocation, _ name: String) throws -> ExitStatus {
+        let subject = try PutAsideAction.subject(name)
+        let cluster = try invocation.cluster()
+        let store = DirectoryStore(cluster.repository)
+        let back = try PutBack(subject, of: currentIncarnation(of: cluster, in: store), in: store)
+        let names = back.objects.map(\.place.name)
+        let isDryRun = invocation.arguments.has("dry-run")
+        if !isDryRun {
+            let question = "\(PutAsideAction.objects(names)) will be put back into the cluster's history. Continue?"
+            guard try invocation.confirm(question) else { return .interrupted }
+            try back.carryOut()
+        }
+        if invocation.json {
+            try invocation.print(
+                json: Document(
+                    name: subject.name, folder: back.folder.description,
+                    objects: back.objects.map(\.place.description), staying: back.staying.map(\.key.description)))
+            return .success
+        }
+        if isDryRun {
+            for object in back.objects { invocation.print("would be put back: \(object.place)") }
+        } else {
+            invocation.print("Put back: \(PutAsideAction.objects(names)), from \(back.folder).")
+        }
+        for object in back.staying {
+            invocation.print("stays put aside, as its place is taken: \(object.key)")
         }
         return .success
     }

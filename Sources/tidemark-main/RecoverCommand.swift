@@ -69,7 +69,8 @@ enum RecoverCommand: Command {
             return .success
         }
         let rescued =
-            try inPlace && old != nil ? RescueJob(cluster: cluster, log: invocation.log).run(directory) : nil
+            try inPlace && old != nil
+            ? RescueJob(cluster: cluster, log: invocation.log, isDelta: isDelta).run(directory) : nil
         let planned = try PlannedRecovery(invocation, cluster, rescued: rescued)
         // Found out before anybody is asked.
         try planned.refuseWhatCannotBe(keeping: old == nil || isDelta)
@@ -99,7 +100,7 @@ enum RecoverCommand: Command {
 
     /// The command line, with the timeline that was chosen: what told it may be gone when the recovery is resumed.
     private static func line(following timeline: TimelineID) -> [String] {
-        let typed = Array(CommandLine.arguments.dropFirst(2))
+        let typed = Array(commandLineWords().dropFirst(2))
         guard let place = typed.firstIndex(where: { $0.hasPrefix("--target-timeline") }) else {
             return typed + ["--target-timeline", timeline.description]
         }
@@ -123,8 +124,12 @@ enum RecoverCommand: Command {
             + invocation.arguments.all("set").map { "--set=\($0)" }
         let again = Invocation(arguments: try Arguments(line, by: grammar), log: invocation.log)
         invocation.log(.log, "resuming: tidemark recover \(state.arguments.joined(separator: " "))")
+        // Flags of the first call hold for this one, unless it says otherwise.
+        let flags = again.arguments.settings.merging(invocation.arguments.settings) { $1 }
+        let configured = try Configuration(reading: invocation.configurationPath(), flags: flags)
+            .cluster(named: cluster.name)
         // What the old directory's WAL held was archived before the interruption, and the server's partial may be part of it.
-        let planned = try PlannedRecovery(again, cluster, rescued: true)
+        let planned = try PlannedRecovery(again, configured, rescued: true)
         var job = RecoverJob(invocation: again, planned: planned, state: state)
         return try job.run(
             old: state.phase == .restoring && !again.arguments.has("delta") ? OldDirectory(directory) : nil)

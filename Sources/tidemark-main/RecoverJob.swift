@@ -24,45 +24,39 @@ struct RecoverJob {
         let audit = try RecoveryAudit(
             .init(kind: "recover", plan: planned.plan, directory: planned.directory),
             incarnation: planned.archive.incarnation, store: planned.archive.store)
+        invocation.notes.begin()
         invocation.log(.log, audit.line)
         invocation.notes("target", planned.plan.target.summary)
         invocation.notes("backup", planned.plan.backup.label)
         invocation.notes("directory", planned.directory)
-        try explainInterruption(audit)
+        Interruption.note(directory: planned.directory, audit)
         do {
             let (status, prepared, result) = try carryOut(old)
+            Interruption.comesTooLate()
             var rates: RecoveryRates?
             if let prepared, let result {
                 rates = RecoveryRates(
                     restoredBytes: prepared.restore.size, restoreSeconds: prepared.restore.seconds,
                     replayedBytes: planned.plan.logSize, replaySeconds: result.seconds)
             }
-            try audit.end(
-                result: result?.state.rawValue ?? "restored",
-                detail: result?.asPredicted == false ? "not as predicted" : result?.reason, reached: result?.reached,
-                rates: rates)
+            do {
+                try audit.end(
+                    result: result?.state.rawValue ?? "restored",
+                    detail: result?.asPredicted == false ? "not as predicted" : result?.reason,
+                    reached: result?.reached, rates: rates)
+            } catch {
+                // What was recovered is there, whatever has become of the repository.
+                let explained = error as? any Explained
+                invocation.log(
+                    .warning, "could not record the end of the recovery: \(explained?.message ?? "\(error)")",
+                    detail: explained?.detail)
+            }
             try state.forget(in: cluster.stateDirectory, cluster: cluster.name)
             return status
         } catch {
             let explained = error as? any Explained
             try? audit.end(result: "failed", detail: explained?.message ?? "\(error)")
             throw error
-        }
-    }
-
-    /// Whoever interrupts the recovery is told what goes on without tidemark, and how to go on with it.
-    private func explainInterruption(_ audit: RecoveryAudit) throws {
-        let (directory, log, terminal) = (planned.directory, invocation.log, invocation.terminal)
-        try onInterruption {
-            terminal.finishProgress()
-            try? audit.end(result: "interrupted")
-            log(
-                .error, "the recovery into \"\(directory)\" was interrupted",
-                detail: (try? isUnfinishedRestore(directory)) == true
-                    ? UnfinishedRestore.remains(in: directory)
-                    : (try? DataDirectory(directory).runningServer()) != nil
-                        ? "The server goes on recovering by itself." : nil,
-                hint: "Continue with \"tidemark recover --resume --data-directory \(directory)\".")
         }
     }
 
@@ -106,15 +100,26 @@ struct RecoverJob {
                 try server.launch()
             }
             let follower = ReplayFollower(
-                plan: planned.plan, server: server, setup: planned.setup, conninfo: try planned.conninfo().description)
+                plan: planned.plan, server: server, setup: planned.setup, conninfo: try planned.conninfo())
             defer { invocation.terminal.finishProgress() }
             result = try follower.follow(since: began) { progress in
                 invocation.terminal.progress(RecoverJob.text(progress), log: invocation.log)
             }
         }
         invocation.terminal.finishProgress()
-        try RecoverReport(planned: planned, prepared: prepared, server: server, result: result).show(invocation)
+        try RecoverReport(
+            planned: planned, prepared: prepared, server: server, result: result, pending: pending(server)
+        ).show(invocation)
         return (result?.asPredicted == false ? .problemsFound : .success, prepared, result)
+    }
+
+    /// What waits to be decided, as sentences; none where the server can't be asked.
+    private func pending(_ server: ServerProcess) -> [String] {
+        guard let running = try? server.dataDirectory.runningServer(),
+            let connection = try? Connection(planned.conninfo().at(running).description),
+            let all = try? PendingTransaction.all(connection)
+        else { return [] }
+        return all.map(\.sentence)
     }
 
     private func request() throws -> RecoverRequest {
@@ -124,6 +129,8 @@ struct RecoverJob {
             plan: planned.plan, backup: backup, directory: planned.directory, setup: planned.setup,
             jobs: cluster.jobs)
         request.delta = invocation.arguments.has("delta")
+        request.living = planned.living
+        request.exclude = try NamedExclusions(cluster.exclude)
         request.tablespaceMapping = planned.tablespaces
         return request
     }
@@ -146,36 +153,5 @@ struct RecoverJob {
         return "replaying \(segment), \(progress.done) of \(progress.total)"
             + (progress.time.map { ", reached \($0)" } ?? "")
             + (progress.secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? "")
-    }
-}
-
-/// Archives what the dead server left in its pg_wal.
-struct RescueJob {
-    let cluster: ClusterConfiguration
-    let log: Log
-
-    /// - Returns: whether the segment the server was writing is in the archive now, as `.partial`.
-    func run(_ directory: String) throws -> Bool {
-        let rescue: Rescue
-        do { rescue = try Rescue(dataDirectory: directory) } catch {
-            log(.warning, "WAL that the server has not archived could not be looked for", detail: "\(error)")
-            return false
-        }
-        let (cluster, log) = (cluster, log)
-        let push = Push(
-            into: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: directory,
-            level: Int(cluster.compressLevel), acceptDiscontinuity: false, warn: { log(.warning, $0) })
-        let failures = try rescue.carryOut(scratch: cluster.stateDirectory + "/rescue") { path in
-            if try push(path) == .stored { log(.log, "archived \"\(Files.name(path))\" of the old directory") }
-        }
-        for (name, reason) in failures {
-            log(
-                .warning, "could not archive \"\(name)\" of the old directory",
-                detail: (reason as? any Explained)?.message ?? "\(reason)")
-        }
-        return rescue.items.contains { item in
-            guard case .last(let name) = item else { return false }
-            return !failures.contains { $0.name == "\(name).partial" }
-        }
     }
 }

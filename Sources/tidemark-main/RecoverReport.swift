@@ -1,5 +1,6 @@
 import BaseBackup
 import Configuration
+import DataDirectory
 import Platform
 import Postgres
 import Recovery
@@ -12,6 +13,8 @@ struct RecoverReport {
     let prepared: PreparedRecovery?
     let server: ServerProcess
     let result: RecoveryResult?
+    /// About prepared transactions that are pending, as sentences.
+    let pending: [String]
 
     private struct Document: Encodable {
         let plan: PlanDocument
@@ -35,14 +38,14 @@ struct RecoverReport {
                 json: Document(
                     plan: PlanDocument(
                         planned.plan, settings: planned.settings, archiving: planned.setup.isOwnDirectory,
-                        remarks: try planned.remarks()),
+                        tablespaces: planned.tablespacePlaces, remarks: try planned.remarks()),
                     directory: planned.directory, restoredFiles: prepared?.restore.files,
                     restoredBytes: prepared?.restore.size, restoreSeconds: prepared?.restore.seconds,
                     state: result?.state.rawValue ?? "restored", timeline: result?.timeline?.rawValue,
                     reachedLsn: result?.reached?.description, reason: result?.reason,
                     asPredicted: result?.asPredicted, archiveHasGrown: result?.archiveHasGrown,
                     replaySeconds: result?.seconds,
-                    remarks: (prepared?.remarks ?? []) + [result?.problem].compactMap { $0 }))
+                    remarks: (prepared?.remarks ?? []) + [result?.problem].compactMap { $0 } + pending))
         } else {
             invocation.print(try text())
         }
@@ -90,8 +93,11 @@ struct RecoverReport {
         case false?: lines.append("NOT as predicted: the plan named LSN \(planned.plan.end).")
         case nil: break
         }
+        lines += pending
         if result.state != .shutDown {
-            let words = try planned.conninfo().withoutSecrets.description
+            var conninfo = try planned.conninfo()
+            if let running = try server.dataDirectory.runningServer() { conninfo = conninfo.at(running) }
+            let words = conninfo.withoutSecrets.description
             lines.append("Connect with: psql \(shellQuoted(words))")
         }
         lines.append("Server log: \(server.logFile)")
@@ -102,8 +108,10 @@ struct RecoverReport {
     private var takingWrites: String { start(["recovery_target_action=promote"]) }
 
     private func start(_ more: [String]) -> String {
-        let options = (server.options + more).map { "-c \($0)" }.joined(separator: " ")
-        return "pg_ctl -D \(planned.directory)\(options.isEmpty ? "" : " -o \"\(options)\"") start"
+        // pg_ctl hands the options to a shell once more.
+        let options = (server.options + more).map { "-c \(shellQuoted($0))" }.joined(separator: " ")
+        return "pg_ctl -D \(shellQuoted(planned.directory))"
+            + (options.isEmpty ? "" : " -o \(shellQuoted(options))") + " start"
     }
 
     private func seconds(_ value: Double) -> String {

@@ -18,7 +18,7 @@ enum RecoverTableCommand: Command {
                 + "stand for anything, as in shop.public.*. All must be in one database. Partitions come with their table.",
             "New tables get columns, constraints, indexes, defaults, sequences with their positions, statistics, comments, owner and "
                 + "grants; foreign keys and triggers only on request. They appear in one transaction.",
-            "Unlogged and temporary tables are in no backup and in no log.",
+            "Tables that were unlogged at the target, and temporary ones, are in no backup and in no WAL.",
         ],
         options: [
             .init(
@@ -29,8 +29,15 @@ enum RecoverTableCommand: Command {
             .init(
                 "into-table", value: "SCHEMA.NAME", valueIsOptional: true,
                 "into new tables of the live database (default: beside the old name, with the moment added)"),
-            .init("with-foreign-keys", "give new tables their foreign keys, too"),
-            .init("with-triggers", "give new tables their triggers, rules and row-level security, too"),
+            .init(
+                "with-foreign-keys",
+                "give new tables their foreign keys, and restore those of other tables to a table that gets its old name"
+            ),
+            .init(
+                "with-triggers",
+                "give new tables their triggers, rules and row-level security, and restore those of other tables as above"
+            ),
+            .init("with-views", "restore missing views over a table that gets its old name"),
             .init(
                 "to-file", value: "FILE",
                 "into a file of pg_dump's; plain SQL if it ends in .sql, custom format otherwise"),
@@ -59,12 +66,14 @@ enum RecoverTableCommand: Command {
         let arguments = invocation.arguments
         let tables = try patterns(arguments)
         let destinations = try TableDestinations.read(arguments)
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.clusterWithPlacesApart()
         let began = Clock.monotonic
         let archive = try RecoveryArchive(
             store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
-            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments))
-        let plan = try plan(tables, archive, cluster, invocation)
+            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments),
+            incarnation: arguments.value("incarnation"), backup: arguments.value("backup"),
+            at: try TargetOptions.moment(arguments, zone: cluster.timezone))
+        let (plan, doubt) = try plan(tables, archive, cluster, invocation)
         let planSeconds = Double(Clock.monotonic - began) / 1e9
         if arguments.has("dry-run") {
             try TableRecoveryText.show(plan, archive, cluster, invocation)
@@ -75,6 +84,7 @@ enum RecoverTableCommand: Command {
                 "where should the tables go?",
                 hint: "Say --into-table, --to-file FILE, --diff or --replace; --dry-run only plans.")
         }
+        if let doubt, try !confirm(doubt, invocation) { return .interrupted }
         if destinations.contains(.replacement), try !confirmReplacement(tables, invocation) { return .interrupted }
         if destinations.contains(.missingRows),
             try !invocation.confirm("Insert the rows that are missing into the live tables?")
@@ -88,11 +98,12 @@ enum RecoverTableCommand: Command {
         request.method = arguments.has("no-filter-wal") ? .holes : .filteredLog
         request.parts.foreignKeys = arguments.has("with-foreign-keys")
         request.parts.triggers = arguments.has("with-triggers")
-        try removeScratchOnSignals()
+        request.parts.views = arguments.has("with-views")
         defer { invocation.terminal.finishProgress() }
         let (terminal, log) = (invocation.terminal, invocation.log)
         let report = try recoverTables(request, from: archive) { event in
             switch event {
+            case .begun: invocation.notes.begin()
             case .restoring(let progress): terminal.progress("restoring: " + progress.text, log: log)
             case .replaying(let done, let total): terminal.progress("replaying segment \(done) of \(total)", log: log)
             case .takingOut(let table): terminal.progress("copying \(table)", log: log)
@@ -130,20 +141,24 @@ enum RecoverTableCommand: Command {
 
     private static func plan(
         _ tables: [TablePattern], _ archive: RecoveryArchive, _ cluster: ClusterConfiguration, _ invocation: Invocation
-    ) throws -> Plan {
+    ) throws -> (Plan, doubt: String?) {
         let arguments = invocation.arguments
-        return try choosingTimeline(invocation) { timeline in
+        return try choosingTimeline(invocation, in: archive) { timeline in
             var request: PlanRequest
+            var doubt: String?
             if arguments.has("before-drop") {
                 let given = ["target-time", "target-lsn", "target-xid", "target-name", "target"].filter(arguments.has)
                 if let option = given.first { throw UsageError("--before-drop and --\(option) exclude each other") }
-                request = PlanRequest(
-                    try target(beforeDropOf: tables, archive, timeline, invocation), backup: arguments.value("backup"))
+                let found = try target(beforeDropOf: tables, archive, timeline, invocation)
+                request = PlanRequest(found.target, backup: arguments.value("backup"))
+                doubt = found.doubt
             } else {
                 request = try TargetOptions.request(arguments, zone: cluster.timezone)
             }
             request.target.timeline = timeline
-            return try archive.plan(request, usePartials: false)
+            var plan = try archive.plan(request, usePartials: false)
+            if let doubt { plan.warnings.append(doubt) }
+            return (plan, doubt)
         }
     }
 
@@ -151,22 +166,31 @@ enum RecoverTableCommand: Command {
     private static func target(
         beforeDropOf tables: [TablePattern], _ archive: RecoveryArchive, _ timeline: RecoveryTarget.Timeline,
         _ invocation: Invocation
-    ) throws -> RecoveryTarget {
+    ) throws -> (target: RecoveryTarget, doubt: String?) {
         do {
-            let moment = try momentBeforeDrop(of: tables, in: archive, timeline: timeline)
-            for (table, transaction) in moment.drops {
-                let what = "transaction \(transaction.xid), LSN \(transaction.lsn)"
-                invocation.log(.log, "table \"\(table)\" was dropped at \(transaction.time) by \(what)")
-            }
-            return moment.target
+            let moment = try momentBeforeDrop(
+                of: tables, in: archive, timeline: timeline, backup: invocation.arguments.value("backup"))
+            moment.tell(invocation.log)
+            return (moment.target, moment.doubt)
         } catch let nothing as NoDropFound {
             let name = tables[0].database
             guard let moment = try? momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline)
             else { throw nothing }
             invocation.log(
                 .log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")
-            return moment.target
+            return (moment.target, nil)
         }
+    }
+
+    /// Which of several tables of a name is meant must not be guessed.
+    private static func confirm(_ doubt: String, _ invocation: Invocation) throws -> Bool {
+        if invocation.arguments.has("yes") || isatty(0) == 1 {
+            invocation.log(.warning, "this may not be the table that you mean", detail: doubt)
+            return try invocation.confirm("Recover the table that was found?")
+        }
+        throw Problem(
+            "cannot tell which table of this name you mean", detail: doubt,
+            hint: "Name that moment instead, or add --yes to recover the table that was found.")
     }
 
     /// What is replaced must be typed out.
@@ -198,16 +222,24 @@ enum TableDestinations {
         }
         if arguments.has("into-table") {
             let text = arguments.value("into-table") ?? ""
-            let name = text.isEmpty ? nil : try TablePattern(text, database: "")
-            if let name, !name.isExact { throw UsageError("--into-table takes a name, not a pattern") }
-            destinations.append(
-                .tables(named: name.map { TableName(schema: $0.schema.name ?? "", name: $0.table.name ?? "") }))
+            destinations.append(.tables(named: text.isEmpty ? nil : try newName(text)))
         }
         if arguments.has("replace") {
             if arguments.has("into-table") { throw UsageError("--into-table and --replace exclude each other") }
             destinations.append(.replacement)
         }
         return destinations
+    }
+
+    private static func newName(_ text: String) throws -> TableName {
+        do { return try TablePattern.name(text) } catch {
+            let inPublic = "public.\(text)"
+            throw UsageError(
+                "--into-table takes schema.name, not \"\(text)\"",
+                hint: (try? TablePattern.name(inPublic)) == nil
+                    ? "Quote names that have other characters than lower-case letters, digits and underscores as in SQL."
+                    : "Did you mean \(shellQuoted("--into-table=\(inPublic)"))?")
+        }
     }
 }
 

@@ -29,7 +29,7 @@ enum RecoveryOptions {
             executable: try leanExecutable(), configuration: try invocation.configurationPath(),
             cluster: cluster.name)
         var setup = RecoverySetup(
-            restoreCommand: putAside.map { commands.restore(putAside: $0.description) } ?? commands.restore,
+            restoreCommand: commands.restore(putAside: putAside?.description, isCopy: !isOwnDirectory),
             endCommand: commands.recoveryEnd, isOwnDirectory: isOwnDirectory)
         setup.isStandby = arguments.has("standby")
         if let word = arguments.value("target-action") {
@@ -55,6 +55,14 @@ enum RecoveryOptions {
         return mapping
     }
 
+    /// Settings that are the plan's own, with the options that say the same.
+    private static let targets = [
+        "recovery_target": "--target immediate", "recovery_target_time": "--target-time",
+        "recovery_target_lsn": "--target-lsn", "recovery_target_xid": "--target-xid",
+        "recovery_target_name": "--target-name", "recovery_target_inclusive": "--exclusive",
+        "recovery_target_timeline": "--target-timeline", "recovery_target_action": "--target-action",
+    ]
+
     /// What `--set` says.
     static func settings(_ arguments: Arguments) throws(UsageError) -> [RecoverySetting] {
         try arguments.all("set").map { text throws(UsageError) in
@@ -63,6 +71,9 @@ enum RecoveryOptions {
             guard parts.count == 2, !name.isEmpty,
                 name.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == ".") })
             else { throw UsageError("--set takes NAME=VALUE, not \"\(text)\"") }
+            if let option = targets[name] {
+                throw UsageError("--set cannot change \(name)", hint: "Use \(option).")
+            }
             return RecoverySetting(name, String(parts[1]))
         }
     }

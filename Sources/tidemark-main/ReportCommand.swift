@@ -31,6 +31,7 @@ enum ReportCommand: Command {
             if path == "-" {
                 writeToStandardOutput(page)
             } else {
+                _ = try? removeStaleTemporaries(in: Files.parent(path))
                 try replaceDurably(path, bytes: Array(page.utf8), mode: 0o644)
             }
         }

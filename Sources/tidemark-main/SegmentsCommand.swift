@@ -6,17 +6,23 @@ import WAL
 
 enum SegmentsCommand: Command {
     static let grammar = Grammar(
-        "segments", "show the archived WAL, or take a stray part of it out of the way",
+        "segments", "show the archived WAL, or take a stray part of it out of the way and back",
         description: [
             "A stretch is a run of segments of one timeline, each proven to go on where the one before it ended. A gap says what is "
                 + "missing or doesn't fit, why as far as it is known, and which moments can't be reached because of it. What "
                 + "expire removed on purpose is told as well, but is no problem.",
             "With put-aside NAME, a segment that contradicts what the server has (a copy of its machine archived first), a .partial, or "
                 + "a timeline that nobody is on is moved out of the cluster's history, with a record of why. Nothing is "
-                + "deleted. A timeline is named by its history file or its number. What the cluster at hand is on, or another "
-                + "timeline descends from, is not put aside.",
+                + "deleted. A timeline is named by its history file or its number. Only where the primary runs can it be told "
+                + "what is stray: what that server is on, descends from or has written itself, or another timeline descends "
+                + "from, is not put aside.",
+            "put-back NAME moves what was put aside last under that name back to where it was. It overwrites nothing.",
         ],
-        words: [.init("put-aside NAME", count: .any, "what to take out of the way; without it, the WAL is shown")],
+        words: [
+            .init(
+                "put-aside|put-back NAME", count: .any,
+                "what to take out of the way, or back; without it, the WAL is shown")
+        ],
         options: [.init("json", "print JSON")] + PutAsideAction.options,
         examples: [
             Grammar.Example("tidemark segments", "is anything missing?"),
@@ -24,6 +30,7 @@ enum SegmentsCommand: Command {
             Grammar.Example(
                 "tidemark segments put-aside 000000010000000000000007 --following",
                 "what a copy of the server archived first"),
+            Grammar.Example("tidemark segments put-back 000000010000000000000007", "that was a mistake"),
         ],
         exits: [(3, "there are gaps that expire did not make")])
 
@@ -56,16 +63,19 @@ enum SegmentsCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let words = invocation.arguments.words
         if !words.isEmpty {
-            guard words.count == 2, words[0] == "put-aside" else {
-                throw UsageError("segments takes nothing, or \"put-aside\" and a name")
+            guard words.count == 2, ["put-aside", "put-back"].contains(words[0]) else {
+                throw UsageError("segments takes nothing, or \"put-aside\" or \"put-back\" and a name")
             }
-            return try PutAsideAction.run(invocation, words[1])
+            return try words[0] == "put-aside"
+                ? PutAsideAction.run(invocation, words[1]) : PutBackAction.run(invocation, words[1])
         }
         let access = try CatalogAccess(invocation)
         let (stretches, gaps) = try access.ask(invocation) {
             try $0.report(backups: access.spans, expired: access.expired(invocation))
         }
         let removals = try removals(of: gaps, access)
+        let lost = try access.catalog.lostHistories()
+        for history in lost { invocation.log(.error, history) }
         func remedy(_ gap: LogGap) -> GapRemedy? {
             gap.isExpired ? nil : gap.missing.flatMap { WALGaps.remedy($0, access.cluster, invocation) }
         }
@@ -107,9 +117,9 @@ enum SegmentsCommand: Command {
             for gap in gaps {
                 invocation.print(text(gap, removed: removals[gap], remedy(gap)))
             }
-            if gaps.allSatisfy(\.isExpired) { invocation.print("There are no gaps.") }
+            if gaps.allSatisfy(\.isExpired), lost.isEmpty { invocation.print("There are no gaps.") }
         }
-        return gaps.allSatisfy(\.isExpired) ? .success : .problemsFound
+        return gaps.allSatisfy(\.isExpired) && lost.isEmpty ? .success : .problemsFound
     }
 
     /// When the gaps that `expire` made were made, as far as its records tell.
@@ -134,6 +144,9 @@ enum SegmentsCommand: Command {
     }
 
     private static func cause(_ gap: LogGap, _ removed: Moment?) -> String {
+        if case .putAside(let name) = gap.cause {
+            return "They were put aside, all or some of them: \"tidemark segments put-back \(name)\" brings them back."
+        }
         if gap.isExpired {
             return "No kept backup needs them"
                 + (removed.map { ": \"expire\" removed them, the last on \($0)." } ?? ", by the rules of [retention].")
@@ -146,7 +159,7 @@ enum SegmentsCommand: Command {
             "Of the first segment only \"\(name).partial\" is there: the server that wrote it stopped before it was full."
         case .elsewhere(let timeline):
             "The first segment is there on timeline \(timeline) only: the server that wrote this timeline did not archive it."
-        case .unreadable(let reason), .broken(let reason): reason
+        case .unreadable(let reason), .broken(let reason), .putAside(let reason): reason
         }
     }
 
@@ -154,20 +167,16 @@ enum SegmentsCommand: Command {
         var lines: [String] = []
         if let missing = gap.missing {
             let word = gap.isExpired ? "GONE: " : "GAP:  "
-            lines.append("\(word)\(missing.description) of timeline \(gap.timeline), LSN \(gap.from) to \(gap.to)")
+            let timelines = missing.ranges.map(\.first.timeline.description)
+            let of = "of timeline" + (timelines.count > 1 ? "s " : " ") + timelines.joined(separator: ", ")
+            lines.append("\(word)\(missing.description) \(of), LSN \(gap.from) to \(gap.to)")
         } else {
             lines.append("GAP:  at LSN \(gap.from) of timeline \(gap.timeline)")
         }
         lines.append("      \(cause(gap, removed))")
         if let remedy { lines.append("      \(remedy.hint)") }
-        let from = gap.lastBefore.map { "\($0.time) (transaction \($0.xid))" } ?? "the beginning"
-        if let next = gap.nextBackup {
-            lines.append(
-                "      Moments after \(from) and before \(next.stopTime), the end of backup \(next.label), "
-                    + "cannot be reached.")
-        } else {
-            lines.append("      Moments after \(from) cannot be reached: no backup was taken after the gap.")
-        }
+        lines.append(
+            "      \(WALGaps.moments(gap))" + (gap.nextBackup == nil ? ": no backup was taken after the gap." : "."))
         return lines.joined(separator: "\n")
     }
 }

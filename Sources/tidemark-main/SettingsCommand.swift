@@ -1,4 +1,5 @@
 import Configuration
+import Postgres
 
 enum SettingsCommand: Command {
     static let grammar = Grammar(
@@ -16,6 +17,12 @@ enum SettingsCommand: Command {
         let source: String
     }
 
+    /// In a connection string that libpq can't read, any part may be a secret: it is hidden as a whole.
+    private static func shown(_ name: String, _ value: String?) -> String? {
+        guard let value, name == "conninfo", value.contains("=") || value.contains("://") else { return value }
+        return (try? ConnectionString(value)) == nil ? "…" : value
+    }
+
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let configuration = try invocation.configuration()
         let clusters =
@@ -24,7 +31,7 @@ enum SettingsCommand: Command {
         var rows = clusters.flatMap { cluster in
             Setting.all.map {
                 Row(
-                    cluster: cluster.name, name: $0.name, value: cluster.value($0.name),
+                    cluster: cluster.name, name: $0.name, value: shown($0.name, cluster.value($0.name)),
                     source: "\(cluster.source($0.name))")
             }
         }

@@ -36,9 +36,10 @@ enum ShowCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
         let store = DirectoryStore(cluster.repository)
-        let incarnation = try currentIncarnation(of: cluster, in: store)
+        let label = invocation.arguments.words[0]
+        let incarnation = try incarnations(of: cluster, in: store).holding(label)
         let limit = try invocation.arguments.integer("tables", in: 0...1_000_000) ?? 20
-        let backup = try showBackup(invocation.arguments.words[0], of: incarnation, in: store)
+        let backup = try showBackup(label, of: incarnation, in: store)
         let contents = try backupContents(backup.label, of: incarnation, in: store, limit: limit)
         if invocation.json {
             try invocation.print(json: document(backup, contents))

@@ -18,7 +18,7 @@ enum StatusCommand: Command {
         let cluster = try invocation.cluster()
         let observation = try CheckCommand.observed(cluster, configuration, invocation)
         let results = judge(observation, by: configuration.checks(for: cluster))
-        invocation.print(statusText(observation, results, days: days, paint: CheckText.paint))
+        invocation.print(statusText(observation, results, days: days, paint: CheckText.paint), hasColours: true)
         return CheckResult.worst(results).nagios == 0 ? .success : .problemsFound
     }
 }

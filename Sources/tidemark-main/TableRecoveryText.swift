@@ -16,7 +16,8 @@ enum TableRecoveryText {
         } else {
             invocation.print(
                 PlanText(
-                    plan: plan, settings: [], archiving: "off in the temporary cluster", zone: cluster.timezone,
+                    plan: plan, settings: [], archiving: "off in the temporary cluster", tablespaces: [],
+                    zone: cluster.timezone,
                     remarks: archive.remarks
                 ).text)
         }

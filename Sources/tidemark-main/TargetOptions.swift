@@ -15,6 +15,10 @@ enum TargetOptions {
             "target-timeline", value: "latest|current|N",
             "the timeline to follow: the newest, the backup's own, or this one (default: the cluster's)"),
         .init("backup", value: "LABEL", "start from this backup instead of the best one"),
+        .init(
+            "incarnation", value: "NAME",
+            "recover what the cluster was before initdb or pg_upgrade (default: the one that has the backup or the time)"
+        ),
     ]
 
     /// What the options ask for.
@@ -77,6 +81,11 @@ enum TargetOptions {
     /// The timeline's number, where one was given.
     static func number(_ arguments: Arguments) throws -> TimelineID? {
         if case .number(let number) = try timeline(arguments.value("target-timeline")) { number } else { nil }
+    }
+
+    /// The target time, where one was given.
+    static func moment(_ arguments: Arguments, zone: String?) throws -> Moment? {
+        try arguments.value("target-time").map { try Moment(parsing: $0, zone: zone) }
     }
 
     static func timeline(_ text: String?) throws -> RecoveryTarget.Timeline {

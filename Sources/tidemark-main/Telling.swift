@@ -16,11 +16,12 @@ enum Telling {
             guard !receivers.isEmpty else { return }
             let outbox = Outbox(for: cluster)
             var queued = false
-            for notification in notifications {
+            for notification in notifications.map(\.withoutSecrets) {
                 let told = try outbox.enqueue(notification, for: receivers, quietIfToldSince: quietIfToldSince)
                 queued = queued || !told.isEmpty
             }
-            if queued { startDelivery(of: cluster, invocation) }
+            // What an earlier job could not deliver gets another chance.
+            if try queued || outbox.waiting().count > 0 { startDelivery(of: cluster, invocation) }
         } catch {
             invocation.log(.warning, "could not queue a notification: \(error)")
         }

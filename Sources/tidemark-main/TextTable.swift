@@ -1,3 +1,5 @@
+import Platform
+
 /// Columns as psql aligns them: a heading, a rule, and rows.
 struct TextTable {
     enum Alignment {
@@ -13,7 +15,7 @@ struct TextTable {
         self.alignments = alignments
     }
 
-    mutating func add(_ row: [String]) { rows.append(row) }
+    mutating func add(_ row: [String]) { rows.append(row.map { printable($0) }) }
 
     /// Without a newline at the end.
     var text: String {

@@ -1,55 +1,90 @@
+import Archiving
 import BaseBackup
 import Configuration
+import Monitoring
 import Platform
 import Repository
 import WAL
 
 enum VerifyCommand: Command {
     static let grammar = Grammar(
-        "verify", "check backups, or the archived WAL, in the repository",
+        "verify", "check backups and archived WAL in the repository",
         description: [
-            "Reads every frame of the named backups, or of all, without a server: the manifest is complete, every pack fits it, every frame "
+            "Reads every frame of all backups, or of the named ones, without a server: the manifest is complete, every pack fits it, every frame "
                 + "decompresses to the content it had, every page has its checksum, and the WAL that the backup needs is there and "
-                + "continuous. All problems are reported; the result is recorded and shown by \"tidemark list\".",
+                + "continuous. All problems are reported; the result is recorded and shown by \"tidemark list\". WAL that is missing "
+                + "after a backup is reported, too; it is no fault of the backup.",
+            "Unless backups are named, it then reads every archived segment: every record of it, and that it goes on where the one "
+                + "before it ended. --backups and --wal read one part only. \"tidemark check\" knows how long ago each was read, and "
+                + "plan, window and status report damage that was found and is still there.",
             "A verification that was interrupted less than a day ago goes on where it was.",
         ],
         words: [.init("LABEL", count: .any, "backups as \"tidemark list\" names them; all when none is named")],
         options: [
             .init("latest", "only the newest backup"),
+            .init("backups", "only the backups, not the archived WAL"),
             .init("json", "print JSON"),
         ] + VerifyWAL.options,
         examples: [
-            Grammar.Example("tidemark verify", "all backups"),
+            Grammar.Example("tidemark verify", "all backups, and all archived WAL"),
             Grammar.Example("tidemark verify --wal", "every archived segment"),
             Grammar.Example("tidemark verify 20261105T020000Z-full", "one"),
         ],
-        exits: [(3, "problems were found")])
+        exits: [(3, "problems were found, or WAL is missing after a backup")])
 
     private struct Document: Encodable {
         struct Problem: Encodable {
             let message: String
             let detail: String?
         }
+        struct Gap: Encodable {
+            let first, last: String
+            let segments: Int
+        }
         let label: String
         let problems: [Problem]
+        /// What of the WAL after the backup is missing: from the backup nothing after it can be reached.
+        let gaps: [Gap]
         let packs, skippedPacks, frames, segments: Int
         let bytes, pages: Int64
         let seconds: Double
     }
 
+    /// What `verify` says of both parts.
+    private struct Whole: Encodable {
+        let backups: [Document]
+        let wal: [VerifyWAL.Document]
+    }
+
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        if invocation.arguments.has("wal") { return try VerifyWAL.run(invocation) }
+        let arguments = invocation.arguments
+        if arguments.has("wal") {
+            if arguments.has("backups") { throw UsageError("--wal and --backups exclude each other") }
+            return try VerifyWAL.run(invocation)
+        }
+        if let option = ["from", "to"].first(where: arguments.has) { throw UsageError("--\(option) goes with --wal") }
+        let isPart = !arguments.words.isEmpty || arguments.has("latest")
         let cluster = try invocation.cluster()
+        invocation.notes.begin()
         let store = DirectoryStore(cluster.repository)
-        let incarnation = try currentIncarnation(of: cluster, in: store)
-        let (backups, unreadable) = try chosen(invocation, incarnation, store)
+        let (backups, unreadable) = try chosen(invocation, try incarnations(of: cluster, in: store), store)
         let request = VerifyRequest(
             jobs: cluster.jobs, progressDirectory: cluster.stateDirectory + "/" + cluster.name)
         let (terminal, log) = (invocation.terminal, invocation.log)
         var documents: [Document] = []
         var problems = unreadable.count
+        var damaged: [String] = []
+        if isPart { invocation.notes(VerifiedPart.only, backups.map(\.1.label).joined(separator: " ")) }
         for reason in unreadable { log(.error, reason) }
-        for backup in backups {
+        for incarnation in try incarnations(of: cluster, in: store).all {
+            do { _ = try store.confirms(incarnation) } catch {
+                log(.error, error)
+                problems += 1
+            }
+        }
+        var logs: [Incarnation: ArchivedLog] = [:]
+        var told: [LineageGap] = []
+        for (incarnation, backup) in backups {
             let report: VerifyReport
             do {
                 defer { terminal.finishProgress() }
@@ -59,32 +94,81 @@ enum VerifyCommand: Command {
             }
             try recordVerification(report, of: incarnation, in: store)
             problems += report.problems.count
+            if !report.problems.isEmpty { damaged.append(report.label) }
             for problem in report.problems { log(.error, problem) }
+            let archive =
+                try logs[incarnation]
+                ?? archivedLog(
+                    of: incarnation, in: store,
+                    expired: { try WALGaps.expired(cluster, incarnation, store, segmentSize: $0, invocation) })
+            logs[incarnation] = archive
+            let gaps = archive.gaps(behind: backup.stopLSN, on: backup.timeline)
+            for gap in gaps where !told.contains(gap) { told.append(gap) }
             documents.append(
                 Document(
                     label: report.label,
                     problems: report.problems.map { .init(message: $0.message, detail: $0.detail) },
+                    gaps: gaps.map {
+                        .init(first: $0.first.description, last: $0.last.description, segments: $0.count)
+                    },
                     packs: report.packs, skippedPacks: report.skippedPacks, frames: report.frames,
                     segments: report.segments, bytes: report.bytes, pages: report.pages, seconds: report.seconds))
             if !invocation.json { invocation.print(line(report)) }
         }
-        invocation.notes("backups", backups.count)
-        invocation.notes("problems", problems)
-        if invocation.json { try invocation.print(json: documents) }
         if backups.isEmpty && unreadable.isEmpty && !invocation.json {
             invocation.print("Cluster \"\(cluster.name)\" has no complete backup.")
         }
-        return problems == 0 ? .success : .problemsFound
+        invocation.notes("backups", backups.count)
+        invocation.notes("backup_problems", problems)
+        if !told.isEmpty { invocation.notes("gaps", told.count) }
+        let gaps = told.map { ArchiveProblem($0) }
+        if isPart || arguments.has("backups") {
+            for gap in gaps { log(.error, gap) }
+            if invocation.json { try invocation.print(json: documents) }
+        } else {
+            let archives = try incarnations(of: cluster, in: store).all.map {
+                try VerifyWAL.read($0, in: store, cluster, invocation)
+            }
+            let found = archives.flatMap(\.problems)
+            // Both parts see what is missing after a backup.
+            for problem in gaps.filter({ !found.contains($0) }) + found { log(.error, problem) }
+            problems += found.count
+            damaged += found.compactMap(\.segment?.description)
+            invocation.notes("segments", archives.reduce(0) { $0 + $1.segments })
+            invocation.notes("wal_problems", found.count)
+            if invocation.json {
+                try invocation.print(json: Whole(backups: documents, wal: archives.map(VerifyWAL.document)))
+            } else {
+                for archive in archives { invocation.print(VerifyWAL.text(archive)) }
+            }
+        }
+        invocation.notes("problems", problems)
+        invocation.notes.damage(damaged)
+        return problems == 0 && told.isEmpty ? .success : .problemsFound
     }
 
     private static func chosen(
-        _ invocation: Invocation, _ incarnation: Incarnation, _ store: DirectoryStore
-    ) throws -> ([BackupDescription], [any Explained]) {
+        _ invocation: Invocation, _ known: ClusterIncarnations, _ store: DirectoryStore
+    ) throws -> ([(Incarnation, BackupDescription)], [any Explained]) {
         let labels = invocation.arguments.words
-        if !labels.isEmpty { return (try labels.map { try showBackup($0, of: incarnation, in: store) }, []) }
-        let listing = try listBackups(of: incarnation, in: store)
-        if invocation.arguments.has("latest") { return (Array(listing.complete.suffix(1)), []) }
-        return (listing.complete, listing.unreadable.map(\.reason))
+        if !labels.isEmpty {
+            return (
+                try labels.map { label in
+                    let incarnation = try known.holding(label)
+                    return (incarnation, try showBackup(label, of: incarnation, in: store))
+                }, []
+            )
+        }
+        if invocation.arguments.has("latest") {
+            return (try listBackups(of: known.current, in: store).complete.suffix(1).map { (known.current, $0) }, [])
+        }
+        var (backups, unreadable): ([(Incarnation, BackupDescription)], [any Explained]) = ([], [])
+        for incarnation in known.all {
+            let listing = try listBackups(of: incarnation, in: store)
+            backups += listing.all.map { (incarnation, $0) }
+            unreadable += listing.unreadable.map(\.reason)
+        }
+        return (backups, unreadable)
     }
 
     private static func line(_ report: VerifyReport) -> String {

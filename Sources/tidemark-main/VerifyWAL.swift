@@ -1,21 +1,22 @@
 import Archiving
 import Catalog
 import Configuration
+import Monitoring
 import Platform
 import Repository
 import WAL
 
-/// `tidemark verify --wal`: the archive instead of the backups.
+/// The part of `tidemark verify` that reads the archive.
 enum VerifyWAL {
     static let options: [Grammar.Option] = [
         .init(
             "wal",
-            "check the archived WAL instead of backups: every record of every segment, and the links between them"),
+            "only the archived WAL, not the backups"),
         .init("from", value: "TIME|LSN", "with --wal: nothing before this"),
         .init("to", value: "TIME|LSN", "with --wal: nothing after this"),
     ]
 
-    private struct Document: Encodable {
+    struct Document: Encodable {
         struct Problem: Encodable {
             let segment: String?
             let message: String
@@ -28,49 +29,61 @@ enum VerifyWAL {
         let problems: [Problem]
     }
 
+    /// The archive of the cluster as it is now, and nothing else.
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         guard invocation.arguments.words.isEmpty, !invocation.arguments.has("latest") else {
             throw UsageError("--wal goes without backups", hint: "Verify them with a command of their own.")
         }
         let cluster = try invocation.cluster()
+        invocation.notes.begin()
         let store = DirectoryStore(cluster.repository)
         let incarnation = try currentIncarnation(of: cluster, in: store)
         let range = try range(invocation, cluster)
-        let (terminal, log) = (invocation.terminal, invocation.log)
-        let verification: ArchiveVerification
-        do {
-            defer { terminal.finishProgress() }
-            verification = try verifyArchive(
-                of: incarnation, in: store, range: range,
-                expired: { try WALGaps.expired(cluster, incarnation, store, segmentSize: $0, invocation) },
-                jobs: cluster.jobs,
-                progress: { done, all in
-                    terminal.progress("verifying WAL: \(done) of \(all) segments", log: log)
-                })
-        }
+        let verification = try read(incarnation, in: store, cluster, range: range, invocation)
+        if range != nil { invocation.notes(VerifiedPart.only, "a part of the WAL") }
         invocation.notes("segments", verification.segments)
         invocation.notes("problems", verification.problems.count)
-        for problem in verification.problems { log(.error, problem) }
+        invocation.notes("wal_problems", verification.problems.count)
+        invocation.notes.damage(verification.problems.compactMap(\.segment?.description))
+        for problem in verification.problems { invocation.log(.error, problem) }
         if invocation.json {
-            try invocation.print(
-                json: Document(
-                    segments: verification.segments, otherFiles: verification.otherFiles, unread: verification.unread,
-                    bytes: verification.bytes, storedBytes: verification.storedBytes, records: verification.records,
-                    problems: verification.problems.map {
-                        .init(segment: $0.segment?.description, message: $0.message, detail: $0.detail)
-                    }))
+            try invocation.print(json: document(verification))
         } else {
-            invocation.print(
-                "\(verification.segments) segments (\(size(Int64(clamping: verification.bytes))), stored in "
-                    + "\(size(verification.storedBytes))) with \(verification.records) records and "
-                    + "\(verification.otherFiles) other files read; \(verification.problems.count) problems")
-            if verification.unread > 0 {
-                invocation.print(
-                    "\(verification.unread) segments are of a PostgreSQL version this tidemark does not know: only their "
-                        + "checksums were verified.")
-            }
+            invocation.print(text(verification))
         }
         return verification.problems.isEmpty ? .success : .problemsFound
+    }
+
+    static func read(
+        _ incarnation: Incarnation, in store: any ObjectStore, _ cluster: ClusterConfiguration,
+        range: ClosedRange<LSN>? = nil, _ invocation: Invocation
+    ) throws -> ArchiveVerification {
+        let (terminal, log) = (invocation.terminal, invocation.log)
+        defer { terminal.finishProgress() }
+        return try verifyArchive(
+            of: incarnation, in: store, range: range,
+            expired: { try WALGaps.expired(cluster, incarnation, store, segmentSize: $0, invocation) },
+            jobs: cluster.jobs,
+            progress: { done, all in terminal.progress("verifying WAL: \(done) of \(all) segments", log: log) })
+    }
+
+    static func document(_ verification: ArchiveVerification) -> Document {
+        Document(
+            segments: verification.segments, otherFiles: verification.otherFiles, unread: verification.unread,
+            bytes: verification.bytes, storedBytes: verification.storedBytes, records: verification.records,
+            problems: verification.problems.map {
+                .init(segment: $0.segment?.description, message: $0.message, detail: $0.detail)
+            })
+    }
+
+    static func text(_ verification: ArchiveVerification) -> String {
+        "\(verification.segments) segments (\(size(Int64(clamping: verification.bytes))), stored in "
+            + "\(size(verification.storedBytes))) with \(verification.records) records and "
+            + "\(verification.otherFiles) other files read; \(verification.problems.count) problems"
+            + (verification.unread > 0
+                ? "\n\(verification.unread) segments are of a PostgreSQL version this tidemark does not know: only their "
+                    + "checksums were verified."
+                : "")
     }
 
     /// The stretch that is meant; a time stands for the segments in which a transaction ended by then.

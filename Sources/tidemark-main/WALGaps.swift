@@ -1,10 +1,16 @@
 import BaseBackup
+import Catalog
 import Configuration
 import Monitoring
 import Platform
 import Repository
 import Setup
 import WAL
+
+extension LineageGap {
+    /// What is said where nothing is missing but what `expire` removed.
+    var removedSentence: String { "\(description) \(count == 1 ? "was" : "were") removed by \"expire\"" }
+}
 
 /// What the commands say of missing WAL, in the same words.
 enum WALGaps {
@@ -17,6 +23,13 @@ enum WALGaps {
             of: incarnation, in: store, listing: listBackups(of: incarnation, in: store),
             policy: RetentionPolicy(invocation.configuration().retention(for: cluster)),
             now: Moment(microseconds: Clock.now), segmentSize: segmentSize)
+    }
+
+    /// Which moments no recovery reaches for a gap, without a full stop.
+    static func moments(_ gap: LogGap) -> String {
+        let from = gap.lastBefore.map { "\($0.time) (transaction \($0.xid))" } ?? "the beginning"
+        let to = gap.nextBackup.map { " and before \($0.stopTime), the end of backup \($0.label)," } ?? ""
+        return "Moments after \(from)\(to) cannot be reached"
     }
 
     /// The commands that store what the server still has of a gap.

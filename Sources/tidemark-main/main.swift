@@ -1,3 +1,4 @@
 import Glibc
+import Platform
 
-exit(CommandLineTool.run(CommandLine.arguments))
+exit(CommandLineTool.run(commandLineWords()))

@@ -11,11 +11,29 @@ import WAL
 enum LeanTool {
     static func run(_ line: [String]) -> Int32 {
         let rest = Array(line.dropFirst())
-        let wantsHelp = rest.dropFirst().contains { $0 == "--help" || $0 == "-h" }
+        // Help for whoever types; beside a segment's name it would end a recovery with "delivered".
+        let isOwn = [Grammar.archivePush, .archiveGet, .recoveryEnd].contains { $0.command == rest.first }
+        if isOwn, rest.dropFirst().contains(where: { $0 == "--help" || $0 == "-h" }) {
+            guard !rest.dropFirst().contains(where: { !$0.hasPrefix("-") }) else {
+                Log()(.error, UsageError("--help stands among other arguments", hint: "Leave it out, or them."))
+                return rest.contains("archive-get") ? 200 : 2
+            }
+            return HandOver.run(line)
+        }
+        // PostgreSQL takes 1 to 125 of a restore_command for "there is no such segment" and ends the recovery: a slip in one
+        // that means archive-get must not read as that.
+        if rest.first?.hasPrefix("-") == true, rest.contains("archive-get") {
+            Log()(
+                .error,
+                UsageError(
+                    "option \"\(rest[0])\" stands before the command",
+                    hint: "Options follow the command: tidemark archive-get \(rest[0]) …."))
+            return 200
+        }
         switch rest.first {
-        case "archive-push" where !wantsHelp: return push(rest.dropFirst())
-        case "archive-get" where !wantsHelp: return get(rest.dropFirst())
-        case "recovery-end" where !wantsHelp: return endRecovery(rest.dropFirst())
+        case "archive-push": return push(rest.dropFirst())
+        case "archive-get": return get(rest.dropFirst())
+        case "recovery-end": return endRecovery(rest.dropFirst())
         // Started by archive-get itself, with its own arguments.
         case Prefetch.command: return prefetch(rest.dropFirst())
         default: return HandOver.run(line)
@@ -53,7 +71,7 @@ enum LeanTool {
         serve(line, by: .archiveGet) { call in
             let fetch = Fetch(
                 from: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
-                putAside: try call.putAside(), prefetch: call.prefetch(line), clock: call.clock)
+                putAside: try call.putAside(), form: call.form, prefetch: call.prefetch(line), clock: call.clock)
             let words = call.arguments.words
             let patience = call.cluster.getRetryTimeout
             let outcome = try fetch(words[0], to: words[1], patience: patience) { failure in
@@ -105,7 +123,7 @@ enum LeanTool {
             guard let prefetch = call.prefetch(line) else { return 0 }
             let fetch = Fetch(
                 from: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
-                putAside: try call.putAside(), prefetch: prefetch, clock: call.clock)
+                putAside: try call.putAside(), form: call.form, prefetch: prefetch, clock: call.clock)
             try fetch.runPrefetcher()
             return 0
         } failure: { _ in
@@ -126,6 +144,8 @@ enum LeanTool {
         func putAside() throws -> TimelineID? {
             try arguments.integer("put-aside", in: 1...Int(UInt32.max)).map { TimelineID(UInt32($0)) }
         }
+
+        var form: SegmentForm { arguments.has("confine-tablespaces") ? .confined : .asArchived }
 
         func prefetch(_ line: ArraySlice<String>) -> Prefetch? {
             guard cluster.prefetchSegments > 0 else { return nil }
@@ -151,7 +171,9 @@ enum LeanTool {
             let configuration = try Configuration(
                 reading: Configuration.path(flag: arguments.value("config")), flags: arguments.settings,
                 forArchiving: true)
-            let cluster = try configuration.cluster(named: arguments.value("cluster"))
+            let cluster = try configuration.servedCluster(
+                named: arguments.value("cluster"),
+                file: grammar.command == Grammar.archivePush.command ? arguments.words.first : nil)
             log.follow(cluster, verbose: arguments.has("verbose"))
             try giveUpRoot(for: cluster)
             let status = try body(

@@ -1,3 +1,4 @@
 import Glibc
+import Platform
 
-exit(LeanTool.run(CommandLine.arguments))
+exit(LeanTool.run(commandLineWords()))

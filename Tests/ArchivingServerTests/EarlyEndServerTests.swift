@@ -12,11 +12,13 @@ struct EarlyEnd: Sendable, CustomTestStringConvertible {
     let end: EarlySegment.End
     let rest: EarlySegment.Rest
     let way: Way
-    var testDescription: String { "\(end), then \(rest), by \(way)" }
+    var server = TestServer.v15
+    var testDescription: String { "\(end), then \(rest), by \(way), \(server)" }
 
-    static let all = EarlySegment.End.allCases.flatMap { end in
-        EarlySegment.Rest.allCases.flatMap { rest in Way.allCases.map { EarlyEnd(end: end, rest: rest, way: $0) } }
-    }
+    static let all = TestServer.samples(
+        EarlySegment.End.allCases.flatMap { end in
+            EarlySegment.Rest.allCases.flatMap { rest in Way.allCases.map { EarlyEnd(end: end, rest: rest, way: $0) } }
+        }, isShort: { $0.way == .pushWithHistoryBeside }, on: \.server)
 }
 
 /// Where the history says the timeline was left, seen from where the segment's records end.
@@ -42,12 +44,10 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct EarlyEndServerTests {
-    private let segment = Result { try FinishedCluster.shared.get().segments[2] }
-
     private func early(
         _ archive: Archive, _ end: EarlySegment.End, _ rest: EarlySegment.Rest
     ) throws -> EarlySegment {
-        let (name, origin) = (try segment.get(), archive.origin)
+        let (name, origin) = (archive.origin.segments[2], archive.origin)
         return try EarlySegment(
             Files.read(origin.wal(name.description)), name,
             older: Files.read(origin.wal(origin.segments[0].description)), end: end, rest: rest)
@@ -61,8 +61,9 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
     func `a segment that ends early is taken when a history says that its timeline was left`(
         _ sample: EarlyEnd
     ) throws {
-        let archive = try Archive(settings: sample.way == .lookAhead ? ["archive_jobs = 2"] : ["archive_jobs = 1"])
-        let name = try segment.get()
+        let archive = try Archive(
+            sample.server, settings: sample.way == .lookAhead ? ["archive_jobs = 2"] : ["archive_jobs = 1"])
+        let name = archive.origin.segments[2]
         let early = try early(archive, sample.end, sample.rest)
         let size = UInt32(early.bytes.count)
         let history = ServerWAL.history(leftAt: name.start(segmentSize: size) + UInt64(early.written))
@@ -117,7 +118,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
     @Test(arguments: SwitchPlace.all)
     func `the history must say that the timeline was left in the segment or before it`(_ place: SwitchPlace) throws {
         let archive = try Archive()
-        let name = try segment.get()
+        let name = archive.origin.segments[2]
         let early = try early(archive, .afterRecord, .olderPages)
         let size = UInt64(early.bytes.count)
         let start = Int64(bitPattern: name.start(segmentSize: UInt32(size)).rawValue)
@@ -131,7 +132,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
 
     @Test func `a damaged record is no end, whatever a history says`() throws {
         let archive = try Archive()
-        let name = try segment.get()
+        let name = archive.origin.segments[2]
         let whole = try Files.read(archive.origin.wal(name.description))
         let start = name.start(segmentSize: UInt32(whole.count))
         let wal = try ServerWAL(archive)
@@ -161,5 +162,108 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         let refused = try site.tidemark(["archive-push", copy])
         #expect(refused.ending == .exited(1), "\(refused.errors)")
         #expect(refused.errors.contains("is damaged at offset 8"), "\(refused.errors)")
+    }
+
+    /// A server that was rewound, or recovered, away from a timeline hands over what it received of that. A segment's number
+    /// is that of the server's current one; where a history stands, it says where timeline 1 was left.
+    struct Abandoned: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let timeline: Int
+        /// Segments before the current one.
+        var back = 0
+        var leftAt: String?
+        let isTaken: Bool
+
+        static let onTheFirst = [
+            Abandoned(testDescription: "of a timeline nobody knows", timeline: 2, isTaken: true),
+            Abandoned(testDescription: "of one that left before", timeline: 2, leftAt: "0/1000", isTaken: true),
+            Abandoned(testDescription: "of one the server may follow", timeline: 2, leftAt: "FF/0", isTaken: false),
+            Abandoned(testDescription: "of its own", timeline: 1, isTaken: false),
+        ]
+        static let onTheSecond = [
+            Abandoned(testDescription: "of its own, before that began", timeline: 2, back: 1, isTaken: true),
+            Abandoned(testDescription: "of its own, since that began", timeline: 2, isTaken: false),
+        ]
+    }
+
+    @Test func `what ends early of a timeline that the server isn't on is taken`() throws {
+        let site = try TestSite(settings: ["wal_keep_size": "64MB"], initdb: ["--wal-segsize=1"])
+        let cluster = site.cluster
+        @discardableResult func hand(over sample: Abandoned) throws -> String {
+            try cluster.psql("insert into t select generate_series(1, 1000)")
+            let current = try cluster.psql("select pg_walfile_name(pg_current_wal_insert_lsn())")
+            let number = try #require(UInt32(current.dropFirst(16), radix: 16)) - UInt32(sample.back)
+            let digits = String(number, radix: 16, uppercase: true)
+            let other = "0000000\(sample.timeline)00000000" + String(repeating: "0", count: 8 - digits.count) + digits
+            let place = sample.back == 0 ? "pg_walfile_name(pg_current_wal_insert_lsn())" : "'\(current)'"
+            // Its own current segment, as it is now: its records end, and zeros follow.
+            let source =
+                sample.back == 0
+                ? try cluster.psql("select \(place)") : "00000001" + other.dropFirst(8)
+            let folder = site.scratch.file("elsewhere\(Clock.now)")
+            // As the file of a data directory with this server's control file.
+            try runAsServerUser(
+                "/bin/sh",
+                [
+                    "-c",
+                    "mkdir -p \"$1/pg_wal\" \"$1/global\" && cp \"$2/PG_VERSION\" \"$1\" && cp \"$2/global/pg_control\" \"$1/global\" "
+                        + "&& cp \"$2/pg_wal/\"*.history \"$1/pg_wal\" 2>/dev/null; head -c 300000 \"$2/pg_wal/$3\" >\"$1/pg_wal/$4\" && "
+                        + "truncate -s 1048576 \"$1/pg_wal/$4\"", "sh", folder, cluster.data, String(source), other,
+                ])
+            if let point = sample.leftAt {
+                try createDurably(
+                    folder + "/pg_wal/00000002.history", bytes: Array("1\t\(point)\tso\n".utf8), mode: 0o644)
+            }
+            let pushed = try site.tidemark(["archive-push", "\(folder)/pg_wal/\(other)"])
+            #expect((pushed.ending == .exited(0)) == sample.isTaken, "\(sample): \(pushed.errors)")
+            return "\(folder)/pg_wal/\(other)"
+        }
+        try cluster.psql("create table t as select generate_series(1, 20000)")
+        try site.archiveEverything()
+        for sample in Abandoned.onTheFirst { try hand(over: sample) }
+        try checkPutAside(site) { try hand(over: Abandoned.onTheFirst[1]) }
+        try cluster.psql("select pg_switch_wal()")
+        try cluster.stop()
+        try runAsServerUser("/bin/sh", ["-c", "rm -rf '\(site.repository)' && touch '\(cluster.data)/standby.signal'"])
+        try cluster.start()
+        try runAsServerUser(cluster.server.bin + "/pg_ctl", ["-D", cluster.data, "-w", "promote"])
+        try cluster.psql("checkpoint")
+        try site.tidemark(["init"])
+        for sample in Abandoned.onTheSecond { try hand(over: sample) }
+    }
+
+    /// Puts timeline 2 aside; what is handed over of it afterwards goes there, too, until its history is archived again.
+    private func checkPutAside(_ site: TestSite, hand: () throws -> String) throws {
+        func stored() throws -> [String] {
+            try run("/usr/bin/find", [site.repository, "-path", "*/wal/00000002/*", "-type", "f"]).output
+                .split(separator: "\n").map(String.init)
+        }
+        let first = try hand()
+        let history = Files.parent(first) + "/00000002.history"
+        try site.tidemark(["archive-push", history], expectSuccess: true)
+        try site.tidemark(["segments", "put-aside", "00000002.history", "--yes"], expectSuccess: true)
+        #expect(try !stored().isEmpty && stored().allSatisfy { $0.contains("/aside/") })
+        let before = try stored().count
+        try site.cluster.psql("select pg_switch_wal()")
+        let second = try hand()
+        let partial = second + ".partial"
+        try runAsServerUser("/bin/cp", [second, partial])
+        // Once each, however often they are handed over.
+        var said = ""
+        for file in [second, partial, partial] {
+            let pushed = try site.tidemark(["archive-push", file])
+            said += pushed.errors
+            #expect(pushed.ending == .exited(0), "\(pushed.errors)")
+        }
+        #expect(
+            try stored().count == before + 2 && stored().allSatisfy { $0.contains("/aside/") },
+            "\(before) before; \((try? stored()) ?? []) \(said)")
+        let segments = try site.tidemark(["segments"])
+        #expect(!segments.output.contains("00000002") && !segments.errors.contains("00000002"), "\(segments)")
+        try site.tidemark(["segments", "put-back", "00000002.history", "--yes"], expectSuccess: true)
+        #expect(try stored().count == before + 2 && stored().allSatisfy { !$0.contains("/aside/") })
+        try site.cluster.psql("select pg_switch_wal()")
+        _ = try hand()
+        #expect(try stored().count == before + 3 && stored().allSatisfy { !$0.contains("/aside/") })
     }
 }

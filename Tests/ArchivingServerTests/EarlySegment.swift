@@ -59,13 +59,15 @@ struct EarlySegment {
             })
         var changed = bytes
         changed[record.start + 4] ^= 0x40
-        let length = changed[record.start..<record.start + 4].enumerated().reduce(0) {
-            $0 | Int($1.element) << (8 * $1.offset)
-        }
-        let sum = crc32c(
-            changed[record.start + 24..<record.start + length] + changed[record.start..<record.start + 20])
-        for index in 0..<4 { changed[record.start + 20 + index] = UInt8(truncatingIfNeeded: sum >> (8 * index)) }
+        seal(&changed, at: record.start)
         return changed
+    }
+
+    /// Makes the checksum of the record at `start` right.
+    static func seal(_ bytes: inout [UInt8], at start: Int) {
+        let length = bytes[start..<start + 4].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
+        let sum = crc32c(bytes[start + 24..<start + length] + bytes[start..<start + 20])
+        for index in 0..<4 { bytes[start + 20 + index] = UInt8(truncatingIfNeeded: sum >> (8 * index)) }
     }
 
     private static func crc32c(_ bytes: ArraySlice<UInt8>) -> UInt32 {

@@ -136,6 +136,15 @@ import WAL
         let made = confirmed.lastIndex { $0 == "trace: fsync \(Files.parent(object))" } ?? -1
         let said = confirmed.lastIndex { $0.contains("is archived already") } ?? -1
         #expect(0 <= made && made < said, "\(confirmed)")
+        // Its head is enough for that.
+        let reads = confirmed.filter { $0 == "trace: read \(object)" }
+        #expect(reads.count == 1, "\(confirmed)")
+        #expect(!confirmed.contains { $0.hasPrefix("trace: write \(archive.repository)") }, "\(confirmed)")
+
+        // PostgreSQL makes durable what it keeps of what it is handed.
+        let got = try archive.get(segment.description, to: archive.scratch.file("fetched"), fault: "trace")
+        #expect(got.ending == .exited(0) && got.errors.contains("trace: rename "), "\(got.errors)")
+        #expect(!got.errors.contains("trace: fsync "), "\(got.errors)")
     }
 
     @Test func `directories of a process that died before it made them durable are made durable by the next one`()
@@ -150,8 +159,9 @@ import WAL
         let traced = try archive.push(archive.origin.wal(segment.description), fault: "trace").errors
         let lines = traced.split(separator: "\n").map(String.init)
         let renamed = try #require(lines.firstIndex { $0.hasPrefix("trace: rename ") })
+        // The incarnation itself was made by `tidemark init`, and is durable since then.
         var parent = folder
-        while parent != archive.repository {
+        while parent != archive.repository + "/" + archive.origin.incarnation.folder.description {
             parent = Files.parent(parent)
             #expect(lines[..<renamed].contains("trace: fsync \(parent)"), "\(traced)")
         }
@@ -161,6 +171,27 @@ import WAL
         #expect(!next.contains("trace: fsync \(Files.parent(folder))\n"), "\(next)")
     }
 
+    @Test func `where a directory can't be fsynced, its whole file system is`() throws {
+        let archive = try Archive()
+        let segment = archive.origin.segments[1]
+        let path = archive.origin.wal(segment.description)
+        let folder = Files.parent(archive.path(segment))
+        func lines(_ fault: String) throws -> [String] {
+            let finished = try archive.push(path, fault: fault)
+            try resetRepository(archive)
+            #expect(finished.ending == .exited(0), "\(fault): \(finished.errors)")
+            return finished.errors.split(separator: "\n").map(String.init)
+        }
+        let calls = try lines("trace").filter { $0.hasPrefix("trace: fsync ") }
+        let last = try #require(calls.lastIndex(of: "trace: fsync \(folder)"))
+        let faulted = try lines("trace,fsync:\(last + 1)=EINVAL").filter { $0.contains(" fsync \(folder)") }
+        // Once in vain, and then all of it; that must not fail as well.
+        let struck = try #require(faulted.firstIndex { $0.hasPrefix("fault: ") })
+        #expect(faulted[struck...].contains("trace: fsync \(folder)"), "\(faulted)")
+        let failed = try archive.push(path, fault: "fsync:\(last + 1)=EINVAL,fsync:\(last + 2)=EINVAL")
+        #expect(failed.ending == .exited(1), "\(failed.errors)")
+    }
+
     @Test func `slow calls and interrupted calls change nothing`() throws {
         let archive = try Archive()
         let segment = archive.origin.segments[1]
@@ -168,5 +199,35 @@ import WAL
             archive.origin.wal(segment.description),
             fault: "fsync:*=delay:200,read:*=EINTR,open:*=EINTR,rename:1=EINTR", expectSuccess: true)
         try checkStored(archive, segment, because: "delays")
+    }
+
+    /// File systems without RENAME_NOREPLACE answer EINVAL.
+    @Test(arguments: ["", "rename:*=EINVAL,"])
+    func `of two that store different files under one name the later one is refused`(fault: String) throws {
+        let archive = try Archive()
+        let name = "00000002.history"
+        let (mine, theirs) = (archive.scratch.file("mine"), archive.scratch.file("theirs"))
+        for (directory, text) in [(mine, "1\t0/3000000\tmine\n"), (theirs, "1\t0/4000000\ttheirs\n")] {
+            try Files.makeDirectories(directory)
+            chmod(directory, 0o755)
+            try createDurably("\(directory)/\(name)", bytes: Array(text.utf8), mode: 0o644)
+        }
+        // It has found the name free and written its file; the other one is quicker.
+        let push = [try Executables.tidemark(), "archive-push", "--config", archive.configuration]
+        let finished = try Gate(at: "\(fault)fsync:.\(name)").run(
+            push[0], push.dropFirst() + ["\(mine)/\(name)"],
+            meanwhile: "env -u TIDEMARK_FAULT \(push.joined(separator: " ")) '\(theirs)/\(name)' && echo stored")
+        #expect(finished.output == "stored\n", "\(finished)")
+        #expect(finished.ending == .exited(1) && finished.errors.contains("with different contents"), "\(finished)")
+        #expect(fault.isEmpty || finished.errors.contains("fault: rename "), "\(finished)")
+        try archive.get(name, to: archive.scratch.file("got"), expectSuccess: true)
+        #expect(try Files.readText(archive.scratch.file("got")) == "1\t0/4000000\ttheirs\n")
+        // Where it is alone, it is stored.
+        let other = "\(mine)/00000003.history"
+        try Files.rename("\(mine)/\(name)", to: other)
+        try archive.push(other, fault: fault + "trace", expectSuccess: true)
+        try archive.get("00000003.history", to: archive.scratch.file("got"), expectSuccess: true)
+        let left = try run("/usr/bin/find", [archive.repository, "-name", ".*"]).output
+        #expect(left == "")
     }
 }

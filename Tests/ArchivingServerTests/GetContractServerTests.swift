@@ -47,7 +47,40 @@ private let doubts = [
     Doubt("an unreadable object", says: "Permission denied") { archive in
         chmod(archive.path(archive.origin.segments[0]), 0)
     },
-    Doubt("a directory in its place", says: "Is a directory") { archive in
+    Doubt("a symbolic link that leads nowhere in its place", says: "leads nowhere") { archive in
+        let path = archive.path(archive.origin.segments[0])
+        try Files.remove(path)
+        #expect(symlink("/srv/tier/not-mounted", path) == 0)
+    },
+    Doubt("a symbolic link that leads nowhere in its folder's place", says: "leads nowhere") { archive in
+        let folder = Files.parent(archive.path(archive.origin.segments[0]))
+        #expect(rename(folder, folder + ".away") == 0 && symlink("/srv/tier/not-mounted", folder) == 0)
+    },
+    Doubt("a symbolic link to itself in its place", says: "Too many levels") { archive in
+        let path = archive.path(archive.origin.segments[0])
+        try Files.remove(path)
+        #expect(symlink(path, path) == 0)
+    },
+    Doubt("a FIFO in its place", says: "not an ordinary file") { archive in
+        try Files.remove(archive.path(archive.origin.segments[0]))
+        #expect(mkfifo(archive.path(archive.origin.segments[0]), 0o666) == 0)
+        chmod(archive.path(archive.origin.segments[0]), 0o666)
+    },
+    Doubt("a device in its place", says: "not an ordinary file") { archive in
+        try Files.remove(archive.path(archive.origin.segments[0]))
+        #expect(symlink("/dev/zero", archive.path(archive.origin.segments[0])) == 0)
+    },
+    Doubt("a socket in its place", says: "No such device") { archive in
+        try Files.remove(archive.path(archive.origin.segments[0]))
+        #expect(mknod(archive.path(archive.origin.segments[0]), S_IFSOCK | 0o666, 0) == 0)
+        chmod(archive.path(archive.origin.segments[0]), 0o666)
+    },
+    Doubt("a FIFO in the configuration's place", says: "not an ordinary file") { archive in
+        try Files.remove(archive.configuration)
+        #expect(mkfifo(archive.configuration, 0o666) == 0)
+        chmod(archive.configuration, 0o666)
+    },
+    Doubt("a directory in its place", says: "not an ordinary file") { archive in
         try Files.remove(archive.path(archive.origin.segments[0]))
         try Files.makeDirectories(archive.path(archive.origin.segments[0]))
         try archive.giveToServer(archive.repository)
@@ -135,6 +168,89 @@ private let doubts = [
             ["archive-get"] + arguments, environment: ["TIDEMARK_CONFIG": archive.configuration])
         #expect(finished.ending == .exited(200))
         #expect(finished.errors.contains("ERROR"))
+    }
+
+    @Test func `a slip in front of the command, or help beside a segment, is a hard error`() throws {
+        let archive = try filled()
+        let name = archive.origin.segments[0].description
+        let destination = archive.scratch.file("fetched")
+        for line in [
+            ["--config", archive.configuration, "archive-get", name, destination],
+            ["--cluster=main", "archive-get", name, destination], ["-v", "archive-get", name, destination],
+            ["archive-get", "--config", archive.configuration, "--help", name, destination],
+            ["archive-get", "-h", name, destination],
+        ] {
+            let finished = try tidemark(line)
+            #expect(finished.ending == .exited(200) && finished.errors.contains("ERROR"), "\(line): \(finished)")
+        }
+        for line in [
+            ["archive-get", "--help"], ["archive-push", "-h"], ["archive-get", "--verbose", "--help"],
+            // Whoever wants help with another command has typed half of it.
+            ["plan", "--config", archive.configuration, "--target", "latest", "--help"],
+            ["show", "20261105T020000Z-full", "-h"],
+        ] {
+            let finished = try tidemark(line)
+            #expect(finished.ending == .exited(0) && finished.output.contains("Usage"), "\(line): \(finished)")
+        }
+    }
+
+    @Test func `the arguments are there without /proc, and whatever library is preloaded`() throws {
+        let archive = try filled()
+        let name = archive.origin.segments[0].description
+        let destination = archive.scratch.file("fetched")
+        // A library that moves the environment, as allocators do that read settings from it.
+        let source = archive.scratch.file("moved.c")
+        let text = """
+            #include <stdlib.h>
+            __attribute__((constructor)) static void move(void) { setenv("MOVED", "1", 1); unsetenv("PATH"); }
+            """
+        try createDurably(source, bytes: Array(text.utf8), mode: 0o644)
+        let library = archive.scratch.file("moved.so")
+        let compiled = try run("/usr/bin/cc", ["-shared", "-fPIC", "-o", library, source])
+        try #require(compiled.ending == .exited(0), "\(compiled.errors)")
+        let preloaded = try tidemark(["version"], environment: ["LD_PRELOAD": library])
+        #expect(preloaded.ending == .exited(0) && preloaded.output.contains("tidemark "), "\(preloaded)")
+        let script = "mount -t tmpfs none /proc && unset SWIFT_BACKTRACE && exec \"$@\""
+        let hidden = try run(
+            "/usr/bin/unshare",
+            [
+                "-m", "/bin/sh", "-c", script, "sh", Executables.tidemark(), "archive-get", "--config",
+                archive.configuration,
+            ]
+                + [name, destination])
+        #expect(hidden.ending == .exited(0), "\(hidden)")
+        #expect(try Files.read(destination) == Files.read(archive.origin.wal(name)))
+    }
+
+    @Test func `what is not there is believed only of a repository whose incarnation.json is whole`() throws {
+        let archive = try filled()
+        let marker = archive.store.path(archive.origin.incarnation.marker)
+        let whole = """
+            { "cluster" : "main", "system_identifier" : "\(archive.origin.incarnation.systemIdentifier)" }
+
+            """
+        let absent = "0000000100000000000000F0"
+        func put(_ bytes: [UInt8]) throws {
+            try replaceDurably(marker, bytes: bytes)
+            try archive.giveToServer(marker)
+        }
+        let damaged: [(String, [UInt8])] = [
+            ("empty", []), ("zeros", [UInt8](repeating: 0, count: 200)), ("cut off", Array(whole.utf8.prefix(30))),
+            ("another cluster's", Array(whole.replacing("\" : \"7", with: "\" : \"8").utf8)),
+            ("random", (0..<200).map { UInt8(truncatingIfNeeded: $0 * 37 + 11) }),
+        ]
+        for (name, bytes) in damaged {
+            try put(bytes)
+            let finished = try archive.get(absent, to: archive.scratch.file("fetched"))
+            #expect(finished.ending == .exited(200) && finished.errors.contains("damaged"), "\(name): \(finished)")
+            let verified = try tidemark(["verify"], environment: ["TIDEMARK_CONFIG": archive.configuration])
+            #expect(verified.ending == .exited(3), "\(name): \(verified)")
+        }
+        try put(Array(whole.utf8))
+        chmod(marker, 0)
+        #expect(try archive.get(absent, to: archive.scratch.file("fetched")).ending == .exited(200))
+        chmod(marker, 0o640)
+        #expect(try archive.get(absent, to: archive.scratch.file("fetched")).ending == .exited(1))
     }
 
     @Test func `a destination that exists is replaced whole, links and FIFOs included`() throws {

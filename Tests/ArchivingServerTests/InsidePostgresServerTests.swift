@@ -26,7 +26,7 @@ import WAL
     }
 
     @Test func `a repository that is away for a moment stops no recovery, one that stays away does`() throws {
-        let site = try TestSite(initdb: Self.small, configuration: ["get_retry_timeout = 2s"])
+        let site = try TestSite(initdb: Self.small, configuration: ["get_retry_timeout = 0"])
         let base = try copyOfDataDirectory(site)
         try site.cluster.psql("create table t as select g from generate_series(1, 20000) g")
         try site.archiveEverything()
@@ -34,15 +34,20 @@ import WAL
         #expect(rename(site.repository, site.repository + ".away") == 0)
 
         let recovered = try recover(base, site)
-        try recovered.startExpectingFailure()
-        let log = try Files.readText(recovered.logFile)
-        #expect(log.contains("is tried again for up to 2.0 s"))
-        #expect(log.contains("child process exited with exit code 200"))
-        #expect(!log.contains("database system is ready to accept connections"))
-
         let text = try Files.readText(site.configuration)
-        try replaceDurably(
-            site.configuration, bytes: Array(text.replacing("get_retry_timeout = 2s", with: "").utf8), mode: 0o644)
+        func configure(_ line: String) throws {
+            let changed = text.replacing("get_retry_timeout = 0", with: line)
+            try replaceDurably(site.configuration, bytes: Array(changed.utf8), mode: 0o644)
+        }
+        for (line, says) in [("get_retry_timeout = 0", nil), ("get_retry_timeout = 2s", "for up to 2.0 s")] {
+            try configure(line)
+            try recovered.startExpectingFailure()
+            let log = try Files.readText(recovered.logFile)
+            #expect(log.contains("is tried again \(says ?? "")") == (says != nil), "\(line): \(log)")
+            #expect(log.contains("child process exited with exit code 200"))
+            #expect(!log.contains("database system is ready to accept connections"))
+        }
+        try configure("")
         let back = """
             (until grep -q 'is tried again for up to 1 min' '\(recovered.logFile)'; do sleep 0.1; done
             mv '\(site.repository).away' '\(site.repository)') >/dev/null 2>&1 &
@@ -72,6 +77,7 @@ import WAL
         try recovered.startExpectingFailure()
         let log = try Files.readText(recovered.logFile)
         #expect(log.contains("of the repository is damaged"))
+        #expect(!log.contains("is tried again"))
         #expect(
             log.contains(
                 "could not restore file \"\(segments[segments.count / 2])\" from archive: child process exited with exit code 200"

@@ -9,8 +9,9 @@ import WAL
     /// `make soak` goes on for long.
     private var isSoak: Bool { getenv("TIDEMARK_SOAK") != nil }
 
-    @Test func `pushes killed at random moments under load lose and spoil nothing`() throws {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
+    @Test(arguments: TestServer.ends)
+    func `pushes killed at random moments under load lose and spoil nothing`(_ server: TestServer) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         let originals = site.scratch.file("originals")
         try Files.makeDirectories(originals)
         chmod(originals, 0o777)

@@ -7,10 +7,11 @@ import WAL
 
 @Suite(.serialized) struct PrefetchServerTests {
     /// A site with an archive of many small segments, and a copy of its data directory from before.
-    private func archived(_ settings: [String]) throws -> (TestSite, base: String) {
+    private func archived(_ settings: [String], further: String = "") throws -> (TestSite, base: String) {
         let site = try TestSite(initdb: ["--wal-segsize=1"], configuration: settings)
         let base = try copyOfDataDirectory(site)
         try site.cluster.psql("create table t as select g, md5(g::text) as h from generate_series(1, 300000) g")
+        if !further.isEmpty { try site.cluster.psql(further) }
         try site.archiveEverything()
         try site.cluster.stop()
         return (site, base)
@@ -43,6 +44,11 @@ import WAL
             .output.split(separator: "\n").map(String.init)
     }
 
+    /// Whether no prefetcher is at work.
+    private func isGone(_ site: TestSite) throws -> Bool {
+        try run("/usr/bin/pgrep", ["-f", "archive-prefetch.*\(site.configuration)"]).ending != .exited(0)
+    }
+
     @Test func `a recovery is served from a bounded spool, which is empty when it has ended`() throws {
         let (site, base) = try archived(["prefetch_segments = 4"])
         let (recovered, notes) = try recover(base, site)
@@ -52,7 +58,7 @@ import WAL
         #expect(notes.allSatisfy { $0 <= 4 })
         try site.cluster.wait(for: "the prefetcher's end") {
             try spooled(site).isEmpty
-                && run("/usr/bin/pgrep", ["-f", "archive-prefetch.*\(site.configuration)"]).ending != .exited(0)
+                && isGone(site)
         }
     }
 
@@ -88,7 +94,41 @@ import WAL
         try recovered.stop()
         try site.cluster.wait(for: "the prefetcher's end") {
             try spooled(site).isEmpty
-                && run("/usr/bin/pgrep", ["-f", "archive-prefetch.*\(site.configuration)"]).ending != .exited(0)
+                && isGone(site)
         }
+    }
+
+    @Test func `a prefetcher follows the requests wherever they jump, and goes when there are none for a minute`()
+        throws
+    {
+        let (site, base) = try archived(
+            ["prefetch_segments = 3"],
+            further:
+                "select pg_create_restore_point('middle'); insert into t select g from generate_series(1, 200000) g")
+        let recovered = try ArchivingServerTests.recover(base, site)
+        let file = base + "/postgresql.conf"
+        let target = "hot_standby = on\nrecovery_target_name = 'middle'\nrecovery_target_action = 'pause'\n"
+        try replaceDurably(file, bytes: try Files.read(file) + Array(target.utf8))
+        if geteuid() == 0 { _ = try run("/bin/chown", ["postgres:", file]) }
+        try runAsServerUser(
+            recovered.server.bin + "/pg_ctl", ["-D", base, "-l", recovered.logFile, "-w", "-t", "300", "start"])
+        defer { try? recovered.stop() }
+        try wait(for: "the pause") { try recovered.psql("select pg_get_wal_replay_pause_state()") == "paused" }
+        try wait(for: "a full spool") { try spooled(site).count == 3 }
+        let names = try DirectoryStore(site.repository).segments(of: site.incarnation(), timeline: TimelineID(1))
+        try #require(names.count > 10)
+        let jump = names[names.count - 5]
+        let script = "cd \"$0\" && exec \"$@\""
+        try runAsServerUser(
+            "/bin/sh",
+            ["-c", script, base, Executables.tidemark(), "archive-get", "--config", site.configuration]
+                + [jump.description, "pg_wal/by-hand"])
+        let ahead = names[(names.count - 4)...(names.count - 2)].map(\.description)
+        try wait(for: "what lies behind \(jump)") {
+            try spooled(site).map(Files.name).sorted() == ahead && !isGone(site)
+        }
+        try runAsServerUser(
+            "/bin/sh", ["-c", "touch -d '2 minutes ago' \"$0\"/*/request", site.scratch.file("state/main/spool")])
+        try wait(for: "the prefetcher's end") { try spooled(site).isEmpty && isGone(site) }
     }
 }

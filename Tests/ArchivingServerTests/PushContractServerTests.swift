@@ -127,7 +127,7 @@ private let refusals = [
     }
 
     @Test func `a repository that is missing, not initialised or read-only refuses a push`() throws {
-        let name = try FinishedCluster.shared.get().segments[1].description
+        let name = try FinishedCluster.shared().segments[1].description
         let missing = try Archive(repository: "/var/tmp/tidemark-no-such-repository")
         let one = try missing.push(missing.origin.wal(name))
         #expect(one.ending == .exited(1))
@@ -261,16 +261,35 @@ private let refusals = [
         #expect(stored.head.acceptedDiscontinuity)
     }
 
-    @Test func `an unreadable predecessor is a warning`() throws {
+    /// Why a predecessor in the repository can't be read.
+    enum Unreadable: String, CaseIterable {
+        case damaged, empty, closed, dangling, fifo, directory
+    }
+
+    @Test(arguments: Unreadable.allCases) func `an unreadable predecessor is a warning`(_ reason: Unreadable) throws {
         let archive = try Archive()
         let names = archive.origin.segments
         try archive.push(archive.origin.wal(names[1].description), expectSuccess: true)
-        var bytes = try Files.read(archive.path(names[1]))
-        bytes[60] ^= 1
-        try replaceDurably(archive.path(names[1]), bytes: bytes)
-        try archive.giveToServer(archive.repository)
+        let path = archive.path(names[1])
+        var bytes = try Files.read(path)
+        if reason != .closed { try Files.remove(path) }
+        switch reason {
+        case .damaged:
+            bytes[60] ^= 1
+            try createDurably(path, bytes: bytes)
+        case .empty: try createDurably(path, bytes: [])
+        case .closed: break
+        case .dangling: #expect(symlink("/srv/tier/not-mounted", path) == 0)
+        case .fifo: #expect(mkfifo(path, 0o666) == 0)
+        case .directory: try Files.makeDirectories(path)
+        }
+        if reason != .dangling { try archive.giveToServer(path) }
+        if reason == .closed { chmod(path, 0) }
         let finished = try archive.push(archive.origin.wal(names[2].description), expectSuccess: true)
-        #expect(finished.errors.contains("could not check that segment"))
+        #expect(finished.errors.contains("WARNING:  could not check that segment"), "\(finished.errors)")
+        try archive.get(names[2].description, to: archive.scratch.file("fetched"), expectSuccess: true)
+        let fetched = Digest(of: try Files.read(archive.scratch.file("fetched")))
+        #expect(try fetched == Digest(of: Files.read(archive.origin.wal(names[2].description))))
     }
 }
 

@@ -79,14 +79,23 @@ import WAL
         try site.archiveEverything()
         let verified = try site.tidemark(["verify", "--wal"])
         #expect(verified.ending == .exited(0), "\(verified)")
-        // Nothing was deleted.
-        let aside = try runAsServerUser(
-            "/usr/bin/find", [site.repository, "-path", "*/aside/*", "-name", "\(own).zst"])
-        #expect(aside.output.split(separator: "\n").count == 1, "\(aside)")
+        // Nothing was deleted, and nothing deletes it.
+        func aside() throws -> [Substring] {
+            let found = try runAsServerUser(
+                "/usr/bin/find", [site.repository, "-path", "*/aside/*", "-name", "\(own).zst"])
+            return found.output.split(separator: "\n")
+        }
+        #expect(try aside().count == 1)
+        for _ in 1...2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
+        let expired = try site.tidemark(["expire", "--keep-full", "1"], expectSuccess: true)
+        #expect(expired.output.contains("WAL removed"), "\(expired)")
+        try site.tidemark(["clean"], expectSuccess: true)
+        #expect(try aside().count == 1)
     }
 
-    @Test func `what the cluster needs is not put aside`() throws {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
+    @Test(arguments: TestServer.allCases)
+    func `what the cluster needs is not put aside`(_ server: TestServer) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.archiveEverything()
         let current = try site.tidemark(["segments", "put-aside", "1", "--yes"])
         #expect(current.ending == .exited(1), "\(current)")
@@ -98,15 +107,16 @@ import WAL
         #expect(same.ending == .exited(1), "\(same)")
         let unknown = try site.tidemark(["segments", "put-aside", "0000000100000000000000FF", "--yes"])
         #expect(unknown.errors.contains("is not in the repository"), "\(unknown)")
-        for words in [["put-aside"], ["put-aside", "nonsense"], ["put-back", "1"]] {
+        for words in [["put-aside"], ["put-aside", "nonsense"], ["put-off", "1"]] {
             #expect(try site.tidemark(["segments"] + words).ending == .exited(2), "\(words)")
         }
         let asked = try site.tidemark(["segments", "put-aside", "00000009.history"])
         #expect(asked.ending == .exited(1), "\(asked)")
     }
 
-    @Test func `an intact copy of a damaged segment lets the archiver go on`() throws {
-        let archive = try Archive(settings: ["archive_jobs = 1"])
+    @Test(arguments: TestServer.allCases)
+    func `an intact copy of a damaged segment lets the archiver go on`(_ server: TestServer) throws {
+        let archive = try Archive(server, settings: ["archive_jobs = 1"])
         let name = archive.origin.segments[2].description
         let damaged = try archive.copy(name, as: name) { $0[500_000] ^= 1 }
         #expect(try archive.push(damaged).ending == .exited(1))

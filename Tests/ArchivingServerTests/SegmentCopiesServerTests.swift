@@ -18,9 +18,12 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
     let outcome: Outcome
     let isPartial: Bool
     let isReversed: Bool
+    var server = TestServer.v15
     /// The two, shorter first, from the whole segment and an older one's bytes.
     let make: @Sendable ([UInt8], SegmentName, [UInt8]) throws -> ([UInt8], [UInt8])
-    var testDescription: String { "\(isPartial ? ".partial" : "segment"): \(name)\(isReversed ? ", reversed" : "")" }
+    var testDescription: String {
+        "\(isPartial ? ".partial" : "segment"): \(name)\(isReversed ? ", reversed" : ""), \(server)"
+    }
 
     private static func early(
         _ whole: [UInt8], _ name: SegmentName, _ older: [UInt8], _ end: EarlySegment.End, _ rest: EarlySegment.Rest
@@ -44,7 +47,9 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         }
     }
 
-    static let all: [TwoCopies] =
+    static let all = TestServer.samples(forms, isShort: { $0.isReversed && !$0.isPartial }, on: \.server)
+
+    private static let forms: [TwoCopies] =
         both("the same records, with zeros and with older pages after them", .one) { whole, name, older in
             let zeros = try early(whole, name, older, .afterRecord, .zeros)
             return (zeros, try early(whole, name, older, .afterRecord, .olderPages))
@@ -70,7 +75,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
 @Suite struct SegmentCopiesServerTests {
     @Test(arguments: TwoCopies.all)
     func `two copies conflict only where the records of both differ`(_ sample: TwoCopies) throws {
-        let archive = try Archive(settings: ["archive_jobs = 1"])
+        let archive = try Archive(sample.server, settings: ["archive_jobs = 1"])
         let (origin, store) = (archive.origin, archive.store)
         let name = origin.segments[2]
         let whole = try Files.read(origin.wal(name.description))
@@ -86,6 +91,10 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         let original = try archive.contents()
         let pushed = try archive.push(wal.put(file.description, second))
         let copies = try store.copies(of: file, of: origin.incarnation)
+        for (index, copy) in copies.enumerated() {
+            #expect(copy.key.name == "\(file.description)\(index == 0 ? "" : ".\(index + 1)").zst")
+            #expect(ArchiveFileName.object(copy.key.name)?.copy == index + 1)
+        }
         // Whatever happened, nothing that was there has changed.
         for (path, digest) in original { #expect(try archive.contents()[path] == digest, "\(path)") }
         switch sample.outcome {
@@ -133,5 +142,8 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         let other = try archive.push(wal.put("00000002.history", Array("1\t0/3000008\tother\n".utf8)))
         #expect(other.ending == .exited(1), "\(other.errors)")
         #expect(other.errors.contains("put-aside 00000002.history"), "\(other.errors)")
+        let got = archive.scratch.file("got")
+        try archive.get("00000002.history", to: got, expectSuccess: true)
+        #expect(try Files.readText(got) == "1\t0/3000000\tno recovery target specified\n")
     }
 }

@@ -19,6 +19,8 @@ import Testing
         let site = try TestSite()
         let listed = try site.tidemark(["list"], expectSuccess: true)
         #expect(listed.output == "Cluster \"main\" has no complete backup.\n")
+        // Nothing can be recovered.
+        #expect(try site.tidemark(["window"]).ending == .exited(3))
     }
 
     struct Refusal: Sendable, CustomTestStringConvertible {
@@ -31,7 +33,7 @@ import Testing
 
     @Test(arguments: [
         Refusal(
-            name: "incremental", arguments: ["--type", "incr"], status: 1,
+            name: "incremental", arguments: ["--type", "incr"], status: 2,
             says: "incremental backups are not available yet"),
         Refusal(name: "unknown type", arguments: ["--type", "half"], status: 2, says: "option --type takes full"),
         Refusal(

@@ -133,6 +133,9 @@ import Testing
         #expect(tasks.count >= 2 && tasks.allSatisfy { $0 == "19 idle" }, "\(finished.errors)")
         let taken = try read(Taken.self, finished)
         #expect(taken.timings.copy > taken.timings.bytes / Double(10 << 20) * 0.8, "\(taken)")
+        // Each thread fills packs of its own.
+        let packs = try run("/usr/bin/find", [site.repository, "-path", "*/pack/\(taken.label)/00*"]).output
+        #expect(packs.split(separator: "\n").count >= 2, "\(packs)")
     }
 
     @Test func `progress shows bytes, rate and time left on a terminal, and little of it in a log`() throws {
@@ -159,6 +162,10 @@ import Testing
         try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
         let both = try rows(site)
         #expect(both.count == 2)
+        // The old ones go only after a new one is complete.
+        let failed = try site.tidemark(["backup"], environment: ["TIDEMARK_FAULT": "open:.backup.json.=EIO"])
+        #expect(failed.ending == .exited(1) && !failed.errors.contains("no rule wants it"), "\(failed.errors)")
+        #expect(try rows(site).map(\.label) == both.map(\.label))
         let third = try site.tidemark(["backup"], expectSuccess: true)
         #expect(third.errors.contains("no rule wants it any more"), "\(third.errors)")
         let left = try rows(site)

@@ -38,6 +38,13 @@ import Testing
         let during = try site.tidemark(["expire", "--keep-full", "1"], expectSuccess: true).output
         #expect(during.contains("in use by a restore or verification"), "\(during)")
         #expect(!during.contains("no rule wants it any more"), "\(during)")
+        let first = try #require(site.backupLabels().min())
+        for force in [[], ["--force"]] {
+            let refused = try site.tidemark(["remove", first, "--yes"] + force)
+            #expect(refused.ending == .exited(1), "\(refused)")
+            #expect(refused.errors.contains("A restore or a verification reads it at this moment."), "\(refused)")
+        }
+        #expect(try site.backupLabels().count == 2)
         try gate.open()
         recovery.join()
         let rows = try runAsServerUser(
@@ -46,6 +53,21 @@ import Testing
         #expect(rows.output == "1,2\n")
         let after = try site.tidemark(["expire", "--keep-full", "1"], expectSuccess: true).output
         #expect(after.contains("no rule wants it any more") && after.contains("WAL removed: "), "\(after)")
+    }
+
+    @Test func `expire leaves a backup alone until its verification is done`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        for _ in 1...2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
+        let labels = try site.backupLabels().sorted()
+        let program = try Executables.directory.get() + "/tidemark-main"
+        let verified = try Gate(at: "open:/pack/\(labels[0])").run(
+            program, ["verify", labels[0]], environment: ["TIDEMARK_CONFIG": site.configuration],
+            meanwhile: "env -u TIDEMARK_FAULT \(program) expire --keep-full 1 | sed 's/^/expire: /'")
+        #expect(verified.ending == .exited(0), "\(verified)")
+        let said = "expire: backup \(labels[0]) kept: in use by a restore or verification"
+        #expect(verified.output.contains(said), "\(verified)")
+        try site.tidemark(["expire", "--keep-full", "1"], expectSuccess: true)
+        #expect(try site.backupLabels() == [labels[1]])
     }
 
     @Test func `who wants to read a backup waits for an expiration, and learns that it is gone`() throws {

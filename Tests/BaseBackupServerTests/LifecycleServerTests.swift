@@ -18,6 +18,9 @@ import WAL
         try Files.makeDirectories(remains)
         try createDurably(remains + "/000001", bytes: [1, 2, 3])
         try createDurably(remains + "/.000002.77.aa.tmp", bytes: [1])
+        // A timeline that was left long ago: its WAL goes, its history stays.
+        let (old, history) = (TimelineID(2), Array("1\t0/1000000\tlong ago\n".utf8))
+        try fixture.store.createFile(fixture.incarnation.history(old), bytes: history)
         var policy = RetentionPolicy()
         policy.keepFull = 1
         let dry = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: policy, dryRun: true)
@@ -33,6 +36,9 @@ import WAL
         #expect(!(try Files.exists(remains)))
         let first = try fixture.store.segments(of: fixture.incarnation, timeline: TimelineID(1)).first
         #expect(first == backups[2].startSegment)
+        #expect(try fixture.store.history(old, of: fixture.incarnation) == history)
+        // It is no history of this server's, whose recovery would follow it.
+        try fixture.store.remove(fixture.incarnation.history(old))
         let verified = try verifyBackup(
             backups[2], of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
         #expect(verified.problems == [])
@@ -151,5 +157,28 @@ import WAL
         try site.tidemark(["verify"], expectSuccess: true)
         try site.tidemark(["expire"], expectSuccess: true)
         #expect(try site.tidemark(["list"], expectSuccess: true).output.contains("-full | full | "))
+    }
+
+    /// Two commands of one cluster, the first held in the middle.
+    @Test(arguments: [
+        (["backup", "--no-expire"], "open:/pack/*/.000001."), (["expire", "--keep-full", "1"], "unlink:backup.json"),
+    ])
+    func `a backup and an expiration exclude each other with status 5`(first: [String], gate: String) throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        for _ in 1...2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
+        let before = try site.backupLabels()
+        let program = try Executables.directory.get() + "/tidemark-main"
+        let others = [["backup"], ["backup", "--resume"], ["expire", "--keep-full", "1"]]
+        let script = others.map { "\(program) \($0.joined(separator: " ")); echo \"status $?\" >&2" }
+        let finished = try Gate(at: gate).run(
+            program, first, environment: ["TIDEMARK_CONFIG": site.configuration],
+            meanwhile: (["unset TIDEMARK_FAULT"] + script).joined(separator: "\n"))
+        #expect(finished.ending == .exited(0), "\(finished.errors)")
+        let statuses = finished.errors.split(separator: "\n").filter { $0.hasPrefix("status ") }
+        #expect(statuses == ["status 5", "status 5", "status 5"], "\(finished.errors)")
+        let after = try site.backupLabels()
+        #expect(first[0] == "backup" ? after.isSuperset(of: before) && after.count == 3 : after.count == 1, "\(after)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.tidemark(["verify"], expectSuccess: true)
     }
 }

@@ -101,7 +101,7 @@ import WAL
 
     /// Held at the last open of pg_control, the minimum recovery point moves on after the last page was copied; held before
     /// the end of pg_control is read, between pg_control and pg_backup_stop.
-    @Test(arguments: TestServer.allCases, ["open", "read"])
+    @Test(arguments: [(TestServer.v15, "open"), (.v16, "read"), (.v18, "open"), (.v18, "read")])
     func `a standby's minimum recovery point that moves on at the end is the backup's, and its WAL is waited for`(
         _ server: TestServer, call: String
     ) throws {

@@ -31,7 +31,7 @@ import WAL
             create table orders (id int primary key, t text);
             insert into orders select g, repeat('x', 200) from generate_series(1, 500) g;
             create table visits as select g id from generate_series(1, 300) g;
-            create table old as select 1 id
+            create table old as select 1 id; create schema "My schema"; create table "My schema"."Odd.""Name" as select 1 id
             """, database: "shop")
         try cluster.psql("create database attic")
         try cluster.psql("create table kept as select generate_series(1, 77) id", database: "attic")
@@ -39,6 +39,7 @@ import WAL
         try cluster.psql("insert into orders values (1000, 'after the backup')", database: "shop")
         try cluster.psql("select pg_create_restore_point('before the mess')")
         try cluster.psql("drop table orders", database: "shop")
+        try cluster.psql(#"drop table "My schema"."Odd.""Name""#, database: "shop")
         try cluster.psql("truncate visits", database: "shop")
         try cluster.psql("vacuum full old", database: "shop")
         try cluster.psql("reindex table pg_class", database: "shop")
@@ -56,7 +57,15 @@ import WAL
         let drop = try one("drop", "shop.public.orders")
         let truncate = try one("truncate", "shop.public.visits")
         let database = try one("drop-database", "attic")
-        #expect(events.filter { $0.kind == "drop" }.count == 1, "\(listed)")
+        #expect(events.filter { $0.kind == "drop" }.count == 2, "\(listed)")
+        // A name can be pasted as it is shown.
+        let odd = try one("drop", #"shop."My schema"."Odd.""Name""#)
+        for name in [odd.objects[0], #""My schema"."Odd.""Name""#, #""Odd.""Name""#] {
+            let found = try site.tidemark(["events", "--json", "--table", name], expectSuccess: true).output
+            #expect(try decode([Event].self, found).map(\.lsn) == [odd.lsn], "\(name)")
+        }
+        let before = try site.tidemark(["plan", "--before-drop", odd.objects[0]], expectSuccess: true)
+        #expect(before.output.contains("LSN \(odd.lsn), exclusive"), "\(before.output)")
         #expect(events.contains { $0.kind == "restore-point" })
         #expect(!events.contains { $0.kind == "rewrite" })
         let rewrites = try decode(
@@ -155,6 +164,8 @@ import WAL
         let cluster = site.cluster
         try cluster.psql("create table t (i int); insert into t values (0)")
         try site.tidemark(["backup"], expectSuccess: true)
+        let idle = try site.tidemark(["window"], expectSuccess: true).output
+        #expect(idle.contains("The end of backup ") && !idle.contains("Any moment"), "\(idle)")
         for round in 1...6 {
             try cluster.psql("insert into t values (\(round))")
             try cluster.psql("begin; insert into t values (-1); rollback")
@@ -199,9 +210,22 @@ import WAL
         window = try decode(Window.self, torn.output)
         #expect(window.windows.first?.ends == "gap")
         #expect(window.windows.first?.endsAt == String(lost.dropLast(4)))
+        let missing = "cannot be reached: segment \"\(lost.dropLast(4))\" is missing."
+        let open = try site.tidemark(["window"]).output
+        #expect(open.contains("Moments after ") && open.contains(") \(missing)"), "\(open)")
         let text = try site.tidemark(["segments"]).output
         #expect(text.contains("GAP:  segment \"\(lost.dropLast(4))\" of timeline 1"))
         #expect(text.contains("cannot be reached: no backup was taken after the gap."))
+
+        // With a backup behind it, it lies between two.
+        try site.tidemark(["backup"], expectSuccess: true)
+        let between = try site.tidemark(["window"])
+        #expect(between.ending == .exited(3))
+        #expect(between.output.contains("-full, \(missing)"), "\(between.output)")
+        #expect(between.output.contains("Earlier ones can be recovered to only within a window."), "\(between.output)")
+
+        let known = try site.tidemark(["segments", "--json"]).output
+        window = try decode(Window.self, site.tidemark(["window", "--json"]).output)
 
         // The catalog may vanish or be damaged at any moment.
         try runAsServerUser(
@@ -212,9 +236,19 @@ import WAL
             ])
         let again = try site.tidemark(["segments", "--json"])
         #expect(again.errors.contains("is damaged and is rebuilt from the repository"))
-        #expect(again.output == finished.output)
+        #expect(again.output == known)
+        // And so may all else that tidemark keeps beside the repository.
+        try runAsServerUser("/bin/rm", ["-rf", site.scratch.file("state/main")])
+        #expect(try site.tidemark(["segments", "--json"]).output == known)
+        let same = try decode(Window.self, site.tidemark(["window", "--json"]).output)
+        #expect(same.to == window.to && same.windows.map(\.endsAt) == window.windows.map(\.endsAt))
+        try runAsServerUser("/bin/rm", ["-rf", site.scratch.file("state/main")])
+        try site.archiveEverything()
+        let newest = try #require(try Files.list(folder).filter { $0.utf8.count == 28 }.max())
+        let push = cluster.data + "/pg_wal/" + newest.dropLast(4)
+        try site.tidemark(["archive-push", push], expectSuccess: true)
         let status = try site.tidemark(["catalog", "status"], expectSuccess: true)
-        #expect(status.output.contains("\(names.count - 1) segments on 1 timelines, 1 backups"))
+        #expect(status.output.contains(" segments on 1 timelines, 2 backups"), "\(status.output)")
         try site.tidemark(["catalog", "rebuild"], expectSuccess: true)
         #expect(try site.tidemark(["catalog", "mend"]).ending == .exited(2))
     }
@@ -242,6 +276,11 @@ import WAL
         #expect(told.contains("GONE: segments \"\(gap.firstMissing ?? "")\" to \"\(gap.lastMissing ?? "")\""))
         #expect(told.contains("There are no gaps."))
 
+        let window = try site.tidemark(["window"], expectSuccess: true).output
+        #expect(window.contains("were removed by \"expire\"") && !window.contains("cannot be reached"), "\(window)")
+        #expect(window.contains("Earlier ones can be recovered to only within a window."), "\(window)")
+        try site.tidemark(["events"], expectSuccess: true)
+
         // One segment more than it removed.
         let last = try #require(gap.lastMissing.flatMap { SegmentName($0) })
         let next = last.next(segmentSize: 1 << 20)
@@ -250,5 +289,47 @@ import WAL
         let damaged = try site.tidemark(["segments"])
         #expect(damaged.ending == .exited(3))
         #expect(damaged.output.contains("GAP:  segment \"\(next)\" of timeline 1"))
+    }
+
+    /// The commit record of a transaction that dropped many tables lies over a segment's end, with more on either side than
+    /// summaries keep.
+    @Test func `a long record over a segment's end is read from both segments`() throws {
+        let site = try TestSite(settings: ["max_locks_per_transaction": "1000"], initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        func forAll(_ statement: String) -> String {
+            "do $$ begin for i in 1..2500 loop execute format('\(statement)', i); end loop; end $$;"
+        }
+        try site.cluster.psql(forAll("create table d%s ()"))
+        let xid = try site.cluster.psql(
+            """
+            begin; \(forAll("drop table d%s"))
+            do $$ declare room int := 1048576 - 80000 - mod(pg_current_wal_insert_lsn() - '0/0', 1048576)::int;
+            begin
+                if room < 0 then room := room + 1048576; end if;
+                perform pg_logical_emit_message(false, 'fill', repeat('x', room));
+            end $$;
+            select pg_current_xact_id(); commit
+            """)
+        try site.cluster.psql("create table later ()")
+        try site.archiveEverything()
+        let events = try decode(
+            [Event].self, site.tidemark(["events", "--json", "--kind", "drop"], expectSuccess: true).output)
+        let event = try #require(events.first)
+        #expect(events.count == 1, "\(events)")
+        let offset = try #require(UInt64(event.lsn.split(separator: "/")[1], radix: 16)) % 1_048_576
+        #expect((65_536..<90_000).contains(1_048_576 - offset), "\(event.lsn)")
+        let shown = try site.tidemark(["events", "--kind", "drop"], expectSuccess: true).output
+        #expect(shown.contains("transaction \(xid)"), "\(shown)")
+        struct Plan: Decodable {
+            struct Transaction: Decodable { let xid: UInt32 }
+            let lastIncluded, firstExcluded: Transaction?
+        }
+        for state in [[], ["--state-directory", "/proc/none"]] {
+            func planned(_ words: String...) throws -> Plan {
+                try decode(Plan.self, site.tidemark(["plan", "--json"] + words + state, expectSuccess: true).output)
+            }
+            #expect(try planned("--target-xid", xid).lastIncluded.map { "\($0.xid)" } == xid)
+            #expect(try planned("--target-lsn", event.lsn, "--exclusive").firstExcluded.map { "\($0.xid)" } == xid)
+        }
     }
 }

@@ -153,6 +153,17 @@ import WAL
         #expect(texts.count <= 2, "\(texts)")
     }
 
+    @Test func `all damages of an archive are named at once`() throws {
+        let repository = try FixtureRepository()
+        let names = ["a byte of a stored segment", "a byte of its head", "a history"]
+        let some = Self.harms.filter { names.contains($0.name) }
+        for harm in some { try harm.apply(repository) }
+        let verification = try verifyArchive(of: repository.incarnation, in: repository.store, jobs: 2)
+        let texts = verification.problems.map(\.description)
+        #expect(some.count == 3)
+        for harm in some { #expect(texts.contains { $0.contains(harm.says) }, "\(harm): \(texts)") }
+    }
+
     @Test func `a part of the archive can be verified`() throws {
         let repository = try FixtureRepository()
         try flip(repository.path(0), at: 5000)

@@ -71,7 +71,7 @@ final class FixtureRepository {
 
 @Suite struct CatalogTests {
     /// Everything a catalog says, for comparison.
-    private func contents(_ catalog: Catalog) throws -> [String] {
+    func contents(_ catalog: Catalog) throws -> [String] {
         var lines: [String] = []
         for table in ["segment", "event", "chunk", "run", "history"] {
             let statement = try catalog.database.prepare("SELECT * FROM \(table)")

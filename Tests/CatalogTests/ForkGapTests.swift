@@ -8,6 +8,8 @@ import Support
 import Testing
 import WAL
 
+@testable import Recovery
+
 /// An archive with forks of which something is missing. Segments have 1 MB; `1/4` is the fourth of timeline 1.
 struct ForkGap: Sendable, CustomTestStringConvertible {
     let name: String
@@ -157,6 +159,26 @@ private let cases = [
         #expect(problems == report.gaps.compactMap(\.missing).map { "WAL \($0.sentence)" })
     }
 
+    @Test(arguments: cases.filter { $0.unreached != nil })
+    func `a plan tells the gap that no recovery gets over`(_ gap: ForkGap) throws {
+        let repository = try Self.archive(gap)
+        defer { withExtendedLifetime(repository) {} }
+        let source = ArchivePlanSource(
+            store: repository.store, incarnation: repository.incarnation, segmentSize: Self.size, backups: [], jobs: 1)
+        let newest = gap.histories.keys.max().map { TimelineID($0) } ?? TimelineID(1)
+        let path = try #require(try TimelinePath(to: newest, histories: source.histories(), known: true))
+        let told = try Self.backups(gap).filter { path.contains($0.timeline, upTo: $0.stop) }.map { backup in
+            let log = try ReplayLog(
+                backup: RestorableBackup(
+                    label: backup.label, timeline: backup.timeline, start: backup.start, stop: backup.stop,
+                    startTime: backup.startTime, stopTime: backup.stopTime, size: 1),
+                path: path, archived: source.everySegment(), source: source, known: FactsStore())
+            guard case .gap(let missing) = log.ending else { return "" }
+            return missing.first.map { Self.short($0.first, $0.last) } ?? ""
+        }
+        #expect(try told.contains(#require(gap.unreached)), "\(told)")
+    }
+
     @Test(arguments: cases)
     func `window and list tell the gap that no recovery gets over`(_ gap: ForkGap) throws {
         let repository = try Self.archive(gap)
@@ -173,6 +195,9 @@ private let cases = [
         if let unreached = gap.unreached { #expect(told.contains(unreached)) }
         #expect(windows.contains { $0.isConsistent })
         if gap.gaps.isEmpty { #expect(told.isEmpty) }
+        let behind = try catalog.gaps(behind: Self.backups(gap), expired: SegmentSet(segmentSize: Self.size))
+        #expect(behind.compactMap(\.missing).map { Self.short($0.first, $0.last) } == gap.gaps)
+        for gap in behind { #expect(gap.missing.map(\.sentence) == gap.sentence) }
     }
 
     @Test(arguments: cases)

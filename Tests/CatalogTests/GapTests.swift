@@ -44,6 +44,30 @@ import WAL
         #expect(try found.map(\.cause) == [.unfinished(#require(SegmentName(lost)))])
     }
 
+    @Test func `the surroundings of a moment reach over a gap and tell it`() throws {
+        let repository = try FixtureRepository()
+        let catalog = try repository.catalog()
+        _ = try catalog.synchronize(jobs: 1)
+        let lost = try #require(SegmentName("00000001000000000000000B"))
+        let last = try #require(catalog.nearestWithCommits(of: TimelineID(1), 0...10, fromEnd: true)?.lastCommit)
+        func around() throws -> Surroundings? { try catalog.surroundings(of: last.time, on: TimelineID(1), count: 3) }
+        let whole = try #require(try around())
+        #expect(whole.gaps.isEmpty && whole.before.last?.mark == last && !whole.after.isEmpty)
+
+        try remove(lost.description, from: repository)
+        _ = try catalog.synchronize(jobs: 1)
+        let torn = try #require(try around())
+        #expect(torn.before == whole.before)
+        #expect(torn.gaps.map(\.first) == [lost] && torn.gaps.map(\.last) == [lost])
+        #expect(torn.after.allSatisfy { $0.mark.lsn >= lost.end(segmentSize: 1 << 20) } && !torn.after.isEmpty)
+
+        var expired = SegmentSet(segmentSize: 1 << 20)
+        expired.insert(lost)
+        let removed = try catalog.surroundings(of: last.time, on: TimelineID(1), count: 3, expired: expired)
+        #expect(removed?.gaps.isEmpty == true && removed?.removed == torn.gaps && torn.removed.isEmpty)
+        #expect(removed?.before == torn.before && removed?.after == torn.after)
+    }
+
     @Test func `what only another timeline has is told`() throws {
         let repository = try FixtureRepository()
         // The old server went on after the promotion, but its first segment from then was never archived.

@@ -29,14 +29,14 @@ import Testing
         let kept = try site.backupLabels()
         try #require(calls > 50 && kept.count == 1, "\(calls) \(kept)")
 
-        var struck = 0
-        let places = Array(stride(from: 1, through: calls, by: isSoak ? 1 : calls / 20))
+        // The very last ones are few enough to be missing in another run.
+        let places = Array(stride(from: 1, through: calls - 3, by: isSoak ? 1 : calls / 20))
         for (number, call) in places.enumerated() {
             try putBack()
             let effect = Self.effects[number % Self.effects.count]
             let finished = try site.tidemark(expire, environment: ["TIDEMARK_FAULT": "any:\(call)=\(effect)"])
             let said = "\(call) \(effect): \(finished.ending) \(finished.errors)"
-            struck += finished.errors.contains("fault: ") ? 1 : 0
+            #expect(finished.errors.contains("fault: "), "\(said)")
             switch finished.ending {
             // A catalog that can't be had, for example, is told of and done without.
             case .exited(0), .exited(1): #expect(effect != "kill", "\(said)")
@@ -47,13 +47,17 @@ import Testing
             #expect(kept.isSubset(of: try site.backupLabels()), "\(said)")
             let latest = try site.tidemark(["plan", "--target", "latest"])
             #expect(latest.ending == .exited(0), "\(said)\n\(latest.errors)")
+            // What looks like a backup is one, before anybody finishes the work.
+            if effect == "kill" {
+                let left = try site.tidemark(["verify"])
+                #expect(left.ending == .exited(0), "\(said)\n\(left.errors)")
+            }
             let again = try site.tidemark(expire)
             #expect(again.ending == .exited(0), "\(said)\n\(again.errors)")
             let verified = try site.tidemark(["verify"])
             #expect(verified.ending == .exited(0), "\(said)\n\(verified.errors)")
             #expect(try site.backupLabels() == kept, "\(said)")
         }
-        #expect(struck == places.count)
         let left = try run("/usr/bin/find", [site.repository, "-name", ".*.tmp"]).output
         #expect(left == "")
     }

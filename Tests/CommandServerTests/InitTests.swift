@@ -4,6 +4,14 @@ import Support
 import Testing
 
 @Suite(.serialized) struct InitTests {
+    /// The repository, and the server's configuration: names, inodes, modes, times and content.
+    private func listing(_ site: TestSite) throws -> String {
+        let script = """
+            find "$1" "$2"/*.conf -printf '%p %i %m %T@ %s\\n' | sort; find "$1" "$2"/*.conf -type f -exec md5sum {} + | sort
+            """
+        return try runAsServerUser("/bin/sh", ["-c", script, "sh", site.repository, site.cluster.data]).output
+    }
+
     @Test func `init creates the repository once, and says what the server lacks`() throws {
         let site = try TestSite(
             settings: ["archive_mode": "off", "archive_command": "''", "wal_level": "minimal", "max_wal_senders": "0"],
@@ -14,9 +22,11 @@ import Testing
         for setting in ["wal_level = 'replica'", "archive_mode = 'on'", "archive_command = '"] {
             #expect(first.output.contains("    " + setting), "\(setting)")
         }
+        let before = try listing(site)
         let second = try site.tidemark(["init"])
         #expect(second.output.contains("is already in repository"))
         #expect(try site.cluster.psql("show archive_mode") == "off")
+        #expect(try listing(site) == before)
     }
 
     @Test func `init --write sets what archiving needs, and after the restart segments arrive`() throws {
@@ -26,6 +36,9 @@ import Testing
         #expect(written.output.contains("Restart the server"))
         try site.cluster.restart()
         #expect(try site.tidemark(["init"], expectSuccess: true).output.contains("as they should be"))
+        let before = try listing(site)
+        try site.tidemark(["init", "--write"], expectSuccess: true)
+        #expect(try listing(site) == before)
         try site.archiveEverything()
         #expect(try run("/usr/bin/find", [site.repository, "-name", "0000000100000000*.zst"]).output != "")
     }
@@ -60,6 +73,62 @@ import Testing
         try site.cluster.wait(for: "the new archive_command") {
             try site.cluster.psql("show archive_command").contains("archive-push")
         }
+    }
+
+    @Test func `another archive_library is not replaced without asking`() throws {
+        let site = try TestSite(
+            settings: ["archive_command": "''", "archive_library": "'basic_archive'"], initialize: false)
+        let refused = try site.tidemark(["init", "--write"])
+        #expect(refused.ending == .exited(1))
+        #expect(refused.errors.contains("archive_library hands WAL to another archive"), "\(refused.errors)")
+        #expect(refused.errors.contains("It is: basic_archive"), "\(refused.errors)")
+        #expect(try site.cluster.psql("show archive_library") == "basic_archive")
+        _ = try site.tidemark(["init", "--write", "--replace"])
+        try site.cluster.wait(for: "the new settings") {
+            try site.cluster.psql(
+                "select concat(current_setting('archive_library'), current_setting('archive_command'))"
+            )
+            .contains("archive-push")
+        }
+        #expect(try site.cluster.psql("show archive_library") == "")
+    }
+
+    @Test func `a second cluster in the configuration stops nobody's archiving`() throws {
+        // The command that a configuration with one cluster used to get names none.
+        let site = try TestSite()
+        let before = try Files.readText(site.configuration)
+        let other = try TestCluster(.v16)
+        let wiki = """
+            [cluster wiki]
+            data_directory = '\(other.data)'
+            conninfo = '\(other.conninfo)'
+
+            """
+        try replaceDurably(site.configuration, bytes: Array((before + wiki).utf8), mode: 0o644)
+        try site.tidemark(["init", "--cluster", "wiki"])
+        try site.archiveEverything()
+        let waiting = try site.cluster.psql("select failed_count from pg_stat_archiver")
+        #expect(waiting == "0")
+
+        let said = try site.tidemark(["init", "--cluster", "main"])
+        #expect(said.ending == .exited(3) && said.output.contains("archive-push"), "\(said)")
+        #expect(said.output.contains("--cluster main %p'   # was"), "\(said.output)")
+        let checked = try site.tidemark(["check", "--cluster", "main", "--only", "server_settings"])
+        #expect(checked.output.contains("under this cluster's name"), "\(checked)")
+        // It is ours: no --replace.
+        _ = try site.tidemark(["init", "--cluster", "main", "--write"])
+        try site.cluster.wait(for: "the new archive_command") {
+            try site.cluster.psql("show archive_command").contains("--cluster main %p")
+        }
+        let again = try site.tidemark(["check", "--cluster", "main", "--only", "server_settings"])
+        #expect(!again.output.contains("archive_command"), "\(again)")
+
+        // One that names another cluster is somebody's wish.
+        try site.cluster.psql("alter system set archive_command = 'tidemark archive-push --cluster wiki %p'")
+        try site.cluster.psql("select pg_reload_conf()")
+        try site.cluster.wait(for: "wiki's name") { try site.cluster.psql("show archive_command").contains("wiki") }
+        let refused = try site.tidemark(["init", "--cluster", "main", "--write"])
+        #expect(refused.ending == .exited(1) && refused.errors.contains("archives for another cluster"), "\(refused)")
     }
 
     @Test func `init as root leaves nothing that belongs to root`() throws {

@@ -18,7 +18,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         Refusal(
             name: "bad unit", text: "wal_wait_timeout = 5minutes",
             message: "t.conf:1: wal_wait_timeout must be a duration, not \"5minutes\"",
-            hint: "Valid units are \"ms\", \"s\", \"min\", \"h\" and \"d\"."),
+            hint: "Valid units are \"ms\", \"s\", \"min\", \"h\" and \"d\"; the longest is 36500d."),
         Refusal(
             name: "duplicate setting", text: "jobs = 1\n# comment\njobs = 2",
             message: "t.conf:3: jobs stands in line 1 already"),
@@ -130,5 +130,30 @@ struct SettingsFileTests {
     ])
     func `sizes are shown as pg_size_pretty does`(bytes: Int64, text: String) {
         #expect(Quantity.pretty(bytes: bytes) == text)
+    }
+
+    @Test func `a cluster's own retention rules win over the shared ones, setting by setting`() throws {
+        let text = """
+            repository = '/r'
+            [cluster main]
+            data_directory = '/a'
+            [cluster shop]
+            data_directory = '/b'
+            [retention]
+            keep_full = 4
+            recovery_window = 14d
+            [retention shop]
+            keep_full = 0
+            keep_weekly = 2
+            """
+        func rules(_ cluster: String, flags: [String: String] = [:]) throws -> RetentionConfiguration {
+            let configuration = try Configuration(parsing: text, file: "t.conf", flags: flags)
+            return configuration.retention(for: try configuration.cluster(named: cluster))
+        }
+        let (main, shop) = (try rules("main"), try rules("shop"))
+        #expect(["keep_full", "keep_weekly"].map(main.number) == [4, nil])
+        #expect(["keep_full", "keep_weekly"].map(shop.number) == [0, 2])
+        for rules in [main, shop] { #expect(rules.milliseconds("recovery_window") == 14 * 86_400_000 as Int64) }
+        #expect(try rules("shop", flags: ["keep_full": "1"]).number("keep_full") == 1)
     }
 }

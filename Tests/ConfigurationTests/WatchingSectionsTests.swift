@@ -47,7 +47,7 @@ struct WatchingMistake: Sendable, CustomTestStringConvertible {
         WatchingMistake(
             name: "bad duration", lines: "[notify]\ncommand = x\ntimeout = soon",
             message: "t.conf:6: timeout must be a duration, not \"soon\"",
-            hint: "Valid units are \"ms\", \"s\", \"min\", \"h\" and \"d\"."),
+            hint: "Valid units are \"ms\", \"s\", \"min\", \"h\" and \"d\"; the longest is 36500d."),
         WatchingMistake(
             name: "unknown check", lines: "[check]\nrpo_warnign = 5min",
             message: "t.conf:5: unknown setting \"rpo_warnign\"", hint: "Did you mean \"rpo_warning\"?"),
@@ -82,6 +82,16 @@ struct WatchingSectionsTests {
         #expect(!thrown.description.contains("SECRET"))
         let forArchiving = try Configuration(parsing: Self.head + mistake.lines, file: "t.conf", forArchiving: true)
         #expect(forArchiving.clusters.map(\.name) == ["main"])
+    }
+
+    @Test func `nothing of these sections can be given as a flag`() throws {
+        let grammar = Grammar("try", "try something")
+        let names = (NotifierConfiguration.settings + CheckConfiguration.settings).map(\.name) + ["rpo_silenced"]
+        #expect(names.count > 40)
+        for name in names {
+            let flag = "--" + name.replacing("_", with: "-")
+            #expect(throws: UsageError.self, "\(flag)") { try Arguments([flag, "1"], by: grammar) }
+        }
     }
 
     @Test func `several notifiers, with defaults, groups of events and several addresses`() throws {

@@ -1,5 +1,6 @@
 import Platform
 import Support
+import WAL
 
 /// Writes rows to whichever of the servers takes them, and keeps those whose commit was acknowledged.
 final class AcknowledgedWriter {
@@ -12,8 +13,10 @@ final class AcknowledgedWriter {
         // The server makes the row's value and returns it: whoever has it has the acknowledgement.
         let script = """
             #!/bin/bash
+            row='insert into t select gen_random_uuid() from pg_sleep(0.004)'
+            row+=' returning n, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8);'
             while :; do
-                yes 'insert into t select gen_random_uuid() from pg_sleep(0.004) returning n;' | head -n 200 |
+                yes "$row" | head -n 200 |
                     timeout --foreground 10 \(psql) -XAtq -d "\(conninfo)" -f - >> \(file) 2>/dev/null
                 echo >> \(file)
                 sleep 0.1
@@ -26,9 +29,15 @@ final class AcknowledgedWriter {
 
     deinit { process.endGroup() }
 
-    /// Whole values only: psql may have been ended while it wrote.
-    func acknowledged() throws -> Set<String> {
-        guard try Files.exists(file) else { return [] }
-        return Set(try Files.readText(file).split(separator: "\n").filter { $0.utf8.count == 36 }.map(String.init))
+    /// The rows, and on which timeline each was written. Whole lines only: psql may have been ended while it wrote.
+    func acknowledged() throws -> [String: TimelineID] {
+        guard try Files.exists(file) else { return [:] }
+        var rows: [String: TimelineID] = [:]
+        for line in try Files.readText(file).split(separator: "\n") where line.utf8.count == 45 {
+            let parts = line.split(separator: "|")
+            guard parts.count == 2, let timeline = UInt32(parts[1], radix: 16) else { continue }
+            rows[String(parts[0])] = TimelineID(timeline)
+        }
+        return rows
     }
 }

@@ -65,7 +65,11 @@ import Testing
             try b.promote()
             try b.follow(a)
             try b.shell("rm -f \(b.data)/standby.signal")
+            // As it was left after the last failover: nothing of that may come back.
+            try a.shell(
+                "cd '\(group.directory)'; mkdir kept; echo work_mem=1 >kept/postgresql.conf; touch kept/old.conf")
             try execute(2, asking: b)
+            #expect(try !Files.exists(a.data + "/old.conf"))
             try write(on: b, seenBy: a)
             try b.psql("select pg_switch_wal()")
             try group.drain(b)

@@ -60,12 +60,15 @@ final class PatroniTrio {
     private let etcdPort: Int
     private let path: String
     private var steps: [String] = []
+    var mending = Mending()
     var directory: String { scratch.path }
 
     /// Starts etcd and the three nodes, and waits until one leads and two follow.
     init() throws {
         let scratch = try Scratch()
         self.scratch = scratch
+        // As /tmp: what is in it is nobody's to exchange.
+        chmod(scratch.path, 0o1777)
         let (client, peer) = (try freePort(), try freePort())
         etcdPort = client
         let url = "http://127.0.0.1:"
@@ -206,67 +209,15 @@ final class PatroniTrio {
 
     /// Waits until one node leads, two stream from it on its timeline, and one of those is synchronous.
     func awaitHealth() throws {
-        try wait(for: "one leader and two standbys") {
-            let members = try cluster()
-            guard members.count == 3, let leader = members.first(where: { $0.role == "leader" }) else { return false }
-            return leader.state == "running" && members.contains { $0.role == "sync_standby" }
-                && members.allSatisfy {
-                    ["running", "streaming"].contains($0.state) && $0.timeline == leader.timeline
-                }
-        }
+        try wait(for: "one leader and two standbys") { try isHealthy() }
     }
 
-    /// A leader that was frozen may get the lock back after another has begun a timeline and archived its history: nobody is on
-    /// that timeline then, and no standby starts while the archive offers it. `segments put-aside` takes it out of the way.
-    ///
-    /// And a frozen leader that went on for a moment has records of its own. Patroni starts it as a standby before it compares
-    /// timelines; with the new timeline's history in the archive PostgreSQL recovers past the fork (crash recovery reads the old
-    /// timeline's segment), and the node waits for ever for records that fit: it is made anew, as `patronictl reinit` does.
-    func mendAfterFreeze() throws {
-        var looks = 0
-        var agreed = 0
-        var madeAnew: Set<String> = []
-        var seen = ""
-        try wait(seconds: 300, for: "the members to agree") {
-            let members = try cluster()
-            guard let leader = members.first(where: { $0.role == "leader" && $0.state == "running" }),
-                let timeline = leader.timeline, let node = nodes.first(where: { $0.name == leader.name })
-            else { return false }
-            // For a moment a node may tell the timeline it is looking for.
-            agreed = members.count == 3 && members.allSatisfy { $0.timeline == timeline } ? agreed + 1 : 0
-            if agreed > 0 { return agreed >= 50 }
-            let histories = try Files.list("\(repository)/wal").compactMap {
-                $0.hasSuffix(".history.zst") ? Int($0.prefix(8), radix: 16) : nil
-            }
-            // A timeline that is just beginning is not a stray one: ask for ten seconds.
-            let stray = histories.filter { $0 > timeline }.sorted()
-            looks = seen == "\(node.name) \(timeline) \(stray)" ? looks + 1 : 0
-            seen = "\(node.name) \(timeline) \(stray)"
-            for member in members where looks >= 150 && stray.isEmpty && member.timeline != timeline {
-                guard madeAnew.insert(member.name).inserted, let lost = nodes.first(where: { $0.name == member.name })
-                else { continue }
-                step("make \(lost.name) anew, which doesn't follow \(node.name)")
-                _ = try run(
-                    "/usr/bin/curl",
-                    [
-                        "-s", "-m", "30", "-X", "POST", "http://127.0.0.1:\(lost.rest)/reinitialize", "-d",
-                        "{\"force\": true}",
-                    ])
-            }
-            for stray in stray where looks >= 100 {
-                step("put timeline \(stray) aside, the leader is on \(timeline)")
-                try node.tidemark(["segments", "put-aside", "\(stray)", "--yes"], expectSuccess: true)
-            }
-            return false
-        }
-    }
-
-    /// The incarnation's directory in the repository.
-    private var repository: String {
-        get throws {
-            let main = directory + "/repository/main"
-            return try main + "/" + Files.list(main)[0]
-        }
+    /// As Patroni says.
+    func isHealthy() throws -> Bool {
+        let members = try cluster()
+        guard members.count == 3, let leader = members.first(where: { $0.role == "leader" }) else { return false }
+        return leader.state == "running" && members.contains { $0.role == "sync_standby" }
+            && members.allSatisfy { ["running", "streaming"].contains($0.state) && $0.timeline == leader.timeline }
     }
 
     func switchOver(to node: Node) throws {
@@ -286,7 +237,10 @@ final class PatroniTrio {
 
     func step(_ words: String) {
         steps.append("\(Moment(microseconds: Clock.now)) \(words)")
-        if getenv("TIDEMARK_TEST_STEPS") != nil { print(steps.last!) }
+        if getenv("TIDEMARK_TEST_STEPS") != nil {
+            print(steps.last!)
+            fflush(nil)
+        }
     }
 
     func wait(seconds: Int = 120, for what: String, _ condition: () throws -> Bool) throws {

@@ -14,6 +14,9 @@ final class RandomHistory {
     /// A server died before all of its WAL was archived: segments may be missing.
     private(set) var mayLackSegments = false
 
+    /// Missing segments behind which a backup was taken.
+    var passed: Set<SegmentName> = []
+
     private var random: SeededGenerator
     private var lastRow = 0
     /// Dead, or ahead of the history that survived; each is brought back in one of four ways.
@@ -85,6 +88,11 @@ final class RandomHistory {
         group.step("come to rest")
         for flag in ["hold", "kill"] { try Files.removeIfPresent("\(group.directory)/\(flag)") }
         try primary.reload()
+        if !lost.isEmpty {
+            // Whoever reads the fork's segment in the archive would otherwise get all that the old timeline has of it.
+            try primary.psql("select pg_switch_wal()")
+            try group.drain(primary)
+        }
         for server in lost { try bringBack(server) }
         for standby in standbys where !standby.isRunning { try standby.start() }
         try write(1)
@@ -285,12 +293,18 @@ final class RandomHistory {
             try server.stop()
             // pg_rewind lets a server that was killed recover alone first, which a standby would not.
             try server.shell("rm -f '\(server.data)/standby.signal'")
-            try server.tool(
-                "pg_rewind",
-                [
-                    "--target-pgdata=\(server.data)", "--source-server=\(primary.conninfo)", "--no-sync",
-                    "--config-file=\(server.serverConfiguration)",
-                ] + (way == 2 ? ["--restore-target-wal"] : []))
+            let rewind = [
+                "--target-pgdata=\(server.data)", "--source-server=\(primary.conninfo)", "--no-sync",
+                "--config-file=\(server.serverConfiguration)",
+            ]
+            let alone = way == 2 ? nil : try server.tool("pg_rewind", rewind, expectSuccess: false)
+            if alone?.ending != .exited(0) {
+                // The checkpoint at the end of its recovery may have removed what leads back to the fork.
+                if let alone, !alone.errors.contains("could not find previous WAL record") {
+                    throw Problem(alone.errors)
+                }
+                try server.tool("pg_rewind", rewind + ["--restore-target-wal"])
+            }
             try server.follow(primary)
             try server.start()
         }

@@ -22,6 +22,8 @@ final class ServerGroup {
         try version.require()
         self.version = version
         scratch = try Scratch()
+        // As /tmp: what is in it is nobody's to exchange.
+        chmod(scratch.path, 0o1777)
         self.settings = [
             "fsync": "off", "shared_buffers": "16MB", "log_line_prefix": "'%m [%p] '", "wal_log_hints": "on",
             "wal_keep_size": "4MB", "max_wal_senders": "6", "hot_standby": "on", "archive_mode": "on",
@@ -49,12 +51,7 @@ final class ServerGroup {
     /// Makes a cluster and the repository's place for it.
     func addPrimary(_ name: String = "a") throws -> Server {
         let server = try add(name)
-        try server.tool(
-            "initdb",
-            [
-                "-D", server.data, "-A", "trust", "-U", "postgres", "-N", "--locale=C.UTF-8", "-E", "UTF8",
-                "--wal-segsize=1",
-            ])
+        try ClusterTemplate.make(version, ["--wal-segsize=1"], at: server.data)
         try server.writeSettings()
         try server.start()
         // 3: it would set archive_command otherwise, for those who push through a script.
@@ -68,6 +65,17 @@ final class ServerGroup {
         let server = try add(name)
         server.settings = settings
         try copy(upstream, to: server)
+        return server
+    }
+
+    /// Makes a second server of a copied directory, which believes that it is the same primary.
+    func addCopy(_ name: String, of original: Server) throws -> Server {
+        let server = try add(name)
+        try original.stop()
+        try original.shell("cp -a '\(original.data)' '\(server.data)'")
+        try original.start()
+        try server.writeSettings()
+        try server.start()
         return server
     }
 

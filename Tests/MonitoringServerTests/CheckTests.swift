@@ -104,6 +104,8 @@ private struct CheckAnswer: Decodable {
         #expect(torn["wal_continuity"]?.status == "critical")
         #expect(torn["wal_continuity"]?.message.contains("\(Files.name(victim).dropLast(4))\" is missing") == true)
         #expect(torn["recovery_window"]?.status == "critical")
+        let metrics = try site.tidemark(["check", "--format", "openmetrics"]).output
+        #expect(metrics.contains("tidemark_wal_missing_segments{cluster=\"main\"} 1\n"), "\(metrics)")
         try Files.rename(site.scratch.file("victim"), to: victim)
         #expect(try Self.check(site)["wal_continuity"]?.status == "ok")
 
@@ -162,6 +164,84 @@ private struct CheckAnswer: Decodable {
         #expect(open["permissions"]?.nextStep?.contains("chmod 0750 \(site.repository)") == true)
         chmod(site.repository, 0o777)
         #expect(try Self.check(site)["permissions"]?.status == "critical")
+        chmod(site.repository, 0o750)
+        let secret = site.scratch.file("secret")
+        try createDurably(secret, bytes: [UInt8(ascii: "k")], mode: 0o600)
+        if geteuid() == 0 { _ = try run("/bin/chown", ["postgres:", secret]) }
+        let text = """
+            \(try Files.readText(site.configuration))
+            [notify]
+            webhook_url = 'http://127.0.0.1:1/x'
+            webhook_secret_file = '\(secret)'
+
+            """
+        try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
+        for (path, bad, good) in [
+            (site.configuration, 0o646, 0o644), (site.scratch.file("state"), 0o757, 0o750), (secret, 0o644, 0o600),
+        ] as [(String, mode_t, mode_t)] {
+            #expect(try Self.check(site, ["--only", "permissions"])["permissions"]?.status == "ok", "\(path)")
+            chmod(path, bad)
+            let found = try Self.check(site, ["--only", "permissions"])["permissions"]
+            #expect(found?.status == "critical", "\(path)")
+            #expect(found?.message.contains(path) == true, "\(found?.message ?? "")")
+            chmod(path, good)
+        }
+    }
+
+    private struct Door: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let open: String
+        let close: String
+        let says: String
+    }
+
+    private static let doors =
+        ["main", "main/*/wal", "main/*/backup", "main/*/wal/*/*/*.zst", "main/*/pack/*/000001"].map {
+            Door(
+                testDescription: $0, open: "chmod o+w $REPOSITORY/\($0)", close: "chmod o-w $REPOSITORY/\($0)",
+                says: "Everybody may write to \"")
+        } + [
+            Door(
+                testDescription: "the state directory's", open: "chmod 0777 $STATE/main",
+                close: "chmod 0750 $STATE/main",
+                says: "in the state directory"),
+            Door(
+                testDescription: "the configuration's owner", open: "chown nobody $CONFIG", close: "chown root $CONFIG",
+                says: "belongs to user \"nobody\""),
+            Door(
+                testDescription: "a directory above", open: "chmod 0777 $PARENT", close: "chmod 1777 $PARENT",
+                says: "Everybody may write to directory"),
+            Door(
+                testDescription: "the owner of a directory above", open: "chown nobody $PARENT",
+                close: "chown root $PARENT", says: "belongs to another user"),
+        ]
+
+    @Test func `open doors are found further down and further up`() throws {
+        try #require(geteuid() == 0, "changing owners needs root")
+        let site = try Self.site()
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        func change(_ script: String) throws {
+            let done = try run(
+                "/bin/bash", ["-c", script],
+                environment: [
+                    "REPOSITORY": site.repository, "STATE": site.scratch.file("state"), "CONFIG": site.configuration,
+                    "PARENT": site.scratch.path, "PATH": "/usr/bin:/bin",
+                ])
+            try #require(done.ending == .exited(0), "\(script): \(done.errors)")
+        }
+        func verdict() throws -> (status: String?, message: String) {
+            let answer = try Self.check(site, ["--only", "permissions"])["permissions"]
+            return (answer?.status, answer?.message ?? "")
+        }
+        #expect(try verdict().status == "ok")
+        for door in Self.doors {
+            try change(door.open)
+            let (status, message) = try verdict()
+            #expect(status == "critical" && message.contains(door.says), "\(door): \(message)")
+            try change(door.close)
+        }
+        #expect(try verdict().status == "ok")
     }
 
     @Test func `a change is told once for the worse and once for the better`() throws {
@@ -174,16 +254,16 @@ private struct CheckAnswer: Decodable {
             return try TellingTests.told(site).split(separator: "\n").map(String.init)
         }
         _ = try site.tidemark(["check", "--notify"])
-        // No backup, and nothing archived yet: three checks mind.
+        // No backup, and nothing archived yet: four checks mind.
         let first = try told()
-        #expect(first.count == 3 && first.contains { $0.contains("There is no complete backup") }, "\(first)")
+        #expect(first.count == 4 && first.contains { $0.contains("There is no complete backup") }, "\(first)")
         _ = try site.tidemark(["check", "--notify"])
-        #expect(try told().count == 3)
+        #expect(try told().count == 4)
         try site.tidemark(["backup"], expectSuccess: true)
         let before = try told().count
         _ = try site.tidemark(["check", "--notify"])
         let recovered = try told()[before...]
-        #expect(recovered.count == 3 && recovered.allSatisfy { $0.contains("\"status\":\"success\"") }, "\(recovered)")
+        #expect(recovered.count == 4 && recovered.allSatisfy { $0.contains("\"status\":\"success\"") }, "\(recovered)")
 
         // Archiving fails for longer than the second that is allowed, and works again.
         try site.cluster.psql("alter system set archive_command = '/bin/false'")

@@ -39,6 +39,7 @@ struct HistoryRow: Decodable {
         #expect(drill.ending == .exited(0), "\(drill.errors)")
         let rows = try Self.rows(site)
         #expect(rows.map(\.job) == ["backup", "verify", "drill"] && rows.allSatisfy { $0.result == "success" })
+        #expect(rows.allSatisfy { $0.exitStatus == 0 && $0.message == nil })
         #expect(rows[0].facts["label"]?.hasSuffix("-full") == true)
         let seconds = try #require(rows[2].facts["seconds"].flatMap(Double.init))
         #expect(seconds > 0)
@@ -55,6 +56,15 @@ struct HistoryRow: Decodable {
         let rows = try Self.rows(site)
         #expect(rows.map(\.job) == ["backup", "expire", "backup", "expire"])
         #expect(rows.map { $0.facts["expired"] } == [nil, "0", nil, "1"])
+        // One that can't be read is named, and the others are shown.
+        let find = "find \"$0\" -path '*/job/*-expire-*.json' | sort | head -1 | xargs -I {} sh -c 'echo x >\"{}\"'"
+        try runAsServerUser("/bin/sh", ["-c", "umask 027; \(find)", site.repository])
+        #expect(try Self.rows(site).count == 3)
+        let told = try site.tidemark(["history"], expectSuccess: true).errors
+        #expect(told.contains("WARNING:") && told.contains("is not a job's record"), "\(told)")
+        for command in [["backup"], ["list"], ["segments"], ["expire"]] {
+            try site.tidemark(command, expectSuccess: true)
+        }
     }
 
     @Test func `a kind that does not exist is a usage error with a suggestion`() throws {

@@ -30,6 +30,14 @@ import Testing
             try site.cluster.psql("create table t\(number) as select 1")
             try site.archiveEverything()
         }
+        let copy = site.scratch.file("pg_basebackup")
+        try runAsServerUser(
+            site.cluster.server.bin + "/pg_basebackup",
+            ["-h", site.cluster.directory, "-U", "postgres", "-D", copy, "-c", "fast"])
+        try site.cluster.psql("create table after as select 1 n")
+        try site.cluster.psql("select pg_create_restore_point('here')")
+        try site.cluster.psql("insert into after values (2)")
+        try site.archiveEverything()
         let before = Set(try Files.list(old.path))
         #expect(before.count >= 3)
         try migrate(site, importing: old.path)
@@ -39,6 +47,29 @@ import Testing
         }
         #expect(try Set(Files.list(old.path)).isSuperset(of: before))
         #expect(try site.cluster.psql("select pg_postmaster_start_time()") == started)
+        // Without the old archive, the old copy reaches a moment that only tidemark's has.
+        for name in before { try Files.remove("\(old.path)/\(name)") }
+        let get = "\(try Executables.tidemark()) archive-get --config \(site.configuration) %f %p"
+        let settings = """
+
+            restore_command = '\(get)'
+            recovery_target_name = 'here'
+            recovery_target_action = 'promote'
+            archive_mode = off
+            unix_socket_directories = '\(copy)'
+
+            """
+        try runAsServerUser(
+            "/bin/sh",
+            ["-c", "printf '%s' \"$1\" >>\"$0\"/postgresql.auto.conf; touch \"$0\"/recovery.signal", copy, settings])
+        let bin = site.cluster.server.bin
+        try runAsServerUser(bin + "/pg_ctl", ["-D", copy, "-l", copy + "/log", "-w", "-t", "300", "start"])
+        defer { _ = try? runAsServerUser(bin + "/pg_ctl", ["-D", copy, "-m", "immediate", "-w", "stop"]) }
+        func ask(_ sql: String) throws -> String {
+            try runAsServerUser(bin + "/psql", ["-h", copy, "-U", "postgres", "-d", "postgres", "-XAtqc", sql]).output
+        }
+        try site.cluster.wait(for: "the end of recovery") { try ask("select pg_is_in_recovery()") == "f\n" }
+        #expect(try ask("select string_agg(n::text, ' ') from after") == "1\n")
     }
 
     @Test func `from pgBackRest: tidemark takes over, and the old repository still restores`() throws {
@@ -131,6 +162,12 @@ import Testing
         try barman("receive-wal", "--drop-slot", "main")
         try barman("cron")
         #expect(try site.cluster.psql("select count(*) from pg_replication_slots") == "0")
+        // What the page warns of.
+        let inactive = "\(changed)active = false\n"
+        try replaceDurably(old.file("servers/main.conf"), bytes: Array(inactive.utf8), mode: 0o644)
+        try barman("recover", "main", "latest", old.file("nothing"))
+        #expect(try !Files.exists(old.file("nothing")))
+        try replaceDurably(old.file("servers/main.conf"), bytes: Array(changed.utf8), mode: 0o644)
         let restored = old.file("restored")
         let said = try barman("recover", "main", "latest", restored)
         #expect(try Files.exists(restored + "/PG_VERSION"), "\(said)")

@@ -12,10 +12,11 @@ import Testing
         let text =
             try Files.readText(site.configuration)
             + ([
-                "[notify]", "events = all",
+                "[notify]",
                 "command = '\(command.split(separator: "TOLD", omittingEmptySubsequences: false).joined(separator: told))'",
             ]
-            + lines).joined(separator: "\n") + "\n"
+            + (lines.contains { $0.hasPrefix("events") } ? [] : ["events = all"]) + lines).joined(separator: "\n")
+            + "\n"
         try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
         return site
     }
@@ -24,10 +25,9 @@ import Testing
         try Files.exists(site.scratch.file("told")) ? Files.readText(site.scratch.file("told")) : ""
     }
 
-    /// A recovery that can't be: nothing to recover from.
+    /// A backup of a server that isn't there.
     static func failingJob(_ site: TestSite) throws -> Finished {
-        try site.tidemark(
-            ["recover", "--target-name", "nowhere", "--yes", "--data-directory", site.scratch.file("recovered")])
+        try site.tidemark(["backup", "--conninfo", "host=/nonexistent"])
     }
 
     @Test func `a job that fails is told, recorded, and fails as it would have`() throws {
@@ -35,12 +35,12 @@ import Testing
         let finished = try Self.failingJob(site)
         #expect(finished.ending == .exited(1) || finished.ending == .exited(4), "\(finished.errors)")
         try site.cluster.wait(for: "the message") { try !Self.told(site).isEmpty }
-        #expect(try Self.told(site).contains("\"event\":\"recovery\""))
+        #expect(try Self.told(site).contains("\"event\":\"backup_failure\""))
         let row = try #require(try HistoryTests.rows(site).first)
-        #expect(row.job == "recover" && row.result == "failure" && row.message?.isEmpty == false)
+        #expect(row.job == "backup" && row.result == "failure" && row.message?.isEmpty == false)
         #expect(.exited(row.exitStatus) == finished.ending)
         let table = try site.tidemark(["history", "--failed"], expectSuccess: true).output
-        #expect(table.contains("recover") && table.contains("failure"))
+        #expect(table.contains("backup") && table.contains("failure"))
     }
 
     @Test func `a receiver that takes its time keeps no job waiting`() throws {
@@ -58,12 +58,14 @@ import Testing
             "/bin/sh",
             [
                 "-c",
-                "chmod -R a-w '\(site.repository)'; rm -rf '\(site.scratch.file("state"))'; : > '\(site.scratch.file("state"))'",
+                // The delivery of the first one's message may still be at work there.
+                "chmod -R a-w \"$1\"; : >\"$2.file\"; until rm -rf \"$2\" && mv -T \"$2.file\" \"$2\"; do sleep 0.1; done",
+                "sh", site.repository, site.scratch.file("state"),
             ])
         let hindered = try Self.failingJob(site)
         try runAsServerUser("/bin/sh", ["-c", "chmod -R u+w '\(site.repository)'"])
         #expect(hindered.ending == normal.ending)
-        #expect(hindered.errors.contains("could not"))
+        #expect(hindered.errors.contains("could not record the job"))
     }
 
     @Test func `what could not be delivered is delivered later`() throws {
@@ -77,7 +79,29 @@ import Testing
         #expect(try site.tidemark(["notify", "--deliver"]).ending == .exited(1))
         try createDurably(site.scratch.file("told.open"), bytes: [])
         #expect(try site.tidemark(["notify", "--deliver"]).ending == .exited(0))
-        #expect(try Self.told(site).contains("recovery"))
+        #expect(try Self.told(site).contains("backup_failure"))
+    }
+
+    /// A job that has nothing new to tell, one that is not told of at all, and the hourly check.
+    @Test func `what could not be delivered is delivered by every later job and check`() throws {
+        for later in ["the same failure", "backup", "check"] {
+            let site = try Self.site("test -e TOLD.open && cat >> TOLD", ["attempts = 1", "events = failures"])
+            if later == "check" { try site.tidemark(["backup"], expectSuccess: true) }
+            _ = try Self.failingJob(site)
+            let log = site.scratch.file("state/main/notify/delivery.log")
+            try site.cluster.wait(for: "the failed delivery") {
+                try Files.exists(log) && Files.readText(log).contains("could not deliver")
+            }
+            try createDurably(site.scratch.file("told.open"), bytes: [])
+            switch later {
+            case "the same failure": _ = try Self.failingJob(site)
+            case "backup": try site.tidemark(["backup"], expectSuccess: true)
+            default: _ = try site.tidemark(["check", "--notify"])
+            }
+            try site.cluster.wait(for: "the message, by \(later)") {
+                try Self.told(site).contains("\"event\":\"backup_failure\"")
+            }
+        }
     }
 
     @Test func `notify --test tells everybody, and says who could not be told`() throws {

@@ -1,6 +1,7 @@
 import Archiving
 import BaseBackup
 import Configuration
+import DataDirectory
 import Monitoring
 import Setup
 import Testing
@@ -77,8 +78,9 @@ struct Trouble: Sendable, CustomTestStringConvertible {
             $0.server?.isFailing = true
             $0.server?.lastFailed = "000000010000000000000006"
         },
-        Trouble(name: "archiver failing for a minute", check: "archiving", status: .warning, says: "stands still") {
-            $0.waiting = WaitingObservation(ready: 1, oldestReady: 45, oldestCommit: 45)
+        Trouble(name: "archiver failing for half a minute", check: "archiving", status: .warning, says: "stands still")
+        {
+            $0.waiting = WaitingObservation(ready: 1, oldestReady: 31, oldestCommit: 31)
             $0.server?.isFailing = true
             $0.server?.lastFailed = "000000010000000000000006"
         },
@@ -176,6 +178,22 @@ struct Trouble: Sendable, CustomTestStringConvertible {
         Trouble(name: "backup very late", check: "backup_age", status: .critical, says: "is 11 d") {
             $0.archive?.backups.complete = [try ObservedCluster.backup("late", days: 11)]
         },
+        Trouble(name: "a backup from the future", check: "backup_age", status: .critical, says: "in the future") {
+            $0.archive?.backups.complete.append(try ObservedCluster.backup("early", days: -0.5))
+        },
+        Trouble(
+            name: "another server answers", check: "server", status: .critical, says: "is not the one in data_directory"
+        ) {
+            $0.foreignServer = "system identifier 7; the data directory's is 8"
+        },
+        Trouble(name: "nothing can be recovered", check: "rpo", status: .critical, says: "Everything would be lost.") {
+            $0.archive?.windowStart = nil
+        },
+        Trouble(
+            name: "another cluster is archived", check: "rpo", status: .critical, says: "has no place for the cluster"
+        ) {
+            $0.ownCluster = ("15-7", false)
+        },
         Trouble(name: "no backup", check: "backup_age", status: .critical, says: "no complete backup") {
             $0.archive?.backups.complete = []
         },
@@ -204,6 +222,10 @@ struct Trouble: Sendable, CustomTestStringConvertible {
             $0.jobs = [ObservedCluster.job(.verify, days: 20)]
         },
         Trouble(name: "never verified", check: "verify", status: .warning, says: "never verified") { $0.jobs = [] },
+        Trouble(name: "WAL never read", check: "verify_wal", status: .warning, says: "never verified") { $0.jobs = [] },
+        Trouble(name: "WAL read long ago", check: "verify_wal", status: .warning, says: "verified 20 d") {
+            $0.jobs = [ObservedCluster.job(.verify, days: 20)]
+        },
         Trouble(name: "drill failed", check: "drill", status: .critical, says: "failed") {
             $0.jobs.append(ObservedCluster.job(.drill, days: 0.1, .failure))
         },
@@ -221,6 +243,13 @@ struct Trouble: Sendable, CustomTestStringConvertible {
         },
         Trouble(name: "open repository", check: "permissions", status: .warning, says: "Everybody may read") {
             $0.permissions = [PermissionFinding(false, "Everybody may read it.", remedy: "chmod 0750 /r")]
+        },
+        Trouble(name: "nested places", check: "places", status: .critical, says: "repository \"/d/r\" lies in") {
+            do {
+                try ClusterPlaces(
+                    repository: "/d/r", stateDirectory: "/s", scratchDirectory: "/s/scratch", dataDirectory: "/d"
+                ).check()
+            } catch { $0.nested = error as? NestedPlaces }
         },
         Trouble(name: "open secret", check: "permissions", status: .critical, says: "(and 1 more)") {
             $0.permissions = [
@@ -264,7 +293,7 @@ struct CheckRulesTests {
         observation.archive?.backups.complete = []
         observation.archive?.windowStart = nil
         let results = judge(observation, by: try ObservedCluster.configuration())
-        #expect(results.filter { $0.status != .ok }.map(\.id).sorted() == ["backup_age", "recovery_window"])
+        #expect(results.filter { $0.status != .ok }.map(\.id).sorted() == ["backup_age", "recovery_window", "rpo"])
     }
 
     @Test(arguments: Trouble.all)

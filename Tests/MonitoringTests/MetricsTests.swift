@@ -4,6 +4,7 @@ import Monitoring
 import Platform
 import Support
 import Testing
+import WAL
 
 struct MetricsTests {
     /// With a sample for every metric there is.
@@ -50,6 +51,25 @@ struct MetricsTests {
         let families = try parsed(MetricsFormat.prometheus.text(all), by: "prometheus_client.parser")
         #expect(families.count == all.count)
         #expect(families.contains { $0.hasPrefix("tidemark_archive_failures counter - 1") })
+    }
+
+    @Test func `moments are exported as moments, and every missing segment is counted`() throws {
+        var observation = try ObservedCluster.healthy()
+        func value(_ name: String) throws -> Double? {
+            let all = metrics(
+                observation, judge(observation, by: try ObservedCluster.configuration()), tidemarkVersion: "0.1.0")
+            return try #require(all.first { $0.sampleName == name }).samples.first?.value
+        }
+        func seconds(_ days: Double) -> Double { Double(ObservedCluster.daysAgo(days).microseconds) / 1_000_000 }
+        #expect(try value("tidemark_backup_last_timestamp_seconds") == seconds(1))
+        #expect(try value("tidemark_recovery_window_start_timestamp_seconds") == seconds(28))
+        #expect(try value("tidemark_wal_newest_commit_timestamp_seconds") == seconds(0.001))
+        #expect(try value("tidemark_wal_missing_segments") == 0)
+        let names = ["000000010000000000000003", "000000010000000000000005"].compactMap { SegmentName($0) }
+        observation.archive?.gaps = [
+            .init(first: names[0], last: names[0], count: 1), .init(first: names[1], last: names[1], count: 4),
+        ]
+        #expect(try value("tidemark_wal_missing_segments") == 5)
     }
 
     @Test func `names follow Prometheus's conventions`() throws {

@@ -144,6 +144,55 @@ func notification(
         #expect(failure?.hint?.contains("chmod 0600") == true)
     }
 
+    @Test(arguments: [0o600, 0o400, 0o640] as [mode_t])
+    func `a secret that its owner, or a group, alone may read is used`(mode: mode_t) throws {
+        let server = try LoopbackServer("http_server.py")
+        let scratch = try Scratch()
+        try createDurably(scratch.file("key"), bytes: Array("key".utf8), mode: 0o600)
+        chmod(scratch.file("key"), mode)
+        let failure = try receivers([
+            "webhook_url = 'http://127.0.0.1:\(server.port)/ok'", "webhook_secret_file = '\(scratch.file("key"))'",
+        ])[0].test(notification())
+        #expect(failure == nil, "\(failure?.reason ?? "")")
+        #expect(try server.log(SeenRequest.self).first?.headers["X-Tidemark-Signature"] != nil)
+    }
+
+    /// In a process of its own: the environment is everybody's.
+    @Test func `secrets come from the environment as well`() throws {
+        let web = try LoopbackServer("http_server.py")
+        let scratch = try Scratch()
+        let certificate = try TestCertificate(in: scratch)
+        let mail = try LoopbackServer("smtp_server.py", ["starttls,auth", certificate.certificate, certificate.key])
+        try Files.makeDirectories(scratch.file("data"), mode: 0o755)
+        if geteuid() == 0 { _ = try run("/bin/chown", ["postgres:", scratch.file("data"), scratch.path]) }
+        let text = """
+            repository = '\(scratch.file("repository"))'
+            state_directory = '\(scratch.file("state"))'
+            [cluster main]
+            data_directory = '\(scratch.file("data"))'
+            [notify]
+            webhook_url = 'http://127.0.0.1:\(web.port)/ok'
+            email_to = 'dba@example.org'
+            email_from = 'tidemark@example.org'
+            smtp_url = 'smtp://127.0.0.1:\(mail.port)'
+            smtp_user = postmaster
+            smtp_ca_file = '\(certificate.certificate)'
+
+            """
+        try createDurably(scratch.file("tidemark.conf"), bytes: Array(text.utf8), mode: 0o644)
+        let told = try tidemark(
+            ["notify", "--test", "--config", scratch.file("tidemark.conf")],
+            environment: [
+                "TIDEMARK_WEBHOOK_SECRET": "key", "TIDEMARK_SMTP_PASSWORD": "pass word", "no_proxy": "*",
+            ])
+        #expect(told.ending == .exited(0), "\(told)")
+        let seen = try #require(try web.log(SeenRequest.self).first)
+        let script = "import hmac, sys; print(hmac.new(b'key', sys.argv[1].encode(), 'sha256').hexdigest())"
+        let expected = try run("/usr/bin/python3", ["-c", script, seen.body]).output.prefix(64)
+        #expect(seen.headers["X-Tidemark-Signature"] == "sha256=\(expected)")
+        #expect(try mail.log(SeenMail.self).first?.user == "postmaster")
+    }
+
     @Test func `a secret address can be kept in a file`() throws {
         let server = try LoopbackServer("http_server.py")
         let scratch = try Scratch()

@@ -58,3 +58,17 @@ struct SubprocessTests {
         #expect(piped.errors == "")
     }
 }
+
+struct FileStatusTests {
+    @Test(arguments: [Int.min, -9_223_372_036_855, 0, 9_223_372_036_855, Int.max])
+    func `a file may have any time`(_ seconds: Int) throws {
+        // This file system keeps whatever it is told; others put it into their own bounds.
+        let path = "/dev/shm/tidemark-test-\(getpid())-\(seconds)"
+        try createDurably(path, bytes: [])
+        defer { try? Files.remove(path) }
+        var times = [timespec(tv_sec: seconds, tv_nsec: 0), timespec(tv_sec: seconds, tv_nsec: 0)]
+        try #require(utimensat(AT_FDCWD, path, &times, 0) == 0)
+        let status = try FileStatus(of: path)
+        #expect(abs(status.modified) <= 1 << 62 && (status.modified < Clock.now) == (seconds < 1 << 31))
+    }
+}

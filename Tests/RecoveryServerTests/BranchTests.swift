@@ -22,7 +22,7 @@ private func twoBranches() -> ConstructedArchive {
 
 extension ConstructedArchive {
     /// A timeline that leaves another where `log` is now.
-    fileprivate mutating func branch(
+    mutating func branch(
         _ number: UInt32, from parent: UInt32, _ log: LogWriter, _ write: (inout LogWriter) -> Void
     ) {
         var new = LogWriter(at: log.position, step: log.step)
@@ -198,7 +198,7 @@ private struct Where: Sendable, CustomTestStringConvertible {
         Elsewhere(
             name: "a transaction after a gap", target: RecoveryTarget(.xid(140)), known: living(on: 1),
             missing: ["000000010000000000000101"], message: "cannot reach transaction 140",
-            detail: "WAL is missing: segment \"000000010000000000000101\".", offers: ["--target-lsn 0/0100E028"]),
+            detail: "WAL segment \"000000010000000000000101\" is missing.", offers: ["--target-lsn 0/0100E028"]),
         Elsewhere(
             name: "a restore point before the backup that was asked for", target: RecoveryTarget(.name("ancient")),
             backup: "a", message: "cannot reach restore point \"ancient\"", detail: "before the end of the oldest",

@@ -39,7 +39,7 @@ import Testing
                 name: "a segment is missing in the middle", file: "wal/00000001/0000000100000000/\(middle)",
                 apply: { try Files.remove($0) }, status: 4,
                 says: [
-                    "cannot reach the end of the archive", "WAL is missing: segment \"\(middle.prefix(24))\"",
+                    "cannot reach the end of the archive", "WAL segment \"\(middle.prefix(24))\" is missing.",
                     "--target-lsn",
                 ]),
             Damage(

@@ -1,3 +1,4 @@
+import Glibc
 import Platform
 import Support
 import Testing
@@ -32,7 +33,20 @@ import Testing
         let arguments = ["recover", "--target", "immediate", "--yes", "--data-directory"]
         let trace = try site.tidemark(arguments + [traced.path], environment: ["TIDEMARK_FAULT": "trace"])
         try #require(trace.ending == .exited(0), "\(trace.errors)")
+        // Past the page cache but for a last piece; a file system in memory has nowhere else to keep it.
+        let large = try Descriptor(open: traced.path + "/odd", O_RDONLY)
+        let isInMemory = try run("/usr/bin/stat", ["-f", "-c", "%T", traced.path]).output == "tmpfs\n"
+        let cached = large.cachedBytes(at: 0, count: 2 << 20) ?? .max
+        #expect(isInMemory || cached == 0, "\(cached)")
         try expectSame(names, site, traced.path)
+        // All of it is on disk before the directory can be started.
+        let lines = trace.errors.split(separator: "\n").map(String.init)
+        let last = lines.lastIndex { $0.hasPrefix("trace: write \(traced.path)/base/") } ?? -1
+        let flushed = lines[max(0, last)...].firstIndex { $0 == "trace: fsync \(traced.path)" } ?? -1
+        let manifest = lines.firstIndex { $0.hasPrefix("trace: open \(traced.path)/.backup_manifest.") } ?? -1
+        let control = lines.firstIndex { $0.hasPrefix("trace: rename \(traced.path)/global/.pg_control") } ?? -1
+        #expect(0 <= last && last < flushed, "\(last) \(flushed)")
+        #expect(flushed < manifest && manifest < control, "\(flushed) \(manifest) \(control)")
         let writes = trace.errors.split(separator: "\n").filter { $0.hasPrefix("trace: write ") }
         for name in names {
             let number = try #require(writes.firstIndex { $0.hasSuffix("/data/\(name)") }) + 1

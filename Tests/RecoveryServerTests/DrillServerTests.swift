@@ -53,6 +53,61 @@ import Testing
         #expect([.exited(0), .exited(3)].contains(random.ending), "\(random.errors)")
     }
 
+    @Test(
+        arguments: [
+            ("select pg_sleep(100000) is null", "was waiting for Timeout: PgSleep"),
+            (
+                "select count(*) > 0 from generate_series(1, 1000000000000000) n where n < 0",
+                "Query \"select count"
+            ),
+        ])
+    func `what hangs in a drill is ended, and told with what it waited for`(_ query: String, _ says: String) throws {
+        let site = try Self.site.get()
+        let arguments = ["drill", "--drill-sql", query, "--drill-timeout", "2s"]
+        let drill = try site.tidemark(arguments)
+        #expect(drill.ending == .exited(3), "\(drill.errors)")
+        #expect(drill.output.contains("PROBLEM: The checks were ended: they took longer than drill_timeout, 2000 ms."))
+        #expect(drill.output.contains(says), "\(drill.output)")
+        #expect(try Files.list(site.scratch.file("state/scratch")) == [])
+        #expect(try site.tidemark(["history", "--json"]).output.contains("longer than drill_timeout"))
+    }
+
+    /// A server whose processes are all stopped answers nobody.
+    @Test func `a drill's server that hangs itself is ended`() throws {
+        let site = try Self.site.get()
+        let stop = site.scratch.file("stop")
+        // The library's own processes can't be stopped by SQL; a test can.
+        let gate = "select pg_sleep(100000) is null"
+        let worker = try Worker {
+            _ = try? wait(for: "the drill's query") {
+                let found = try run("/usr/bin/pgrep", ["-f", "postgres: postgres postgres \\[local\\] SELECT"]).output
+                guard
+                    let process = found.split(separator: "\n").compactMap({ pid_t($0) }).first(where: { process in
+                        (try? Files.readLink("/proc/\(process)/cwd"))?.hasPrefix(site.scratch.path) == true
+                    })
+                else { return false }
+                let server = Files.parent(try Files.readLink("/proc/\(process)/cwd")) + "/data/postmaster.pid"
+                let postmaster = try Files.readText(server).split(separator: "\n")[0]
+                kill(pid_t(postmaster) ?? 0, SIGSTOP)
+                try createDurably(stop, bytes: [])
+                return true
+            }
+        }
+        let drill = try site.tidemark(["drill", "--drill-sql", gate, "--drill-timeout", "5s"])
+        worker.join()
+        #expect(try Files.exists(stop))
+        #expect(drill.ending == .exited(3), "\(drill.errors)")
+        #expect(drill.output.contains("The drill's server was ended."), "\(drill.output)")
+        #expect(try Files.list(site.scratch.file("state/scratch")) == [])
+    }
+
+    private static let site = TestSite.shared {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        return site
+    }
+
     @Test func `a drill without room is refused before it begins`() throws {
         try #require(geteuid() == 0, "mounting a small file system needs root")
         let site = try TestSite(initdb: ["--wal-segsize=1"])
@@ -68,4 +123,86 @@ import Testing
         #expect(refused.errors.contains(" kB are free."), "\(refused.errors)")
         #expect(try Files.list(scratch.path) == [])
     }
+
+    @Test func `a prepared transaction that is pending is told, and holds up no drill`() throws {
+        let site = try TestSite(
+            settings: ["max_prepared_transactions": "9"], initdb: ["--wal-segsize=1"],
+            configuration: ["drill_sql = 'select count(*) = 2 from t'"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("create table t as select generate_series(1, 2) n")
+        try site.cluster.psql("begin; drop table t; prepare transaction 'it''s mine'")
+        try site.archiveEverything()
+        let drill = try site.tidemark(["drill"])
+        #expect(drill.ending == .exited(0), "\(drill.errors)\(drill.output)")
+        #expect(drill.output.contains("Prepared transactions that were pending, and rolled back for the checks: 1."))
+        let copy = try RecoveredDirectory(site)
+        let finished = try site.tidemark(
+            ["recover", "--target", "latest", "--data-directory", copy.path, "--start", "--yes"])
+        let sentence = "Prepared transaction 'it''s mine' in database \"postgres\" is pending and holds its locks"
+        #expect(finished.output.contains(sentence), "\(finished.output)\(finished.errors)")
+        try copy.psql("rollback prepared 'it''s mine'")
+        #expect(try copy.psql("select count(*) from t") == "2")
+        #expect(try site.cluster.psql("select gid from pg_prepared_xacts") == "it's mine")
+        try site.cluster.psql("rollback prepared 'it''s mine'")
+    }
+
+    /// What no list of settings can foresee, the kernel keeps away: here, what the database's own functions do.
+    @Test func `a scratch cluster can't write outside of its directory`() throws {
+        try #require(Confinement.isPossible, "this kernel has no Landlock")
+        let scratch = try Scratch()
+        let (file, named) = (scratch.file("written"), scratch.file("named"))
+        try runAsServerUser("/bin/sh", ["-c", "echo old >\"$1\"", "sh", named])
+        let listener = try Listener()
+        defer { withExtendedLifetime(listener) {} }
+        let attempts = [
+            ("copy t to ''\(file)''", false), ("copy t to ''\(named)''", false),
+            ("copy t to program ''echo new >\(file)''", false), ("copy t from program ''echo 1''", true),
+            ("copy t from program ''rm \(named)''", false), ("copy t to ''/dev/null''", true),
+            ("select lo_export(lo_from_bytea(0, ''x''), ''\(file)'')", false),
+            (
+                "copy t from program ''bash -c \"echo 1 && exec 3<>/dev/tcp/127.0.0.1/\(listener.port)\"''",
+                !Confinement.refusesTCP
+            ),
+        ]
+        let queries = attempts.map { "select attempt($a$\($0)$a$) = \($1)" }
+        let site = try TestSite(
+            initdb: ["--wal-segsize=1"], configuration: ["drill_sql = '\(queries.joined(separator: "; "))'"])
+        try site.cluster.psql(
+            """
+            create function attempt(doing text) returns boolean language plpgsql as $$ begin
+                execute doing; return true; exception when others then return false; end $$
+            """)
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("create table t as select 1 n")
+        try site.archiveEverything()
+        let drill = try site.tidemark(["drill"])
+        #expect(drill.ending == .exited(0), "\(drill.errors)\(drill.output)")
+        #expect(drill.output.contains("\(attempts.count) checks of your own"))
+        #expect(try !Files.exists(file))
+        #expect(try Files.readText(named) == "old\n")
+        #expect(try Files.listIfPresent(site.scratch.file("state/scratch")) == [])
+    }
+}
+
+/// Somebody on this host who takes connections.
+private final class Listener {
+    let port: UInt16
+    private let raw: Int32
+
+    init() throws {
+        raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isListening = withUnsafeMutablePointer(to: &address) { [raw] in
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { place in
+                bind(raw, place, length) == 0 && listen(raw, 8) == 0 && getsockname(raw, place, &length) == 0
+            }
+        }
+        port = UInt16(bigEndian: address.sin_port)
+        try #require(isListening)
+    }
+
+    deinit { close(raw) }
 }

@@ -15,7 +15,9 @@ import Testing
 
     /// Every command that speaks of gaps, and its exit status when there is one after the newest backup.
     private static let commands: [(line: [String], status: Int32)] = [
-        (["verify", "--wal"], 3), (["segments"], 3), (["window"], 3), (["list"], 3), (["status"], 3),
+        (["verify", "--wal"], 3), (["verify"], 3), (["segments"], 3), (["window"], 3), (["list"], 3), (["status"], 3),
+        (["events"], 3), (["events", "--kind", "drop"], 3), (["around", "--target-time", "2100-01-01 00:00 UTC"], 3),
+        (["report"], 0), (["report", "--html", "-"], 0),
         (["check", "--only", "wal_continuity"], 3), (["check", "--only", "recovery_window"], 3),
         (["check", "--only", "rpo"], 3), (["plan", "--target", "latest"], 4),
     ]
@@ -23,7 +25,7 @@ import Testing
     @Test(arguments: TestServer.allCases)
     func `every command tells the gap before a fork, and what fills it`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
-        try site.cluster.psql("create table t (n int)")
+        try site.cluster.psql("create table t (n int); create table gone (n int)")
         try site.tidemark(["backup"], expectSuccess: true)
         let standby = try RecoveredDirectory(site)
         let push = "\(try Executables.tidemark()) archive-push --config \(site.configuration) --cluster main %p"
@@ -48,6 +50,7 @@ import Testing
         try site.cluster.stop(mode: "immediate")
         #expect(try standby.psql("select pg_promote()") == "t")
         _ = try standby.psql("insert into t values (5)")
+        _ = try standby.psql("drop table gone")
         _ = try standby.psql("select pg_switch_wal()")
         try site.cluster.wait(for: "the new primary to archive") {
             try standby.psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") == "0"
@@ -68,13 +71,19 @@ import Testing
         func tell(_ line: [String]) throws -> Finished { try site.tidemark(line + ["--config", configuration]) }
         for (line, status) in Self.commands {
             let told = try tell(line)
-            let words = told.output + told.errors
+            let words = (told.output + told.errors).replacing("&quot;", with: "\"")
             #expect(told.ending == .exited(status), "\(line): \(words)")
             #expect(words.contains("\"\(lost[0])\" to \"\(lost[1])\""), "\(line): \(words)")
             #expect(!words.contains("no usable backup") && !words.contains("There are no gaps"), "\(line): \(words)")
         }
         let status = try tell(["status"]).output
         #expect(status.contains("but not to now") && !status.contains("I would lose      nothing"), "\(status)")
+
+        let missing = "segments \"\(lost[0])\" to \"\(lost[1])\" are missing"
+        #expect(try tell(["events"]).output.contains("    cannot be reached: \(missing)\n"))
+        #expect(try tell(["window"]).output.contains(" cannot be reached: \(missing).\n"))
+        let around = try tell(["around", "--target-time", "2100-01-01 00:00 UTC"]).output
+        #expect(around.contains("postgres.public.t\n gap "), "\(around)")
 
         let gaps = try RecoverAnswer.decode(Segments.self, tell(["segments", "--json"]).output).gaps
         #expect(gaps.map(\.firstMissing) == [lost[0]] && gaps.map(\.lastMissing) == [lost[1]])
@@ -87,6 +96,8 @@ import Testing
             #expect(told.ending == .exited(0), "\(line): \(told.output)\(told.errors)")
         }
         #expect(try tell(["segments"]).output.contains("There are no gaps."))
+        #expect(try tell(["events"]).output.contains("    before it: tidemark recover "))
+        #expect(try tell(["window"]).output.contains("Any moment from "))
     }
 
     @Test(arguments: TestServer.allCases)

@@ -22,6 +22,11 @@ import WAL
 
     @Test func `in place, the last unarchived WAL is rescued, the old directory kept, and nothing is lost`() throws {
         let (site, rows) = try deadSite()
+        func content(_ directory: String) throws -> String {
+            let script = "cd \"$1\" && find . -type f | sort | xargs md5sum"
+            return try runAsServerUser("/bin/sh", ["-c", script, "sh", directory]).output
+        }
+        let before = try content(site.cluster.data)
         let finished = try site.tidemark(["recover", "--target", "latest", "--start", "--yes", "--json"])
         try #require(finished.ending == .exited(0), "\(finished.errors)")
         let answer = try RecoverAnswer(finished.output)
@@ -34,7 +39,7 @@ import WAL
         try site.archiveEverything()
         let kept = try Files.list(site.cluster.directory).filter { $0.hasPrefix("data.before-") }
         #expect(kept.count == 1)
-        #expect(try Files.exists("\(site.cluster.directory)/\(kept[0])/PG_VERSION"))
+        #expect(try content("\(site.cluster.directory)/\(kept[0])") == before)
         // Who did it is in the repository.
         let incarnation = try Files.list(site.repository + "/main")[0]
         let audit = "\(site.repository)/main/\(incarnation)/recovery"
@@ -55,6 +60,51 @@ import WAL
         try #require(again.ending == .exited(0), "\(again.errors)")
         #expect(try RecoverAnswer(again.output).timeline == 3)
         #expect(try site.cluster.psql("select count(*) from t") == total)
+    }
+
+    @Test func `what the dead server's pg_wal has alone is never given up unasked`() throws {
+        let (site, rows) = try deadSite()
+        let data = site.cluster.data
+        func fingerprint() throws -> String {
+            try runAsServerUser(
+                "/bin/sh",
+                ["-c", "stat -c %i '\(data)'; cd '\(data)' && find . -type f | sort | xargs md5sum | md5sum"]
+            ).output
+        }
+        let before = try fingerprint()
+        let folders = try run("/usr/bin/find", [site.repository, "-path", "*/wal/*", "-type", "d"]).output
+            .split(separator: "\n").map(String.init)
+        func setMode(_ mode: String) throws { try runAsServerUser("/bin/chmod", [mode] + folders) }
+        var offered = ""
+        for options in [[], ["--delta"]] {
+            try setMode("0550")
+            let refused = try site.tidemark(["recover", "--target", "latest", "--start", "--yes"] + options)
+            #expect(refused.ending == .exited(1) && refused.errors.contains("cannot archive"), "\(options) \(refused)")
+            #expect(refused.errors.contains("Nothing was changed."), "\(options) \(refused)")
+            #expect(try fingerprint() == before, "\(options)")
+            let hint = try #require(refused.errors.firstMatch(of: /out of its way: (mv .+)/))
+            offered = String(hint.output.1)
+            try setMode("0750")
+        }
+        // A directory in which nothing can be looked for.
+        let control = try Files.read("\(data)/global/pg_control")
+        try runAsServerUser(
+            "/bin/sh", ["-c", "printf x | dd of='\(data)/global/pg_control' conv=notrunc bs=1 seek=20 2>&1"])
+        let blind = try site.tidemark(["recover", "--target", "latest", "--delta", "--start", "--yes"])
+        #expect(blind.ending == .exited(1) && blind.errors.contains("Nothing was changed."), "\(blind)")
+        try replaceDurably("\(data)/global/pg_control", bytes: control, mode: 0o600)
+        if geteuid() == 0 { _ = try run("/bin/chown", ["postgres:", "\(data)/global/pg_control"]) }
+        #expect(try fingerprint() == before)
+        // What the message offers: without that WAL.
+        try runAsServerUser("/bin/sh", ["-c", offered])
+        try site.tidemark(["recover", "--target", "latest", "--start", "--yes"], expectSuccess: true)
+        #expect(try site.cluster.psql("select count(*) from t") == "1000")
+        // And with it, after all.
+        try site.cluster.stop(mode: "immediate")
+        try runAsServerUser("/bin/sh", ["-c", "mv '\(data)' '\(data).without' && mv '\(data).dead' '\(data)'"])
+        try site.tidemark(
+            ["recover", "--target", "latest", "--target-timeline", "1", "--start", "--yes"], expectSuccess: true)
+        #expect(try site.cluster.psql("select count(*) from t") == rows)
     }
 
     @Test func `a backup taken soon after a recovery is as good as any, though the old timeline went further`() throws {
@@ -158,7 +208,13 @@ import WAL
             let directory = try RecoveredDirectory(site)
             try row.prepare(site, directory)
             let own = row.arguments.contains("--data-directory") ? [] : ["--data-directory", directory.path]
+            func listing() throws -> String {
+                let all = [directory.scratch.path, "-printf", "%P %y %i %m %T@ %C@ %s\\n"]
+                return try run("/usr/bin/find", all).output
+            }
+            let before = try listing()
             let finished = try site.tidemark(["recover"] + row.arguments + own)
+            #expect(try listing() == before, "\(row.name)")
             #expect(finished.ending == .exited(row.status), "\(row.name): \(finished.errors)")
             for text in row.says { #expect(finished.errors.contains(text), "\(row.name): \(finished.errors)") }
         }
@@ -238,6 +294,44 @@ import WAL
         answer = try RecoverAnswer(finished.output)
         #expect(answer.state == "shut_down")
         #expect(try !Files.exists(down.path + "/postmaster.pid"))
+
+        // The commands that are offered work, whatever the directory and the configuration file are called.
+        let scratch = try Scratch()
+        let own = scratch.file("my own.conf")
+        try createDurably(own, bytes: Array("work_mem = 7MB\n".utf8), mode: 0o644)
+        for (name, words, offer) in [
+            ("it's a copy", [], "recover to the target: "),
+            ("another copy", ["--start", "--target-action", "shutdown"], "take writes: "),
+            ("configured", ["--set", "config_file=\(own)"], "recover to the target: "),
+        ] {
+            let directory = scratch.file(name)
+            finished = try site.tidemark(
+                ["recover", "--target-name", "here", "--yes", "--data-directory", directory] + words)
+            try #require(finished.ending == .exited(0), "\(finished.errors)")
+            let command = try #require(
+                finished.output.split(separator: "\n").compactMap { $0.split(separator: offer).last }
+                    .first { $0.hasPrefix("pg_ctl ") }, "\(finished.output)")
+            let pgControl = "\(site.cluster.server.bin)/pg_ctl"
+            defer { _ = try? runAsServerUser(pgControl, ["-D", directory, "-m", "immediate", "stop"]) }
+            let started = try runAsServerUser(
+                "/bin/sh",
+                [
+                    "-c", "PATH=\"$1:$PATH\"; \(command) -w -t 300 -l \"$2\"", "sh", site.cluster.server.bin,
+                    scratch.file("log"),
+                ],
+                expectSuccess: false)
+            #expect(started.ending == .exited(0), "\(command): \((try? Files.readText(scratch.file("log"))) ?? "")")
+            try wait(for: "the copy to take writes") {
+                try runAsServerUser(
+                    site.cluster.server.bin + "/psql",
+                    [
+                        "-h", directory, "-U", "postgres", "-d", "postgres", "-XAtc",
+                        "select pg_is_in_recovery() or count(*) <> 1 from t",
+                    ],
+                    expectSuccess: false
+                ).output == "f\n"
+            }
+        }
 
         let standby = try RecoveredDirectory(site)
         finished = try standby.recover(["--target", "latest", "--standby"])

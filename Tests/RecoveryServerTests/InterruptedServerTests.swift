@@ -8,8 +8,9 @@ import Testing
     private static let sum = "select md5(string_agg(n || x, ',' order by n)) from t"
 
     /// A site with a small backup and a log that makes much more of it.
-    private func site(rows: Int) throws -> TestSite {
-        let site = try TestSite(settings: ["max_wal_size": "64MB"], initdb: ["--wal-segsize=1"])
+    private func site(rows: Int, configuration: [String] = []) throws -> TestSite {
+        let site = try TestSite(
+            settings: ["max_wal_size": "64MB"], initdb: ["--wal-segsize=1"], configuration: configuration)
         try site.cluster.psql("create table t (n int, x text)")
         try site.tidemark(["backup"], expectSuccess: true)
         try site.cluster.psql("insert into t select n, repeat(md5(n::text), 30) from generate_series(1, \(rows)) n")
@@ -151,6 +152,69 @@ extension InterruptedServerTests {
         #expect(ends.count == 3)
         #expect(ends.filter { $0.contains("\"result\" : \"interrupted\"") }.count == 2, "\(ends)")
     }
+
+    @Test func `flags of the first call hold for the resumed one, unless that says otherwise`() throws {
+        let site = try site(rows: 100)
+        let bin = site.cluster.server.bin
+        let text = try Files.readText(site.configuration).replacing("'\(bin)'", with: "'/nowhere'")
+        try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
+        let directory = try RecoveredDirectory(site)
+        let recover = ["recover", "--data-directory", directory.path]
+        let refused = try site.tidemark(recover + ["--target", "latest", "--start", "--yes"])
+        #expect(
+            refused.ending == .exited(1) && refused.errors.contains("could not run \"/nowhere/postgres\""), "\(refused)"
+        )
+        #expect(try Files.list(directory.scratch.path) == [])
+        let killed = try site.tidemark(
+            recover + ["--target", "latest", "--start", "--yes", "--bin-directory", bin],
+            environment: ["TIDEMARK_FAULT": "write:60=kill"])
+        #expect(killed.errors.contains("fault: killed"), "\(killed)")
+        let otherwise = try site.tidemark(recover + ["--resume", "--bin-directory", "/elsewhere"])
+        #expect(otherwise.ending == .exited(1) && otherwise.errors.contains("\"/elsewhere/postgres\""), "\(otherwise)")
+        let resumed = try site.tidemark(recover + ["--resume"])
+        #expect(resumed.ending == .exited(0), "\(resumed)")
+        #expect(try directory.psql(Self.sum) == site.cluster.psql(Self.sum))
+    }
+
+    @Test func `a repository that goes away during the restore or the replay ends neither for good`() throws {
+        let site = try site(rows: 6_000, configuration: ["get_retry_timeout = 1s"])
+        let directory = try RecoveredDirectory(site)
+        func recover(
+            _ arguments: [String], _ log: String, losing place: String, at gate: Gate,
+            _ environment: [String: String] = [:]
+        ) throws -> String {
+            let away = place + ".away"
+            let output = site.scratch.file(log)
+            let process = try directory.launch(arguments, log: output, environment: environment)
+            try gate.waitUntilReached()
+            try Files.rename(place, to: away)
+            try gate.open()
+            try site.cluster.wait(for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
+            try Files.rename(away, to: place)
+            let said = try Files.readText(output)
+            #expect(said.contains("tidemark recover --resume"), "\(said)")
+            return said
+        }
+        let restore = try Gate(at: "open:/pack/")
+        // Part of it: what is open already stays readable.
+        let packs = try site.repository + "/main/" + Files.list(site.repository + "/main")[0] + "/pack"
+        var said = try recover(
+            ["--target", "latest", "--start"], "restore.log", losing: packs, at: restore, restore.environment)
+        #expect(said.contains("DETAIL:  What is restored already stays in \"\(directory.path)\""), "\(said)")
+        #expect(try !Files.exists(directory.path + "/global/pg_control"))
+
+        let get = "\(try Executables.tidemark()) archive-get --config \(site.configuration) --cluster main %f %p"
+        let replay = try Gate(at: "restore_command")
+        let command = try replay.restoreCommand(get, after: 4)
+        said = try recover(
+            ["--resume", "--set", "restore_command=\(command)"], "replay.log", losing: site.repository, at: replay)
+        #expect(said.contains("the server stopped before it reached the target"), "\(said)")
+
+        let resumed = try site.tidemark(["recover", "--resume", "--data-directory", directory.path])
+        #expect(resumed.ending == .exited(0), "\(resumed.errors)")
+        #expect(resumed.output.contains("As predicted"), "\(resumed.output)")
+        #expect(try directory.psql(Self.sum) == site.cluster.psql(Self.sum))
+    }
 }
 
 extension RecoveredDirectory {
@@ -173,9 +237,13 @@ extension RecoveredDirectory {
         return process!
     }
 
-    /// Whether a process has ended; one whose parent is gone may stay in the process table for a while.
+    /// Whether a process has ended; one whose parent is gone may stay in the process table for a while. One that executes
+    /// another program looks so as well, as long as it has two threads.
     static func hasEnded(_ process: pid_t) -> Bool {
         guard kill(process, 0) == 0 else { return true }
+        guard (try? run("/bin/ls", ["/proc/\(process)/task"]).output.split(separator: "\n").count) == 1 else {
+            return false
+        }
         return (try? run("/bin/cat", ["/proc/\(process)/stat"]).output.contains(") Z ")) == true
     }
 

@@ -94,6 +94,17 @@ import Testing
         #expect(try site.cluster.psql("select timeline_id from pg_control_checkpoint()") == "3")
         #expect(try site.tidemark(["check", "--only", "timelines"]).ending == .exited(0))
 
+        // The copy takes the only backup since they parted, and the cluster goes on.
+        let ofCopy = site.scratch.file("copy.conf")
+        let copied = try Files.readText(site.configuration)
+            .replacing(site.cluster.data, with: copy.path).replacing(
+                site.cluster.conninfo, with: "host=\(copy.path) user=postgres dbname=postgres"
+            )
+            .replacing(site.scratch.file("state"), with: site.scratch.file("copy-state"))
+        try createDurably(ofCopy, bytes: Array(copied.utf8), mode: 0o644)
+        try site.tidemark(["backup", "--no-expire", "--config", ofCopy], expectSuccess: true)
+        #expect(try planned(site, ["--target", "latest"]).target.timeline == "3")
+
         // A new host has neither: it is asked which branch is meant, and what is offered works.
         try site.cluster.psql("insert into t values (5)")
         try site.archiveEverything()
@@ -106,12 +117,24 @@ import Testing
         let asked = try site.tidemark(["recover", "--target", "latest", "--yes"], environment: newHost)
         #expect(asked.ending == .exited(4), "\(asked.output)\(asked.errors)")
         #expect(asked.errors.contains("cannot tell which of timelines 2, 3 to follow"), "\(asked.errors)")
+        #expect(asked.errors.contains("-full\" was taken of it in \""), "\(asked.errors)")
         #expect(try !Files.exists(site.scratch.file("new-host")))
         for timeline in ["2", "3"] {
             let option = ["--target", "latest", "--target-timeline", timeline]
             #expect(asked.errors.contains(option.joined(separator: " ") + " (on timeline"), "\(asked.errors)")
             let plan = try site.tidemark(["plan", "--json"] + option, environment: newHost)
             #expect(plan.ending == .exited(0), "\(plan.errors)")
+        }
+        if server == .v15 {
+            // Whoever sits at a terminal answers there.
+            let line = "\(try Executables.tidemark()) plan --target latest --config \(elsewhere)"
+            for (answer, status) in [("3", 0), ("1", 4), ("", 4)] as [(String, Int32)] {
+                let answered = try PlacesServerTests.onTerminal(line, typing: answer)
+                #expect(answered.ending == .exited(status), "\(answer): \(answered)")
+                #expect(answered.output.contains("Which timeline is the cluster's? [2/3]"), "\(answered)")
+                let isPlanned = answered.output.contains(/timelines +1 until [^,]*, then 3/)
+                #expect(isPlanned == (status == 0), "\(answered.output)")
+            }
         }
         // Backups are taken of the cluster.
         try site.tidemark(["backup"], expectSuccess: true)
@@ -131,8 +154,9 @@ import Testing
         #expect(try back.psql("select string_agg(n::text, ' ' order by n) from t") == "-1 1")
     }
 
-    @Test func `after going too far back, the refusal names the timeline that has the target`() throws {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
+    @Test(arguments: TestServer.allCases)
+    func `after going too far back, the refusal names the timeline that has the target`(_ server: TestServer) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int)")
         try site.tidemark(["backup"], expectSuccess: true)
         try site.cluster.psql("insert into t values (1)")
@@ -159,8 +183,9 @@ import Testing
         }
     }
 
-    @Test func `a gap after a drop does not hide it`() throws {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
+    @Test(arguments: TestServer.ends)
+    func `a gap after a drop does not hide it`(_ server: TestServer) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int)")
         try site.cluster.psql("create database d")
         try site.tidemark(["backup"], expectSuccess: true)

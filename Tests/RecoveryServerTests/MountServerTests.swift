@@ -48,6 +48,10 @@ import Testing
         #expect(try directory.psql("select sum(n) from t") == "3")
         _ = try directory.psql("insert into t values (100)")
         try stop(directory)
+        func listing() throws -> String {
+            try run("/usr/bin/find", [directory.path, "-printf", "%P %y %i %m %T@ %C@ %s %l\\n"]).output
+        }
+        let before = try listing()
         for option in ["--yes", "--dry-run"] {
             finished = try site.tidemark(
                 ["recover", "--target", "latest", "--data-directory", directory.path, "--keep-old", "--start", option])
@@ -55,6 +59,7 @@ import Testing
             #expect(finished.errors.contains("cannot rename directory \"\(directory.path)\""), "\(finished.errors)")
             #expect(finished.errors.contains("DETAIL:  It is a mount point."), "\(finished.errors)")
             #expect(finished.errors.contains("or use --delta"), "\(finished.errors)")
+            #expect(try listing() == before, "\(option)")
         }
         // The hint's way.
         finished = try directory.recover(["--target", "latest", "--delta"])

@@ -105,9 +105,26 @@ import Testing
     }
 
     /// Runs a command line on a terminal of its own, as the server's user, with somebody at the keys.
-    private static func onTerminal(_ command: String, typing answer: String) throws -> Finished {
+    static func onTerminal(_ command: String, typing answer: String) throws -> Finished {
         try runAsServerUser(
             "/bin/sh", ["-c", "printf '%s\\n' \"$2\" | script -qe -c \"$1\" /dev/null", "sh", command, answer],
             expectSuccess: false)
+    }
+
+    @Test func `a copy whose path is too long for a socket doesn't take the original's place in /tmp`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let scratch = try Scratch()
+        let copy = scratch.file(String(repeating: "long", count: 25))
+        let arguments = ["recover", "--target", "latest", "--data-directory", copy, "--start", "--yes"]
+        let finished = try site.tidemark(arguments + ["--set", "port=5439"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)")
+        let lines = try Files.readText(copy + "/postmaster.pid").split(
+            separator: "\n", omittingEmptySubsequences: false)
+        #expect(lines[4].hasPrefix("/tmp/tidemark-copy-"))
+        #expect(try FileStatus(of: String(lines[4])).mode == 0o700)
+        try runAsServerUser(site.cluster.server.bin + "/pg_ctl", ["-D", copy, "-w", "stop"])
+        try runAsServerUser("/bin/rmdir", [String(lines[4])])
     }
 }

@@ -326,7 +326,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
         let refusal = try #require(throws: PlanRefusal.self) {
             try plan(PlanRequest(RecoveryTarget(.time(second(18)))), from: archive)
         }
-        #expect(refusal.detail == "WAL is missing: segment \"000000010000000000000101\".")
+        #expect(refusal.detail == "WAL segment \"000000010000000000000101\" is missing.")
         #expect(refusal.hint?.contains("--target-lsn 0/0100") == true)
         #expect(refusal.hint?.contains("last transaction at 2027-01-15 08:00:12+00") == true)
         let made = try plan(PlanRequest(RecoveryTarget(.time(second(5)))), from: archive)

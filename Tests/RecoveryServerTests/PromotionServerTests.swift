@@ -6,9 +6,11 @@ import Testing
 @Suite(.serialized) struct PromotionServerTests {
     private static let rows = "select string_agg(n::text, ' ' order by n) from t"
 
-    @Test func `a promoted standby's timeline is followed, its primary's can be, and the dead primary joins it`() throws
-    {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
+    @Test(arguments: TestServer.ends)
+    func `a promoted standby's timeline is followed, its primary's can be, and the dead primary joins it`(
+        _ server: TestServer
+    ) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int); insert into t values (1)")
         try site.tidemark(["backup"], expectSuccess: true)
         let standby = try RecoveredDirectory(site)

@@ -46,4 +46,34 @@ import WAL
             #expect(try directory.psql("show archive_mode") == "off")
         }
     }
+
+    /// From 14 on a server with lower settings than the log's waits, before that it stops (`CheckRequiredParameterValues`).
+    @Test func `settings that were raised after the backup hold up no replay`() throws {
+        let site = try TestSite(
+            settings: ["max_connections": "20", "max_worker_processes": "8"], initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.append(to: "postgresql.conf", ["max_connections = 150", "max_prepared_transactions = 7"])
+        try site.cluster.restart()
+        try site.cluster.psql("create table t as select 1")
+        try site.archiveEverything()
+        let drill = try site.tidemark(["drill"])
+        #expect(drill.ending == .exited(0), "\(drill.errors)\(drill.output)")
+        for options in [[], ["--standby"]] {
+            let copy = try RecoveredDirectory(site)
+            let finished = try copy.recover(["--target", "latest"] + options)
+            try #require(finished.ending == .exited(0), "\(finished.errors)\(copy.log)")
+            #expect(try copy.psql("show max_connections") == "150")
+            #expect(try copy.psql("show max_prepared_transactions") == "7")
+            try wait(for: "the copy to have replayed it") { try copy.psql("select to_regclass('t')") == "t" }
+            // A promoted server doesn't need them; a standby goes on to.
+            let settings = try Files.readText(copy.path + "/postgresql.auto.conf")
+            #expect(settings.contains("max_connections") == !options.isEmpty)
+        }
+        let copy = try RecoveredDirectory(site)
+        let low = try copy.recover(["--target", "latest", "--set", "max_connections=30"])
+        #expect(
+            low.ending == .exited(1) && low.errors.contains("cannot recover with max_connections = 30"), "\(low.errors)"
+        )
+        #expect(low.errors.contains("150"), "\(low.errors)")
+    }
 }

@@ -61,6 +61,80 @@ import Testing
         #expect(try copy.psql("select 1") == "1")
     }
 
+    /// What PostgreSQL takes for the same path (`canonicalize_path`, src/port/path.c). Files of rules
+    /// may include others since 16.
+    @Test func `a path is below the original's directory however it is written, and so are included ones`() throws {
+        let site = try TestSite(.v16, initdb: ["--wal-segsize=1"])
+        let data = site.cluster.data
+        func written(_ separator: String) -> String { Files.parent(data) + separator + Files.name(data) }
+        try runAsServerUser("/bin/mkdir", [data + "/rules"])
+        try site.cluster.append(to: "rules/pg_hba.conf", ["include \(data)/rules/second.conf"])
+        try site.cluster.append(to: "rules/second.conf", ["include_if_exists \(data)/rules/third.conf"])
+        try site.cluster.append(to: "rules/third.conf", ["local all @\(data)/rules/users trust"])
+        try site.cluster.append(to: "rules/users", ["postgres"])
+        try site.cluster.append(
+            to: "postgresql.conf",
+            [
+                "hba_file = '\(written("//"))/rules/pg_hba.conf'", "ident_file = '\(written("/./"))/pg_ident.conf'",
+                "log_directory = '\(written("/nobody/../"))/logs'", "external_pid_file = '/.\(written("///"))/pid'",
+            ])
+        try site.cluster.restart()
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let copy = try RecoveredDirectory(site)
+        let finished = try copy.recover(["--target", "latest"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)\(copy.log)")
+        for (name, place) in [
+            ("hba_file", "rules/pg_hba.conf"), ("ident_file", "pg_ident.conf"), ("log_directory", "logs"),
+            ("external_pid_file", "pid"),
+        ] {
+            #expect(try copy.psql("show \(name)") == copy.path + "/" + place)
+        }
+        #expect(
+            try copy.psql("select distinct file_name from pg_hba_file_rules") == copy.path + "/rules/third.conf")
+        #expect(try copy.psql("select count(*) from pg_hba_file_rules where error is not null") == "0")
+        #expect(try Files.readText(copy.path + "/rules/third.conf").contains("@\(copy.path)/rules/users"))
+    }
+
+    /// To the directory, to one in it, and to a file in it.
+    @Test func `a path that leads into the data directory through a symbolic link is the copy's own`() throws {
+        let site = try TestSite(.v16, initdb: ["--wal-segsize=1"])
+        let data = site.cluster.data
+        let (link, part, file) = (site.scratch.file("link"), site.scratch.file("part"), site.scratch.file("ident"))
+        try runAsServerUser("/bin/mkdir", [data + "/conf.d", data + "/rules"])
+        for (path, target) in [(link, ""), (part, "/conf.d"), (file, "/pg_ident.conf")] {
+            try runAsServerUser("/bin/ln", ["-s", data + target, path])
+        }
+        try site.cluster.append(to: "conf.d/10.conf", ["work_mem = '5MB'"])
+        try site.cluster.append(to: "rules/more.conf", ["local all all trust"])
+        try site.cluster.append(to: "pg_hba.conf", ["include \(link)/rules/more.conf"])
+        try site.cluster.append(
+            to: "postgresql.conf",
+            [
+                "hba_file = '\(link)//pg_hba.conf'", "ident_file = '\(file)'", "include_dir = '\(part)'",
+                "log_directory = '\(link)/logs'", "logging_collector = on",
+            ])
+        try site.cluster.restart()
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        try site.cluster.stop()
+        // As on another machine.
+        try runAsServerUser("/bin/rm", [link, part, file])
+        let copy = try RecoveredDirectory(site)
+        let plan = try site.tidemark(["plan", "--target", "latest", "--data-directory", copy.path]).output
+        #expect(!plan.contains("outside of its data directory") && !plan.contains("doesn't have"), "\(plan)")
+        let finished = try copy.recover(["--target", "latest"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)\(copy.log)")
+        for (name, place) in [
+            ("hba_file", "pg_hba.conf"), ("ident_file", "pg_ident.conf"), ("log_directory", "logs"),
+        ] {
+            #expect(try copy.psql("show \(name)") == copy.path + "/" + place)
+        }
+        #expect(try copy.psql("show work_mem") == "5MB")
+        let rules = try copy.psql("select distinct file_name from pg_hba_file_rules order by 1")
+        #expect(rules.contains(copy.path + "/rules/more.conf") && !rules.contains(link))
+    }
+
     @Test func `paths outside of the data directory are told in the plan, and written to by no copy`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let data = site.cluster.data
@@ -121,7 +195,7 @@ import Testing
         let (data, gone) = (site.cluster.data, site.cluster.data + ".gone")
         try Files.rename(data, to: gone)
         let elsewhere = try RecoveredDirectory(site)
-        try runAsServerUser(
+        _ = try run(
             "/bin/sed", ["-i", "s|^data_directory = .*|data_directory = '\(elsewhere.path)'|", site.configuration])
         let plan = try site.tidemark(["plan", "--target", "latest"])
         #expect(!plan.output.contains("WARNING"), "\(plan.output)")

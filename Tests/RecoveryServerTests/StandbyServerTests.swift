@@ -189,6 +189,9 @@ final class Sibling: Sendable {
         try cluster.stop()
         try expect("dies when it is promoted", "server down")
         try runAsServerUser("/usr/bin/touch", [cluster.data + "/standby.signal"])
-        try expect("No recovery has left its targets.", "a standby may have targets of its own")
+        try expect("has nothing of what came after when it takes over", "a standby")
+        try runAsServerUser(
+            "/bin/sh", ["-c", "rm '\(cluster.data)/standby.signal'; touch '\(cluster.data)/recovery.signal'"])
+        try expect("No recovery has left its targets.", "a recovery that goes on")
     }
 }

@@ -8,7 +8,7 @@ import WAL
 @Suite struct DirectoryStoreTests {
     @Test func `a directory keeps the promises of a store`() throws {
         let scratch = try Scratch()
-        try StoreConformance(store: DirectoryStore(scratch.path)).check()
+        try StoreConformance(store: DirectoryStore(scratch.repository(of: "main/15-1"))).check()
     }
 
     @Test func `temporaries are no objects`() throws {
@@ -38,6 +38,119 @@ import WAL
         try store.create(RepositoryKey("main")!, bytes: [1])
         #expect(throws: SystemError.self) { try store.open(RepositoryKey("main/object")!) }
         #expect(throws: SystemError.self) { try store.create(RepositoryKey("main/object")!, bytes: [1]) }
+    }
+}
+
+/// What happens to a repository's directory while a store works in it; a file system that is unmounted, or mounted over
+/// another, looks the same to it.
+private struct Absence: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    /// Gets the repository's path; what it leaves there stays as it is.
+    let happen: @Sendable (String) throws -> Void
+
+    init(_ name: String, _ happen: @escaping @Sendable (String) throws -> Void) {
+        (testDescription, self.happen) = (name, happen)
+    }
+
+    static let all = [
+        Absence("an empty mount point") { try Files.makeDirectories($0) },
+        Absence("no mount point") { _ in },
+        Absence("a repository without the cluster") { try Files.makeDirectories($0 + "/other/15-1") },
+        Absence("a place without its marker") { try Files.makeDirectories($0 + "/main/15-1/wal") },
+        Absence("another repository with such a cluster") {
+            try Files.makeDirectories($0 + "/main/15-1")
+            try createDurably($0 + "/main/15-1/incarnation.json", bytes: [2])
+        },
+    ]
+}
+
+@Suite struct AbsentRepositoryTests {
+    private let key = RepositoryKey("main/15-1/wal/00000001/0000000100000000/object")!
+
+    private func files(_ path: String) throws -> [String] {
+        guard try FileStatus(ifPresent: path)?.kind == .directory else { return [path] }
+        return try [path] + Files.list(path).sorted().flatMap { try files(path + "/" + $0) }
+    }
+
+    @Test(arguments: Absence.all)
+    private func `an opened repository that is away takes nothing, and nothing is made in its place`(
+        _ absence: Absence
+    ) throws {
+        let scratch = try Scratch()
+        let (path, away) = (scratch.file("repository"), scratch.file("away"))
+        try Files.makeDirectories(path + "/main/15-1")
+        try createDurably(path + "/main/15-1/incarnation.json", bytes: [1])
+        let store = DirectoryStore(path)
+        try store.create(key, bytes: [1])
+        try Files.rename(path, to: away)
+        try absence.happen(path)
+        let before = try Files.exists(path) ? files(path) : []
+        for name in ["other", "pack/l/000001"] {
+            let new = RepositoryKey(name == "other" ? key.folder.description + "/other" : "main/15-1/" + name)!
+            #expect(throws: RepositoryReplaced.self) { try store.create(new, bytes: [1]) }
+        }
+        #expect(throws: RepositoryReplaced.self) {
+            try store.create(RepositoryKey("main/15-1/job/x")!) { _ in }
+        }
+        #expect(try Files.exists(path) ? files(path) == before : before == [])
+        // What was opened is still what is read, and no leftover is in it.
+        #expect(try store.read(key) == [1])
+        #expect(try store.list(key.folder).map(\.name) == ["object"])
+        #expect(try Files.list(away + "/" + key.folder.description) == ["object"])
+        // It comes back.
+        if try Files.exists(path) { try Files.removeTree(path) }
+        try Files.rename(away, to: path)
+        try store.create(RepositoryKey("main/15-1/other")!, bytes: [1])
+    }
+
+    @Test(arguments: Absence.all.dropLast())
+    private func `a repository that was away when it was opened takes nothing`(_ absence: Absence) throws {
+        let scratch = try Scratch()
+        let path = scratch.file("repository")
+        try absence.happen(path)
+        let before = try Files.exists(path) ? files(path) : []
+        let store = DirectoryStore(path)
+        #expect(throws: (any Error).self) { try store.create(key, bytes: [1]) }
+        #expect(throws: (any Error).self) { try store.move(key, to: key.folder.appending("other")) }
+        #expect(try Files.exists(path) ? files(path) == before : before == [])
+    }
+
+    @Test func `what lies behind a link that leads nowhere is not known to be absent`() throws {
+        let scratch = try Scratch()
+        let store = DirectoryStore(try scratch.repository(of: "main/15-1"))
+        let folder = scratch.file(key.folder.description)
+        try Files.makeDirectories(folder)
+        symlink(scratch.file("tier/object"), folder + "/object")
+        let error = #expect(throws: UnreachableObject.self) { try store.open(key) }
+        #expect(error?.link == folder + "/object")
+        #expect(try store.list(key.folder).map(\.name) == ["object"])
+        #expect(throws: ObjectAbsent.self) { try store.open(key.folder.appending("other")) }
+        // The same for a folder.
+        try Files.removeTree(scratch.file("main/15-1/wal"))
+        symlink(scratch.file("tier/wal"), scratch.file("main/15-1/wal"))
+        #expect(throws: UnreachableObject.self) { try store.open(key) }
+        #expect(throws: UnreachableObject.self) { try store.list(key.folder) }
+        #expect(throws: (any Error).self) { try store.create(key, bytes: [1]) }
+        try Files.makeDirectories(scratch.file("tier/wal"))
+        #expect(throws: ObjectAbsent.self) { try store.open(key) }
+        try store.create(key, bytes: [7])
+        #expect(try store.read(key) == [7])
+    }
+
+    @Test(arguments: ["fifo", "directory", "socket", "/dev/zero"])
+    func `something else in the place of an object is not waited for`(_ kind: String) throws {
+        let scratch = try Scratch()
+        let store = DirectoryStore(try scratch.repository(of: "main/15-1"))
+        let path = scratch.file(key.description)
+        try Files.makeDirectories(Files.parent(path))
+        switch kind {
+        case "fifo": mkfifo(path, 0o666)
+        case "directory": mkdir(path, 0o777)
+        case "socket": mknod(path, S_IFSOCK | 0o666, 0)
+        default: symlink(kind, path)
+        }
+        #expect(throws: (any Error).self) { try store.open(key) }
+        if kind != "socket" { #expect(throws: NotAnObject.self) { try store.open(key) } }
     }
 }
 
@@ -84,7 +197,8 @@ import WAL
         let old = Incarnation(cluster: "main", major: 9, systemIdentifier: 1)
         let new = Incarnation(cluster: "main", major: 15, systemIdentifier: 1)
         for incarnation in [new, old] { try store.create(incarnation.marker, bytes: [1]) }
-        try store.create(RepositoryKey("main/16-3/wal/00000001.history.zst")!, bytes: [1])
+        try Files.makeDirectories(scratch.file("main/16-3/wal"))
+        try createDurably(scratch.file("main/16-3/wal/00000001.history.zst"), bytes: [1])
         #expect(try store.incarnations(of: "main") == [old, new])
         #expect(try store.clusters() == ["main"])
 

@@ -56,7 +56,7 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
     @Test(arguments: [1, 2], [0, 1, 2 << 20, (2 << 20) + 1, 7_340_033])
     func `what was stored comes back, with its head`(threads: Int, length: Int) throws {
         let scratch = try Scratch()
-        let store = DirectoryStore(scratch.path)
+        let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         var bytes: [UInt8] = []
         while bytes.count < length { bytes += content.prefix(length - bytes.count) }
         let head = try storeSegment(in: store, bytes, threads: threads)
@@ -70,7 +70,7 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
 
     @Test func `zstd restores a stored segment`() throws {
         let scratch = try Scratch()
-        let store = DirectoryStore(scratch.path)
+        let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         try storeSegment(in: store)
         let path = scratch.file("segment")
         let finished = try run("/usr/bin/zstd", ["-q", "-d", store.path(key), "-o", path])
@@ -81,7 +81,7 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
     @Test(arguments: [0, 1, 16 << 10, 200_000])
     func `summaries of any length fit`(length: Int) throws {
         let scratch = try Scratch()
-        let store = DirectoryStore(scratch.path)
+        let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         let summary = (0..<length).map { UInt8(truncatingIfNeeded: $0) }
         try storeSegment(in: store, summary: summary)
         #expect(try StoredSegment(key, in: store).head.summary == summary)
@@ -91,7 +91,7 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
     @Test(arguments: [1, 2])
     func `a file that changes between the passes is not stored`(threads: Int) throws {
         let scratch = try Scratch()
-        let store = DirectoryStore(scratch.path)
+        let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         let calls = Atomic(0)
         #expect(throws: ContentChanged.self) {
             try store.createSegment(
@@ -109,7 +109,7 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
     func `an error of either pass is reported and leaves nothing`(threads: Int) throws {
         struct Unreadable: Error {}
         let scratch = try Scratch()
-        let store = DirectoryStore(scratch.path)
+        let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         #expect(throws: Unreadable.self) {
             try store.createSegment(
                 key, length: 8, presses: presses(threads), read: { _, _ in throw Unreadable() }, inspect: { _ in },
@@ -132,7 +132,7 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
     func `an error of the reader of a fetched segment ends the fetch`(pieces: Int) throws {
         struct Full: Error {}
         let scratch = try Scratch()
-        let store = DirectoryStore(scratch.path)
+        let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         try storeSegment(in: store, [UInt8](repeating: 1, count: 14 << 20))
         var seen = 0
         #expect(throws: Full.self) {
@@ -194,7 +194,7 @@ private let damages = [
     @Test(arguments: damages)
     func `damage is found, whatever it hits`(_ damage: Damage) throws {
         let scratch = try Scratch()
-        let store = DirectoryStore(scratch.path)
+        let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         let head = try storeSegment(in: store)
         #expect(try extract(store) == content)
         var bytes = try Files.read(store.path(key))
@@ -207,7 +207,7 @@ private let damages = [
 
     @Test func `no flipped bit goes unnoticed`() throws {
         let scratch = try Scratch()
-        let store = DirectoryStore(scratch.path)
+        let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         try storeSegment(in: store)
         let intact = try Files.read(store.path(key))
         for step in 0..<60 {

@@ -71,7 +71,7 @@ struct SimulatedCluster: PlanSource {
         all.append(
             RetainedBackup(
                 label: "b\(all.count)", timeline: timeline, start: start, stop: stop, startTime: startTime,
-                stopTime: now, isPinned: number(1...40) == 1, isDamaged: number(1...30) == 1))
+                stopTime: now, isPinned: number(1...40) == 1, damage: number(1...30) == 1 ? "so" : nil))
         left.insert(all.last!.label)
     }
 
@@ -141,7 +141,7 @@ struct SimulatedCluster: PlanSource {
     mutating func freeze(seeing view: View) {
         let names = view == .all ? allSegments() : allSegments().subtracting(removed)
         present = SegmentSet(names, segmentSize: segmentSize)
-        restorable = all.filter { !$0.isDamaged && (view == .all || left.contains($0.label)) }.map {
+        restorable = all.filter { $0.damage == nil && (view == .all || left.contains($0.label)) }.map {
             RestorableBackup(
                 label: $0.label, timeline: $0.timeline, start: $0.start, stop: $0.stop, startTime: $0.startTime,
                 stopTime: $0.stopTime, size: 1)

@@ -15,4 +15,14 @@ public final class Scratch: Sendable {
     deinit { try? Files.removeTree(path) }
 
     public func file(_ name: String) -> String { path + "/" + name }
+
+    /// Makes this directory a repository with a place for `incarnation`, such as `main/15-1`, as `tidemark init` does; returns
+    /// its path.
+    public func repository(of incarnations: String...) throws -> String {
+        for incarnation in incarnations {
+            try Files.makeDirectories(file(incarnation))
+            try createDurably(file(incarnation + "/incarnation.json"), bytes: Array("{}".utf8))
+        }
+        return path
+    }
 }

@@ -17,6 +17,24 @@ public enum TestServer: Int, Sendable, CaseIterable, CustomStringConvertible {
         more == nil
         ? [.v15, .v16, .v18] : [.v13, .v14, .v17].filter { access($0.bin + "/postgres", X_OK) == 0 }
 
+    /// The oldest and the newest of them, for tests that take long; all in `make soak`.
+    public static let ends: [TestServer] =
+        getenv("TIDEMARK_SOAK") == nil && more == nil ? [.v15, .v18] : allCases
+
+    /// Gives each of some samples on the first of the versions; on the others in `make test` only those that `isShort` picks.
+    public static func samples<Sample>(
+        _ all: [Sample], isShort: (Sample) -> Bool, on server: WritableKeyPath<Sample, TestServer>
+    ) -> [Sample] {
+        let isSoak = getenv("TIDEMARK_SOAK") != nil
+        return allCases.enumerated().flatMap { index, version in
+            all.filter { index == 0 || isSoak || isShort($0) }.map {
+                var sample = $0
+                sample[keyPath: server] = version
+                return sample
+            }
+        }
+    }
+
     private static let more = getenv("TIDEMARK_MORE_POSTGRES").map { String(cString: $0) }
 
     public var description: String { "PostgreSQL \(rawValue)" }
@@ -66,11 +84,12 @@ public func runAsServerUser(
             }
         }
     }
+    let begun = ContinuousClock.now
     let finished =
         geteuid() == 0
         ? try run("/usr/sbin/runuser", ["-u", "postgres", "--", "/usr/bin/env"] + variables + [program] + arguments)
         : try run("/usr/bin/env", variables + [program] + arguments)
-    record.add(program, arguments, environment: environment, finished)
+    record.add(program, arguments, environment: environment, finished, took: ContinuousClock.now - begun)
     if expectSuccess, finished.ending != .exited(0) {
         throw Problem("\(program) \(arguments): \(finished.ending)\n\(finished.errors)\(finished.output)")
     }
@@ -99,10 +118,7 @@ public final class TestCluster: Sendable {
         guard let made = mkdtemp(&name) else { throw SystemError(.makeDirectory, "/var/tmp") }
         directory = String(cString: made)
         chmod(directory, 0o777)
-        try runAsServerUser(
-            server.bin + "/initdb",
-            ["-D", directory + "/data", "-A", "trust", "-U", "postgres", "-N", "--locale=C.UTF-8", "-E", "UTF8"]
-                + initdb)
+        try ClusterTemplate.make(server, initdb, at: directory + "/data")
         var all = [
             "listen_addresses": "''", "unix_socket_directories": "'\(directory)'", "fsync": "off",
             "wal_level": "replica", "max_wal_senders": "3", "shared_buffers": "32MB", "log_line_prefix": "'%m [%p] '",

@@ -23,9 +23,12 @@ public struct TestRecord: Sendable {
     }
 
     /// Adds what a command did. One write each: tests' cases run at the same time.
-    public func add(_ program: String, _ arguments: [String], environment: [String: String], _ finished: Finished) {
+    public func add(
+        _ program: String, _ arguments: [String], environment: [String: String], _ finished: Finished, took: Duration
+    ) {
         let variables = environment.map { "\($0)=\($1) " }.sorted().joined()
         var text = "$ \(variables)\(([program] + arguments).joined(separator: " "))\n"
+        text += "took \(Int(took / .milliseconds(1))) ms\n"
         if !finished.output.isEmpty { text += TestRecord.end(of: finished.output) }
         if !finished.errors.isEmpty { text += "stderr: " + TestRecord.end(of: finished.errors) }
         if finished.ending != .exited(0) { text += "\(finished.ending)\n" }

@@ -19,6 +19,8 @@ public final class TestSite: Sendable {
         initialize: Bool = true
     ) throws {
         scratch = try Scratch()
+        // As /tmp: what is in it is nobody's to exchange.
+        chmod(scratch.path, 0o1777)
         let program = try Executables.tidemark()
         let config = scratch.file("tidemark.conf")
         var all = ["archive_mode": "on", "archive_command": "'\(program) archive-push --config \(config) %p'"]

@@ -211,7 +211,7 @@ import Testing
         #expect(dropped.output.contains("1 rows in public.again"), "\(dropped.output)")
         let all = try shop.recover(["--database", "shop", "--target", "latest", "--to-file", file])
         #expect(
-            all.errors.contains("Unlogged, and so in no backup and in no WAL: \"public.\"Scratch pad\"\"."),
+            all.errors.contains("Unlogged at the target, and so in no backup and in no WAL: public.\"Scratch pad\"."),
             "\(all.errors)")
     }
 }

@@ -133,12 +133,17 @@ import Testing
             ["-h", shop.cluster.directory, "-U", "postgres", "-d", "copy", "--exit-on-error", file])
         #expect(try shop.cluster.psql("select count(*) from orders", database: "copy") == "100")
         #expect(try shop.cluster.psql("select to_regclass('stranger') is null", database: "copy") == "t")
-        let again = try shop.recover(options, expectSuccess: false)
-        #expect(again.errors.contains("file \"\(file)\" already exists"), "\(again.errors)")
-
         let whole = shop.site.scratch.file("all.sql")
-        try shop.recover(["--database", "shop", "--target-time", target, "--to-file", whole])
+        let all = ["--database", "shop", "--target-time", target, "--to-file", whole]
+        try shop.recover(all)
         let text = try Files.readText(whole)
+        for (path, options) in [(file, options), (whole, all)] {
+            let before = try (Files.read(path), FileStatus(of: path).inode)
+            let again = try shop.recover(options, expectSuccess: false)
+            #expect(again.ending == .exited(1), "\(again)")
+            #expect(again.errors.contains("file \"\(path)\" already exists"), "\(again.errors)")
+            #expect(try Files.read(path) == before.0 && FileStatus(of: path).inode == before.1)
+        }
         #expect(text.contains("COPY public.orders") && text.contains("COPY public.stranger"))
     }
 }

@@ -10,11 +10,11 @@ int clinux_name_thread(const char *name);
 /// copy_file_range(2) at both files' own offsets.
 long clinux_copy_file_range(int from, int to, unsigned long count);
 /// renameat2(2) with RENAME_NOREPLACE: fails with EEXIST when `to` exists.
-int clinux_rename_noreplace(const char *from, const char *to);
+int clinux_rename_noreplace(int from_directory, const char *from, int to_directory, const char *to);
 /// syncfs(2): flushes the whole file system `descriptor` lives on.
 int clinux_syncfs(int descriptor);
-/// Lowers the calling process's I/O priority to idle (ioprio_set(2)).
-int clinux_idle_io(void);
+/// Lowers a thread's I/O priority to idle (ioprio_set(2)); 0 is the calling one.
+int clinux_idle_io(int thread);
 /// prctl(PR_SET_PDEATHSIG): the kernel sends `signal` to this process when its parent dies.
 int clinux_signal_on_parent_death(int signal);
 /// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: asks the kernel to begin writing these bytes to disk, and doesn't wait.
@@ -30,3 +30,11 @@ long clinux_cached(int descriptor, long long offset, unsigned long count);
 int clinux_reserve(int descriptor, long long offset, long long count);
 /// fallocate(2) with FALLOC_FL_PUNCH_HOLE: these bytes become zeros that take no space; the file keeps its length.
 int clinux_punch_hole(int descriptor, long long offset, long long count);
+/// What the program was started with, as the C library hands it to main(), `count` words; NULL when it handed over nothing.
+char **clinux_arguments(int *count);
+/// The version of Landlock that the kernel has; 0 without it (landlock_create_ruleset(2)).
+int clinux_confinement(void);
+/// Confines the calling thread, and whatever it starts from now on, for good: it may read everywhere, but write, make and
+/// remove only below `paths` (those that aren't there are passed over), and uses no TCP where the kernel can refuse it.
+/// -1 with ENOTSUP where the kernel can't (landlock(7)).
+int clinux_confine(const char *const *paths, unsigned long count);

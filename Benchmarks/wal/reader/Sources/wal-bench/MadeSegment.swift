@@ -24,6 +24,7 @@ struct MadeSegment {
         let store = DirectoryStore(scratch)
         try Files.makeDirectories(scratch)
         defer { try? Files.removeTree(scratch) }
+        try store.create(series.incarnation.marker, bytes: [])
         let key = series.incarnation.segment(series.name(index))
         try store.createSegment(
             key, length: UInt64(bytes.count), presses: [SegmentPress(level: 1)],

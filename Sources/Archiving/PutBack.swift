@@ -1,0 +1,76 @@
+import Glibc
+public import Platform
+public import Repository
+import WAL
+
+/// Takes back what was put aside: the objects of the newest folder of that name return to where they were. Nothing is
+/// overwritten, and the record stays.
+public struct PutBack: Sendable {
+    public let subject: PutAside.Subject
+    /// The folder they are in.
+    public let folder: RepositoryKey
+    /// What will move, in order.
+    public let objects: [AsideObject]
+    /// What stays, because a file of the same name has been archived since.
+    public let staying: [AsideObject]
+    private let store: any ObjectStore
+
+    /// Finds what is to move.
+    ///
+    /// - Throws: `NothingToPutBack`; `PlaceTaken` when the names have gone to another history, whose segments would stand
+    ///   between those of this one; and what the store throws.
+    public init(_ subject: PutAside.Subject, of incarnation: Incarnation, in store: any ObjectStore) throws {
+        (self.subject, self.store) = (subject, store)
+        let folders = try store.asideFolders(of: incarnation).map { ($0, try store.objects(of: $0, of: incarnation)) }
+            .filter { !$0.1.isEmpty }
+        guard let (folder, all) = folders.first(where: { $0.0.subject == subject.name }) else {
+            throw NothingToPutBack(name: subject.name, others: folders.map(\.0.subject))
+        }
+        guard try !store.contradicts(all) else {
+            throw PlaceTaken(name: subject.name, folder: folder.key.description)
+        }
+        self.folder = folder.key
+        let staying = try all.filter { object in
+            try store.exists(object.place) || store.exists(incarnation.key(for: object.file))
+        }
+        self.staying = staying
+        // Histories last, and a further copy before the first: killed in between, a second call moves the rest.
+        let moving = all.filter { !staying.contains($0) }
+        objects =
+            moving.filter { $0.copy > 1 } + moving.filter { $0.copy == 1 && $0.file.place != nil }
+            + moving.filter { $0.copy == 1 && $0.file.place == nil }
+    }
+
+    /// Moves them. Killed at any moment, it leaves every object under one of its keys, and a second call moves the rest.
+    public func carryOut() throws {
+        for object in objects {
+            do { try store.move(object.key, to: object.place) } catch is ObjectAbsent { continue }
+        }
+        guard let directory = store as? DirectoryStore else { return }
+        for folder in Set(objects.map(\.key.folder)) {
+            rmdir(directory.path(folder))
+            rmdir(directory.path(folder.folder))
+        }
+    }
+}
+
+/// Nothing of that name was put aside, or all of it was put back.
+public struct NothingToPutBack: Explained, Equatable {
+    public let name: String
+    /// What was put aside, newest first.
+    public let others: [String]
+    public var message: String { "nothing was put aside as \"\(name)\"" }
+    public var hint: String? {
+        others.isEmpty
+            ? "Nothing is put aside." : "These were put aside: \(Set(others).sorted().joined(separator: ", "))."
+    }
+}
+
+/// What was put aside has lost its place to another history.
+public struct PlaceTaken: Explained, Equatable {
+    public let name: String
+    public let folder: String
+    public var message: String { "cannot put \"\(name)\" back: other WAL has been archived in its place" }
+    public var detail: String? { "It stays in \(folder)." }
+    public var hint: String? { "If that other WAL doesn't belong to the cluster's history, put it aside first." }
+}

@@ -1,0 +1,124 @@
+public import Platform
+public import Repository
+
+/// Takes one backup's objects out of the repository.
+struct BackupRemoval {
+    let incarnation: Incarnation
+    let store: any ObjectStore
+
+    /// `backup.json` goes before what it describes, so that a half-removed backup is never taken for a whole.
+    ///
+    /// - Parameter keepingPacks: a kept backup refers to them.
+    func callAsFunction(_ label: String, keepingPacks: Bool) throws {
+        try store.remove(incarnation.backup(label, BackupSeal.objectName))
+        try store.remove(incarnation.backup(label, "backup.json"))
+        try clear(incarnation.backupFolder(label))
+        if !keepingPacks { try clear(incarnation.packFolder(label)) }
+    }
+
+    private func clear(_ folder: RepositoryKey) throws {
+        // A directory also has temporaries and locks, which no listing shows.
+        if let directory = store as? DirectoryStore {
+            try Files.removeTree(directory.place(folder))
+        } else {
+            for entry in try store.list(folder) { try store.remove(folder.appending(entry.name)) }
+        }
+    }
+}
+
+/// Why a backup that was named is not removed.
+public struct BackupNeeded: Explained, Equatable {
+    public let label: String
+    public let reason: String
+    public let hint: String?
+    public var message: String { "backup \"\(label)\" is not removed" }
+    public var detail: String? { reason }
+}
+
+/// One backup that is to go because somebody says so, whatever the rules of retention want.
+public struct NamedRemoval {
+    public let label: String
+    /// Nil when its `backup.json` is damaged or gone.
+    public let backup: BackupDescription?
+    /// Another backup refers to its packs, which stay.
+    public let keepsPacks: Bool
+    /// What is freed, in bytes.
+    public let size: Int64
+    private let incarnation: Incarnation
+    private let store: any ObjectStore
+    private let lock: BackupLock
+    private let bar: LeaseBar
+
+    /// Looks at everything that decides; removes nothing.
+    ///
+    /// - Parameter force: although it is pinned, or the last good one.
+    /// - Throws: `BackupNeeded`, `NoSuchBackup`, `BackupInProgress`, and what the store throws.
+    public init(of label: String, force: Bool, from incarnation: Incarnation, in store: any ObjectStore) throws {
+        lock = try BackupLock(incarnation, in: store)
+        let listing = try listBackups(of: incarnation, in: store)
+        backup = listing.all.first { $0.label == label }
+        let unreadable = listing.unreadable.map(\.label)
+        guard backup != nil || unreadable.contains(label) else {
+            throw NoSuchBackup(label: label, cluster: incarnation.cluster)
+        }
+        func refuse(_ reason: String, hint: String? = nil) -> BackupNeeded {
+            BackupNeeded(label: label, reason: reason, hint: hint)
+        }
+        guard let bar = try LeaseBar(label, of: incarnation, in: store) else {
+            throw refuse("A restore or a verification reads it at this moment.", hint: "Wait until that is done.")
+        }
+        self.bar = bar
+        // What one refers to that can't be read, nobody knows.
+        let others = listing.all.filter { $0.label != label }
+        keepsPacks = others.contains { $0.packLabels.contains(label) } || unreadable.contains { $0 != label }
+        if !force {
+            if let backup, backup.isPinned {
+                throw refuse("It is pinned.", hint: "With --force it is removed all the same.")
+            }
+            let good = try others.filter { try damage(of: $0, from: incarnation, in: store) == nil }
+            if good.isEmpty {
+                throw refuse(
+                    "No other good backup is in the repository.",
+                    hint: "Take a backup first. With --force it is removed all the same.")
+            }
+        }
+        self.label = label
+        self.incarnation = incarnation
+        self.store = store
+        var size: Int64 = 0
+        for folder in [incarnation.backupFolder(label)] + (keepsPacks ? [] : [incarnation.packFolder(label)]) {
+            for entry in try store.list(folder) where !entry.isFolder {
+                size += try store.size(of: folder.appending(entry.name)) ?? 0
+            }
+        }
+        self.size = size
+    }
+
+    /// WAL stays; the next expiry removes what no other backup needs.
+    public func carryOut() throws {
+        try withExtendedLifetime((lock, bar)) {
+            try BackupRemoval(incarnation: incarnation, store: store)(label, keepingPacks: keepsPacks)
+        }
+    }
+}
+
+/// What is wrong with a backup, as a look at its objects' sizes and its last verification tell: the rest of a sentence.
+func damage(of backup: BackupDescription, from incarnation: Incarnation, in store: any ObjectStore) throws -> String? {
+    if let visible = try visibleDamage(of: backup, from: incarnation, in: store) { return visible }
+    guard let verified = try lastVerification(of: backup.label, of: incarnation, in: store), verified.problems > 0
+    else { return nil }
+    return "its verification of \(verified.time) found \(verified.problems) problem"
+        + (verified.problems == 1 ? "" : "s")
+}
+
+/// What a look at its objects' sizes tells.
+func visibleDamage(
+    of backup: BackupDescription, from incarnation: Incarnation, in store: any ObjectStore
+) throws -> String? {
+    var size = try store.size(of: incarnation.backup(backup.label, Manifest.objectName)) ?? 0
+    for entry in try store.list(incarnation.packFolder(backup.label)) where !entry.isFolder {
+        size += try store.size(of: incarnation.packFolder(backup.label).appending(entry.name)) ?? 0
+    }
+    guard size < backup.storedSize else { return nil }
+    return "\(backup.storedSize - size) bytes of what was stored are missing from the repository"
+}

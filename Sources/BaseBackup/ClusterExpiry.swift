@@ -1,0 +1,66 @@
+public import Platform
+public import Repository
+public import WAL
+
+/// What an expiry does to each incarnation of a cluster.
+public struct ClusterExpiry: Sendable {
+    /// One that initdb or pg_upgrade has ended.
+    public struct Former: Sendable {
+        public let incarnation: Incarnation
+        /// Or why nothing was done to it.
+        public let result: Result<ExpiryReport, any Error>
+
+        public var report: ExpiryReport? { try? result.get() }
+    }
+
+    public var current: ExpiryReport
+    public var former: [Former] = []
+
+    /// What could not be removed, or looked at.
+    public var failures: [String] {
+        current.failures
+            + former.flatMap { one in
+                switch one.result {
+                case .success(let report): return report.failures
+                case .failure(let error):
+                    let explained = error as? any Explained
+                    let reason = explained.map { [$0.message, $0.detail].compactMap { $0 }.joined(separator: ". ") }
+                    return ["incarnation \(one.incarnation.folderName): \(reason ?? "\(error)")"]
+                }
+            }
+    }
+}
+
+extension ClusterIncarnations {
+    /// Expires the backups of every incarnation by the same rules, each by itself: none counts for another, so that the newest
+    /// good backup of each stays, and every moment of the recovery window on either side of an upgrade. One that can't be
+    /// expired keeps all it has, and stops no other.
+    ///
+    /// - Throws: as `expireBackups`, for the incarnation in use; then nothing was removed from any.
+    public func expire(
+        policy: RetentionPolicy, now: Moment = Moment(microseconds: Clock.now), dryRun: Bool
+    ) throws -> ClusterExpiry {
+        var expiry = ClusterExpiry(
+            current: try expireBackups(of: current, in: store, policy: policy, now: now, dryRun: dryRun))
+        for incarnation in former {
+            let result = Result { () throws -> ExpiryReport? in
+                // Nothing is made in one without backups, not even a lock.
+                guard try holdsBackups(incarnation) else { return nil }
+                return try expireBackups(of: incarnation, in: store, policy: policy, now: now, dryRun: dryRun)
+            }
+            switch result {
+            case .success(nil): continue
+            case .success(let report?): expiry.former.append(.init(incarnation: incarnation, result: .success(report)))
+            case .failure(let error): expiry.former.append(.init(incarnation: incarnation, result: .failure(error)))
+            }
+        }
+        return expiry
+    }
+
+    /// Those that are not in use.
+    public var former: [Incarnation] { all.filter { $0 != current } }
+
+    private func holdsBackups(_ incarnation: Incarnation) throws -> Bool {
+        try !store.backups(of: incarnation).isEmpty || !store.list(incarnation.packFolder).isEmpty
+    }
+}

@@ -1,0 +1,59 @@
+import DataDirectory
+import Glibc
+import Platform
+
+/// Where the walk through a data directory does not go, whatever leads there: a link, or a mount.
+struct WalkBounds {
+    /// Directories of tidemark's, with a word for each.
+    private let own: [(word: String, status: FileStatus)]
+    /// The directories above the data directory.
+    private let above: [FileStatus]
+
+    init(root: String, own: [ClusterPlaces.Spot]) {
+        self.own = own.compactMap { spot in (try? FileStatus(of: spot.path)).map { (spot.word, $0) } }
+        var above: [FileStatus] = []
+        var place = Files.resolved(root)
+        while place != "/", place != "." {
+            place = Files.parent(place)
+            if let status = try? FileStatus(of: place) { above.append(status) }
+        }
+        self.above = above
+    }
+
+    /// Why a directory is not entered; nil for one that is.
+    ///
+    /// - Parameter road: those that led to it.
+    func objection(to directory: FileStatus, on road: [FileStatus]) -> String? {
+        if let found = own.first(where: { $0.status.isSame(as: directory) }) {
+            return "leads to tidemark's \(found.word)"
+        }
+        if (road + above).contains(where: { $0.isSame(as: directory) }) { return "leads back to where it lies" }
+        return nil
+    }
+}
+
+/// A file in the data directory that the server's user may not read; so it isn't the server's.
+struct UnreadableFile: Explained {
+    let cause: SystemError
+    /// Relative to the data directory.
+    let path: String
+
+    var message: String { cause.message }
+    var detail: String? { "\"\(path)\" in the data directory is not one of PostgreSQL's own files." }
+    var hint: String? {
+        "Move it elsewhere, make it readable, or have backups leave it out: exclude = '\(path)' in the cluster's section of "
+            + "the configuration."
+    }
+
+    /// Does `body`, and says of a foreign file what to do about it.
+    static func explaining<Value>(_ path: String, _ body: () throws -> Value) throws -> Value {
+        do { return try body() } catch let error as SystemError { throw explained(error, path) }
+    }
+
+    static func explained(_ error: SystemError, _ path: String) -> any Error {
+        guard [EACCES, EPERM].contains(error.code), !path.isEmpty, !NamedExclusions.isServers(path) else {
+            return error
+        }
+        return UnreadableFile(cause: error, path: path)
+    }
+}

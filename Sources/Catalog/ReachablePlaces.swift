@@ -1,0 +1,65 @@
+public import WAL
+
+/// Why a place in the log can't be recovered to.
+public enum PlaceObstacle: Hashable, Sendable {
+    /// Every backup of its history ended later.
+    case noBackupBefore
+    /// What comes after the last backup before it isn't all there.
+    case missing(LineageGap)
+    case unusable(LogBreak)
+
+    /// Without an initial capital letter and a full stop.
+    public var sentence: String {
+        switch self {
+        case .noBackupBefore: "no backup of its history ended before it"
+        case .missing(let gap): gap.sentence
+        case .unusable(let found): found.sentence
+        }
+    }
+}
+
+/// Tells whether a recovery can reach a place in the log.
+public struct ReachablePlaces {
+    private let log: ArchivedLog
+    private let backups: [BackupSpan]
+    /// The timelines that no other one descends from.
+    private let tips: [TimelineID]
+
+    public init(_ catalog: Catalog, backups: [BackupSpan]) throws {
+        let log = ArchivedLog(try catalog.segments(), try catalog.genealogy(), breaks: try catalog.breaks())
+        let timelines = log.segments.timelines
+        tips = timelines.filter { timeline in
+            !timelines.contains { $0 != timeline && log.genealogy.history(of: $0).includes(timeline) }
+        }
+        (self.log, self.backups) = (log, backups)
+    }
+
+    /// The timeline to follow to a place that was written on `timeline`; nil when all lead there.
+    ///
+    /// - Throws: `Unreached`.
+    public func timeline(to position: LSN, on timeline: TimelineID) throws(Unreached) -> TimelineID? {
+        let through = tips.filter { log.genealogy.history(of: $0).contains(timeline, at: position) }
+        var first: PlaceObstacle?
+        for candidate in through.reversed() + [timeline] {
+            guard let obstacle = obstacle(to: position, along: log.genealogy.lineage(of: candidate)) else {
+                return through.count == tips.count ? nil : candidate
+            }
+            first = first ?? obstacle
+        }
+        throw Unreached(obstacle: first ?? .noBackupBefore)
+    }
+
+    public struct Unreached: Error { public let obstacle: PlaceObstacle }
+
+    private func obstacle(to position: LSN, along lineage: Lineage) -> PlaceObstacle? {
+        let history = log.genealogy.history(of: lineage.timeline)
+        let reaches = backups.filter { $0.stop <= position && history.contains($0.timeline, at: $0.stop) }
+            .map { log.reach(from: $0.start, on: lineage) }
+        guard let furthest = reaches.max(by: { $0.end < $1.end }) else { return .noBackupBefore }
+        if furthest.end > position, !furthest.pieces.isEmpty { return nil }
+        if let stop = furthest.stop { return .unusable(stop) }
+        let rest = furthest.end.rawValue / UInt64(lineage.segmentSize)
+        let number = position.rawValue / UInt64(lineage.segmentSize)
+        return (furthest.gap ?? lineage.gaps(min(rest, number)...number, in: log.segments).first).map { .missing($0) }
+    }
+}

@@ -1,0 +1,100 @@
+public import Platform
+
+/// The places of a cluster and of what tidemark keeps for it, and whether they lie apart.
+///
+/// A repository in the data directory would be in every backup and be overwritten by a recovery; one of these directories in
+/// another would be cleared away with it. They are compared by real paths, and by what bind mounts lead to.
+public struct ClusterPlaces: Sendable {
+    /// A directory with a word for it, and the setting that names it.
+    public struct Spot: Sendable, Equatable {
+        public let word: String
+        public let path: String
+        public let setting: String?
+    }
+
+    private let repository, state, scratch, data: Spot
+
+    public init(repository: String, stateDirectory: String, scratchDirectory: String, dataDirectory: String) {
+        self.repository = Spot(word: "repository", path: repository, setting: "repository")
+        state = Spot(word: "state directory", path: stateDirectory, setting: "state_directory")
+        scratch = Spot(word: "scratch directory", path: scratchDirectory, setting: "scratch_directory")
+        data = Spot(word: "data directory", path: dataDirectory, setting: "data_directory")
+    }
+
+    /// Tidemark's own, which no backup may hold.
+    public var own: [Spot] { [repository, state, scratch] }
+
+    /// - Parameters:
+    ///   - recovery: the directory that a recovery is going to fill.
+    ///   - mapped: directories that its tablespaces go to.
+    /// - Throws: `NestedPlaces`.
+    public func check(recovery: String? = nil, mapped: [String] = []) throws {
+        let tablespaces = ((try? DataDirectory(data.path).tablespaces()) ?? []).filter { !$0.isInPlace }
+            .map { Spot(word: "tablespace", path: $0.location, setting: nil) }
+        let target = recovery.map { Spot(word: "the recovery's directory", path: $0, setting: nil) }
+        let others = mapped.map { Spot(word: "tablespace directory", path: $0, setting: nil) }
+        let comparison = Comparison()
+        func refuse(_ inner: Spot, in outer: Spot) throws {
+            if comparison.lies(inner, in: outer) { throw NestedPlaces(inner: inner, outer: outer) }
+        }
+        let isElsewhere = target.map { !comparison.isSame($0, data) } ?? false
+        for own in own {
+            for host in [data] + tablespaces + (target.map { [$0] } ?? []) + others {
+                try refuse(own, in: host)
+                try refuse(host, in: own)
+            }
+        }
+        // The scratch directory may lie in the state directory, and does so unless it is named.
+        for (inner, outer) in [
+            (repository, state), (repository, scratch), (state, repository), (scratch, repository), (state, scratch),
+        ] { try refuse(inner, in: outer) }
+        guard let target, isElsewhere else { return }
+        for host in [data] + tablespaces {
+            try refuse(target, in: host)
+            try refuse(host, in: target)
+        }
+        for other in others { try refuse(other, in: data) }
+    }
+}
+
+/// One place lies in another, where it must not.
+public struct NestedPlaces: Explained, Equatable {
+    public let inner: ClusterPlaces.Spot
+    public let outer: ClusterPlaces.Spot
+
+    public var message: String { "\(inner.word) \"\(inner.path)\" lies in \(outer.word) \"\(outer.path)\"" }
+    public var detail: String? {
+        let real = [inner, outer].map { Files.resolvedAsFarAsPossible($0.path) }
+        let said = real == [inner.path, outer.path] ? "" : "Their real paths are \"\(real[0])\" and \"\(real[1])\". "
+        return said + "What works on the one would copy, overwrite or remove the other."
+    }
+    public var hint: String? {
+        inner.setting.map { "Move it elsewhere, and say where with \($0) in the configuration." }
+            ?? "Name a directory elsewhere."
+    }
+}
+
+/// Where paths really are, looked up once.
+private final class Comparison {
+    private let mounts = try? MountTable()
+    private var known: [String: (path: String, origin: (device: String, path: String)?)] = [:]
+
+    func lies(_ inner: ClusterPlaces.Spot, in outer: ClusterPlaces.Spot) -> Bool {
+        let (inner, outer) = (find(inner.path), find(outer.path))
+        if Files.lies(inner.path, in: outer.path) { return true }
+        guard let a = inner.origin, let b = outer.origin else { return false }
+        return a.device == b.device && Files.lies(a.path, in: b.path)
+    }
+
+    func isSame(_ one: ClusterPlaces.Spot, _ other: ClusterPlaces.Spot) -> Bool {
+        lies(one, in: other) && lies(other, in: one)
+    }
+
+    private func find(_ path: String) -> (path: String, origin: (device: String, path: String)?) {
+        if let found = known[path] { return found }
+        let real = Files.resolvedAsFarAsPossible(path)
+        let found = (real, mounts?.origin(of: real))
+        known[path] = found
+        return found
+    }
+}

@@ -1,0 +1,60 @@
+public import Configuration
+import Platform
+import Repository
+
+/// Records of jobs that the repository could not take because it was unreachable, unmounted or full. Until it can, each is a
+/// file in the cluster's state directory.
+public struct KeptJobs: Sendable {
+    public let directory: String
+    /// The end of the names of records that belong to this repository; another one's have another end.
+    private let mark: String
+    /// How many records are kept at most; the oldest go first.
+    static let limit = 500
+
+    public init(of cluster: ClusterConfiguration) {
+        self.init("\(cluster.stateDirectory)/\(cluster.name)/jobs", repository: cluster.repository)
+    }
+
+    init(_ directory: String, repository: String) {
+        self.directory = directory
+        mark = "-" + String(Digest(of: Array(repository.utf8)).low, radix: 16) + ".json"
+    }
+
+    /// Stores a record durably.
+    public func keep(_ job: JobRecord) throws {
+        try Files.makeDirectories(directory)
+        let name = JobJournal.name(of: job)
+        try createDurably(
+            "\(directory)/\(name)\(mark)", bytes: try encodeJSON(JobDocument(job)) + [UInt8(ascii: "\n")])
+        for name in try Files.list(directory).filter({ $0.hasSuffix(mark) }).sorted().dropLast(KeptJobs.limit) {
+            try Files.removeIfPresent(directory + "/" + name)
+        }
+    }
+
+    /// Moves the kept records into the journal. A crash at any point neither loses a record nor stores it twice. Those from
+    /// before the journal's incarnation was created stay: it wasn't this repository that could not take them.
+    public func carryOver(to journal: JobJournal) throws {
+        for (name, job) in try all(of: journal) {
+            try journal.record(job, as: name)
+            try Files.removeIfPresent("\(directory)/\(name)\(mark)")
+        }
+        _ = try? removeStaleTemporaries(in: directory)
+    }
+
+    /// The kept records that a journal's repository could not take, with the names they will have in it.
+    func all(of journal: JobJournal) throws -> [(name: String, job: JobRecord)] {
+        let kept = try all()
+        guard !kept.isEmpty, let created = try journal.created() else { return kept }
+        return kept.filter { $0.job.finished >= created }
+    }
+
+    /// The kept records, with the names they will have in the journal; files that can't be read are passed over.
+    public func all() throws -> [(name: String, job: JobRecord)] {
+        try Files.listIfPresent(directory).sorted().compactMap { file in
+            guard file.hasSuffix(mark), let bytes = try? Files.read(directory + "/" + file, limit: 1 << 20),
+                let job = try? decodeJSON(JobDocument.self, from: bytes).record
+            else { return nil }
+            return (String(file.dropLast(mark.utf8.count)), job)
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import Archiving
+import BaseBackup
+import Platform
+public import Repository
+public import WAL
+
+/// The parts of a repository that a verification reads, and what its job's record says of each.
+public enum VerifiedPart: Sendable {
+    case backups
+    case wal
+
+    /// Name of the fact with which a verification that read less than the whole part says what it read.
+    public static let only = "only"
+    /// Name of the fact that lists what was found damaged.
+    public static let damaged = "damaged"
+    private static let most = 20
+
+    /// The value of the fact `damaged`: the first 20 different labels and the first 20 segments' names, separated by blanks.
+    public static func note(_ names: [String]) -> String {
+        var seen: Set<String> = []
+        let different = names.filter { seen.insert($0).inserted }
+        let labels = different.filter { SegmentName($0) == nil }.prefix(most)
+        return (labels + different.filter { SegmentName($0) != nil }.prefix(most)).joined(separator: " ")
+    }
+
+    /// Whether the job read this part. One that failed before it could say may have.
+    func isRead(by job: JobRecord) -> Bool {
+        let (backups, segments) = (job.facts["backups"] != nil, job.facts["segments"] != nil)
+        guard backups || segments else { return true }
+        return self == .backups ? backups : segments
+    }
+
+    /// Whether the job failed or found problems in this part; a gap after a backup counts as one of the backups.
+    func hasProblems(_ job: JobRecord) -> Bool {
+        guard job.result == .problems else { return job.result == .failure }
+        let own = job.facts[self == .backups ? "backup_problems" : "wal_problems"] ?? job.facts["problems"]
+        return own != "0" || (self == .backups && job.facts["gaps"] != nil)
+    }
+}
+
+/// What a verification has found damaged, and what still is.
+public struct KnownDamage: Sendable, Equatable {
+    /// A backup's label or a segment's name.
+    public let name: String
+    public let segment: SegmentName?
+    /// What is wrong with it, without a full stop.
+    public let reason: String
+
+    /// `segment "…" is damaged: …`
+    public var sentence: String { "\(segment == nil ? "backup" : "segment") \"\(name)\" is damaged: \(reason)" }
+    public var remedy: String {
+        segment == nil
+            ? "Take a backup now; \"tidemark remove \(name)\" takes this one away."
+            : "Take a backup now: recovery from earlier ones ends before this segment."
+    }
+
+    /// Looks again at what verifications since the last one of the whole have named; nothing else is read.
+    public static func find(
+        in jobs: [JobRecord], of incarnation: Incarnation, in store: any ObjectStore
+    ) throws -> [KnownDamage] {
+        let runs = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
+        var names: [String] = []
+        for part in [VerifiedPart.backups, .wal] {
+            let own = runs.filter(part.isRead)
+            let start = own.lastIndex { $0.facts[VerifiedPart.only] == nil } ?? own.startIndex
+            names += own[start...].flatMap { ($0.facts[VerifiedPart.damaged] ?? "").split(separator: " ") }
+                .map(String.init).filter { (SegmentName($0) != nil) == (part == .wal) }
+        }
+        return try VerifiedPart.note(names).split(separator: " ").compactMap { text in
+            let name = String(text)
+            if let segment = SegmentName(name) {
+                return try Archiving.damage(of: segment, incarnation, in: store).map {
+                    KnownDamage(name: name, segment: segment, reason: $0.message)
+                }
+            }
+            guard let last = try lastVerification(of: name, of: incarnation, in: store), last.problems > 0 else {
+                return nil
+            }
+            return KnownDamage(name: name, segment: nil, reason: "a verification found \(last.problems) problems in it")
+        }
+    }
+
+    /// As above, by the journal's own records.
+    public static func find(of incarnation: Incarnation, in store: any ObjectStore) throws -> [KnownDamage] {
+        try find(in: JobJournal(of: incarnation, in: store).contents(kind: .verify).jobs, of: incarnation, in: store)
+    }
+}

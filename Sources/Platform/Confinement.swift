@@ -1,0 +1,50 @@
+import CLinux
+import Glibc
+import Synchronization
+
+/// Where a program and all that it starts may write: below these paths, and nowhere else. It may read everywhere; it can open
+/// no TCP connection. The kernel sees to that (Landlock), so that a door which was forgotten is EACCES and no disaster.
+public struct Confinement: Sendable {
+    private let writable: [String]
+
+    /// - Parameter own: directories; what isn't there doesn't count.
+    public init(to own: [String]) { writable = own + ["/dev/null", "/dev/shm", "/dev/tty"] }
+
+    /// Whether this kernel can confine: Linux 5.19 and later, unless Landlock was left out.
+    public static var isPossible: Bool { clinux_confinement() >= 2 }
+
+    /// Whether it refuses TCP as well: Linux 6.7 and later.
+    public static var refusesTCP: Bool { clinux_confinement() >= 4 }
+
+    /// As `run`, confined where the kernel can.
+    public func run(_ program: String, _ arguments: [String], environment: [String: String]? = nil) throws -> Finished {
+        guard Confinement.isPossible else {
+            return try Platform.run(program, arguments, environment: environment)
+        }
+        // A thread can't get rid of its confinement, so it is one of its own; a child inherits its parent thread's.
+        let outcome = Outcome()
+        let worker = try Worker {
+            let result = Result {
+                try restrictThread(program)
+                return try Platform.run(program, arguments, environment: environment)
+            }
+            outcome.result.withLock { $0 = result }
+        }
+        worker.join()
+        guard let result = outcome.result.withLock({ $0 }) else { throw SystemError(.thread, program) }
+        return try result.get()
+    }
+
+    private final class Outcome: Sendable {
+        let result = Mutex<Result<Finished, any Error>?>(nil)
+    }
+
+    private func restrictThread(_ program: String) throws(SystemError) {
+        let paths = writable.map { strdup($0) }
+        defer { for path in paths { free(path) } }
+        let status = paths.map { UnsafePointer($0) }.withUnsafeBufferPointer {
+            clinux_confine($0.baseAddress, UInt($0.count))
+        }
+        guard status == 0 else { throw SystemError(.kernel, program) }
+    }
+}

@@ -1,0 +1,72 @@
+/// What is mounted where, as /proc/self/mountinfo tells (proc(5)).
+public struct MountTable: Sendable {
+    private struct Mount: Sendable {
+        let device: String
+        /// The directory of its file system that is to be seen at `point`.
+        let root: String
+        let point: String
+    }
+    private let mounts: [Mount]
+
+    public init() throws {
+        mounts = try Files.readText("/proc/self/mountinfo").split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ")
+            guard fields.count > 4 else { return nil }
+            return Mount(
+                device: String(fields[2]), root: MountTable.unescaped(fields[3]),
+                point: MountTable.unescaped(fields[4]))
+        }
+    }
+
+    /// Whether something is mounted on a directory without symbolic links in its path, or below it.
+    public func hasMounts(in directory: String) -> Bool { mounts.contains { Files.lies($0.point, in: directory) } }
+
+    public func isMountPoint(_ path: String) -> Bool { mounts.contains { $0.point == path } }
+
+    /// The file system that holds a path without symbolic links, and the path in it: the same for every name that a
+    /// directory has by bind mounts.
+    public func origin(of path: String) -> (device: String, path: String)? {
+        // Of those on one point, the last one is seen.
+        var found: Mount?
+        for mount in mounts where Files.lies(path, in: mount.point) {
+            if mount.point.utf8.count >= found?.point.utf8.count ?? 0 { found = mount }
+        }
+        guard let found else { return nil }
+        let below = found.point == "/" ? path : String(path.dropFirst(found.point.count))
+        let whole = found.root == "/" ? below : found.root + (below == "/" ? "" : below)
+        return (found.device, whole.isEmpty ? "/" : whole)
+    }
+
+    /// Blanks and backslashes are written as three octal digits.
+    private static func unescaped(_ field: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = field.utf8
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "\\"), let code = UInt8(Substring(rest.prefix(3)), radix: 8) {
+                bytes.append(code)
+                rest = rest.dropFirst(3)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+extension Files {
+    /// Whether a path is another or below it, by its letters.
+    public static func lies(_ path: String, in directory: String) -> Bool {
+        path == directory || directory == "/" || path.hasPrefix(directory + "/")
+    }
+
+    /// A path without symbolic links, as far as it exists.
+    public static func resolvedAsFarAsPossible(_ path: String) -> String {
+        var (missing, existing) = ("", path)
+        while (try? FileStatus(ofLinkItself: existing)) == nil, existing != "/", existing != "." {
+            missing = "/" + name(existing) + missing
+            existing = parent(existing)
+        }
+        let found = resolved(existing)
+        return missing.isEmpty ? found : found == "/" ? missing : found + missing
+    }
+}

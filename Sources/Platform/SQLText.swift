@@ -1,0 +1,23 @@
+/// An identifier in quotation marks, `"Ta""ble"`, which SQL accepts for every name.
+public func quotedIdentifier(_ name: String) -> String {
+    "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+}
+
+/// An identifier, quoted only when it must be. Keywords stay unquoted, so it is for people and for tidemark's options, not for
+/// statements.
+public func plainIdentifier(_ name: String) -> String {
+    let isPlain =
+        name.first.map { $0 == "_" || $0.isLetter } == true
+        && name.allSatisfy { $0 == "_" || ($0.isLetter && $0.isLowercase) || $0.isNumber }
+    return isPlain ? name : quotedIdentifier(name)
+}
+
+/// A name of several parts in quotation marks, unless one of the parts has its own.
+public func inQuotationMarks(_ name: String) -> String { name.contains("\"") ? name : "\"\(name)\"" }
+
+/// A string constant, whatever standard_conforming_strings says.
+public func quotedLiteral(_ text: String) -> String {
+    let quoted = "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
+    guard text.contains("\\") else { return quoted }
+    return "E" + quoted.split(separator: "\\", omittingEmptySubsequences: false).joined(separator: "\\\\")
+}

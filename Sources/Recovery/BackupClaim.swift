@@ -1,0 +1,32 @@
+import WAL
+
+extension Planner {
+    /// The tip of which backups show that it is the cluster's. Backups are taken of the cluster; but a copy that archives by
+    /// mistake may take some as well. So they count only where the backups before the parting were taken, if these say where,
+    /// and only one tip may have such. And it must not have been taken while another tip still went on: then nothing tells
+    /// which of the two is the copy.
+    func claim(
+        among tips: [[TimelinePath]], _ ends: [TimelineID: PlacedCommit]
+    ) -> (tip: [TimelinePath], backups: [RestorableBackup])? {
+        let home = backups.last { backup in
+            backup.place != nil
+                && tips.allSatisfy { $0.contains { $0.contains(backup.timeline, upTo: backup.stop) } }
+        }?.place
+        let claims = tips.map { tip in
+            let its = backups(of: tip, among: tips)
+            return (tip: tip, backups: its.filter { home == nil || $0.place == nil || $0.place == home })
+        }.filter { !$0.backups.isEmpty }
+        guard claims.count == 1, let claim = claims.first else { return nil }
+        let others = tips.filter { $0[0] != claim.tip[0] }.flatMap(\.self).compactMap { ends[$0.target]?.mark.time }
+        return claim.backups.contains { backup in others.allSatisfy { $0 < backup.stopTime } } ? claim : nil
+    }
+
+    /// The backups on a tip that lie on none of the others.
+    func backups(of tip: [TimelinePath], among tips: [[TimelinePath]]) -> [RestorableBackup] {
+        let others = tips.filter { $0[0] != tip[0] }.flatMap(\.self)
+        return backups.filter { backup in
+            tip.contains { $0.contains(backup.timeline, upTo: backup.stop) }
+                && !others.contains { $0.contains(backup.timeline, upTo: backup.stop) }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Platform
+import Postgres
+import Synchronization
+
+/// The time that the checks of a drill may take together. When it is over, whatever is at work in the drill's server is ended,
+/// after a look at what it waits for; a server that can't be asked any more is ended itself. So no check waits for ever.
+final class CheckLimit: Sendable {
+    /// By the monotonic clock.
+    let deadline: UInt64
+    private let limit: Int64
+    private let conninfo: String
+    private let data: String
+    private let isStopped = Mutex(false)
+    private let found = Mutex<String?>(nil)
+    private let worker: Monitor<Bool>
+
+    /// - Parameters:
+    ///   - milliseconds: from now on.
+    ///   - data: the directory of the server that is checked.
+    init(milliseconds: Int64, conninfo: String, data: String) throws {
+        limit = milliseconds
+        deadline = Clock.monotonic + UInt64(min(max(0, milliseconds), .max / 2_000_000)) * 1_000_000
+        (self.conninfo, self.data) = (conninfo, data)
+        worker = Monitor(false)
+        _ = try Worker { [self] in
+            watch()
+            worker.update { $0 = true }
+        }
+    }
+
+    var isOver: Bool { found.withLock { $0 != nil } }
+
+    /// To be called when the checks are done.
+    /// - Returns: what was ended, as sentences; nil when there was time enough.
+    func stop() -> String? {
+        isStopped.withLock { $0 = true }
+        worker.wait { $0 ? .ready(()) : .notYet }
+        return found.withLock { $0 }
+    }
+
+    private func watch() {
+        while Clock.monotonic < deadline {
+            if isStopped.withLock({ $0 }) { return }
+            Clock.sleep(milliseconds: 20)
+        }
+        let sentence = "The checks were ended: they took longer than drill_timeout, \(limit) ms."
+        found.withLock { $0 = sentence }
+        // A server that hangs itself doesn't answer this either.
+        let answer = Monitor<String?>(nil)
+        _ = try? Worker { [conninfo] in
+            let words = CheckLimit.work(conninfo)
+            answer.update { $0 = words }
+        }
+        if !until(10_000, { answer.update { $0 } != nil }) { return endServer("The server did not answer.") }
+        let work = answer.update { $0 } ?? ""
+        found.withLock { $0 = "\(sentence) \(work)" }
+        _ = try? Worker { [self] in
+            while !isStopped.withLock({ $0 }) {
+                let ask = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE \(CheckLimit.others)"
+                _ = try? Connection(conninfo).query(ask)
+                Clock.sleep(milliseconds: 200)
+            }
+        }
+        if !until(10_000, { isStopped.withLock { $0 } }) { endServer(work) }
+    }
+
+    private func endServer(_ words: String) {
+        found.withLock { $0 = "\($0 ?? "") \(words) The drill's server was ended." }
+        try? ScratchProcesses(data).end()
+    }
+
+    private func until(_ milliseconds: Int, _ condition: () -> Bool) -> Bool {
+        for _ in 0..<(milliseconds / 20) {
+            if condition() { return true }
+            Clock.sleep(milliseconds: 20)
+        }
+        return condition()
+    }
+
+    private static let others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
+
+    /// What the server's sessions are at, as sentences.
+    private static func work(_ conninfo: String) -> String {
+        let ask = """
+            SELECT query, wait_event_type || ': ' || wait_event FROM pg_stat_activity
+            WHERE \(others) AND state = 'active' ORDER BY query_start LIMIT 3
+            """
+        do {
+            return try Connection(conninfo).query(ask).values.map { row in
+                let query = (row[0] ?? "").split { $0.isWhitespace }.joined(separator: " ").prefix(200)
+                return "Query \"\(query)\" was "
+                    + (row[1].map { "waiting for \($0)." } ?? "running.")
+            }.joined(separator: " ")
+        } catch { return "The server could not be asked what the checks were doing: \(error)." }
+    }
+}

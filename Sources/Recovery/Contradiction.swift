@@ -1,0 +1,59 @@
+import Archiving
+import DataDirectory
+public import Platform
+public import Repository
+public import WAL
+
+/// The archive holds another server's file under the name of one in the cluster's own pg_wal: two servers wrote the same
+/// timeline, or a copy of this one archived first. Whatever follows the archive then follows the other server.
+public struct Contradiction: Explained, Equatable {
+    public let file: String
+    public let dataDirectory: String
+
+    public var message: String {
+        "\"\(file)\" in the archive is not the one that the server in \"\(dataDirectory)\" has"
+    }
+    public var detail: String? {
+        "Two servers archived into this cluster: what it has from there on is not this server's, and a recovery follows it."
+    }
+    public var hint: String? {
+        "If this server is the right one, take the other's WAL out of the way with \"\(remedy)\". If the other one is, recover "
+            + "into another directory."
+    }
+    /// The command that does it, for a server that is right.
+    public var remedy: String {
+        "tidemark segments put-aside \(file)" + (SegmentName(file) == nil ? "" : " --following")
+    }
+
+    /// Compares what a data directory's server has not archived yet, and the histories that lead to its timeline, with what
+    /// the archive has under their names. Reads segments only where both have one.
+    ///
+    /// - Parameter segments: further ones, which the server may have archived.
+    /// - Returns: the first one that contradicts; nil when there is none, or when nothing can be told.
+    public static func find(
+        in dataDirectory: String, timeline: TimelineID, segments: [SegmentName] = [], of incarnation: Incarnation,
+        in store: any ObjectStore
+    ) throws -> Contradiction? {
+        let folder = dataDirectory + "/pg_wal"
+        let history = TimelineHistory(timeline, in: dataDirectory)
+        for step in [timeline] + (history?.ancestors.map(\.timeline) ?? []) {
+            let file = ArchiveFileName.history(step).description
+            guard let own = try? Files.read("\(folder)/\(file)", limit: 1 << 20),
+                let archived = try store.history(step, of: incarnation), archived != own
+            else { continue }
+            return Contradiction(file: file, dataDirectory: dataDirectory)
+        }
+        let ready = try Files.listIfPresent(folder + "/archive_status").filter { $0.hasSuffix(".ready") }
+            .compactMap { SegmentName(String($0.dropLast(6))) }
+        // Who went on differently once never agrees again: a few tell it for all.
+        let candidates = Set(ready.sorted().prefix(8) + segments.sorted().suffix(8)).sorted()
+        for name in candidates {
+            let path = "\(folder)/\(name)"
+            guard try Files.exists(path), try store.exists(incarnation.segment(name)),
+                try isContradicted(path, name, of: incarnation, in: store)
+            else { continue }
+            return Contradiction(file: name.description, dataDirectory: dataDirectory)
+        }
+        return nil
+    }
+}

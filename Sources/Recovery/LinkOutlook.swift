@@ -1,0 +1,78 @@
+public import BaseBackup
+public import DataDirectory
+import Platform
+
+/// What becomes of the symbolic links that people make in a data directory, so that nobody is surprised by where files are
+/// after a recovery. Only `pg_wal` and tablespaces are links that belong to a cluster; a restore follows no other.
+public struct LinkOutlook {
+    private let backup: BackupDescription
+    private let directory: String
+    private let exclude: NamedExclusions
+
+    public init(_ backup: BackupDescription, directory: String, exclude: NamedExclusions) {
+        (self.backup, self.directory, self.exclude) = (backup, directory, exclude)
+    }
+
+    /// Sentences for a plan.
+    ///
+    /// - Parameter isDelta: what is in the directory is made use of.
+    public func remarks(isDelta: Bool) -> [String] {
+        let present = isDelta ? found() : []
+        let lost = present.filter { $0.path != "pg_wal" && !exclude.contain($0.path) }.map { link in
+            "Symbolic link \"\(link.path)\" in \"\(directory)\" will be gone; \"\(link.target)\", to which it leads, stays as it is."
+        }
+        return lost
+            + backup.links.filter { link in !present.contains { $0.path == link.path } }.map { link in
+                "\"\(link.path)\" was a symbolic link to \"\(link.target)\"; in \"\(directory)\" it will be \(plain(link))."
+                    + advice(link)
+            }
+    }
+
+    /// The same when it is done.
+    func told(_ restored: RestoreReport) -> [String] {
+        let broken = restored.brokenLinks.map { link in
+            "Symbolic link \"\(link.path)\" is gone; \"\(link.target)\", to which it led, is as it was."
+        }
+        let mounts = restored.keptMounts.map { path in
+            "Something is mounted in \"\(path)\", which the backup does not have; it is as it was."
+        }
+        return broken + mounts
+            + backup.links.filter { link in
+                let kind = try? FileStatus(ofLinkItself: directory + "/" + link.path)?.kind
+                return kind != .symbolicLink && !restored.brokenLinks.contains { $0.path == link.path }
+            }.map { link in
+                "\"\(link.path)\" was a symbolic link to \"\(link.target)\" and is \(plain(link)) now." + advice(link)
+            }
+    }
+
+    private func plain(_ link: BackedUpLink) -> String {
+        link.path == "pg_wal" ? "an ordinary directory" : "an ordinary file or directory"
+    }
+
+    /// An administrator who gave WAL a disk of its own wants it there again.
+    private func advice(_ link: BackedUpLink) -> String {
+        link.path == "pg_wal"
+            ? " To have WAL on a disk of its own again, stop the server when it has recovered, move the directory there and make the "
+                + "link." : ""
+    }
+
+    /// The links in the directory; tablespaces' are none of these.
+    private func found() -> [BackedUpLink] {
+        var links: [BackedUpLink] = []
+        func look(_ path: String) {
+            let place = path.isEmpty ? directory : directory + "/" + path
+            for name in ((try? Files.list(place)) ?? []).sorted() {
+                let child = path.isEmpty ? name : path + "/" + name
+                guard let kind = try? FileStatus(ofLinkItself: directory + "/" + child)?.kind else { continue }
+                if kind == .symbolicLink {
+                    links.append(
+                        BackedUpLink(path: child, target: (try? Files.readLink(directory + "/" + child)) ?? "?"))
+                } else if kind == .directory, child != "pg_tblspc" {
+                    look(child)
+                }
+            }
+        }
+        look("")
+        return links
+    }
+}

@@ -1,0 +1,84 @@
+internal import CChecksum
+
+/// CREATE TABLESPACE as a copy of the cluster may replay it: the tablespace comes to lie in the copy's own directory.
+///
+/// The record names the tablespace's directory by its absolute path, and redo would lead the copy there: into the living
+/// server's. Where the path is empty, PostgreSQL uses `pg_tblspc/<oid>` itself, a directory, or what a link of that name leads
+/// to that is there already (`create_tablespace_directories`, src/backend/commands/tablespace.c; since 13.8 and 14.5; servers
+/// before these stop at such a record).
+enum ConfinedTablespace {
+    /// No record of this kind is longer: a header, the data's, MAXPGPATH.
+    static let longest: UInt32 = 2048
+
+    /// Whether a record with this header creates a tablespace (`XLOG_TBLSPC_CREATE`).
+    static func concerns(_ header: [UInt8]) -> Bool {
+        header.count >= 18 && header[17] == ResourceManager.tablespace.rawValue && header[16] & 0xF0 == 0
+    }
+
+    /// The record to replay instead of one that lies in one segment.
+    static func record(_ original: RecordHeader, oid: UInt32) -> [UInt8] {
+        var bytes: [UInt8] = []
+        func add(_ value: some FixedWidthInteger) {
+            withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+        }
+        add(original.length)
+        add(original.xid)
+        add(original.previous.rawValue)
+        add(original.info & 0xF0)
+        add(ResourceManager.tablespace.rawValue)
+        add(UInt16(0))
+        add(UInt32(0))
+        bytes += NoOperation.bodyHead(original.length)
+        add(oid)
+        bytes += [UInt8](repeating: 0, count: Int(original.length) - bytes.count)
+        let crc = bytes.withUnsafeBytes { tidemark_crc32c_record($0.baseAddress!, $0.count) }
+        withUnsafeBytes(of: crc.littleEndian) { bytes.replaceSubrange(20..<24, with: $0) }
+        return bytes
+    }
+
+    /// The record to replay instead of one that lies in two segments.
+    ///
+    /// A segment is delivered before anybody knows the next one, and both must hold halves of the same record. So what
+    /// becomes of it is decided by what the first one holds: the tablespace's number, or else the record becomes a NOOP, and
+    /// redo makes the tablespace's directory with the first file in it. If not even the checksum is in the first, nothing
+    /// there has to change, and the second one decides.
+    ///
+    /// - Parameters:
+    ///   - known: the record's first bytes, 24 at least; all that its first segment holds, or more.
+    ///   - length: the whole record's.
+    ///   - cut: how many bytes of it its first segment holds.
+    static func record(_ known: [UInt8], length: UInt32, cut: Int) -> [UInt8] {
+        let bytes = known.span.bytes
+        let header = RecordHeader(
+            lsn: .zero, previous: LSN(bytes.u64(8)), length: length, xid: bytes.u32(4), info: bytes.u8(16),
+            manager: ResourceManager(rawValue: bytes.u8(17)), crc: bytes.u32(20))
+        if let at = oidOffset(known, visible: cut < 24 ? known.count : min(cut, known.count)) {
+            return record(header, oid: bytes.u32(at))
+        }
+        let noop = NoOperation(header, body: NoOperation.bodyState(length))
+        var record = [UInt8](repeating: 0, count: Int(length))
+        record.withUnsafeMutableBytes { noop.write(0..<Int(length), to: $0) }
+        return record
+    }
+
+    /// Whether the checksum of a whole record is right.
+    static func isValid(_ record: [UInt8]) -> Bool {
+        guard record.count >= 24 else { return false }
+        return record.withUnsafeBytes { tidemark_crc32c_record($0.baseAddress!, $0.count) } == record.span.bytes.u32(20)
+    }
+
+    /// Where the tablespace's number is, behind the main data's header; nil where the bytes that can be seen end before.
+    private static func oidOffset(_ known: [UInt8], visible: Int) -> Int? {
+        var at = 24
+        while at < visible {
+            switch known[at] {
+            case 0xFF: return at + 6 <= visible ? at + 2 : nil  // XLR_BLOCK_ID_DATA_SHORT
+            case 0xFE: return at + 9 <= visible ? at + 5 : nil  // …_LONG
+            case 0xFD: at += 3  // …_ORIGIN
+            case 0xFC: at += 5  // …_TOPLEVEL_XID
+            default: return nil
+            }
+        }
+        return nil
+    }
+}

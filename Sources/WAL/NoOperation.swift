@@ -1,0 +1,48 @@
+internal import CChecksum
+import Glibc
+
+/// The bytes of an XLOG NOOP record that stands in for another one: of the same length, transaction and predecessor, so that
+/// nothing around it changes.
+public struct NoOperation {
+    /// Record header and the start of the main data's header; zeros follow.
+    private let start: [UInt8]
+
+    /// - Parameter body: as `bodyState` tells it for the record's length.
+    public init(_ original: RecordHeader, body: UInt32) {
+        var header: [UInt8] = []
+        func add(_ value: some FixedWidthInteger) {
+            withUnsafeBytes(of: value.littleEndian) { header.append(contentsOf: $0) }
+        }
+        add(original.length)
+        // Redo advances the next transaction's number from every record.
+        add(original.xid)
+        add(original.previous.rawValue)
+        add(UInt8(0x20))  // XLOG_NOOP, and no wish for a consistency check
+        add(ResourceManager.xlog.rawValue)
+        add(UInt16(0))
+        add(~tidemark_crc32c(body, header, 20))
+        start = header + NoOperation.bodyHead(original.length)
+    }
+
+    /// The checksum's state behind the body of a record of this length: the body depends on nothing else.
+    public static func bodyState(_ length: UInt32) -> UInt32 {
+        let head = bodyHead(length)
+        let zeros = [UInt8](repeating: 0, count: Int(length) - 24 - head.count)
+        let state = tidemark_crc32c(0xFFFF_FFFF, head, head.count)
+        return tidemark_crc32c(state, zeros, zeros.count)
+    }
+
+    /// `XLR_BLOCK_ID_DATA_SHORT` or `…_LONG` and the length of the main data.
+    static func bodyHead(_ length: UInt32) -> [UInt8] {
+        if length - 26 <= 255 { return [0xFF, UInt8(length - 26)] }
+        let data = length - 29
+        return [0xFE, UInt8(data & 0xFF), UInt8(data >> 8 & 0xFF), UInt8(data >> 16 & 0xFF), UInt8(data >> 24)]
+    }
+
+    /// Writes the bytes of this range of the record to `place`.
+    public func write(_ range: Range<Int>, to place: UnsafeMutableRawBufferPointer) {
+        for at in range where at < start.count { place[at - range.lowerBound] = start[at] }
+        let zeros = max(0, start.count - range.lowerBound)
+        if zeros < place.count { memset(place.baseAddress! + zeros, 0, place.count - zeros) }
+    }
+}

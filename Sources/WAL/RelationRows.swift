@@ -1,0 +1,218 @@
+/// A row of pg_class as a record of the log leaves it: a relation was made, renamed, moved or rewritten.
+public struct RelationRow: Hashable, Sendable {
+    public let lsn: LSN
+    /// Of the transaction or subtransaction that wrote it, which may have been rolled back.
+    public let xid: UInt32
+    public let oid: UInt32
+    public let name: String
+    /// OID of the schema.
+    public let schema: UInt32
+    /// `pg_class.relkind`.
+    public let kind: String
+
+    /// - Parameter row: the row's data behind the tuple's header; up to relkind all columns have a fixed length.
+    init?(_ row: [UInt8], lsn: LSN, xid: UInt32, version: WALVersion) {
+        // 18 has relallfrozen in front of it.
+        let kind = version >= .v18 ? 119 : 115
+        guard row.count > kind else { return nil }
+        self.lsn = lsn
+        self.xid = xid
+        oid = number(row, at: 0)
+        name = text(row, 4..<68)
+        schema = number(row, at: 68)
+        self.kind = String(decoding: row[kind...kind], as: UTF8.self)
+    }
+}
+
+/// Follows what the log does to the rows of one database's pg_class and pg_namespace: names of relations that no backup
+/// knows are nowhere else.
+///
+/// Fed as `RecordWalk` is. Rows that were there before become known by the images of their pages, which a page's first
+/// change after a checkpoint carries.
+public struct RelationRows: ~Copyable {
+    private var reader = SegmentReader(goesOn: true)
+    private var rows: CatalogRows
+
+    /// - Parameters:
+    ///   - relations: the number of pg_class's file.
+    ///   - schemas: of pg_namespace's.
+    ///   - start: what lies before isn't looked at; a checkpoint's redo position, so that pages' images come first.
+    public init(database: UInt32, relations: UInt32, schemas: UInt32, from start: LSN) {
+        rows = CatalogRows(database: database, relations: relations, schemas: schemas, start: start)
+    }
+
+    /// Starts the next segment.
+    /// - Parameter follows: whether it follows the one before on the same history.
+    public mutating func begin(_ name: SegmentName, length: UInt64, contents: SegmentContents, follows: Bool) {
+        if !follows { reader = SegmentReader(goesOn: true) }
+        reader.begin(name, length: length, contents: contents)
+    }
+
+    /// Takes the segment's next bytes, a multiple of 8192.
+    public mutating func feed(_ chunk: RawSpan) throws(WALDamage) { try reader.feed(chunk, &rows) }
+
+    /// What has been read so far.
+    public var told: LoggedRelations { rows.told }
+}
+
+/// What the log tells of the relations and schemas of a database.
+public struct LoggedRelations: Sendable {
+    fileprivate var changes: [UInt32: [RelationRow]] = [:]
+    fileprivate var schemaNames: [UInt32: Set<String>] = [:]
+    fileprivate var aborted: Set<UInt32> = []
+
+    /// The row of a relation as the last transaction before `lsn` that wasn't rolled back left it.
+    public func row(of oid: UInt32, before lsn: LSN) -> RelationRow? {
+        changes[oid]?.last { $0.lsn < lsn && !aborted.contains($0.xid) }
+    }
+
+    /// The names that a schema is known to have had.
+    public func schemaNames(_ oid: UInt32) -> Set<String> { schemaNames[oid] ?? [] }
+}
+
+private struct CatalogRows: RecordVisitor {
+    private struct Place: Hashable {
+        let file: UInt32, block: UInt32
+    }
+    private let database: UInt32
+    private let relations: UInt32
+    private let schemas: UInt32
+    private let start: LSN
+    /// What is known of the rows of pages, by their number in the page.
+    private var pages: [Place: [UInt16: [UInt8]]] = [:]
+    private var isConcerned = false
+    private(set) var told = LoggedRelations()
+
+    init(database: UInt32, relations: UInt32, schemas: UInt32, start: LSN) {
+        (self.database, self.relations, self.schemas, self.start) = (database, relations, schemas, start)
+    }
+
+    mutating func block(
+        id: UInt8, fork: UInt8, tablespace: UInt32, database: UInt32, number: UInt32, block: UInt32,
+        imageLength: UInt32, imageIsRestored: Bool
+    ) {
+        if database == self.database, number == relations || number == schemas { isConcerned = true }
+    }
+
+    mutating func record(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordVerdict {
+        guard header.manager == .transaction else { return .good }
+        guard let kind = RecordKind.decode(header, end: end, version: version, main: main) else { return .malformed }
+        if case .abort(let transaction) = kind {
+            told.aborted.insert(transaction.xid)
+            told.aborted.formUnion(transaction.subtransactions)
+        }
+        return .good
+    }
+
+    mutating func contents(_ record: RawSpan, _ header: RecordHeader, version: WALVersion) {
+        guard isConcerned else { return }
+        isConcerned = false
+        guard header.lsn >= start, record.byteCount == Int(header.length) else { return }
+        let (blocks, main) = BlockContents.all(in: record, version: version)
+        for block in blocks where isOurs(block) { take(block) }
+        guard header.manager == .heap, let first = blocks.first, isOurs(first) else { return }
+        let written: (number: UInt16, row: [UInt8]?)
+        switch header.info & 0x70 {
+        // xl_heap_insert, and xl_heap_update for both of its kinds (src/include/access/heapam_xlog.h).
+        case 0x00 where main.count >= 3:
+            let number = UInt16(number(main, at: 0) & 0xFFFF)
+            written = (number, inserted(first, number))
+        case 0x20 where main.count >= 14, 0x40 where main.count >= 14:
+            let number = UInt16(main[12]) | UInt16(main[13]) << 8
+            let old = UInt16(main[4]) | UInt16(main[5]) << 8
+            written = (number, updated(first, number, flags: main[7], from: blocks.last ?? first, old))
+        default: return
+        }
+        let place = Place(file: first.file.number, block: first.block)
+        pages[place, default: [:]][written.number] = written.row
+        guard let row = written.row else { return }
+        if first.file.number == schemas {
+            note(schema: row)
+        } else if let change = RelationRow(row, lsn: header.lsn, xid: header.xid, version: version) {
+            told.changes[change.oid, default: []].append(change)
+        }
+    }
+
+    private func isOurs(_ block: BlockContents) -> Bool {
+        block.fork == Fork.main.rawValue && block.file.database == database
+            && (block.file.number == relations || block.file.number == schemas)
+    }
+
+    private mutating func note(schema row: [UInt8]) {
+        guard row.count >= 68 else { return }
+        told.schemaNames[number(row, at: 0), default: []].insert(text(row, 4..<68))
+    }
+
+    /// Everything in a page of which the record holds an image.
+    private mutating func take(_ block: BlockContents) {
+        let place = Place(file: block.file.number, block: block.block)
+        // Without the image, what was known of the page is still so, but for what the record itself does.
+        if let page = block.image { pages[place] = rowsOfPage(page) }
+    }
+
+    /// A row of which the record has the whole page instead.
+    private func fromImage(_ block: BlockContents, _ number: UInt16) -> [UInt8]? {
+        guard block.image != nil else { return nil }
+        return pages[Place(file: block.file.number, block: block.block)]?[number]
+    }
+
+    /// The row that an insertion has put into a page.
+    private func inserted(_ block: BlockContents, _ number: UInt16) -> [UInt8]? {
+        if block.data.isEmpty { return fromImage(block, number) }
+        return row(block.data[...])
+    }
+
+    /// The new row of an update; what it has in common with the old one isn't in the record.
+    private func updated(
+        _ block: BlockContents, _ number: UInt16, flags: UInt8, from other: BlockContents, _ oldNumber: UInt16
+    ) -> [UInt8]? {
+        if block.data.isEmpty { return fromImage(block, number) }
+        var data = block.data[...]
+        var lengths = [0, 0]
+        for (index, bit) in [UInt8(0x20), 0x40].enumerated() where flags & bit != 0 {
+            guard data.count >= 2 else { return nil }
+            lengths[index] = Int(data[data.startIndex]) | Int(data[data.startIndex + 1]) << 8
+            data = data.dropFirst(2)
+        }
+        guard let changed = row(data) else { return nil }
+        if lengths == [0, 0] { return changed }
+        guard let old = pages[Place(file: other.file.number, block: other.block)]?[oldNumber],
+            lengths[0] + lengths[1] <= old.count
+        else { return nil }
+        return old.prefix(lengths[0]) + changed + old.suffix(lengths[1])
+    }
+
+    /// A row behind the 5 bytes that a record keeps of its header (`xl_heap_header`), and behind its bitmap of nulls.
+    private func row(_ data: ArraySlice<UInt8>) -> [UInt8]? {
+        guard data.count >= 5 else { return nil }
+        let bitmap = Int(data[data.startIndex + 4]) - 23
+        guard bitmap >= 0, data.count >= 5 + bitmap else { return nil }
+        return Array(data.dropFirst(5 + bitmap))
+    }
+}
+
+/// The rows of a heap page, by their number (src/include/storage/bufpage.h).
+private func rowsOfPage(_ page: [UInt8]) -> [UInt16: [UInt8]] {
+    var rows: [UInt16: [UInt8]] = [:]
+    let end = Int(page[12]) | Int(page[13]) << 8
+    guard end >= 24, end <= page.count else { return [:] }
+    for (index, at) in stride(from: 24, to: end - 3, by: 4).enumerated() {
+        let item = number(page, at: at)
+        let (start, state, length) = (Int(item & 0x7FFF), item >> 15 & 3, Int(item >> 17))
+        guard state == 1, length >= 24, start + length <= page.count else { continue }
+        let header = Int(page[start + 22])
+        guard header >= 23, header <= length else { continue }
+        rows[UInt16(index + 1)] = Array(page[start + header..<start + length])
+    }
+    return rows
+}
+
+/// Four bytes, the lowest first; what isn't there counts as 0.
+private func number(_ bytes: [UInt8], at place: Int) -> UInt32 {
+    (0..<4).reduce(0) { $0 | (place + $1 < bytes.count ? UInt32(bytes[place + $1]) << UInt32(8 * $1) : 0) }
+}
+
+/// A name, which ends at the first zero.
+private func text(_ bytes: [UInt8], _ range: Range<Int>) -> String {
+    String(decoding: bytes[range].prefix { $0 != 0 }, as: UTF8.self)
+}

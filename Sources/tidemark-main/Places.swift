@@ -1,0 +1,11 @@
+import Configuration
+import DataDirectory
+
+extension ClusterConfiguration {
+    /// The directories that the configuration names, to be compared with each other.
+    var places: ClusterPlaces {
+        ClusterPlaces(
+            repository: repository, stateDirectory: stateDirectory, scratchDirectory: scratchDirectory,
+            dataDirectory: dataDirectory)
+    }
+}

@@ -1,0 +1,11 @@
+import BaseBackup
+import Recovery
+import TableRecovery
+
+/// An error that refuses a request. It leaves no job record, even when it comes after the job has begun.
+protocol Refusal: Error {}
+
+extension NoSuchBackup: Refusal {}
+extension BackupInProgress: Refusal {}
+extension RecoveryInProgress: Refusal {}
+extension TableRefusal: Refusal {}

@@ -1,0 +1,77 @@
+import Archiving
+import Configuration
+import DataDirectory
+import Platform
+import Recovery
+import Repository
+
+/// Archives what the dead server left in its pg_wal.
+struct RescueJob {
+    let cluster: ClusterConfiguration
+    let log: Log
+    /// The directory is changed where it is, not renamed: what is in it now is gone afterwards.
+    let isDelta: Bool
+
+    /// - Returns: whether the segment the server was writing is in the archive now, as `.partial`.
+    /// - Throws: `NotRescued` and `Contradiction`; then nothing in the directory was touched.
+    func run(_ directory: String) throws -> Bool {
+        let store = DirectoryStore(cluster.repository)
+        let rescue: Rescue
+        do {
+            let identifier = try DataDirectory(directory).controlFile().systemIdentifier
+            let incarnation = try store.incarnations(of: cluster.name).last { $0.systemIdentifier == identifier }
+            // Before anything of it comes under another name.
+            if let incarnation, let own = OwnDirectory(directory, of: incarnation, in: store),
+                let contradiction = own.contradiction
+            {
+                throw contradiction
+            }
+            rescue = try Rescue(dataDirectory: directory) { timeline in
+                try incarnation.flatMap { try store.timelineHistory(timeline, of: $0) }
+            }
+        } catch let contradiction as Contradiction {
+            throw contradiction
+        } catch {
+            guard !isDelta else { throw NotRescued(directory: directory, files: [], reason: error) }
+            log(.warning, "WAL that the server has not archived could not be looked for", detail: "\(error)")
+            return false
+        }
+        let (cluster, log) = (cluster, log)
+        let push = Push(
+            into: store, cluster: cluster.name, dataDirectory: directory,
+            level: Int(cluster.compressLevel), acceptDiscontinuity: false, warn: { log(.warning, $0) })
+        let failures = try rescue.carryOut(scratch: cluster.stateDirectory + "/rescue") { path in
+            if try push(path) == .stored { log(.log, "archived \"\(Files.name(path))\" of the old directory") }
+        }
+        if let first = failures.first {
+            throw NotRescued(directory: directory, files: failures.map(\.name), reason: first.reason)
+        }
+        return rescue.items.contains { item in
+            guard case .last = item else { return false }
+            return true
+        }
+    }
+}
+
+/// What the dead server committed last is in its pg_wal only, and can't be archived: a recovery would do without it.
+struct NotRescued: Explained {
+    let directory: String
+    let files: [String]
+    let reason: any Error
+
+    var message: String {
+        guard let first = files.first else {
+            return "cannot tell what WAL in \"\(directory)\" is not archived"
+        }
+        return "cannot archive \"\(first)\"" + (files.count > 1 ? " and \(files.count - 1) more files" : "")
+            + " of the old directory \"\(directory)\""
+    }
+    var detail: String? {
+        let explained = reason as? any Explained
+        return "\(explained?.message ?? "\(reason)")." + (explained?.detail.map { " \($0)" } ?? "")
+    }
+    var hint: String? {
+        "Nothing was changed. Mend that, and run the command again. A recovery without this WAL is possible when the directory "
+            + "is out of its way: mv \(shellQuoted(directory)) \(shellQuoted(directory + ".dead"))"
+    }
+}

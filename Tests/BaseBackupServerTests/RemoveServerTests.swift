@@ -1,0 +1,151 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// What is lost, changed or named for removal, and what `expire` and `remove` do about it.
+@Suite struct RemoveServerTests {
+    private func objects(_ site: TestSite, _ label: String) throws -> [String] {
+        try run("/usr/bin/find", [site.repository, "-type", "f", "-path", "*/\(label)/*"]).output
+            .split(separator: "\n").map(String.init)
+    }
+
+    private func file(_ site: TestSite, _ label: String, _ name: String) throws -> String {
+        try #require(try objects(site, label).first { $0.hasSuffix("/\(label)/\(name)") })
+    }
+
+    @Test func `a named backup is removed, and nothing else is`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        for arguments in [[], ["--pin"], [], []] {
+            try site.tidemark(["backup", "--no-expire"] + arguments, expectSuccess: true)
+        }
+        let labels = try site.backupLabels().sorted()
+        try #require(labels.count == 4)
+
+        let unasked = try site.tidemark(["remove", labels[0]])
+        #expect(unasked.ending == .exited(1) && unasked.errors.contains("Add --yes"), "\(unasked)")
+        let looked = try site.tidemark(["remove", labels[0], "--dry-run"], expectSuccess: true)
+        #expect(looked.output.contains("would be removed"))
+        #expect(try site.backupLabels().sorted() == labels)
+        try site.tidemark(["remove", labels[0], "--yes", "--keep-full", "4"], expectSuccess: true)
+        #expect(try objects(site, labels[0]) == [])
+        #expect(try site.backupLabels().sorted() == Array(labels.dropFirst()))
+
+        let pinned = try site.tidemark(["remove", labels[1], "--yes"])
+        #expect(pinned.ending == .exited(1) && pinned.errors.contains("It is pinned."), "\(pinned)")
+        try site.tidemark(["remove", labels[1], "--yes", "--force"], expectSuccess: true)
+        let json = try site.tidemark(["remove", labels[2], "--yes", "--json"], expectSuccess: true)
+        #expect(json.output.contains("\"label\" : \"\(labels[2])\""), "\(json.output)")
+
+        let last = try site.tidemark(["remove", labels[3], "--yes"])
+        #expect(last.ending == .exited(1) && last.errors.contains("No other good backup"), "\(last)")
+        for label in [labels[0], "../\(labels[3])", "x/y", "", "."] {
+            let absent = try site.tidemark(["remove", label, "--yes"])
+            #expect(absent.ending == .exited(1) && absent.errors.contains("no complete backup"), "\(label) \(absent)")
+        }
+        try site.tidemark(["verify"], expectSuccess: true)
+        try site.tidemark(["plan", "--target", "latest"], expectSuccess: true)
+        try site.tidemark(["remove", labels[3], "--yes", "--force"], expectSuccess: true)
+        #expect(try site.backupLabels() == [])
+    }
+
+    /// Something that happens to one backup's `backup.json`.
+    enum Loss: String, CaseIterable {
+        case removed, emptied, changed, dangling, directory
+    }
+
+    @Test func `a backup whose backup.json is lost or changed is told of, and its packs stay until it is given up`()
+        throws
+    {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        for _ in 1...3 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
+        // The oldest would go if all were well.
+        let labels = Array(try site.backupLabels().sorted().dropFirst())
+        func everything() throws -> [String] {
+            try run("/usr/bin/find", [site.repository, "-type", "f", "!", "-path", "*/job/*", "!", "-name", ".*"])
+                .output
+                .split(separator: "\n").map(String.init).sorted()
+        }
+        let path = try file(site, labels[0], "backup.json")
+        let content = try Files.read(path)
+        let packs = try objects(site, labels[0]).filter { $0.contains("/pack/") }
+        try #require(!packs.isEmpty)
+        for loss in Loss.allCases {
+            try runAsServerUser("/bin/rm", [path])
+            switch loss {
+            case .removed: break
+            case .emptied: try runAsServerUser("/usr/bin/touch", [path])
+            case .changed:
+                let text = String(decoding: content, as: UTF8.self)
+                let changed = text.replacing("\"segment_size\" : 1048576", with: "\"segment_size\" : 2097152")
+                try #require(changed != text)
+                try createDurably(path, bytes: Array(changed.utf8), mode: 0o644)
+            case .dangling: try runAsServerUser("/bin/ln", ["-s", "/nonexistent/tier", path])
+            case .directory: try runAsServerUser("/bin/mkdir", [path])
+            }
+            let verified = try site.tidemark(["verify"])
+            #expect(verified.ending == .exited(3) && verified.errors.contains(labels[0]), "\(loss): \(verified)")
+            let listed = try site.tidemark(["list"])
+            #expect(listed.errors.contains("cannot be used"), "\(loss): \(listed)")
+            let planned = try site.tidemark(["plan", "--target", "latest"])
+            #expect(planned.ending == .exited(0) && planned.output.contains(labels[1]), "\(loss): \(planned)")
+            let before = try everything()
+            let expired = try site.tidemark(["expire", "--keep-full", "1"])
+            #expect(try everything() == before, "\(loss)")
+            #expect(expired.ending == .exited(1), "\(loss): \(expired)")
+            #expect(expired.errors.contains("tidemark remove \(labels[0])"), "\(loss): \(expired.errors)")
+            #expect(try objects(site, labels[0]).filter { $0.contains("/pack/") } == packs, "\(loss)")
+            try runAsServerUser("/bin/rm", ["-rf", path])
+            try createDurably(path, bytes: content, mode: 0o640)
+            try runAsRoot("/bin/chown", ["postgres:", path])
+            try site.tidemark(["verify"], expectSuccess: true)
+        }
+        // What the message offers.
+        try runAsServerUser("/bin/rm", [path])
+        try site.tidemark(["remove", labels[0], "--yes"], expectSuccess: true)
+        #expect(try objects(site, labels[0]) == [])
+        try site.tidemark(["expire", "--keep-full", "1"], expectSuccess: true)
+        #expect(try site.backupLabels() == [labels[1]])
+    }
+
+    @Test func `no value in a backup.json without a seal ends a command with a signal`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        for _ in 1...2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
+        let label = try #require(try site.backupLabels().min())
+        let path = try file(site, label, "backup.json")
+        let text = try Files.readText(path)
+        try runAsServerUser("/bin/rm", [path + ".xxh128"])
+        let values = [
+            ("segment_size", ["0", "7", "-1", "3000000000", "4294967296", "\"x\""]),
+            ("size", ["-1", "9223372036854775807", "1e30"]),
+            ("stored_size", ["-9223372036854775808"]), ("timeline", ["0", "4294967295"]),
+            ("major", ["0", "-15", "2147483647"]),
+            ("stop_lsn", ["\"0/0\"", "\"FFFFFFFF/FFFFFFFF\""]), ("start_lsn", ["\"FFFFFFFF/FFFFFFFF\""]),
+            ("stop_time", ["\"9999-12-31T23:59:59Z\"", "\"0000-00-00T00:00:00Z\""]), ("file_count", ["-1"]),
+        ]
+        for (key, bad) in values {
+            for value in bad {
+                let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("  \"\(key)\" : ") })
+                let changed = text.replacing(line, with: "  \"\(key)\" : \(value),")
+                try replaceDurably(path, bytes: Array(changed.utf8), mode: 0o640)
+                try runAsRoot("/bin/chown", ["postgres:", path])
+                for command in [
+                    ["verify"], ["plan", "--target", "latest"], ["plan", "--target", "immediate", "--backup", label],
+                    ["expire", "--dry-run", "--keep-full", "1", "--recovery-window", "7d"], ["status"], ["list"],
+                    ["window"],
+                    ["du"], ["show", label],
+                ] {
+                    let finished = try site.tidemark(command)
+                    guard case .exited(0...5) = finished.ending else {
+                        Issue.record("\(key) = \(value), \(command): \(finished)")
+                        continue
+                    }
+                }
+            }
+        }
+    }
+
+    private func runAsRoot(_ program: String, _ arguments: [String]) throws {
+        if geteuid() == 0 { _ = try run(program, arguments) }
+    }
+}

@@ -1,0 +1,99 @@
+import BaseBackup
+import Platform
+import Repository
+import Support
+import Testing
+import WAL
+
+/// What `verify` finds never makes `expire` remove what the rules promise to keep.
+@Suite struct VerifyExpireServerTests {
+    /// Three backups, the newest last, with a segment after each.
+    private final class Backups {
+        let site: TestSite
+        let labels: [String]
+        let incarnation: Incarnation
+        let store: DirectoryStore
+
+        init(rules: [String]) throws {
+            site = try TestSite(initdb: ["--wal-segsize=1"])
+            store = DirectoryStore(site.repository)
+            incarnation = try #require(store.incarnations(of: "main").first)
+            try site.cluster.psql("create table t (n int)")
+            for row in 0..<3 {
+                try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+                try site.cluster.psql("insert into t values (\(row))")
+                try site.archiveEverything()
+            }
+            labels = try listBackups(of: incarnation, in: store).complete.map(\.label)
+            try #require(labels.count == 3)
+            let text = try Files.readText(site.configuration) + (["[retention]"] + rules).joined(separator: "\n") + "\n"
+            try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
+        }
+
+        /// What `expire --dry-run` says of a backup.
+        func verdict(_ label: String) throws -> String {
+            let said = try site.tidemark(["expire", "--dry-run"], expectSuccess: true).output
+            return said.split(separator: "\n").first { $0.hasPrefix("backup \(label) ") }.map(String.init) ?? said
+        }
+
+        /// Makes a pack of a backup shorter or different.
+        func damage(_ label: String, cut: Bool) throws {
+            let path = store.path(incarnation.pack(label, 1))
+            let size = try FileStatus(of: path).size
+            let script =
+                cut
+                ? "truncate -s \(size / 2) '\(path)'"
+                : "printf 'x' | dd of='\(path)' bs=1 seek=\(size / 2) conv=notrunc status=none"
+            try runAsServerUser("/bin/sh", ["-c", "chmod u+w '\(path)'; \(script)"])
+        }
+    }
+
+    @Test func `WAL that expire removed is no fault of a backup, and removes none`() throws {
+        let backups = try Backups(rules: ["keep_full = 3", "keep_wal = 1s"])
+        let site = backups.site
+        Clock.sleep(milliseconds: 1100)
+        let expired = try site.tidemark(["expire"], expectSuccess: true)
+        try #require(expired.output.contains("WAL removed"), "\(expired.output)")
+        let verified = try site.tidemark(["verify"])
+        #expect(verified.ending == .exited(0), "\(verified.output)\(verified.errors)")
+        for label in backups.labels {
+            #expect(try backups.verdict(label).contains("kept: "))
+        }
+        #expect(try site.tidemark(["check", "--only", "verify"]).ending == .exited(0))
+    }
+
+    @Test func `WAL that is lost is told like everywhere, and removes no backup`() throws {
+        let backups = try Backups(rules: ["keep_full = 3"])
+        let site = backups.site
+        let first = try showBackup(backups.labels[0], of: backups.incarnation, in: backups.store)
+        let lost = first.stopSegment.next(segmentSize: first.segmentSize)
+        try Files.remove(backups.store.path(backups.incarnation.segment(lost)))
+        let verified = try site.tidemark(["verify"])
+        #expect(verified.ending == .exited(3))
+        for command in [["list"], ["verify"], ["verify", "--wal"]] {
+            let told = try site.tidemark(command)
+            #expect(
+                told.ending == .exited(3)
+                    && "\(told.output)\(told.errors)".contains("WAL segment \"\(lost)\" is missing"))
+        }
+        #expect(verified.output.contains("backup \(backups.labels[0]): good"), "\(verified.output)")
+        #expect(try site.tidemark(["verify", backups.labels[2]]).ending == .exited(0))
+        for label in backups.labels { #expect(try !backups.verdict(label).contains("damaged")) }
+    }
+
+    @Test(arguments: [false, true]) func `a damaged backup stays as long as it would if it were good, and is named`(
+        isCut: Bool
+    ) throws {
+        let backups = try Backups(rules: ["keep_full = 1"])
+        let (old, newest) = (backups.labels[1], backups.labels[2])
+        #expect(try backups.verdict(old).contains("would go"))
+        try backups.damage(newest, cut: isCut)
+        // What is missing is seen without a verification.
+        if !isCut { #expect(try backups.site.tidemark(["verify", newest]).ending == .exited(3)) }
+        #expect(
+            try backups.verdict(newest).contains("kept: newest backup; one of the newest 1 full backups; damaged: "))
+        #expect(try backups.verdict(old).contains("kept: newest good backup; one of the newest 1 full backups"))
+        try backups.site.tidemark(["expire"], expectSuccess: true)
+        #expect(try backups.site.backupLabels() == [old, newest])
+    }
+}

@@ -1,0 +1,107 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// Two of a cluster's places, of which one lies in the other.
+private struct Nesting: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let flags: [String]
+    let says: String
+    /// Makes links and directories in a scratch directory that has `data`, `repository`, `state`.
+    let script: String
+    var onlyRecover = false
+
+    init(_ name: String, _ flags: [String], says: String, _ script: String = "", onlyRecover: Bool = false) {
+        (testDescription, self.flags, self.says, self.script) = (name, flags, says, script)
+        self.onlyRecover = onlyRecover
+    }
+
+    static let all = [
+        Nesting(
+            "repository in data", ["--repository", "D/data/repo"], says: "repository \"D/data/repo\" lies in data"),
+        Nesting("repository is data", ["--repository", "D/data"], says: "lies in data directory"),
+        Nesting("state in data", ["--state-directory", "D/data/s"], says: "state directory \"D/data/s\" lies in data"),
+        Nesting(
+            "scratch in data", ["--scratch-directory", "D/data/s"], says: "scratch directory \"D/data/s\" lies in"),
+        Nesting("repository in state", ["--repository", "D/state/r"], says: "lies in state directory"),
+        Nesting("repository in scratch", ["--scratch-directory", "D"], says: "lies in scratch directory"),
+        Nesting("state in repository", ["--state-directory", "D/repository/s"], says: "lies in repository"),
+        Nesting("scratch in repository", ["--scratch-directory", "D/repository/s"], says: "lies in repository"),
+        Nesting("data in repository", ["--repository", "D"], says: "lies in repository"),
+        Nesting(
+            "through a link above", ["--repository", "D/link/repo"], says: "Their real paths are \"D/data/repo\"",
+            "ln -s data link"),
+        Nesting(
+            "a link in data's place", ["--repository", "D/real/x", "--data-directory", "D/real-link"],
+            says: "lies in", "mkdir real; ln -s real real-link"),
+        Nesting(
+            "in a tablespace", ["--repository", "D/space/repo"], says: "lies in tablespace \"D/space\"",
+            "mkdir -p space data/pg_tblspc; ln -s $PWD/space data/pg_tblspc/16385"),
+        Nesting(
+            "by a bind mount", ["--repository", "D/bound"], says: "lies in data directory",
+            "mkdir -p data/inner bound; mount --bind data/inner bound"),
+        Nesting(
+            "a recovery in data", ["--data-directory", "D/data/new"], says: "the recovery's directory",
+            onlyRecover: true),
+        Nesting(
+            "a recovery in the repository", ["--data-directory", "D/repository/new"], says: "the recovery's directory",
+            onlyRecover: true),
+        Nesting(
+            "a recovery in state", ["--data-directory", "D/state/new"], says: "the recovery's directory",
+            onlyRecover: true),
+        Nesting(
+            "a recovery in a tablespace", ["--data-directory", "D/space/new"], says: "the recovery's directory",
+            "mkdir -p space data/pg_tblspc; ln -s $PWD/space data/pg_tblspc/16385", onlyRecover: true),
+        Nesting(
+            "a recovery above", ["--data-directory", "D"], says: "the recovery's directory", onlyRecover: true),
+        Nesting(
+            "a tablespace mapped into the repository",
+            ["--data-directory", "D/new", "--tablespace-mapping", "/a=D/repository/x"], says: "tablespace directory",
+            onlyRecover: true),
+    ]
+
+    static let commands = [
+        ["init"], ["backup"], ["drill"],
+        ["recover-table", "--table", "a.b.c", "--target", "latest", "--to-file", "/x"],
+        ["recover", "--target", "latest", "--yes"], ["recover", "--target", "latest", "--delta", "--yes"],
+        ["recover", "--target", "latest", "--dry-run"], ["recover", "--resume"], ["plan", "--target", "latest"],
+    ]
+}
+
+/// Needs no server: the places are compared before anybody is asked anything.
+@Suite(.serialized) struct NestedPlacesTests {
+    @Test(arguments: Nesting.all) private func `places that lie in each other are refused`(_ nesting: Nesting) throws {
+        let scratch = try Scratch()
+        let text = """
+            repository = '\(scratch.file("repository"))'
+            state_directory = '\(scratch.file("state"))'
+            [cluster main]
+            data_directory = '\(scratch.file("data"))'
+            conninfo = 'host=\(scratch.path) port=1'
+
+            """
+        try createDurably(scratch.file("tidemark.conf"), bytes: Array(text.utf8), mode: 0o644)
+        let made = try run(
+            "/bin/sh",
+            ["-c", "cd \"$0\" && mkdir -p data && \(nesting.script.isEmpty ? ":" : nesting.script)", scratch.path])
+        try #require(made.ending == .exited(0), "\(made.errors)")
+        defer { _ = try? run("/bin/umount", ["-l", scratch.file("bound")]) }
+        _ = try run("/bin/sh", ["-c", "chown -R postgres \"$0\"", scratch.path])
+        let before = try run("/usr/bin/find", [scratch.path]).output
+        let flags = nesting.flags.map { $0.replacing("D/", with: scratch.path + "/") }
+            .map { $0 == "D" ? scratch.path : $0 }
+        let says = nesting.says.replacing("D/", with: scratch.path + "/")
+        for command in Nesting.commands where !nesting.onlyRecover || command[0] == "recover" {
+            let finished = try tidemark(
+                command + flags, environment: ["TIDEMARK_CONFIG": scratch.file("tidemark.conf")])
+            #expect(finished.ending == .exited(1), "\(command): \(finished.ending) \(finished.errors)")
+            #expect(finished.errors.contains(says), "\(command): \(finished.errors)")
+        }
+        #expect(try run("/usr/bin/find", [scratch.path]).output == before)
+        guard !nesting.onlyRecover else { return }
+        let checked = try tidemark(
+            ["check", "--only", "places"] + flags, environment: ["TIDEMARK_CONFIG": scratch.file("tidemark.conf")])
+        #expect(checked.ending == .exited(3) && checked.output.contains("lies in"), "\(checked)")
+    }
+}

@@ -1,0 +1,105 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// Two servers wrote the same timeline, and the wrong one archived first: nothing follows it unasked.
+@Suite struct ContradictionServerTests {
+    enum Form: String, CaseIterable, Sendable {
+        /// Two standbys took the same timeline at different places.
+        case otherSwitchPoint
+        /// At the same place: their histories are the same file.
+        case sameSwitchPoint
+        /// A copy of the running server's machine was started, with archiving on.
+        case copy
+    }
+
+    /// Each form and each version; every pair of them in `make soak`.
+    private static let samples: [(TestServer, Form)] =
+        getenv("TIDEMARK_SOAK") == nil
+        ? Form.allCases.map { (.v15, $0) } + [(.v16, .otherSwitchPoint), (.v18, .sameSwitchPoint), (.v18, .copy)]
+        : TestServer.allCases.flatMap { server in Form.allCases.map { (server, $0) } }
+
+    @Test(arguments: samples)
+    private func `what another server archived under this one's names is not followed`(
+        _ server: TestServer, _ form: Form
+    ) throws {
+        let group = try ServerGroup(server)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            try a.tidemark(["backup"], expectSuccess: true)
+            let right: Server
+            let wrong: Server
+            if form == .copy {
+                try a.psql("insert into t values (1)", "select pg_switch_wal()")
+                try group.drain(a)
+                wrong = try group.addCopy("k", of: a)
+                right = a
+            } else {
+                right = try group.addStandby("c", of: a)
+                wrong = try group.addStandby("b", of: a)
+                try a.psql("insert into t values (1)")
+                try group.catchUp(wrong, with: a)
+                if form == .otherSwitchPoint {
+                    try wrong.stop()
+                    try a.psql("insert into t values (2)")
+                }
+                try group.catchUp(right, with: a)
+                try a.kill()
+                // With a restore_command the second one would follow the first.
+                right.settings["restore_command"] = "''"
+                for server in [right, wrong] {
+                    try server.stop()
+                    try server.follow(nil)
+                    try server.start()
+                }
+                try wrong.promote()
+            }
+            let before = try right.psql("select coalesce(string_agg(i::text, ',' order by i), '') from t")
+            try wrong.psql("insert into t values (-1)", "select pg_switch_wal()")
+            try wrong.psql("insert into t values (-2)", "select pg_switch_wal()")
+            try group.drain(wrong)
+            try wrong.kill()
+            if form != .copy { try right.promote() }
+            try right.psql("insert into t values (4)", "select pg_switch_wal()")
+            try right.psql("insert into t values (5)", "select pg_switch_wal()")
+            try group.wait(for: "the archiver to be refused") {
+                try right.psql("select failed_count > 0 from pg_stat_archiver") == "t"
+            }
+
+            group.step("while the server lives")
+            let planned = try right.tidemark(["plan", "--target", "latest"])
+            #expect(
+                "\(planned.output)\(planned.errors)".contains("is not the one that the server in"), "\(form) \(planned)"
+            )
+            let checked = try right.tidemark(["check"])
+            #expect(
+                checked.ending == .exited(3) && checked.output.contains("is not the one that the server"), "\(checked)")
+            #expect(!checked.output.contains("Every commit is in the repository"), "\(checked)")
+
+            group.step("when it is dead")
+            try right.kill()
+            let inode = try FileStatus(of: right.data).inode
+            let inPlace = try right.tidemark(["plan", "--target", "latest"])
+            for finished in [inPlace, try right.tidemark(["recover", "--target", "latest", "--start", "--yes"])] {
+                #expect(finished.ending == .exited(4), "\(form) \(finished)")
+                #expect(finished.errors.contains("a recovery follows it"), "\(form) \(finished)")
+            }
+            #expect(try FileStatus(of: right.data).inode == inode)
+            // The other one may be the right one: its history is followed elsewhere.
+            let elsewhere = try right.tidemark(
+                ["plan", "--target", "latest", "--data-directory", group.directory + "/elsewhere"])
+            #expect(elsewhere.ending == .exited(0), "\(form) \(elsewhere)")
+            // What the message offers.
+            let offer = try #require(
+                inPlace.errors.firstMatch(of: /tidemark (segments put-aside [^"]+)"/))
+            let words = offer.output.1.split(separator: " ").map(String.init)
+            try right.tidemark(words + ["--certain", "--yes"], expectSuccess: true)
+            try right.tidemark(
+                ["recover", "--target", "latest", "--start", "--yes"]
+                    + ["--set", "config_file=\(right.serverConfiguration)"], expectSuccess: true)
+            #expect(try right.psql("select string_agg(i::text, ',' order by i) from t") == "\(before),4,5")
+        }
+    }
+}

@@ -1,0 +1,124 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// `segments put-aside` and `put-back` where several servers share an archive: who may take what out of the way.
+@Suite struct PutAsidePairsServerTests {
+    private func fill(_ primary: Server, segments: Int) throws {
+        for _ in 0..<segments { try primary.psql("insert into t values (2)", "select pg_switch_wal()") }
+    }
+
+    /// The history of timeline 2 in the archive is a dead server's. The living one left timeline 1 earlier, and is a timeline
+    /// further meanwhile.
+    @Test(
+        arguments: getenv("TIDEMARK_SOAK") == nil
+            ? [(TestServer.v15, true), (.v16, false), (.v18, true)]
+            : TestServer.allCases.flatMap { [($0, false), ($0, true)] })
+    func `a stray history of a number that the server's own history has as well gives way`(
+        _ server: TestServer, isFurther: Bool
+    ) throws {
+        let group = try ServerGroup(server)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            let b = try group.addStandby("b", of: a)
+            // What the archive offers would lead it astray.
+            let c = try group.addStandby("c", of: a, settings: ["restore_command": "''"])
+            try group.catchUp(c, with: a)
+            group.step("promote b further on than c, and let it archive")
+            try c.stop()
+            try a.psql("insert into t select generate_series(1, 50)")
+            try group.catchUp(b, with: a)
+            try a.stop("immediate")
+            try b.promote()
+            try fill(b, segments: 2)
+            try group.drain(b)
+            try b.stop("immediate")
+            group.step("promote c")
+            try c.follow(nil)
+            try c.start()
+            try c.promote()
+            try fill(c, segments: 2)
+            if isFurther {
+                group.step("c is promoted again")
+                try c.stop()
+                try c.shell("touch '\(c.data)/standby.signal'")
+                try c.start()
+                try c.promote()
+                try fill(c, segments: 2)
+            }
+            try group.wait(for: "the history to be refused") {
+                try c.psql("select last_failed_wal = '00000002.history' from pg_stat_archiver") == "t"
+            }
+            if isFurther {
+                // As another server's archiver may have done: it descends from c's timeline 2, not from the archived one.
+                try c.tidemark(["archive-push", "\(c.data)/pg_wal/00000003.history"], expectSuccess: true)
+            }
+            group.step("put the stray timeline aside")
+            try c.tidemark(["segments", "put-aside", "2", "--yes"], expectSuccess: true)
+            try group.drain(c)
+            #expect(try group.archived().contains("00000002.history"))
+            // Now it is c's own.
+            let own = try c.tidemark(["segments", "put-aside", "2", "--yes"])
+            #expect(own.ending == .exited(1) && own.errors.contains("it is needed"), "\(own)")
+            // The stray one finds its place taken.
+            let back = try c.tidemark(["segments", "put-back", "2", "--yes"])
+            #expect(back.ending == .exited(1) && back.errors.contains("other WAL has been archived"), "\(back)")
+            try c.tidemark(["backup"], expectSuccess: true)
+            try c.tidemark(["plan", "--target", "latest"], expectSuccess: true)
+        }
+    }
+
+    @Test(arguments: TestServer.ends)
+    func `only the living primary's host takes a timeline away, and put-back brings it back`(
+        _ server: TestServer
+    ) throws {
+        let group = try ServerGroup(server)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            try a.tidemark(["backup"], expectSuccess: true)
+            let b = try group.addStandby("b", of: a)
+            try group.catchUp(b, with: a)
+            try a.stop("immediate")
+            try b.promote()
+            let c = try group.addStandby("c", of: b)
+            try fill(b, segments: 3)
+            try group.drain(b)
+            let before = try group.archived()
+            let name = ["segments", "put-aside", "2", "--yes"]
+            func expectRefused(_ server: Server, _ words: String, _ arguments: [String]) throws {
+                let refused = try server.tidemark(arguments)
+                #expect(refused.ending == .exited(1) && refused.errors.contains(words), "\(server.name): \(refused)")
+                #expect(try group.archived() == before)
+            }
+            group.step("ask on the dead primary's host, then on a standby's")
+            try expectRefused(a, "cannot tell whether \"00000002.history\" is needed", name)
+            // A crash leaves this file, and after a reboot its number is somebody else's.
+            let pid = try #require(b.postmaster)
+            try a.shell("printf '\(pid)\\n\(a.data)\\n' > '\(a.data)/postmaster.pid'")
+            try expectRefused(a, "add --certain", name)
+            try a.shell("rm '\(a.data)/postmaster.pid'")
+            try expectRefused(c, "cannot tell whether", name)
+            group.step("ask on the living primary's host")
+            try expectRefused(b, "is on timeline 2", name)
+            try expectRefused(b, "is on timeline 2", name + ["--certain"])
+            try expectRefused(
+                b, "which descends from timeline 1", ["segments", "put-aside", "1", "--yes", "--certain"])
+
+            group.step("take it away all the same, and bring it back")
+            try a.tidemark(name + ["--certain"], expectSuccess: true)
+            #expect(try !group.archived().contains("00000002.history"))
+            try b.tidemark(["segments", "put-back", "00000002.history", "--dry-run"], expectSuccess: true)
+            try b.tidemark(["segments", "put-back", "00000002.history", "--yes"], expectSuccess: true)
+            #expect(try group.archived() == before)
+            let again = try b.tidemark(["segments", "put-back", "2", "--yes"])
+            #expect(again.ending == .exited(1) && again.errors.contains("nothing was put aside as"), "\(again)")
+            try b.tidemark(["backup"], expectSuccess: true)
+            for command in [["segments"], ["verify", "--wal"], ["plan", "--target", "latest"]] {
+                try b.tidemark(command, expectSuccess: true)
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import Glibc
+import Platform
+import Repository
+import Support
+import Testing
+
+/// Something that tidemark reads and others can write.
+struct HostileFormat: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    /// Valid ones.
+    let seeds: @Sendable () throws -> [[UInt8]]
+    var isText = true
+    /// Has a checksum of its own that nobody puts right: hardly a change gets through.
+    var isSealed = false
+    /// Puts the checksums right, so that what is behind them is reached.
+    var mend: @Sendable (inout [UInt8]) -> Void = { _ in }
+    /// Reads it, and asks what is read for all that it knows. May throw; must not trap.
+    var read: @Sendable ([UInt8]) throws -> Void = { _ in }
+
+    init(
+        _ name: String, isText: Bool = true, seeds: @escaping @Sendable () throws -> [[UInt8]],
+        mend: @escaping @Sendable (inout [UInt8]) -> Void = { _ in }
+    ) {
+        testDescription = name
+        (self.seeds, self.isText, self.mend) = (seeds, isText, mend)
+    }
+
+    init(_ name: String, text seeds: [String]) { self.init(name, seeds: { seeds.map { Array($0.utf8) } }) }
+
+    func reading(_ read: @escaping @Sendable ([UInt8]) throws -> Void) -> HostileFormat {
+        var format = self
+        format.read = read
+        return format
+    }
+
+    func readingText(_ read: @escaping @Sendable (String) throws -> Void) -> HostileFormat {
+        reading { try read(String(decoding: $0, as: UTF8.self)) }
+    }
+
+    static var cases: Int { getenv("TIDEMARK_SOAK") == nil ? 1000 : 100_000 }
+
+    /// Reads `cases` variants. The one that is being read is in a file, for whoever looks for what ended the process.
+    func attack(_ cases: Int = HostileFormat.cases) throws -> (read: Int, refused: Int) {
+        let seeds = try seeds()
+        var counts = (read: 0, refused: 0)
+        let path =
+            "/var/tmp/tidemark-hostile-\(getuid())-\(testDescription.replacing(" ", with: "-").replacing("/", with: "-"))"
+        let witness = try Descriptor(open: path, O_RDWR | O_CREAT | O_TRUNC, mode: 0o600)
+        func attempt(_ bytes: [UInt8]) {
+            ftruncate(witness.raw, 0)
+            _ = bytes.withUnsafeBytes { pwrite(witness.raw, $0.baseAddress, $0.count, 0) }
+            do {
+                try read(bytes)
+                counts.read += 1
+            } catch { counts.refused += 1 }
+        }
+        for seed in seeds {
+            try read(seed)
+            if isText { Mutation.everyNumber(of: seed).forEach(attempt) }
+        }
+        for number in 0..<cases {
+            var mutation = Mutation(seed: UInt64(number))
+            let seed = mutation.pick(seeds)
+            var bytes = isText ? mutation.text(seed, others: seeds) : mutation.binary(seed, others: seeds)
+            if number % 4 != 0 { mend(&bytes) }
+            attempt(bytes)
+        }
+        try Files.remove(path)
+        return counts
+    }
+}
+
+/// An object of a repository, in memory.
+final class ObjectInMemory: StoredObject {
+    let key: RepositoryKey
+    private let bytes: [UInt8]
+    var size: Int64 { Int64(bytes.count) }
+
+    init(_ bytes: [UInt8], key: String = "main/15-1/x") {
+        self.bytes = bytes
+        self.key = RepositoryKey(key)!
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
+        guard offset >= 0 else { throw Problem("a negative offset") }
+        guard offset < size else { return 0 }
+        let count = min(buffer.count, bytes.count - Int(offset))
+        bytes.withUnsafeBytes {
+            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[Int(offset)..<Int(offset) + count]))
+        }
+        return count
+    }
+}

@@ -1,0 +1,91 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// What a verification has found damaged is told by whoever depends on it, as long as it is.
+@Suite(.serialized) struct KnownDamageServerTests {
+    private func site() throws -> TestSite {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t as select md5(n::text) as m from generate_series(1, 100) n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        for _ in 0..<3 {
+            try site.cluster.psql(
+                "insert into t select md5(n::text || clock_timestamp()) from generate_series(1, 3000) n")
+            try site.archiveEverything()
+        }
+        return site
+    }
+
+    private func damage(_ path: String, at offset: Int64) throws {
+        let file = try Descriptor(open: path, O_RDWR)
+        try [UInt8](repeating: 0xA5, count: 2).withUnsafeBytes { try file.write($0, at: offset, path: path) }
+    }
+
+    private func said(_ site: TestSite, _ command: [String]) throws -> String {
+        let finished = try site.tidemark(command)
+        return finished.output + finished.errors
+    }
+
+    private static let lookers = [
+        ["plan", "--target", "latest"], ["window"], ["status"], ["check"], ["check", "--json"], ["window", "--json"],
+        ["plan", "--target", "latest", "--json"],
+    ]
+
+    @Test func `a segment behind the backup`() throws {
+        let site = try site()
+        let good = try site.tidemark(["verify"], expectSuccess: true).output
+        #expect(good.contains(": good;") && good.contains(" 0 problems"), "\(good)")
+        let path = try #require(
+            run("/usr/bin/find", [site.repository, "-name", "0000000100000000????????.zst"]).output
+                .split(separator: "\n").map(String.init).sorted().dropLast(2).last)
+        let name = String(Files.name(path).dropLast(4))
+        let original = path + ".kept"
+        try runAsServerUser("/bin/cp", [path, original])
+        // In the middle of a frame, which nobody reads who only asks what the segment holds.
+        try damage(path, at: try #require(try FileStatus(ofLinkItself: path)).size / 2)
+        let unread = try said(site, ["status"])
+        #expect(!unread.contains("is damaged"), "\(unread)")
+        // Backups alone know nothing of it.
+        try site.tidemark(["verify", "--backups"], expectSuccess: true)
+        let found = try site.tidemark(["verify"])
+        #expect(found.ending == .exited(3) && found.errors.contains(name), "\(found.errors)")
+        for command in Self.lookers {
+            let words = try said(site, command)
+            #expect(words.contains(name), "\(command): \(words)")
+        }
+        let check = try said(site, ["check", "--only", "verify_wal"])
+        #expect(check.contains("critical") && check.contains("Take a backup now"), "\(check)")
+        #expect(try said(site, ["check", "--only", "verify"]).contains("It was verified"))
+        #expect(try said(site, ["window"]).contains("ERROR:  segment \"\(name)\" is damaged"))
+
+        // Repaired: nobody speaks of it any more, and check wants it read again.
+        try runAsServerUser("/bin/cp", [original, path])
+        for command in Self.lookers.prefix(3) {
+            let words = try said(site, command)
+            #expect(!words.contains("is damaged"), "\(command): \(words)")
+        }
+        let repaired = try said(site, ["check", "--only", "verify_wal"])
+        #expect(repaired.contains("warning") && repaired.contains("tidemark verify --wal"), "\(repaired)")
+        try runAsServerUser("/bin/rm", [original])
+        try site.tidemark(["verify", "--wal"], expectSuccess: true)
+        #expect(try said(site, ["check", "--only", "verify_wal"]).contains("It was verified"))
+    }
+
+    @Test func `a backup's pack`() throws {
+        let site = try site()
+        let path = try #require(
+            run("/usr/bin/find", [site.repository, "-path", "*/pack/*/000001"]).output.split(separator: "\n").first)
+        try damage(String(path), at: 5000)
+        #expect(try site.tidemark(["verify", "--backups"]).ending == .exited(3))
+        let label = try #require(site.backupLabels().first)
+        for command in Self.lookers {
+            let words = try said(site, command)
+            #expect(words.contains("backup") && words.contains(label), "\(command): \(words)")
+        }
+        #expect(try said(site, ["status"]).contains("Backup \"\(label)\" is damaged"))
+        #expect(try said(site, ["plan", "--target", "latest"]).contains("This recovery restores what is damaged"))
+        // The WAL was never read.
+        #expect(try said(site, ["check", "--only", "verify_wal"]).contains("never verified"))
+    }
+}

@@ -1,0 +1,24 @@
+import Platform
+import Testing
+
+struct SecretTextTests {
+    @Test(arguments: [
+        ("host=db password=hunter2 user=joe", "host=db password=… user=joe"),
+        ("host=db password = 'hun ter2' user=joe", "host=db password = … user=joe"),
+        ("password='it\\'s hunter2' x", "password=… x"),
+        ("password=hun\\ ter2 x", "password=… x"),
+        ("sslpassword=hunter2", "sslpassword=…"),
+        ("PGPASSWORD=hunter2 psql", "PGPASSWORD=… psql"),
+        ("postgresql://joe:hunter2@db/shop", "postgresql://joe:…@db/shop"),
+        ("postgres://joe:hun@ter2@db/shop?x=1", "postgres://joe:…@db/shop?x=1"),
+        ("postgres://joe:hun/ter2@db", "postgres://joe:…@db"),
+        ("postgresql://db/shop?user=joe&password=hunter2&port=1", "postgresql://db/shop?user=joe&password=…&port=1"),
+        ("a postgres://joe:hunter2@db \"postgres://ann:hunter3@db\"", "a postgres://joe:…@db \"postgres://ann:…@db\""),
+        ("\"value\" : \"host=db password=hunter2\"", "\"value\" : \"host=db password=…\""),
+        ("password=", "password="),
+        ("no password supplied", "no password supplied"),
+        ("https://hooks.example.org/x", "https://hooks.example.org/x"),
+        ("see http://host:80/a and joe@example.org", "see http://host:80/a and joe@example.org"),
+    ])
+    func `what is no secret stays`(_ text: String, _ shown: String) { #expect(withoutSecrets(text) == shown) }
+}

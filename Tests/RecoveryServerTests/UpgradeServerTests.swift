@@ -1,0 +1,136 @@
+import Platform
+import Support
+import Testing
+
+/// initdb and pg_upgrade begin a new incarnation. What was before stays reachable, and is never mistaken for what is.
+@Suite struct UpgradeServerTests {
+    /// A cluster of 15 that has become one of 16, in another data directory, as `pg_upgradecluster` leaves it.
+    private final class Upgraded {
+        let site: TestSite
+        let new: TestCluster
+        let oldLabel: String
+        /// After the row 1, before the row 2.
+        let oldTime: String
+
+        init(from old: TestServer = .v15, to version: TestServer = .v16) throws {
+            try version.require()
+            let site = try TestSite(old, initdb: ["--wal-segsize=1"])
+            self.site = site
+            try site.cluster.psql("create table t (n int)")
+            try site.tidemark(["backup"], expectSuccess: true)
+            oldLabel = try #require(site.backupLabels().first)
+            try site.cluster.psql("insert into t values (1)")
+            oldTime = try site.cluster.psql("select clock_timestamp() from pg_sleep(0.01)")
+            try site.cluster.psql("insert into t values (2)")
+            try site.archiveEverything()
+            try site.cluster.stop()
+
+            let push = "'\(try Executables.tidemark()) archive-push --config \(site.configuration) %p'"
+            new = try TestCluster(
+                version, settings: ["archive_mode": "on", "archive_command": push], initdb: ["--wal-segsize=1"])
+            let lines = try Files.readText(site.configuration)
+                .replacing(site.cluster.data, with: new.data)
+                .replacing(site.cluster.conninfo, with: new.conninfo)
+                .replacing(
+                    old.bin,
+                    // Beside each other, both are found by their version.
+                    with: old == .v15 ? version.bin : version.bin.replacing("/\(version.rawValue)/", with: "/%v/"))
+            try replaceDurably(site.configuration, bytes: Array(lines.utf8), mode: 0o644)
+            try site.tidemark(["init"], expectSuccess: true)
+            let early = try site.tidemark(["plan", "--target", "latest"])
+            #expect(early.ending == .exited(4) && early.errors.contains("tidemark backup"), "\(early)")
+            try new.psql("create table t (n int)")
+            try site.tidemark(["backup"], expectSuccess: true)
+            try new.psql("insert into t values (16)")
+            let last = try new.psql("select pg_walfile_name(pg_switch_wal())")
+            try new.wait(for: "the archiver to archive \(last)") {
+                try new.psql("select last_archived_wal >= '\(last)' from pg_stat_archiver") == "t"
+            }
+        }
+    }
+
+    private struct Planned: Decodable {
+        struct Backup: Decodable { let label: String }
+        let backup: Backup
+        let warnings: [String]
+    }
+
+    private func planned(_ site: TestSite, _ arguments: [String]) throws -> Planned {
+        let finished = try site.tidemark(["plan", "--json"] + arguments, expectSuccess: true)
+        return try RecoverAnswer.decode(Planned.self, finished.output)
+    }
+
+    @Test(arguments: [(TestServer.v15, TestServer.v16), (.v16, .v18)])
+    func `what was before the upgrade is reached by time and by backup, with the programs of its version`(
+        from former: TestServer, to version: TestServer
+    ) throws {
+        let upgraded = try Upgraded(from: former, to: version)
+        let (site, old) = (upgraded.site, upgraded.oldLabel)
+        let newest = try planned(site, ["--target", "latest"])
+        #expect(newest.backup.label != old && newest.warnings.isEmpty, "\(newest)")
+        for target in [["--target-time", upgraded.oldTime], ["--target", "immediate", "--backup", old]] {
+            let plan = try planned(site, target)
+            #expect(plan.backup.label == old)
+            #expect(
+                plan.warnings.contains { $0.contains("before initdb or pg_upgrade: incarnation \(former.rawValue)-") },
+                "\(plan)")
+        }
+        let copy = try RecoveredDirectory(site)
+        let recovered = try copy.recover(["--target-time", upgraded.oldTime])
+        try #require(recovered.ending == .exited(0), "\(recovered.errors)")
+        #expect(try copy.psql("select string_agg(n::text, ' ') from t") == "1")
+
+        #expect(try site.tidemark(["list"]).output.contains("backup \"\(old)\" is of incarnation \(former.rawValue)-"))
+        let dry = try site.tidemark(["expire", "--dry-run", "--keep-full", "1"], expectSuccess: true).output
+        #expect(dry.contains("Before initdb or pg_upgrade, incarnation \(former.rawValue)-"), "\(dry)")
+        #expect(dry.contains("backup \(old) kept: newest good backup"), "\(dry)")
+        let space = try site.tidemark(["du"], expectSuccess: true).output
+        #expect(
+            space.contains("backup \(old) of incarnation \(former.rawValue)-")
+                && space.contains("WAL of incarnation \(former.rawValue)-"), "\(space)")
+        let status = try site.tidemark(["status"]).output
+        #expect(status.contains("From before initdb or pg_upgrade, incarnation \(former.rawValue)-"), "\(status)")
+        #expect(try site.tidemark(["show", old]).output.contains("PostgreSQL \(former.rawValue)"))
+        let verified = try site.tidemark(["verify"])
+        #expect(verified.ending == .exited(0) && verified.output.contains(old), "\(verified.output)\(verified.errors)")
+        try site.tidemark(["verify", old], expectSuccess: true)
+        let drill = try site.tidemark(["drill", "--target-time", upgraded.oldTime])
+        #expect(drill.ending == .exited(0), "\(drill.output)\(drill.errors)")
+        let table = try site.tidemark([
+            "recover-table", "--table", "postgres.public.t", "--target-time", upgraded.oldTime, "--to-file",
+            site.scratch.file("t.dump"),
+        ])
+        #expect(table.ending == .exited(0), "\(table.output)\(table.errors)")
+    }
+
+    @Test func `a moment after the last transaction before the upgrade is refused, and the reason is told`() throws {
+        let upgraded = try Upgraded()
+        let between = try upgraded.new.psql("select pg_postmaster_start_time()")
+        let refused = try upgraded.site.tidemark(["plan", "--target-time", between])
+        #expect(refused.ending == .exited(4), "\(refused.output)")
+        #expect(refused.errors.contains("before initdb or pg_upgrade: incarnation 15-"), "\(refused.errors)")
+        // What it offers leads to the same incarnation.
+        let offered = try #require(
+            refused.errors.firstMatch(of: #/Reachable: (--target latest --incarnation 15-[0-9]+) \(/#)?.1,
+            "\(refused.errors)")
+        let plan = try planned(upgraded.site, offered.split(separator: " ").map(String.init))
+        #expect(plan.backup.label == upgraded.oldLabel)
+        let wrong = try upgraded.site.tidemark(["plan", "--target", "latest", "--incarnation", "15-1"])
+        #expect(wrong.ending == .exited(1) && wrong.errors.contains("has no incarnation \"15-1\""), "\(wrong.errors)")
+    }
+
+    @Test func `without a data directory the incarnation with the newest backup counts, for every command`() throws {
+        let upgraded = try Upgraded()
+        let site = upgraded.site
+        try upgraded.new.stop()
+        try Files.rename(upgraded.new.data, to: upgraded.new.data + ".gone")
+        defer { try? Files.rename(upgraded.new.data + ".gone", to: upgraded.new.data) }
+        let plan = try planned(site, ["--target", "latest"])
+        #expect(plan.backup.label != upgraded.oldLabel)
+        #expect(plan.warnings.contains { $0.contains("has the newest backup and is used") }, "\(plan.warnings)")
+        for command in [["window"], ["segments"], ["history"]] {
+            try site.tidemark(command, expectSuccess: true)
+        }
+
+    }
+}

@@ -1,0 +1,28 @@
+import Glibc
+import Platform
+import Synchronization
+
+extension TestSite {
+    /// A site for all tests of a suite, which ends with the process: a static property is never let go.
+    public static func shared(_ make: () throws -> TestSite) -> Result<TestSite, any Error> {
+        Result {
+            let site = try make()
+            let isFirst = sites.withLock { sites in
+                sites.append(site)
+                return sites.count == 1
+            }
+            if isFirst { atexit { TestSite.endShared() } }
+            return site
+        }
+    }
+
+    private static func endShared() {
+        for site in sites.withLock({ $0 }) {
+            try? site.cluster.stop(mode: "immediate")
+            try? Files.removeTree(site.cluster.directory)
+            try? Files.removeTree(site.scratch.path)
+        }
+    }
+}
+
+private let sites = Mutex<[TestSite]>([])
