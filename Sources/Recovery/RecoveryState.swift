@@ -49,3 +49,8 @@ public struct RecoveryState: Codable, Sendable {
         try Files.removeIfPresent(RecoveryState.path(directory, in: stateDirectory, cluster: cluster))
     }
 }
+
+/// The command that goes on with a recovery into that directory, as a shell takes it.
+public func resumeCommand(_ directory: String) -> String {
+    "tidemark recover --resume --data-directory \(shellQuoted(directory))"
+}

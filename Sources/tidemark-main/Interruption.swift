@@ -142,7 +142,7 @@ enum Interruption {
                     (try? RecoveryState(of: directory, in: cluster.stateDirectory, cluster: cluster.name)) ?? nil != nil
                 } ?? true
             if isUnderWay {
-                hint = "Continue with \"tidemark recover --resume --data-directory \(directory)\"."
+                hint = "Continue with \"\(resumeCommand(directory))\"."
             } else if (try? Files.exists(directory + "/PG_VERSION")) == false {
                 hint = "Nothing was done yet; the same command again starts the recovery."
             }

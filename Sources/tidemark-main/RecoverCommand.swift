@@ -57,9 +57,14 @@ enum RecoverCommand: Command {
         let inPlace = directory == cluster.dataDirectory.withoutTrailingSlash
         let isDelta = invocation.arguments.has("delta")
         guard old == nil || inPlace || isDelta || invocation.arguments.has("keep-old") else {
+            let interrupted = try RecoveryState(of: directory, in: cluster.stateDirectory, cluster: cluster.name)
             throw Problem(
-                "cannot recover into directory \"\(directory)\"", detail: "It is not empty.",
-                hint: "Name an empty directory or one that does not exist yet; or rename this one with --keep-old.")
+                "cannot recover into directory \"\(directory)\"",
+                detail: interrupted == nil
+                    ? "It is not empty." : "A recovery into it was interrupted after everything had been restored.",
+                hint: interrupted != nil
+                    ? "Go on with \"\(resumeCommand(directory))\"; or rename the directory with --keep-old, and start anew."
+                    : "Name an empty directory or one that does not exist yet; or rename this one with --keep-old.")
         }
         if !isDelta { try old?.refuseIfMounted() }
         if invocation.arguments.has("dry-run") {

@@ -1,5 +1,6 @@
 import BaseBackup
 import Platform
+import Recovery
 
 /// A restore that failed on its way: what is there now, and how to go on.
 struct UnfinishedRestore: Explained {
@@ -22,7 +23,7 @@ struct UnfinishedRestore: Explained {
         "What is restored already stays in \"\(directory)\"; no server can be started on it as it is."
     }
     var hint: String? {
-        let go = "continue with \"tidemark recover --resume --data-directory \(directory)\", or remove the directory."
+        let go = "continue with \"\(resumeCommand(directory))\", or remove the directory."
         guard let hint = explained?.hint else { return "Remove the cause, then \(go)" }
         return "\(hint) Then \(go)"
     }

@@ -86,18 +86,78 @@ import Testing
         let target = site.scratch.file("recovered")
         let arguments = ["recover", "--target", "latest", "--data-directory", target, "--yes"]
         var generator = SeededGenerator(seed: UInt64(Clock.now))
-        var killed = 0
-        for _ in 0..<8 {
-            if try Self.run(site, arguments, killAfter: Int.random(in: 5...600, using: &generator)) { break }
-            killed += 1
+        var isDone = false
+        for _ in 0..<8 where !isDone {
+            isDone = try Self.run(site, arguments, killAfter: Int.random(in: 5...600, using: &generator))
+            // One that was killed after its last file goes on otherwise; the next test has those moments.
+            if try !isDone && Files.exists(target + "/PG_VERSION") && !Files.exists(target + "/tidemark.restoring") {
+                if try Self.isInterrupted(site) {
+                    try site.tidemark(["recover", "--resume", "--data-directory", target], expectSuccess: true)
+                }
+                isDone = true
+            }
         }
-        if killed == 8 { try site.tidemark(arguments, expectSuccess: true) }
+        if !isDone { try site.tidemark(arguments, expectSuccess: true) }
         // Once it is done, the directory belongs to somebody: a further recovery must not touch it.
         let again = try site.tidemark(arguments)
         #expect(again.ending == .exited(1))
         #expect(again.errors.contains("HINT:"))
         let server = try ScratchServer(target, like: site.cluster)
         #expect(try server.psql("select count(*) from t") == "30010")
+    }
+
+    /// Whether the site's state knows of a recovery that has not ended.
+    private static func isInterrupted(_ site: TestSite) throws -> Bool {
+        try Files.listIfPresent(site.scratch.file("state/recover")).contains { $0.hasSuffix(".json") }
+    }
+
+    /// From then on the directory is a cluster, which nothing may write over: the same command is refused, and says how to go on.
+    @Test func `a recovery killed at any call after it has restored everything goes on by the command that is offered`()
+        throws
+    {
+        let site = try TestSite()
+        try site.cluster.psql("create table t as select n from generate_series(1, 100) n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let target = site.scratch.file("it's-recovered")
+        let arguments = ["recover", "--target", "latest", "--data-directory", target, "--yes"]
+        let traced = try site.tidemark(arguments, environment: ["TIDEMARK_FAULT": "trace"], expectSuccess: true)
+        let calls = traced.errors.split(separator: "\n").filter { $0.hasPrefix("trace: ") }.map { $0.dropFirst(7) }
+        let end = try #require(calls.firstIndex { $0.hasPrefix("unlink ") && $0.hasSuffix("/tidemark.restoring") })
+        var (refused, complete) = (0, 0)
+        for (number, call) in calls.enumerated() {
+            // Names that are another's in every run can't be hit.
+            guard number > end, let space = call.firstIndex(of: " "), !call.contains(".tmp") else { continue }
+            try Files.removeTree(target)
+            let (kind, subject) = (call[...space], call[call.index(after: space)...])
+            let seen = calls[...number].count { $0.hasPrefix(kind) && $0.dropFirst(kind.count).contains(subject) }
+            let fault = "\(kind.dropLast()):\(subject)#\(seen)=kill"
+            let killed = try site.tidemark(arguments, environment: ["TIDEMARK_FAULT": fault])
+            #expect([.signalled(SIGKILL), .exited(137), .exited(0)].contains(killed.ending), "\(fault): \(killed.errors)")
+            let again = try site.tidemark(arguments)
+            // A call that isn't counted alike in every run: the kill came before the end of the restore.
+            if again.ending == .exited(0) { continue }
+            #expect(again.ending == .exited(1), "\(fault): \(again.errors)")
+            if try Self.isInterrupted(site) {
+                refused += 1
+                let hint = try #require(again.errors.split(separator: "\n").first { $0.contains("HINT:") })
+                let offered = try #require(hint.split(separator: "\"").first { $0.hasPrefix("tidemark recover --resume") })
+                let resumed = try runAsServerUser(
+                    "/bin/sh", ["-c", "exec \(try Executables.directory.get())/\(offered)"],
+                    environment: ["TIDEMARK_CONFIG": site.configuration], expectSuccess: false)
+                #expect(resumed.ending == .exited(0), "\(fault): \(resumed.errors)")
+                #expect(try !Self.isInterrupted(site), "\(fault)")
+            } else {
+                complete += 1
+                #expect(again.errors.contains("It is not empty."), "\(fault): \(again.errors)")
+            }
+        }
+        #expect(refused > 2 && complete > 0, "\(refused) refused, \(complete) complete of \(calls.count - end)")
+        // pg_ctl's options can't hold an apostrophe.
+        let plain = site.scratch.file("recovered")
+        try Files.rename(target, to: plain)
+        let server = try ScratchServer(plain, like: site.cluster)
+        #expect(try server.psql("select count(*) from t") == "100")
     }
 }
 
