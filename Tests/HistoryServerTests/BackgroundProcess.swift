@@ -21,7 +21,7 @@ final class BackgroundProcess {
         } else {
             try startDetached("/bin/sh", ["-c", script])
         }
-        for _ in 0..<400 {
+        for _ in 0..<4800 {
             if let text = try? Files.readText(pidFile), text.hasSuffix("\n") { return }
             Clock.sleep(milliseconds: 25)
         }
@@ -47,7 +47,7 @@ final class BackgroundProcess {
     func end(_ number: Int32 = SIGKILL) {
         signal(SIGCONT)
         signal(number)
-        for _ in 0..<1200 where isRunning { Clock.sleep(milliseconds: 25) }
+        for _ in 0..<4800 where isRunning { Clock.sleep(milliseconds: 25) }
         signal(SIGKILL)
         if let pid { waitpid(pid, nil, WNOHANG) }
     }

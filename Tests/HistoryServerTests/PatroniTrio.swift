@@ -94,7 +94,7 @@ final class PatroniTrio {
             let processes = node.processes
             for process in processes { kill(process, SIGCONT) }
             if let postmaster = node.postmaster, processes.contains(postmaster) { kill(postmaster, SIGQUIT) }
-            for _ in 0..<400 where !node.processes.isEmpty { Clock.sleep(milliseconds: 25) }
+            for _ in 0..<4800 where !node.processes.isEmpty { Clock.sleep(milliseconds: 25) }
             for process in node.processes { kill(process, SIGKILL) }
         }
         etcd.end()
@@ -243,7 +243,7 @@ final class PatroniTrio {
         }
     }
 
-    func wait(seconds: Int = 120, for what: String, _ condition: () throws -> Bool) throws {
+    func wait(seconds: Int = 300, for what: String, _ condition: () throws -> Bool) throws {
         let end = Clock.monotonic + UInt64(seconds) * 1_000_000_000
         while Clock.monotonic < end {
             if try condition() { return }

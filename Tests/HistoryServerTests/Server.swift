@@ -125,7 +125,7 @@ final class Server {
     }
 
     private func awaitEnd() throws {
-        for _ in 0..<1200 {
+        for _ in 0..<4800 {
             if processes().isEmpty { return }
             Clock.sleep(milliseconds: 25)
         }

@@ -107,7 +107,7 @@ final class ServerGroup {
     }
 
     /// Waits until nothing is left to be archived. PostgreSQL tries again a minute after three failures; a reload shortens that.
-    func drain(_ server: Server, seconds: Int = 90) throws {
+    func drain(_ server: Server, seconds: Int = 300) throws {
         var looks = 0
         try wait(seconds: seconds, for: "the archiver of \(server.name) to have nothing left") {
             looks += 1
@@ -116,7 +116,7 @@ final class ServerGroup {
         }
     }
 
-    func wait(seconds: Int = 90, for what: String, _ condition: () throws -> Bool) throws {
+    func wait(seconds: Int = 300, for what: String, _ condition: () throws -> Bool) throws {
         let end = Clock.monotonic + UInt64(seconds) * 1_000_000_000
         while Clock.monotonic < end {
             if try condition() { return }

@@ -65,7 +65,7 @@ final class Sibling: Sendable {
 
     func wait(for rows: String, _ situation: String) throws {
         do {
-            try site.cluster.wait(seconds: 90, for: "\(rows) rows in \(path), \(situation)") {
+            try site.cluster.wait(for: "\(rows) rows in \(path), \(situation)") {
                 let sql = "select count(*) || case when pg_is_in_recovery() then ' standby' else ' primary' end from t"
                 let said = try run(
                     "psql", ["-h", scratch.path, "-U", "postgres", "-d", "postgres", "-XAtq", "-c", sql],
