@@ -1,0 +1,96 @@
+import Platform
+import Support
+import Testing
+
+/// docs/architecture.md, Package.swift and the imports of the sources say the same.
+struct ArchitectureTests {
+    private static let root = DocumentationTests.root
+    /// Who imports whom, in an order.
+    private struct House: Equatable {
+        var names: [String] = []
+        var imports: [String: Set<String>] = [:]
+    }
+
+    /// What Package.swift declares, in its order; tests as well.
+    private func declared() throws -> House {
+        var house = House()
+        let text = try Files.readText(Self.root + "/Package.swift")
+        let targets = text.split(separator: "targets: [\n").last ?? ""
+        let declaration =
+            /(?:module|tests|\.target|\.executableTarget|\.systemLibrary)\(\s*(?:name: )?"([\w-]+)"([^\n]*(?:\n(?! *(?:module|tests|\.target|\.executableTarget|\.systemLibrary|\/\/)\b)[^\n]*)*)/
+        for match in targets.matches(of: declaration) {
+            let name = String(match.1)
+            house.names.append(name)
+            let list = match.2.firstMatch(of: /(?:dependencies: |, |,\s+)\[([^\]]*)\]/)?.1 ?? ""
+            house.imports[name] = Set(list.matches(of: /"([\w-]+)"/).map { String($0.1) })
+            if name.hasSuffix("Tests") { house.imports[name]?.insert("Support") }
+        }
+        return house
+    }
+
+    /// What the sources of a module import, of the modules in `house`.
+    private func imported(_ name: String, of house: House) throws -> Set<String> {
+        let folder = [Self.root + "/Sources/" + name, Self.root + "/Tests/" + name].first {
+            (try? Files.exists($0)) == true
+        }
+        let files = try run("/usr/bin/find", [try #require(folder, "\(name)"), "-name", "*.swift"]).output
+        var found: Set<String> = []
+        for file in files.split(separator: "\n") {
+            for line in try Files.readText(String(file)).split(separator: "\n") {
+                guard let match = line.wholeMatch(of: /(?:@testable )?(?:public |internal |private )?import (\w+)/)
+                else { continue }
+                found.insert(String(match.1))
+            }
+        }
+        return found.intersection(house.names)
+    }
+
+    @Test func `Package.swift declares what is imported, no more and no less, and no import points upwards`() throws {
+        let house = try declared()
+        try #require(house.names.count > 40, "\(house.names)")
+        for (place, name) in house.names.enumerated()
+        where !name.hasPrefix("C") || house.imports[name]?.isEmpty == false {
+            let declared = house.imports[name] ?? []
+            for below in declared {
+                #expect(
+                    try #require(house.names.firstIndex(of: below), "\(name) needs \(below)") < place,
+                    "\(name) imports \(below), which stands below it")
+            }
+            // C targets include headers instead.
+            guard try imported(name, of: house) != [] || !name.hasPrefix("C") else { continue }
+            // Every suite may use Support.
+            #expect(try imported(name, of: house).union(["Support"]) == declared.union(["Support"]), "\(name)")
+        }
+    }
+
+    @Test func `the page has a paragraph for each module, in the order and with the imports of Package.swift`() throws {
+        let house = try declared()
+        let isC = { (name: String) in name.wholeMatch(of: /C[A-Z]\w+/) != nil && !["Catalog"].contains(name) }
+        let modules = house.names.filter { !isC($0) && !$0.hasSuffix("Tests") && $0 != "Support" }
+        let page = try Files.readText(Self.root + "/docs/architecture.md")
+        var told = House()
+        for match in page.matches(of: /\n\*\*([\w-]+)\*\* — (?:[^\n]+\n)+?Imports ([^\n]+)\.\n/) {
+            let name = String(match.1)
+            told.names.append(name)
+            switch match.2 {
+            case "nothing": told.imports[name] = []
+            case "everything but tidemark": told.imports[name] = Set(modules).subtracting(["SQLite", "tidemark", name])
+            default: told.imports[name] = Set(match.2.split(separator: ", ").map(String.init))
+            }
+        }
+        #expect(told.names == modules)
+        for name in modules {
+            #expect(told.imports[name] == house.imports[name]?.filter { !isC($0) }, "\(name)")
+        }
+    }
+
+    /// A type that was renamed leaves no trace in a page that nobody compiles.
+    @Test func `the page names types that exist`() throws {
+        let page = try Files.readText(Self.root + "/docs/architecture.md")
+        let names = Set(page.matches(of: /`([A-Z]\w+)`/).map { String($0.1) })
+        try #require(names.count > 20)
+        let sources = try run("/bin/sh", ["-c", "find '\(Self.root)/Sources' -name '*.swift' -exec cat {} +"]).output
+        let types = Set(sources.matches(of: /(?:struct|class|enum|protocol|actor) ([A-Z]\w+)/).map { String($0.1) })
+        #expect(names.subtracting(types) == [])
+    }
+}
