@@ -30,19 +30,13 @@ struct ArchitectureTests {
 
     /// What the sources of a module import, of the modules in `house`.
     private func imported(_ name: String, of house: House) throws -> Set<String> {
-        let folder = [Self.root + "/Sources/" + name, Self.root + "/Tests/" + name].first {
-            (try? Files.exists($0)) == true
-        }
-        let files = try run("/usr/bin/find", [try #require(folder, "\(name)"), "-name", "*.swift"]).output
-        var found: Set<String> = []
-        for file in files.split(separator: "\n") {
-            for line in try Files.readText(String(file)).split(separator: "\n") {
-                guard let match = line.wholeMatch(of: /(?:@testable )?(?:public |internal |private )?import (\w+)/)
-                else { continue }
-                found.insert(String(match.1))
-            }
-        }
-        return found.intersection(house.names)
+        let folders = ["\(Self.root)/Sources/\(name)", "\(Self.root)/Tests/\(name)"]
+        let folder = try #require(folders.first { (try? Files.exists($0)) == true }, "\(name)")
+        let lines = try run("/bin/grep", ["-rhE", "--include=*.swift", "^(@testable )?([a-z]+ )?import ", folder])
+            .output
+        // The module is the last word.
+        return Set(lines.split(separator: "\n").compactMap { $0.split(separator: " ").last.map(String.init) })
+            .intersection(house.names)
     }
 
     @Test func `Package.swift declares what is imported, no more and no less, and no import points upwards`() throws {
@@ -89,8 +83,12 @@ struct ArchitectureTests {
         let page = try Files.readText(Self.root + "/docs/architecture.md")
         let names = Set(page.matches(of: /`([A-Z]\w+)`/).map { String($0.1) })
         try #require(names.count > 20)
-        let sources = try run("/bin/sh", ["-c", "find '\(Self.root)/Sources' -name '*.swift' -exec cat {} +"]).output
-        let types = Set(sources.matches(of: /(?:struct|class|enum|protocol|actor) ([A-Z]\w+)/).map { String($0.1) })
+        let declarations = try run(
+            "/bin/grep",
+            ["-rhoE", "--include=*.swift", "(struct|class|enum|protocol) [A-Z][A-Za-z]+", "\(Self.root)/Sources"])
+        let types = declarations.output.split(separator: "\n").compactMap {
+            $0.split(separator: " ").last.map(String.init)
+        }
         #expect(names.subtracting(types) == [])
     }
 }
