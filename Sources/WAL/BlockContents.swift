@@ -89,10 +89,10 @@ struct PageImage {
         holeStart = Int(record.u16(at + 2))
         let info = record.u8(at + 4)
         at += 5
-        let compression = info & (version >= .v15 ? 0x1C : 0x02)
+        let compression = info & ImageBits.compressed(version)
         isPlain = compression == 0
-        isPglz = compression == (version >= .v15 ? 0x04 : 0x02)
-        if info & BlockBits.imageHasHole == 0 {
+        isPglz = compression == ImageBits.pglz(version)
+        if info & ImageBits.hasHole == 0 {
             holeLength = 0
         } else if isPlain {
             holeLength = PageImage.pageSize - length

@@ -12,7 +12,8 @@ enum ConfinedTablespace {
 
     /// Whether a record with this header creates a tablespace (`XLOG_TBLSPC_CREATE`).
     static func concerns(_ header: [UInt8]) -> Bool {
-        header.count >= 18 && header[17] == ResourceManager.tablespace.rawValue && header[16] & 0xF0 == 0
+        header.count >= 18 && header[17] == ResourceManager.tablespace.rawValue
+            && header[16] & RecordInfo.operation == TablespaceInfo.create
     }
 
     /// The record to replay instead of one that lies in one segment.
@@ -24,7 +25,7 @@ enum ConfinedTablespace {
         add(original.length)
         add(original.xid)
         add(original.previous.rawValue)
-        add(original.info & 0xF0)
+        add(original.info & RecordInfo.operation)
         add(ResourceManager.tablespace.rawValue)
         add(UInt16(0))
         add(UInt32(0))
@@ -72,10 +73,10 @@ enum ConfinedTablespace {
         var at = 24
         while at < visible {
             switch known[at] {
-            case 0xFF: return at + 6 <= visible ? at + 2 : nil  // XLR_BLOCK_ID_DATA_SHORT
-            case 0xFE: return at + 9 <= visible ? at + 5 : nil  // …_LONG
-            case 0xFD: at += 3  // …_ORIGIN
-            case 0xFC: at += 5  // …_TOPLEVEL_XID
+            case BlockID.dataShort: return at + 6 <= visible ? at + 2 : nil
+            case BlockID.dataLong: return at + 9 <= visible ? at + 5 : nil
+            case BlockID.origin: at += 3
+            case BlockID.topLevelXID: at += 5
             default: return nil
             }
         }

@@ -100,7 +100,10 @@ public struct Continuity: Hashable, Sendable {
                     throw Broken(.previousRecord(found: previous, expected: last))
                 }
             }
-            let isSwitch = boundary.map { $0.header.manager == .xlog && $0.header.info & 0xF0 == 0x40 } ?? false
+            let isSwitch =
+                boundary.map {
+                    $0.header.manager == .xlog && $0.header.info & RecordInfo.operation == XLogInfo.switchSegment
+                } ?? false
             // Behind a segment switch, whatever is there doesn't matter.
             if isSwitch, mayEndEarly, !next.needsStraddlingSwitch, next.trim(keepingHead: true) { next.ending = .zero }
             if next.needsStraddlingSwitch || isSwitch, !(next.needsStraddlingSwitch && isSwitch), left.isKnown {
@@ -228,7 +231,7 @@ public struct Continuity: Hashable, Sendable {
         if let previous = record.previous, header.previous != previous {
             throw Broken(.previousRecord(found: header.previous, expected: previous))
         }
-        let isSwitch = header.manager == .xlog && header.info & 0xF0 == 0x40
+        let isSwitch = header.manager == .xlog && header.info & RecordInfo.operation == XLogInfo.switchSegment
         let end = next.start + (isSwitch ? UInt64(next.segmentSize) : HeadFragment.end(next.head?.length ?? 0))
         guard let whole = record.bytes else {
             return BoundaryRecord(header: header, end: end, facts: nil, blockMap: nil)

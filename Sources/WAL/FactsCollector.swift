@@ -51,9 +51,9 @@ struct FactsCollector: RecordVisitor {
         facts.records &+= 1
         facts.recordBytes &+= UInt64(header.length)
         let manager = header.manager.rawValue
-        // Heap truncations (10) and whatever says that it changes files (info bit 1) matter beyond the first nine.
-        if manager <= 8 || databaseBlock != nil || header.info & 0x01 != 0
-            || (manager == 10 && header.info & 0x70 == 0x30)
+        // Beyond the first nine resource managers only truncations and what changes files untold by its blocks matter.
+        if manager <= 8 || databaseBlock != nil || header.info & RecordInfo.specialRelationUpdate != 0
+            || (header.manager == .heap && header.info & HeapInfo.operation == HeapInfo.truncate)
         {
             return interpret(header, end: end, version: version, main: main)
         }
@@ -124,7 +124,9 @@ struct FactsCollector: RecordVisitor {
         case .heapTruncate(let truncation): facts.heapTruncations.append(truncation)
         case .other:
             // Redo of an unknown record may change files that no block reference names.
-            if header.info & 0x01 != 0, facts.blockMapUnsound == nil { facts.blockMapUnsound = header.lsn }
+            if header.info & RecordInfo.specialRelationUpdate != 0, facts.blockMapUnsound == nil {
+                facts.blockMapUnsound = header.lsn
+            }
         default: break
         }
     }
@@ -197,9 +199,9 @@ struct FactsCollector: RecordVisitor {
     private mutating func noteDatabaseRow(_ header: RecordHeader, block: UInt32, _ main: RawSpan) {
         guard header.manager == .heap else { return }
         let isDelete: Bool
-        switch header.info & 0x70 {
-        case 0x70 where main.byteCount >= 2: isDelete = false
-        case 0x10 where main.byteCount >= 6: isDelete = true
+        switch header.info & HeapInfo.operation {
+        case HeapInfo.inPlace where main.byteCount >= 2: isDelete = false
+        case HeapInfo.delete where main.byteCount >= 6: isDelete = true
         default: return
         }
         facts.databaseRows.append(

@@ -17,7 +17,7 @@ public struct NoOperation {
         // Redo advances the next transaction's number from every record.
         add(original.xid)
         add(original.previous.rawValue)
-        add(UInt8(0x20))  // XLOG_NOOP, and no wish for a consistency check
+        add(XLogInfo.noOperation)
         add(ResourceManager.xlog.rawValue)
         add(UInt16(0))
         add(~tidemark_crc32c(body, header, 20))
@@ -34,9 +34,11 @@ public struct NoOperation {
 
     /// `XLR_BLOCK_ID_DATA_SHORT` or `…_LONG` and the length of the main data.
     static func bodyHead(_ length: UInt32) -> [UInt8] {
-        if length - 26 <= 255 { return [0xFF, UInt8(length - 26)] }
+        if length - 26 <= 255 { return [BlockID.dataShort, UInt8(length - 26)] }
         let data = length - 29
-        return [0xFE, UInt8(data & 0xFF), UInt8(data >> 8 & 0xFF), UInt8(data >> 16 & 0xFF), UInt8(data >> 24)]
+        return [
+            BlockID.dataLong, UInt8(data & 0xFF), UInt8(data >> 8 & 0xFF), UInt8(data >> 16 & 0xFF), UInt8(data >> 24),
+        ]
     }
 
     /// Writes the bytes of this range of the record to `place`.

@@ -26,15 +26,6 @@ enum RecordVerdict {
     case stop
 }
 
-/// Bits of a block reference.
-enum BlockBits {
-    static let fork: UInt8 = 0x0F
-    static let hasImage: UInt8 = 0x10
-    static let hasData: UInt8 = 0x20
-    static let sameRelation: UInt8 = 0x80
-    static let imageHasHole: UInt8 = 0x01
-}
-
 /// Reads the headers in `record[24...]`, gives each block reference to the visitor, and returns where the main data
 /// starts; nil if the parts don't add up to `total` bytes. `record` may hold only the first 4 KiB of a longer record.
 ///
@@ -56,7 +47,7 @@ func readBlocks<Visitor: RecordVisitor & ~Copyable>(
     while total &- at > announced {
         guard at &+ 2 <= available else { return nil }
         let id = record.present8(at)
-        if id <= 32 {
+        if id <= BlockID.maximum {
             guard at &+ 4 <= available else { return nil }
             let bits = record.present8(at &+ 1)
             let dataLength = Int(record.present16(at &+ 2))
@@ -71,10 +62,9 @@ func readBlocks<Visitor: RecordVisitor & ~Copyable>(
                 let info = record.present8(at &+ 4)
                 at &+= 5
                 announced &+= Int(imageLength)
-                // Bit 0x02 of an image's info changed its meaning with 15.
-                let isCompressed = info & (version >= .v15 ? 0x1C : 0x02) != 0
-                if isCompressed, info & BlockBits.imageHasHole != 0 { at &+= 2 }
-                imageIsRestored = info & (version >= .v15 ? 0x02 : 0x04) != 0
+                let isCompressed = info & ImageBits.compressed(version) != 0
+                if isCompressed, info & ImageBits.hasHole != 0 { at &+= 2 }
+                imageIsRestored = info & ImageBits.apply(version) != 0
             }
             if bits & BlockBits.sameRelation == 0 {
                 guard at &+ 12 <= available else { return nil }
@@ -91,20 +81,20 @@ func readBlocks<Visitor: RecordVisitor & ~Copyable>(
                 id: id, fork: bits & BlockBits.fork, tablespace: tablespace, database: database, number: number,
                 block: record.present32(at), imageLength: imageLength, imageIsRestored: imageIsRestored)
             at &+= 4
-        } else if id == 255 {
+        } else if id == BlockID.dataShort {
             mainLength = Int(record.present8(at &+ 1))
             announced &+= mainLength
             at &+= 2
             break
-        } else if id == 254 {
+        } else if id == BlockID.dataLong {
             guard at &+ 5 <= available else { return nil }
             mainLength = Int(record.present32(at &+ 1))
             announced &+= mainLength
             at &+= 5
             break
-        } else if id == 253 {
+        } else if id == BlockID.origin {
             at &+= 3
-        } else if id == 252 {
+        } else if id == BlockID.topLevelXID {
             at &+= 5
         } else {
             return nil

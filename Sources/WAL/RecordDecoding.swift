@@ -49,19 +49,21 @@ extension RecordKind {
         _ header: RecordHeader, _ end: LSN, _ version: WALVersion, _ main: RawSpan
     ) throws(Short) -> RecordKind {
         var cursor = Cursor()
-        switch header.info & 0xF0 {
-        case 0x00, 0x10:
+        switch header.info & RecordInfo.operation {
+        case XLogInfo.checkpointShutdown, XLogInfo.checkpointOnline:
             _ = try cursor.advance(main, 88)
             return .checkpoint(
                 Checkpoint(
                     lsn: header.lsn, redo: LSN(main.u64(0)), timeline: TimelineID(main.u32(8)),
-                    previousTimeline: TimelineID(main.u32(12)), isShutdown: header.info & 0xF0 == 0,
+                    previousTimeline: TimelineID(main.u32(12)),
+                    isShutdown: header.info & RecordInfo.operation == XLogInfo.checkpointShutdown,
                     time: Moment(microseconds: Int64(bitPattern: main.u64(64)) &* 1_000_000),
                     walLevel: version >= .v17 ? main.u32(20) : nil, nextFullXID: main.u64(24),
                     fullPageWrites: main.u8(16) != 0))
-        case 0x40: return .switchSegment
-        case 0x50: return .backupEnd(BackupEnd(lsn: header.lsn, end: end, start: LSN(try cursor.u64(main))))
-        case 0x60:
+        case XLogInfo.switchSegment: return .switchSegment
+        case XLogInfo.backupEnd:
+            return .backupEnd(BackupEnd(lsn: header.lsn, end: end, start: LSN(try cursor.u64(main))))
+        case XLogInfo.parameterChange:
             _ = try cursor.advance(main, 26)
             return .parameterChange(
                 ParameterChange(
@@ -69,22 +71,22 @@ extension RecordKind {
                     maxWALSenders: main.u32(8), maxPreparedTransactions: main.u32(12),
                     maxLocksPerTransaction: main.u32(16), walLevel: main.u32(20), walLogHints: main.u8(24) != 0,
                     trackCommitTimestamp: main.u8(25) != 0))
-        case 0x70:
+        case XLogInfo.restorePoint:
             let time = Moment(postgres: Int64(bitPattern: try cursor.u64(main)))
             let name = try cursor.advance(main, 64)
             return .restorePoint(
                 RestorePoint(lsn: header.lsn, end: end, time: time, name: text(main, name..<name + 64)))
-        case 0x80:
+        case XLogInfo.fullPageWritesChange:
             return .fullPageWrites(main.u8(try cursor.advance(main, 1)) != 0)
-        case 0x90:
+        case XLogInfo.endOfRecovery:
             let time = Moment(postgres: Int64(bitPattern: try cursor.u64(main)))
             return .endOfRecovery(
                 TimelineSwitch(
                     lsn: header.lsn, time: time, timeline: TimelineID(try cursor.u32(main)),
                     previous: TimelineID(try cursor.u32(main)), isPromotion: true))
-        case 0xD0:
+        case XLogInfo.overwriteContinuation:
             return .overwrittenContinuation(LSN(try cursor.u64(main)))
-        case 0xE0 where version >= .v17: return .checkpointRedo
+        case XLogInfo.checkpointRedo where version >= .v17: return .checkpointRedo
         default: return .other
         }
     }
@@ -92,12 +94,12 @@ extension RecordKind {
     private static func transaction(
         _ header: RecordHeader, _ version: WALVersion, _ main: RawSpan
     ) throws(Short) -> RecordKind {
-        switch header.info & 0x70 {
-        case 0x00: .commit(try end(header, version, main, commit: true, prepared: false))
-        case 0x20: .abort(try end(header, version, main, commit: false, prepared: false))
-        case 0x30: .commit(try end(header, version, main, commit: true, prepared: true))
-        case 0x40: .abort(try end(header, version, main, commit: false, prepared: true))
-        case 0x10: .prepare(try prepare(version, main))
+        switch header.info & TransactionInfo.operation {
+        case TransactionInfo.commit: .commit(try end(header, version, main, commit: true, prepared: false))
+        case TransactionInfo.abort: .abort(try end(header, version, main, commit: false, prepared: false))
+        case TransactionInfo.commitPrepared: .commit(try end(header, version, main, commit: true, prepared: true))
+        case TransactionInfo.abortPrepared: .abort(try end(header, version, main, commit: false, prepared: true))
+        case TransactionInfo.prepare: .prepare(try prepare(version, main))
         default: .other
         }
     }
@@ -105,13 +107,17 @@ extension RecordKind {
     /// The time of a commit that neither ends subtransactions nor removes files nor was prepared: the usual case, told
     /// without building a `TransactionEnd`. Nil for anything else.
     static func plainCommit(_ header: RecordHeader, _ main: RawSpan) -> Moment? {
-        guard header.info & 0x70 == 0x00, main.byteCount >= 8 else { return nil }
-        if header.info & 0x80 != 0 {
-            // Invalidations, flags without data, the database.
-            guard main.byteCount >= 12, main.u32(8) & 0x136 == 0 else { return nil }
+        guard header.info & TransactionInfo.operation == TransactionInfo.commit, main.byteCount >= 8 else { return nil }
+        if header.info & TransactionInfo.hasInfo != 0 {
+            guard main.byteCount >= 12, main.u32(8) & partsThatMatter == 0 else { return nil }
         }
         return Moment(postgres: Int64(bitPattern: main.u64(0)))
     }
+
+    /// All but invalidations, the database, and flags without data.
+    private static let partsThatMatter =
+        TransactionParts.subtransactions | TransactionParts.relationFiles | TransactionParts.twoPhase
+        | TransactionParts.origin | TransactionParts.droppedStatistics
 
     /// `xl_xact_commit` and `xl_xact_abort`: the time, then the parts that xinfo names, in this order.
     private static func end(
@@ -120,17 +126,17 @@ extension RecordKind {
         var cursor = Cursor()
         var end = TransactionEnd(
             time: Moment(postgres: Int64(bitPattern: try cursor.u64(main))), xid: header.xid, isPrepared: prepared)
-        let parts = header.info & 0x80 != 0 ? try cursor.u32(main) : 0
-        if parts & 0x001 != 0 {
+        let parts = header.info & TransactionInfo.hasInfo != 0 ? try cursor.u32(main) : 0
+        if parts & TransactionParts.database != 0 {
             end.database = try cursor.u32(main)
             _ = try cursor.u32(main)
         }
-        if parts & 0x002 != 0 {
+        if parts & TransactionParts.subtransactions != 0 {
             let count = try cursor.count(main, of: 4)
             end.subtransactions.reserveCapacity(count)
             for _ in 0..<count { end.subtransactions.append(try cursor.u32(main)) }
         }
-        if parts & 0x004 != 0 {
+        if parts & TransactionParts.relationFiles != 0 {
             let count = try cursor.count(main, of: 12)
             end.removedFiles.reserveCapacity(count)
             for _ in 0..<count {
@@ -139,7 +145,7 @@ extension RecordKind {
                         tablespace: try cursor.u32(main), database: try cursor.u32(main), number: try cursor.u32(main)))
             }
         }
-        if parts & 0x100 != 0, version >= .v15 {
+        if parts & TransactionParts.droppedStatistics != 0, version >= .v15 {
             let wide = version >= .v18
             let count = try cursor.count(main, of: wide ? 16 : 12)
             end.droppedStatistics.reserveCapacity(count)
@@ -150,19 +156,19 @@ extension RecordKind {
                         object: wide ? try cursor.u64(main) : UInt64(try cursor.u32(main))))
             }
         }
-        if parts & 0x008 != 0, commit {
+        if parts & TransactionParts.invalidations != 0, commit {
             let count = try cursor.count(main, of: 16)
             _ = try cursor.advance(main, count * 16)
         }
-        if parts & 0x010 != 0 {
+        if parts & TransactionParts.twoPhase != 0 {
             end.xid = try cursor.u32(main)
-            if parts & 0x080 != 0 {
+            if parts & TransactionParts.globalIdentifier != 0 {
                 let from = cursor.at
                 while try main.u8(cursor.advance(main, 1)) != 0 {}
                 end.globalIdentifier = text(main, from..<cursor.at)
             }
         }
-        if parts & 0x020 != 0 { _ = try cursor.advance(main, 16) }
+        if parts & TransactionParts.origin != 0 { _ = try cursor.advance(main, 16) }
         return end
     }
 
@@ -183,13 +189,13 @@ extension RecordKind {
 
     private static func storage(_ header: RecordHeader, _ main: RawSpan) throws(Short) -> RecordKind {
         var cursor = Cursor()
-        switch header.info & 0xF0 {
-        case 0x10:
+        switch header.info & RecordInfo.operation {
+        case StorageInfo.create:
             _ = try cursor.advance(main, 16)
             guard let fork = Fork(rawValue: UInt8(truncatingIfNeeded: main.u32(12))) else { throw Short() }
             return .storageCreate(
                 RelationFile(tablespace: main.u32(0), database: main.u32(4), number: main.u32(8)), fork)
-        case 0x20:
+        case StorageInfo.truncate:
             _ = try cursor.advance(main, 20)
             return .storageTruncate(
                 StorageTruncation(
@@ -200,26 +206,25 @@ extension RecordKind {
         }
     }
 
-    /// Operation 0x10 means "drop" before 15 and "create, every block in WAL" from 15 on.
     private static func database(
         _ header: RecordHeader, _ version: WALVersion, _ main: RawSpan
     ) throws(Short) -> RecordKind {
         var cursor = Cursor()
-        let operation = header.info & 0xF0
-        if operation == 0x00 {
+        let operation = header.info & RecordInfo.operation
+        if operation == DatabaseInfo.createFileCopy {
             _ = try cursor.advance(main, 16)
             return .databaseCreate(
                 DatabaseCreation(
                     lsn: header.lsn, xid: header.xid, database: main.u32(0), tablespace: main.u32(4),
                     copiedFrom: main.u32(8)))
         }
-        if operation == 0x10, version >= .v15 {
+        if operation == DatabaseInfo.createWALLog, version >= .v15 {
             _ = try cursor.advance(main, 8)
             return .databaseCreate(
                 DatabaseCreation(
                     lsn: header.lsn, xid: header.xid, database: main.u32(0), tablespace: main.u32(4), copiedFrom: nil))
         }
-        guard operation == (version >= .v15 ? 0x20 : 0x10) else { return .other }
+        guard operation == DatabaseInfo.drop(version) else { return .other }
         let database = try cursor.u32(main)
         let count = version >= .v13 ? try cursor.count(main, of: 4) : 1
         var tablespaces: [UInt32] = []
@@ -231,15 +236,15 @@ extension RecordKind {
     private static func tablespace(_ header: RecordHeader, _ main: RawSpan) throws(Short) -> RecordKind {
         var cursor = Cursor()
         let oid = try cursor.u32(main)
-        switch header.info & 0xF0 {
-        case 0x00: return .tablespaceCreate(oid: oid, path: text(main, cursor.at..<main.byteCount))
-        case 0x10: return .tablespaceDrop(oid: oid)
+        switch header.info & RecordInfo.operation {
+        case TablespaceInfo.create: return .tablespaceCreate(oid: oid, path: text(main, cursor.at..<main.byteCount))
+        case TablespaceInfo.drop: return .tablespaceDrop(oid: oid)
         default: return .other
         }
     }
 
     private static func standby(_ header: RecordHeader, _ main: RawSpan) throws(Short) -> RecordKind {
-        guard header.info & 0xF0 == 0x00 else { return .other }
+        guard header.info & RecordInfo.operation == StandbyInfo.lock else { return .other }
         var cursor = Cursor()
         var locks: [RelationLock] = []
         for _ in 0..<(try cursor.count(main, of: 12)) {
@@ -251,7 +256,7 @@ extension RecordKind {
     }
 
     private static func heap(_ header: RecordHeader, _ main: RawSpan) throws(Short) -> RecordKind {
-        guard header.info & 0x70 == 0x30 else { return .other }
+        guard header.info & HeapInfo.operation == HeapInfo.truncate else { return .other }
         var cursor = Cursor()
         _ = try cursor.advance(main, 12)
         let count = Int(main.u32(4))

@@ -89,7 +89,7 @@ extension SegmentReader {
         guard let mainStart = readBlocks(record, total: total, version: version, &visitor) else {
             throw damage(.recordContent, of: lsn)
         }
-        let isSwitch = header.manager == .xlog && header.info & 0xF0 == 0x40
+        let isSwitch = header.manager == .xlog && header.info & RecordInfo.operation == XLogInfo.switchSegment
         let main = record.extracting(min(mainStart, record.byteCount)..<record.byteCount)
         if mustReport != nil { try checkReport(header, main) }
         end = isSwitch ? start + UInt64(segmentSize) : next
@@ -119,7 +119,8 @@ extension SegmentReader {
     private mutating func checkReport(_ header: RecordHeader, _ main: RawSpan) throws(WALDamage) {
         let abandoned = mustReport
         mustReport = nil
-        guard header.manager == .xlog, header.info & 0xF0 == 0xD0, main.byteCount >= 8,
+        guard header.manager == .xlog, header.info & RecordInfo.operation == XLogInfo.overwriteContinuation,
+            main.byteCount >= 8,
             abandoned == .zero || LSN(main.u64(0)) == abandoned
         else { throw damage(.abandonedRecord, of: header.lsn) }
         let reported = LSN(main.u64(0))

@@ -112,12 +112,12 @@ private struct CatalogRows: RecordVisitor {
         for block in blocks where isOurs(block) { take(block) }
         guard header.manager == .heap, let first = blocks.first, isOurs(first) else { return }
         let written: (number: UInt16, row: [UInt8]?)
-        switch header.info & 0x70 {
+        switch header.info & HeapInfo.operation {
         // xl_heap_insert, and xl_heap_update for both of its kinds (src/include/access/heapam_xlog.h).
-        case 0x00 where main.count >= 3:
+        case HeapInfo.insert where main.count >= 3:
             let number = UInt16(number(main, at: 0) & 0xFFFF)
             written = (number, inserted(first, number))
-        case 0x20 where main.count >= 14, 0x40 where main.count >= 14:
+        case HeapInfo.update where main.count >= 14, HeapInfo.hotUpdate where main.count >= 14:
             let number = UInt16(main[12]) | UInt16(main[13]) << 8
             let old = UInt16(main[4]) | UInt16(main[5]) << 8
             written = (number, updated(first, number, flags: main[7], from: blocks.last ?? first, old))
@@ -169,7 +169,7 @@ private struct CatalogRows: RecordVisitor {
         if block.data.isEmpty { return fromImage(block, number) }
         var data = block.data[...]
         var lengths = [0, 0]
-        for (index, bit) in [UInt8(0x20), 0x40].enumerated() where flags & bit != 0 {
+        for (index, bit) in [HeapInfo.prefixFromOld, HeapInfo.suffixFromOld].enumerated() where flags & bit != 0 {
             guard data.count >= 2 else { return nil }
             lengths[index] = Int(data[data.startIndex]) | Int(data[data.startIndex + 1]) << 8
             data = data.dropFirst(2)

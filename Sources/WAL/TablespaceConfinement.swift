@@ -93,7 +93,9 @@ private struct Finder: RecordVisitor {
 
     @inline(__always)
     mutating func record(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordVerdict {
-        guard header.manager == .tablespace, header.info & 0xF0 == 0 else { return .good }
+        guard header.manager == .tablespace, header.info & RecordInfo.operation == TablespaceInfo.create else {
+            return .good
+        }
         guard main.byteCount > 4 else { return .malformed }
         found.append((header, main.u32(0)))
         return .good
