@@ -6,6 +6,7 @@ import DataDirectory
 import Glibc
 import Platform
 import Postgres
+import Recovery
 public import Repository
 public import Setup
 import WAL
@@ -46,6 +47,7 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
         } else {
             server = connection
             observation.server = try ServerObservation(of: connection, archiving: request.archiving)
+            observation.pausedReplay = try? PausedReplay(connection, directory)
         }
     } catch {
         let explained = error as? any Explained

@@ -21,8 +21,8 @@ public struct Drill: Sendable {
     public var checks: [DrillCheck]
     /// Where its restore_command keeps what it has fetched ahead.
     public var spoolDirectory: String?
-    /// How long the checks may take together, in milliseconds.
-    public var checkLimit: Int64 = .max / 2_000_000
+    /// How long replay may stand still, and how long the checks may take together, in milliseconds.
+    public var limit: Int64 = .max / 2_000_000
     /// Settings of the user's own.
     public var extra: [RecoverySetting] = []
 
@@ -68,6 +68,7 @@ public struct Drill: Sendable {
         let began = Clock.monotonic
         let lease = try PlanLease(plan, of: incarnation, in: store)
         defer { withExtendedLifetime(lease) {} }
+        try HostDemands(original: backup.settings, chosen: extra, plan: plan).refuseTooLow()
         let superusers = try RelationMap.superusers(of: plan.backup.label, of: incarnation, in: store)
         let (path, socket) = (scratch.path, scratch.socketDirectory)
         try createDurably(path + "/pg_hba.conf", bytes: Array("local all all trust\n".utf8), mode: 0o600)
@@ -95,10 +96,19 @@ public struct Drill: Sendable {
         let effective = Dictionary(setup.extra.map { ($0.name, $0.value) }) { $1 }
         let (host, port) = (effective["unix_socket_directories"] ?? socket, effective["port"] ?? "5432")
         try server.launch()
-        let result = try ReplayFollower(
+        var follower = ReplayFollower(
             plan: plan, server: server, setup: setup,
-            conninfo: conninfo.atOwnServer(socketDirectory: host, port: port)
-        ).follow(progress: replaying)
+            conninfo: conninfo.atOwnServer(socketDirectory: host, port: port))
+        follower.roles = superusers
+        follower.patience = self.limit
+        let result: RecoveryResult
+        do {
+            result = try follower.follow(request, serverOptions: prepared.serverOptions, progress: replaying)
+        } catch let pause as PausedReplay {
+            // Nothing of it stays that could go on.
+            let names = pause.settings.map { "--set \($0.name)" }.joined(separator: " and ")
+            throw Problem(pause.message, detail: pause.detail, hint: "Leave out \(names).")
+        }
         let seconds = Double(Clock.monotonic - began) / 1e9
 
         var complaints: [String] = []
@@ -106,7 +116,7 @@ public struct Drill: Sendable {
             complaints.append("Recovery ended at LSN \(result.reached ?? .zero), not at \(plan.end) as planned.")
         }
         let (connection, talk) = try session(host, port, superusers)
-        let limit = try CheckLimit(milliseconds: checkLimit, conninfo: talk.description, data: directory)
+        let limit = try CheckLimit(milliseconds: self.limit, conninfo: talk.description, data: directory)
         defer { _ = limit.stop() }
         // The locks of transactions that nobody decides about would keep the checks waiting for ever.
         let pending = try PendingTransaction.all(connection)
