@@ -44,6 +44,8 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
         // Without a control file here there is nothing to compare, and the server itself may not get over it.
         if let own = control?.systemIdentifier, case let served = try connection.systemIdentifier(), own != served {
             observation.foreignServer = "system identifier \(served); the data directory's is \(own)"
+        } else if control != nil, try !connection.runs(on: directory) {
+            observation.foreignServer = "the same system identifier, but another pg_control, as a standby or a copy has"
         } else {
             server = connection
             observation.server = try ServerObservation(of: connection, archiving: request.archiving)
