@@ -115,8 +115,21 @@ public struct RelationMap: Sendable {
             if try isWanted(row) { relations.append(row) }
         }
         try readWhatMayBeMissing(manifest.database)
+        superusers = try RelationMap.superusers(manifest)
+    }
+
+    /// Superusers who may log in, as a backup's manifest has them.
+    ///
+    /// - Throws: `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
+    public static func superusers(
+        of backup: String, of incarnation: Incarnation, in store: any ObjectStore
+    ) throws -> [String] {
+        try superusers(ManifestReader(backup, of: incarnation, in: store))
+    }
+
+    private static func superusers(_ manifest: ManifestReader) throws -> [String] {
         let names = try manifest.database.text("SELECT value FROM meta WHERE name = 'superusers'") ?? ""
-        superusers = names.split(separator: "\n").map(String.init)
+        return names.split(separator: "\n").map(String.init)
     }
 
     /// Schemas, and what a host must have for the databases and tables to be read; a manifest need not tell.

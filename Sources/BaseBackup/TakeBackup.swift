@@ -60,17 +60,15 @@ struct BackupSource {
                 detail: "The server's system identifier is \(identifier), the directory's \(control.systemIdentifier).",
                 hint: "Do \"conninfo\" and \"data_directory\" belong to the same cluster?")
         }
-        // A standby has its primary's identifier, so the path counts, too, where the role may see it.
-        if let path = try server.setting("data_directory"), !path.isEmpty,
-            let theirs = try FileStatus(ifPresent: path)
-        {
-            let ours = try FileStatus(of: directory.path)
-            guard (theirs.device, theirs.inode) == (ours.device, ours.inode) else {
-                throw Problem(
-                    "the server does not run on data directory \"\(directory.path)\"",
-                    detail: "The server says that it runs on \"\(path)\".",
-                    hint: "Do \"conninfo\" and \"data_directory\" belong to the same cluster?")
-            }
+        // A standby and every copy have the same identifier. Their backup would wait in vain for this cluster's WAL.
+        guard try server.runs(on: directory) else {
+            let path = try server.setting("data_directory") ?? ""
+            throw Problem(
+                "the server does not run on data directory \"\(directory.path)\"",
+                detail: path.isEmpty
+                    ? "It is a standby or a copy of the cluster: its pg_control is another one."
+                    : "The server says that it runs on \"\(path)\", and its pg_control is another one.",
+                hint: "Do \"conninfo\" and \"data_directory\" belong to the same cluster?")
         }
         let settings = try server.settings(["wal_level", "archive_mode"])
         if settings["wal_level"] == "minimal" {

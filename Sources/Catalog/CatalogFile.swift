@@ -5,7 +5,7 @@ import SQLite
 /// The SQLite file behind a catalog: made when it isn't there, made anew when it is damaged or of another format.
 struct CatalogFile {
     /// Raised with every change of the tables; a file with another number is made anew.
-    static let format: Int64 = 4
+    static let format: Int64 = 5
 
     let path: String
     /// False for one that lives in memory, and no longer than its process.
@@ -53,6 +53,13 @@ struct CatalogFile {
         _ = try database.integer("SELECT count(*) FROM (SELECT 1 FROM segment LIMIT 1)")
         _ = try database.integer("SELECT count(*) FROM folder")
         _ = try database.integer("SELECT count(*) FROM run")
+        if let table = try CatalogTally.wrong(in: database) {
+            note(
+                "catalog \"\(path)\" is damaged and is rebuilt from the repository: table \"\(table)\" has lost or gained rows"
+            )
+            return nil
+        }
+        try CatalogTally.keep(in: database)
         return database
     }
 
@@ -91,8 +98,10 @@ struct CatalogFile {
         try prepare(database)
         try database.transaction {
             try database.execute(CatalogFile.tables)
+            try CatalogTally.begin(in: database)
             try database.execute("PRAGMA user_version = \(CatalogFile.format)")
         }
+        try CatalogTally.keep(in: database)
         return database
     }
 

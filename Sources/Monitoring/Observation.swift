@@ -15,6 +15,8 @@ public struct Observation: Sendable {
     public var serverProblem: String?
     /// Nothing of what it says is believed then.
     public var foreignServer: String?
+    /// Why a standby waits for ever instead of replaying.
+    public var pausedReplay: PausedReplay?
     public var serverHint: String?
     /// How to talk to the server, without secrets, for commands that are offered.
     public var conninfo: String?

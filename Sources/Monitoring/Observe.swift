@@ -6,6 +6,7 @@ import DataDirectory
 import Glibc
 import Platform
 import Postgres
+import Recovery
 public import Repository
 public import Setup
 import WAL
@@ -43,9 +44,12 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
         // Without a control file here there is nothing to compare, and the server itself may not get over it.
         if let own = control?.systemIdentifier, case let served = try connection.systemIdentifier(), own != served {
             observation.foreignServer = "system identifier \(served); the data directory's is \(own)"
+        } else if control != nil, try !connection.runs(on: directory) {
+            observation.foreignServer = "the same system identifier, but another pg_control, as a standby or a copy has"
         } else {
             server = connection
             observation.server = try ServerObservation(of: connection, archiving: request.archiving)
+            observation.pausedReplay = try? PausedReplay(connection, directory)
         }
     } catch {
         let explained = error as? any Explained

@@ -1,6 +1,7 @@
 import Archiving
 import Configuration
 import Platform
+import Recovery
 import Setup
 
 /// What is right and wrong with the server and how it archives.
@@ -17,6 +18,12 @@ extension Observation {
             return .critical(
                 serverProblem.map { "The server could not be asked: \($0)." } ?? "The server could not be asked.",
                 serverHint ?? "Is it running, and is conninfo right?")
+        }
+        if let pausedReplay {
+            let settings = pausedReplay.settings.map { "\($0.name) = \($0.demanded)" }.joined(separator: ", ")
+            return .critical(
+                "A standby answers, but has stopped replaying. \(pausedReplay.detail ?? "")",
+                "Set \(settings) on the standby, and restart it.")
         }
         return .ok(
             "\(server.isStandby ? "A standby" : "A primary") answers, PostgreSQL \(versionText(server.version)).")

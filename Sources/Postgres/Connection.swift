@@ -34,7 +34,8 @@ public struct ConnectionFailure: Explained, Equatable {
         }
     }
 
-    init(libpqMessage: String) {
+    /// - Parameter libpqMessage: what libpq says, or would.
+    public init(libpqMessage: String) {
         reason =
             libpqMessage.split(separator: "\n").map { $0.trimmingPrefix { $0.isWhitespace } }.joined(separator: " ")
         func says(_ text: String) -> Bool { libpqMessage.contains(text) }
@@ -70,7 +71,8 @@ public struct QueryFailure: Explained, Equatable {
     public var hint: String? {
         serverHint
             ?? (sqlState == "42501"
-                ? "The role needs more rights; a superuser or a member of pg_monitor has them." : nil)
+                ? "The role needs more rights: a superuser has all; docs/security.md has those for everything but \"init --write\"."
+                : nil)
     }
 }
 

@@ -56,6 +56,20 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
         return other
     }
 
+    /// As a role of a temporary server of our own, which asks nobody for a proof: what else a connection string demands of the
+    /// server it was written for, this one doesn't have.
+    ///
+    /// - Parameter user: nil for the one that the string names.
+    public func atOwnServer(socketDirectory directory: String, port: String?, user: String? = nil) -> ConnectionString {
+        var other = at(socketDirectory: directory, port: port).withoutSecrets
+        for keyword in ["passfile", "require_auth", "requirepeer", "sslcert", "sslkey", "sslrootcert"] {
+            other[keyword] = nil
+        }
+        for keyword in ["channel_binding", "sslmode", "gssencmode"] { other[keyword] = "disable" }
+        if let user { other["user"] = user }
+        return other
+    }
+
     /// Without what nobody should read over a shoulder or in a log.
     public var withoutSecrets: ConnectionString {
         var other = self

@@ -79,19 +79,28 @@ public struct ServerProcess: Sendable {
     /// The segment the startup process works on, as it tells in its title (`startup recovering 0000000100000000000000A5`);
     /// nil when there is no startup process, or no title.
     public func replayedSegment() throws -> String? {
+        try startupProcess()?.title.split { $0 == " " || $0 == "\0" }.first {
+            $0.utf8.count == 24 && UInt64($0.suffix(16), radix: 16) != nil
+        }
+        .map(String.init)
+    }
+
+    /// The process that replays: its title, and the command lines of the programs that it waits for.
+    public func startupProcess() throws -> (title: String, commands: [String])? {
         guard let postmaster = try dataDirectory.runningServer()?.process else { return nil }
-        let path = "/proc/\(postmaster)/task/\(postmaster)/children"
-        guard let children = try? Files.readText(path) else { return nil }
-        for child in children.split(separator: " ") {
+        for child in ServerProcess.children(of: "\(postmaster)") {
             guard let title = try? Files.readText("/proc/\(child)/cmdline"), title.contains("startup") else {
                 continue
             }
-            return title.split { $0 == " " || $0 == "\0" }.first {
-                $0.utf8.count == 24 && UInt64($0.suffix(16), radix: 16) != nil
-            }
-            .map(String.init)
+            let commands = ServerProcess.children(of: child).compactMap { try? Files.readText("/proc/\($0)/cmdline") }
+            return (title, commands.map { $0.split(separator: "\0").joined(separator: " ") })
         }
         return nil
+    }
+
+    private static func children(of process: String) -> [String] {
+        let text = try? Files.readText("/proc/\(process)/task/\(process)/children")
+        return (text ?? "").split(separator: " ").map(String.init)
     }
 
     /// Everything the server has written so far that can be found: our log file, and the logging collector's current one.

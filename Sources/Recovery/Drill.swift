@@ -15,14 +15,14 @@ public struct Drill: Sendable {
     public var restoreCommand: String
     public var scratchDirectory: String
     public var binDirectory: String
-    /// The database the checks run in.
+    /// Its database is the one the checks run in; its role's `search_path` is theirs.
     public var conninfo: ConnectionString
     public var jobs: Int
     public var checks: [DrillCheck]
     /// Where its restore_command keeps what it has fetched ahead.
     public var spoolDirectory: String?
-    /// How long the checks may take together, in milliseconds.
-    public var checkLimit: Int64 = .max / 2_000_000
+    /// How long replay may stand still, and how long the checks may take together, in milliseconds.
+    public var limit: Int64 = .max / 2_000_000
     /// Settings of the user's own.
     public var extra: [RecoverySetting] = []
 
@@ -68,6 +68,8 @@ public struct Drill: Sendable {
         let began = Clock.monotonic
         let lease = try PlanLease(plan, of: incarnation, in: store)
         defer { withExtendedLifetime(lease) {} }
+        try HostDemands(original: backup.settings, chosen: extra, plan: plan).refuseTooLow()
+        let superusers = try RelationMap.superusers(of: plan.backup.label, of: incarnation, in: store)
         let (path, socket) = (scratch.path, scratch.socketDirectory)
         try createDurably(path + "/pg_hba.conf", bytes: Array("local all all trust\n".utf8), mode: 0o600)
         try createDurably(path + "/pg_ident.conf", bytes: [], mode: 0o600)
@@ -92,19 +94,29 @@ public struct Drill: Sendable {
             binDirectory: binDirectory, dataDirectory: directory, logFile: scratch.log,
             options: prepared.serverOptions, confinement: scratch.confinement(and: [spoolDirectory].compactMap(\.self)))
         let effective = Dictionary(setup.extra.map { ($0.name, $0.value) }) { $1 }
-        let talk = conninfo.at(
-            socketDirectory: effective["unix_socket_directories"] ?? socket, port: effective["port"] ?? "5432")
+        let (host, port) = (effective["unix_socket_directories"] ?? socket, effective["port"] ?? "5432")
         try server.launch()
-        let result = try ReplayFollower(plan: plan, server: server, setup: setup, conninfo: talk)
-            .follow(progress: replaying)
+        var follower = ReplayFollower(
+            plan: plan, server: server, setup: setup,
+            conninfo: conninfo.atOwnServer(socketDirectory: host, port: port))
+        follower.roles = superusers
+        follower.patience = self.limit
+        let result: RecoveryResult
+        do {
+            result = try follower.follow(request, serverOptions: prepared.serverOptions, progress: replaying)
+        } catch let pause as PausedReplay {
+            // Nothing of it stays that could go on.
+            let names = pause.settings.map { "--set \($0.name)" }.joined(separator: " and ")
+            throw Problem(pause.message, detail: pause.detail, hint: "Leave out \(names).")
+        }
         let seconds = Double(Clock.monotonic - began) / 1e9
 
         var complaints: [String] = []
         if result.asPredicted == false {
             complaints.append("Recovery ended at LSN \(result.reached ?? .zero), not at \(plan.end) as planned.")
         }
-        let connection = try Connection(talk.description)
-        let limit = try CheckLimit(milliseconds: checkLimit, conninfo: talk.description, data: directory)
+        let (connection, talk) = try session(host, port, superusers)
+        let limit = try CheckLimit(milliseconds: self.limit, conninfo: talk.description, data: directory)
         defer { _ = limit.stop() }
         // The locks of transactions that nobody decides about would keep the checks waiting for ever.
         let pending = try PendingTransaction.all(connection)
@@ -113,8 +125,6 @@ public struct Drill: Sendable {
                 complaints.append("\(transaction.sentence) The drill could not roll it back: \(error).")
             }
         }
-        // The checks are the users' own, written for their search_path.
-        try connection.query("RESET search_path")
         for check in checks where !limit.isOver {
             // One that was ended is told with the limit.
             if let complaint = check.complaint(connection), !limit.isOver { complaints.append(complaint) }
@@ -123,8 +133,7 @@ public struct Drill: Sendable {
         if !limit.isOver {
             do {
                 let (hasRun, found) = try amcheck(
-                    connection, host: effective["unix_socket_directories"] ?? socket,
-                    port: effective["port"] ?? "5432", until: limit.deadline)
+                    connection, host: host, port: port, until: limit.deadline)
                 ran = hasRun
                 if !limit.isOver { complaints += found }
             } catch  where limit.isOver {}
@@ -134,6 +143,25 @@ public struct Drill: Sendable {
             restore: prepared.restore, replaySeconds: result.seconds, seconds: seconds,
             checkedSeconds: Double(Clock.monotonic - began) / 1e9 - seconds, reached: result.reached,
             pending: pending.count, amcheck: ran, checks: checks.count, complaints: complaints)
+    }
+
+    /// Whoever may read everything, with the `search_path` for which the checks were written: that of `conninfo`'s role.
+    private func session(_ host: String, _ port: String, _ superusers: [String]) throws -> (
+        Connection, ConnectionString
+    ) {
+        func at(_ user: String?) -> ConnectionString {
+            conninfo.atOwnServer(socketDirectory: host, port: port, user: user)
+        }
+        let (session, other) = try OwnServerRole.open([nil] + superusers + ["postgres"]) {
+            user throws(ConnectionFailure) in try Connection(at(user).description)
+        }
+        try session.query("RESET search_path")
+        if let other {
+            try other.query("RESET search_path")
+            let path = try other.query("SELECT pg_catalog.current_setting('search_path')").scalar
+            try session.query("SELECT pg_catalog.set_config('search_path', $1, false)", [path])
+        }
+        return (session, at(try session.query("SELECT current_user").scalar))
     }
 
     /// `pg_amcheck` (14 and later) over every database: exit status 2 means damage.

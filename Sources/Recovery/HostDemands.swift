@@ -1,5 +1,6 @@
 public import BaseBackup
 import Configuration
+import DataDirectory
 import Glibc
 import Platform
 import Postgres
@@ -105,6 +106,15 @@ public struct HostDemands: Sendable {
     static func ofReplay(_ plan: Plan, original: [String: String]) -> [String: Int64] {
         let recorded = original.compactMapValues { Int64($0) }.filter { standard[$0.key] != nil }
         return recorded.merging(plan.changes.demands) { max($0, $1) }
+    }
+
+    /// As much as the log has demanded so far of a server on that directory: replay writes it there before it checks it.
+    static func soFar(_ control: ControlFile) -> [String: Int64] {
+        [
+            "max_connections": control.maxConnections, "max_worker_processes": control.maxWorkerProcesses,
+            "max_wal_senders": control.maxWALSenders, "max_prepared_transactions": control.maxPreparedTransactions,
+            "max_locks_per_transaction": control.maxLocksPerTransaction,
+        ].mapValues { Int64($0) }
     }
 
     /// The settings that give a server what its configuration lacks.

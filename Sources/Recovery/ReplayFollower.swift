@@ -1,4 +1,4 @@
-import DataDirectory
+public import DataDirectory
 public import Platform
 public import Postgres
 public import WAL
@@ -13,6 +13,8 @@ public struct ReplayProgress: Sendable, Equatable {
     public var seconds: Double
     /// The last transaction's time, once the server answers queries.
     public var time: String?
+    /// Why nothing has moved for a while, in words.
+    public var standstill: String?
 
     /// Seconds that the rest will take at the present rate; nil while nobody can tell.
     public var secondsLeft: Double? { done > 0 ? seconds / Double(done) * Double(max(0, total - done)) : nil }
@@ -72,6 +74,10 @@ public struct ReplayFollower: Sendable {
     /// Role and database for asking the server; where it is, its own postmaster.pid tells. Anything that can't be asked is
     /// read from the data directory.
     public let conninfo: ConnectionString
+    /// Other roles that may be there at the target, when that of `conninfo` isn't.
+    public var roles: [String] = []
+    /// How long replay may stand still, in milliseconds; nil for as long as somebody waits for it.
+    public var patience: Int64?
 
     public init(plan: Plan, server: ServerProcess, setup: RecoverySetup, conninfo: ConnectionString) {
         (self.plan, self.server, self.setup, self.conninfo) = (plan, server, setup, conninfo)
@@ -79,7 +85,7 @@ public struct ReplayFollower: Sendable {
 
     /// Returns when the target is reached and the target's action done.
     /// - Parameter began: when the server was started (`Clock.monotonic`).
-    /// - Throws: `RecoveryFailure`.
+    /// - Throws: `RecoveryFailure`, `PausedReplay`, `ReplayStandstill`.
     public func follow(
         since began: UInt64 = Clock.monotonic, progress: (ReplayProgress) -> Void = { _ in }
     ) throws -> RecoveryResult {
@@ -89,8 +95,10 @@ public struct ReplayFollower: Sendable {
         }
         var now = ReplayProgress(done: 0, total: numbers.count, seconds: 0)
         var connection: Connection?
+        var problem: String?
+        var movement = Movement(limit: patience)
         var status: String?
-        var ticks = 0
+        var (ticks, nextTry) = (0, 0)
         while true {
             if ticks > 0 { Clock.sleep(milliseconds: 50) }
             ticks += 1
@@ -104,7 +112,14 @@ public struct ReplayFollower: Sendable {
                 now.done = max(now.done, numbers.firstIndex { $0 >= number } ?? numbers.count)
             }
             // Before that it would refuse, and fill its log with refusals.
-            if connection == nil, status == "ready" || status == "standby" { connection = try connect(to: running) }
+            if connection == nil, status == "ready" || status == "standby", ticks >= nextTry {
+                do throws(ConnectionFailure) { (connection, problem) = (try connect(to: running), nil) } catch {
+                    problem = error.reason
+                    // Nothing more needs to be asked of it, and nobody else comes in either.
+                    if setup.isStandby, status == "ready" { return try result(.standby, nil, elapsed()) }
+                    nextTry = ticks + 20
+                }
+            }
             if let answering = connection {
                 do {
                     now.time = try answering.query("SELECT pg_last_xact_replay_timestamp()").scalar
@@ -118,13 +133,16 @@ public struct ReplayFollower: Sendable {
                 return try result(.promoted, nil, elapsed())
             }
             now.seconds = elapsed()
+            now.standstill = try movement.note(now) {
+                server.standstill(now.segment, connection, problem: problem)
+            }
             progress(now)
         }
     }
 
-    /// A session with this server and no other; nil when it can't be had.
-    private func connect(to running: PostmasterFile) throws -> Connection? {
-        guard let connection = try? Connection(conninfo.at(running).description) else { return nil }
+    /// A session with this server and no other; nil when another one answers.
+    public func connect(to running: PostmasterFile) throws(ConnectionFailure) -> Connection? {
+        let connection = try firstSession(running)
         let identifier = try? connection.query("SELECT system_identifier FROM pg_control_system()").scalar
         let process = try? connection.query("SELECT setting FROM pg_settings WHERE name = 'data_directory'").scalar
         // A role that may not look at these is asked no less; the socket is that of the process in postmaster.pid.
@@ -137,9 +155,20 @@ public struct ReplayFollower: Sendable {
         return connection
     }
 
+    /// By the first name that may come in.
+    private func firstSession(_ running: PostmasterFile) throws(ConnectionFailure) -> Connection {
+        var names: [String?] = [nil] + roles
+        while true {
+            var address = conninfo.at(running)
+            if let name = names.removeFirst() { address["user"] = name }
+            do { return try Connection(address.description) } catch { if names.isEmpty { throw error } }
+        }
+    }
+
     /// Where the server stands, once it stands still.
-    private func settled(_ connection: Connection) throws(QueryFailure) -> RecoveryResult.State? {
+    private func settled(_ connection: Connection) throws -> RecoveryResult.State? {
         guard try connection.isStandby() else { return .promoted }
+        if let pause = try PausedReplay(connection, server.dataDirectory) { throw pause }
         if setup.isStandby { return .standby }
         guard setup.action == .pause else { return nil }
         return try connection.query("SELECT pg_is_wal_replay_paused()").scalar == "t" ? .paused : nil

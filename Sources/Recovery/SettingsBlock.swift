@@ -15,7 +15,9 @@ struct SettingsBlock {
 
     init(_ request: RecoverRequest, serverOptions: [String]) {
         (directory, setup) = (DataDirectory(request.directory), request.setup)
-        demands = HostDemands.ofReplay(request.plan, original: request.backup.settings)
+        // Behind what the plan knew the log may have demanded more already.
+        let soFar = (try? directory.controlFile()).map(HostDemands.soFar) ?? [:]
+        demands = HostDemands.ofReplay(request.plan, original: request.backup.settings).merging(soFar) { max($0, $1) }
         configurationFile = ServerConfiguration.file(in: serverOptions)
         relocation = ServerConfiguration(request.backup, directory: request.directory, setup: request.setup).relocation
     }

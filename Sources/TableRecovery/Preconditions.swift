@@ -56,6 +56,7 @@ struct Preconditions {
         if try live.isStandby() {
             throw Problem("the live server is a standby", hint: "Name the primary with --conninfo.")
         }
+        try checkRights(live)
         for destination in request.destinations {
             if case .tables(let name?) = destination, try exists(name, live) {
                 throw Problem(
@@ -76,6 +77,34 @@ struct Preconditions {
                     }
                 }
             }
+        }
+    }
+
+    /// What the role may not do with the present tables it would find out only after everything has been replayed.
+    private func checkRights(_ live: Connection) throws {
+        for name in request.tables.compactMap(\.exactName) {
+            let rows = try live.query(
+                """
+                SELECT current_user, pg_get_userbyid(c.relowner), u.may AND pg_has_role(c.relowner, 'USAGE'),
+                       u.may AND has_table_privilege(c.oid, 'SELECT'), u.may AND has_table_privilege(c.oid, 'INSERT')
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+                     LATERAL (SELECT has_schema_privilege(n.oid, 'USAGE')) u (may)
+                WHERE n.nspname = $1 AND c.relname = $2
+                """, [name.schema, name.name])
+            guard let row = rows.values.first, let role = row[0], let owner = row[1] else { continue }
+            let lacks = request.destinations.contains { destination in
+                switch destination {
+                case .replacement: row[2] != "t"
+                case .comparison: row[3] != "t"
+                case .missingRows: row[3] != "t" || row[4] != "t"
+                case .file, .tables: false
+                }
+            }
+            guard lacks else { continue }
+            throw Problem(
+                "role \(plainIdentifier(role)) lacks rights on table \(name.quoted)",
+                detail: "It belongs to role \(plainIdentifier(owner)).",
+                hint: "A superuser may give them: GRANT \(quotedIdentifier(owner)) TO \(quotedIdentifier(role));")
         }
     }
 

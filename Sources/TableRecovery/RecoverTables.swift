@@ -157,7 +157,7 @@ private final class TableRecovery {
     private func connect(_ scratch: ScratchCluster, _ map: RelationMap) throws -> (connection: Connection, user: String)
     {
         do {
-            return try scratch.connect(request.database, users: map.superusers + ["postgres"])
+            return try scratch.connect(request.database, users: map.superusers + ["postgres"] + roles)
         } catch let failure as ConnectionFailure {
             // Not there by name; with a row in the catalog but no directory it was made after the backup.
             if failure.kind == .noSuchDatabase, !failure.reason.contains("subdirectory") {
@@ -168,6 +168,16 @@ private final class TableRecovery {
                 "the recovered database cannot be opened on this host", detail: failure.reason,
                 hint: LastWordsHint.hint(failure.reason))
         }
+    }
+
+    /// Who may be there at the target when superusers have been given other names since the backup.
+    private var roles: [String] {
+        let named = try? ConnectionString(request.liveConninfo)["user"]
+        let current =
+            request.needsLiveServer
+            ? try? Connection(request.liveConninfo, database: request.database).query("SELECT session_user").scalar
+            : nil
+        return [current ?? nil, named ?? nil].compactMap(\.self)
     }
 
     /// The selection is about the database that had the name at the time of the backup.

@@ -167,7 +167,10 @@ final class ScratchCluster {
     var counts: (records: Int, voided: Int) { supply.counts }
     /// Bytes of log read from the repository.
     var logBytes: Int64 { supply.storedBytes }
-    var conninfo: String { "host='\(directory.socketDirectory)' port=5432" }
+    var conninfo: String {
+        // libpq takes what is left out from the environment, where it was meant for the living server.
+        "host='\(directory.socketDirectory)' port=5432 channel_binding=disable gssencmode=disable sslmode=disable"
+    }
 
     /// The most the scratch cluster had on disk, in bytes, as far as was looked.
     private(set) var occupied: Int64 = 0
@@ -191,18 +194,12 @@ final class ScratchCluster {
     /// Opens a session in the wanted database; never in another one, whose catalogs aren't there: that would take the whole
     /// server down.
     func connect(_ database: String, users: [String]) throws -> (connection: Connection, user: String) {
-        var last: (any Error)?
-        for user in users {
-            do throws(ConnectionFailure) {
-                let options = ScratchSettings.sessionOptions(plan.majorVersion)
-                let conninfo = "\(conninfo) user=\(ConnectionString.quoted(user)) options='\(options)'"
-                return (try Connection(conninfo, database: database), user)
-            } catch {
-                last = error
-                if error.kind == .noSuchDatabase { break }
-            }
+        let (session, _) = try OwnServerRole.open(users) { user throws(ConnectionFailure) in
+            let options = ScratchSettings.sessionOptions(plan.majorVersion)
+            let conninfo = "\(conninfo) user=\(ConnectionString.quoted(user ?? "postgres")) options='\(options)'"
+            return try Connection(conninfo, database: database)
         }
-        throw last ?? Problem("no role is known that could read the recovered database")
+        return (session, try session.query("SELECT current_user").scalar ?? "postgres")
     }
 
     /// Stops the server and removes everything.

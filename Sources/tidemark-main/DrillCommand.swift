@@ -14,7 +14,7 @@ enum DrillCommand: Command {
         description: [
             "Recovers into a temporary cluster under scratch_directory: private socket, no archiving, no autovacuum, no background "
                 + "workers that could reach out. At the target it runs pg_amcheck where that is installed, the queries of "
-                + "drill_sql, and the row counts of drill_min_rows; checks that take longer than drill_timeout are ended. Then the scratch cluster is removed, whatever happened.",
+                + "drill_sql, and the row counts of drill_min_rows; a replay that stands still for longer than drill_timeout is ended, and checks that take longer are as well. Then the scratch cluster is removed, whatever happened.",
             "Without a target it recovers everything the archive holds. The time it took and the outcome are recorded in the "
                 + "repository: \"tidemark check\" knows the recovery time from there.",
         ],
@@ -65,7 +65,7 @@ enum DrillCommand: Command {
             plan: plan, backup: backup, restoreCommand: restore, scratchDirectory: cluster.scratchDirectory,
             binDirectory: cluster.binDirectory(major: plan.majorVersion), conninfo: conninfo, jobs: cluster.jobs,
             checks: DrillCheck.queries(cluster.drillQueries) + (try DrillCheck.minimums(cluster.drillMinimumRows)))
-        drill.checkLimit = cluster.drillTimeout
+        drill.limit = cluster.drillTimeout
         drill.extra = try RecoveryOptions.settings(arguments)
         // It must be there to be named; without it segments are fetched one by one.
         let spool = Prefetch.spoolDirectory(stateDirectory: "\(cluster.stateDirectory)/\(cluster.name)")
@@ -87,7 +87,11 @@ enum DrillCommand: Command {
             report = try drill.run(
                 incarnation: archive.incarnation, store: archive.store,
                 restoring: { terminal.progress("restoring: \(size($0.done)) of \(size($0.total))", log: log) },
-                replaying: { terminal.progress("replaying: \($0.done) of \($0.total) segments", log: log) })
+                replaying: { progress in
+                    terminal.progress(
+                        "replaying: \(progress.done) of \(progress.total) segments"
+                            + (progress.standstill.map { "; \($0)" } ?? ""), log: log)
+                })
         } catch {
             try? audit.end(result: "failed", detail: (error as? any Explained)?.message ?? "\(error)")
             throw error

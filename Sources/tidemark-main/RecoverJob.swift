@@ -99,12 +99,14 @@ struct RecoverJob {
                 }
                 try server.launch()
             }
-            let follower = ReplayFollower(
-                plan: planned.plan, server: server, setup: planned.setup, conninfo: try planned.conninfo())
             defer { invocation.terminal.finishProgress() }
-            result = try follower.follow(since: began) { progress in
-                invocation.terminal.progress(RecoverJob.text(progress), log: invocation.log)
-            }
+            result = try follower(server).follow(
+                request(), serverOptions: state.serverOptions, since: began,
+                raised: { pause in
+                    invocation.terminal.finishProgress()
+                    invocation.log(
+                        .warning, "\(pause.message); it is started again with them", detail: pause.detail)
+                }, progress: { invocation.terminal.progress(RecoverJob.text($0), log: invocation.log) })
         }
         invocation.terminal.finishProgress()
         try RecoverReport(
@@ -116,10 +118,20 @@ struct RecoverJob {
     /// What waits to be decided, as sentences; none where the server can't be asked.
     private func pending(_ server: ServerProcess) -> [String] {
         guard let running = try? server.dataDirectory.runningServer(),
-            let connection = try? Connection(planned.conninfo().at(running).description),
+            let connection = try? follower(server).connect(to: running),
             let all = try? PendingTransaction.all(connection)
         else { return [] }
         return all.map(\.sentence)
+    }
+
+    private func follower(_ server: ServerProcess) throws -> ReplayFollower {
+        var follower = ReplayFollower(
+            plan: planned.plan, server: server, setup: planned.setup, conninfo: try planned.conninfo())
+        // The role may not have been there at the target, and the target tells of another: then whoever may do everything.
+        follower.roles =
+            (try? RelationMap.superusers(
+                of: planned.plan.backup.label, of: planned.archive.incarnation, in: planned.archive.store)) ?? []
+        return follower
     }
 
     private func request() throws -> RecoverRequest {
@@ -149,9 +161,12 @@ struct RecoverJob {
     }
 
     private static func text(_ progress: ReplayProgress) -> String {
-        guard let segment = progress.segment else { return "the server is starting" }
+        guard let segment = progress.segment else {
+            return "the server is starting" + (progress.standstill.map { "; \($0)" } ?? "")
+        }
         return "replaying \(segment), \(progress.done) of \(progress.total)"
             + (progress.time.map { ", reached \($0)" } ?? "")
-            + (progress.secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? "")
+            + (progress.standstill.map { "; \($0) Interrupt to leave the server to itself." }
+                ?? progress.secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? "")
     }
 }

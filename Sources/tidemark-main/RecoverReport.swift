@@ -73,7 +73,9 @@ struct RecoverReport {
                     + "SELECT pg_wal_replay_resume() to make it take writes."
             case .shutDown:
                 "The server has recovered in \(seconds(result.seconds)) and shut down. To make it take writes: \(takingWrites)"
-            case .standby: "The standby is consistent, answers queries and follows the archive."
+            case .standby:
+                "The standby is consistent, answers queries and follows the archive. Raise max_connections and the like here before "
+                    + "they are raised on the original: a standby that has less stops replaying."
             }
         lines.append(what)
         if let problem = result.problem { lines.append(problem) }

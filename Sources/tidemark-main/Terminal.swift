@@ -2,7 +2,8 @@ import Glibc
 import Platform
 import Synchronization
 
-/// Progress for people: one line that is rewritten on a terminal, a plain line every ten seconds in a log.
+/// Progress for people: one line that is rewritten on a terminal, a plain line every ten seconds in a log. What
+/// stays the same comes again with how long that has been, also when nothing is reported any more: whatever waits shows what for.
 final class Terminal: Sendable {
     private let isTerminal = isatty(2) == 1
     private let state = Mutex(State())
@@ -10,30 +11,75 @@ final class Terminal: Sendable {
     private struct State {
         var lastShown: UInt64 = 0
         var open = false
+        /// What was reported last.
+        var text: (@Sendable () -> String)?
+        /// The same in words, as far as anybody looked, and since when it has been that.
+        var words = ""
+        var since: UInt64 = 0
+        /// Nanoseconds after which the same words come again in a log.
+        var reminder = Terminal.patience
+        var isWatched = false
     }
 
+    private static let patience: UInt64 = 10_000_000_000
+
     /// Shows `text` unless something was shown a moment ago.
-    func progress(_ text: @autoclosure () -> String, log: Log) {
+    func progress(_ text: @autoclosure @escaping @Sendable () -> String, log: Log) {
         state.withLock { state in
             // Read under the lock: several threads report, and time must not seem to run backwards between them.
             let now = Clock.monotonic
-            let pause: UInt64 = isTerminal ? 200_000_000 : 10_000_000_000
+            if state.text == nil { (state.words, state.since, state.reminder) = (text(), now, Terminal.patience) }
+            state.text = text
+            if !state.isWatched { state.isWatched = (try? Worker { [self] in watch(log) }) != nil }
             if state.lastShown == 0 && !isTerminal { state.lastShown = now }
-            guard now - state.lastShown >= pause else { return }
-            state.lastShown = now
-            if isTerminal {
-                var line = "\r\u{1B}[K" + text()
-                _ = line.withUTF8 { write(2, $0.baseAddress, $0.count) }
-                state.open = true
-            } else {
-                log(.log, text())
+            guard now - state.lastShown >= (isTerminal ? 200_000_000 : Terminal.patience) else { return }
+            show(&state, now, log)
+        }
+    }
+
+    private func show(_ state: inout State, _ now: UInt64, _ log: Log) {
+        guard let text = state.text else { return }
+        var words = text()
+        if words != state.words { (state.words, state.since, state.reminder) = (words, now, Terminal.patience) }
+        let still = now - state.since
+        if still >= Terminal.patience {
+            // A log is read later: it needs fewer lines the longer it takes.
+            guard isTerminal || still >= state.reminder else { return }
+            state.reminder = still + min(still, 600_000_000_000)
+            words += ", for \(still / 1_000_000_000) s so far"
+        }
+        state.lastShown = now
+        if isTerminal {
+            words = "\r\u{1B}[K" + words
+            _ = words.withUTF8 { write(2, $0.baseAddress, $0.count) }
+            state.open = true
+        } else {
+            log(.log, words)
+        }
+    }
+
+    /// Shows what has been reported when nothing more is.
+    private func watch(_ log: Log) {
+        while true {
+            Clock.sleep(milliseconds: 500)
+            let isOver = state.withLock { state in
+                guard state.text != nil else {
+                    state.isWatched = false
+                    return true
+                }
+                let now = Clock.monotonic
+                let pause = isTerminal ? 1_000_000_000 : Terminal.patience
+                if now - state.lastShown >= pause { show(&state, now, log) }
+                return false
             }
+            if isOver { return }
         }
     }
 
     /// Ends the rewritten line, before anything else is printed.
     func finishProgress() {
         state.withLock { state in
+            state.text = nil
             guard state.open else { return }
             state.open = false
             _ = write(2, "\r\u{1B}[K", 4)

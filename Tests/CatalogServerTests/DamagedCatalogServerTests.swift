@@ -25,6 +25,10 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
         Mishap(
             testDescription: "a changed copy of a backup's description",
             script: sqlite("update backup set json = cast('{}' as blob)"), says: ""),
+        Mishap(
+            testDescription: "a row that somebody has added",
+            script: sqlite("insert into folder values (9, '00000009000000AA', null)"),
+            says: "has lost or gained rows"),
         Mishap(testDescription: "a file that can't be written", script: "chmod 0444 $CATALOG", says: "is read-only"),
         Mishap(
             testDescription: "a directory", script: "rm -f $CATALOG*; mkdir -p $CATALOG/mine", says: "is not a file"),
@@ -36,6 +40,12 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
             script: "chmod 0444 $CATALOG*; chmod 0555 $STATE", says: "is built in memory for this command only",
             undo: "chmod 0750 $STATE"),
     ]
+
+    static let lost = ["segment", "object", "chunk", "run", "event", "folder", "backup"].map { table in
+        Mishap(
+            testDescription: "rows that are gone from \(table)", script: sqlite("delete from \(table)"),
+            says: "has lost or gained rows")
+    }
 
     static func sqlite(_ statement: String) -> String {
         "python3 -c \"import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()\" "
@@ -67,7 +77,9 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
         return (lines.joined(separator: "\n"), finished.errors)
     }
 
-    @Test(arguments: Mishap.all) private func `every answer is as before, and says what was wrong`(_ mishap: Mishap)
+    @Test(arguments: Mishap.all + Mishap.lost) private func `every answer is as before, and says what was wrong`(
+        _ mishap: Mishap
+    )
         throws
     {
         let site = try Self.site.get()

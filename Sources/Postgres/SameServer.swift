@@ -1,0 +1,48 @@
+public import DataDirectory
+import Platform
+import WAL
+
+extension Connection {
+    /// Whether this server runs on that very directory, and not on a copy of it, a standby's or one of the same path on
+    /// another host: what it reads in its pg_control is what is in the directory's. Needs no rights.
+    ///
+    /// - Throws: `QueryFailure`, and what reading pg_control throws.
+    public func runs(on directory: DataDirectory) throws -> Bool {
+        // Over a network file system the file may be seen a moment later.
+        for attempt in 0..<5 {
+            if attempt > 0 { Clock.sleep(milliseconds: 200) }
+            var before = try directory.controlFile()
+            while true {
+                let theirs = try controlPoint()
+                let after = try directory.controlFile()
+                if [before, after].contains(where: { Connection.controlPoint($0) == theirs }) { return true }
+                if before == after { break }
+                // Written just now.
+                before = after
+            }
+        }
+        return false
+    }
+
+    /// What moves whenever pg_control is written.
+    private func controlPoint() throws(QueryFailure) -> [String] {
+        try query(
+            """
+            SELECT s.system_identifier, extract(epoch FROM s.pg_control_last_modified)::bigint, c.checkpoint_lsn, c.redo_lsn,
+                   c.timeline_id, r.min_recovery_end_lsn
+            FROM pg_control_system() s, pg_control_checkpoint() c, pg_control_recovery() r
+            """
+        ).values.first?.map { word in
+            // Written as ours are.
+            word.map { $0.contains("/") ? LSN($0)?.description ?? $0 : $0 } ?? ""
+        } ?? []
+    }
+
+    private static func controlPoint(_ control: ControlFile) -> [String] {
+        [
+            "\(Int64(bitPattern: control.systemIdentifier))", "\(control.time.microseconds / 1_000_000)",
+            control.checkpoint.description, control.redo.description, control.timeline.description,
+            control.minimumRecoveryPoint.description,
+        ]
+    }
+}

@@ -1,0 +1,45 @@
+public import Postgres
+
+/// Who to be on a temporary server of ours. Its socket is tidemark's alone and admits everybody by any name, so the role is
+/// one of the recovered cluster's own superusers: the role of `conninfo` need have no right there that it doesn't need on
+/// the living server, and need not have existed at the target.
+public enum OwnServerRole {
+    /// Opens a session as the first that is a superuser; as any other only when none can be had.
+    ///
+    /// - Parameters:
+    ///   - names: in the order in which they are tried; nil is whoever the connection string names. One that gets in without
+    ///     being a superuser is asked who is: the backup may know other names than the target.
+    ///   - connect: opens a session by that name.
+    /// - Returns: the session; and one of the first name that got in, if that isn't the same.
+    /// - Throws: why nobody got in; at once when the database doesn't exist.
+    public static func open(
+        _ names: [String?], _ connect: (String?) throws(ConnectionFailure) -> Connection
+    ) throws(ConnectionFailure) -> (session: Connection, other: Connection?) {
+        var other: Connection?
+        var failure: ConnectionFailure?
+        var waiting = names
+        var tried: Set<String?> = []
+        while !waiting.isEmpty {
+            let name = waiting.removeFirst()
+            guard tried.insert(name).inserted else { continue }
+            let session: Connection
+            do { session = try connect(name) } catch {
+                if error.kind == .noSuchDatabase { throw error }
+                // Why one who exists can't come in says more than that another doesn't exist.
+                if failure == nil || failure?.kind == .noSuchUser { failure = error }
+                continue
+            }
+            if (try? session.query("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").scalar) == "t" {
+                return (session, other)
+            }
+            if other == nil {
+                other = session
+                let ask = "SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY oid"
+                let known = try? session.query(ask)
+                waiting = (known?.values.compactMap { $0[0] } ?? []) + waiting
+            }
+        }
+        if let other { return (other, nil) }
+        throw failure ?? ConnectionFailure(libpqMessage: "no role is known")
+    }
+}

@@ -1,0 +1,69 @@
+public import DataDirectory
+public import Platform
+public import Postgres
+
+/// A server that recovers and answers queries waits for ever at the place where the log demands higher settings than it has
+/// (from 14 on; `RecoveryRequiresIntParameter`, src/backend/access/transam/xlogrecovery.c). A server that has reached its
+/// target and waits there, as it was told to, looks the same but for the settings.
+public struct PausedReplay: Explained, Equatable {
+    public struct Setting: Sendable, Hashable {
+        public let name: String
+        public let demanded, present: Int64
+    }
+    /// By name; never empty.
+    public let settings: [Setting]
+    public let directory: String
+
+    public var message: String { "replay has paused: the log demands higher settings than this server has" }
+    public var detail: String? {
+        settings.map { "It demands \($0.name) = \($0.demanded), the server has \($0.present)." }.joined(separator: " ")
+    }
+    public var hint: String? {
+        "Stop the server, and go on with \"\(resumeCommand(directory)) "
+            + settings.map { "--set \($0.name)=\($0.demanded)" }.joined(separator: " ") + "\"."
+    }
+
+    /// - Parameter connection: with the server on that directory.
+    /// - Returns: nil when replay goes on, or waits for another reason.
+    /// - Throws: `QueryFailure`, and what reading pg_control throws.
+    public init?(_ connection: Connection, _ directory: DataDirectory) throws {
+        // On a server that doesn't recover the function is an error.
+        let ask = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END"
+        guard try connection.query(ask).scalar == "t" else { return nil }
+        let demands = HostDemands.soFar(try directory.controlFile())
+        let present = try connection.settings(Array(demands.keys))
+        settings = demands.sorted { $0.key < $1.key }.compactMap { name, demanded in
+            guard let value = present[name].flatMap({ Int64($0) }), value < demanded else { return nil }
+            return Setting(name: name, demanded: demanded, present: value)
+        }
+        self.directory = directory.path
+        if settings.isEmpty { return nil }
+    }
+}
+
+extension ReplayFollower {
+    /// As `follow`, but a server that has paused because the log demands higher settings, of which the plan could not know, is
+    /// started again with them.
+    ///
+    /// - Parameter raised: hears of it.
+    /// - Throws: `PausedReplay` where a setting was chosen by the user, or comes from elsewhere.
+    public func follow(
+        _ request: RecoverRequest, serverOptions: [String], since began: UInt64 = Clock.monotonic,
+        raised: (PausedReplay) -> Void = { _ in }, progress: (ReplayProgress) -> Void = { _ in }
+    ) throws -> RecoveryResult {
+        var earlier: PausedReplay?
+        while true {
+            do { return try follow(since: began, progress: progress) } catch let pause as PausedReplay {
+                let chosen = Set(setup.extra.map(\.name))
+                guard pause != earlier, !pause.settings.contains(where: { chosen.contains($0.name) }) else {
+                    throw pause
+                }
+                earlier = pause
+                raised(pause)
+                try server.stop()
+                try writeSettings(request, serverOptions: serverOptions)
+                try server.launch()
+            }
+        }
+    }
+}

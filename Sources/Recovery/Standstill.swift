@@ -1,0 +1,59 @@
+public import Platform
+import Postgres
+
+/// A replay that has not moved for longer than it may.
+public struct ReplayStandstill: Explained, Equatable {
+    /// Milliseconds.
+    public let limit: Int64
+    /// What it stood at, as a sentence.
+    public let reason: String
+    public var message: String { "replay stood still for longer than drill_timeout, \(limit) ms" }
+    public var detail: String? { reason }
+    public var hint: String? { "Is the repository within reach, and does its storage answer?" }
+}
+
+/// Whether a replay moves, and what it is at when it doesn't.
+struct Movement {
+    private var last: ReplayProgress?
+    private var lastMove: UInt64
+    private let limit: Int64?
+    /// When a person should hear why nothing moves.
+    private static let patience: UInt64 = 10_000_000_000
+
+    /// - Parameter limit: milliseconds.
+    init(limit: Int64?, now: UInt64 = Clock.monotonic) { (self.limit, lastMove) = (limit, now) }
+
+    /// - Parameter reason: what the replay is at, as a sentence; asked for only when that is of interest.
+    /// - Returns: since when and why nothing moves, as words; nil while something does.
+    /// - Throws: `ReplayStandstill`.
+    mutating func note(
+        _ progress: ReplayProgress, now: UInt64 = Clock.monotonic, reason: () -> String
+    ) throws(ReplayStandstill) -> String? {
+        var place = progress
+        (place.seconds, place.standstill) = (0, nil)
+        if place != last { (last, lastMove) = (place, now) }
+        let still = now - lastMove
+        if let limit, still / 1_000_000 >= UInt64(max(0, limit)) {
+            throw ReplayStandstill(limit: limit, reason: reason())
+        }
+        return still < Movement.patience ? nil : "nothing has moved for \(still / 1_000_000_000) s: \(reason())"
+    }
+}
+
+extension ServerProcess {
+    /// What the process that replays is at, as a sentence.
+    ///
+    /// - Parameter problem: why nobody could ask the server.
+    func standstill(_ segment: String?, _ connection: Connection?, problem: String?) -> String {
+        guard let startup = try? startupProcess() else { return "There is no process that replays." }
+        if let command = startup.commands.first {
+            return "The server waits for its restore_command: \(printable(command))."
+        }
+        let wait = try? connection?.query(
+            "SELECT wait_event_type || ': ' || wait_event FROM pg_stat_activity WHERE backend_type = 'startup'"
+        ).scalar
+        let place = segment.map { "Replay is at segment \"\($0)\"" } ?? "The server is starting"
+        return place + (wait.flatMap { $0 }.map { ", waiting for \($0)." } ?? ".")
+            + (problem.map { " The server answers, but could not be asked: \($0)." } ?? "")
+    }
+}

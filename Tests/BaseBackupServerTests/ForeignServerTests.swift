@@ -1,0 +1,69 @@
+import Platform
+import Support
+import Testing
+
+/// The server that `conninfo` names is asked only if it runs on `data_directory`, whoever its role is.
+@Suite(.serialized) struct ForeignServerTests {
+    /// May put a server into backup mode, and see nothing of its settings.
+    private static let blind = """
+        create role blind login; grant execute on function pg_backup_start(text, boolean) to blind;
+        grant execute on function pg_backup_stop(boolean) to blind
+        """
+
+    private struct Site {
+        let site: TestSite
+        let copies: [String]
+    }
+
+    /// A cluster, and two servers with its identifier: one that has recovered and one that follows the archive.
+    private static let site = Result {
+        let made = TestSite.shared {
+            let site = try TestSite(initdb: ["--wal-segsize=1"])
+            try site.cluster.psql(blind)
+            try site.tidemark(["backup"], expectSuccess: true)
+            try site.archiveEverything()
+            return site
+        }
+        let site = try made.get()
+        return Site(site: site, copies: [site.scratch.file("promoted"), site.scratch.file("standby")])
+    }
+
+    @Test(arguments: [0, 1], ["postgres", "blind"])
+    func `a backup of another server with the same identifier is refused at once`(_ copy: Int, _ role: String) throws {
+        let made = try Self.site.get()
+        let directory = made.copies[copy]
+        let way = copy == 0 ? ["--target", "latest"] : ["--target", "latest", "--standby"]
+        let recovered = try made.site.tidemark(["recover", "--data-directory", directory, "--start", "--yes"] + way)
+        defer {
+            _ = try? runAsServerUser(
+                made.site.cluster.server.bin + "/pg_ctl", ["-D", directory, "-m", "immediate", "stop"],
+                expectSuccess: false)
+            try? Files.removeTree(directory)
+        }
+        try #require(recovered.ending == .exited(0), "\(recovered)")
+        let conninfo = "host=\(directory) port=5432 user=\(role) dbname=postgres"
+        let backup = try made.site.tidemark(["backup", "--conninfo", conninfo])
+        #expect(backup.ending == .exited(1), "\(backup)")
+        #expect(
+            backup.errors.contains("the server does not run on data directory \"\(made.site.cluster.data)\""),
+            "\(backup.errors)")
+        #expect(backup.errors.contains("its pg_control is another one"), "\(backup.errors)")
+        #expect(try made.site.backupLabels().count == 1)
+        let check = try made.site.tidemark(["check", "--conninfo", conninfo])
+        #expect(check.output.contains("is not the one in data_directory"), "\(check)")
+    }
+
+    /// However often the server writes its pg_control.
+    @Test func `the cluster's own server is known as that by a role that sees nothing`() throws {
+        let made = try Self.site.get()
+        let cluster = made.site.cluster
+        let conninfo = cluster.conninfo.replacing("user=postgres", with: "user=blind")
+        for _ in 0..<5 {
+            try cluster.psql("checkpoint; select pg_switch_wal()")
+            let check = try made.site.tidemark(["check", "--conninfo", conninfo])
+            #expect(!check.output.contains("is not the one in data_directory"), "\(check)")
+        }
+        let backup = try made.site.tidemark(["backup", "--no-expire", "--conninfo", conninfo])
+        #expect(backup.ending == .exited(0), "\(backup)")
+    }
+}

@@ -1,0 +1,71 @@
+import Platform
+import Postgres
+import Support
+import Testing
+
+/// Whoever `conninfo` names, a drill looks at everything.
+@Suite struct DrillRoleServerTests {
+    struct Case: CustomStringConvertible, Sendable {
+        let description: String
+        /// Before the backup, after it, and after the last of what the drill recovers.
+        var before = "", after = "", later = ""
+        /// What stands in `conninfo` beside the role.
+        var further = ""
+        var environment: [String: String] = [:]
+        var finds = "The drill passed."
+    }
+
+    private static let role = "create role least login"
+    static let cases: [Case] = [
+        Case(description: "may read no table", before: role),
+        Case(description: "was made after the target", later: role),
+        Case(description: "was made between backup and target", after: role),
+        Case(
+            description: "was dropped since the backup, and made again", before: role, after: "drop role least",
+            later: role),
+        Case(
+            description: "may not connect to the database",
+            before: "\(role); revoke connect on database postgres from public"),
+        Case(description: "may have one session", before: "\(role) connection limit 1"),
+        Case(description: "could not log in then", before: "create role least", later: "alter role least login"),
+        Case(
+            description: "knows a superuser who had another name at the backup", before: role,
+            after: "create role admin superuser login; alter role postgres nologin",
+            later: "alter role postgres login"),
+        Case(
+            description: "wants of the server what this one lacks", before: role,
+            further: "channel_binding=require sslmode=require requirepeer=somebody",
+            environment: ["PGCHANNELBINDING": "require", "PGSSLMODE": "require"]),
+        Case(
+            description: "has its own search_path", before: "\(role); alter role least set search_path = 'own'"),
+        // With nobody to be, the role itself looks, and the drill tells what it may not see.
+        Case(
+            description: "is alone", before: role, after: "alter role postgres nologin",
+            later: "alter role postgres login",
+            finds: "PROBLEM: Counting own.t failed: permission denied for schema own."),
+    ]
+
+    @Test(arguments: cases)
+    func `a drill checks everything, though its role`(_ sample: Case) throws {
+        let site = try TestSite(
+            initdb: ["--wal-segsize=1"],
+            configuration: [
+                "drill_min_rows = 'own.t=10'",
+                "drill_sql = 'select count(*) = 10 from \(sample.description.contains("search_path") ? "" : "own.")t'",
+            ])
+        // A session that lasts: nobody may log in for a while.
+        let administrator = try Connection(site.cluster.conninfo)
+        try administrator.execute("create schema own; create table own.t as select generate_series(1, 10) n")
+        try administrator.execute(sample.before)
+        try site.tidemark(["backup"], expectSuccess: true)
+        try administrator.execute(sample.after)
+        try administrator.execute("select pg_create_restore_point('there')")
+        try administrator.execute(sample.later)
+        try site.archiveEverything()
+        let conninfo = site.cluster.conninfo.replacing("user=postgres", with: "user=least") + " " + sample.further
+        let drill = try site.tidemark(
+            ["drill", "--target-name", "there", "--conninfo", conninfo], environment: sample.environment)
+        #expect(drill.output.contains(sample.finds), "\(drill.errors)\(drill.output)")
+        #expect(try Files.list(site.scratch.file("state/scratch")) == [])
+    }
+}
