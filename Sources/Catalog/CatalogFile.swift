@@ -53,13 +53,10 @@ struct CatalogFile {
         _ = try database.integer("SELECT count(*) FROM (SELECT 1 FROM segment LIMIT 1)")
         _ = try database.integer("SELECT count(*) FROM folder")
         _ = try database.integer("SELECT count(*) FROM run")
-        if let table = try CatalogTally.wrong(in: database) {
-            note(
-                "catalog \"\(path)\" is damaged and is rebuilt from the repository: table \"\(table)\" has lost or gained rows"
-            )
+        if let table = try OutsideChange.table(in: database) {
+            note("catalog \"\(path)\" is rebuilt from the repository: somebody else has changed its table \"\(table)\"")
             return nil
         }
-        try CatalogTally.keep(in: database)
         return database
     }
 
@@ -98,15 +95,15 @@ struct CatalogFile {
         try prepare(database)
         try database.transaction {
             try database.execute(CatalogFile.tables)
-            try CatalogTally.begin(in: database)
+            try database.execute(OutsideChange.definitions)
             try database.execute("PRAGMA user_version = \(CatalogFile.format)")
         }
-        try CatalogTally.keep(in: database)
         return database
     }
 
     /// The catalog can always be rebuilt, so a crash of the machine may cost the last changes.
     private func prepare(_ database: Database) throws {
+        try database.disableTriggers()
         try database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000")
     }
 

@@ -109,6 +109,11 @@ public final class Database {
         return try statement.step() && !statement.isNull(0) ? statement.text(0) : nil
     }
 
+    /// Triggers don't fire for what this connection does.
+    public func disableTriggers() throws(DatabaseError) {
+        guard csqlite_disable_triggers(handle) == SQLITE_OK else { throw error(nil) }
+    }
+
     /// Runs `body` in a transaction that takes the write lock at once; rolls back when it throws.
     public func transaction<Value>(_ body: () throws -> Value) throws -> Value {
         try execute("BEGIN IMMEDIATE")

@@ -28,7 +28,7 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
         Mishap(
             testDescription: "a row that somebody has added",
             script: sqlite("insert into folder values (9, '00000009000000AA', null)"),
-            says: "has lost or gained rows"),
+            says: "somebody else has changed its table"),
         Mishap(testDescription: "a file that can't be written", script: "chmod 0444 $CATALOG", says: "is read-only"),
         Mishap(
             testDescription: "a directory", script: "rm -f $CATALOG*; mkdir -p $CATALOG/mine", says: "is not a file"),
@@ -41,10 +41,10 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
             undo: "chmod 0750 $STATE"),
     ]
 
-    static let lost = ["segment", "object", "chunk", "run", "event", "folder", "backup"].map { table in
+    static let outside = ["segment", "object", "chunk", "run", "event", "folder", "backup"].map { table in
         Mishap(
             testDescription: "rows that are gone from \(table)", script: sqlite("delete from \(table)"),
-            says: "has lost or gained rows")
+            says: "somebody else has changed its table")
     }
 
     static func sqlite(_ statement: String) -> String {
@@ -77,7 +77,7 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
         return (lines.joined(separator: "\n"), finished.errors)
     }
 
-    @Test(arguments: Mishap.all + Mishap.lost) private func `every answer is as before, and says what was wrong`(
+    @Test(arguments: Mishap.all + Mishap.outside) private func `every answer is as before, and says what was wrong`(
         _ mishap: Mishap
     )
         throws
