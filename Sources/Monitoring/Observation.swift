@@ -33,7 +33,7 @@ public struct Observation: Sendable {
     public var archiveHint: String?
     /// The last 400 days', oldest first.
     public var jobs: [JobRecord] = []
-    /// What a verification has found damaged and still is.
+    /// What a verification has found damaged and still is, and backups of which something is missing.
     public var knownDamage: [KnownDamage] = []
     public var space: SpaceObservation?
     public var spaceProblem: String?
