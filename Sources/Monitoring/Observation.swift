@@ -29,6 +29,8 @@ public struct Observation: Sendable {
     public var archive: ArchiveObservation?
     /// What the repository holds of the cluster from before initdb or pg_upgrade.
     public var former: [FormerIncarnation] = []
+    /// Of that, what can't be read, as sentences.
+    public var formerProblems: [String] = []
     public var archiveProblem: String?
     public var archiveHint: String?
     /// The last 400 days', oldest first.

@@ -146,7 +146,7 @@ private func observeArchive(
             of: incarnation, in: store, timeline: control?.timeline, segmentSize: control?.segmentSize ?? 16 << 20,
             policy: request.policy, now: observation.now, breaks: breaks(of: incarnation, cluster, store))
         observation.archive?.lookForRemedies(cluster.dataDirectory, request.archiving.command)
-        observation.former = try FormerIncarnation.all(besides: incarnation, in: store)
+        (observation.former, observation.formerProblems) = try FormerIncarnation.all(besides: incarnation, in: store)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
         observation.jobs =
             try JobJournal(of: incarnation, in: store, kept: KeptJobs(of: cluster)).contents(since: since).jobs
