@@ -122,7 +122,8 @@ enum RecoverCommand: Command {
         let line =
             state.arguments + (invocation.json && !state.arguments.contains("--json") ? ["--json"] : [])
             + invocation.arguments.all("set").map { "--set=\($0)" }
-        let again = Invocation(arguments: try Arguments(line, by: grammar), log: invocation.log)
+        let again = Invocation(
+            arguments: try Arguments(line, by: grammar), log: invocation.log, notes: invocation.notes)
         invocation.log(.log, "resuming: tidemark recover \(state.arguments.joined(separator: " "))")
         // Flags of the first call hold for this one, unless it says otherwise.
         let flags = again.arguments.settings.merging(invocation.arguments.settings) { $1 }
