@@ -1,6 +1,7 @@
 public import Archiving
 public import BaseBackup
 public import DataDirectory
+public import Platform
 public import Recovery
 public import Repository
 public import Setup
@@ -31,6 +32,8 @@ public struct Observation: Sendable {
     public var former: [FormerIncarnation] = []
     /// Of that, what can't be read, as sentences.
     public var formerProblems: [String] = []
+    /// Why a backup would refuse what `exclude` holds.
+    public var excludeProblem: Problem?
     public var archiveProblem: String?
     public var archiveHint: String?
     /// The last 400 days', oldest first.

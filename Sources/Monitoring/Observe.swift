@@ -92,6 +92,7 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
         observation.spaceProblem =
             "The repository could not be read: \((error as? any Explained)?.message ?? "\(error)")."
     }
+    do throws(Problem) { _ = try NamedExclusions(cluster.exclude) } catch { observation.excludeProblem = error }
     do { try ClusterPlaces(of: cluster).check() } catch { observation.nested = error as? NestedPlaces }
     observation.permissions = PermissionFinding.find(
         repository: cluster.repository, stateDirectory: cluster.stateDirectory,

@@ -1,0 +1,71 @@
+import FoundationEssentials
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// What is wrong is said, where it is and with what to do.
+@Suite(.serialized) struct WeakWordsTests {
+    private static let site = TestSite.shared {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t as select n, md5(n::text) from generate_series(1, 1000) n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        return site
+    }
+
+    @Test(arguments: ["/nonexistent", "/etc/hostname", "/proc"])
+    func `a temporary directory that can't be used is named, with the variable that names it`(_ path: String) throws {
+        let site = try Self.site.get()
+        let finished = try site.tidemark(["backup", "--no-expire"], environment: ["TMPDIR": path])
+        #expect(finished.ending == .exited(1))
+        #expect(
+            finished.errors.contains("cannot write into the temporary directory \"\(path)\": ")
+                && finished.errors.contains("The environment variable TMPDIR names it"), "\(finished.errors)")
+    }
+
+    @Test func `check says that a backup would refuse what exclude holds, and openmetrics exits 0 with it`() throws {
+        let site = try Self.site.get()
+        let configuration = site.scratch.file("excluding.conf")
+        let text = try Files.readText(site.configuration)
+        let cases = [("/etc", "exclude cannot hold \"/etc\""), ("base", "without it nothing can be recovered")]
+        for (value, says) in cases {
+            try replaceDurably(configuration, bytes: Array((text + "exclude = '\(value)'\n").utf8), mode: 0o644)
+            let environment = ["TIDEMARK_CONFIG": configuration]
+            let check = try site.tidemark(["check", "--only", "backup_health"], environment: environment)
+            #expect(check.ending == .exited(3) && check.output.contains("The next backup will be refused"), "\(check)")
+            #expect(check.output.contains(says), "\(check)")
+            let metrics = try site.tidemark(
+                ["check", "--only", "backup_health", "--format", "openmetrics"], environment: environment)
+            #expect(metrics.ending == .exited(0), "\(metrics)")
+            let line = "tidemark_check_status{cluster=\"main\",check=\"backup_health\"} 2"
+            #expect(metrics.output.contains(line), "\(metrics)")
+        }
+    }
+
+    private struct Imported: Decodable {
+        struct Problem: Decodable { let message: String }
+        let stored, present: Int
+        let problems: [Problem]
+    }
+
+    @Test func `an import goes past a folder that it can't read, and names it`() throws {
+        let site = try Self.site.get()
+        let scratch = try Scratch()
+        let folder = scratch.file("archive")
+        let script = """
+            mkdir -p $1/locked $1/open && cd $1/open && for f in $(find $2 -name '0*.zst' | head -3); do cp $f .; done
+            mv "$(ls | head -1)" ../locked && chmod 0 ../locked
+            """
+        try runAsServerUser("/bin/sh", ["-c", script, "sh", folder, site.repository])
+        defer { chmod(folder + "/locked", 0o700) }
+        let finished = try site.tidemark(["import", folder, "--json"])
+        #expect(finished.ending == .exited(3), "\(finished.errors)")
+        let report = try JSONDecoder().decode(Imported.self, from: Data(finished.output.utf8))
+        #expect(report.present + report.stored == 2, "\(finished.output)")
+        #expect(
+            report.problems.contains {
+                $0.message.contains("\"\(folder)/locked\"") && $0.message.contains("it is passed over")
+            }, "\(finished.output)")
+    }
+}
