@@ -72,10 +72,13 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
                 timeline: observation.archive?.timeline ?? control.timeline, position: observation.server?.position,
                 segmentSize: control.segmentSize, now: Moment(microseconds: Clock.now),
                 isArchived: { path, segment in
-                    try observation.archive.map {
-                        try isArchived(path, segment, of: $0.incarnation, in: store)
-                    } ?? false
+                    guard let archive = observation.archive else { return false }
+                    do { return try isArchived(path, segment, of: archive.incarnation, in: store) } catch {
+                        throw NotCompared(segment: segment, cause: error)
+                    }
                 })
+        } catch let error as NotCompared {
+            observation.waitingProblem = error.sentence
         } catch {
             observation.waitingProblem =
                 "pg_wal could not be read: \((error as? any Explained)?.message ?? "\(error)")."
@@ -159,5 +162,18 @@ private func observeArchive(
         let explained = error as? any Explained
         observation.archiveProblem = explained?.message ?? "\(error)"
         observation.archiveHint = explained?.hint
+    }
+}
+
+/// Whether the archive has a segment could not be found out: it can't be compared with the server's.
+private struct NotCompared: Error {
+    let segment: SegmentName
+    let cause: any Error
+
+    var sentence: String {
+        let explained = cause as? any Explained
+        let reason = [explained?.message ?? "\(cause)", explained?.detail].compactMap { $0 }.joined(separator: ". ")
+        return "Segment \"\(segment)\" could not be compared with the archive's: \(reason)"
+            + (reason.hasSuffix(".") ? "" : ".")
     }
 }

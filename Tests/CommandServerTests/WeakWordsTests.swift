@@ -68,4 +68,28 @@ import Testing
                 $0.message.contains("\"\(folder)/locked\"") && $0.message.contains("it is passed over")
             }, "\(finished.output)")
     }
+
+    @Test func `status says of a damaged segment in the archive that it is the archive's`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t as select n from generate_series(1, 1000) n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let path = try #require(
+            run("/usr/bin/find", [site.repository, "-name", "0000000100000000????????.zst"]).output
+                .split(separator: "\n").map(String.init).max())
+        let name = Files.name(path).dropLast(4)
+        try site.cluster.psql("alter system set archive_command = '/bin/false'")
+        try site.cluster.psql("select pg_reload_conf()")
+        try site.cluster.wait(for: "the archiver's new command") {
+            try site.cluster.psql("show archive_command") == "/bin/false"
+        }
+        // It waits for the archiver again, as after a crash between the two.
+        let status = site.cluster.data + "/pg_wal/archive_status/"
+        try runAsServerUser("/bin/sh", ["-c", "printf xxxxxxxx | dd of=$0 conv=notrunc status=none", path])
+        try runAsServerUser("/bin/mv", ["\(status)\(name).done", "\(status)\(name).ready"])
+        let said = try site.tidemark(["status"])
+        #expect(!(said.output + said.errors).contains("pg_wal could not be read"), "\(said)")
+        let check = try site.tidemark(["check", "--json"]).output
+        #expect(check.contains(name) && !check.contains("pg_wal could not be read"), "\(check)")
+    }
 }
