@@ -92,4 +92,30 @@ import Testing
         let check = try site.tidemark(["check", "--json"]).output
         #expect(check.contains(name) && !check.contains("pg_wal could not be read"), "\(check)")
     }
+
+    @Test func `an interrupted recovery's state holds no password, and is nobody else's to read`() throws {
+        let site = try Self.site.get()
+        let directory = site.scratch.file("secret copy")
+        let finished = try site.tidemark(
+            [
+                "recover", "--target", "latest", "--data-directory", directory, "--yes", "--conninfo",
+                site.cluster.conninfo + " password=hunter22", "--set", "work_mem=9MB",
+                "--set=primary_conninfo=host=primary password='hunter 23'",
+            ], environment: ["TIDEMARK_FAULT": "open:.recovery.signal.=kill"])
+        #expect([.signalled(SIGKILL), .exited(137)].contains(finished.ending), "\(finished)")
+        let folder = site.scratch.file("state/recover")
+        let file = try #require(Files.list(folder).first { $0.hasSuffix(".json") })
+        let text = try Files.readText(folder + "/" + file)
+        #expect(!text.contains("hunter") && text.contains("work_mem=9MB"), "\(text)")
+        #expect(try FileStatus(of: folder + "/" + file).mode == 0o600)
+        let resume = ["recover", "--resume", "--data-directory", directory]
+        let refused = try site.tidemark(resume)
+        #expect(refused.ending == .exited(1))
+        #expect(refused.errors.contains("Name it again: --set primary_conninfo=VALUE."), "\(refused.errors)")
+        #expect(refused.errors.contains("the password in --conninfo was not kept"), "\(refused.errors)")
+        let resumed = try site.tidemark(resume + ["--set", "primary_conninfo=host=primary password=hunter24"])
+        #expect(resumed.ending == .exited(0), "\(resumed.errors)")
+        let settings = try Files.readText(directory + "/postgresql.auto.conf")
+        #expect(settings.contains("hunter24") && settings.contains("work_mem = '9MB'"), "\(settings)")
+    }
 }
