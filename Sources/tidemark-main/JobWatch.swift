@@ -61,14 +61,14 @@ enum JobWatch {
         }
     }
 
-    /// A job that an interruption has ended when part of it was done for good.
+    /// A job that an interruption has ended when part of it was done for good. Like any interrupted one it is no failure.
     static func recordInterrupted(_ job: Interruption.Job, _ message: String, _ invocation: Invocation) {
         do {
             let cluster = try invocation.cluster()
             try record(
                 JobRecord(
                     kind: job.kind, cluster: cluster.name, started: Moment(microseconds: job.started),
-                    finished: Moment(microseconds: Clock.now), result: .problems,
+                    finished: Moment(microseconds: Clock.now), result: .success,
                     exitStatus: ExitStatus.interrupted.rawValue, message: withoutSecrets(message),
                     facts: job.facts.mapValues(withoutSecrets), user: startedBy(), host: hostName(),
                     tidemarkVersion: CommandLineTool.version), of: cluster, invocation.log)

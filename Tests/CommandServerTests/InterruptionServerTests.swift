@@ -147,7 +147,7 @@ private enum Signal: String, Sendable, CaseIterable {
         #expect(try check(site, Moment("removeDirectory:/scratch/*/base", Moment.table), .terminate))
         let after = try rows()
         #expect(after.count == before + 1)
-        #expect(after.last?.result == "problems")
+        #expect(after.last?.result == "success")
         #expect(after.last?.message?.hasPrefix("interrupted. ") == true, "\(after)")
     }
 
