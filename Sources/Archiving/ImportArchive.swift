@@ -159,10 +159,20 @@ public struct ImportArchive {
     ) throws {
         for entry in try Files.list(directory).sorted() {
             let path = directory + "/" + entry
-            guard let status = try FileStatus(ifPresent: path) else { continue }
+            let status: FileStatus?
+            do throws(SystemError) { status = try FileStatus(ifPresent: path) } catch {
+                report.problems.append(ArchiveProblem("\(error.message); it is passed over", hint: error.hint))
+                continue
+            }
+            guard let status else { continue }
             if status.kind == .directory {
                 // Archives are at most a few folders deep; this ends loops of links.
-                if depth < 6 { try walk(path, relative + entry + "/", depth + 1, &found, &report) }
+                guard depth < 6 else { continue }
+                do {
+                    try walk(path, relative + entry + "/", depth + 1, &found, &report)
+                } catch let error as SystemError {
+                    report.problems.append(ArchiveProblem("\(error.message); it is passed over", hint: error.hint))
+                }
             } else if status.kind == .regular, let file = ImportArchive.recognize(entry) {
                 found.append(Found(path: path, name: file.name, packing: file.packing))
             } else {

@@ -2,27 +2,28 @@ public import Platform
 public import Repository
 
 /// Takes one backup's objects out of the repository.
+///
+/// It is made before anybody looks at what may go: what is removed is what was looked at (`HeldFolders`).
 struct BackupRemoval {
-    let incarnation: Incarnation
-    let store: any ObjectStore
+    private let incarnation: Incarnation
+    private(set) var folders: HeldFolders
+
+    init(from incarnation: Incarnation, in store: any ObjectStore) throws {
+        self.incarnation = incarnation
+        folders = HeldFolders(in: store)
+        for folder in [incarnation.backupFolder, incarnation.packFolder] { try folders.hold(folder) }
+    }
+
+    mutating func hold(_ folder: RepositoryKey) throws { try folders.hold(folder) }
 
     /// `backup.json` goes before what it describes, so that a half-removed backup is never taken for a whole.
     ///
     /// - Parameter keepingPacks: a kept backup refers to them.
     func callAsFunction(_ label: String, keepingPacks: Bool) throws {
-        try store.remove(incarnation.backup(label, BackupSeal.objectName))
-        try store.remove(incarnation.backup(label, "backup.json"))
-        try clear(incarnation.backupFolder(label))
-        if !keepingPacks { try clear(incarnation.packFolder(label)) }
-    }
-
-    private func clear(_ folder: RepositoryKey) throws {
-        // A directory also has temporaries and locks, which no listing shows.
-        if let directory = store as? DirectoryStore {
-            try Files.removeTree(directory.place(folder))
-        } else {
-            for entry in try store.list(folder) { try store.remove(folder.appending(entry.name)) }
-        }
+        try folders.remove(incarnation.backup(label, BackupSeal.objectName))
+        try folders.remove(incarnation.backup(label, "backup.json"))
+        try folders.removeTree(incarnation.backupFolder(label))
+        if !keepingPacks { try folders.removeTree(incarnation.packFolder(label)) }
     }
 }
 
@@ -44,8 +45,7 @@ public struct NamedRemoval {
     public let keepsPacks: Bool
     /// What is freed, in bytes.
     public let size: Int64
-    private let incarnation: Incarnation
-    private let store: any ObjectStore
+    private let removal: BackupRemoval
     private let lock: BackupLock
     private let bar: LeaseBar
 
@@ -55,6 +55,7 @@ public struct NamedRemoval {
     /// - Throws: `BackupNeeded`, `NoSuchBackup`, `BackupInProgress`, and what the store throws.
     public init(of label: String, force: Bool, from incarnation: Incarnation, in store: any ObjectStore) throws {
         lock = try BackupLock(incarnation, in: store)
+        removal = try BackupRemoval(from: incarnation, in: store)
         let listing = try listBackups(of: incarnation, in: store)
         backup = listing.all.first { $0.label == label }
         let unreadable = listing.unreadable.map(\.label)
@@ -83,8 +84,6 @@ public struct NamedRemoval {
             }
         }
         self.label = label
-        self.incarnation = incarnation
-        self.store = store
         var size: Int64 = 0
         for folder in [incarnation.backupFolder(label)] + (keepsPacks ? [] : [incarnation.packFolder(label)]) {
             for entry in try store.list(folder) where !entry.isFolder {
@@ -97,7 +96,7 @@ public struct NamedRemoval {
     /// WAL stays; the next expiry removes what no other backup needs.
     public func carryOut() throws {
         try withExtendedLifetime((lock, bar)) {
-            try BackupRemoval(incarnation: incarnation, store: store)(label, keepingPacks: keepsPacks)
+            try removal(label, keepingPacks: keepsPacks)
         }
     }
 }
@@ -111,12 +110,13 @@ func damage(of backup: BackupDescription, from incarnation: Incarnation, in stor
         + (verified.problems == 1 ? "" : "s")
 }
 
-/// What a look at its objects' sizes tells.
-func visibleDamage(
+/// What a look at its objects' sizes tells: the rest of a sentence, nil when nothing is missing.
+public func visibleDamage(
     of backup: BackupDescription, from incarnation: Incarnation, in store: any ObjectStore
 ) throws -> String? {
     var size = try store.size(of: incarnation.backup(backup.label, Manifest.objectName)) ?? 0
-    for entry in try store.list(incarnation.packFolder(backup.label)) where !entry.isFolder {
+    for entry in try store.list(incarnation.packFolder(backup.label))
+    where !entry.isFolder && entry.name.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
         size += try store.size(of: incarnation.packFolder(backup.label).appending(entry.name)) ?? 0
     }
     guard size < backup.storedSize else { return nil }

@@ -28,7 +28,7 @@ public struct ClusterIncarnations {
         } else if all.count == 1 {
             (current, isKnown) = (last, false)
         } else {
-            let newest = try all.map { ($0, try ClusterIncarnations.stops(of: $0, in: store).last) }
+            let newest = all.map { ($0, (try? ClusterIncarnations.stops(of: $0, in: store))?.last) }
             current = newest.max { ($0.1?.microseconds ?? .min) < ($1.1?.microseconds ?? .min) }?.0 ?? last
             isKnown = false
         }
@@ -47,7 +47,9 @@ public struct ClusterIncarnations {
     /// The incarnation that has this backup; the current one when none has.
     public func holding(_ label: String) throws -> Incarnation {
         guard RepositoryKey.isPart(label) else { return current }
-        return try ([current] + all).first { try store.exists($0.backup(label, "backup.json")) } ?? current
+        if try store.exists(current.backup(label, "backup.json")) { return current }
+        // One that can't be looked into may have it, and is no use.
+        return former.first { (try? store.exists($0.backup(label, "backup.json"))) == true } ?? current
     }
 
     /// The incarnation that a moment belongs to: the current one, unless its oldest backup ended later and another one has
@@ -58,7 +60,7 @@ public struct ClusterIncarnations {
         }
         if all.count == 1 { return current }
         if let own = try first(current), own <= moment { return current }
-        let others = try all.filter { $0 != current }.compactMap { other in try first(other).map { (other, $0) } }
+        let others = former.compactMap { other in ((try? first(other)) ?? nil).map { (other, $0) } }
         return others.filter { $0.1 <= moment }.max { $0.1 < $1.1 }?.0 ?? current
     }
 

@@ -24,7 +24,7 @@ final class DirectoryListing {
         ahead = nil
         try file.database.execute("BEGIN; DELETE FROM name")
         do {
-            try Files.forEachName(in: directory) { name in
+            try Files.forEachName(in: Place(directory)) { name in
                 try insert.bind(1, RelationFileName(name).map { Int64($0.fileNode) } ?? 0)
                 try insert.bind(2, name)
                 _ = try insert.step()

@@ -30,6 +30,10 @@ public func expireBackups(
 ) throws -> ExpiryReport {
     let lock = dryRun ? nil : try BackupLock(incarnation, in: store)
     defer { withExtendedLifetime(lock) {} }
+    var removal = dryRun ? nil : try BackupRemoval(from: incarnation, in: store)
+    for timeline in dryRun ? [] : try store.timelines(of: incarnation) {
+        try removal?.hold(incarnation.walFolder(timeline))
+    }
     let listing = try listBackups(of: incarnation, in: store)
     if let unreadable = listing.unreadable.first {
         throw Problem(
@@ -51,7 +55,7 @@ public func expireBackups(
         timelines: expiry.timelines(), policy: policy, now: now)
     var report = ExpiryReport(decision: decision)
     try expiry.survey(&report, includesRemains: lock != nil || !expiry.isBackupRunning())
-    if !dryRun { expiry.carryOut(&report) }
+    if let removal { expiry.carryOut(&report, removal) }
     return report
 }
 
@@ -160,9 +164,8 @@ private struct Expiry {
         return Set(listing.all.filter { kept.contains($0.label) }.flatMap(\.packLabels))
     }
 
-    func carryOut(_ report: inout ExpiryReport) {
+    func carryOut(_ report: inout ExpiryReport, _ removal: BackupRemoval) {
         let needed = neededPacks(report.decision)
-        let removal = BackupRemoval(incarnation: incarnation, store: store)
         for label in report.decision.expired {
             attempt("backup \"\(label)\"", &report) { try removal(label, keepingPacks: needed.contains(label)) }
         }
@@ -173,21 +176,13 @@ private struct Expiry {
         }
         // Oldest first: an interrupted expiry leaves no gap.
         for name in report.segments {
-            attempt("segment \"\(name)\"", &report) { try store.remove(incarnation.segment(name)) }
+            attempt("segment \"\(name)\"", &report) { try removal.folders.remove(incarnation.segment(name)) }
         }
-        for key in report.otherWAL { attempt("\"\(key)\"", &report) { try store.remove(key) } }
-        removeEmptyFolders(of: report.segments)
+        for key in report.otherWAL { attempt("\"\(key)\"", &report) { try removal.folders.remove(key) } }
+        for key in Set(report.segments.map { incarnation.segment($0).folder }) { removal.folders.removeIfEmpty(key) }
     }
 
     private func attempt(_ what: String, _ report: inout ExpiryReport, _ body: () throws -> Void) {
         do { try body() } catch { report.failures.append("could not remove \(what): \(error)") }
-    }
-
-    private func removeEmptyFolders(of segments: [SegmentName]) {
-        guard let directory = store as? DirectoryStore else { return }
-        for key in Set(segments.map { incarnation.segment($0).folder }) {
-            // Fails where something is left, which is right.
-            rmdir(directory.path(key))
-        }
     }
 }

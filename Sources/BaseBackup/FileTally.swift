@@ -33,8 +33,11 @@ final class FileTally: Sendable {
     private let path: String
 
     init() throws {
-        path = temporaryDirectory()
-        file = try Descriptor(namelessIn: path)
+        let path = temporaryDirectory()
+        self.path = path
+        var opened: Int32 = -1
+        try inTemporaryDirectory { () throws(SystemError) in opened = try Descriptor(namelessIn: path).release() }
+        file = Descriptor(adopting: opened)
     }
 
     /// - Parameter behind: the file's bytes after the run.

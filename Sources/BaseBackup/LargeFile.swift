@@ -9,11 +9,11 @@ final class LargeFile {
     /// The same file, past the page cache.
     private var direct: Descriptor?
 
-    init(index: Int, path: String, descriptor: consuming Descriptor, keepsPages: Bool) {
+    init(index: Int, place: Place, descriptor: consuming Descriptor, keepsPages: Bool) {
         self.index = index
-        self.path = path
+        path = place.path
         self.descriptor = descriptor
-        direct = keepsPages ? nil : Descriptor(direct: path)
+        direct = keepsPages ? nil : Descriptor(direct: place)
     }
 
     /// What is in the page cache comes from there; the rest comes past it.

@@ -45,7 +45,9 @@ final class NamelessDatabase {
     private static func temporary() throws -> String {
         let path = temporaryName(for: temporaryDirectory() + "/" + NamelessDatabase.name)
         Temporaries.add(path)
-        _ = try Descriptor(open: path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        try inTemporaryDirectory { () throws(SystemError) in
+            _ = try Descriptor(open: path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        }
         return path
     }
 
@@ -67,3 +69,16 @@ public func removeStaleManifests(dryRun: Bool = false) throws -> [String] {
 
 /// For what is large and thrown away: `$TMPDIR`, else `/var/tmp`, which unlike `/tmp` is rarely in memory.
 func temporaryDirectory() -> String { getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp" }
+
+/// Makes a file there.
+/// - Throws: `Problem` where there is no such directory, or none that may be written to.
+func inTemporaryDirectory(_ body: () throws(SystemError) -> Void) throws {
+    do throws(SystemError) { try body() } catch {
+        guard [ENOENT, ENOTDIR, EACCES, EROFS].contains(error.code) else { throw error }
+        throw Problem(
+            "cannot write into the temporary directory \"\(temporaryDirectory())\": \(String(cString: strerror(error.code)))",
+            hint: getenv("TMPDIR") == nil
+                ? "Make it, or name another one in the environment variable TMPDIR."
+                : "The environment variable TMPDIR names it: name another one, or unset it for /var/tmp.")
+    }
+}

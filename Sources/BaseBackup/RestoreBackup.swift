@@ -33,11 +33,11 @@ public func restoreBackup(
             throw NotEnoughSpace(path: place, needed: reserve + extent.space, free: free)
         }
     }
-    let strangers = try target.prepare(part, manifest)
+    let (places, strangers) = try target.prepare(part, manifest)
 
     let jobs = max(1, request.jobs)
     let job = try RestoreJob(
-        root: target.path, isDelta: target.isDelta, keepsPages: request.isThrowaway || request.isReadSoon, jobs: jobs)
+        places: places, isDelta: target.isDelta, keepsPages: request.isThrowaway || request.isReadSoon, jobs: jobs)
     try restoreFrames(job, manifest, part, incarnation, store, jobs: jobs) { done in
         progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
     }
@@ -48,7 +48,7 @@ public func restoreBackup(
         let bytes = Array(try mapped(String(decoding: text, as: UTF8.self), target, manifest).utf8)
         special["tablespace_map"] = bytes
         extent.size += Int64(bytes.count - text.count)
-        try replaceDurably(target.path + "/tablespace_map", bytes: bytes, mode: 0o600)
+        try replaceDurably(places("tablespace_map"), bytes: bytes, mode: 0o600)
     }
     guard let controlFile = try manifest.file(at: ControlFile.path),
         let control = try manifest.content(of: ControlFile.path, incarnation: incarnation, store: store)
@@ -56,16 +56,16 @@ public func restoreBackup(
     _ = try ControlFile(parsing: control, path: ControlFile.path)
     special[ControlFile.path] = control
 
-    let controlPath = target.path + "/" + ControlFile.path
+    let controlPlace = places(ControlFile.path)
     if request.isThrowaway {
-        let file = try Descriptor(open: controlPath, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
-        try control.withUnsafeBytes { try file.write($0, path: controlPath) }
+        let file = try Descriptor(open: controlPlace, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+        try control.withUnsafeBytes { try file.write($0, path: controlPlace.path) }
     } else {
         try target.synchronize()
         if part.isEverything {
-            try writeVerifiableManifest(target.path + "/backup_manifest", manifest, job, special, backup)
+            try writeVerifiableManifest(places("backup_manifest"), manifest, job, special, backup)
         }
-        try replaceDurably(controlPath, bytes: control, mode: controlFile.restoredMode)
+        try replaceDurably(controlPlace, bytes: control, mode: controlFile.restoredMode)
     }
     return RestoreReport(
         files: extent.files, size: extent.size,
@@ -140,7 +140,8 @@ private func restoreFrames(
 private func finishFiles(_ job: RestoreJob, _ manifest: ManifestReader, _ part: RestorePart) throws {
     try manifest.forEachFile(.regular) { index, file in
         if RestorePart.special.contains(file.path) { return }
-        let path = job.root + "/" + file.path
+        let place = job.places(file.path)
+        let path = place.path
         switch part.treatment(of: file.path, size: file.size) {
         case .absent: return
         case .whole where file.size > 0:
@@ -152,7 +153,7 @@ private func finishFiles(_ job: RestoreJob, _ manifest: ManifestReader, _ part: 
             }
         case .whole, .hole:
             let flags = O_WRONLY | O_CREAT | (file.size == 0 ? O_TRUNC : O_EXCL)
-            let descriptor = try Descriptor(open: path, flags, mode: file.restoredMode)
+            let descriptor = try Descriptor(open: place, flags, mode: file.restoredMode)
             _ = try retrying(.changeMode, path) { fchmod(descriptor.raw, file.restoredMode) }
             _ = try retrying(.truncate, path) { ftruncate(descriptor.raw, off_t(file.size)) }
         }
@@ -176,10 +177,10 @@ private func mapped(_ text: String, _ target: RestoreTarget, _ manifest: Manifes
 }
 
 private func writeVerifiableManifest(
-    _ path: String, _ manifest: ManifestReader, _ job: RestoreJob, _ special: [String: [UInt8]],
+    _ place: Place, _ manifest: ManifestReader, _ job: RestoreJob, _ special: [String: [UInt8]],
     _ backup: BackupDescription
 ) throws {
-    try replaceDurably(path, mode: 0o600) { output, temporary in
+    try replaceDurably(place, mode: 0o600) { output, temporary in
         var list = VerifiableManifest(
             major: backup.major, systemIdentifier: backup.systemIdentifier)
         try manifest.forEachFile(.regular) { index, file in

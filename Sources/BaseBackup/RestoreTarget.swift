@@ -11,10 +11,11 @@ struct RestoreTarget {
     let tablespaces: [UInt32: String]
     /// Something is there already that belongs to this cluster.
     let isDelta: Bool
+    /// What was looked at; nil where nothing was there.
+    private let seen: HeldDirectory?
 
     /// Names a restore under way: until it has ended, the directory is no cluster.
     fileprivate static let markerName = "tidemark.restoring"
-    private var marker: String { path + "/" + RestoreTarget.markerName }
 
     /// Only looks.
     ///
@@ -29,11 +30,12 @@ struct RestoreTarget {
             TargetInUse(path: path, reason: reason, advice: advice)
         }
         guard let status = try FileStatus(ifPresent: path) else {
-            isDelta = false
+            (isDelta, seen) = (false, nil)
             try RestoreTarget.checkTablespaces(places, backup, target: path, living: request.living)
             return
         }
         guard status.kind == .directory else { throw inUse(path, "It is not a directory.", nil) }
+        seen = try HeldDirectory(confining: path)
         if let server = try DataDirectory(path).runningServer() {
             throw inUse(path, "A server runs on it, process \(server.process).", "Stop the server first.")
         }
@@ -126,54 +128,70 @@ struct RestoreTarget {
 
     /// Makes all directories and links, removes strangers, and marks the directory as unfinished.
     ///
-    /// - Returns: what became of strangers.
-    func prepare(_ part: RestorePart, _ manifest: ManifestReader) throws -> Strangers.Removal {
-        try Files.makeDirectories(path, mode: 0o700)
-        if request.isThrowaway && !isDelta {
-            try prepareDirectories(part, manifest)
-            return Strangers.Removal()
-        }
-        try removeStaleTemporaries(in: path)
-        try replaceDurably(marker, bytes: Array("\(backup.label)\n\(backup.systemIdentifier)\n".utf8), mode: 0o600)
+    /// - Returns: where the files go, and what became of strangers.
+    func prepare(_ part: RestorePart, _ manifest: ManifestReader) throws -> (RestorePlaces, Strangers.Removal) {
+        var places = RestorePlaces(try root())
         var removed = Strangers.Removal()
-        if isDelta {
-            try Files.removeIfPresent(path + "/" + ControlFile.path)
-            try Files.synchronizeDirectory(path)
-            removed = try Strangers(self, part, manifest).remove()
+        if !request.isThrowaway || isDelta {
+            _ = try removeStaleTemporaries(in: places(""))
+            try replaceDurably(
+                places(RestoreTarget.markerName), bytes: Array("\(backup.label)\n\(backup.systemIdentifier)\n".utf8),
+                mode: 0o600)
+            if isDelta {
+                try Files.removeIfPresent(places(ControlFile.path))
+                try Files.synchronizeDirectory(places(""))
+                removed = try Strangers(self, part, manifest).remove(&places)
+            }
         }
-        try prepareDirectories(part, manifest)
-        return removed
+        try prepareDirectories(part, manifest, &places)
+        return (places, removed)
     }
 
-    private func prepareDirectories(_ part: RestorePart, _ manifest: ManifestReader) throws {
+    /// The directory that was looked at, or the one that is made now.
+    private func root() throws -> HeldDirectory {
+        if seen == nil { try Files.makeDirectories(path, mode: 0o700) }
+        let root = try seen ?? HeldDirectory(confining: path)
+        let isSame = try FileStatus(ifPresent: path)?.isSame(as: root.status()) == true
+        let isEmpty = try seen != nil || Files.list(Place(".", in: root)).allSatisfy { $0 == "lost+found" }
+        guard isSame && isEmpty else {
+            throw TargetInUse(path: path, reason: "Something has come to its place meanwhile.", advice: nil)
+        }
+        return root
+    }
+
+    private func prepareDirectories(
+        _ part: RestorePart, _ manifest: ManifestReader, _ places: inout RestorePlaces
+    ) throws {
         try manifest.forEachFile(.directories) { _, file in
             guard part.treatment(of: file.path, size: file.size) != .absent else { return }
-            let place = path + (file.path.isEmpty ? "" : "/" + file.path)
             switch file.kind {
             case .regular: return
-            case .directory: try makeDirectory(place, mode: file.restoredMode)
+            case .directory: try makeDirectory(places(file.path), mode: file.restoredMode)
             case .tablespace:
                 guard let oid = UInt32(Files.name(file.path)), let target = tablespaces[oid] else {
                     throw Problem("backup \"\(backup.label)\" does not say where \"\(file.path)\" belongs")
                 }
-                try makeDirectory(target, mode: file.restoredMode)
-                if try FileStatus(ofLinkItself: place) != nil {
-                    if try Files.readLink(place) == target { return }
-                    try Files.remove(place)
+                try Files.makeDirectories(target, mode: file.restoredMode)
+                let directory = try HeldDirectory(confining: target)
+                try Files.changeMode(ofDirectory: Place(".", in: directory), file.restoredMode)
+                places.link(file.path, to: directory)
+                let link = places.entry(file.path)
+                if try FileStatus(ofLinkItself: link) != nil {
+                    if try Files.readLink(link) == target { return }
+                    try Files.remove(link)
                 }
-                _ = try retrying(.makeLink, place) { symlink(target, place) }
+                try Files.makeLink(link, to: target)
             }
         }
     }
 
-    /// What is there already under that name is a directory, or a link that belongs to the cluster: `Strangers` has taken the
-    /// others away.
-    private func makeDirectory(_ path: String, mode: mode_t) throws {
-        if mkdir(path, mode) != 0 {
-            guard errno == EEXIST || errno == ENOENT else { throw SystemError(.makeDirectory, path) }
-            if errno == ENOENT { try Files.makeDirectories(path, mode: mode) }
+    /// What is there already under that name is a directory: `Strangers` has taken the others away.
+    private func makeDirectory(_ place: Place, mode: mode_t) throws {
+        do throws(SystemError) { try Files.makeDirectory(place, mode: mode) } catch {
+            guard error.code == ENOENT else { throw error }
+            try Files.makeDirectories(place, mode: mode)
         }
-        _ = try retrying(.changeMode, path) { chmod(path, mode) }
+        try Files.changeMode(ofDirectory: place, mode)
     }
 
     /// Everything written so far is on disk when this returns.

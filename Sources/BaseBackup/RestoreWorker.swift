@@ -32,7 +32,7 @@ struct RestoreItem: Sendable {
 
 /// What the threads of one restore share.
 final class RestoreJob: Sendable {
-    let root: String
+    let places: RestorePlaces
     let isDelta: Bool
     let items: Channel<RestoreItem>
     let tally: FileTally
@@ -45,9 +45,9 @@ final class RestoreJob: Sendable {
     /// Threads that write to one file at once would wait for each other by spinning in the kernel.
     private let turns = (0..<64).map { _ in Monitor(()) }
 
-    init(root: String, isDelta: Bool, keepsPages: Bool, jobs: Int) throws {
+    init(places: RestorePlaces, isDelta: Bool, keepsPages: Bool, jobs: Int) throws {
         items = Channel(capacity: 4 * jobs)
-        self.root = root
+        self.places = places
         self.isDelta = isDelta
         self.keepsPages = keepsPages
         tally = try FileTally()
@@ -129,17 +129,18 @@ final class RestoreWorker {
     }
 
     /// False when the file isn't there or has another length.
-    private func readPresent(_ part: FileRun, into place: UnsafeMutableRawBufferPointer) throws -> Bool {
+    private func readPresent(_ part: FileRun, into bytes: UnsafeMutableRawBufferPointer) throws -> Bool {
         let file = part.file!
         if part.run.length < file.size {
             let open = try openLarge(part.run.file, file)
-            return try open.read(into: place, at: part.run.offset) == place.count
+            return try open.read(into: bytes, at: part.run.offset) == bytes.count
         }
-        let path = job.root + "/" + file.path
+        let place = job.places(file.path)
+        let path = place.path
         do throws(SystemError) {
-            let descriptor = try Descriptor(open: path, O_RDONLY | O_NOFOLLOW)
+            let descriptor = try Descriptor(open: place, O_RDONLY | O_NOFOLLOW)
             guard try descriptor.status(path: path).size == file.size else { return false }
-            return try descriptor.read(into: place, path: path) == place.count
+            return try descriptor.read(into: bytes, path: path) == bytes.count
         } catch {
             if error.code == ENOENT || error.code == ELOOP { return false }
             throw error
@@ -165,9 +166,10 @@ final class RestoreWorker {
     }
 
     private func writeWhole(_ bytes: UnsafeRawBufferPointer, _ file: ManifestFile) throws {
-        let path = job.root + "/" + file.path
+        let place = job.places(file.path)
+        let path = place.path
         let descriptor = try Descriptor(
-            open: path, O_WRONLY | O_CREAT | O_NOFOLLOW | (job.isDelta ? O_TRUNC : O_EXCL), mode: file.restoredMode)
+            open: place, O_WRONLY | O_CREAT | O_NOFOLLOW | (job.isDelta ? O_TRUNC : O_EXCL), mode: file.restoredMode)
         try finishAttributes(descriptor, file, path)
         try descriptor.writePages(bytes, at: 0, path: path)
         if bytes.count >= 256 << 10 { descriptor.startWriteback(at: 0, count: bytes.count) }
@@ -241,14 +243,15 @@ final class RestoreWorker {
 
     private func openLarge(_ index: Int, _ file: ManifestFile) throws -> LargeFile {
         if let open, open.index == index { return open }
-        let path = job.root + "/" + file.path
-        let descriptor = try Descriptor(open: path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: file.restoredMode)
+        let place = job.places(file.path)
+        let path = place.path
+        let descriptor = try Descriptor(open: place, O_RDWR | O_CREAT | O_NOFOLLOW, mode: file.restoredMode)
         try finishAttributes(descriptor, file, path)
         // Several threads may do this to one file, all to the same effect.
         if try descriptor.status(path: path).size != file.size {
             _ = try retrying(.truncate, path) { ftruncate(descriptor.raw, off_t(file.size)) }
         }
-        let opened = LargeFile(index: index, path: path, descriptor: descriptor, keepsPages: job.keepsPages)
+        let opened = LargeFile(index: index, place: place, descriptor: descriptor, keepsPages: job.keepsPages)
         open = opened
         return opened
     }

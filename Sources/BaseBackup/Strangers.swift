@@ -32,14 +32,17 @@ struct Strangers {
 
     /// Symbolic links are removed and never followed, but for `pg_wal` and tablespaces: what is behind any other belongs to
     /// somebody else, or nobody knows whom.
-    func remove() throws -> Removal {
+    ///
+    /// - Parameter places: gets what is behind `pg_wal`.
+    func remove(_ places: inout RestorePlaces) throws -> Removal {
         var removal = Removal()
-        try remove(in: "", at: target.path, isBehindLink: false, &removal)
+        try remove(in: "", at: places(""), isBehindLink: false, &places, &removal)
         // Only this version's folder of a tablespace is the cluster's.
-        for (oid, place) in target.tablespaces {
-            let (path, inside) = ("pg_tblspc/\(oid)/" + folder, place + "/" + folder)
+        for (oid, location) in target.tablespaces where try FileStatus(ifPresent: location)?.kind == .directory {
+            let path = "pg_tblspc/\(oid)/" + folder
+            let inside = Place(folder, in: try HeldDirectory(confining: location))
             switch try FileStatus(ofLinkItself: inside)?.kind {
-            case .directory: try remove(in: path, at: inside, isBehindLink: false, &removal)
+            case .directory: try remove(in: path, at: inside, isBehindLink: false, &places, &removal)
             case .symbolicLink: try breakLink(path, at: inside, &removal)
             default: continue
             }
@@ -47,7 +50,7 @@ struct Strangers {
         return removal
     }
 
-    private func breakLink(_ path: String, at place: String, _ removal: inout Removal) throws {
+    private func breakLink(_ path: String, at place: Place, _ removal: inout Removal) throws {
         removal.brokenLinks.append(BackedUpLink(path: path, target: (try? Files.readLink(place)) ?? "?"))
         try Files.remove(place)
         removal.removed += 1
@@ -59,9 +62,9 @@ struct Strangers {
     ///   - isBehindLink: it is outside of the data directory, where others may have put something: only what a server
     ///     would have put there is removed.
     private func remove(
-        in path: String, at place: String, isBehindLink: Bool, _ removal: inout Removal
+        in path: String, at place: Place, isBehindLink: Bool, _ places: inout RestorePlaces, _ removal: inout Removal
     ) throws {
-        var directories: [(path: String, place: String, isBehindLink: Bool)] = []
+        var directories: [(path: String, place: Place, isBehindLink: Bool)] = []
         var isComplete = false
         while !isComplete {
             // A directory that changes while it is read need not tell all names.
@@ -70,14 +73,20 @@ struct Strangers {
             try Files.forEachName(in: place) { name in
                 if path.isEmpty && RestoreTarget.isMarker(name) || name == BackupExclusions.lostAndFound { return }
                 let child = path.isEmpty ? name : path + "/" + name
-                let childPlace = place + "/" + name
+                let childPlace = place.appending(name)
                 if target.request.exclude.contain(child) { return }
                 guard let status = try FileStatus(ofLinkItself: childPlace) else { return }
-                switch (try kind(of: child), status.kind) {
+                let kind = try kind(of: child)
+                if kind == .directory, status.kind == .symbolicLink, child == "pg_wal" {
+                    // WAL on a disk of its own stays there.
+                    if let directory = apart(childPlace) {
+                        places.link(child, to: directory)
+                        directories.append((child, Place(".", in: directory), true))
+                        return
+                    }
+                }
+                switch (kind, status.kind) {
                 case (.directory, .directory): directories.append((child, childPlace, isBehindLink))
-                // WAL on a disk of its own stays there.
-                case (.directory, .symbolicLink) where child == "pg_wal" && leadsToDirectory(childPlace):
-                    directories.append((child, childPlace, true))
                 case (.tablespace, .symbolicLink): return
                 case (.regular, .regular):
                     // By its other name, in an old cluster after pg_upgrade --link, say, it belongs to somebody else: what is
@@ -100,19 +109,21 @@ struct Strangers {
             }
         }
         for next in directories {
-            try remove(in: next.path, at: next.place, isBehindLink: next.isBehindLink, &removal)
+            try remove(in: next.path, at: next.place, isBehindLink: next.isBehindLink, &places, &removal)
         }
     }
 
-    /// Whether a link leads to a directory apart from the data directory, neither into it nor to one above, and not to the
+    /// What a link leads to, when that is a directory apart from the data directory, neither in it nor above it, and not the
     /// WAL of the cluster that this is a copy of.
-    private func leadsToDirectory(_ link: String) -> Bool {
-        guard let status = try? FileStatus(of: link), status.kind == .directory else { return false }
-        if let living = target.request.living, (try? FileStatus(of: living + "/pg_wal"))?.isSame(as: status) == true {
-            return false
+    private func apart(_ link: Place) -> HeldDirectory? {
+        guard let directory = try? HeldDirectory(following: link), let status = try? directory.status() else {
+            return nil
         }
-        let (real, root) = (Files.resolved(link), Files.resolved(target.path))
-        return !Files.lies(real, in: root) && !Files.lies(root, in: real)
+        if let living = target.request.living, (try? FileStatus(of: living + "/pg_wal"))?.isSame(as: status) == true {
+            return nil
+        }
+        let (real, root) = (directory.realPath ?? Files.resolved(link.path), Files.resolved(target.path))
+        return Files.lies(real, in: root) || Files.lies(root, in: real) ? nil : directory
     }
 
     /// Whether a server gives such names to files in `pg_wal` and the directories in it.

@@ -20,7 +20,8 @@ int clinux_reserve(int descriptor, long long offset, long long count)
     return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, offset, count);
 }
 
-int clinux_open_direct(const char *path) { return open(path, O_RDWR | O_DIRECT | O_NOFOLLOW | O_CLOEXEC); }
+int clinux_direct_flag(void) { return O_DIRECT; }
+int clinux_path_flag(void) { return O_PATH; }
 
 long clinux_cached(int descriptor, long long offset, unsigned long count)
 {

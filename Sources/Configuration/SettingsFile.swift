@@ -64,9 +64,9 @@ public struct SettingsFile: Equatable, Sendable {
         guard let first = rest.first, first != "#" else { return }
         if first == "[" {
             guard let close = rest.firstIndex(of: "]") else { throw place.fail("\"]\" missing") }
-            let inside = rest[rest.index(after: rest.startIndex)..<close].filter { $0 != "\"" }
+            let inside = rest[rest.index(after: rest.startIndex)..<close]
             guard isBlank(rest[rest.index(after: close)...]) else { throw place.fail("text after \"]\"") }
-            let title = inside.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            let title = inside.split(whereSeparator: \.isWhitespace).map(unquoted).joined(separator: " ")
             if let twin = sections.first(where: { $0.title == title }), !title.isEmpty {
                 throw place.fail("section \"\(title)\" stands in line \(twin.line) already")
             }
@@ -96,6 +96,11 @@ public struct SettingsFile: Equatable, Sendable {
         }
         sections[sections.count - 1].entries.append(Entry(name: lowered, value: value, line: place.line))
     }
+}
+
+/// A word of a heading; it may be in quotation marks. One within it is part of it.
+private func unquoted(_ word: Substring) -> Substring {
+    word.count > 2 && word.hasPrefix("\"") && word.hasSuffix("\"") ? word.dropFirst().dropLast() : word
 }
 
 private func isBlank(_ text: Substring) -> Bool {

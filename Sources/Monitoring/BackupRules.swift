@@ -45,6 +45,12 @@ extension Observation {
     }
 
     var backupHealthVerdict: Verdict {
+        if let excludeProblem {
+            return .critical(
+                "The next backup will be refused: \(excludeProblem.message)."
+                    + (excludeProblem.detail.map { " " + $0 } ?? ""),
+                excludeProblem.hint ?? "Take it out of \"exclude\" in the configuration.")
+        }
         guard let archive else { return needsArchive }
         if let damaged = archive.backups.unreadable.first {
             return .critical(

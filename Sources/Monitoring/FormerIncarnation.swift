@@ -1,4 +1,5 @@
 import BaseBackup
+import Platform
 import Repository
 public import WAL
 
@@ -21,9 +22,20 @@ public struct FormerIncarnation: Sendable {
         stored = all.reduce(0) { $0 + $1.storedSize }
     }
 
-    /// All that a cluster has besides one.
-    static func all(besides current: Incarnation, in store: any ObjectStore) throws -> [FormerIncarnation] {
-        try store.incarnations(of: current.cluster).filter { $0 != current }
-            .compactMap { try FormerIncarnation($0, in: store) }
+    /// All that a cluster has besides one, and sentences about those that can't be read.
+    static func all(
+        besides current: Incarnation, in store: any ObjectStore
+    ) throws -> (found: [FormerIncarnation], problems: [String]) {
+        var (found, problems): ([FormerIncarnation], [String]) = ([], [])
+        for incarnation in try store.incarnations(of: current.cluster) where incarnation != current {
+            do {
+                if let one = try FormerIncarnation(incarnation, in: store) { found.append(one) }
+            } catch {
+                let reason = (error as? any Explained)?.message ?? "\(error)"
+                let name = "incarnation \(incarnation.folderName)"
+                problems.append("What was before initdb or pg_upgrade, \(name), cannot be read: \(reason).")
+            }
+        }
+        return (found, problems)
     }
 }

@@ -1,5 +1,5 @@
 import Archiving
-import BaseBackup
+public import BaseBackup
 import Platform
 public import Repository
 public import WAL
@@ -38,7 +38,7 @@ public enum VerifiedPart: Sendable {
     }
 }
 
-/// What a verification has found damaged, and what still is.
+/// What a verification has found damaged and still is, and what a look at the sizes of a backup's objects tells.
 public struct KnownDamage: Sendable, Equatable {
     /// A backup's label or a segment's name.
     public let name: String
@@ -54,9 +54,24 @@ public struct KnownDamage: Sendable, Equatable {
             : "Take a backup now: recovery from earlier ones ends before this segment."
     }
 
-    /// Looks again at what verifications since the last one of the whole have named; nothing else is read.
+    /// Looks at the sizes of what backups consist of, and again at what verifications since the last one of the whole have
+    /// named; nothing else is read.
+    ///
+    /// - Parameter backups: the complete ones.
     public static func find(
-        in jobs: [JobRecord], of incarnation: Incarnation, in store: any ObjectStore
+        in jobs: [JobRecord], and backups: [BackupDescription], of incarnation: Incarnation, in store: any ObjectStore
+    ) throws -> [KnownDamage] {
+        let visible = backups.compactMap { backup -> KnownDamage? in
+            // What can't be looked at is no damage.
+            guard let found = try? visibleDamage(of: backup, from: incarnation, in: store) else { return nil }
+            return KnownDamage(name: backup.label, segment: nil, reason: found)
+        }
+        let seen = Set(visible.map(\.name))
+        return try visible + verified(jobs, incarnation, store).filter { !seen.contains($0.name) }
+    }
+
+    private static func verified(
+        _ jobs: [JobRecord], _ incarnation: Incarnation, _ store: any ObjectStore
     ) throws -> [KnownDamage] {
         let runs = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
         var names: [String] = []
@@ -82,6 +97,8 @@ public struct KnownDamage: Sendable, Equatable {
 
     /// As above, by the journal's own records.
     public static func find(of incarnation: Incarnation, in store: any ObjectStore) throws -> [KnownDamage] {
-        try find(in: JobJournal(of: incarnation, in: store).contents(kind: .verify).jobs, of: incarnation, in: store)
+        try find(
+            in: JobJournal(of: incarnation, in: store).contents(kind: .verify).jobs,
+            and: listBackups(of: incarnation, in: store).complete, of: incarnation, in: store)
     }
 }

@@ -1,6 +1,7 @@
 public import Archiving
 public import BaseBackup
 public import DataDirectory
+public import Platform
 public import Recovery
 public import Repository
 public import Setup
@@ -31,11 +32,15 @@ public struct Observation: Sendable {
     public var archive: ArchiveObservation?
     /// What the repository holds of the cluster from before initdb or pg_upgrade.
     public var former: [FormerIncarnation] = []
+    /// Of that, what can't be read, as sentences.
+    public var formerProblems: [String] = []
+    /// Why a backup would refuse what `exclude` holds.
+    public var excludeProblem: Problem?
     public var archiveProblem: String?
     public var archiveHint: String?
     /// The last 400 days', oldest first.
     public var jobs: [JobRecord] = []
-    /// What a verification has found damaged and still is.
+    /// What a verification has found damaged and still is, and backups of which something is missing.
     public var knownDamage: [KnownDamage] = []
     public var space: SpaceObservation?
     public var spaceProblem: String?

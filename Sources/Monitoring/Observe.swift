@@ -76,10 +76,13 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
                 timeline: observation.archive?.timeline ?? control.timeline, position: observation.server?.position,
                 segmentSize: control.segmentSize, now: Moment(microseconds: Clock.now),
                 isArchived: { path, segment in
-                    try observation.archive.map {
-                        try isArchived(path, segment, of: $0.incarnation, in: store)
-                    } ?? false
+                    guard let archive = observation.archive else { return false }
+                    do { return try isArchived(path, segment, of: archive.incarnation, in: store) } catch {
+                        throw NotCompared(segment: segment, cause: error)
+                    }
                 })
+        } catch let error as NotCompared {
+            observation.waitingProblem = error.sentence
         } catch {
             observation.waitingProblem =
                 "pg_wal could not be read: \((error as? any Explained)?.message ?? "\(error)")."
@@ -96,6 +99,7 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
         observation.spaceProblem =
             "The repository could not be read: \((error as? any Explained)?.message ?? "\(error)")."
     }
+    do throws(Problem) { _ = try NamedExclusions(cluster.exclude) } catch { observation.excludeProblem = error }
     do { try ClusterPlaces(of: cluster).check() } catch { observation.nested = error as? NestedPlaces }
     observation.permissions = PermissionFinding.find(
         repository: cluster.repository, stateDirectory: cluster.stateDirectory,
@@ -150,16 +154,30 @@ private func observeArchive(
             of: incarnation, in: store, timeline: control?.timeline, segmentSize: control?.segmentSize ?? 16 << 20,
             policy: request.policy, now: observation.now, breaks: breaks(of: incarnation, cluster, store))
         observation.archive?.lookForRemedies(cluster.dataDirectory, request.archiving.command)
-        observation.former = try FormerIncarnation.all(besides: incarnation, in: store)
+        (observation.former, observation.formerProblems) = try FormerIncarnation.all(besides: incarnation, in: store)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
         observation.jobs =
             try JobJournal(of: incarnation, in: store, kept: KeptJobs(of: cluster)).contents(since: since).jobs
-        observation.knownDamage = try KnownDamage.find(in: observation.jobs, of: incarnation, in: store)
+        observation.knownDamage = try KnownDamage.find(
+            in: observation.jobs, and: observation.archive?.backups.complete ?? [], of: incarnation, in: store)
     } catch {
         // What failed because the repository is away is known nevertheless.
         if observation.jobs.isEmpty { observation.jobs = ((try? KeptJobs(of: cluster).all()) ?? []).map(\.job) }
         let explained = error as? any Explained
         observation.archiveProblem = explained?.message ?? "\(error)"
         observation.archiveHint = explained?.hint
+    }
+}
+
+/// Whether the archive has a segment could not be found out: it can't be compared with the server's.
+private struct NotCompared: Error {
+    let segment: SegmentName
+    let cause: any Error
+
+    var sentence: String {
+        let explained = cause as? any Explained
+        let reason = [explained?.message ?? "\(cause)", explained?.detail].compactMap { $0 }.joined(separator: ". ")
+        return "Segment \"\(segment)\" could not be compared with the archive's: \(reason)"
+            + (reason.hasSuffix(".") ? "" : ".")
     }
 }

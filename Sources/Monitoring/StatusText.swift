@@ -67,6 +67,7 @@ public func statusText(
                 + "backup\(former.backups == 1 ? "" : "s"), \(Quantity.pretty(bytes: former.stored)) stored"
                 + (former.newest.map { "; the newest ended \(wholeSeconds($0))." } ?? "."))
     }
+    lines += observation.formerProblems
     if let space = observation.space {
         lines.append(
             "Repository: \(Quantity.pretty(bytes: space.free)) of \(Quantity.pretty(bytes: space.total)) free.")

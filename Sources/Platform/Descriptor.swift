@@ -9,7 +9,7 @@ public struct Descriptor: ~Copyable, Sendable {
     /// until somebody writes to it. Whoever reads must still look what it is.
     public init(open place: Place, _ flags: Int32, mode: mode_t = 0o640) throws(SystemError) {
         raw = try retrying(.open, place.path) {
-            openat(place.raw, place.name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode)
+            place.opened(flags | O_NONBLOCK | O_NOCTTY, mode)
         }
     }
 
@@ -31,8 +31,8 @@ public struct Descriptor: ~Copyable, Sendable {
     ///
     /// Offsets, lengths and the memory's address must be multiples of `directAlignment`; a file system that wants more
     /// refuses such a call with EINVAL.
-    public init?(direct path: String) {
-        let raw = clinux_open_direct(path)
+    public init?(direct place: Place) {
+        let raw = place.opened(O_RDWR | O_NOFOLLOW | clinux_direct_flag(), 0)
         guard raw >= 0 else { return nil }
         self.raw = raw
     }
@@ -41,6 +41,13 @@ public struct Descriptor: ~Copyable, Sendable {
     public static let directAlignment = 4096
 
     deinit { _ = Glibc.close(raw) }
+
+    /// Leaves the open file to whoever adopts it.
+    public consuming func release() -> Int32 {
+        let raw = self.raw
+        discard self
+        return raw
+    }
 
     /// Closes now and reports what the kernel says; needed after writing, since
     /// NFS and quota errors may show up only here.

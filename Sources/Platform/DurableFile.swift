@@ -65,7 +65,12 @@ public func createDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640) 
 /// Replaces a file's content in one step, durably: a reader sees the old content or the new, never a mixture.
 /// For files that are ours to rewrite (settings, state); objects of a repository are never replaced.
 public func replaceDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640) throws {
-    try replaceDurably(path, mode: mode) { file, temporary in
+    try replaceDurably(Place(path), bytes: bytes, mode: mode)
+}
+
+/// As above, in a directory that is held open.
+public func replaceDurably(_ place: Place, bytes: [UInt8], mode: mode_t = 0o640) throws {
+    try replaceDurably(place, mode: mode) { file, temporary in
         try bytes.withUnsafeBytes { try file.write($0, path: temporary) }
     }
 }
@@ -73,21 +78,27 @@ public func replaceDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640)
 /// As above, for content that isn't at hand as a whole.
 public func replaceDurably(
     _ path: String, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
+) throws { try replaceDurably(Place(path), mode: mode, write: write) }
+
+/// As above, in a directory that is held open.
+public func replaceDurably(
+    _ place: Place, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
 ) throws {
-    let temporary = temporaryName(for: path)
-    Temporaries.add(temporary)
-    defer { Temporaries.forget(temporary) }
+    guard let directory = place.parent else { throw SystemError(.open, place.path, code: EISDIR) }
+    let temporary = directory.appending(Files.name(temporaryName(for: place.path)))
+    Temporaries.add(temporary.path)
+    defer { Temporaries.forget(temporary.path) }
     do {
         let file = try Descriptor(open: temporary, O_RDWR | O_CREAT | O_EXCL, mode: mode)
-        try write(file, temporary)
-        try file.synchronize(path: temporary)
-        try file.close(path: temporary)
-        try Files.rename(temporary, to: path)
+        try write(file, temporary.path)
+        try file.synchronize(path: temporary.path)
+        try file.close(path: temporary.path)
+        try Files.rename(temporary, to: place)
     } catch {
         try? Files.remove(temporary)
         throw error
     }
-    try Files.synchronizeDirectory(Files.parent(path))
+    try Files.synchronizeDirectory(directory)
 }
 
 private func openNew(_ temporary: Place, in directory: Place, mode: mode_t) throws(SystemError) -> Descriptor {
@@ -112,7 +123,9 @@ private func secureRoad(to directory: Place) throws(SystemError) {
 private func renameWithoutReplacing(_ temporary: Place, to place: Place) throws {
     do throws(SystemError) {
         _ = try retrying(.rename, place.path) {
-            clinux_rename_noreplace(temporary.raw, temporary.name, place.raw, place.name)
+            temporary.anchored { directory, name in
+                place.anchored { clinux_rename_noreplace(directory, name, $0, $1) }
+            }
         }
     } catch {
         switch error.code {

@@ -119,6 +119,7 @@ private final class FaultPlan: Sendable {
         let codes = [
             "ENOSPC": ENOSPC, "EIO": EIO, "EACCES": EACCES, "EDQUOT": EDQUOT, "EROFS": EROFS, "EMFILE": EMFILE,
             "ENOENT": ENOENT, "EINVAL": EINVAL, "EINTR": EINTR, "ESTALE": ESTALE, "ETIMEDOUT": ETIMEDOUT,
+            "ENOSYS": ENOSYS, "EPERM": EPERM,
         ]
         if let code = codes[text] { return .error(code) }
         if text == "kill" { return .kill }

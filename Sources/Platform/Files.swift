@@ -73,7 +73,8 @@ public struct FileStatus: Sendable, Equatable {
 
     private init(_ place: Place, _ flags: Int32) throws(SystemError) {
         var raw = Glibc.stat()
-        _ = try retrying(.stat, place.path) { fstatat(place.raw, place.name, &raw, flags) }
+        let flags = place.isConfined ? AT_SYMLINK_NOFOLLOW : flags
+        _ = try retrying(.stat, place.path) { place.anchored { fstatat($0, $1, &raw, flags) } }
         self.init(raw)
     }
 
@@ -127,9 +128,9 @@ public enum Files {
     }
 
     /// As `list`, a name at a time: for directories of any size.
-    public static func forEachName(in directory: String, _ body: (String) throws -> Void) throws {
+    public static func forEachName(in directory: Place, _ body: (String) throws -> Void) throws {
         var failure: (any Error)?
-        try visit(Place(directory)) {
+        try visit(directory) {
             do { try body($0) } catch { failure = error }
             return failure == nil
         }
@@ -139,7 +140,7 @@ public enum Files {
     /// Until `take` returns false.
     private static func visit(_ directory: Place, _ take: (String) -> Bool) throws(SystemError) {
         let descriptor = try retrying(.openDirectory, directory.path) {
-            openat(directory.raw, directory.name, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
+            directory.opened(O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0)
         }
         guard let handle = fdopendir(descriptor) else {
             let error = SystemError(.openDirectory, directory.path)
@@ -208,11 +209,14 @@ public enum Files {
     }
 
     /// Where a symbolic link points, as it was written; fails with `EILSEQ` for what isn't UTF-8.
-    public static func readLink(_ path: String) throws(SystemError) -> String {
+    public static func readLink(_ path: String) throws(SystemError) -> String { try readLink(Place(path)) }
+    public static func readLink(_ place: Place) throws(SystemError) -> String {
         var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
-        let count = try retrying(.readLink, path) { readlink(path, &bytes, bytes.count - 1) }
+        let count = try retrying(.readLink, place.path) {
+            place.anchored { readlinkat($0, $1, &bytes, bytes.count - 1) }
+        }
         guard let text = String(validating: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) else {
-            throw SystemError(.readLink, path, code: EILSEQ)
+            throw SystemError(.readLink, place.path, code: EILSEQ)
         }
         return text
     }

@@ -5,13 +5,47 @@ public import Glibc
 /// can be unmounted under a name, or another be mounted over it; neither changes what is held.
 public final class HeldDirectory: Sendable {
     public let path: String
+    /// No symbolic link is followed below it: what is found from here is in it, even where somebody puts a link in the place
+    /// of a directory at that moment. A call that comes upon one fails with ELOOP.
+    public let isConfined: Bool
     private let descriptor: Descriptor
     var raw: Int32 { descriptor.raw }
 
     public init(_ path: String) throws(SystemError) {
         self.path = path
+        isConfined = false
         descriptor = try Descriptor(open: path, O_RDONLY | O_DIRECTORY)
     }
+
+    /// - Parameter followsLink: where `path` itself is a symbolic link, what it leads to is held; otherwise it fails with
+    ///   ENOTDIR or ELOOP.
+    public init(confining path: String, followsLink: Bool = true) throws(SystemError) {
+        self.path = path
+        isConfined = true
+        descriptor = try Descriptor(open: path, O_RDONLY | O_DIRECTORY | (followsLink ? 0 : O_NOFOLLOW))
+    }
+
+    /// As above, found from a directory that is held.
+    public init(confining place: Place) throws(SystemError) {
+        path = place.path
+        isConfined = true
+        descriptor = try Descriptor(open: place, O_RDONLY | O_DIRECTORY)
+    }
+
+    /// What a symbolic link, or a directory, of that name leads to.
+    public init(following link: Place) throws(SystemError) {
+        path = link.path
+        isConfined = true
+        descriptor = Descriptor(
+            adopting: try retrying(.open, link.path) {
+                link.anchored { openat($0, $1, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC) }
+            })
+    }
+
+    public func status() throws(SystemError) -> FileStatus { try descriptor.status(path: path) }
+
+    /// Where it is now, without symbolic links; nil without /proc.
+    public var realPath: String? { try? Files.readLink("/proc/self/fd/\(raw)") }
 }
 
 /// The name of a file, looked up from a directory that is held open or, without one, as a path.
@@ -33,6 +67,7 @@ public struct Place: Sendable, CustomStringConvertible {
     }
 
     var raw: Int32 { directory?.raw ?? AT_FDCWD }
+    var isConfined: Bool { directory?.isConfined == true }
     public var description: String { path }
 
     public func appending(_ part: String) -> Place {
@@ -64,7 +99,9 @@ extension Files {
         var parentsToMake = 3
         while true {
             do throws(SystemError) {
-                _ = try retrying(.makeDirectory, place.path) { mkdirat(place.raw, place.name, mode) }
+                _ = try retrying(.makeDirectory, place.path) {
+                    place.anchored { mkdirat($0, $1, mode) }
+                }
                 break
             } catch {
                 if error.code == EEXIST { return }
@@ -78,6 +115,13 @@ extension Files {
         if let parent = place.parent { try synchronizeDirectory(parent) }
     }
 
+    /// One directory, unless it is there already; not yet durable.
+    public static func makeDirectory(_ place: Place, mode: mode_t) throws(SystemError) {
+        do throws(SystemError) {
+            _ = try retrying(.makeDirectory, place.path) { place.anchored { mkdirat($0, $1, mode) } }
+        } catch { if error.code != EEXIST { throw error } }
+    }
+
     /// Makes a directory's entries durable. Some file systems can't do that for one directory (CIFS, some of FUSE: EINVAL,
     /// which PostgreSQL takes for success, `fsync_fname_ext` in src/common/file_utils.c); there the whole file system is flushed.
     public static func synchronizeDirectory(_ place: Place) throws(SystemError) {
@@ -89,7 +133,7 @@ extension Files {
     }
 
     public static func remove(_ place: Place) throws(SystemError) {
-        _ = try retrying(.unlink, place.path) { unlinkat(place.raw, place.name, 0) }
+        _ = try retrying(.unlink, place.path) { place.anchored { unlinkat($0, $1, 0) } }
     }
 
     public static func removeIfPresent(_ place: Place) throws(SystemError) {
@@ -98,26 +142,73 @@ extension Files {
 
     public static func removeTree(_ path: String) throws(SystemError) { try removeTree(Place(path)) }
 
-    /// Removes a file or a directory with everything in it; symbolic links are removed, never followed.
+    /// Removes a file or a directory with everything in it; symbolic links are removed, never followed. The directory that it
+    /// lies in, and each one within, is held open while its names are removed: a link that comes to the place of one
+    /// meanwhile leads nowhere.
     public static func removeTree(_ place: Place) throws(SystemError) {
         guard let status = try FileStatus(ofLinkItself: place) else { return }
         guard status.kind == .directory else { return try remove(place) }
+        let above = try HeldDirectory(confining: place.parent ?? Place(Files.parent(place.path)))
+        try removeTree(Files.name(place.path), in: above)
+    }
+
+    private static func removeTree(_ name: String, in above: HeldDirectory) throws(SystemError) {
+        let place = Place(name, in: above)
         var attemptsLeft = 3
         while true {
-            for name in try list(place) { try removeTree(place.appending(name)) }
+            guard let status = try FileStatus(ofLinkItself: place) else { return }
+            guard status.kind == .directory else { return try remove(place) }
+            attemptsLeft -= 1
             do throws(SystemError) {
-                _ = try retrying(.removeDirectory, place.path) { unlinkat(place.raw, place.name, AT_REMOVEDIR) }
+                let directory = try HeldDirectory(confining: place)
+                for name in try list(Place(".", in: directory)) { try removeTree(name, in: directory) }
+                try removeDirectory(place)
                 return
             } catch {
-                // Somebody has put something there meanwhile.
-                attemptsLeft -= 1
-                if error.code != ENOTEMPTY || attemptsLeft == 0 { throw error }
+                // Somebody has put something in there meanwhile, or in its place.
+                if ![ENOTEMPTY, ENOTDIR, ELOOP].contains(error.code) || attemptsLeft == 0 { throw error }
             }
         }
     }
 
+    /// Removes an empty directory.
+    public static func removeDirectory(_ place: Place) throws(SystemError) {
+        _ = try retrying(.removeDirectory, place.path) { place.anchored { unlinkat($0, $1, AT_REMOVEDIR) } }
+    }
+
     /// Gives a file a further name; fails with `EEXIST` when that is taken.
     public static func link(_ from: Place, to: Place) throws(SystemError) {
-        _ = try retrying(.link, to.path) { linkat(from.raw, from.name, to.raw, to.name, 0) }
+        _ = try retrying(.link, to.path) {
+            from.anchored { directory, name in to.anchored { linkat(directory, name, $0, $1, 0) } }
+        }
+    }
+
+    /// Replaces what is at `to`.
+    public static func rename(_ from: Place, to: Place) throws(SystemError) {
+        _ = try retrying(.rename, from.path) {
+            from.anchored { directory, name in to.anchored { renameat(directory, name, $0, $1) } }
+        }
+    }
+
+    /// Makes a symbolic link that says `target`.
+    public static func makeLink(_ place: Place, to target: String) throws(SystemError) {
+        _ = try retrying(.makeLink, place.path) { place.anchored { symlinkat(target, $0, $1) } }
+    }
+
+    /// Sets a directory's permission bits; the umask doesn't count.
+    public static func changeMode(ofDirectory place: Place, _ mode: mode_t) throws(SystemError) {
+        _ = try retrying(.changeMode, place.path) {
+            let directory = place.opened(O_RDONLY | O_DIRECTORY, 0)
+            if directory < 0, errno == EACCES {
+                // Whoever owns it may have taken the right to read it from himself.
+                let place = place.opened(clinux_path_flag() | O_DIRECTORY, 0)
+                guard place >= 0 else { return Int32(-1) }
+                defer { close(place) }
+                return chmod("/proc/self/fd/\(place)", mode)
+            }
+            guard directory >= 0 else { return Int32(-1) }
+            defer { close(directory) }
+            return fchmod(directory, mode)
+        }
     }
 }

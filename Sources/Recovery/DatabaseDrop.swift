@@ -26,9 +26,11 @@ public func momentBeforeDrop(
     ofDatabase name: String, in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .own
 ) throws -> DatabaseDropMoment {
     var known: Set<String> = []
+    var numbers: Set<UInt32> = []
     for backup in archive.backups.complete.reversed() {
         let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store) { _ in false }
         known.formUnion(map.databases.map(\.name))
+        numbers.formUnion(map.databases.map(\.oid))
         guard let database = map.databases.first(where: { $0.name == name })?.oid,
             let log = try archive.reachableLog(from: backup.label, timeline: timeline)
         else { continue }
@@ -38,7 +40,9 @@ public func momentBeforeDrop(
             return moment
         }
     }
-    throw NoDatabaseDropFound(name: name, known: known.sorted())
+    throw NoDatabaseDropFound(
+        name: name, known: known.sorted(), newest: archive.backups.newest?.label,
+        others: known.contains(name) ? [] : try archive.dropsOfUnknown(besides: numbers, timeline))
 }
 
 extension DatabaseDropMoment {
@@ -67,16 +71,47 @@ extension DatabaseDropMoment {
 public struct NoDatabaseDropFound: Explained, Equatable {
     public let name: String
     public let known: [String]
-    public var message: String { "no drop of database \"\(name)\" is in the archive" }
+    public let newest: String?
+    /// What leads to the moments just before databases were dropped that no backup has; which one was called so, nobody knows.
+    public let others: [PlanRefusal.Alternative]
+
+    private var isUnknown: Bool { newest != nil && !known.contains(name) }
+    public var message: String {
+        isUnknown ? "no backup has database \"\(name)\"" : "no drop of database \"\(name)\" is in the archive"
+    }
     public var detail: String? {
-        "The backups know the databases \(known.map { "\"\($0)\"" }.joined(separator: ", "))."
+        let all = "The backups know the databases \(known.map { "\"\($0)\"" }.joined(separator: ", "))."
+        guard isUnknown, let newest else { return all }
+        return "It was made after the newest backup, \"\(newest)\", or has another name: the WAL has numbers, and only "
+            + "backups tell the names to them. " + all
     }
     public var hint: String? {
-        "Is the segment with the drop archived already? Otherwise name the moment with --target-time."
+        if let last = others.last { return "Reachable: \(last.sentence)." }
+        if isUnknown { return "Name the moment with --target-time." }
+        return "Is the segment with the drop archived already? Otherwise name the moment with --target-time."
     }
 }
 
 extension RecoveryArchive {
+    /// The moments just before databases with other numbers were dropped, in the order of the log.
+    fileprivate func dropsOfUnknown(
+        besides known: Set<UInt32>, _ timeline: RecoveryTarget.Timeline
+    ) throws -> [PlanRefusal.Alternative] {
+        for backup in backups.complete {
+            guard let log = try reachableLog(from: backup.label, timeline: timeline) else { continue }
+            let all = try facts(of: log.segments)
+            let drops = all.flatMap(\.databaseDrops).filter { !known.contains($0.database) && log.holds($0.lsn) }
+            return drops.compactMap { drop in
+                guard var target = DatabaseDropMoment(of: drop.database, in: all)?.target else { return nil }
+                target.timeline = timeline
+                return offer(PlanRequest(target)) { _ in
+                    "just before transaction \(drop.xid) dropped a database that no backup has, number \(drop.database)"
+                }
+            }
+        }
+        return []
+    }
+
     /// What the segments say, in order; the record that straddles into one comes before the segment's own.
     public func facts(of names: [SegmentName]) throws -> [SegmentFacts] {
         var continuity = Continuity()

@@ -1,5 +1,6 @@
 import BaseBackup
 import DataDirectory
+import Glibc
 public import Platform
 import WAL
 
@@ -45,29 +46,19 @@ public struct OldDirectory: Sendable, Equatable {
     /// - Returns: old and new names, the directory's own last.
     public func setAside(stamp: String) throws -> [(from: String, to: String)] {
         let directory = DataDirectory(path)
-        var renamed: [(from: String, to: String)] = []
-        func rename(_ from: String) throws {
-            var to = "\(from).before-\(stamp)"
-            // Two recoveries within a second.
-            var number = 2
-            while try Files.exists(to) {
-                to = "\(from).before-\(stamp)-\(number)"
-                number += 1
-            }
-            try Files.rename(from, to: to)
-            try Files.synchronizeDirectory(Files.parent(from))
-            renamed.append((from, to))
-        }
-        var folders: [String] = []
+        var old: [OldName] = []
         if let control = try? directory.controlFile(), let major = try? directory.majorVersion() {
             let folder = DataDirectory.tablespaceFolder(major: major, catalogVersion: control.catalogVersion)
             for link in try directory.tablespaces() where !link.isInPlace {
-                let place = link.location + "/" + folder
-                if try Files.exists(place) { folders.append(place) }
+                if let name = try OldName(link.location + "/" + folder) { old.append(name) }
             }
         }
         // The directory is the last, because its links lead to the others: whoever is killed in between goes on.
-        do { for place in folders + [place] { try rename(place) } } catch {
+        guard let own = try OldName(place), own.inode == inode else { throw OldName.replaced(place) }
+        var renamed: [(from: String, to: String)] = []
+        do {
+            for name in old + [own] { renamed.append((name.path, try name.rename(stamp: stamp))) }
+        } catch {
             for (from, to) in renamed { try? Files.rename(to, to: from) }
             throw error
         }
@@ -76,6 +67,55 @@ public struct OldDirectory: Sendable, Equatable {
             try Files.makeDirectories(place, mode: 0o700)
         }
         return renamed
+    }
+}
+
+/// A directory that is to be renamed, in the one that it lies in: held open, so that the name means what it meant when it was
+/// looked at.
+private struct OldName {
+    let path: String
+    let inode: UInt64
+    private let place: Place
+    private let seen: FileStatus
+
+    /// Nil when nothing is there.
+    init?(_ path: String) throws {
+        self.path = path
+        do throws(SystemError) {
+            place = Place(Files.name(path), in: try HeldDirectory(confining: Files.parent(path)))
+        } catch {
+            if error.code == ENOENT { return nil }
+            throw error
+        }
+        guard let status = try FileStatus(ofLinkItself: place) else { return nil }
+        (seen, inode) = (status, status.inode)
+    }
+
+    /// - Returns: the new name's path.
+    func rename(stamp: String) throws -> String {
+        guard let parent = place.parent else { throw OldName.replaced(path) }
+        let name = Files.name(path)
+        var new = "\(name).before-\(stamp)"
+        // Two recoveries within a second.
+        var number = 2
+        while try FileStatus(ofLinkItself: parent.appending(new)) != nil {
+            new = "\(name).before-\(stamp)-\(number)"
+            number += 1
+        }
+        let to = parent.appending(new)
+        try Files.rename(place, to: to)
+        guard try FileStatus(ofLinkItself: to)?.isSame(as: seen) == true else {
+            try? Files.rename(to, to: place)
+            throw OldName.replaced(path)
+        }
+        try Files.synchronizeDirectory(parent)
+        return to.path
+    }
+
+    static func replaced(_ path: String) -> Problem {
+        Problem(
+            "cannot rename directory \"\(path)\"", detail: "Something else has come to its place meanwhile.",
+            hint: "Look what is there, and start the recovery again.")
     }
 }
 

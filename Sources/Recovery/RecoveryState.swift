@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Platform
+import Postgres
 
 /// What an interrupted recovery has done so far, so that `recover --resume` can go on with it. Kept in the state
 /// directory, one file per directory being recovered; gone when the recovery is over.
@@ -10,15 +11,20 @@ public struct RecoveryState: Codable, Sendable {
         /// Everything is in place; the server may have been started.
         case prepared
     }
-    /// The command line without the command's name.
+    /// The command line without the command's name, and without passwords.
     public var arguments: [String]
+    /// The options that a password was taken out of: `conninfo`, or `set` with the name of the setting, as `set NAME`.
+    public var withheld: [String]?
     public var directory: String
     public var phase: Phase
     /// For the server's command line.
     public var serverOptions: [String]
 
+    /// - Parameter arguments: as they were typed.
     public init(arguments: [String], directory: String) {
-        (self.arguments, self.directory) = (arguments, directory)
+        let line = PublicArguments(arguments)
+        (self.arguments, withheld) = (line.words, line.withheld.isEmpty ? nil : line.withheld)
+        self.directory = directory
         phase = .restoring
         serverOptions = []
     }
@@ -35,7 +41,7 @@ public struct RecoveryState: Codable, Sendable {
     public func save(in stateDirectory: String, cluster: String) throws {
         let path = RecoveryState.path(directory, in: stateDirectory, cluster: cluster)
         try Files.makeDirectories(Files.parent(path))
-        try replaceDurably(path, bytes: Array(try JSONEncoder().encode(self)))
+        try replaceDurably(path, bytes: Array(try JSONEncoder().encode(self)), mode: 0o600)
     }
 
     /// Nil when no recovery into this directory was interrupted.
@@ -53,4 +59,43 @@ public struct RecoveryState: Codable, Sendable {
 /// The command that goes on with a recovery into that directory, as a shell takes it.
 public func resumeCommand(_ directory: String) -> String {
     "tidemark recover --resume --data-directory \(shellQuoted(directory))"
+}
+
+/// A command line without the passwords in it: a connection string keeps the rest, a setting that holds one is left out.
+struct PublicArguments {
+    private(set) var words: [String] = []
+    private(set) var withheld: [String] = []
+
+    init(_ typed: [String]) {
+        var rest = typed[...]
+        while let word = rest.popFirst() {
+            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard ["--conninfo", "--set"].contains(parts[0]), let value = parts.count == 2 ? parts[1] : rest.popFirst()
+            else {
+                words.append(word)
+                continue
+            }
+            let inner = parts[0] == "--set" ? String(value.drop { $0 != "=" }.dropFirst()) : value
+            let isPublic = withoutSecrets(value) == value && !PublicArguments.hasPassword(inner)
+            if parts[0] == "--set" {
+                if isPublic {
+                    words.append("--set=\(value)")
+                } else {
+                    withheld.append("set " + value.prefix { $0 != "=" })
+                }
+            } else if isPublic {
+                words.append("--conninfo=\(value)")
+            } else {
+                withheld.append("conninfo")
+                if let string = try? ConnectionString(value) {
+                    words.append("--conninfo=\(string.withoutSecrets)")
+                }
+            }
+        }
+    }
+
+    private static func hasPassword(_ value: String) -> Bool {
+        guard let string = try? ConnectionString(value) else { return false }
+        return string.withoutSecrets != string
+    }
 }

@@ -49,7 +49,10 @@ public final class ScratchDirectory: Sendable {
     }
 
     /// Removes everything; the server in it is stopped first.
-    public func remove() throws { try ScratchDirectory.remove(path, socketDirectory: socketDirectory) }
+    public func remove() throws {
+        try ScratchDirectory.remove(
+            HeldDirectory(confining: path, followsLink: false), socketDirectory: socketDirectory)
+    }
 
     /// Removes the scratch clusters that dead processes left in `parent`, servers included. What belongs to a living
     /// process, or to another user, or isn't tidemark's, is left alone.
@@ -66,19 +69,21 @@ public final class ScratchDirectory: Sendable {
             let path = parent + "/" + name
             let file = path + "/" + markerName
             // A link of such a name leads to what nobody made here.
-            guard try FileStatus(ofLinkItself: path)?.kind == .directory else { continue }
+            guard try FileStatus(ofLinkItself: path)?.kind == .directory,
+                let held = try? HeldDirectory(confining: path, followsLink: false)
+            else { continue }
             var socket: String?
             // Held, and so locked, until the directory is gone.
             let marker: Descriptor
-            do throws(SystemError) { marker = try Descriptor(open: file, O_RDWR | O_NOFOLLOW) } catch {
+            do throws(SystemError) { marker = try Descriptor(open: Place(markerName, in: held), O_RDWR) } catch {
                 switch error.code {
                 case ENOENT:
                     // Killed between mkdir and the marker. Nothing is in it but, perhaps, a place for the socket.
                     guard maker == own || (kill(maker, 0) != 0 && errno == ESRCH),
-                        try Files.list(path).allSatisfy({ $0 == "socket" })
+                        try Files.list(Place(".", in: held)).allSatisfy({ $0 == "socket" })
                     else { continue }
                     if !dryRun {
-                        rmdir(path + "/socket")
+                        try? Files.removeDirectory(Place("socket", in: held))
                         rmdir("/tmp/" + name)
                         guard rmdir(path) == 0 else { continue }
                     }
@@ -93,7 +98,7 @@ public final class ScratchDirectory: Sendable {
             // An empty one: killed before the first word was written.
             guard text.isEmpty || text.hasPrefix(markerText) else { continue }
             socket = text.split(separator: "\n").first { $0.hasPrefix("socket ") }.map { String($0.dropFirst(7)) }
-            if !dryRun { try remove(path, socketDirectory: socket ?? "/tmp/" + name) }
+            if !dryRun { try remove(held, socketDirectory: socket ?? "/tmp/" + name) }
             removed.append(path)
             withExtendedLifetime(marker) {}
         }
@@ -109,11 +114,12 @@ public final class ScratchDirectory: Sendable {
         return process
     }
 
-    private static func remove(_ path: String, socketDirectory: String) throws {
+    private static func remove(_ held: HeldDirectory, socketDirectory: String) throws {
+        let path = held.path
         try ScratchProcesses(path + "/data").end()
         // The marker goes last: a removal that is cut short is taken up again.
-        for name in try Files.listIfPresent(path) where name != markerName {
-            try Files.removeTree(path + "/" + name)
+        for name in try Files.list(Place(".", in: held)) where name != markerName {
+            try Files.removeTree(Place(name, in: held))
         }
         // Outside of the directory, only one of its name is its own.
         if socketDirectory == "/tmp/" + Files.name(path) { try Files.removeTree(socketDirectory) }

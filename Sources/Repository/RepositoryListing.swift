@@ -1,3 +1,5 @@
+import Glibc
+import Platform
 public import WAL
 
 extension ObjectStore {
@@ -6,11 +8,16 @@ extension ObjectStore {
         try list(.root).filter(\.isFolder).map(\.name)
     }
 
-    /// A cluster's incarnations that `tidemark init` completed, oldest major version first.
+    /// A cluster's incarnations that `tidemark init` completed, oldest major version first. One that can't be looked into is
+    /// among them: nobody knows that it was not.
     public func incarnations(of cluster: String) throws -> [Incarnation] {
         try list(RepositoryKey.root.appending(cluster)).filter(\.isFolder)
             .compactMap { Incarnation(cluster: cluster, folderName: $0.name) }
-            .filter { try exists($0.marker) }
+            .filter { incarnation in
+                do { return try exists(incarnation.marker) } catch let error as SystemError where error.code == EACCES {
+                    return true
+                }
+            }
             .sorted { ($0.major, $0.systemIdentifier) < ($1.major, $1.systemIdentifier) }
     }
 

@@ -47,7 +47,8 @@ public func momentBeforeDrop(
             target: RecoveryTarget(.lsn(target), inclusive: false), drops: found, untold: untold, later: later(untold))
     }
     let untold = search.untold(behind: .zero)
-    throw NoDropFound(pattern: tables[0], untold: untold, later: later(untold))
+    throw NoDropFound(
+        pattern: tables[0], newest: search.isDatabaseKnown ? nil : search.newest, untold: untold, later: later(untold))
 }
 
 /// Goes back from backup to backup.
@@ -60,6 +61,14 @@ private struct DropSearch {
     private var known: [UInt32: DroppedRelation] = [:]
     /// Everything from here on has been looked at.
     private var seen: LSN?
+    /// The first backup that was asked.
+    private(set) var newest: String?
+    /// Whether any backup has the tables' database.
+    private(set) var isDatabaseKnown = false
+    /// Those that backups have.
+    private var databases: Set<UInt32> = []
+    /// What was dropped in whatever database, as long as no backup has the tables'.
+    private var elsewhere: [RelationDrop] = []
 
     init(_ tables: [TablePattern], _ archive: RecoveryArchive) { (self.tables, self.archive) = (tables, archive) }
 
@@ -75,7 +84,13 @@ private struct DropSearch {
         let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store) { relation in
             oids.contains(relation.oid) || LoggedNames.catalogs.contains(relation.oid)
         }
-        guard let database = map.databases.first(where: { $0.name == tables[0].database })?.oid else { return }
+        newest = newest ?? backup.label
+        databases.formUnion(map.databases.map(\.oid))
+        guard let database = map.databases.first(where: { $0.name == tables[0].database })?.oid else {
+            elsewhere += found
+            return
+        }
+        (isDatabaseKnown, elsewhere) = (true, [])
         seen = backup.startLSN
         for row in map.relations where row.database == database && known[row.oid] == nil {
             known[row.oid] = DroppedRelation(schema: row.schema, name: row.name, kind: row.kind, file: row.fileNode)
@@ -110,6 +125,14 @@ private struct DropSearch {
 
     func untold(behind position: LSN) -> [TransactionMark] {
         var marks: [TransactionMark] = []
+        if !isDatabaseKnown {
+            // Each backup's log holds that of the later ones.
+            for drop in elsewhere.sorted(by: { $0.transaction.lsn < $1.transaction.lsn })
+            where !databases.contains(drop.database) && marks.last != drop.transaction {
+                marks.append(drop.transaction)
+            }
+            return marks
+        }
         for drop in drops where drop.transaction.lsn > position && mayBeMeant(drop) && marks.last != drop.transaction {
             marks.append(drop.transaction)
         }
@@ -131,16 +154,27 @@ private struct DropSearch {
 /// The archive doesn't tell of a drop of these tables.
 public struct NoDropFound: Explained, Equatable {
     public let pattern: TablePattern
-    /// As in `DropMoment`.
+    /// The newest backup, when none has the tables' database.
+    public let newest: String?
+    /// As in `DropMoment`; of a database that no backup has, what was dropped in any such one.
     public let untold: [TransactionMark]
     public let later: PlanRefusal.Alternative?
-    public var message: String { "no drop of the tables is in the archive" }
+    public var message: String {
+        newest == nil
+            ? "no drop of the tables is in the archive" : "no backup has database \"\(pattern.database)\""
+    }
     public var detail: String? {
-        "Looked for tables of database \"\(pattern.database)\" that a backup or the WAL itself knows, and for transactions that "
-            + "dropped them." + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold))
+        if let newest {
+            return "It was made after the newest backup, \"\(newest)\", or has another name. Only backups tell the "
+                + "names of tables to their numbers, which are what the WAL has."
+                + (untold.isEmpty ? "" : " In databases that no backup has: " + DropMoment.sentence(untold))
+        }
+        return "Looked for tables of database \"\(pattern.database)\" that a backup or the WAL itself knows, and for "
+            + "transactions that dropped them." + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold))
     }
     public var hint: String? {
         if let later { return "Reachable: \(later.sentence)." }
+        if newest != nil { return "Name the moment with --target-time: the recovery brings the database back as well." }
         return "Is the segment with the drop archived already? Otherwise name the moment with --target-time."
     }
 }

@@ -1,5 +1,6 @@
 import BaseBackup
 import Configuration
+import Glibc
 import Platform
 import Recovery
 
@@ -34,7 +35,14 @@ enum CleanCommand: Command {
         let scratch = try ScratchDirectory.reclaim(in: cluster.scratchDirectory, dryRun: dryRun)
         var temporaries: [String] = []
         for root in ["\(cluster.repository)/\(cluster.name)", "\(cluster.stateDirectory)/\(cluster.name)"] {
-            clean(root, except: cluster.scratchDirectory, dryRun: dryRun, invocation.log, into: &temporaries)
+            do throws(SystemError) {
+                let held = try HeldDirectory(confining: root, followsLink: false)
+                clean(
+                    Place(".", in: held), except: cluster.scratchDirectory, dryRun: dryRun, invocation.log,
+                    into: &temporaries)
+            } catch  where [ENOENT, ENOTDIR, ELOOP].contains(error.code) {
+                continue
+            } catch { invocation.log(.warning, "\(error.message); it is passed over", hint: error.hint) }
         }
         temporaries += try removeStaleManifests(dryRun: dryRun)
         if invocation.json {
@@ -50,16 +58,16 @@ enum CleanCommand: Command {
         return .success
     }
 
-    /// Goes through the directories below `directory`; symbolic links are not followed. One that can't be read is named, and
+    /// Goes through the directories below a held one; symbolic links are not followed. One that can't be read is named, and
     /// passed over.
     private static func clean(
-        _ directory: String, except scratch: String, dryRun: Bool, _ log: Log, into found: inout [String]
+        _ directory: Place, except scratch: String, dryRun: Bool, _ log: Log, into found: inout [String]
     ) {
         do {
-            guard directory != scratch, try FileStatus(ofLinkItself: directory)?.kind == .directory else { return }
-            found += try removeStaleTemporaries(in: directory, dryRun: dryRun)
+            guard directory.path != scratch, try FileStatus(ofLinkItself: directory)?.kind == .directory else { return }
+            found += try removeStaleTemporaries(in: directory, dryRun: dryRun).map(\.path)
             for name in try Files.listIfPresent(directory).sorted() where !name.hasPrefix(".") {
-                clean(directory + "/" + name, except: scratch, dryRun: dryRun, log, into: &found)
+                clean(directory.appending(name), except: scratch, dryRun: dryRun, log, into: &found)
             }
         } catch { log(.warning, "\(error.message); it is passed over", hint: error.hint) }
     }

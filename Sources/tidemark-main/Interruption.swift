@@ -3,10 +3,12 @@ import Configuration
 import DataDirectory
 import FoundationEssentials
 import Glibc
+import Monitoring
 import Platform
 import Recovery
 import Repository
 import Synchronization
+import WAL
 
 /// What becomes of a command that SIGINT, SIGTERM or SIGHUP interrupts.
 ///
@@ -26,9 +28,20 @@ enum Interruption {
         var outcomes: [String] = []
         /// It was in the middle of its last step.
         var isInDoubt = false
+        /// The job that it was, unless that is recorded already.
+        var job: Job?
+    }
+
+    struct Job: Codable {
+        var kind: JobKind
+        /// In microseconds since 1970.
+        var started: Int64
+        var facts: [String: String] = [:]
     }
 
     private static let remains = Mutex(Remains())
+    /// What the job notes.
+    private static let notes = Mutex<JobNotes?>(nil)
     private static let variable = "TIDEMARK_INTERRUPTED"
     /// How long an interruption waits for a last step. A commit that waits for a standby may never end.
     private static let patience = 10_000
@@ -69,6 +82,21 @@ enum Interruption {
         }
     }
 
+    /// The command is a job; one within another is the other's.
+    static func note(_ kind: JobKind, since started: Moment, _ job: JobNotes) {
+        remains.withLock { remains in
+            guard remains.job == nil else { return }
+            remains.job = Job(kind: kind, started: started.microseconds)
+            notes.withLock { $0 = job }
+        }
+    }
+
+    /// Its record is written, or it needs none.
+    static func noteRecorded(_ job: JobNotes) {
+        guard notes.withLock({ $0 === job }) else { return }
+        remains.withLock { $0.job = nil }
+    }
+
     static func note(_ audit: RecoveryAudit) { remains.withLock { $0.audit = audit.reference } }
 
     private static func isIgnored(_ signal: Int32) -> Bool {
@@ -84,6 +112,7 @@ enum Interruption {
         left.outcomes = LastStep.outcomes
         left.temporaries = Temporaries.open
         left.isInDoubt = !isWhole
+        left.job?.facts = notes.withLock { $0 }?.all ?? [:]
         let text = (try? JSONEncoder().encode(left)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
         var surroundings: [UnsafeMutablePointer<CChar>?] = [strdup("\(variable)=\(text)")]
         // A fault that a test has armed is one of the command's, not of its end.
@@ -115,6 +144,7 @@ enum Interruption {
         // A server that a recovery has just started is to go on; whoever starts it needs a second or two for that.
         endChildren(after: left.directory == nil ? 0 : 5000)
         var detail = left.outcomes
+        var done = left.outcomes
         var hint: String?
         if left.isInDoubt { detail.append("It was in its last step, which may or may not have been completed.") }
         for file in left.temporaries { try? Files.removeTree(file) }
@@ -136,6 +166,7 @@ enum Interruption {
                 detail.append(UnfinishedRestore.remains(in: directory))
             } else if (try? DataDirectory(directory).runningServer()) != nil {
                 detail.append("The server goes on recovering by itself.")
+                done.append("The server goes on recovering by itself.")
             }
             let isUnderWay =
                 cluster.map { cluster in
@@ -148,6 +179,10 @@ enum Interruption {
             }
         } else if left.outcomes.isEmpty, !left.isInDoubt, hint == nil {
             hint = again[command.command]
+        }
+        // What it has done for good belongs into the history.
+        if let job = left.job, !done.isEmpty {
+            JobWatch.recordInterrupted(job, "interrupted. \(done.joined(separator: " "))", invocation)
         }
         invocation.log(
             .error, message, detail: detail.isEmpty ? nil : detail.joined(separator: " "), hint: hint)

@@ -11,7 +11,7 @@ struct Invocation {
     let log: Log
     let terminal = Terminal()
     /// What the job's record is to remember.
-    let notes = JobNotes()
+    var notes = JobNotes()
 
     /// The configuration with the flags' settings in it.
     func configuration() throws -> Configuration {

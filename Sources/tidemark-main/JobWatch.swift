@@ -22,6 +22,8 @@ enum JobWatch {
         // Asked now: a job started by root gives up root.
         let user = startedBy()
         let started = Moment(microseconds: Clock.now)
+        Interruption.note(kind, since: started, invocation.notes)
+        defer { Interruption.noteRecorded(invocation.notes) }
         // As long as it lives, the job and its record work in the same directory, whatever is mounted there at the end.
         let store = (try? invocation.cluster(becomeOwner: false)).map { DirectoryStore($0.repository) }
         defer { withExtendedLifetime(store) {} }
@@ -37,6 +39,7 @@ enum JobWatch {
                 detail: explained?.detail.map(withoutSecrets), hint: explained?.hint.map(withoutSecrets),
                 facts: invocation.notes.all.mapValues(withoutSecrets), user: user,
                 host: hostName(), tidemarkVersion: CommandLineTool.version)
+            defer { Interruption.noteRecorded(invocation.notes) }
             do {
                 let cluster = try invocation.cluster()
                 job.cluster = cluster.name
@@ -56,6 +59,20 @@ enum JobWatch {
             finish(CommandLineTool.status(of: error), error)
             throw error
         }
+    }
+
+    /// A job that an interruption has ended when part of it was done for good. Like any interrupted one it is no failure.
+    static func recordInterrupted(_ job: Interruption.Job, _ message: String, _ invocation: Invocation) {
+        do {
+            let cluster = try invocation.cluster()
+            try record(
+                JobRecord(
+                    kind: job.kind, cluster: cluster.name, started: Moment(microseconds: job.started),
+                    finished: Moment(microseconds: Clock.now), result: .success,
+                    exitStatus: ExitStatus.interrupted.rawValue, message: withoutSecrets(message),
+                    facts: job.facts.mapValues(withoutSecrets), user: startedBy(), host: hostName(),
+                    tidemarkVersion: CommandLineTool.version), of: cluster, invocation.log)
+        } catch { invocation.log(.warning, "could not record the job: \(error)") }
     }
 
     /// Writes into another incarnation's journal what a job has done there.

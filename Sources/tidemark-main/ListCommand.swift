@@ -14,7 +14,9 @@ enum ListCommand: Command {
         ],
         options: [.init("json", "print JSON")],
         examples: [Grammar.Example("tidemark list", "as it says")],
-        exits: [(3, "WAL is missing that a backup needs to reach later moments")])
+        exits: [
+            (3, "WAL is missing that a backup needs to reach later moments, or an earlier incarnation cannot be read")
+        ])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
@@ -23,8 +25,18 @@ enum ListCommand: Command {
         var rows: [ListedBackup] = []
         var remarks: [String] = []
         var gaps: [LineageGap] = []
+        var isWhole = true
         for incarnation in known.all {
-            let listing = try listBackups(of: incarnation, in: store)
+            let listing: BackupListing
+            do { listing = try listBackups(of: incarnation, in: store) } catch  where incarnation != known.current {
+                // What was before is no reason to be silent about what is.
+                let explained = error as? any Explained
+                invocation.log(
+                    .warning, "incarnation \(incarnation.folderName), before initdb or pg_upgrade, cannot be read",
+                    detail: "\(explained?.message ?? "\(error)").", hint: explained?.hint)
+                isWhole = false
+                continue
+            }
             let windows =
                 listing.complete.isEmpty ? [] : windows(of: listing.complete, incarnation, cluster, invocation)
             let ends = Dictionary(
@@ -75,7 +87,7 @@ enum ListCommand: Command {
                 invocation.print("WAL \(gap.sentence): from backups before the gap nothing after it can be reached.")
             }
         }
-        return gaps.isEmpty ? .success : .problemsFound
+        return gaps.isEmpty && isWhole ? .success : .problemsFound
     }
 
     /// How far the archived WAL takes each backup. Empty without a catalog: the backups are listed all the same.

@@ -114,6 +114,24 @@ enum RecoverCommand: Command {
         return typed[..<place] + ["--target-timeline", timeline.description] + typed[(place + words)...]
     }
 
+    /// Passwords are not kept. A setting that held one must be named again: without it, it would be another one's.
+    private static func refuseWithoutSecrets(_ state: RecoveryState, _ invocation: Invocation) throws {
+        let named = Set(invocation.arguments.all("set").map { "set " + $0.prefix { $0 != "=" } })
+        for option in state.withheld ?? [] where !named.contains(option) {
+            if option == "conninfo" {
+                guard invocation.arguments.settings["conninfo"] == nil else { continue }
+                invocation.log(
+                    .warning, "the password in --conninfo was not kept",
+                    hint: "Where the server asks for it, name --conninfo again, or put the password into ~/.pgpass.")
+            } else {
+                let setting = option.dropFirst(4)
+                throw Problem(
+                    "the value of \"\(setting)\" was not kept: it holds a password",
+                    hint: "Name it again: --set \(setting)=VALUE.")
+            }
+        }
+    }
+
     private static func resume(
         _ invocation: Invocation, _ cluster: ClusterConfiguration, _ directory: String
     ) throws -> ExitStatus {
@@ -124,10 +142,12 @@ enum RecoverCommand: Command {
                 "no recovery into \"\(directory)\" was interrupted",
                 hint: "Name the directory with --data-directory, or start a recovery with a target.")
         }
+        try refuseWithoutSecrets(state, invocation)
         let line =
             state.arguments + (invocation.json && !state.arguments.contains("--json") ? ["--json"] : [])
             + invocation.arguments.all("set").map { "--set=\($0)" }
-        let again = Invocation(arguments: try Arguments(line, by: grammar), log: invocation.log)
+        let again = Invocation(
+            arguments: try Arguments(line, by: grammar), log: invocation.log, notes: invocation.notes)
         invocation.log(.log, "resuming: tidemark recover \(state.arguments.joined(separator: " "))")
         // Flags of the first call hold for this one, unless it says otherwise.
         let flags = again.arguments.settings.merging(invocation.arguments.settings) { $1 }

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 import Platform
 import Support
@@ -123,6 +124,31 @@ private enum Signal: String, Sendable, CaseIterable {
             }
         }
         try endsWell(site)
+    }
+
+    private struct Row: Decodable {
+        let job: String
+        let result: String
+        let message: String?
+    }
+
+    @Test func `what an interrupted command has done for good is in the history, once`() throws {
+        let site = try Self.site.get()
+        func rows() throws -> [Row] {
+            let text = try site.tidemark(
+                ["history", "--json", "--days", "0", "--job", "recover-table"], expectSuccess: true
+            ).output
+            return try JSONDecoder().decode([Row].self, from: Data(text.utf8))
+        }
+        let before = try rows().count
+        // Before the tables are made there is nothing to tell; afterwards there is.
+        #expect(try check(site, Moment("wait:pg_dump", Moment.table), .terminate))
+        #expect(try rows().count == before)
+        #expect(try check(site, Moment("removeDirectory:/scratch/*/base", Moment.table), .terminate))
+        let after = try rows()
+        #expect(after.count == before + 1)
+        #expect(after.last?.result == "success")
+        #expect(after.last?.message?.hasPrefix("interrupted. ") == true, "\(after)")
     }
 
     /// At whatever call comes then.

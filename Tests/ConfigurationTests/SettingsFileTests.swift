@@ -11,6 +11,9 @@ struct Refusal: Sendable, CustomTestStringConvertible {
     var hint: String?
     var testDescription: String { name }
 
+    private static let names =
+        "Use letters, digits, \"-\" and \"_\", starting with a letter or digit; it becomes a directory's name."
+
     static let all = [
         Refusal(
             name: "unknown setting", text: "repositry = '/r'", message: "t.conf:1: unknown setting \"repositry\"",
@@ -66,6 +69,12 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             message: "t.conf:2: invalid cluster name \"../x\"",
             hint:
                 "Use letters, digits, \"-\" and \"_\", starting with a letter or digit; it becomes a directory's name."),
+        Refusal(
+            name: "cluster name with a quotation mark", text: "repository = '/r'\n[cluster quo\"te]",
+            message: "t.conf:2: invalid cluster name \"quo\"te\"", hint: names),
+        Refusal(
+            name: "cluster name that begins with one", text: "repository = '/r'\n[cluster \"quote]",
+            message: "t.conf:2: invalid cluster name \"\"quote\"", hint: names),
         Refusal(
             name: "unknown time zone", text: "timezone = 'CEST'",
             message: "t.conf:1: timezone: unknown time zone \"CEST\"",

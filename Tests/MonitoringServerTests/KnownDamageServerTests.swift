@@ -88,4 +88,24 @@ import Testing
         // The WAL was never read.
         #expect(try said(site, ["check", "--only", "verify_wal"]).contains("never verified"))
     }
+
+    @Test(arguments: ["rm", "truncate -s 100"])
+    func `a pack that is missing or too short is told by all, though nothing was verified`(_ damage: String) throws {
+        let site = try site()
+        let path = try #require(
+            run("/usr/bin/find", [site.repository, "-path", "*/pack/*/000001"]).output.split(separator: "\n").first)
+        try runAsServerUser("/bin/sh", ["-c", "cp $0 $0.kept && \(damage) $0", String(path)])
+        let label = try #require(site.backupLabels().first)
+        for command in Self.lookers {
+            let words = try said(site, command)
+            #expect(words.contains("backup") && words.contains(label), "\(command): \(words)")
+        }
+        let status = try said(site, ["status"])
+        #expect(
+            status.contains("Backup \"\(label)\" is damaged: ") && status.contains("are missing from the repository"),
+            "\(status)")
+        #expect(try said(site, ["plan", "--target", "latest"]).contains("This recovery restores what is damaged"))
+        try runAsServerUser("/bin/mv", [path + ".kept", String(path)])
+        for command in Self.lookers.prefix(3) { #expect(try !said(site, command).contains("is damaged")) }
+    }
 }

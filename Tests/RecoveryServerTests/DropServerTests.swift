@@ -42,4 +42,37 @@ import Testing
         finished = try site.tidemark(["plan", "--before-drop-database", "nothing"])
         #expect(finished.errors.contains("The backups know the databases"))
     }
+
+    @Test func `what is younger than every backup is said to be, and the moment is offered`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("create database young")
+        try site.cluster.psql("create table t as select n from generate_series(1, 77) n", database: "young")
+        try site.archiveEverything()
+        var finished = try site.tidemark(["plan", "--before-drop", "young.public.t"])
+        #expect(finished.ending == .exited(4))
+        #expect(finished.errors.contains("no backup has database \"young\""), "\(finished.errors)")
+        #expect(!finished.errors.contains("Reachable"), "\(finished.errors)")
+
+        try site.cluster.psql("drop table t", database: "young")
+        try site.cluster.psql("drop database young")
+        try site.archiveEverything()
+        for command in [["--before-drop", "young.public.t"], ["--before-drop-database", "young"]] {
+            finished = try site.tidemark(["plan"] + command)
+            #expect(finished.ending == .exited(4))
+            #expect(finished.errors.contains("no backup has database \"young\""), "\(finished.errors)")
+            #expect(finished.errors.contains("made after the newest backup"), "\(finished.errors)")
+            #expect(finished.errors.contains("Reachable: "), "\(finished.errors)")
+            let options = try #require(
+                finished.errors.firstMatch(of: /(--target-lsn \S+(?: --exclusive)?)/), "\(finished.errors)"
+            ).1.split(separator: " ").map(String.init)
+            let copy = try RecoveredDirectory(site)
+            let recovered = try copy.recover(options)
+            #expect(recovered.ending == .exited(0), "\(recovered.errors)")
+            let rows = try runAsServerUser(
+                TestServer.v15.bin + "/psql",
+                ["-h", copy.path, "-U", "postgres", "-d", "young", "-XAtq", "-c", "select to_regclass('t') is null"])
+            #expect(rows.output.trimmed == (command[0] == "--before-drop" ? "f" : "t"), "\(command): \(rows.errors)")
+        }
+    }
 }

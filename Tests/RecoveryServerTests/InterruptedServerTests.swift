@@ -140,11 +140,17 @@ extension InterruptedServerTests {
         said = try Files.readText(output)
         #expect(said.contains("DETAIL:  The server goes on recovering by itself."), "\(said)")
         #expect(said.contains(resume), "\(said)")
+        // What goes on is in the history; the restore that was interrupted before is not.
+        var history = try site.tidemark(["history", "--job", "recover"], expectSuccess: true).output
+        #expect(history.contains("interrupted. The server goes on recovering by itself."), "\(history)")
+        #expect(history.split(separator: "\n").count == 3, "\(history)")
 
         let resumed = try site.tidemark(["recover", "--resume", "--data-directory", directory.path])
         #expect(resumed.ending == .exited(0), "\(resumed.errors)")
         #expect(resumed.output.contains("As predicted"), "\(resumed.output)")
         #expect(try directory.psql(Self.sum) == site.cluster.psql(Self.sum))
+        history = try site.tidemark(["history", "--job", "recover"], expectSuccess: true).output
+        #expect(history.contains("directory \(directory.path), target "), "\(history)")
         // Each attempt has left its record.
         let incarnation = try Files.list(site.repository + "/main")[0]
         let audit = "\(site.repository)/main/\(incarnation)/recovery"

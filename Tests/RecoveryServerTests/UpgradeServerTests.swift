@@ -1,3 +1,4 @@
+import Glibc
 import Platform
 import Support
 import Testing
@@ -132,5 +133,35 @@ import Testing
             try site.tidemark(command, expectSuccess: true)
         }
 
+    }
+}
+
+extension UpgradeServerTests {
+    @Test func `what was before and can't be read is named, keeps all it has, and stops nothing else`() throws {
+        let upgraded = try Upgraded()
+        let site = upgraded.site
+        let folder = try #require(Files.list(site.repository + "/main").first { $0.hasPrefix("15-") })
+        let path = site.repository + "/main/" + folder
+        let before = try run("/usr/bin/find", [path]).output
+        for _ in 0..<2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
+        try runAsServerUser("/bin/chmod", ["0", path])
+        defer { chmod(path, 0o750) }
+        let labels = try site.tidemark(["list"])
+        #expect(labels.ending == .exited(3))
+        let said = "incarnation \(folder), before initdb or pg_upgrade, cannot be read"
+        #expect(labels.errors.contains(said), "\(labels.errors)")
+        #expect(labels.output.contains("-full"), "\(labels)")
+        let expired = try site.tidemark(["expire", "--keep-full", "1"])
+        #expect(expired.ending == .exited(3), "\(expired.errors)")
+        #expect(expired.errors.contains("incarnation \(folder): "), "\(expired.errors)")
+        #expect(expired.output.contains("removed"), "\(expired.output)")
+        let status = try site.tidemark(["status"]).output
+        #expect(status.contains("incarnation \(folder), cannot be read"), "\(status)")
+        for command in [["window"], ["plan", "--target", "latest"], ["events"]] {
+            let finished = try site.tidemark(command)
+            #expect(finished.ending == .exited(0), "\(command): \(finished.errors)")
+        }
+        chmod(path, 0o750)
+        #expect(try run("/usr/bin/find", [path]).output == before)
     }
 }

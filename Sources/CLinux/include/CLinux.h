@@ -19,8 +19,14 @@ int clinux_idle_io(int thread);
 int clinux_signal_on_parent_death(int signal);
 /// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: asks the kernel to begin writing these bytes to disk, and doesn't wait.
 int clinux_start_writeback(int descriptor, long long offset, long long count);
-/// open(2) for reading and writing, with O_DIRECT; -1 where the file system can't.
-int clinux_open_direct(const char *path);
+/// The flags of open(2) that are declared only under _GNU_SOURCE: O_DIRECT and O_PATH.
+int clinux_direct_flag(void);
+int clinux_path_flag(void);
+/// openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_MAGICLINKS: what is opened lies below the directory,
+/// and no symbolic link is followed to it. ELOOP for a link, EXDEV for a way that leads out; ENOSYS before Linux 5.6.
+int clinux_openat2(int directory, const char *path, int flags, unsigned mode);
+/// The same with one openat(2) for each name in the path, for kernels and sandboxes that do not have openat2(2).
+int clinux_open_by_components(int directory, const char *path, int flags, unsigned mode);
 /// sync_file_range(2) with all its flags: returns when the kernel has written these bytes to disk, or failed to.
 int clinux_finish_writeback(int descriptor, long long offset, long long count);
 /// mincore(2): how many of these bytes, up to 16 MiB, are in the page cache; -1 when nobody can tell. `offset` is a multiple

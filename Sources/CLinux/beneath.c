@@ -1,0 +1,78 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// linux/openat2.h, which not every distribution ships; the numbers are the same on every architecture.
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+enum {
+    NO_MAGICLINKS = 0x02,
+    NO_SYMLINKS = 0x04,
+    BENEATH = 0x08,
+};
+struct how {
+    uint64_t flags;
+    uint64_t mode;
+    uint64_t resolve;
+};
+
+int clinux_openat2(int directory, const char *path, int flags, unsigned mode)
+{
+    // Unlike open(2) it refuses a mode where nothing is made.
+    struct how how = {(unsigned) flags, flags & O_CREAT ? mode & 07777 : 0, BENEATH | NO_SYMLINKS | NO_MAGICLINKS};
+    return (int) syscall(SYS_openat2, directory, path, &how, sizeof(how));
+}
+
+/// O_DIRECTORY says ENOTDIR of a link, too.
+static void tell_link(int directory, const char *name)
+{
+    struct stat status;
+    if (errno == ENOTDIR && fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode))
+        errno = ELOOP;
+    else
+        errno = ENOTDIR;
+}
+
+int clinux_open_by_components(int directory, const char *path, int flags, unsigned mode)
+{
+    char name[256];
+    int place = directory;
+    if (*path == '/') {
+        errno = EXDEV;
+        return -1;
+    }
+    for (;;) {
+        size_t length = strcspn(path, "/");
+        const char *rest = path + length + strspn(path + length, "/");
+        int is_last = *rest == 0, opened = -1;
+        if (length >= sizeof(name)) {
+            errno = ENAMETOOLONG;
+        } else {
+            memcpy(name, path, length);
+            name[length] = 0;
+            if (strcmp(name, "..") == 0)
+                errno = EXDEV;
+            else if (is_last)
+                opened = openat(place, name, flags | O_NOFOLLOW, mode);
+            else
+                opened = openat(place, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            if (opened < 0 && errno == ENOTDIR)
+                tell_link(place, name);
+        }
+        int code = errno;
+        if (place != directory)
+            close(place);
+        errno = code;
+        if (opened < 0 || is_last)
+            return opened;
+        place = opened;
+        path = rest;
+    }
+}
