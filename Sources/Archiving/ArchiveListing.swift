@@ -65,6 +65,6 @@ extension ArchiveProblem {
     public init(_ gap: LineageGap) {
         self.init(
             "WAL \(gap.sentence)", detail: "From backups before the gap nothing after it can be reached.",
-            segment: gap.first)
+            segment: gap.first, kind: .missing(through: gap.last))
     }
 }

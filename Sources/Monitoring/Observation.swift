@@ -35,6 +35,8 @@ public struct Observation: Sendable {
     public var jobs: [JobRecord] = []
     /// What a verification has found damaged and still is.
     public var knownDamage: [KnownDamage] = []
+    /// What a verification has found missing and still is.
+    public var knownGaps: [KnownGap] = []
     public var space: SpaceObservation?
     public var spaceProblem: String?
     public var permissions: [PermissionFinding] = []

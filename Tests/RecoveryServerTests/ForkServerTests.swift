@@ -19,7 +19,7 @@ import Testing
         (["events"], 3), (["events", "--kind", "drop"], 3), (["around", "--target-time", "2100-01-01 00:00 UTC"], 3),
         (["report"], 0), (["report", "--html", "-"], 0),
         (["check", "--only", "wal_continuity"], 3), (["check", "--only", "recovery_window"], 3),
-        (["check", "--only", "rpo"], 3), (["plan", "--target", "latest"], 4),
+        (["check", "--only", "rpo"], 3), (["check", "--only", "verify_wal"], 3), (["plan", "--target", "latest"], 4),
     ]
 
     @Test(arguments: TestServer.allCases)
