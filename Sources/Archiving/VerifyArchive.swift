@@ -42,7 +42,7 @@ public func verifyArchive(
         }
     }
     if range == nil {
-        let lost = store.lostHistories(
+        let lost = try store.lostHistories(
             of: incarnation, among: SegmentSet(archive.names, segmentSize: archive.segmentSize),
             known: Set(try store.histories(of: incarnation)))
         verification.problems += lost.map { ArchiveProblem($0) }
