@@ -16,17 +16,7 @@ struct ArchiveListing {
         }
         self.names = names
         segmentSize = ArchiveListing.segmentSize(names, incarnation, store) ?? 16 << 20
-        var histories: [TimelineID: TimelineHistory] = [:]
-        for timeline in try store.histories(of: incarnation) {
-            do {
-                guard let text = try store.history(timeline, of: incarnation) else { continue }
-                histories[timeline] = try TimelineHistory(
-                    timeline: timeline, file: String(decoding: text, as: UTF8.self))
-            } catch is ObjectDamaged {
-                continue
-            } catch is BadTimelineHistory { continue }
-        }
-        genealogy = Genealogy(histories, segmentSize: segmentSize)
+        genealogy = Genealogy(try store.readableHistories(of: incarnation), segmentSize: segmentSize)
     }
 
     /// The length of the first that can be read. (Not by a lazy sequence: it would ask twice, and the answers may differ.)
@@ -65,6 +55,6 @@ extension ArchiveProblem {
     public init(_ gap: LineageGap) {
         self.init(
             "WAL \(gap.sentence)", detail: "From backups before the gap nothing after it can be reached.",
-            segment: gap.first)
+            segment: gap.first, kind: .missing(through: gap.last))
     }
 }

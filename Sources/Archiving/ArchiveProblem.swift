@@ -8,14 +8,28 @@ public struct ArchiveProblem: Explained, Equatable {
     public let hint: String?
     /// The segment it is about, if it is about one.
     public let segment: SegmentName?
+    /// What is wrong with it, for those who look again later.
+    public let kind: Kind
 
-    public init(_ message: String, detail: String? = nil, hint: String? = nil, segment: SegmentName? = nil) {
-        (self.message, self.detail, self.hint, self.segment) = (message, detail, hint, segment)
+    public enum Kind: Sendable, Hashable {
+        /// The segment itself; `damage` tells whether it still is.
+        case damage
+        /// It isn't there, nor are those behind it through this one.
+        case missing(through: SegmentName)
+        /// Anything else: how segments hang together, a history, a file that isn't a segment.
+        case other
+    }
+
+    public init(
+        _ message: String, detail: String? = nil, hint: String? = nil, segment: SegmentName? = nil, kind: Kind = .other
+    ) {
+        (self.message, self.detail, self.hint, self.segment, self.kind) = (message, detail, hint, segment, kind)
     }
 
     init(_ error: any Error, segment: SegmentName? = nil) {
         let explained = error as? any Explained
         self.init(
-            explained?.message ?? "\(error)", detail: explained?.detail, hint: explained?.hint, segment: segment)
+            explained?.message ?? "\(error)", detail: explained?.detail, hint: explained?.hint, segment: segment,
+            kind: segment == nil ? .other : .damage)
     }
 }

@@ -77,7 +77,7 @@ extension Push {
         -> Outcome?
     {
         let stored: StoredSegment
-        do { stored = try StoredSegment(key, in: store) } catch is ObjectAbsent { return nil }
+        do { stored = try readableText(key, name) } catch is ObjectAbsent { return nil }
         var digester = Digester()
         bytes.withUnsafeBytes { digester.update($0) }
         let digest = digester.finish()
@@ -89,9 +89,7 @@ extension Push {
                     timeline: timeline, file: String(decoding: stored.bytes(limit: 1 << 20), as: UTF8.self)),
                 let offered = try? TimelineHistory(timeline: timeline, file: String(decoding: bytes, as: UTF8.self))
             {
-                archived.ancestors.elementsEqual(offered.ancestors) {
-                    $0.timeline == $1.timeline && $0.switchPoint == $1.switchPoint
-                }
+                archived.isSame(as: offered)
             } else { false }
         guard isSame else {
             throw ArchiveConflict(

@@ -42,9 +42,7 @@ struct LeftTimeline: Equatable {
         if let left = find(segment, segmentSize: segmentSize, in: histories) { return left }
         histories = []
         for timeline in try store.histories(of: incarnation) where timeline > segment.timeline {
-            do {
-                if let history = try store.timelineHistory(timeline, of: incarnation) { histories.append(history) }
-            } catch is BadTimelineHistory { continue }
+            if let history = try store.readableHistory(timeline, of: incarnation) { histories.append(history) }
         }
         return find(segment, segmentSize: segmentSize, in: histories)
     }
@@ -81,9 +79,7 @@ struct LeftTimeline: Equatable {
         func history(_ timeline: TimelineID) throws -> TimelineHistory? {
             if let own = local(timeline) { return own }
             if timeline == TimelineID(1) { return TimelineHistory(timeline) }
-            do { return try store.timelineHistory(timeline, of: incarnation) } catch is BadTimelineHistory {
-                return nil
-            }
+            return try store.readableHistory(timeline, of: incarnation)
         }
         guard let own = try history(timeline) else { return nil }
         let start = segment.start(segmentSize: segmentSize)

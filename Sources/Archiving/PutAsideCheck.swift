@@ -136,7 +136,7 @@ public struct PutAsideCheck {
     }
 
     private func archivedHistory(_ timeline: TimelineID) throws -> TimelineHistory? {
-        do { return try store.timelineHistory(timeline, of: incarnation) } catch is BadTimelineHistory { return nil }
+        try store.readableHistory(timeline, of: incarnation)
     }
 }
 

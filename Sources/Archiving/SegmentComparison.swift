@@ -73,31 +73,35 @@ public func trim(
     Predecessor(store: store, incarnation: incarnation, directory: Files.parent(path)).trim(&summary, of: segment)
 }
 
-/// Whether every record of a server's segment is in the repository: its content tells, not its name.
+/// Whether every record of a server's segment is in the repository: its content tells, not its name. A damaged copy has none.
 public func isArchived(
     _ path: String, _ segment: SegmentName, of incarnation: Incarnation, in store: any ObjectStore
 ) throws -> Bool {
     let local = try LocalFile(path)
     let before = Predecessor(store: store, incarnation: incarnation, directory: Files.parent(path))
-    return try store.copies(of: .segment(segment), of: incarnation).contains { copy in
-        let comparison = try SegmentComparison(copy, local, segment, before: before)
-        switch comparison.verdict {
-        case .offersNothing: return true
-        case .unknown: return comparison.firstDifference >= UInt64(local.size)
-        case .offersMore, .contradicts: return false
+    do {
+        return try store.copies(of: .segment(segment), of: incarnation).contains { copy in
+            let comparison = try SegmentComparison(copy, local, segment, before: before)
+            switch comparison.verdict {
+            case .offersNothing: return true
+            case .unknown: return comparison.firstDifference >= UInt64(local.size)
+            case .offersMore, .contradicts: return false
+            }
         }
-    }
+    } catch is ObjectDamaged { return false }
 }
 
-/// Whether the repository has another server's segment under a name, and this one's in no copy.
+/// Whether the repository has another server's segment under a name, and this one's in no copy. A damaged copy tells nothing.
 public func isContradicted(
     _ path: String, _ segment: SegmentName, of incarnation: Incarnation, in store: any ObjectStore
 ) throws -> Bool {
     let local = try LocalFile(path)
     let before = Predecessor(store: store, incarnation: incarnation, directory: Files.parent(path))
-    let copies = try store.copies(of: .segment(segment), of: incarnation)
-    return try !copies.isEmpty
-        && copies.allSatisfy { try SegmentComparison($0, local, segment, before: before).verdict == .contradicts }
+    do {
+        let copies = try store.copies(of: .segment(segment), of: incarnation)
+        return try !copies.isEmpty
+            && copies.allSatisfy { try SegmentComparison($0, local, segment, before: before).verdict == .contradicts }
+    } catch is ObjectDamaged { return false }
 }
 
 /// A file is damaged whose records are all in the repository, in an intact copy.

@@ -42,7 +42,7 @@ public func verifyArchive(
         }
     }
     if range == nil {
-        let lost = store.lostHistories(
+        let lost = try store.lostHistories(
             of: incarnation, among: SegmentSet(archive.names, segmentSize: archive.segmentSize),
             known: Set(try store.histories(of: incarnation)))
         verification.problems += lost.map { ArchiveProblem($0) }
@@ -128,7 +128,7 @@ private struct Examination: Sendable {
             problems.append(
                 ArchiveProblem(
                     "the stored summary of WAL segment \"\(name)\" does not fit the segment",
-                    hint: "Plans and events that rest on it may be wrong.", segment: name))
+                    hint: "Plans and events that rest on it may be wrong.", segment: name, kind: .damage))
         }
     }
 }

@@ -26,6 +26,8 @@ public struct StorageReport: Sendable {
     public var backups: [Backup] = []
     /// In their order; the unknown one first.
     public var days: [Day] = []
+    /// Bytes of what was put aside, its records included.
+    public var asideBytes: Int64 = 0
     /// Bytes that `expire` would free now.
     public var wouldFree: Int64 = 0
 
@@ -74,9 +76,19 @@ public func storageReport(of incarnation: Incarnation, in store: any ObjectStore
             days[number]!.stored += object.size
         }
     }
+    report.asideBytes = try store.bytes(below: incarnation.asideFolder)
     report.days = days.values.sorted { $0.number ?? .min < $1.number ?? .min }
     if let expiry = try? expireBackups(of: incarnation, in: store, policy: policy, dryRun: true) {
         report.wouldFree = expiry.freed
     }
     return report
+}
+
+extension ObjectStore {
+    fileprivate func bytes(below folder: RepositoryKey) throws -> Int64 {
+        try list(folder).reduce(0) { sum, entry in
+            let key = folder.appending(entry.name)
+            return try sum + (entry.isFolder ? bytes(below: key) : size(of: key) ?? 0)
+        }
+    }
 }

@@ -58,7 +58,7 @@ extension Catalog {
         let genealogy = try genealogy()
         let fresh = Set(added)
         let reopened = try openLeft(set, size).filter {
-            try told.contains($0.timeline) || follows($0, fresh, in: set, genealogy)
+            try told[$0.timeline] != nil || follows($0, fresh, in: set, genealogy)
         }
         let work = try fresh.union(reopened).union(successors(of: fresh, told, in: set, genealogy)).sorted()
         let marks = listing.reduce(into: [:]) { $0.merge($1.marks) { mark, _ in mark } }
@@ -78,39 +78,6 @@ extension Catalog {
         let marks: [SegmentName: Int64]
         /// Segments of which another copy, or a `.partial`, lies here: the one with the most records may be new.
         let copied: Set<SegmentName>
-    }
-
-    /// - Returns: the timelines whose histories are new, others than they were, or gone.
-    private func synchronizeHistories() throws -> Set<TimelineID> {
-        var known: [TimelineID: String] = [:]
-        let statement = try database.prepare("SELECT timeline, content FROM history")
-        while try statement.step() {
-            known[TimelineID(UInt32(truncatingIfNeeded: statement.integer(0)))] = statement.text(1)
-        }
-        let mark = try store.changeMark(of: incarnation.walFolder)
-        let mayDiffer = try historiesMayDiffer()
-        let present = try store.histories(of: incarnation)
-        // A timeline may have been put aside, and another server may have taken its number.
-        var told = Set(known.keys).subtracting(present)
-        for timeline in told {
-            try database.run("DELETE FROM history WHERE timeline = ?", Int64(timeline.rawValue))
-        }
-        for timeline in present where mayDiffer || known[timeline] == nil {
-            guard let bytes = try store.history(timeline, of: incarnation) else { continue }
-            let text = String(decoding: bytes, as: UTF8.self)
-            guard known[timeline] != text else { continue }
-            try database.run(
-                "INSERT OR REPLACE INTO history (timeline, content) VALUES (?, ?)", Int64(timeline.rawValue), text)
-            told.insert(timeline)
-        }
-        try setAbout("histories", mark.map(String.init) ?? "")
-        return told
-    }
-
-    /// Whether the folder of the histories has changed since they were read, as far as that can be told.
-    private func historiesMayDiffer() throws -> Bool {
-        guard let mark = try store.changeMark(of: incarnation.walFolder) else { return true }
-        return try about("histories") != String(mark)
     }
 
     /// The folders whose listing may have changed; one that is gone has no names.
@@ -233,10 +200,10 @@ extension Catalog {
         return false
     }
 
-    /// The segments that go on where one of `fresh` ends, or where no record starts in between, and the first ones of
-    /// timelines whose history is another one now.
+    /// The segments that go on where one of `fresh` ends, or where no record starts in between, and of timelines whose
+    /// history is another one now the first ones and those in which it begins: what is before these may be another's.
     private func successors(
-        of fresh: Set<SegmentName>, _ told: Set<TimelineID>, in set: SegmentSet, _ genealogy: Genealogy
+        of fresh: Set<SegmentName>, _ told: [TimelineID: Set<LSN>], in set: SegmentSet, _ genealogy: Genealogy
     ) throws -> Set<SegmentName> {
         let size = set.segmentSize
         var first: [SegmentName] = []
@@ -251,14 +218,18 @@ extension Catalog {
                     set.contains($0) && predecessor(of: $0, in: set, genealogy) == name
                 }
         }
-        var found = Set(first.filter { told.contains($0.timeline) && !fresh.contains($0) })
+        let forks = told.flatMap { timeline, points in
+            points.map { SegmentName(timeline: timeline, containing: $0, segmentSize: size) }
+        }
+        var found = Set(
+            (first.filter { told[$0.timeline] != nil } + forks).filter { set.contains($0) && !fresh.contains($0) })
         var queue = first.filter { predecessor(of: $0, in: set, genealogy).map(fresh.contains) ?? false }
         for name in fresh {
             let after = name.next(segmentSize: size)
             if !fresh.contains(after), set.contains(after) { queue.append(after) }
         }
         while let name = queue.popLast() {
-            guard !fresh.contains(name), found.insert(name).inserted || told.contains(name.timeline) else { continue }
+            guard !fresh.contains(name), found.insert(name).inserted || told[name.timeline] != nil else { continue }
             guard let row = try segment(name), row.state == .read, row.firstRecord == nil else { continue }
             queue += next(name).filter { !found.contains($0) }
         }

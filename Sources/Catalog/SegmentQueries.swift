@@ -41,9 +41,9 @@ extension Catalog {
             by: "INDEXED BY segment_notable", size: size)
     }
 
-    /// Timelines whose history file isn't there though they have a parent.
+    /// Timelines whose history file is damaged, or isn't there though they have a parent.
     public func lostHistories() throws -> [LostHistory] {
-        store.lostHistories(of: incarnation, among: try segments(), known: Set(try histories().keys))
+        try store.lostHistories(of: incarnation, among: try segments(), known: Set(try histories().keys))
     }
 
     /// Every segment that can't be read, or doesn't go on where the one before it ends.

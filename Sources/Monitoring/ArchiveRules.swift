@@ -91,7 +91,12 @@ extension Observation {
     func windowVerdict(_ limits: Limits) -> Verdict {
         guard let archive else { return needsArchive }
         guard let start = archive.windowStart, let end = archive.windowEnd else {
-            return .critical(reach, archive.unreached?.remedy?.hint ?? "Run \"tidemark backup\".", value: 0)
+            return .critical(
+                reach,
+                archive.unreached?.remedy?.hint
+                    ?? archive.historyRemedy.map { "The server still has the missing history; store it with: \($0)" }
+                    ?? "Run \"tidemark backup\".",
+                value: 0)
         }
         let seconds = max(0, Double(end.microseconds - start.microseconds) / 1_000_000)
         if let gap = archive.unreached {

@@ -85,9 +85,17 @@ extension Observation {
         }
         if let last = [runs.last, whole].compactMap({ $0 }).first(where: part.hasProblems) {
             let ago = duration(max(0, age(last.finished)))
-            if last.result == .problems, last.facts[VerifiedPart.damaged]?.isEmpty == false {
+            if last.result == .problems, last.facts[VerifiedPart.missing] != nil, let gap = knownGaps.first {
+                let more = knownGaps.count > 1 ? ", and \(knownGaps.count - 1) more stretches" : ""
+                return .critical(
+                    "The last verification found problems \(ago) ago: \(gap.sentence)\(more).",
+                    "\"tidemark segments\" shows what is missing, and whether the server still has it.")
+            }
+            let others = last.facts[part.others] ?? "0"
+            let named = [VerifiedPart.damaged, VerifiedPart.missing].contains { last.facts[$0]?.isEmpty == false }
+            if last.result == .problems, named, others == "0" {
                 return .warning(
-                    "The last verification found problems \(ago) ago; what it named is no longer damaged or no longer there.",
+                    "The last verification found problems \(ago) ago; what it named is no longer damaged, missing or there.",
                     "Run \"\(command)\".")
             }
             return .critical(

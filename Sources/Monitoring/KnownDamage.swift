@@ -13,7 +13,18 @@ public enum VerifiedPart: Sendable {
     public static let only = "only"
     /// Name of the fact that lists what was found damaged.
     public static let damaged = "damaged"
+    /// Name of the fact that lists what was missing: a segment's name, or the first's and the last's with `-` between them.
+    public static let missing = "missing"
     private static let most = 20
+
+    /// Name of the fact that counts problems of which only another verification can tell whether they are still there.
+    public var others: String { self == .backups ? "backup_others" : "wal_others" }
+
+    /// The value of the fact `missing`: the first 20 stretches.
+    public static func note(missing stretches: [(first: SegmentName, last: SegmentName)]) -> String {
+        stretches.prefix(most).map { $0.first == $0.last ? "\($0.first)" : "\($0.first)-\($0.last)" }
+            .joined(separator: " ")
+    }
 
     /// The value of the fact `damaged`: the first 20 different labels and the first 20 segments' names, separated by blanks.
     public static func note(_ names: [String]) -> String {
@@ -35,6 +46,34 @@ public enum VerifiedPart: Sendable {
         guard job.result == .problems else { return job.result == .failure }
         let own = job.facts[self == .backups ? "backup_problems" : "wal_problems"] ?? job.facts["problems"]
         return own != "0" || (self == .backups && job.facts["gaps"] != nil)
+    }
+}
+
+/// Segments that a verification has found missing.
+public struct KnownGap: Sendable, Equatable {
+    public let first: SegmentName
+    public let last: SegmentName
+    public init(first: SegmentName, last: SegmentName) { (self.first, self.last) = (first, last) }
+
+    /// `segment "000000010000000000000003" is missing`; as every command says it.
+    public var sentence: String { ArchiveObservation.Gap(first: first, last: last, count: 1).sentence }
+
+    /// Looks again at what the last verifications of the WAL and of the backups have named.
+    static func find(in jobs: [JobRecord], of incarnation: Incarnation, in store: any ObjectStore) throws -> [KnownGap]
+    {
+        let runs = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
+        let last = [VerifiedPart.backups, .wal].compactMap { part in runs.last(where: part.isRead) }
+        var found: [KnownGap] = []
+        for text in last.flatMap({ ($0.facts[VerifiedPart.missing] ?? "").split(separator: " ") }) {
+            let names = text.split(separator: "-").compactMap { SegmentName(String($0)) }
+            guard let first = names.first, let last = names.last else { continue }
+            let gap = KnownGap(first: first, last: last)
+            guard !found.contains(gap),
+                try [first, last].contains(where: { try !store.exists(incarnation.segment($0)) })
+            else { continue }
+            found.append(gap)
+        }
+        return found
     }
 }
 

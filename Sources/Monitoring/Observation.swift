@@ -42,6 +42,8 @@ public struct Observation: Sendable {
     public var jobs: [JobRecord] = []
     /// What a verification has found damaged and still is, and backups of which something is missing.
     public var knownDamage: [KnownDamage] = []
+    /// What a verification has found missing and still is.
+    public var knownGaps: [KnownGap] = []
     public var space: SpaceObservation?
     public var spaceProblem: String?
     public var permissions: [PermissionFinding] = []

@@ -160,6 +160,7 @@ private func observeArchive(
             try JobJournal(of: incarnation, in: store, kept: KeptJobs(of: cluster)).contents(since: since).jobs
         observation.knownDamage = try KnownDamage.find(
             in: observation.jobs, and: observation.archive?.backups.complete ?? [], of: incarnation, in: store)
+        observation.knownGaps = try KnownGap.find(in: observation.jobs, of: incarnation, in: store)
     } catch {
         // What failed because the repository is away is known nevertheless.
         if observation.jobs.isEmpty { observation.jobs = ((try? KeptJobs(of: cluster).all()) ?? []).map(\.job) }

@@ -26,12 +26,11 @@ extension ArchiveObservation {
         gaps = []
         var history = TimelineHistory(followed)
         if followed.rawValue > 1 {
-            if let text = try store.history(followed, of: incarnation) {
-                do throws(BadTimelineHistory) {
-                    history = try TimelineHistory(timeline: followed, file: String(decoding: text, as: UTF8.self))
-                } catch { historyProblem = error.message }
+            if let found = try store.readableHistory(followed, of: incarnation) {
+                history = found
             } else {
-                historyProblem = "timeline history file \"\(followed.fileNamePart).history\" is missing"
+                historyProblem = LostHistory.message(
+                    followed, isDamaged: try store.exists(incarnation.history(followed)))
             }
         }
         let size = self.segmentSize

@@ -26,9 +26,7 @@ public struct StrayTimeline: Sendable, Equatable {
         of incarnation: Incarnation, in store: any ObjectStore, server: TimelineID, standbyAt position: LSN?
     ) throws -> [StrayTimeline] {
         try store.timelines(of: incarnation).filter { $0 > server }.compactMap { timeline in
-            let history = try store.history(timeline, of: incarnation).flatMap {
-                try? TimelineHistory(timeline: timeline, file: String(decoding: $0, as: UTF8.self))
-            }
+            let history = try store.readableHistory(timeline, of: incarnation)
             if let position, let history, history.contains(server, at: position) { return nil }
             let newest = try store.segments(of: incarnation, timeline: timeline).last
             let summary = try newest.flatMap { try ArchiveObservation.summary(of: $0, incarnation, store) }

@@ -39,11 +39,7 @@ public final class ArchivePlanSource: PlanSource {
     public func backups() -> [RestorableBackup] { known }
 
     public func histories() throws -> [TimelineID: TimelineHistory] {
-        var found: [TimelineID: TimelineHistory] = [:]
-        for timeline in try store.histories(of: incarnation) {
-            found[timeline] = try store.timelineHistory(timeline, of: incarnation)
-        }
-        return found.merging(waiting.histories) { archived, _ in archived }
+        try store.readableHistories(of: incarnation).merging(waiting.histories) { archived, _ in archived }
     }
 
     /// Segments older than every backup can't be part of a recovery and aren't listed.
@@ -126,7 +122,7 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     public func lostHistories() throws -> [LostHistory] {
-        store.lostHistories(of: incarnation, among: try segments(), known: Set(try histories().keys))
+        try store.lostHistories(of: incarnation, among: try segments(), known: Set(try histories().keys))
     }
 
     public func serverChanges(of path: LogSegments, through index: Int) throws -> ServerChanges {

@@ -38,8 +38,9 @@ public struct Contradiction: Explained, Equatable {
         let history = TimelineHistory(timeline, in: dataDirectory)
         for step in [timeline] + (history?.ancestors.map(\.timeline) ?? []) {
             let file = ArchiveFileName.history(step).description
-            guard let own = try? Files.read("\(folder)/\(file)", limit: 1 << 20),
-                let archived = try store.history(step, of: incarnation), archived != own
+            guard let text = try? Files.readText("\(folder)/\(file)", limit: 1 << 20),
+                let own = try? TimelineHistory(timeline: step, file: text),
+                let archived = try store.readableHistory(step, of: incarnation), !archived.isSame(as: own)
             else { continue }
             return Contradiction(file: file, dataDirectory: dataDirectory)
         }

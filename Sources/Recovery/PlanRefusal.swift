@@ -147,8 +147,8 @@ public struct PlanRefusal: Explained, Equatable {
                 "Timeline \(timeline) begins at LSN \(begin), but its first segment has not been archived yet; "
                     + "PostgreSQL would read the segment of the timeline before it and go astray."
             case .historyNotArchived(let timeline):
-                "Timeline history file \"\(timeline.fileNamePart).history\" is in the cluster's pg_wal, but not in the archive: a "
-                    + "recovered server would not find timeline \(timeline)."
+                "Timeline history file \"\(timeline.fileNamePart).history\" is in the cluster's pg_wal, but missing or damaged in the "
+                    + "archive: a recovered server would not find timeline \(timeline)."
             case .unknownRestorePoint(_, let similar):
                 similar.isEmpty
                     ? "There is none since the oldest backup began."
@@ -167,6 +167,7 @@ public struct PlanRefusal: Explained, Equatable {
         case .unknownBackup: return "\"tidemark list\" shows the backups there are."
         case .historyNotArchived(let timeline):
             return "In the data directory: tidemark archive-push pg_wal/\(timeline.fileNamePart).history."
+        case .lostHistory(let lost) where lost.isDamaged: return lost.hint
         default: break
         }
         guard !nearest.isEmpty else {

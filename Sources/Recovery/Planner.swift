@@ -94,10 +94,13 @@ struct Planner<Source: PlanSource> {
 
     /// Where nobody named a timeline, one that is newer than what is followed may be the cluster's.
     private func refuseLostHistory(besides history: History) throws {
-        guard [.own, .latest].contains(target.timeline), request.known?.takesWrites != true, makesOffers,
-            let followed = history.timeline,
-            let lost = try source.lostHistories().last(where: { $0.timeline > followed })
-        else { return }
+        guard makesOffers, let followed = history.timeline else { return }
+        let lost = try source.lostHistories().filter { $0.timeline > followed }
+        // Whatever is followed, the recovered server asks for a damaged one before it takes a number of its own.
+        if let damaged = lost.last(where: \.isDamaged) { throw refusal(.lostHistory(damaged)) }
+        guard [.own, .latest].contains(target.timeline), request.known?.takesWrites != true, let lost = lost.last else {
+            return
+        }
         let known = Set(history.candidates[0].path.steps.map(\.timeline) + [followed, lost.timeline]).sorted()
         throw refusal(.lostHistory(lost), nearest: offers(known.map { onTimeline($0) }))
     }

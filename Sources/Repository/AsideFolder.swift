@@ -66,9 +66,7 @@ extension ObjectStore {
             let aside = try StoredSegment(object.key, in: self)
             if there.head.digest == aside.head.digest { return false }
             guard case .history(let timeline) = object.file else { return true }
-            return try !there.ancestors(of: timeline).elementsEqual(aside.ancestors(of: timeline)) {
-                $0.timeline == $1.timeline && $0.switchPoint == $1.switchPoint
-            }
+            return try !there.history(of: timeline).isSame(as: aside.history(of: timeline))
         } catch is ObjectAbsent { return false } catch is ObjectDamaged { return true } catch is BadTimelineHistory {
             return true
         }
@@ -82,7 +80,7 @@ extension ObjectStore {
 
 extension StoredSegment {
     /// What a history file says.
-    fileprivate func ancestors(of timeline: TimelineID) throws -> [TimelineHistory.Ancestor] {
-        try TimelineHistory(timeline: timeline, file: String(decoding: bytes(limit: 1 << 20), as: UTF8.self)).ancestors
+    fileprivate func history(of timeline: TimelineID) throws -> TimelineHistory {
+        try TimelineHistory(timeline: timeline, file: String(decoding: bytes(limit: 1 << 20), as: UTF8.self))
     }
 }

@@ -54,6 +54,23 @@ extension ObjectStore {
         }
     }
 
+    /// As `timelineHistory`, and nil as well for one that is damaged: it leads nowhere, like one that is gone.
+    /// `lostHistories` tells of both.
+    public func readableHistory(_ timeline: TimelineID, of incarnation: Incarnation) throws -> TimelineHistory? {
+        do { return try timelineHistory(timeline, of: incarnation) } catch is ObjectDamaged {
+            return nil
+        } catch is BadTimelineHistory { return nil }
+    }
+
+    /// Every history that can be read.
+    public func readableHistories(of incarnation: Incarnation) throws -> [TimelineID: TimelineHistory] {
+        var found: [TimelineID: TimelineHistory] = [:]
+        for timeline in try histories(of: incarnation) {
+            found[timeline] = try readableHistory(timeline, of: incarnation)
+        }
+        return found
+    }
+
     /// The completed segments of a timeline, in order; with `from` only that one and later ones.
     ///
     /// Costs one folder listing per 4 GiB of log.

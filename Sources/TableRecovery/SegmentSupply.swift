@@ -47,7 +47,10 @@ final class SegmentSupply: Sendable {
         try write("list", segments.map { "\($0)\n" }.joined())
         try write("deliver", script, mode: 0o700)
         for timeline in try store.histories(of: incarnation) {
-            guard let text = try store.history(timeline, of: incarnation) else { continue }
+            // A damaged one leads nowhere, and the rows' history was chosen without it.
+            guard try store.readableHistory(timeline, of: incarnation) != nil,
+                let text = try store.history(timeline, of: incarnation)
+            else { continue }
             try write("history/\(timeline.fileNamePart).history", String(decoding: text, as: UTF8.self))
         }
     }

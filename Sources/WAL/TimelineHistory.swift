@@ -32,6 +32,15 @@ public struct TimelineHistory: Hashable, Sendable {
         self.ancestors = ancestors
     }
 
+    /// Whether both name the same timelines and switch points; servers that take part in one promotion may give other
+    /// reasons.
+    public func isSame(as other: TimelineHistory) -> Bool {
+        timeline == other.timeline
+            && ancestors.elementsEqual(other.ancestors) {
+                $0.timeline == $1.timeline && $0.switchPoint == $1.switchPoint
+            }
+    }
+
     /// Reads a `.history` file: one ancestor per line, oldest first; blank lines and `#` comments are allowed.
     public init(timeline: TimelineID, file text: String) throws(BadTimelineHistory) {
         var ancestors: [Ancestor] = []

@@ -35,7 +35,7 @@ enum DuCommand: Command {
         }
         let backups: [Backup]
         let wal: [Day]
-        let backupBytes, walBytes, wouldFree, free: Int64
+        let backupBytes, walBytes, asideBytes, wouldFree, free: Int64
         let walPerDay: Int64?
         let former: [Former]
     }
@@ -52,6 +52,7 @@ enum DuCommand: Command {
         let reports = [(known.current, report)] + former
         let backupBytes = reports.reduce(0) { $0 + $1.1.backupBytes }
         let walBytes = reports.reduce(0) { $0 + $1.1.walBytes }
+        let asideBytes: Int64 = reports.reduce(0) { $0 + $1.1.asideBytes }
         let wouldFree = reports.reduce(0) { $0 + $1.1.wouldFree }
         let free = try Files.space(at: cluster.repository).free
         let days = shown == 0 ? report.days[...] : report.days.suffix(shown)
@@ -66,7 +67,8 @@ enum DuCommand: Command {
                         }
                     },
                     wal: days.map { .init(date: $0.date, segments: $0.segments, stored: $0.stored) },
-                    backupBytes: backupBytes, walBytes: walBytes, wouldFree: wouldFree, free: free,
+                    backupBytes: backupBytes, walBytes: walBytes, asideBytes: asideBytes, wouldFree: wouldFree,
+                    free: free,
                     walPerDay: report.walPerDay,
                     former: former.map {
                         .init(
@@ -93,6 +95,7 @@ enum DuCommand: Command {
         for day in days { table.add(["WAL of \(day.date), \(day.segments) segments", size(day.stored)]) }
         table.add(["all backups", size(backupBytes)])
         table.add(["all WAL", size(walBytes)])
+        if asideBytes > 0 { table.add(["what was put aside", size(asideBytes)]) }
         invocation.print(table.text)
         if let growth = report.walPerDay, growth > 0 {
             invocation.print(

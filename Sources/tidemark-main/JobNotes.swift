@@ -1,5 +1,7 @@
+import Archiving
 import Monitoring
 import Synchronization
+import WAL
 
 /// What a command wants its job's record in the repository to remember, such as the backup's label.
 final class JobNotes: Sendable {
@@ -9,9 +11,15 @@ final class JobNotes: Sendable {
         notes.withLock { $0[name] = value.description }
     }
 
-    /// Backups and segments that a verification has found damaged.
-    func damage(_ names: [String]) {
+    /// What a verification has found wrong with backups, by their labels, and with the archive.
+    func found(_ problems: [ArchiveProblem], labels: [String] = []) {
+        let names = labels + problems.filter { $0.kind == .damage }.compactMap(\.segment?.description)
         if !names.isEmpty { self(VerifiedPart.damaged, VerifiedPart.note(names)) }
+        let missing = problems.compactMap { problem in
+            if case .missing(let last) = problem.kind { problem.segment.map { (first: $0, last: last) } } else { nil }
+        }
+        if !missing.isEmpty { self(VerifiedPart.missing, VerifiedPart.note(missing: missing)) }
+        self(VerifiedPart.wal.others, problems.count { $0.kind == .other })
     }
 
     var all: [String: String] { notes.withLock { $0 } }

@@ -26,6 +26,7 @@ enum ListCommand: Command {
         var remarks: [String] = []
         var gaps: [LineageGap] = []
         var isWhole = true
+        var lost: [LostHistory] = []
         for incarnation in known.all {
             let listing: BackupListing
             do { listing = try listBackups(of: incarnation, in: store) } catch  where incarnation != known.current {
@@ -37,8 +38,9 @@ enum ListCommand: Command {
                 isWhole = false
                 continue
             }
-            let windows =
-                listing.complete.isEmpty ? [] : windows(of: listing.complete, incarnation, cluster, invocation)
+            let (windows, histories) =
+                listing.complete.isEmpty ? ([], []) : windows(of: listing.complete, incarnation, cluster, invocation)
+            lost += histories
             let ends = Dictionary(
                 windows.filter(\.isConsistent).map { ($0.backup.label, $0.last?.time ?? $0.from) },
                 uniquingKeysWith: max)
@@ -87,14 +89,16 @@ enum ListCommand: Command {
                 invocation.print("WAL \(gap.sentence): from backups before the gap nothing after it can be reached.")
             }
         }
-        return gaps.isEmpty && isWhole ? .success : .problemsFound
+        for history in lost { invocation.log(.error, history) }
+        return gaps.isEmpty && lost.isEmpty && isWhole ? .success : .problemsFound
     }
 
-    /// How far the archived WAL takes each backup. Empty without a catalog: the backups are listed all the same.
+    /// How far the archived WAL takes each backup, and the histories that might take it further. Empty without a catalog:
+    /// the backups are listed all the same.
     private static func windows(
         of backups: [BackupDescription], _ incarnation: Incarnation, _ cluster: ClusterConfiguration,
         _ invocation: Invocation
-    ) -> [RecoveryWindow] {
+    ) -> ([RecoveryWindow], [LostHistory]) {
         let (terminal, log) = (invocation.terminal, invocation.log)
         do {
             defer { terminal.finishProgress() }
@@ -105,11 +109,11 @@ enum ListCommand: Command {
                 terminal.progress("reading segments: \(done) of \(all)", log: log)
             }
             return try catalog.current(jobs: cluster.jobs, progress: show) {
-                try $0.windows(of: backups.map(BackupSpan.init))
+                (try $0.windows(of: backups.map(BackupSpan.init)), try $0.lostHistories())
             }
         } catch {
             log(.warning, "until when backups are recoverable is not known", detail: "\(error)")
-            return []
+            return ([], [])
         }
     }
 }

@@ -74,12 +74,15 @@ enum VerifyCommand: Command {
         var documents: [Document] = []
         var problems = unreadable.count
         var damaged: [String] = []
+        var others = problems
+        var known: [ArchiveProblem] = []
         if isPart { invocation.notes(VerifiedPart.only, backups.map(\.1.label).joined(separator: " ")) }
         for reason in unreadable { log(.error, reason) }
         for incarnation in try incarnations(of: cluster, in: store).all {
             do { _ = try store.confirms(incarnation) } catch {
                 log(.error, error)
                 problems += 1
+                others += 1
             }
         }
         var logs: [Incarnation: ArchivedLog] = [:]
@@ -120,8 +123,10 @@ enum VerifyCommand: Command {
         }
         invocation.notes("backups", backups.count)
         invocation.notes("backup_problems", problems)
+        invocation.notes(VerifiedPart.backups.others, others)
         if !told.isEmpty { invocation.notes("gaps", told.count) }
         let gaps = told.map { ArchiveProblem($0) }
+        known += gaps
         if isPart || arguments.has("backups") {
             for gap in gaps { log(.error, gap) }
             if invocation.json { try invocation.print(json: documents) }
@@ -133,7 +138,7 @@ enum VerifyCommand: Command {
             // Both parts see what is missing after a backup.
             for problem in gaps.filter({ !found.contains($0) }) + found { log(.error, problem) }
             problems += found.count
-            damaged += found.compactMap(\.segment?.description)
+            known += found
             invocation.notes("segments", archives.reduce(0) { $0 + $1.segments })
             invocation.notes("wal_problems", found.count)
             if invocation.json {
@@ -143,7 +148,7 @@ enum VerifyCommand: Command {
             }
         }
         invocation.notes("problems", problems)
-        invocation.notes.damage(damaged)
+        invocation.notes.found(known, labels: damaged)
         return problems == 0 && told.isEmpty ? .success : .problemsFound
     }
 

@@ -44,7 +44,7 @@ enum VerifyWAL {
         invocation.notes("segments", verification.segments)
         invocation.notes("problems", verification.problems.count)
         invocation.notes("wal_problems", verification.problems.count)
-        invocation.notes.damage(verification.problems.compactMap(\.segment?.description))
+        invocation.notes.found(verification.problems)
         for problem in verification.problems { invocation.log(.error, problem) }
         if invocation.json {
             try invocation.print(json: document(verification))

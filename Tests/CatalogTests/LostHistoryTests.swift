@@ -43,7 +43,7 @@ import WAL
         try store.remove(incarnation.history(TimelineID(2)))
         let bare = try found()
         #expect(bare.lost.map(\.message) == ["timeline history file \"00000002.history\" is missing"])
-        #expect(bare.lost.map(\.parent) == [TimelineID(1)])
+        #expect(bare.lost.map(\.parent) == [TimelineID(1)] && bare.lost.map(\.isDamaged) == [false])
         #expect(bare.problems.contains("timeline history file \"00000002.history\" is missing"))
         let refusal = try #require(throws: PlanRefusal.self) { try bare.plan.get() }
         guard case .lostHistory(let lost) = refusal.reason else {
@@ -58,5 +58,71 @@ import WAL
             try store.remove(incarnation.segment(#require(SegmentName(name))))
         }
         #expect(try repository.freshCatalog().lostHistories().isEmpty)
+    }
+
+    /// Then no segment of the timeline has a page of its parent's; the record with which it begins tells that it has one.
+    @Test func `a history is missed as well where the timeline begins on a segment's border`() throws {
+        let repository = try FixtureRepository()
+        let (store, incarnation) = (repository.store, repository.incarnation)
+        let first = "000000020000000000000010"
+        let bytes = try WALFixture.unpacked("pg15", first)
+        var summary = try FixtureRepository.scan(bytes, first)
+        #expect(summary.firstTimeline == TimelineID(1) && !summary.facts.timelineSwitches.isEmpty)
+        summary.firstTimeline = TimelineID(2)
+        try store.remove(incarnation.segment(#require(SegmentName(first))))
+        try repository.put(bytes, first, summary: summary.encode())
+        #expect(try repository.freshCatalog().lostHistories().isEmpty)
+        try store.remove(incarnation.history(TimelineID(2)))
+        #expect(try repository.freshCatalog().lostHistories().map(\.parent) == [TimelineID(1)])
+        // Nothing else is there that could lead to it.
+        for name in repository.names where name < first {
+            try store.remove(incarnation.segment(#require(SegmentName(name))))
+        }
+        #expect(try repository.freshCatalog().lostHistories().isEmpty)
+    }
+
+    @Test func `a damaged history leads nowhere, hides nothing else, and can be stored again`() throws {
+        let repository = try FixtureRepository()
+        let (store, incarnation) = (repository.store, repository.incarnation)
+        let key = incarnation.history(TimelineID(2))
+        let text = try #require(try store.history(TimelineID(2), of: incarnation))
+        try AsideBranchTests.store(
+            "a", "00000001000000000000000A", "00000001000000000000000A", in: repository,
+            at: #require(Moment(iso8601: "2026-11-20T08:12:30Z")))
+        let catalog = try repository.catalog()
+        _ = try catalog.synchronize(jobs: 1)
+        let whole = try CatalogTests().contents(catalog)
+        var object = try store.read(key)
+        object[object.count / 2] ^= 0xFF
+        try store.remove(key)
+        try store.create(key, bytes: object)
+
+        _ = try catalog.synchronize(jobs: 1)
+        #expect(try CatalogTests().contents(catalog) == CatalogTests().contents(repository.freshCatalog()))
+        let lost = try catalog.lostHistories()
+        #expect(lost.map(\.message) == ["timeline history file \"00000002.history\" is damaged"])
+        let backup = try #require(listBackups(of: incarnation, in: store).complete.first)
+        let span = BackupSpan(
+            label: backup.label, timeline: backup.timeline, start: backup.startLSN, stop: backup.stopLSN,
+            startTime: backup.startTime, stopTime: backup.stopTime)
+        #expect(try catalog.windows(of: [span]).map(\.timeline) == [TimelineID(1)])
+        #expect(try verifyArchive(of: incarnation, in: store, jobs: 1).problems.count == 1)
+        // PostgreSQL asks for the file before the recovered server takes a number, whatever it follows.
+        for catalog in [catalog, nil] {
+            for timeline in [RecoveryTarget.Timeline.own, .latest, .number(TimelineID(1))] {
+                let archive = try RecoveryArchive(
+                    store: store, cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1)
+                let refusal = try #require(throws: PlanRefusal.self) {
+                    try archive.plan(
+                        PlanRequest(RecoveryTarget(.latest, timeline: timeline)), usePartials: false, catalog: catalog)
+                }
+                #expect(refusal.detail?.contains("\"00000002.history\" is damaged") == true, "\(refusal)")
+                #expect(refusal.hint?.contains("put-aside 00000002.history") == true, "\(refusal)")
+            }
+        }
+        try store.remove(key)
+        try store.createFile(key, bytes: text)
+        _ = try catalog.synchronize(jobs: 1)
+        #expect(try CatalogTests().contents(catalog) == whole)
     }
 }

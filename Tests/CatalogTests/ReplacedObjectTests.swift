@@ -96,4 +96,23 @@ extension FixtureRepository {
         _ = try catalog.synchronize(jobs: 1)
         #expect(try CatalogTests().contents(catalog) == before)
     }
+
+    /// A copy's segments may be there before the history of the server that has taken the same number.
+    @Test func `what a timeline's segments follow is looked at again where its history says that it begins`() throws {
+        let repository = try FixtureRepository()
+        let (store, incarnation) = (repository.store, repository.incarnation)
+        let key = incarnation.history(TimelineID(2))
+        try store.remove(key)
+        let catalog = try repository.catalog()
+        for point in [0x1100_0100, 0x1200_0100, 0x1100_0100, 0x1000_0100] {
+            let text = "1\t\(LSN(UInt64(point)))\tno recovery target specified\n"
+            _ = try catalog.synchronize(jobs: 1)
+            #expect(try CatalogTests().contents(catalog) == CatalogTests().contents(repository.freshCatalog()))
+            if try store.exists(key) { try store.remove(key) }
+            try store.createFile(key, bytes: Array(text.utf8))
+            _ = try catalog.synchronize(jobs: 1)
+            let fresh = try repository.freshCatalog()
+            #expect(try CatalogTests().contents(catalog) == CatalogTests().contents(fresh), "\(text)")
+        }
+    }
 }

@@ -72,6 +72,25 @@ import Testing
         #expect(try said(site, ["check", "--only", "verify_wal"]).contains("It was verified"))
     }
 
+    @Test func `the newest segment, which the server still has`() throws {
+        let site = try site()
+        let path = try #require(
+            run("/usr/bin/find", [site.repository, "-name", "0000000100000000????????.zst"]).output
+                .split(separator: "\n").map(String.init).sorted().last)
+        try damage(path, at: try #require(try FileStatus(ofLinkItself: path)).size / 2)
+        // It is the repository's object that can't be read, not pg_wal.
+        for only in ["rpo", "archiving", "archive_backlog"] {
+            let check = try said(site, ["check", "--only", only])
+            #expect(!check.contains("unknown") && !check.contains("could not be read"), "\(check)")
+        }
+        // The way out: out of the way, and archived again.
+        let name = String(Files.name(path).dropLast(4))
+        try site.tidemark(["segments", "put-aside", name, "--yes"], expectSuccess: true)
+        #expect(try said(site, ["du"]).contains("what was put aside"))
+        try site.tidemark(["archive-push", "\(site.cluster.data)/pg_wal/\(name)"], expectSuccess: true)
+        try site.tidemark(["verify"], expectSuccess: true)
+    }
+
     @Test func `a backup's pack`() throws {
         let site = try site()
         let path = try #require(

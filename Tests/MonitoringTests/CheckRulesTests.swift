@@ -218,6 +218,29 @@ struct Trouble: Sendable, CustomTestStringConvertible {
         Trouble(name: "verification found damage", check: "verify", status: .critical, says: "found problems") {
             $0.jobs.append(ObservedCluster.job(.verify, days: 0.1, .problems))
         },
+        Trouble(
+            name: "a gap that verification found", check: "verify_wal", status: .critical,
+            says: "ago: segments \"000000010000000000000003\" to \"000000010000000000000004\" are missing."
+        ) {
+            $0.jobs.append(Self.gapFound())
+            $0.knownGaps = [
+                KnownGap(
+                    first: SegmentName("000000010000000000000003")!, last: SegmentName("000000010000000000000004")!)
+            ]
+        },
+        Trouble(
+            name: "a gap that was filled", check: "verify_wal", status: .warning,
+            says: "no longer damaged, missing or there"
+        ) {
+            $0.jobs.append(Self.gapFound())
+        },
+        Trouble(
+            name: "a gap that was filled, and what only a verification can tell", check: "verify_wal",
+            status: .critical,
+            says: "The last verification found problems 2 h 24 min ago."
+        ) {
+            $0.jobs.append(Self.gapFound(others: "1"))
+        },
         Trouble(name: "verification long ago", check: "verify", status: .warning, says: "verified 20 d") {
             $0.jobs = [ObservedCluster.job(.verify, days: 20)]
         },
@@ -270,6 +293,15 @@ struct Trouble: Sendable, CustomTestStringConvertible {
             $0.undelivered = (2, 3600)
         },
     ]
+
+    private static func gapFound(others: String = "0") -> JobRecord {
+        ObservedCluster.job(
+            .verify, days: 0.1, .problems,
+            facts: [
+                "backups": "1", "segments": "5", "backup_problems": "0", "wal_problems": "1", "problems": "1",
+                "wal_others": others, "missing": "000000010000000000000003-000000010000000000000004",
+            ])
+    }
 
     private static func finding(_ name: String, _ current: String, _ verdict: ServerFinding.Verdict) -> ServerFinding {
         ServerFinding(

@@ -19,7 +19,7 @@ import Testing
         (["events"], 3), (["events", "--kind", "drop"], 3), (["around", "--target-time", "2100-01-01 00:00 UTC"], 3),
         (["report"], 0), (["report", "--html", "-"], 0),
         (["check", "--only", "wal_continuity"], 3), (["check", "--only", "recovery_window"], 3),
-        (["check", "--only", "rpo"], 3), (["plan", "--target", "latest"], 4),
+        (["check", "--only", "rpo"], 3), (["check", "--only", "verify_wal"], 3), (["plan", "--target", "latest"], 4),
     ]
 
     @Test(arguments: TestServer.allCases)
@@ -130,5 +130,66 @@ import Testing
         let recovered = try directory.recover(["--target", "latest"])
         try #require(recovered.ending == .exited(0), "\(recovered.errors)")
         #expect(try directory.psql("select string_agg(n::text, ' ' order by n) from t") == "1 3 5")
+    }
+
+    @Test func `every command tells a history file that is missing or damaged, and what brings it back`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t (n int)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        try site.cluster.stop()
+        try site.tidemark(["recover", "--target", "latest", "--start", "--yes"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (1)")
+        try site.archiveEverything()
+        let object = try #require(
+            run("/usr/bin/find", [site.repository, "-name", "00000002.history.zst"]).output.split(separator: "\n").first
+        )
+        for (state, harm) in [
+            ("missing", "rm -f \"$0\""), ("damaged", "head -c 60 \"$0\" >\"$0.cut\"; mv -f \"$0.cut\" \"$0\""),
+        ] {
+            try runAsServerUser("/bin/sh", ["-c", harm, String(object)])
+            for (line, status, word) in [
+                (["verify", "--wal"], Int32(3), state), (["segments"], 3, state), (["window"], 3, state),
+                (["list"], 3, state), (["check", "--only", "wal_continuity"], 3, state),
+                (["check", "--only", "recovery_window"], 3, "archive-push"),
+                (["plan", "--target", "latest"], 4, "archive-push"),
+            ] {
+                let told = try site.tidemark(line)
+                let words = told.output + told.errors
+                #expect(told.ending == .exited(status), "\(line): \(words)")
+                #expect(words.contains("00000002.history") && words.contains(word), "\(line): \(words)")
+            }
+            let check = try site.tidemark(["check", "--only", "wal_continuity"]).output
+            let command = try #require(check.split(separator: "store it with: ").last?.split(separator: "  [").first)
+            try runAsServerUser("/bin/sh", ["-c", "cd / && \(command)"])
+            for line in [
+                ["verify", "--wal"], ["segments"], ["window"], ["list"], ["check", "--only", "wal_continuity"],
+                ["check", "--only", "recovery_window"], ["plan", "--target", "latest"],
+            ] {
+                let told = try site.tidemark(line)
+                #expect(told.ending == .exited(0), "\(line): \(told.output)\(told.errors)")
+            }
+        }
+    }
+
+    /// A copy that was promoted without archiving has told nobody which number it took.
+    @Test func `a plan names segments under the number that the recovered server will take`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let one = try #require(
+            run("/usr/bin/find", [site.repository, "-name", "0000000100000000????????.zst"]).output
+                .split(separator: "\n").map(String.init).max())
+        #expect(try !site.tidemark(["plan", "--target", "latest"], expectSuccess: true).output.contains("number 2"))
+        let folder = Files.parent(Files.parent(Files.parent(one))) + "/00000002/0000000200000000"
+        let taken = "\(folder)/0000000200000000000000FF.zst"
+        try runAsServerUser("/bin/sh", ["-c", "mkdir -p '\(folder)' && cp '\(one)' '\(taken)'"])
+        try site.cluster.stop()
+        let line = ["plan", "--target", "latest", "--target-timeline", "1"]
+        let plan = try site.tidemark(line, expectSuccess: true).output
+        #expect(plan.contains("The recovered server will take number 2 for its timeline."), "\(plan)")
+        let command = try #require(plan.split(separator: "first: tidemark ").last?.split(separator: "\n").first)
+        try site.tidemark(command.split(separator: " ").map(String.init) + ["--yes"], expectSuccess: true)
+        #expect(try !site.tidemark(["plan", "--target", "latest"], expectSuccess: true).output.contains("number 2"))
     }
 }
