@@ -26,7 +26,9 @@ extension Push {
         let digest = digester.finish()
         for (index, copy) in copies.enumerated()
         where copy.head.digest == digest && copy.head.rawLength == UInt64(local.size) {
-            try store.makeDurable(place.incarnation.key(for: place.file, copy: index + 1))
+            let key = place.incarnation.key(for: place.file, copy: index + 1)
+            guard try isIntact(copy, place.file) else { return .create(key, nil) }
+            try store.makeDurable(key)
             return .confirmed
         }
         var contradiction: (comparison: SegmentComparison, copy: StoredSegment)?

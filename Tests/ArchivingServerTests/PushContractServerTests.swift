@@ -296,6 +296,32 @@ private let refusals = [
         }
     }
 
+    /// What its head says is no proof: the server may recycle its own copy once it is acknowledged.
+    @Test(arguments: [2, 3, 10]) func `a segment that is damaged in the repository is stored again when it comes again`(
+        part: Int
+    ) throws {
+        let archive = try Archive()
+        let segment = archive.origin.segments[1]
+        let file = archive.origin.wal(segment.description)
+        try archive.push(file, expectSuccess: true)
+        let key = archive.origin.incarnation.segment(segment)
+        var object = try archive.store.read(key)
+        object[object.count - object.count / part] ^= 0xFF
+        try archive.store.remove(key)
+        try archive.store.create(key, bytes: object)
+        try archive.giveToServer(archive.repository)
+        let got = archive.scratch.file("got")
+        #expect(try archive.get(segment.description, to: got).ending == .exited(200))
+        let pushed = try archive.push(file, expectSuccess: true)
+        #expect(pushed.errors.contains("was damaged in the repository, and is stored again"), "\(pushed.errors)")
+        try archive.get(segment.description, to: got, expectSuccess: true)
+        #expect(try run("/usr/bin/cmp", [file, got]).ending == .exited(0))
+        let aside = archive.store.path(archive.origin.incarnation.asideFolder)
+        let kept = try run("/usr/bin/find", [aside, "-name", "\(segment).zst"]).output.split(separator: "\n")
+        #expect(kept.count == 1, "\(kept)")
+        #expect(try archive.push(file, expectSuccess: true).errors == "")
+    }
+
     @Test(arguments: Unreadable.allCases) func `an unreadable predecessor is a warning`(_ reason: Unreadable) throws {
         let archive = try Archive()
         let names = archive.origin.segments

@@ -24,7 +24,8 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
             says: "is damaged and is rebuilt"),
         Mishap(
             testDescription: "a changed copy of a backup's description",
-            script: sqlite("update backup set json = cast('{}' as blob)"), says: ""),
+            script: sqlite("update backup set json = cast('{}' as blob)"),
+            says: "somebody else has changed its table"),
         Mishap(
             testDescription: "a row that somebody has added",
             script: sqlite("insert into folder values (9, '00000009000000AA', null)"),

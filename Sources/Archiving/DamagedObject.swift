@@ -14,17 +14,30 @@ extension Push {
                 timeline: timeline, file: String(decoding: stored.bytes(limit: 1 << 20), as: UTF8.self))
             return stored
         } catch let damage as ObjectDamaged {
-            try takeAside(key, timeline, damage.detail ?? damage.message)
+            try takeAside(key, name, damage.detail ?? damage.message)
         } catch let damage as BadTimelineHistory {
-            try takeAside(key, timeline, damage.message)
+            try takeAside(key, name, damage.message)
         }
         throw ObjectAbsent(key: key, location: store.location)
     }
 
+    /// Whether a copy that has the same digest in its head can be read from its beginning to its end. One that can't is taken
+    /// out of the way: the server that hands the file over again may recycle its own as soon as it is acknowledged.
+    func isIntact(_ copy: StoredSegment, _ file: ArchiveFileName) throws -> Bool {
+        do {
+            var decompressor = try Decompressor()
+            try copy.extract(with: &decompressor) { _ in }
+            return true
+        } catch let damage as ObjectDamaged {
+            try takeAside(copy.key, file, damage.detail ?? damage.message)
+            return false
+        }
+    }
+
     /// Not as `put-aside` does it: the timeline goes on, and nothing of it may look put aside.
-    private func takeAside(_ key: RepositoryKey, _ timeline: TimelineID, _ reason: String) throws {
+    private func takeAside(_ key: RepositoryKey, _ file: ArchiveFileName, _ reason: String) throws {
         let incarnation = try identity.incarnation()
-        let name = ArchiveFileName.history(timeline).description
+        let name = file.description
         let now = Moment(microseconds: Clock.now)
         let fraction = String(1_000_000 + now.civil.microsecond).dropFirst()
         let folder = incarnation.asideFolder.appending("\(now.compact.dropLast()).\(fraction)Z-damaged-\(name)")
@@ -41,12 +54,12 @@ extension Push {
         let place = folder.appending(key.name)
         // Another server may hand it over at the same moment.
         do { try store.move(key, to: place) } catch is ObjectAbsent { return }
-        warn(DamagedHistoryReplaced(file: name, reason: reason, key: place))
+        warn(DamagedObjectReplaced(file: name, reason: reason, key: place))
     }
 }
 
-/// A damaged history was taken out of the way of the same one that a server has.
-struct DamagedHistoryReplaced: Explained {
+/// A damaged object was taken out of the way of the same file that a server has.
+struct DamagedObjectReplaced: Explained {
     let file: String
     let reason: String
     let key: RepositoryKey
