@@ -21,17 +21,13 @@ extension Push {
         throw ObjectAbsent(key: key, location: store.location)
     }
 
-    /// Whether a copy that has the same digest in its head can be read from its beginning to its end. One that can't is taken
-    /// out of the way: the server that hands the file over again may recycle its own as soon as it is acknowledged.
-    func isIntact(_ copy: StoredSegment, _ file: ArchiveFileName) throws -> Bool {
-        do {
-            var decompressor = try Decompressor()
-            try copy.extract(with: &decompressor) { _ in }
-            return true
-        } catch let damage as ObjectDamaged {
-            try takeAside(copy.key, file, damage.detail ?? damage.message)
-            return false
-        }
+    /// Reads a copy that has the same digest in its head from its beginning to its end: the server that hands the file over
+    /// again may recycle its own as soon as it is acknowledged. A damaged one stays where it is until somebody puts it aside:
+    /// without it `archive-get` would take the segment for absent, and a recovery would end there.
+    /// - Throws: `ObjectDamaged`.
+    func requireIntact(_ copy: StoredSegment) throws {
+        var decompressor = try Decompressor()
+        try copy.extract(with: &decompressor) { _ in }
     }
 
     /// Not as `put-aside` does it: the timeline goes on, and nothing of it may look put aside.

@@ -15,7 +15,7 @@ extension Push {
     ///
     /// A copy that offers no record more is as good as stored. One that offers more is stored beside the others. So is a
     /// `.partial` that contradicts another: recovery reads neither by itself, and the server must be able to go on.
-    /// - Throws: `ArchiveConflict` when a segment contradicts one that is there.
+    /// - Throws: `ArchiveConflict` when a segment contradicts one that is there, `ObjectDamaged` when one can't be read.
     func destination(_ local: LocalFile, _ place: SegmentPlace, _ batch: PushBatch?) throws -> Destination {
         let copies = try store.copies(of: place.file, of: place.incarnation)
         guard !copies.isEmpty else {
@@ -26,9 +26,8 @@ extension Push {
         let digest = digester.finish()
         for (index, copy) in copies.enumerated()
         where copy.head.digest == digest && copy.head.rawLength == UInt64(local.size) {
-            let key = place.incarnation.key(for: place.file, copy: index + 1)
-            guard try isIntact(copy, place.file) else { return .create(key, nil) }
-            try store.makeDurable(key)
+            try requireIntact(copy)
+            try store.makeDurable(place.incarnation.key(for: place.file, copy: index + 1))
             return .confirmed
         }
         var contradiction: (comparison: SegmentComparison, copy: StoredSegment)?
