@@ -99,8 +99,12 @@ private struct Departure: Sendable, CustomTestStringConvertible {
                 ? now.split(separator: "\n").filter { !$0.contains("wal/") }
                     == expected.split(separator: "\n").filter { !$0.contains("wal/") }
                 : now == expected, "\(now)\nwas\n\(expected)")
-        // It comes back, and what was there before still is.
-        try runAsServerUser("/bin/sh", ["-c", "rm -rf \"$1\" && mv \"$2\" \"$1\"", "sh", repository, away])
+        // It comes back with what it had, and with what the archiver stored in the other one meanwhile.
+        let back = """
+            mv "$1" "$3" && cd "$3" && find . -path '*/wal/*' -name '*.zst' -exec cp -an --parents {} "$2" \\;
+            cd / && rm -rf "$3" && mv "$2" "$1"
+            """
+        try runAsServerUser("/bin/sh", ["-c", back, "sh", repository, away, other])
         if stores { try runAsServerUser("/bin/mv", [path + ".kept", path]) }
         _ = try runAsServerUser(
             "/bin/rm", ["-rf", site.scratch.file("recovered"), segment, Files.parent(segment) + "/segments"])
