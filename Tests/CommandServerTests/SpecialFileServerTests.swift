@@ -34,7 +34,7 @@ import Testing
         for command in Self.commands {
             let words = command.map { $0 == "DIRECTORY" ? site.scratch.file("recovered") : $0 }
             let finished = try runAsServerUser(
-                "/usr/bin/timeout", ["120", Executables.tidemark()] + words,
+                "/usr/bin/timeout", ["600", Executables.tidemark()] + words,
                 environment: ["TIDEMARK_CONFIG": site.configuration], expectSuccess: false)
             guard case .exited(let status) = finished.ending else {
                 Issue.record("\(command): \(finished)")
@@ -65,7 +65,7 @@ import Testing
         ]
         for command in Self.commands + archiver where command[0] != "recover" {
             let finished = try runAsServerUser(
-                "/usr/bin/timeout", ["120", Executables.tidemark()] + command,
+                "/usr/bin/timeout", ["600", Executables.tidemark()] + command,
                 environment: ["TIDEMARK_CONFIG": site.configuration], expectSuccess: false)
             guard case .exited(let status) = finished.ending else {
                 Issue.record("\(command): \(finished)")
