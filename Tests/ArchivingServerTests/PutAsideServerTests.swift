@@ -70,9 +70,11 @@ import WAL
             let words = try offered(said.output, "segments put-aside ")
             try site.tidemark(words + ["--yes"], expectSuccess: true)
             try site.cluster.psql("select pg_switch_wal()")
+            // When nothing waits any more, its statistics tell of the last one in a moment.
             try site.cluster.wait(for: "the archiver to go on or to be refused again") {
                 try site.cluster.psql(
                     "select (select count(*) = 0 from pg_ls_archive_statusdir() where name like '%.ready') "
+                        + "and last_archived_time > last_failed_time "
                         + "or last_failed_wal <> '\(words[2])' from pg_stat_archiver") == "t"
             }
         }

@@ -70,8 +70,10 @@ public enum TestServer: Int, Sendable, CaseIterable, CustomStringConvertible {
 public func runAsServerUser(
     _ program: String, _ arguments: [String], environment: [String: String] = [:], expectSuccess: Bool = true
 ) throws -> Finished {
-    let variables = environment.map { "\($0)=\($1)" }.sorted()
+    var variables = environment.map { "\($0)=\($1)" }.sorted()
     let record = TestRecord.current
+    // Instead of a minute.
+    if program.hasSuffix("/pg_ctl") { variables.append("PGCTLTIMEOUT=300") }
     if program.hasSuffix("/pg_ctl"), let place = arguments.firstIndex(of: "-D"), place + 1 < arguments.count {
         let data = arguments[place + 1]
         if let log = arguments.firstIndex(of: "-l"), log + 1 < arguments.count {
@@ -179,6 +181,19 @@ public final class TestCluster: Sendable {
         // The wheel's pgbench serves as well as Debian's.
         try runAsServerUser(
             TestServer.v15.bin + "/pgbench", ["-h", directory, "-U", "postgres", "-n"] + arguments + [database])
+    }
+
+    /// Waits until everything that is finished is archived, and the archiver has done all that it does about it: its command
+    /// has ended, and its statistics tell of it.
+    public func waitForArchiver() throws {
+        try wait(seconds: 900, for: "the archiver to have nothing to do") {
+            try psql(
+                """
+                select not exists (select from pg_ls_archive_statusdir() where name like '%.ready')
+                and not exists (select from pg_stat_activity
+                    where backend_type = 'archiver' and wait_event is distinct from 'ArchiverMain')
+                """) == "t"
+        }
     }
 
     /// Waits for `condition` as the function of that name does; throws with the server's log when it doesn't come true.
