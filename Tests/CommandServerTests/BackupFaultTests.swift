@@ -58,6 +58,7 @@ import Testing
         try site.tidemark(["verify"], expectSuccess: true)
         try site.tidemark(["backup"], expectSuccess: true)
         try site.tidemark(["expire"], expectSuccess: true)
+        try site.cluster.waitForArchiver()
         let left = try run("/usr/bin/find", [site.repository, "-name", ".*.tmp"]).output
         #expect(left == "")
         try site.tidemark(["verify"], expectSuccess: true)

@@ -99,6 +99,8 @@ private enum Signal: String, Sendable, CaseIterable {
     private func check(_ site: TestSite, _ moment: Moment, _ signal: Signal) throws -> Bool {
         guard let finished = try interrupted(site, moment, signal) else { return false }
         let said = "\(moment), \(signal): \(finished.ending) \(finished.errors)"
+        // What it pushes has temporaries, too.
+        try site.cluster.waitForArchiver()
         #expect(finished.ending == .exited(signal == .kill ? 137 : 130), "\(said)")
         if signal == .kill {
             try wait(for: "what the command has started to be found: \(said)") {
@@ -172,6 +174,7 @@ private enum Signal: String, Sendable, CaseIterable {
         let failed = try site.tidemark(["history", "--failed"], expectSuccess: true).output
         #expect(failed.hasPrefix("No jobs"), "\(failed)")
         for command in [["backup"], ["verify"], ["drill"]] { try site.tidemark(command, expectSuccess: true) }
+        try site.cluster.waitForArchiver()
         #expect(try remains(site) == [])
     }
 

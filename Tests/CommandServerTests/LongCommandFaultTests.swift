@@ -70,8 +70,10 @@ import Testing
             }
             try site.cluster.psql("drop table if exists back")
             try site.tidemark(["clean"], expectSuccess: true)
-            let left = try run("/usr/bin/pgrep", ["-f", site.scratch.path + "/(state|copy)"])
-            #expect(left.output == "", "\(said): process \(left.output) goes on")
+            // pg_ctl looks for the server's file, which is gone a moment before its process is.
+            try wait(for: "the last process: \(said)") {
+                try run("/usr/bin/pgrep", ["-f", site.scratch.path + "/(state|copy)"]).output == ""
+            }
             let scratch = try Files.listIfPresent(site.scratch.file("state/scratch"))
             #expect(scratch.allSatisfy { !$0.hasPrefix("tidemark-") }, "\(said): \(scratch)")
         }

@@ -102,6 +102,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
     ) throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.waitForArchiver()
         let kept = site.scratch.file("state") + "/main/jobs"
         var failed: Finished
         if want == "away" {
@@ -154,6 +155,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
         let whole = try site.tidemark(["history"], expectSuccess: true)
         #expect(whole.errors.contains("is passed over: could not open directory"), "\(whole.errors)")
         try site.tidemark(["backup"], environment: ["TIDEMARK_FAULT": "rename:3=kill"])
+        try site.cluster.waitForArchiver()
         let cleaned = try site.tidemark(["clean"], expectSuccess: true)
         #expect(cleaned.errors.contains("WARNING:  could not open directory \"\(folder)\""), "\(cleaned.errors)")
         #expect(cleaned.errors.contains("it is passed over"))
