@@ -29,9 +29,9 @@ private struct CheckAnswer: Decodable {
         }
     }
 
-    /// A site that lacks nothing: fsync on, archiving in time, a backup.
+    /// A site that lacks nothing: fsync on, archiving in time, but not in the middle of a test.
     private static func site(_ settings: [String: String] = [:], _ lines: [String] = []) throws -> TestSite {
-        let site = try TestSite(settings: ["fsync": "on", "archive_timeout": "60s"].merging(settings) { $1 })
+        let site = try TestSite(settings: ["fsync": "on", "archive_timeout": "1h"].merging(settings) { $1 })
         let text = try Files.readText(site.configuration) + lines.joined(separator: "\n") + "\n"
         try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
         return site
@@ -247,7 +247,7 @@ private struct CheckAnswer: Decodable {
     @Test func `a change is told once for the worse and once for the better`() throws {
         let site = try TellingTests.site("cat >> TOLD", ["archive_failing_after = 1s"])
         try site.cluster.psql("alter system set fsync = on")
-        try site.cluster.psql("alter system set archive_timeout = 60")
+        try site.cluster.psql("alter system set archive_timeout = '1h'")
         try site.cluster.psql("select pg_reload_conf()")
         func told() throws -> [String] {
             _ = try site.tidemark(["notify", "--deliver"])
@@ -279,9 +279,7 @@ private struct CheckAnswer: Decodable {
         #expect(try told().count { $0.contains("\"event\":\"archive_failing\"") } == 1)
         try site.cluster.psql("alter system reset archive_command")
         try site.cluster.psql("select pg_reload_conf()")
-        try site.cluster.wait(for: "archiving") {
-            try site.cluster.psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") == "0"
-        }
+        try site.cluster.waitForArchiver()
         _ = try site.tidemark(["check", "--notify"])
         _ = try site.tidemark(["check", "--notify"])
         let archive = try told().filter { $0.contains("\"event\":\"archive_failing\"") }

@@ -18,7 +18,7 @@ import Testing
     /// A cluster with tables that the role may not read, and a configuration that knows no other role.
     private static func site(_ server: TestServer) throws -> TestSite {
         let site = try TestSite(
-            server, settings: ["fsync": "on", "archive_timeout": "60s"],
+            server, settings: ["fsync": "on", "archive_timeout": "1h"],
             initdb: ["--wal-segsize=1", "--data-checksums"],
             configuration: [
                 "drill_database = 'shop'", "drill_min_rows = 'sales.orders=100'",

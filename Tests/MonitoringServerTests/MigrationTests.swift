@@ -23,7 +23,7 @@ import Testing
     @Test func `from a plain cp archive: the old log is taken over, and the server was never stopped`() throws {
         let old = try Scratch()
         let site = try TestSite(
-            settings: ["archive_command": "'cp %p \(old.path)/%f'", "fsync": "on", "archive_timeout": "60s"],
+            settings: ["archive_command": "'cp %p \(old.path)/%f'", "fsync": "on", "archive_timeout": "1h"],
             initialize: false)
         let started = try site.cluster.psql("select pg_postmaster_start_time()")
         for number in 1...3 {
@@ -80,7 +80,7 @@ import Testing
         let site = try TestSite(
             settings: [
                 "archive_command": "'pgbackrest --config=\(config) --stanza=main archive-push %p'", "fsync": "on",
-                "archive_timeout": "60s",
+                "archive_timeout": "1h",
             ], initialize: false)
         let text = """
             [global]
@@ -89,6 +89,7 @@ import Testing
             spool-path=\(old.file("spool"))
             lock-path=\(old.file("lock"))
             start-fast=y
+            archive-timeout=600
             [main]
             pg1-path=\(site.cluster.data)
             pg1-socket-path=\(site.cluster.directory)
@@ -114,7 +115,7 @@ import Testing
         let site = try TestSite(
             settings: [
                 "archive_command": "'rsync -a %p \(old.file("home/main/incoming"))/%f'", "fsync": "on",
-                "archive_timeout": "60s", "max_wal_senders": "6",
+                "archive_timeout": "1h", "max_wal_senders": "6",
             ], initialize: false)
         let config = old.file("barman.conf")
         let user = try runAsServerUser("/usr/bin/id", ["-un"]).output.prefix { $0 != "\n" }
@@ -136,6 +137,7 @@ import Testing
             streaming_archiver = on
             slot_name = barman
             path_prefix = \(site.cluster.server.bin)
+            check_timeout = 300
 
             """
         try createDurably(config, bytes: Array(text.utf8), mode: 0o644)
@@ -153,12 +155,15 @@ import Testing
             try site.cluster.psql("select count(*) from pg_replication_slots where active") == "1"
         }
         try site.cluster.psql("create table t as select 42 n")
-        try barman("switch-wal", "--force", "--archive", "main")
+        try barman("switch-wal", "--force", "--archive", "--archive-timeout", "300", "main")
         try barman("backup", "--wait", "main")
         try migrate(site)
         let changed = server.replacing("streaming_archiver = on", with: "streaming_archiver = off")
         try replaceDurably(old.file("servers/main.conf"), bytes: Array(changed.utf8), mode: 0o644)
         try barman("receive-wal", "--stop", "main")
+        try site.cluster.wait(for: "the slot's release") {
+            try site.cluster.psql("select count(*) from pg_replication_slots where active") == "0"
+        }
         try barman("receive-wal", "--drop-slot", "main")
         try barman("cron")
         #expect(try site.cluster.psql("select count(*) from pg_replication_slots") == "0")

@@ -16,7 +16,7 @@ import Testing
     @Test(arguments: [TestServer.v15, .v18])
     func `the role of docs/security.md suffices for backups and checks, and for nothing else`(server: TestServer) throws
     {
-        let site = try TestSite(server, settings: ["fsync": "on", "archive_timeout": "60s"])
+        let site = try TestSite(server, settings: ["fsync": "on", "archive_timeout": "1h"])
         try site.cluster.psql(Self.grants())
         try site.cluster.psql("create table secret as select 42 n")
         try site.cluster.psql("create database other")

@@ -5,7 +5,7 @@ import Testing
 
 @Suite(.serialized) struct StatusTests {
     @Test func `status and report tell of a real cluster, before and after its first backup`() throws {
-        let site = try TestSite(settings: ["fsync": "on", "archive_timeout": "60s"])
+        let site = try TestSite(settings: ["fsync": "on", "archive_timeout": "1h"])
         let bare = try site.tidemark(["status"])
         #expect(bare.ending == .exited(3), "\(bare.errors)")
         #expect(bare.output.contains("Nothing can be recovered: there is no usable backup."))
