@@ -39,7 +39,7 @@ import WAL
             let changed = text.replacing("get_retry_timeout = 0", with: line)
             try replaceDurably(site.configuration, bytes: Array(changed.utf8), mode: 0o644)
         }
-        for (line, says) in [("get_retry_timeout = 0", nil), ("get_retry_timeout = 2s", "for up to 2.0 s")] {
+        for (line, says) in [("get_retry_timeout = 0", nil), ("get_retry_timeout = 8s", "for up to 8.0 s")] {
             try configure(line)
             try recovered.startExpectingFailure()
             let log = try Files.readText(recovered.logFile)
@@ -125,10 +125,12 @@ import WAL
         try site.cluster.wait(for: "a push that finds no space") {
             try Files.readText(site.cluster.logFile).contains("No space left on device")
         }
+        // The archiver tries again and again; while it does, there is a temporary.
+        try site.cluster.stop()
         let temporaries = try run("/usr/bin/find", [mountPoint, "-name", ".*.tmp"])
         #expect(temporaries.output == "")
         try #require(try run("/bin/mount", ["-o", "remount,size=100m", mountPoint]).ending == .exited(0))
-        try site.cluster.restart()
+        try site.cluster.start()
         try site.archiveEverything()
         try site.checkEverythingArchived()
     }
@@ -145,8 +147,9 @@ import WAL
         defer { try? twin.stop() }
         try twin.start()
         try site.cluster.psql("create table one as select g from generate_series(1, 10000) g")
-        try twin.psql("create table two as select g from generate_series(1, 10000) g")
+        // The first one to finish the segment has its name.
         try site.archiveEverything()
+        try twin.psql("create table two as select g from generate_series(1, 10000) g")
         try twin.psql("select pg_switch_wal()")
         try wait(for: "the twin's archiver to fail") {
             try twin.psql("select failed_count from pg_stat_archiver") != "0"

@@ -51,7 +51,17 @@ import WAL
 
     @Test func `a recovery is served from a bounded spool, which is empty when it has ended`() throws {
         let (site, base) = try archived(["prefetch_segments = 4"])
-        let (recovered, notes) = try recover(base, site)
+        // However slow the prefetcher is, it is ahead of a server that waits.
+        let look = "ls \(site.scratch.file("state"))/main/spool/*/ 2>/dev/null | grep -c '^[0-9A-F]\\{24\\}$'"
+        let notesFile = site.scratch.file("notes")
+        let (recovered, notes) = try recover(
+            base, site,
+            extra: """
+                if [ $(wc -l <\(notesFile)) -eq 10 ]; then
+                    for _ in $(seq 3000); do [ $(\(look)) -gt 0 ] && break; sleep 0.1; done
+                    \(look) >>\(notesFile)
+                fi
+                """)
         defer { try? recovered.stop() }
         #expect(try recovered.psql("select count(*), sum(g) from t") == "300000|45000150000")
         #expect(notes.contains { $0 > 0 }, "nothing was fetched ahead")

@@ -98,7 +98,7 @@ import WAL
 
     @Test(arguments: Trouble.all)
     func `a server's call is repeated every second where that may help, and only there`(_ trouble: Trouble) throws {
-        let archive = try Archive(settings: ["get_retry_timeout = 3s"])
+        let archive = try Archive(settings: ["get_retry_timeout = 8s"])
         let segment = archive.origin.segments[0]
         try archive.push(archive.origin.wal(segment.description), expectSuccess: true)
         try trouble.make(archive, archive.path(segment))
@@ -113,7 +113,7 @@ import WAL
         try Files.remove(server.directory + "/postmaster.pid")
         let byHand = try server.get(segment.description, fault: "trace")
         #expect(!byHand.errors.contains("is tried again"), "\(byHand)")
-        #expect(patient.errors.contains("is tried again for up to 3.0 s") == trouble.mayPass, "\(patient)")
+        #expect(patient.errors.contains("is tried again for up to 8.0 s") == trouble.mayPass, "\(patient)")
         let (many, one) = (looks(patient), looks(byHand))
         #expect(one > 0 && (trouble.mayPass ? many >= 2 * one : many == one), "\(many) \(one)\n\(patient)\n\(byHand)")
     }
