@@ -1,7 +1,9 @@
+import Archiving
 import BaseBackup
 import Configuration
 import Glibc
 import Platform
+import Repository
 import Recovery
 
 enum CleanCommand: Command {
@@ -34,7 +36,7 @@ enum CleanCommand: Command {
         let dryRun = invocation.arguments.has("dry-run")
         let scratch = try ScratchDirectory.reclaim(in: cluster.scratchDirectory, dryRun: dryRun)
         var temporaries: [String] = []
-        for root in ["\(cluster.repository)/\(cluster.name)", "\(cluster.stateDirectory)/\(cluster.name)"] {
+        for root in ["\(cluster.repository)/\(cluster.name)", cluster.state.path] {
             do throws(SystemError) {
                 let held = try HeldDirectory(confining: root, followsLink: false)
                 clean(
