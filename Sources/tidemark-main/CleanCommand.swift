@@ -3,8 +3,8 @@ import BaseBackup
 import Configuration
 import Glibc
 import Platform
-import Repository
 import Recovery
+import Repository
 
 enum CleanCommand: Command {
     static let grammar = Grammar(

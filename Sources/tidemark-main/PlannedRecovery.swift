@@ -83,8 +83,8 @@ struct PlannedRecovery {
         guard archive.putAside == nil else { return nil }
         do {
             let catalog = try Catalog(
-                at: cluster.state.catalog(of: archive.incarnation), store: archive.store, incarnation: archive.incarnation,
-                mayBeInMemory: false, note: { message in invocation.log(.warning, message) })
+                at: cluster.state.catalog(of: archive.incarnation), store: archive.store,
+                incarnation: archive.incarnation, mayBeInMemory: false, note: { message in invocation.log(.warning, message) })
             try catalog.current(jobs: cluster.jobs) { _ in }
             return catalog
         } catch {

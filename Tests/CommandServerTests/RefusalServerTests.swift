@@ -102,6 +102,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
     ) throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)
+        try site.tidemark(["list"], expectSuccess: true)
         let kept = try site.learned() + "/jobs"
         var failed: Finished
         if want == "away" {
