@@ -84,7 +84,8 @@ struct PlannedRecovery {
         do {
             let catalog = try Catalog(
                 at: cluster.state.catalog(of: archive.incarnation), store: archive.store,
-                incarnation: archive.incarnation, mayBeInMemory: false, note: { message in invocation.log(.warning, message) })
+                incarnation: archive.incarnation, mayBeInMemory: false,
+                note: { message in invocation.log(.warning, message) })
             try catalog.current(jobs: cluster.jobs) { _ in }
             return catalog
         } catch {
