@@ -1,20 +1,20 @@
 import Platform
-import Repository
+public import Repository
 import WAL
 
 /// How a push serves what PostgreSQL will hand over next.
 public struct LookAhead: Sendable {
     /// Segments compressed at the same time, a thread each.
     let jobs: Int
-    let stateDirectory: String
+    let state: StateDirectory
 
-    /// - Parameter stateDirectory: where calls leave word for the next ones; may be missing.
-    public init(jobs: Int, stateDirectory: String) {
+    /// - Parameter state: where calls leave word for the next ones; may be missing.
+    public init(jobs: Int, state: StateDirectory) {
         self.jobs = jobs
-        self.stateDirectory = stateDirectory
+        self.state = state
     }
 
-    var record: AheadRecord { AheadRecord(path: stateDirectory + "/archived-ahead") }
+    var record: AheadRecord { AheadRecord(path: state.archivedAhead) }
     /// The most segments of one call, so that a call ends within a second or so and PostgreSQL hears from it.
     var most: Int { 16 * jobs }
 

@@ -13,18 +13,16 @@ public struct Prefetch: Sendable {
     let segments: Int
     /// The most bytes they may take.
     let spoolSize: Int64
-    let stateDirectory: String
+    /// Where what is fetched ahead lies, for all recoveries of a cluster on this host.
+    let spool: String
     let arguments: [String]
 
-    public init(segments: Int, spoolSize: Int64, stateDirectory: String, arguments: [String]) {
+    public init(segments: Int, spoolSize: Int64, spool: String, arguments: [String]) {
         self.segments = segments
         self.spoolSize = spoolSize
-        self.stateDirectory = stateDirectory
+        self.spool = spool
         self.arguments = arguments
     }
-
-    /// Where what is fetched ahead lies, for all recoveries of a cluster on this host.
-    public static func spoolDirectory(stateDirectory: String) -> String { stateDirectory + "/spool" }
 
     /// A recovery goes on without a prefetcher, so nothing is said when it can't be started.
     func start() { try? startDetached("/proc/self/exe", [Prefetch.command] + arguments) }

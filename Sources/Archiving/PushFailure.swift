@@ -1,5 +1,5 @@
 import Platform
-import Repository
+public import Repository
 import WAL
 
 /// Why the last push failed, in tidemark's words, for `tidemark check`: PostgreSQL's own statistics only have the file's
@@ -31,26 +31,24 @@ public struct PushFailure: Sendable, Equatable {
             detail: explained?.detail, hint: explained?.hint)
     }
 
-    private static func path(_ stateDirectory: String) -> String { stateDirectory + "/push-failure" }
-
     /// Leaves word of a failure; nobody minds when that can't be written.
-    public static func note(_ path: String, _ error: any Error, stateDirectory: String) {
+    public static func note(_ path: String, _ error: any Error, in state: StateDirectory) {
         let failure = PushFailure(path, error)
         let parts = [
             failure.file, failure.isRefusal ? "refused" : "failed", failure.message, failure.detail ?? "",
             failure.hint ?? "",
         ]
         let text = parts.map { $0.split(separator: "\n").joined(separator: " ") + "\n" }.joined()
-        try? Files.makeDirectories(stateDirectory)
-        try? Delivery.put(at: PushFailure.path(stateDirectory)) { append in
+        try? Files.makeDirectories(state.path)
+        try? Delivery.put(at: state.pushFailure) { append in
             var text = text
             try text.withUTF8 { try append(UnsafeRawBufferPointer($0)) }
         }
     }
 
     /// The last one that was noted; nil when there is none, or it can't be read.
-    public init?(stateDirectory: String) {
-        guard let text = try? Files.readText(PushFailure.path(stateDirectory), limit: 1 << 16) else { return nil }
+    public init?(in state: StateDirectory) {
+        guard let text = try? Files.readText(state.pushFailure, limit: 1 << 16) else { return nil }
         let parts = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         guard parts.count >= 5, !parts[0].isEmpty else { return nil }
         func part(_ index: Int) -> String? { parts[index].isEmpty ? nil : parts[index] }

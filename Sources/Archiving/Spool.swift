@@ -17,7 +17,7 @@ struct Spool {
         var text = location + "\n" + (form == .confined ? "confined\n" : "")
         if let here = try? FileStatus(of: ".") { text += "\(here.device) \(here.inode)\n" }
         text += (try? Files.readText("/proc/sys/kernel/random/boot_id", limit: 64)) ?? "\(getpid())"
-        parent = Prefetch.spoolDirectory(stateDirectory: prefetch.stateDirectory)
+        parent = prefetch.spool
         directory = "\(parent)/\(incarnation.folderName)-\(String(Digest(of: Array(text.utf8)).low, radix: 16))"
     }
 

@@ -16,7 +16,7 @@ final class VerifyProgressFile: Sendable {
             good = []
             return
         }
-        let name = directory + "/verify-\(incarnation)-\(label)"
+        let name = directory + "/\(incarnation)-\(label)"
         path = name
         let status = try? FileStatus(ifPresent: name)
         if let status, (0..<VerifyProgressFile.lifetime).contains(Clock.now - status.modified) {

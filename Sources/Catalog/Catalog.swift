@@ -20,17 +20,17 @@ public final class Catalog {
 
     /// Opens the catalog of an incarnation, made if need be.
     /// - Parameters:
-    ///   - stateDirectory: where catalogs are kept; made if it isn't there.
+    ///   - path: of its file; made if it isn't there.
     ///   - mayBeInMemory: whether to build the catalog in memory, for this object only, when its file can't be written.
     ///   - note: told why the catalog had to be rebuilt, or what is waited for, as a message for the log.
     public init(
-        stateDirectory: String, store: any ObjectStore, incarnation: Incarnation, mayBeInMemory: Bool = true,
+        at path: String, store: any ObjectStore, incarnation: Incarnation, mayBeInMemory: Bool = true,
         note: @escaping (String) -> Void
     ) throws {
         self.store = store
         self.incarnation = incarnation
         self.note = note
-        path = "\(stateDirectory)/\(incarnation.cluster)/\(incarnation.folderName).catalog"
+        self.path = path
         file = CatalogFile(path: path)
         do {
             database = try Catalog.patiently(path, note) { [file] in try file.open(note: note) }

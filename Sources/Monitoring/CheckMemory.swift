@@ -1,7 +1,9 @@
+import Archiving
 public import Configuration
 import FoundationEssentials
 import Glibc
 import Platform
+import Repository
 public import WAL
 
 /// How each check of a cluster stood the last time it was looked at on behalf of `[notify]`.
@@ -9,7 +11,7 @@ public struct CheckMemory: Sendable {
     private let path: String
 
     public init(for cluster: ClusterConfiguration) {
-        path = "\(cluster.stateDirectory)/\(cluster.name)/check/last.json"
+        path = cluster.state.checks
     }
 
     /// What people are to be told since the last time; remembers the present. The first time nothing has changed, but

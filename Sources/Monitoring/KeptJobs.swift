@@ -1,23 +1,17 @@
+import Archiving
 public import Configuration
 import Platform
 import Repository
 
 /// Records of jobs that the repository could not take because it was unreachable, unmounted or full. Until it can, each is a
-/// file in the cluster's state directory.
+/// file in the cluster's state directory (`StateDirectory.jobs`).
 public struct KeptJobs: Sendable {
     public let directory: String
-    /// The end of the names of records that belong to this repository; another one's have another end.
-    private let mark: String
     /// How many records are kept at most; the oldest go first.
     static let limit = 500
 
     public init(of cluster: ClusterConfiguration) {
-        self.init("\(cluster.stateDirectory)/\(cluster.name)/jobs", repository: cluster.repository)
-    }
-
-    init(_ directory: String, repository: String) {
-        self.directory = directory
-        mark = "-" + String(Digest(of: Array(repository.utf8)).low, radix: 16) + ".json"
+        directory = cluster.state.jobs
     }
 
     /// Stores a record durably.
@@ -25,8 +19,8 @@ public struct KeptJobs: Sendable {
         try Files.makeDirectories(directory)
         let name = JobJournal.name(of: job)
         try createDurably(
-            "\(directory)/\(name)\(mark)", bytes: try encodeJSON(JobDocument(job)) + [UInt8(ascii: "\n")])
-        for name in try Files.list(directory).filter({ $0.hasSuffix(mark) }).sorted().dropLast(KeptJobs.limit) {
+            "\(directory)/\(name).json", bytes: try encodeJSON(JobDocument(job)) + [UInt8(ascii: "\n")])
+        for name in try Files.list(directory).filter({ $0.hasSuffix(".json") }).sorted().dropLast(KeptJobs.limit) {
             try Files.removeIfPresent(directory + "/" + name)
         }
     }
@@ -36,7 +30,7 @@ public struct KeptJobs: Sendable {
     public func carryOver(to journal: JobJournal) throws {
         for (name, job) in try all(of: journal) {
             try journal.record(job, as: name)
-            try Files.removeIfPresent("\(directory)/\(name)\(mark)")
+            try Files.removeIfPresent("\(directory)/\(name).json")
         }
         _ = try? removeStaleTemporaries(in: directory)
     }
@@ -51,10 +45,10 @@ public struct KeptJobs: Sendable {
     /// The kept records, with the names they will have in the journal; files that can't be read are passed over.
     public func all() throws -> [(name: String, job: JobRecord)] {
         try Files.listIfPresent(directory).sorted().compactMap { file in
-            guard file.hasSuffix(mark), let bytes = try? Files.read(directory + "/" + file, limit: 1 << 20),
+            guard file.hasSuffix(".json"), let bytes = try? Files.read(directory + "/" + file, limit: 1 << 20),
                 let job = try? decodeJSON(JobDocument.self, from: bytes).record
             else { return nil }
-            return (String(file.dropLast(mark.utf8.count)), job)
+            return (String(file.dropLast(5)), job)
         }
     }
 }

@@ -58,7 +58,7 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
         observation.serverHint = explained?.hint
     }
 
-    observation.pushFailure = PushFailure(stateDirectory: "\(cluster.stateDirectory)/\(cluster.name)")
+    observation.pushFailure = PushFailure(in: cluster.state)
     observation.conninfo = (try? ConnectionString(cluster.conninfo))?.withoutSecrets.description
     observation.isFollowing = (try? Files.exists(cluster.dataDirectory + "/standby.signal")) == true
     do { observation.leftTargets = try LeftTarget.find(in: directory, server) } catch {
@@ -93,7 +93,7 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
 
     do {
         observation.space = try SpaceObservation(
-            at: cluster.repository, memory: "\(cluster.stateDirectory)/\(cluster.name)/check/space.json",
+            at: cluster.repository, memory: cluster.state.space,
             now: observation.now)
     } catch {
         observation.spaceProblem =
@@ -124,7 +124,7 @@ private func breaks(
     of incarnation: Incarnation, _ cluster: ClusterConfiguration, _ store: any ObjectStore
 ) -> [LogBreak] {
     let catalog = try? Catalog(
-        stateDirectory: cluster.stateDirectory, store: store, incarnation: incarnation,
+        at: cluster.state.catalog(of: incarnation), store: store, incarnation: incarnation,
         mayBeInMemory: false, note: { _ in })
     return (try? catalog?.current(jobs: cluster.jobs) { try $0.breaks() }) ?? []
 }

@@ -1,7 +1,9 @@
+import Archiving
 public import Configuration
 import FoundationEssentials
 import Glibc
 public import Platform
+import Repository
 public import WAL
 
 /// Notifications on their way, in a directory of a cluster's state: `queue/<moment>-<id>.json` for each that somebody
@@ -20,7 +22,7 @@ public struct Outbox: Sendable {
 
     /// The outbox of a cluster.
     public init(for cluster: ClusterConfiguration) {
-        self.init("\(cluster.stateDirectory)/\(cluster.name)/notify")
+        self.init(cluster.state.notices)
     }
 
     /// What was told last about a subject, by each receiver.

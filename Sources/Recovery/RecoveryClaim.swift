@@ -1,5 +1,6 @@
 import Glibc
 public import Platform
+public import Repository
 
 /// Another process recovers into this directory at this moment.
 public struct RecoveryInProgress: Explained, Equatable {
@@ -17,10 +18,8 @@ public final class RecoveryClaim: Sendable {
     /// Waits a little: a process that was killed in the middle of a long write keeps its locks until that is over.
     ///
     /// - Throws: `RecoveryInProgress` when somebody holds it longer than `patience`.
-    public init(
-        _ directory: String, in stateDirectory: String, cluster: String, patience milliseconds: Int = 5000
-    ) throws {
-        let path = RecoveryState.place(directory, in: stateDirectory, cluster: cluster) + ".lock"
+    public init(_ directory: String, in state: StateDirectory, patience milliseconds: Int = 5000) throws {
+        let path = state.recovery(into: directory) + ".lock"
         try Files.makeDirectories(Files.parent(path))
         let file = try Descriptor(open: path, O_RDWR | O_CREAT)
         var waited = 0

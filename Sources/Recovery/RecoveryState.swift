@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Platform
 import Postgres
+public import Repository
 
 /// What an interrupted recovery has done so far, so that `recover --resume` can go on with it. Kept in the state
 /// directory, one file per directory being recovered; gone when the recovery is over.
@@ -29,30 +30,25 @@ public struct RecoveryState: Codable, Sendable {
         serverOptions = []
     }
 
-    /// What the names of the files about recoveries into a directory begin with.
-    static func place(_ directory: String, in stateDirectory: String, cluster: String) -> String {
-        let name = directory.map { $0 == "/" ? "-" : String($0) }.joined()
-        return "\(stateDirectory)/recover/\(cluster)\(name)"
-    }
-    private static func path(_ directory: String, in stateDirectory: String, cluster: String) -> String {
-        place(directory, in: stateDirectory, cluster: cluster) + ".json"
+    private static func path(_ directory: String, in state: StateDirectory) -> String {
+        state.recovery(into: directory) + ".json"
     }
 
-    public func save(in stateDirectory: String, cluster: String) throws {
-        let path = RecoveryState.path(directory, in: stateDirectory, cluster: cluster)
+    public func save(in state: StateDirectory) throws {
+        let path = RecoveryState.path(directory, in: state)
         try Files.makeDirectories(Files.parent(path))
         try replaceDurably(path, bytes: Array(try JSONEncoder().encode(self)), mode: 0o600)
     }
 
     /// Nil when no recovery into this directory was interrupted.
-    public init?(of directory: String, in stateDirectory: String, cluster: String) throws {
-        let path = RecoveryState.path(directory, in: stateDirectory, cluster: cluster)
+    public init?(of directory: String, in state: StateDirectory) throws {
+        let path = RecoveryState.path(directory, in: state)
         guard try Files.exists(path) else { return nil }
         self = try JSONDecoder().decode(RecoveryState.self, from: Data(Files.read(path)))
     }
 
-    public func forget(in stateDirectory: String, cluster: String) throws {
-        try Files.removeIfPresent(RecoveryState.path(directory, in: stateDirectory, cluster: cluster))
+    public func forget(in state: StateDirectory) throws {
+        try Files.removeIfPresent(RecoveryState.path(directory, in: state))
     }
 }
 

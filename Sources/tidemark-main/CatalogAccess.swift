@@ -1,3 +1,4 @@
+import Archiving
 import BaseBackup
 import Catalog
 import Configuration
@@ -21,7 +22,7 @@ struct CatalogAccess {
         let log = invocation.log
         do {
             catalog = try Catalog(
-                stateDirectory: cluster.stateDirectory, store: store, incarnation: incarnation,
+                at: cluster.state.catalog(of: incarnation), store: store, incarnation: incarnation,
                 note: { message in log(.warning, message) })
         } catch let error as SystemError {
             throw Problem(

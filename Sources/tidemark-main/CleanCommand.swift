@@ -1,8 +1,10 @@
+import Archiving
 import BaseBackup
 import Configuration
 import Glibc
 import Platform
 import Recovery
+import Repository
 
 enum CleanCommand: Command {
     static let grammar = Grammar(
@@ -34,7 +36,7 @@ enum CleanCommand: Command {
         let dryRun = invocation.arguments.has("dry-run")
         let scratch = try ScratchDirectory.reclaim(in: cluster.scratchDirectory, dryRun: dryRun)
         var temporaries: [String] = []
-        for root in ["\(cluster.repository)/\(cluster.name)", "\(cluster.stateDirectory)/\(cluster.name)"] {
+        for root in ["\(cluster.repository)/\(cluster.name)", cluster.state.path] {
             do throws(SystemError) {
                 let held = try HeldDirectory(confining: root, followsLink: false)
                 clean(

@@ -68,7 +68,7 @@ enum DrillCommand: Command {
         drill.limit = cluster.drillTimeout
         drill.extra = try RecoveryOptions.settings(arguments)
         // It must be there to be named; without it segments are fetched one by one.
-        let spool = Prefetch.spoolDirectory(stateDirectory: "\(cluster.stateDirectory)/\(cluster.name)")
+        let spool = cluster.state.spool
         try? Files.makeDirectories(spool)
         drill.spoolDirectory = spool
         invocation.notes("target", plan.target.summary)

@@ -35,7 +35,7 @@ enum ImportCommand: Command {
             into: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             level: Int(cluster.compressLevel), warn: { log(.warning, $0) })
         let work = ImportArchive(
-            push, scratch: temporaryName(for: "\(cluster.stateDirectory)/\(cluster.name)/import"), jobs: cluster.jobs)
+            push, scratch: temporaryName(for: cluster.state.importing), jobs: cluster.jobs)
         let terminal = invocation.terminal
         let report: ImportReport
         do {

@@ -1,3 +1,4 @@
+import Archiving
 import BaseBackup
 import Configuration
 import DataDirectory
@@ -170,7 +171,7 @@ enum Interruption {
             }
             let isUnderWay =
                 cluster.map { cluster in
-                    (try? RecoveryState(of: directory, in: cluster.stateDirectory, cluster: cluster.name)) ?? nil != nil
+                    (try? RecoveryState(of: directory, in: cluster.state)) ?? nil != nil
                 } ?? true
             if isUnderWay {
                 hint = "Continue with \"\(resumeCommand(directory))\"."

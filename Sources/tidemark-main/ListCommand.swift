@@ -1,3 +1,4 @@
+import Archiving
 import BaseBackup
 import Catalog
 import Configuration
@@ -103,7 +104,7 @@ enum ListCommand: Command {
         do {
             defer { terminal.finishProgress() }
             let catalog = try Catalog(
-                stateDirectory: cluster.stateDirectory, store: DirectoryStore(cluster.repository),
+                at: cluster.state.catalog(of: incarnation), store: DirectoryStore(cluster.repository),
                 incarnation: incarnation, note: { log(.warning, $0) })
             func show(_ done: Int, _ all: Int) {
                 terminal.progress("reading segments: \(done) of \(all)", log: log)

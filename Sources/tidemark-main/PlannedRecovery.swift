@@ -1,3 +1,4 @@
+import Archiving
 import BaseBackup
 import Catalog
 import Configuration
@@ -82,8 +83,9 @@ struct PlannedRecovery {
         guard archive.putAside == nil else { return nil }
         do {
             let catalog = try Catalog(
-                stateDirectory: cluster.stateDirectory, store: archive.store, incarnation: archive.incarnation,
-                mayBeInMemory: false, note: { message in invocation.log(.warning, message) })
+                at: cluster.state.catalog(of: archive.incarnation), store: archive.store,
+                incarnation: archive.incarnation, mayBeInMemory: false,
+                note: { message in invocation.log(.warning, message) })
             try catalog.current(jobs: cluster.jobs) { _ in }
             return catalog
         } catch {

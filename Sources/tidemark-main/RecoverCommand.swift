@@ -1,3 +1,4 @@
+import Archiving
 import Configuration
 import Glibc
 import Platform
@@ -57,7 +58,7 @@ enum RecoverCommand: Command {
         let inPlace = directory == cluster.dataDirectory.withoutTrailingSlash
         let isDelta = invocation.arguments.has("delta")
         guard old == nil || inPlace || isDelta || invocation.arguments.has("keep-old") else {
-            let interrupted = try RecoveryState(of: directory, in: cluster.stateDirectory, cluster: cluster.name)
+            let interrupted = try RecoveryState(of: directory, in: cluster.state)
             throw Problem(
                 "cannot recover into directory \"\(directory)\"",
                 detail: interrupted == nil
@@ -90,7 +91,7 @@ enum RecoverCommand: Command {
             try inPlace && old != nil
             ? invocation.confirm(question, byTyping: cluster.name) : invocation.confirm(question)
         guard agreed else { return .interrupted }
-        let claim = try RecoveryClaim(directory, in: cluster.stateDirectory, cluster: cluster.name)
+        let claim = try RecoveryClaim(directory, in: cluster.state)
         defer { withExtendedLifetime(claim) {} }
         guard try OldDirectory(directory) == old else {
             throw Problem(
@@ -135,9 +136,9 @@ enum RecoverCommand: Command {
     private static func resume(
         _ invocation: Invocation, _ cluster: ClusterConfiguration, _ directory: String
     ) throws -> ExitStatus {
-        let claim = try RecoveryClaim(directory, in: cluster.stateDirectory, cluster: cluster.name)
+        let claim = try RecoveryClaim(directory, in: cluster.state)
         defer { withExtendedLifetime(claim) {} }
-        guard let state = try RecoveryState(of: directory, in: cluster.stateDirectory, cluster: cluster.name) else {
+        guard let state = try RecoveryState(of: directory, in: cluster.state) else {
             throw Problem(
                 "no recovery into \"\(directory)\" was interrupted",
                 hint: "Name the directory with --data-directory, or start a recovery with a target.")

@@ -51,7 +51,7 @@ struct RecoverJob {
                     .warning, "could not record the end of the recovery: \(explained?.message ?? "\(error)")",
                     detail: explained?.detail)
             }
-            try state.forget(in: cluster.stateDirectory, cluster: cluster.name)
+            try state.forget(in: cluster.state)
             return status
         } catch {
             let explained = error as? any Explained
@@ -68,7 +68,7 @@ struct RecoverJob {
         defer { withExtendedLifetime(lease) {} }
         if state.phase == .restoring {
             try planned.refuseWhatCannotBe(keeping: old == nil)
-            try state.save(in: cluster.stateDirectory, cluster: cluster.name)
+            try state.save(in: cluster.state)
             if let old {
                 for (from, to) in try old.setAside(stamp: Moment(microseconds: Clock.now).compact) {
                     invocation.log(.log, "renamed \"\(from)\" to \"\(to)\"")
@@ -80,7 +80,7 @@ struct RecoverJob {
             }
             state.phase = .prepared
             state.serverOptions = done.serverOptions
-            try state.save(in: cluster.stateDirectory, cluster: cluster.name)
+            try state.save(in: cluster.state)
             prepared = done
         }
         // Only now: a restore that is complete, but not known to be, would be taken for somebody's old directory.

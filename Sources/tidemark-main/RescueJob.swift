@@ -40,7 +40,7 @@ struct RescueJob {
         let push = Push(
             into: store, cluster: cluster.name, dataDirectory: directory,
             level: Int(cluster.compressLevel), acceptDiscontinuity: false, warn: { log(.warning, $0) })
-        let failures = try rescue.carryOut(scratch: cluster.stateDirectory + "/rescue") { path in
+        let failures = try rescue.carryOut(scratch: cluster.state.rescue) { path in
             if try push(path) == .stored { log(.log, "archived \"\(Files.name(path))\" of the old directory") }
         }
         if let first = failures.first {

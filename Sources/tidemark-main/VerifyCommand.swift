@@ -69,7 +69,7 @@ enum VerifyCommand: Command {
         let store = DirectoryStore(cluster.repository)
         let (backups, unreadable) = try chosen(invocation, try incarnations(of: cluster, in: store), store)
         let request = VerifyRequest(
-            jobs: cluster.jobs, progressDirectory: cluster.stateDirectory + "/" + cluster.name)
+            jobs: cluster.jobs, progressDirectory: cluster.state.verification)
         let (terminal, log) = (invocation.terminal, invocation.log)
         var documents: [Document] = []
         var problems = unreadable.count

@@ -49,13 +49,13 @@ enum LeanTool {
                 level: Int(call.cluster.compressLevel),
                 acceptDiscontinuity: call.arguments.has("accept-discontinuity"),
                 lookAhead: call.cluster.archiveJobs > 1
-                    ? LookAhead(jobs: call.cluster.archiveJobs, stateDirectory: call.state) : nil,
+                    ? LookAhead(jobs: call.cluster.archiveJobs, state: call.cluster.state) : nil,
                 clock: call.clock,
                 warn: { warning(.warning, $0) })
             let path = call.arguments.words[0]
             let outcome: Push.Outcome
             do { outcome = try push(path) } catch {
-                PushFailure.note(path, error, stateDirectory: call.state)
+                PushFailure.note(path, error, in: call.cluster.state)
                 throw error
             }
             takeOutRecoverySettings(call)
@@ -137,8 +137,6 @@ enum LeanTool {
         let store: any ObjectStore
         let log: Log
         let clock: PhaseClock
-        /// What this cluster's processes on this host tell each other; may be missing or lost at any time.
-        var state: String { cluster.stateDirectory + "/" + cluster.name }
 
         /// The timeline of `--put-aside`.
         func putAside() throws -> TimelineID? {
@@ -150,7 +148,7 @@ enum LeanTool {
         func prefetch(_ line: ArraySlice<String>) -> Prefetch? {
             guard cluster.prefetchSegments > 0 else { return nil }
             return Prefetch(
-                segments: cluster.prefetchSegments, spoolSize: cluster.spoolSize, stateDirectory: state,
+                segments: cluster.prefetchSegments, spoolSize: cluster.spoolSize, spool: cluster.state.spool,
                 arguments: Array(line))
         }
     }

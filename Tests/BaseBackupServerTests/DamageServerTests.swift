@@ -137,7 +137,7 @@ struct Damage: Sendable, CustomTestStringConvertible {
         let memory = fixture.scratch.file("memory")
         let request = VerifyRequest(jobs: 1, includesWAL: false, progressDirectory: memory)
         try Files.makeDirectories(memory)
-        let file = memory + "/verify-\(fixture.incarnation.folderName)-\(backup.label)"
+        let file = memory + "/\(fixture.incarnation.folderName)-\(backup.label)"
         // The last line is one that a killed process, or a full disk, cut off.
         try createDurably(file, bytes: Array("1\n2\n3".utf8))
         let report = try verifyBackup(backup, of: fixture.incarnation, in: fixture.store, request: request)

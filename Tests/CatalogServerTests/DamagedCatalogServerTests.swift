@@ -65,7 +65,7 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
     private static let lookers = [["list"], ["window"], ["events"], ["segments"]]
 
     private func shell(_ site: TestSite, _ script: String) throws {
-        let state = site.scratch.file("state/main")
+        let state = try site.learned()
         let folder = try #require(try Files.list(site.repository + "/main").first)
         try runAsServerUser(
             "/bin/bash", ["-ec", script], environment: ["STATE": state, "CATALOG": "\(state)/\(folder).catalog"])

@@ -65,7 +65,7 @@ final class FixtureRepository {
 
     func catalog(note: @escaping (String) -> Void = { _ in }) throws -> Catalog {
         try Catalog(
-            stateDirectory: scratch.file("state"), store: store, incarnation: incarnation, note: note)
+            at: scratch.file("catalog"), store: store, incarnation: incarnation, note: note)
     }
 }
 
@@ -174,7 +174,7 @@ final class FixtureRepository {
         try Files.makeDirectories(other.file("repository"))
         var notes: [String] = []
         let catalog = try Catalog(
-            stateDirectory: repository.scratch.file("state"), store: DirectoryStore(other.file("repository")),
+            at: repository.scratch.file("catalog"), store: DirectoryStore(other.file("repository")),
             incarnation: repository.incarnation
         ) { notes.append($0) }
         #expect(try catalog.segments().isEmpty)
@@ -185,13 +185,13 @@ final class FixtureRepository {
         let repository = try FixtureRepository()
         let other = try FixtureRepository()
         let expected = try contents(current(other.catalog()))
-        let (store, incarnation, state) = (repository.store, repository.incarnation, repository.scratch.file("state"))
+        let (store, incarnation, path) = (repository.store, repository.incarnation, repository.scratch.file("catalog"))
         var results: [[String]] = []
         try mapInOrder(
             Array(0..<6), workers: 6, ahead: 6,
             transform: { _ in
                 let catalog = try Catalog(
-                    stateDirectory: state, store: store, incarnation: incarnation, note: { _ in })
+                    at: path, store: store, incarnation: incarnation, note: { _ in })
                 return try catalog.current(jobs: 1) { try CatalogTests().contents($0) }
             }, consume: { results.append($0) })
         #expect(results.count == 6)

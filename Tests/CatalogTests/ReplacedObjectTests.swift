@@ -24,7 +24,7 @@ extension FixtureRepository {
     /// A catalog that knows nothing yet.
     func freshCatalog() throws -> Catalog {
         let catalog = try Catalog(
-            stateDirectory: scratch.file("state-\(Clock.monotonic)"), store: store, incarnation: incarnation,
+            at: scratch.file("catalog-\(Clock.monotonic)"), store: store, incarnation: incarnation,
             note: { _ in })
         _ = try catalog.synchronize(jobs: 1)
         return catalog

@@ -59,7 +59,7 @@ import Testing
         let before = try list()
 
         // Before it writes down the last of the packs.
-        let memory = site.scratch.file("state/main/verify-\(folder)-\(label)")
+        let memory = try site.learned() + "/verify/\(folder)-\(label)"
         let writes = calls.filter { $0.hasPrefix("trace: write ") }
         let second = try #require(writes.lastIndex { $0.hasSuffix(memory) })
         try kill(at: "write:\(second + 1)")
@@ -112,7 +112,7 @@ import Testing
 
     /// Whether the site's state knows of a recovery that has not ended.
     private static func isInterrupted(_ site: TestSite) throws -> Bool {
-        try Files.listIfPresent(site.scratch.file("state/recover")).contains { $0.hasSuffix(".json") }
+        try Files.listIfPresent(site.scratch.file("state/main/recover")).contains { $0.hasSuffix(".json") }
     }
 
     /// From then on the directory is a cluster, which nothing may write over: the same command is refused, and says how to go on.

@@ -103,7 +103,7 @@ import Testing
                 "--set=primary_conninfo=host=primary password='hunter 23'",
             ], environment: ["TIDEMARK_FAULT": "open:.recovery.signal.=kill"])
         #expect([.signalled(SIGKILL), .exited(137)].contains(finished.ending), "\(finished)")
-        let folder = site.scratch.file("state/recover")
+        let folder = site.scratch.file("state/main/recover")
         let file = try #require(Files.list(folder).first { $0.hasSuffix(".json") })
         let text = try Files.readText(folder + "/" + file)
         #expect(!text.contains("hunter") && text.contains("work_mem=9MB"), "\(text)")

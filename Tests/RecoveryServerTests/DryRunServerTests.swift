@@ -70,7 +70,7 @@ import Testing
             }
         }
         let elsewhere = [
-            site.repository, copy, space, site.scratch.file("other"), site.scratch.file("state/recover"),
+            site.repository, copy, space, site.scratch.file("other"), site.scratch.file("state/main/recover"),
         ]
         try look(elsewhere, isLiving: true)
         // The dead server's last segment is archived by nobody who only looks.

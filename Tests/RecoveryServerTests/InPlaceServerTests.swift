@@ -238,7 +238,7 @@ import WAL
                     "-s", "KILL", seconds, program, "recover", "--target", "latest", "--start", "--yes", "--config",
                     site.configuration, "--data-directory", directory.path,
                 ], expectSuccess: false)
-            let state = site.scratch.file("state/recover")
+            let state = site.scratch.file("state/main/recover")
             guard try Files.exists(state), try Files.list(state).contains(where: { $0.hasSuffix(".json") }) else {
                 continue
             }

@@ -16,7 +16,7 @@ import Testing
         try site.cluster.psql("insert into t values (1001)")
         try site.archiveEverything()
         try site.cluster.stop()
-        let states = site.scratch.file("state/recover")
+        let states = site.scratch.file("state/main/recover")
         let parent = Files.parent(site.cluster.data)
         func setAside(in directory: String) throws -> [String] {
             try Files.list(directory).filter { $0.contains(".before-") }.map { directory + "/" + $0 }

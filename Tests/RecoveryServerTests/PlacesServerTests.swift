@@ -90,7 +90,7 @@ import Testing
             #expect(refused.ending == .exited(status), "\(refused.errors)")
             #expect(refused.errors.contains(says), "\(refused.errors)")
             #expect(try Files.list(directory.scratch.path) == [])
-            #expect(try Files.listIfPresent(site.scratch.file("state/recover")) == [])
+            #expect(try Files.listIfPresent(site.scratch.file("state/main/recover")) == [])
         }
         let mapping = ["--tablespace-mapping", "\(old)=\(new)"]
         let plan = try site.tidemark(["plan", "--target", "latest", "--data-directory", directory.path] + mapping)

@@ -49,6 +49,14 @@ public final class TestSite: Sendable {
             expectSuccess: expectSuccess)
     }
 
+    /// What this host has learned from the repository: a directory below the cluster's state.
+    public func learned() throws -> String {
+        let state = scratch.file("state/main")
+        let found = try Files.list(state).filter { $0.hasPrefix("in-") }
+        guard found.count == 1 else { throw Problem("\(state) has \(found)") }
+        return "\(state)/\(found[0])"
+    }
+
     /// Of the complete backups, as `list` tells them.
     public func backupLabels() throws -> Set<String> {
         let text = try tidemark(["list", "--json"], expectSuccess: true).output
