@@ -86,9 +86,7 @@ public struct NamedRemoval {
         self.label = label
         var size: Int64 = 0
         for folder in [incarnation.backupFolder(label)] + (keepsPacks ? [] : [incarnation.packFolder(label)]) {
-            for entry in try store.list(folder) where !entry.isFolder {
-                size += try store.size(of: folder.appending(entry.name)) ?? 0
-            }
+            for entry in try store.list(folder) { size += entry.size ?? 0 }
         }
         self.size = size
     }
@@ -117,7 +115,7 @@ public func visibleDamage(
     var size = try store.size(of: incarnation.backup(backup.label, Manifest.objectName)) ?? 0
     for entry in try store.list(incarnation.packFolder(backup.label))
     where !entry.isFolder && entry.name.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-        size += try store.size(of: incarnation.packFolder(backup.label).appending(entry.name)) ?? 0
+        size += entry.size ?? 0
     }
     guard size < backup.storedSize else { return nil }
     return "\(backup.storedSize - size) bytes of what was stored are missing from the repository"

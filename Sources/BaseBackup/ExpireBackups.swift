@@ -123,7 +123,7 @@ private struct Expiry {
                 [incarnation.backupFolder(label)] + (needed.contains(label) ? [] : [incarnation.packFolder(label)])
             for folder in folders {
                 for entry in try store.list(folder) where !entry.isFolder {
-                    report.freed += try store.size(of: folder.appending(entry.name)) ?? 0
+                    report.freed += entry.size ?? 0
                 }
                 report.freed += try store.leftovers(in: folder).reduce(0) { $0 + $1.size }
             }
@@ -144,7 +144,7 @@ private struct Expiry {
                     // Small, and recovery reads all of them.
                     case .history: continue
                     }
-                    report.freed += try store.size(of: key.appending(entry.name)) ?? 0
+                    report.freed += entry.size ?? 0
                 }
             }
         }

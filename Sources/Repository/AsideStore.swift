@@ -63,19 +63,21 @@ public final class AsideStore: ObjectStore {
         return nil
     }
 
-    public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] {
-        var entries = Set(try base.list(folder))
+    public func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry] {
+        var entries: [String: RepositoryEntry] = [:]
+        func add(_ more: [RepositoryEntry]) {
+            for entry in more where entries[entry.name] == nil { entries[entry.name] = entry }
+        }
+        add(try base.list(folder, after: name))
         if folder == incarnation.walFolder {
             for aside in folders {
-                for entry in try base.list(aside.appending("wal"))
-                where entry.name.hasPrefix(timeline.fileNamePart) {
-                    entries.insert(entry)
-                }
+                let found = try base.list(aside.appending("wal"), after: name)
+                add(found.filter { $0.name.hasPrefix(timeline.fileNamePart) })
             }
         } else {
-            for place in places(folder).dropFirst() { entries.formUnion(try base.list(place)) }
+            for place in places(folder).dropFirst() { add(try base.list(place, after: name)) }
         }
-        return entries.sorted { $0.name < $1.name }
+        return entries.values.sorted { $0.name < $1.name }
     }
 
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }

@@ -66,7 +66,7 @@ public final class DirectoryStore: ObjectStore {
         return nil
     }
 
-    public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] {
+    public func list(_ folder: RepositoryKey, after first: String?) throws -> [RepositoryEntry] {
         let place = try place(folder)
         let names: [String]
         do throws(SystemError) { names = try Files.list(place) } catch {
@@ -76,19 +76,20 @@ public final class DirectoryStore: ObjectStore {
             return []
         }
         var entries: [RepositoryEntry] = []
-        for name in names.sorted() where RepositoryKey.isPart(name) {
+        for name in names.sorted() where RepositoryKey.isPart(name) && first.map({ $0 < name }) ?? true {
             let child = place.appending(name)
             guard let status = try FileStatus(ifPresent: child) else {
                 // An object that a link leads to is somewhere: whoever opens it learns that it can't be reached.
                 if try FileStatus(ofLinkItself: child) != nil {
-                    entries.append(RepositoryEntry(name: name, isFolder: false))
+                    entries.append(RepositoryEntry(object: name, size: nil, modified: nil))
                 }
                 continue
             }
             // An object keeps its time of change for life, wherever it is moved to.
-            let isFolder = status.kind == .directory
-            let mark = isFolder ? nil : status.modified &* 1_000_003 &+ status.size
-            entries.append(RepositoryEntry(name: name, isFolder: isFolder, mark: mark))
+            entries.append(
+                status.kind == .directory
+                    ? RepositoryEntry(folder: name)
+                    : RepositoryEntry(object: name, size: status.size, modified: status.modified))
         }
         return entries
     }

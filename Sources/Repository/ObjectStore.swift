@@ -27,7 +27,8 @@ public protocol ObjectStore: Sendable {
     func size(of key: RepositoryKey) throws -> Int64?
 
     /// What lies directly in a folder, in order of the names; empty when there is no such folder.
-    func list(_ folder: RepositoryKey) throws -> [RepositoryEntry]
+    /// - Parameter name: only what comes after this name, which need not be one of the folder's.
+    func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry]
 
     /// A number that changes whenever something is created in a folder or removed from it, so that a folder already
     /// listed need not be listed again. Nil when that can't be told cheaply, or not for certain at the moment.
@@ -59,6 +60,7 @@ extension ObjectStore {
     public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] { [] }
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
     public func reopen() {}
+    public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] { try list(folder, after: nil) }
 
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
         let object = try open(key)
@@ -99,21 +101,22 @@ extension StoredObject {
 public struct RepositoryEntry: Hashable, Sendable {
     public let name: String
     public let isFolder: Bool
-    /// A number that is another one once another object has taken the name, which can be after the first was moved away;
-    /// nil when listing doesn't tell. Two entries are equal whatever it is.
-    public let mark: Int64?
-    public init(name: String, isFolder: Bool, mark: Int64? = nil) {
-        self.name = name
-        self.isFolder = isFolder
-        self.mark = mark
+    /// An object's length in bytes; nil for a folder, and for an object that is listed but can't be looked at.
+    public let size: Int64?
+    /// When an object's content was written, in microseconds since 1970-01-01; nil where `size` is.
+    public let modified: Int64?
+
+    public init(folder name: String) { (self.name, isFolder, size, modified) = (name, true, nil, nil) }
+
+    public init(object name: String, size: Int64?, modified: Int64?) {
+        (self.name, isFolder, self.size, self.modified) = (name, false, size, modified)
     }
 
-    public static func == (a: RepositoryEntry, b: RepositoryEntry) -> Bool {
-        a.name == b.name && a.isFolder == b.isFolder
-    }
-    public func hash(into hasher: inout Hasher) {
-        hasher.combine(name)
-        hasher.combine(isFolder)
+    /// A number that is another one once another object has taken the name, which can be after the first was moved away;
+    /// nil where listing doesn't tell.
+    public var mark: Int64? {
+        guard let size, let modified else { return nil }
+        return modified &* 1_000_003 &+ size
     }
 }
 

@@ -29,7 +29,11 @@ private final class OneObject: ObjectStore {
         var (folder, tree) = (incarnation.folder, [String: [RepositoryEntry]]())
         let names = path.split(separator: "/").map(String.init)
         for (index, name) in names.enumerated() {
-            tree[folder.description] = [RepositoryEntry(name: name, isFolder: index < names.count - 1)]
+            tree[folder.description] = [
+                index < names.count - 1
+                    ? RepositoryEntry(folder: name)
+                    : RepositoryEntry(object: name, size: Int64(bytes.count), modified: 0)
+            ]
             folder = folder.appending(name)
         }
         self.tree = tree
@@ -44,7 +48,9 @@ private final class OneObject: ObjectStore {
         return ObjectInMemory(bytes, key: key.description)
     }
     func size(of key: RepositoryKey) throws -> Int64? { Int64(bytes.count) }
-    func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] { tree[folder.description] ?? [] }
+    func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry] {
+        (tree[folder.description] ?? []).filter { entry in name.map { $0 < entry.name } ?? true }
+    }
     func makeDurable(_ key: RepositoryKey) throws {}
     func removeLeftovers(in folder: RepositoryKey) throws -> [String] { [] }
     func remove(_ key: RepositoryKey) throws {}

@@ -85,12 +85,18 @@ struct StoreConformance {
     private func listing() throws {
         try store.create(key.folder.appending("b"), bytes: [])
         try store.create(key.folder.appending("a").appending("deep"), bytes: [])
-        #expect(
-            try store.list(key.folder) == [
-                RepositoryEntry(name: "a", isFolder: true), RepositoryEntry(name: "b", isFolder: false),
-                RepositoryEntry(name: "object", isFolder: false),
-            ])
-        #expect(try store.list(.root) == [RepositoryEntry(name: "main", isFolder: true)])
+        let entries = try store.list(key.folder)
+        #expect(entries.map(\.name) == ["a", "b", "object"])
+        #expect(entries.map(\.isFolder) == [true, false, false])
+        #expect(entries.map(\.size) == [nil, 0, 12])
+        #expect(entries.map { $0.mark == nil } == [true, false, false])
+        for entry in entries.dropFirst() {
+            #expect(abs((entry.modified ?? 0) - Clock.now) < 3_600_000_000, "\(entry)")
+        }
+        #expect(try store.list(.root) == [RepositoryEntry(folder: "main")])
+        for (name, count) in [("", 3), ("A", 3), ("a", 2), ("ab", 2), ("b", 1), ("obj", 1), ("object", 0), ("z", 0)] {
+            #expect(try store.list(key.folder, after: name) == entries.suffix(count), "after \(name)")
+        }
     }
 
     private func removal() throws {
