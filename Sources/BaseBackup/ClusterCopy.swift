@@ -151,35 +151,27 @@ final class ClusterCopy {
         let now = Clock.now
         var batch = CopyBatch()
         let number = job.nextPack()
-        var size: UInt64 = 0
-        try store.create(source.incarnation.pack(label, number)) { append in
-            try withoutActuallyEscaping(append) { append in
-                var writer = try PackWriter(append: append)
-                var compressor = try Compressor(level: source.request.compressLevel)
-                for (path, bytes) in contents {
-                    let room = Compressor.bound(bytes.count)
-                    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 64)
-                    defer { buffer.deallocate() }
-                    let frame = try bytes.withUnsafeBytes { content in
-                        let length = try compressor.compress(content, into: buffer)
-                        return try writer.add(
-                            UnsafeRawBufferPointer(rebasing: buffer[..<length]), size: content.count,
-                            digest: Digest(of: content))
-                    }
-                    let id = Manifest.frameID(pack: number, ordinal: writer.frames.count - 1)
-                    batch.frames.append(.init(id: id, pack: number, frame: frame))
-                    let file = try manifest.add(
-                        ManifestFile(
-                            path: path, kind: .regular, mode: 0o600, modified: now, size: Int64(bytes.count),
-                            target: nil))
-                    batch.runs.append(
-                        (id, ManifestRun(file: file, offset: 0, length: Int64(bytes.count), frameOffset: 0)))
-                }
-                try writer.finish()
-                size = writer.length
+        var writer = try PackWriter(into: store.begin(source.incarnation.pack(label, number)))
+        var compressor = try Compressor(level: source.request.compressLevel)
+        for (path, bytes) in contents {
+            let room = Compressor.bound(bytes.count)
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 64)
+            defer { buffer.deallocate() }
+            let frame = try bytes.withUnsafeBytes { content in
+                let length = try compressor.compress(content, into: buffer)
+                return try writer.add(
+                    UnsafeRawBufferPointer(rebasing: buffer[..<length]), size: content.count,
+                    digest: Digest(of: content))
             }
+            let id = Manifest.frameID(pack: number, ordinal: writer.frames.count - 1)
+            batch.frames.append(.init(id: id, pack: number, frame: frame))
+            let file = try manifest.add(
+                ManifestFile(
+                    path: path, kind: .regular, mode: 0o600, modified: now, size: Int64(bytes.count), target: nil))
+            batch.runs.append((id, ManifestRun(file: file, offset: 0, length: Int64(bytes.count), frameOffset: 0)))
         }
-        job.stored(pack: number, size: size)
+        try writer.finish()
+        job.stored(pack: number, size: writer.length)
         try manifest.add(batch)
     }
 

@@ -27,23 +27,11 @@ public final class DirectoryStore: ObjectStore {
 
     public func reopen() { held.letGo() }
 
-    /// As the protocol says, through `createDurably`. Missing folders are made below an incarnation, never the incarnation
+    /// As the protocol says, through `NewFile`. Missing folders are made below an incarnation, never the incarnation
     /// itself but by its marker, and never the root: a repository whose file system isn't mounted must not come into being
     /// a second time beside it.
-    public func create(
-        _ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
-    ) throws {
-        let place = try writingPlace(key)
-        do {
-            try createDurably(place) { file, temporary in
-                var stream = WriteStream()
-                try write { try stream.write($0, to: file, path: temporary) }
-            }
-        } catch is PlaceLost {
-            throw RepositoryReplaced(location: location)
-        } catch is AlreadyPresent {
-            throw ObjectExists(key: key, location: location)
-        }
+    public func begin(_ key: RepositoryKey) throws -> any ObjectWriter {
+        FileWriter(key, try NewFile(writingPlace(key)), location: location)
     }
 
     public func open(_ key: RepositoryKey) throws -> any StoredObject {
@@ -102,7 +90,7 @@ public final class DirectoryStore: ObjectStore {
         return status.modified
     }
 
-    /// Its content was fsynced before it got its name (`createDurably`); what may be missing are the directory entries.
+    /// Its content was fsynced before it got its name (`NewFile`); what may be missing are the directory entries.
     public func makeDurable(_ key: RepositoryKey) throws {
         var folder = key.folder
         while true {
@@ -184,6 +172,31 @@ public struct NotAnObject: Explained, Equatable {
     public let path: String
     public var message: String { "object \"\(key)\" of the repository is not an ordinary file" }
     public var detail: String? { "A directory, FIFO, socket or device lies in its place, \"\(path)\"." }
+}
+
+private final class FileWriter: ObjectWriter {
+    private let key: RepositoryKey
+    private let file: NewFile
+    private let location: String
+    private var stream = WriteStream()
+
+    init(_ key: RepositoryKey, _ file: NewFile, location: String) {
+        (self.key, self.file, self.location) = (key, file, location)
+    }
+
+    func append(_ bytes: UnsafeRawBufferPointer) throws {
+        try file.write { file, temporary in try stream.write(bytes, to: file, path: temporary) }
+    }
+
+    func commit() throws {
+        do { try file.commit() } catch is PlaceLost {
+            throw RepositoryReplaced(location: location)
+        } catch is AlreadyPresent {
+            throw ObjectExists(key: key, location: location)
+        }
+    }
+
+    func abandon() { file.abandon() }
 }
 
 private final class StoredFile: StoredObject {

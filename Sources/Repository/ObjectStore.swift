@@ -5,8 +5,9 @@ public import Platform
 ///
 /// What every store promises, and `StoreConformance` (Tests/RepositoryTests) checks:
 ///
-/// - `create` either leaves the whole object, safe from a crash of the machine, or nothing under the key.
-/// - Of several `create`s of one key exactly one succeeds; the others throw `ObjectExists` and change nothing.
+/// - A writer's `commit` either leaves the whole object, safe from a crash of the machine, or nothing under the key; a
+///   writer that is dropped without it leaves nothing.
+/// - Of several writers of one key exactly one succeeds; the others throw `ObjectExists` and change nothing.
 /// - An object becomes visible whole, and perhaps a moment before it is durable; `makeDurable` waits for that.
 /// - `ObjectAbsent` is thrown only when it is known that the object isn't there. Any doubt is another error.
 /// - Any number of threads may use one store at once.
@@ -14,10 +15,9 @@ public protocol ObjectStore: Sendable {
     /// Where the objects are, for messages: a directory's path, a bucket's address.
     var location: String { get }
 
-    /// Stores what `write` appends, in order, under `key`.
-    /// - Throws: `ObjectExists` when the key is taken; the store's own errors; what `write` throws. After any of them
-    ///   nothing of this call remains visible.
-    func create(_ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void) throws
+    /// Begins a new object.
+    /// - Throws: `ObjectExists` when it is known already that the key is taken; the store's own errors.
+    func begin(_ key: RepositoryKey) throws -> any ObjectWriter
 
     /// An object to read from.
     /// - Throws: `ObjectAbsent` when it is known not to be there.
@@ -62,6 +62,20 @@ extension ObjectStore {
     public func reopen() {}
     public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] { try list(folder, after: nil) }
 
+    /// Stores what `write` appends, in order, under `key`.
+    /// - Throws: `ObjectExists` when the key is taken; the store's own errors; what `write` throws. After any of them
+    ///   nothing of this call remains visible.
+    public func create(
+        _ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws {
+        let object = try begin(key)
+        do { try write { try object.append($0) } } catch {
+            object.abandon()
+            throw error
+        }
+        try object.commit()
+    }
+
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
         let object = try open(key)
         try create(other) { append in
@@ -77,6 +91,17 @@ extension ObjectStore {
         }
         try remove(key)
     }
+}
+
+/// An object that is being written, by one thread at a time. Dropped without `commit`, it leaves nothing.
+public protocol ObjectWriter: AnyObject {
+    /// Adds bytes at the end.
+    func append(_ bytes: UnsafeRawBufferPointer) throws
+    /// Makes the object visible, whole and durable.
+    /// - Throws: `ObjectExists` when the key is taken; the store's own errors. Then nothing of it remains visible.
+    func commit() throws
+    /// Leaves nothing. Does nothing after `commit`, whether that succeeded or not.
+    func abandon()
 }
 
 /// An object that is open for reading; several threads may read from it at once.

@@ -39,10 +39,7 @@ private final class OneObject: ObjectStore {
         self.tree = tree
     }
 
-    func create(_ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void) throws
-    {
-        throw ObjectExists(key: key, location: location)
-    }
+    func begin(_ key: RepositoryKey) throws -> any ObjectWriter { throw ObjectExists(key: key, location: location) }
     func open(_ key: RepositoryKey) throws -> any StoredObject {
         guard key.description == path else { throw ObjectAbsent(key: key, location: location) }
         return ObjectInMemory(bytes, key: key.description)

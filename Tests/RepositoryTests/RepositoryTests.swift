@@ -5,10 +5,17 @@ import Support
 import Testing
 import WAL
 
+/// Everything below a path, itself included.
+private func files(_ path: String) throws -> [String] {
+    guard try FileStatus(ifPresent: path)?.kind == .directory else { return [path] }
+    return try [path] + Files.list(path).sorted().flatMap { try files(path + "/" + $0) }
+}
+
 @Suite struct DirectoryStoreTests {
     @Test func `a directory keeps the promises of a store`() throws {
         let scratch = try Scratch()
         try StoreConformance(store: DirectoryStore(scratch.repository(of: "main/15-1"))).check()
+        #expect(try files(scratch.path).filter { $0.hasSuffix(".tmp") } == [])
     }
 
     @Test func `temporaries are no objects`() throws {
@@ -66,11 +73,6 @@ private struct Absence: Sendable, CustomTestStringConvertible {
 
 @Suite struct AbsentRepositoryTests {
     private let key = RepositoryKey("main/15-1/wal/00000001/0000000100000000/object")!
-
-    private func files(_ path: String) throws -> [String] {
-        guard try FileStatus(ifPresent: path)?.kind == .directory else { return [path] }
-        return try [path] + Files.list(path).sorted().flatMap { try files(path + "/" + $0) }
-    }
 
     @Test(arguments: Absence.all)
     private func `an opened repository that is away takes nothing, and nothing is made in its place`(

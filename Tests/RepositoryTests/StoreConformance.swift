@@ -11,6 +11,7 @@ struct StoreConformance {
         try absentObjects()
         try creation()
         try failedCreation()
+        try abandonedWriters()
         try onlyOneCreates()
         try ranges()
         try listing()
@@ -50,6 +51,33 @@ struct StoreConformance {
         #expect(try store.list(key.folder).map(\.name) == ["object"])
         try store.create(other, bytes: [])
         #expect(try store.read(other) == [])
+        try store.remove(other)
+    }
+
+    private func abandonedWriters() throws {
+        let other = key.folder.appending("abandoned")
+        func writer(_ bytes: [UInt8]) throws -> any ObjectWriter {
+            let writer = try store.begin(other)
+            try bytes.withUnsafeBytes { try writer.append($0) }
+            return writer
+        }
+        // Dropped, and abandoned; neither is visible before, nor anything of it left.
+        try { _ = try writer([1]) }()
+        let abandoned = try writer([2])
+        #expect(try store.list(key.folder).map(\.name) == ["object"])
+        abandoned.abandon()
+        abandoned.abandon()
+        #expect(throws: (any Error).self) { try [2].withUnsafeBytes { try abandoned.append($0) } }
+        #expect(throws: (any Error).self) { try abandoned.commit() }
+        #expect(try store.size(of: other) == nil)
+        // Of two that are open at once, the first to commit wins; the other leaves nothing but that.
+        let (first, second) = (try writer([3]), try writer([4]))
+        try second.commit()
+        #expect(throws: ObjectExists(key: other, location: store.location)) { try first.commit() }
+        first.abandon()
+        second.abandon()
+        #expect(try store.read(other) == [4])
+        #expect(try store.leftovers(in: key.folder).isEmpty)
         try store.remove(other)
     }
 
