@@ -3,14 +3,14 @@ public import Repository
 
 /// Takes one backup's objects out of the repository.
 ///
-/// It is made before anybody looks at what may go: what is removed is what was looked at (`HeldFolders`).
+/// It is made before anybody looks at what may go: what is removed is what was looked at (`ObjectRemoval`).
 struct BackupRemoval {
     private let incarnation: Incarnation
-    private(set) var folders: HeldFolders
+    private(set) var folders: any ObjectRemoval
 
     init(from incarnation: Incarnation, in store: any ObjectStore) throws {
         self.incarnation = incarnation
-        folders = HeldFolders(in: store)
+        folders = store.removal()
         for folder in [incarnation.backupFolder, incarnation.packFolder] { try folders.hold(folder) }
     }
 
@@ -22,8 +22,8 @@ struct BackupRemoval {
     func callAsFunction(_ label: String, keepingPacks: Bool) throws {
         try folders.remove(incarnation.backup(label, BackupSeal.objectName))
         try folders.remove(incarnation.backup(label, "backup.json"))
-        try folders.removeTree(incarnation.backupFolder(label))
-        if !keepingPacks { try folders.removeTree(incarnation.packFolder(label)) }
+        try folders.removeAll(in: incarnation.backupFolder(label))
+        if !keepingPacks { try folders.removeAll(in: incarnation.packFolder(label)) }
     }
 }
 

@@ -128,6 +128,8 @@ public final class DirectoryStore: ObjectStore {
         if try Files.exists(folder) { try Files.synchronizeDirectory(folder) }
     }
 
+    public func removal() -> any ObjectRemoval { HeldFolders(in: self) }
+
     /// The symbolic link on the way to a file that isn't found: the storage behind it may be away.
     private func danglingLink(at place: Place) throws -> String? {
         var step: Place? = place

@@ -52,6 +52,9 @@ public protocol ObjectStore: Sendable {
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
 
+    /// For whoever decides what goes by looking what is there, or removes many.
+    func removal() -> any ObjectRemoval
+
     /// Forgets what it found where, after the storage was away for a while: whoever can wait for it begins anew.
     func reopen()
 }
@@ -60,6 +63,7 @@ extension ObjectStore {
     public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] { [] }
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
     public func reopen() {}
+    public func removal() -> any ObjectRemoval { RemovalByName(from: self) }
     public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] { try list(folder, after: nil) }
 
     /// Stores what `write` appends, in order, under `key`.
