@@ -157,6 +157,7 @@ public struct RepositoryMissing: Explained, Equatable {
     public init(location: String) { self.location = location }
     public var message: String { "repository \"\(location)\" does not exist" }
     public var hint: String? { "Is its file system mounted? \"tidemark init\" creates a new repository." }
+    public var isTransient: Bool { true }
 }
 
 /// An object lies behind a link that leads nowhere at the moment; whether it exists is not known.
@@ -166,6 +167,7 @@ public struct UnreachableObject: Explained, Equatable {
     public var message: String { "object \"\(key)\" of the repository cannot be reached" }
     public var detail: String? { "Symbolic link \"\(link)\" leads nowhere." }
     public var hint: String? { "Is the storage that it leads to mounted?" }
+    public var isTransient: Bool { true }
 }
 
 /// Something that was never an object has an object's name.

@@ -10,6 +10,7 @@ public import Platform
 /// - Of several writers of one key exactly one succeeds; the others throw `ObjectExists` and change nothing.
 /// - An object becomes visible whole, and perhaps a moment before it is durable; `makeDurable` waits for that.
 /// - `ObjectAbsent` is thrown only when it is known that the object isn't there. Any doubt is another error.
+/// - Errors tell whether they may pass by themselves (`isTransient`).
 /// - Any number of threads may use one store at once.
 public protocol ObjectStore: Sendable {
     /// Where the objects are, for messages: a directory's path, a bucket's address.
