@@ -90,5 +90,6 @@ public final class AsideStore: ObjectStore {
     public func removeLeftovers(in folder: RepositoryKey) throws -> [String] { try base.removeLeftovers(in: folder) }
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws { try base.move(key, to: other) }
     public func remove(_ key: RepositoryKey) throws { try base.remove(key) }
+    public func capacity() throws -> StoreCapacity? { try base.capacity() }
     public func removal() -> any ObjectRemoval { base.removal() }
 }

@@ -128,6 +128,12 @@ public final class DirectoryStore: ObjectStore {
         if try Files.exists(folder) { try Files.synchronizeDirectory(folder) }
     }
 
+    /// The file system's.
+    public func capacity() throws -> StoreCapacity? {
+        let space = try Files.space(at: location)
+        return StoreCapacity(free: space.free, total: space.total)
+    }
+
     public func removal() -> any ObjectRemoval { HeldFolders(in: self) }
 
     /// The symbolic link on the way to a file that isn't found: the storage behind it may be away.

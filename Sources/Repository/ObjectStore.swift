@@ -53,6 +53,9 @@ public protocol ObjectStore: Sendable {
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
 
+    /// How much can be stored; nil where a store has no end, or can't tell.
+    func capacity() throws -> StoreCapacity?
+
     /// For whoever decides what goes by looking what is there, or removes many.
     func removal() -> any ObjectRemoval
 
@@ -65,6 +68,7 @@ extension ObjectStore {
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
     public func reopen() {}
     public func removal() -> any ObjectRemoval { RemovalByName(from: self) }
+    public func capacity() throws -> StoreCapacity? { nil }
     public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] { try list(folder, after: nil) }
 
     /// Stores what `write` appends, in order, under `key`.
@@ -125,6 +129,14 @@ public protocol StoredObject: AnyObject, Sendable {
 extension StoredObject {
     public func readAhead(at offset: Int64, count: Int64) {}
     public func release(at offset: Int64, count: Int64) {}
+}
+
+/// The room that a store has.
+public struct StoreCapacity: Hashable, Sendable {
+    /// Bytes.
+    public let free: Int64
+    public let total: Int64
+    public init(free: Int64, total: Int64) { (self.free, self.total) = (free, total) }
 }
 
 /// One line of a folder's listing.
