@@ -136,8 +136,13 @@ final class ClusterCopy {
     ///
     /// - Throws: `Problem`: a backup must not be complete without its data.
     func confirm() throws {
+        var listed: [RepositoryKey: [String: Int64]] = [:]
         for (key, size) in objects {
-            let found = try store.size(of: key)
+            if listed[key.folder] == nil {
+                let entries = try store.list(key.folder)
+                listed[key.folder] = entries.reduce(into: [:]) { $0[$1.name] = $1.size }
+            }
+            let found = listed[key.folder]?[key.name]
             guard found != size else { continue }
             throw Problem(
                 "backup \"\(label)\" is not in repository \"\(store.location)\" as it was written",
