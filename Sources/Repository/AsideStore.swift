@@ -90,6 +90,14 @@ public final class AsideStore: ObjectStore {
     public func removeLeftovers(in folder: RepositoryKey) throws -> [String] { try base.removeLeftovers(in: folder) }
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws { try base.move(key, to: other) }
     public func remove(_ key: RepositoryKey) throws { try base.remove(key) }
+    public func lock(
+        _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
+    ) throws -> LockAttempt {
+        try base.lock(name, in: folder, isShared: isShared, patience: milliseconds, makesFolder: makesFolder)
+    }
+    public func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
+        try base.isLocked(name, in: folder)
+    }
     public func capacity() throws -> StoreCapacity? { try base.capacity() }
     public func removal() -> any ObjectRemoval { base.removal() }
 }

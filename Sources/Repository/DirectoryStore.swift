@@ -128,6 +128,36 @@ public final class DirectoryStore: ObjectStore {
         if try Files.exists(folder) { try Files.synchronizeDirectory(folder) }
     }
 
+    /// By flock(2) on a file whose name begins with a dot: the kernel ends a lock with the process that holds it.
+    public func lock(
+        _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
+    ) throws -> LockAttempt {
+        do {
+            let place = try makesFolder ? writingPlace(folder) : place(folder)
+            if makesFolder { try Files.makeDirectories(place) }
+            let path = place.appending("." + name)
+            let file = try Descriptor(open: path, O_RDWR | O_CREAT)
+            var waited = 0
+            while try !file.tryLock(path: path.path, shared: isShared) {
+                guard waited < milliseconds else { return .refused }
+                Clock.sleep(milliseconds: 50)
+                waited += 50
+            }
+            return .taken(FileLock(file))
+        } catch let error as SystemError where [EROFS, EACCES, EPERM].contains(error.code) {
+            return .impossible(error)
+        } catch let error as SystemError where error.code == ENOENT && !makesFolder {
+            throw ObjectAbsent(key: folder, location: location)
+        }
+    }
+
+    public func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
+        let path = try place(folder).appending("." + name)
+        guard try Files.exists(path) else { return false }
+        let file = try Descriptor(open: path, O_RDWR)
+        return try !file.tryLock(path: path.path)
+    }
+
     /// The file system's.
     public func capacity() throws -> StoreCapacity? {
         let space = try Files.space(at: location)
@@ -182,6 +212,11 @@ public struct NotAnObject: Explained, Equatable {
     public let path: String
     public var message: String { "object \"\(key)\" of the repository is not an ordinary file" }
     public var detail: String? { "A directory, FIFO, socket or device lies in its place, \"\(path)\"." }
+}
+
+private final class FileLock: StoreLock {
+    private let file: Descriptor
+    init(_ file: consuming Descriptor) { self.file = file }
 }
 
 private final class FileWriter: ObjectWriter {

@@ -53,6 +53,21 @@ public protocol ObjectStore: Sendable {
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
 
+    /// Takes a lock that lies in a folder and goes with it: alone, or together with any number of others.
+    ///
+    /// - Parameters:
+    ///   - name: may stand between two slashes of a key; no object has it.
+    ///   - isShared: others may have it shared, too, but nobody alone.
+    ///   - milliseconds: for how long to wait while others hold it.
+    ///   - makesFolder: if it isn't there.
+    /// - Throws: `ObjectAbsent` when there is no such folder; the store's own errors.
+    func lock(
+        _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
+    ) throws -> LockAttempt
+
+    /// Whether somebody holds a lock, alone or shared. Takes and makes nothing.
+    func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool
+
     /// How much can be stored; nil where a store has no end, or can't tell.
     func capacity() throws -> StoreCapacity?
 

@@ -51,6 +51,10 @@ private final class OneObject: ObjectStore {
     func makeDurable(_ key: RepositoryKey) throws {}
     func removeLeftovers(in folder: RepositoryKey) throws -> [String] { [] }
     func remove(_ key: RepositoryKey) throws {}
+    func lock(
+        _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
+    ) throws -> LockAttempt { .impossible(ObjectAbsent(key: folder, location: location)) }
+    func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool { false }
 }
 
 private let backup: @Sendable () throws -> [[UInt8]] = {
