@@ -11,6 +11,7 @@ public struct NotInitialised: Explained, Equatable {
         "Run \"tidemark init\" for this cluster, or check --cluster and the repository setting. "
             + "If the repository is on a file system of its own, is that mounted?"
     }
+    public var isTransient: Bool { true }
 }
 
 /// Finds out which incarnation in the repository belongs to the server at hand.

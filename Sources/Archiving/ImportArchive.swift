@@ -82,7 +82,7 @@ public struct ImportArchive {
                 transform: { index, file -> (Found, Outcome) in
                     do {
                         return (file, .done(try ImportArchive.take(file, push, scratch + "/\(index)")))
-                    } catch let error as SystemError where [ENOSPC, EDQUOT, EROFS].contains(error.code) {
+                    } catch let error as any Explained where error.preventsWriting {
                         // It would be the same for every other file.
                         throw error
                     } catch {

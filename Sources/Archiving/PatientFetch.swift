@@ -31,16 +31,9 @@ extension Fetch {
         }
     }
 
-    /// Whether it is what a file system that is away for a while would answer.
+    /// Whether it is what a repository that is away for a while would answer. An object that is absent is no failure while
+    /// the incarnation's marker is there.
     private func mayPass(_ error: any Error) -> Bool {
-        switch error {
-        case is RepositoryMissing, is NotInitialised, is ObjectAbsent, is UnreachableObject: true
-        case let error as SystemError:
-            [
-                ENOENT, EIO, ESTALE, ENODEV, ENXIO, ENOTCONN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH,
-                ECONNRESET, ECONNREFUSED, EREMOTEIO, EAGAIN, EBUSY,
-            ].contains(error.code)
-        default: false
-        }
+        error is ObjectAbsent || (error as? any Explained)?.isTransient == true
     }
 }

@@ -1,4 +1,3 @@
-import Glibc
 public import Platform
 public import Repository
 public import WAL
@@ -107,11 +106,12 @@ public struct PutAside: Sendable {
             do { try store.move(key, to: place) } catch is ObjectAbsent { continue }
         }
         // A folder without objects would still tell of a timeline.
-        if let directory = store as? DirectoryStore, case .timeline(let timeline) = subject {
+        if case .timeline(let timeline) = subject {
+            let removal = store.removal()
             for folder in Set(keys.map(\.folder)) where folder != incarnation.walFolder {
-                rmdir(directory.path(folder))
+                removal.removeIfEmpty(folder)
             }
-            rmdir(directory.path(incarnation.walFolder(timeline)))
+            removal.removeIfEmpty(incarnation.walFolder(timeline))
         }
         return folder
     }

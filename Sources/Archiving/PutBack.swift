@@ -1,4 +1,3 @@
-import Glibc
 public import Platform
 public import Repository
 import WAL
@@ -46,10 +45,10 @@ public struct PutBack: Sendable {
         for object in objects {
             do { try store.move(object.key, to: object.place) } catch is ObjectAbsent { continue }
         }
-        guard let directory = store as? DirectoryStore else { return }
+        let removal = store.removal()
         for folder in Set(objects.map(\.key.folder)) {
-            rmdir(directory.path(folder))
-            rmdir(directory.path(folder.folder))
+            removal.removeIfEmpty(folder)
+            removal.removeIfEmpty(folder.folder)
         }
     }
 }

@@ -1,4 +1,3 @@
-import Glibc
 public import Platform
 public import Repository
 
@@ -10,22 +9,18 @@ public struct BackupInProgress: Explained, Equatable {
     public var hint: String? { "Wait for it to finish, or end it, then try again." }
 }
 
-/// The right to add or remove backups of an incarnation: one process at a time, and never a dead one (flock(2)).
+/// The right to add or remove backups of an incarnation: one process at a time, and never a dead one.
 public final class BackupLock: Sendable {
-    private let file: Descriptor?
+    private let lock: any StoreLock
 
     /// - Throws: `BackupInProgress` when somebody else holds it.
     public init(_ incarnation: Incarnation, in store: any ObjectStore) throws {
-        // Only a directory can be locked; another kind of store relies on keys being created once.
-        guard let directory = store as? DirectoryStore else {
-            file = nil
-            return
+        switch try store.lock(
+            "lock", in: incarnation.backupFolder, isShared: false, patience: 0, makesFolder: true)
+        {
+        case .taken(let lock): self.lock = lock
+        case .refused: throw BackupInProgress(cluster: incarnation.cluster)
+        case .impossible(let error): throw error
         }
-        let folder = try directory.writingPlace(incarnation.backupFolder)
-        try Files.makeDirectories(folder)
-        let lock = folder.appending(".lock")
-        let file = try Descriptor(open: lock, O_RDWR | O_CREAT)
-        guard try file.tryLock(path: lock.path) else { throw BackupInProgress(cluster: incarnation.cluster) }
-        self.file = consume file
     }
 }

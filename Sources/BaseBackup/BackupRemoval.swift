@@ -3,14 +3,14 @@ public import Repository
 
 /// Takes one backup's objects out of the repository.
 ///
-/// It is made before anybody looks at what may go: what is removed is what was looked at (`HeldFolders`).
+/// It is made before anybody looks at what may go: what is removed is what was looked at (`ObjectRemoval`).
 struct BackupRemoval {
     private let incarnation: Incarnation
-    private(set) var folders: HeldFolders
+    private(set) var folders: any ObjectRemoval
 
     init(from incarnation: Incarnation, in store: any ObjectStore) throws {
         self.incarnation = incarnation
-        folders = HeldFolders(in: store)
+        folders = store.removal()
         for folder in [incarnation.backupFolder, incarnation.packFolder] { try folders.hold(folder) }
     }
 
@@ -22,8 +22,8 @@ struct BackupRemoval {
     func callAsFunction(_ label: String, keepingPacks: Bool) throws {
         try folders.remove(incarnation.backup(label, BackupSeal.objectName))
         try folders.remove(incarnation.backup(label, "backup.json"))
-        try folders.removeTree(incarnation.backupFolder(label))
-        if !keepingPacks { try folders.removeTree(incarnation.packFolder(label)) }
+        try folders.removeAll(in: incarnation.backupFolder(label))
+        if !keepingPacks { try folders.removeAll(in: incarnation.packFolder(label)) }
     }
 }
 
@@ -86,9 +86,7 @@ public struct NamedRemoval {
         self.label = label
         var size: Int64 = 0
         for folder in [incarnation.backupFolder(label)] + (keepsPacks ? [] : [incarnation.packFolder(label)]) {
-            for entry in try store.list(folder) where !entry.isFolder {
-                size += try store.size(of: folder.appending(entry.name)) ?? 0
-            }
+            for entry in try store.list(folder) { size += entry.size ?? 0 }
         }
         self.size = size
     }
@@ -117,7 +115,7 @@ public func visibleDamage(
     var size = try store.size(of: incarnation.backup(backup.label, Manifest.objectName)) ?? 0
     for entry in try store.list(incarnation.packFolder(backup.label))
     where !entry.isFolder && entry.name.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-        size += try store.size(of: incarnation.packFolder(backup.label).appending(entry.name)) ?? 0
+        size += entry.size ?? 0
     }
     guard size < backup.storedSize else { return nil }
     return "\(backup.storedSize - size) bytes of what was stored are missing from the repository"

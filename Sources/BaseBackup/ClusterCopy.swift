@@ -136,8 +136,13 @@ final class ClusterCopy {
     ///
     /// - Throws: `Problem`: a backup must not be complete without its data.
     func confirm() throws {
+        var listed: [RepositoryKey: [String: Int64]] = [:]
         for (key, size) in objects {
-            let found = try store.size(of: key)
+            if listed[key.folder] == nil {
+                let entries = try store.list(key.folder)
+                listed[key.folder] = entries.reduce(into: [:]) { $0[$1.name] = $1.size }
+            }
+            let found = listed[key.folder]?[key.name]
             guard found != size else { continue }
             throw Problem(
                 "backup \"\(label)\" is not in repository \"\(store.location)\" as it was written",
@@ -151,35 +156,27 @@ final class ClusterCopy {
         let now = Clock.now
         var batch = CopyBatch()
         let number = job.nextPack()
-        var size: UInt64 = 0
-        try store.create(source.incarnation.pack(label, number)) { append in
-            try withoutActuallyEscaping(append) { append in
-                var writer = try PackWriter(append: append)
-                var compressor = try Compressor(level: source.request.compressLevel)
-                for (path, bytes) in contents {
-                    let room = Compressor.bound(bytes.count)
-                    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 64)
-                    defer { buffer.deallocate() }
-                    let frame = try bytes.withUnsafeBytes { content in
-                        let length = try compressor.compress(content, into: buffer)
-                        return try writer.add(
-                            UnsafeRawBufferPointer(rebasing: buffer[..<length]), size: content.count,
-                            digest: Digest(of: content))
-                    }
-                    let id = Manifest.frameID(pack: number, ordinal: writer.frames.count - 1)
-                    batch.frames.append(.init(id: id, pack: number, frame: frame))
-                    let file = try manifest.add(
-                        ManifestFile(
-                            path: path, kind: .regular, mode: 0o600, modified: now, size: Int64(bytes.count),
-                            target: nil))
-                    batch.runs.append(
-                        (id, ManifestRun(file: file, offset: 0, length: Int64(bytes.count), frameOffset: 0)))
-                }
-                try writer.finish()
-                size = writer.length
+        var writer = try PackWriter(into: store.begin(source.incarnation.pack(label, number)))
+        var compressor = try Compressor(level: source.request.compressLevel)
+        for (path, bytes) in contents {
+            let room = Compressor.bound(bytes.count)
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 64)
+            defer { buffer.deallocate() }
+            let frame = try bytes.withUnsafeBytes { content in
+                let length = try compressor.compress(content, into: buffer)
+                return try writer.add(
+                    UnsafeRawBufferPointer(rebasing: buffer[..<length]), size: content.count,
+                    digest: Digest(of: content))
             }
+            let id = Manifest.frameID(pack: number, ordinal: writer.frames.count - 1)
+            batch.frames.append(.init(id: id, pack: number, frame: frame))
+            let file = try manifest.add(
+                ManifestFile(
+                    path: path, kind: .regular, mode: 0o600, modified: now, size: Int64(bytes.count), target: nil))
+            batch.runs.append((id, ManifestRun(file: file, offset: 0, length: Int64(bytes.count), frameOffset: 0)))
         }
-        job.stored(pack: number, size: size)
+        try writer.finish()
+        job.stored(pack: number, size: writer.length)
         try manifest.add(batch)
     }
 

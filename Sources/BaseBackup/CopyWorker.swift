@@ -27,21 +27,16 @@ final class CopyWorker {
     func run() throws {
         while let first = try job.items.receive() {
             let number = job.nextPack()
-            var size: UInt64 = 0
-            try job.store.create(job.incarnation.pack(job.label, number)) { append in
-                try withoutActuallyEscaping(append) { append in
-                    var pack = OpenPack(number: number, writer: try PackWriter(append: append))
-                    var item: CopyItem? = first
-                    while let next = item {
-                        try copy(next, into: &pack)
-                        item = pack.writer.length < job.packSize ? try job.items.receive() : nil
-                    }
-                    if let failure = job.results.failure { throw failure }
-                    try pack.writer.finish()
-                    size = pack.writer.length
-                }
+            let object = try job.store.begin(job.incarnation.pack(job.label, number))
+            var pack = OpenPack(number: number, writer: try PackWriter(into: object))
+            var item: CopyItem? = first
+            while let next = item {
+                try copy(next, into: &pack)
+                item = pack.writer.length < job.packSize ? try job.items.receive() : nil
             }
-            job.stored(pack: number, size: size)
+            if let failure = job.results.failure { throw failure }
+            try pack.writer.finish()
+            job.stored(pack: number, size: pack.writer.length)
         }
     }
 

@@ -123,7 +123,7 @@ private struct Expiry {
                 [incarnation.backupFolder(label)] + (needed.contains(label) ? [] : [incarnation.packFolder(label)])
             for folder in folders {
                 for entry in try store.list(folder) where !entry.isFolder {
-                    report.freed += try store.size(of: folder.appending(entry.name)) ?? 0
+                    report.freed += entry.size ?? 0
                 }
                 report.freed += try store.leftovers(in: folder).reduce(0) { $0 + $1.size }
             }
@@ -144,7 +144,7 @@ private struct Expiry {
                     // Small, and recovery reads all of them.
                     case .history: continue
                     }
-                    report.freed += try store.size(of: key.appending(entry.name)) ?? 0
+                    report.freed += entry.size ?? 0
                 }
             }
         }
@@ -175,14 +175,20 @@ private struct Expiry {
             }
         }
         // Oldest first: an interrupted expiry leaves no gap.
-        for name in report.segments {
-            attempt("segment \"\(name)\"", &report) { try removal.folders.remove(incarnation.segment(name)) }
+        removal.folders.remove(report.segments.map(incarnation.segment)) { index, error in
+            failed("segment \"\(report.segments[index])\"", error, &report)
         }
-        for key in report.otherWAL { attempt("\"\(key)\"", &report) { try removal.folders.remove(key) } }
+        removal.folders.remove(report.otherWAL) { index, error in
+            failed("\"\(report.otherWAL[index])\"", error, &report)
+        }
         for key in Set(report.segments.map { incarnation.segment($0).folder }) { removal.folders.removeIfEmpty(key) }
     }
 
     private func attempt(_ what: String, _ report: inout ExpiryReport, _ body: () throws -> Void) {
-        do { try body() } catch { report.failures.append("could not remove \(what): \(error)") }
+        do { try body() } catch { failed(what, error, &report) }
+    }
+
+    private func failed(_ what: String, _ error: any Error, _ report: inout ExpiryReport) {
+        report.failures.append("could not remove \(what): \(error)")
     }
 }

@@ -50,8 +50,7 @@ public func storageReport(of incarnation: Incarnation, in store: any ObjectStore
     var report = StorageReport()
     let listing = try listBackups(of: incarnation, in: store)
     func stored(_ folder: RepositoryKey) throws -> Int64 {
-        try store.list(folder).filter { !$0.isFolder }
-            .reduce(0) { try $0 + (store.size(of: folder.appending($1.name)) ?? 0) }
+        try store.list(folder).reduce(0) { $0 + ($1.size ?? 0) }
             + store.leftovers(in: folder).reduce(0) { $0 + $1.size }
     }
     func add(_ label: String, isComplete: Bool) throws {
@@ -87,8 +86,7 @@ public func storageReport(of incarnation: Incarnation, in store: any ObjectStore
 extension ObjectStore {
     fileprivate func bytes(below folder: RepositoryKey) throws -> Int64 {
         try list(folder).reduce(0) { sum, entry in
-            let key = folder.appending(entry.name)
-            return try sum + (entry.isFolder ? bytes(below: key) : size(of: key) ?? 0)
+            try sum + (entry.isFolder ? bytes(below: folder.appending(entry.name)) : entry.size ?? 0)
         }
     }
 }

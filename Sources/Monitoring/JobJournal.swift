@@ -70,7 +70,8 @@ public struct JobJournal: Sendable {
     public func contents(since: Moment? = nil, kind: JobKind? = nil) throws -> Contents {
         var contents = Contents()
         let firstMonth = since.map(JobJournal.month) ?? ""
-        let firstName = since?.compact ?? ""
+        // A record's name begins with the moment when the job started.
+        let firstName = since?.compact
         for folder in try store.list(incarnation.jobFolder) where folder.isFolder && folder.name >= firstMonth {
             let month = incarnation.jobFolder.appending(folder.name)
             func unreadable<Value>(_ key: RepositoryKey, _ body: () throws -> Value?) -> Value? {
@@ -79,10 +80,8 @@ public struct JobJournal: Sendable {
                     return nil
                 }
             }
-            for entry in unreadable(month, { try store.list(month) }) ?? []
-            where !entry.isFolder && entry.name >= firstName
-                && kind.map({ entry.name.contains("Z-\($0.rawValue)-") }) ?? true
-            {
+            for entry in unreadable(month, { try store.list(month, after: firstName) }) ?? []
+            where !entry.isFolder && kind.map({ entry.name.contains("Z-\($0.rawValue)-") }) ?? true {
                 let key = month.appending(entry.name)
                 guard let bytes = unreadable(key, { try store.readIfPresent(key, limit: 1 << 20) }) else { continue }
                 if let job = try? decodeJSON(JobDocument.self, from: bytes).record {

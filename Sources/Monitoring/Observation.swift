@@ -45,6 +45,8 @@ public struct Observation: Sendable {
     /// What a verification has found missing and still is.
     public var knownGaps: [KnownGap] = []
     public var space: SpaceObservation?
+    /// Whether the repository's store has a limit that it can tell.
+    public var isSpaceLimited = true
     public var spaceProblem: String?
     public var permissions: [PermissionFinding] = []
     /// Two places of which one lies in the other.
@@ -204,7 +206,7 @@ public struct ArchiveObservation: Sendable {
     }
 }
 
-/// The file system that holds the repository.
+/// The room that the repository's store has.
 public struct SpaceObservation: Sendable {
     /// Bytes.
     public var free: Int64

@@ -93,8 +93,8 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
 
     do {
         observation.space = try SpaceObservation(
-            at: cluster.repository, memory: cluster.state.space,
-            now: observation.now)
+            of: store, memory: cluster.state.space, now: observation.now)
+        observation.isSpaceLimited = observation.space != nil
     } catch {
         observation.spaceProblem =
             "The repository could not be read: \((error as? any Explained)?.message ?? "\(error)")."

@@ -1,7 +1,8 @@
 import FoundationEssentials
 import Glibc
 import Platform
-public import WAL
+import Repository
+import WAL
 
 /// How the repository's free space changed: a sample every six hours for a month, in the cluster's state directory.
 struct SpaceHistory: Codable, Equatable {
@@ -52,10 +53,10 @@ struct SpaceHistory: Codable, Equatable {
 }
 
 extension SpaceObservation {
-    /// Asks the file system, and remembers the answer in `memory` when that is possible.
-    public init(at repository: String, memory: String, now: Moment) throws {
-        let space = try Files.space(at: repository)
-        (free, total) = space
+    /// Asks the store, and remembers the answer in `memory` when that is possible. Nil where it has no answer.
+    init?(of store: any ObjectStore, memory: String, now: Moment) throws {
+        guard let space = try store.capacity() else { return nil }
+        (free, total) = (space.free, space.total)
         let sample = SpaceHistory.Sample(time: now.microseconds / 1_000_000, free: space.free, total: space.total)
         var history = SpaceHistory()
         if let bytes = try? Files.read(memory, limit: 1 << 20),

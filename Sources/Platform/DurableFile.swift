@@ -29,25 +29,9 @@ public struct AlreadyPresent: Error, Equatable {
 public func createDurably(
     _ place: Place, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
 ) throws {
-    guard let directory = place.parent else { throw SystemError(.open, place.path, code: EISDIR) }
-    let temporary = directory.appending(Files.name(temporaryName(for: place.path)))
-    Temporaries.add(temporary.path)
-    defer { Temporaries.forget(temporary.path) }
-    do {
-        let file = try openNew(temporary, in: directory, mode: mode)
-        try write(file, temporary.path)
-        try file.synchronize(path: temporary.path)
-        try file.close(path: temporary.path)
-        if let held = place.directory {
-            try secureRoad(to: directory)
-            guard try FileStatus(ofLinkItself: temporary.path) != nil else { throw PlaceLost(path: held.path) }
-        }
-        try renameWithoutReplacing(temporary, to: place)
-    } catch {
-        try? Files.remove(temporary)
-        throw error
-    }
-    try Files.synchronizeDirectory(directory)
+    let new = try NewFile(place, mode: mode)
+    try new.write(write)
+    try new.commit()
 }
 
 /// As above, by a path.
@@ -101,7 +85,7 @@ public func replaceDurably(
     try Files.synchronizeDirectory(directory)
 }
 
-private func openNew(_ temporary: Place, in directory: Place, mode: mode_t) throws(SystemError) -> Descriptor {
+func openNew(_ temporary: Place, in directory: Place, mode: mode_t) throws(SystemError) -> Descriptor {
     do throws(SystemError) { return try Descriptor(open: temporary, O_RDWR | O_CREAT | O_EXCL, mode: mode) } catch {
         guard error.code == ENOENT else { throw error }
         try Files.makeDirectories(directory)
@@ -111,7 +95,7 @@ private func openNew(_ temporary: Place, in directory: Place, mode: mode_t) thro
 
 /// Makes the entries of `directory` and of those above it durable, up to the held one, unless an object in it says that it
 /// was done already.
-private func secureRoad(to directory: Place) throws(SystemError) {
+func secureRoad(to directory: Place) throws(SystemError) {
     guard try !Files.holdsVisible(directory) else { return }
     var place = directory
     while let parent = place.parent {
@@ -120,7 +104,7 @@ private func secureRoad(to directory: Place) throws(SystemError) {
     }
 }
 
-private func renameWithoutReplacing(_ temporary: Place, to place: Place) throws {
+func renameWithoutReplacing(_ temporary: Place, to place: Place) throws {
     do throws(SystemError) {
         _ = try retrying(.rename, place.path) {
             temporary.anchored { directory, name in

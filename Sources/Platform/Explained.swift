@@ -8,11 +8,18 @@ public protocol Explained: Error, Sendable, CustomStringConvertible {
     var detail: String? { get }
     /// What to do next.
     var hint: String? { get }
+    /// Whether the same call may succeed later though nobody corrects what was asked for: something is away for a while,
+    /// such as a file system or a server, or is busy. Damage and disagreement never pass by themselves.
+    var isTransient: Bool { get }
+    /// Whether every other write in that place would fail, too: it has no room, or takes nothing.
+    var preventsWriting: Bool { get }
 }
 
 extension Explained {
     public var detail: String? { nil }
     public var hint: String? { nil }
+    public var isTransient: Bool { false }
+    public var preventsWriting: Bool { false }
     public var description: String {
         [message, detail.map { "DETAIL: \($0)" }, hint.map { "HINT: \($0)" }].compactMap { $0 }.joined(separator: "; ")
     }

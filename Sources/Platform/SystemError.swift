@@ -44,6 +44,16 @@ public struct SystemError: Explained, Equatable {
         self.code = code
     }
 
+    /// What a file system answers that is away for a while: unmounted it lacks every file, over a network it may say more.
+    public var isTransient: Bool {
+        [
+            ENOENT, EIO, ESTALE, ENODEV, ENXIO, ENOTCONN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH,
+            ECONNRESET, ECONNREFUSED, EREMOTEIO, EAGAIN, EBUSY,
+        ].contains(code)
+    }
+
+    public var preventsWriting: Bool { [ENOSPC, EDQUOT, EROFS].contains(code) }
+
     public var message: String { "could not \(call.rawValue) \"\(subject)\": \(String(cString: strerror(code)))" }
     public var hint: String? {
         switch code {

@@ -13,8 +13,15 @@ public final class PlanLease: Sendable {
         backup = try BackupLease(plan.backup.label, of: incarnation, in: store)
         // What went between the planning and now doesn't come back.
         let partials = Set(plan.partials)
+        var listed: (folder: RepositoryKey, names: Set<String>)?
         for name in plan.segmentNames where !partials.contains(name) {
-            if try store.size(of: incarnation.segment(name)) == nil { throw PlanOutdated(segment: name) }
+            let key = incarnation.segment(name)
+            if listed?.folder != key.folder {
+                // An object's name begins with its segment's, so it comes after that.
+                let entries = try store.list(key.folder, after: name.description)
+                listed = (key.folder, Set(entries.filter { $0.size != nil }.map(\.name)))
+            }
+            if listed?.names.contains(key.name) != true { throw PlanOutdated(segment: name) }
         }
     }
 }

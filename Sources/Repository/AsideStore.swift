@@ -63,19 +63,21 @@ public final class AsideStore: ObjectStore {
         return nil
     }
 
-    public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] {
-        var entries = Set(try base.list(folder))
+    public func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry] {
+        var entries: [String: RepositoryEntry] = [:]
+        func add(_ more: [RepositoryEntry]) {
+            for entry in more where entries[entry.name] == nil { entries[entry.name] = entry }
+        }
+        add(try base.list(folder, after: name))
         if folder == incarnation.walFolder {
             for aside in folders {
-                for entry in try base.list(aside.appending("wal"))
-                where entry.name.hasPrefix(timeline.fileNamePart) {
-                    entries.insert(entry)
-                }
+                let found = try base.list(aside.appending("wal"), after: name)
+                add(found.filter { $0.name.hasPrefix(timeline.fileNamePart) })
             }
         } else {
-            for place in places(folder).dropFirst() { entries.formUnion(try base.list(place)) }
+            for place in places(folder).dropFirst() { add(try base.list(place, after: name)) }
         }
-        return entries.sorted { $0.name < $1.name }
+        return entries.values.sorted { $0.name < $1.name }
     }
 
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
@@ -84,10 +86,18 @@ public final class AsideStore: ObjectStore {
 
     // What is put aside is for reading.
 
-    public func create(
-        _ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
-    ) throws { try base.create(key, write: write) }
+    public func begin(_ key: RepositoryKey) throws -> any ObjectWriter { try base.begin(key) }
     public func removeLeftovers(in folder: RepositoryKey) throws -> [String] { try base.removeLeftovers(in: folder) }
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws { try base.move(key, to: other) }
     public func remove(_ key: RepositoryKey) throws { try base.remove(key) }
+    public func lock(
+        _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
+    ) throws -> LockAttempt {
+        try base.lock(name, in: folder, isShared: isShared, patience: milliseconds, makesFolder: makesFolder)
+    }
+    public func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
+        try base.isLocked(name, in: folder)
+    }
+    public func capacity() throws -> StoreCapacity? { try base.capacity() }
+    public func removal() -> any ObjectRemoval { base.removal() }
 }

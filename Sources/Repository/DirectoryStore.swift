@@ -27,23 +27,11 @@ public final class DirectoryStore: ObjectStore {
 
     public func reopen() { held.letGo() }
 
-    /// As the protocol says, through `createDurably`. Missing folders are made below an incarnation, never the incarnation
+    /// As the protocol says, through `NewFile`. Missing folders are made below an incarnation, never the incarnation
     /// itself but by its marker, and never the root: a repository whose file system isn't mounted must not come into being
     /// a second time beside it.
-    public func create(
-        _ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
-    ) throws {
-        let place = try writingPlace(key)
-        do {
-            try createDurably(place) { file, temporary in
-                var stream = WriteStream()
-                try write { try stream.write($0, to: file, path: temporary) }
-            }
-        } catch is PlaceLost {
-            throw RepositoryReplaced(location: location)
-        } catch is AlreadyPresent {
-            throw ObjectExists(key: key, location: location)
-        }
+    public func begin(_ key: RepositoryKey) throws -> any ObjectWriter {
+        FileWriter(key, try NewFile(writingPlace(key)), location: location)
     }
 
     public func open(_ key: RepositoryKey) throws -> any StoredObject {
@@ -66,7 +54,7 @@ public final class DirectoryStore: ObjectStore {
         return nil
     }
 
-    public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] {
+    public func list(_ folder: RepositoryKey, after first: String?) throws -> [RepositoryEntry] {
         let place = try place(folder)
         let names: [String]
         do throws(SystemError) { names = try Files.list(place) } catch {
@@ -76,19 +64,20 @@ public final class DirectoryStore: ObjectStore {
             return []
         }
         var entries: [RepositoryEntry] = []
-        for name in names.sorted() where RepositoryKey.isPart(name) {
+        for name in names.sorted() where RepositoryKey.isPart(name) && first.map({ $0 < name }) ?? true {
             let child = place.appending(name)
             guard let status = try FileStatus(ifPresent: child) else {
                 // An object that a link leads to is somewhere: whoever opens it learns that it can't be reached.
                 if try FileStatus(ofLinkItself: child) != nil {
-                    entries.append(RepositoryEntry(name: name, isFolder: false))
+                    entries.append(RepositoryEntry(object: name, size: nil, modified: nil))
                 }
                 continue
             }
             // An object keeps its time of change for life, wherever it is moved to.
-            let isFolder = status.kind == .directory
-            let mark = isFolder ? nil : status.modified &* 1_000_003 &+ status.size
-            entries.append(RepositoryEntry(name: name, isFolder: isFolder, mark: mark))
+            entries.append(
+                status.kind == .directory
+                    ? RepositoryEntry(folder: name)
+                    : RepositoryEntry(object: name, size: status.size, modified: status.modified))
         }
         return entries
     }
@@ -101,7 +90,7 @@ public final class DirectoryStore: ObjectStore {
         return status.modified
     }
 
-    /// Its content was fsynced before it got its name (`createDurably`); what may be missing are the directory entries.
+    /// Its content was fsynced before it got its name (`NewFile`); what may be missing are the directory entries.
     public func makeDurable(_ key: RepositoryKey) throws {
         var folder = key.folder
         while true {
@@ -139,6 +128,44 @@ public final class DirectoryStore: ObjectStore {
         if try Files.exists(folder) { try Files.synchronizeDirectory(folder) }
     }
 
+    /// By flock(2) on a file whose name begins with a dot: the kernel ends a lock with the process that holds it.
+    public func lock(
+        _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
+    ) throws -> LockAttempt {
+        do {
+            let place = try makesFolder ? writingPlace(folder) : place(folder)
+            if makesFolder { try Files.makeDirectories(place) }
+            let path = place.appending("." + name)
+            let file = try Descriptor(open: path, O_RDWR | O_CREAT)
+            var waited = 0
+            while try !file.tryLock(path: path.path, shared: isShared) {
+                guard waited < milliseconds else { return .refused }
+                Clock.sleep(milliseconds: 50)
+                waited += 50
+            }
+            return .taken(FileLock(file))
+        } catch let error as SystemError where [EROFS, EACCES, EPERM].contains(error.code) {
+            return .impossible(error)
+        } catch let error as SystemError where error.code == ENOENT && !makesFolder {
+            throw ObjectAbsent(key: folder, location: location)
+        }
+    }
+
+    public func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
+        let path = try place(folder).appending("." + name)
+        guard try Files.exists(path) else { return false }
+        let file = try Descriptor(open: path, O_RDWR)
+        return try !file.tryLock(path: path.path)
+    }
+
+    /// The file system's.
+    public func capacity() throws -> StoreCapacity? {
+        let space = try Files.space(at: location)
+        return StoreCapacity(free: space.free, total: space.total)
+    }
+
+    public func removal() -> any ObjectRemoval { HeldFolders(in: self) }
+
     /// The symbolic link on the way to a file that isn't found: the storage behind it may be away.
     private func danglingLink(at place: Place) throws -> String? {
         var step: Place? = place
@@ -166,6 +193,7 @@ public struct RepositoryMissing: Explained, Equatable {
     public init(location: String) { self.location = location }
     public var message: String { "repository \"\(location)\" does not exist" }
     public var hint: String? { "Is its file system mounted? \"tidemark init\" creates a new repository." }
+    public var isTransient: Bool { true }
 }
 
 /// An object lies behind a link that leads nowhere at the moment; whether it exists is not known.
@@ -175,6 +203,7 @@ public struct UnreachableObject: Explained, Equatable {
     public var message: String { "object \"\(key)\" of the repository cannot be reached" }
     public var detail: String? { "Symbolic link \"\(link)\" leads nowhere." }
     public var hint: String? { "Is the storage that it leads to mounted?" }
+    public var isTransient: Bool { true }
 }
 
 /// Something that was never an object has an object's name.
@@ -183,6 +212,36 @@ public struct NotAnObject: Explained, Equatable {
     public let path: String
     public var message: String { "object \"\(key)\" of the repository is not an ordinary file" }
     public var detail: String? { "A directory, FIFO, socket or device lies in its place, \"\(path)\"." }
+}
+
+private final class FileLock: StoreLock {
+    private let file: Descriptor
+    init(_ file: consuming Descriptor) { self.file = file }
+}
+
+private final class FileWriter: ObjectWriter {
+    private let key: RepositoryKey
+    private let file: NewFile
+    private let location: String
+    private var stream = WriteStream()
+
+    init(_ key: RepositoryKey, _ file: NewFile, location: String) {
+        (self.key, self.file, self.location) = (key, file, location)
+    }
+
+    func append(_ bytes: UnsafeRawBufferPointer) throws {
+        try file.write { file, temporary in try stream.write(bytes, to: file, path: temporary) }
+    }
+
+    func commit() throws {
+        do { try file.commit() } catch is PlaceLost {
+            throw RepositoryReplaced(location: location)
+        } catch is AlreadyPresent {
+            throw ObjectExists(key: key, location: location)
+        }
+    }
+
+    func abandon() { file.abandon() }
 }
 
 private final class StoredFile: StoredObject {

@@ -111,6 +111,7 @@ public struct IncarnationMissing: Explained, Equatable {
     public var hint: String? {
         "Is the repository's file system mounted? \"tidemark init\" makes a new cluster's place."
     }
+    public var isTransient: Bool { true }
 }
 
 /// The repository went away, or another one came to its place, after it was opened.
@@ -122,4 +123,5 @@ public struct RepositoryReplaced: Explained, Equatable {
             + "another was mounted over it. Nothing was written into what is there now."
     }
     public var hint: String? { "Mount the repository again, then repeat the command." }
+    public var isTransient: Bool { true }
 }

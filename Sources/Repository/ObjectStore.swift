@@ -5,19 +5,20 @@ public import Platform
 ///
 /// What every store promises, and `StoreConformance` (Tests/RepositoryTests) checks:
 ///
-/// - `create` either leaves the whole object, safe from a crash of the machine, or nothing under the key.
-/// - Of several `create`s of one key exactly one succeeds; the others throw `ObjectExists` and change nothing.
+/// - A writer's `commit` either leaves the whole object, safe from a crash of the machine, or nothing under the key; a
+///   writer that is dropped without it leaves nothing.
+/// - Of several writers of one key exactly one succeeds; the others throw `ObjectExists` and change nothing.
 /// - An object becomes visible whole, and perhaps a moment before it is durable; `makeDurable` waits for that.
 /// - `ObjectAbsent` is thrown only when it is known that the object isn't there. Any doubt is another error.
+/// - Errors tell whether they may pass by themselves (`isTransient`).
 /// - Any number of threads may use one store at once.
 public protocol ObjectStore: Sendable {
     /// Where the objects are, for messages: a directory's path, a bucket's address.
     var location: String { get }
 
-    /// Stores what `write` appends, in order, under `key`.
-    /// - Throws: `ObjectExists` when the key is taken; the store's own errors; what `write` throws. After any of them
-    ///   nothing of this call remains visible.
-    func create(_ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void) throws
+    /// Begins a new object.
+    /// - Throws: `ObjectExists` when it is known already that the key is taken; the store's own errors.
+    func begin(_ key: RepositoryKey) throws -> any ObjectWriter
 
     /// An object to read from.
     /// - Throws: `ObjectAbsent` when it is known not to be there.
@@ -27,7 +28,8 @@ public protocol ObjectStore: Sendable {
     func size(of key: RepositoryKey) throws -> Int64?
 
     /// What lies directly in a folder, in order of the names; empty when there is no such folder.
-    func list(_ folder: RepositoryKey) throws -> [RepositoryEntry]
+    /// - Parameter name: only what comes after this name, which need not be one of the folder's.
+    func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry]
 
     /// A number that changes whenever something is created in a folder or removed from it, so that a folder already
     /// listed need not be listed again. Nil when that can't be told cheaply, or not for certain at the moment.
@@ -51,6 +53,27 @@ public protocol ObjectStore: Sendable {
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
 
+    /// Takes a lock that lies in a folder and goes with it: alone, or together with any number of others.
+    ///
+    /// - Parameters:
+    ///   - name: may stand between two slashes of a key; no object has it.
+    ///   - isShared: others may have it shared, too, but nobody alone.
+    ///   - milliseconds: for how long to wait while others hold it.
+    ///   - makesFolder: if it isn't there.
+    /// - Throws: `ObjectAbsent` when there is no such folder; the store's own errors.
+    func lock(
+        _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
+    ) throws -> LockAttempt
+
+    /// Whether somebody holds a lock, alone or shared. Takes and makes nothing.
+    func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool
+
+    /// How much can be stored; nil where a store has no end, or can't tell.
+    func capacity() throws -> StoreCapacity?
+
+    /// For whoever decides what goes by looking what is there, or removes many.
+    func removal() -> any ObjectRemoval
+
     /// Forgets what it found where, after the storage was away for a while: whoever can wait for it begins anew.
     func reopen()
 }
@@ -59,6 +82,23 @@ extension ObjectStore {
     public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] { [] }
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
     public func reopen() {}
+    public func removal() -> any ObjectRemoval { RemovalByName(from: self) }
+    public func capacity() throws -> StoreCapacity? { nil }
+    public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] { try list(folder, after: nil) }
+
+    /// Stores what `write` appends, in order, under `key`.
+    /// - Throws: `ObjectExists` when the key is taken; the store's own errors; what `write` throws. After any of them
+    ///   nothing of this call remains visible.
+    public func create(
+        _ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws {
+        let object = try begin(key)
+        do { try write { try object.append($0) } } catch {
+            object.abandon()
+            throw error
+        }
+        try object.commit()
+    }
 
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
         let object = try open(key)
@@ -75,6 +115,17 @@ extension ObjectStore {
         }
         try remove(key)
     }
+}
+
+/// An object that is being written, by one thread at a time. Dropped without `commit`, it leaves nothing.
+public protocol ObjectWriter: AnyObject {
+    /// Adds bytes at the end.
+    func append(_ bytes: UnsafeRawBufferPointer) throws
+    /// Makes the object visible, whole and durable.
+    /// - Throws: `ObjectExists` when the key is taken; the store's own errors. Then nothing of it remains visible.
+    func commit() throws
+    /// Leaves nothing. Does nothing after `commit`, whether that succeeded or not.
+    func abandon()
 }
 
 /// An object that is open for reading; several threads may read from it at once.
@@ -95,25 +146,34 @@ extension StoredObject {
     public func release(at offset: Int64, count: Int64) {}
 }
 
+/// The room that a store has.
+public struct StoreCapacity: Hashable, Sendable {
+    /// Bytes.
+    public let free: Int64
+    public let total: Int64
+    public init(free: Int64, total: Int64) { (self.free, self.total) = (free, total) }
+}
+
 /// One line of a folder's listing.
 public struct RepositoryEntry: Hashable, Sendable {
     public let name: String
     public let isFolder: Bool
-    /// A number that is another one once another object has taken the name, which can be after the first was moved away;
-    /// nil when listing doesn't tell. Two entries are equal whatever it is.
-    public let mark: Int64?
-    public init(name: String, isFolder: Bool, mark: Int64? = nil) {
-        self.name = name
-        self.isFolder = isFolder
-        self.mark = mark
+    /// An object's length in bytes; nil for a folder, and for an object that is listed but can't be looked at.
+    public let size: Int64?
+    /// When an object's content was written, in microseconds since 1970-01-01; nil where `size` is.
+    public let modified: Int64?
+
+    public init(folder name: String) { (self.name, isFolder, size, modified) = (name, true, nil, nil) }
+
+    public init(object name: String, size: Int64?, modified: Int64?) {
+        (self.name, isFolder, self.size, self.modified) = (name, false, size, modified)
     }
 
-    public static func == (a: RepositoryEntry, b: RepositoryEntry) -> Bool {
-        a.name == b.name && a.isFolder == b.isFolder
-    }
-    public func hash(into hasher: inout Hasher) {
-        hasher.combine(name)
-        hasher.combine(isFolder)
+    /// A number that is another one once another object has taken the name, which can be after the first was moved away;
+    /// nil where listing doesn't tell.
+    public var mark: Int64? {
+        guard let size, let modified else { return nil }
+        return modified &* 1_000_003 &+ size
     }
 }
 

@@ -80,7 +80,10 @@ extension ObjectStore {
         var names: [SegmentName] = []
         for folder in try list(incarnation.walFolder(timeline)) where folder.isFolder {
             if let first, folder.name < first.folder { continue }
-            for entry in try list(incarnation.walFolder(timeline).appending(folder.name)) where !entry.isFolder {
+            // An object's name begins with its segment's, so the first one's own comes after that.
+            let start = first.flatMap { $0.folder == folder.name ? $0.description : nil }
+            for entry in try list(incarnation.walFolder(timeline).appending(folder.name), after: start)
+            where !entry.isFolder {
                 guard entry.name.hasSuffix(".zst"), let name = SegmentName(String(entry.name.dropLast(4))) else {
                     continue
                 }
@@ -98,7 +101,10 @@ extension ObjectStore {
         var names: [SegmentName] = []
         for folder in try list(incarnation.walFolder(timeline)) where folder.isFolder {
             if let first, folder.name < first.folder { continue }
-            for entry in try list(incarnation.walFolder(timeline).appending(folder.name)) where !entry.isFolder {
+            // An object's name begins with its segment's, so the first one's own comes after that.
+            let start = first.flatMap { $0.folder == folder.name ? $0.description : nil }
+            for entry in try list(incarnation.walFolder(timeline).appending(folder.name), after: start)
+            where !entry.isFolder {
                 guard entry.name.hasSuffix(".partial.zst"), let name = SegmentName(String(entry.name.dropLast(12))),
                     first.map({ $0 <= name }) ?? true
                 else { continue }

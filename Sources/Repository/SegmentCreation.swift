@@ -33,20 +33,20 @@ extension ObjectStore {
         do {
             let (digest, sums) = try survey(length, read, inspect)
             let head = try head(digest)
-            try create(key) { append in
-                try head.encode().withUnsafeBytes { try append($0) }
-                var table = FrameTable()
-                for index in 0..<sums.count {
-                    while line.update({ $0.canHelp(before: index) }), work(presses[0]) {}
-                    let (piece, sum) = try line.wait(until: { $0.take(index) }).get()
-                    guard sum == sums[index] else { throw ContentChanged() }
-                    try append(piece.bytes)
-                    table.frames.append((piece.count, SegmentFrame.range(index, of: length).count))
-                    line.update { $0.free.append(piece) }
-                }
-                try table.encode().withUnsafeBytes { try append($0) }
-                written()
+            let object = try begin(key)
+            try head.encode().withUnsafeBytes { try object.append($0) }
+            var table = FrameTable()
+            for index in 0..<sums.count {
+                while line.update({ $0.canHelp(before: index) }), work(presses[0]) {}
+                let (piece, sum) = try line.wait(until: { $0.take(index) }).get()
+                guard sum == sums[index] else { throw ContentChanged() }
+                try object.append(piece.bytes)
+                table.frames.append((piece.count, SegmentFrame.range(index, of: length).count))
+                line.update { $0.free.append(piece) }
             }
+            try table.encode().withUnsafeBytes { try object.append($0) }
+            written()
+            try object.commit()
         } catch {
             line.update { $0.isAbandoned = true }
             throw error

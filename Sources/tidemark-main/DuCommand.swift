@@ -35,7 +35,9 @@ enum DuCommand: Command {
         }
         let backups: [Backup]
         let wal: [Day]
-        let backupBytes, walBytes, asideBytes, wouldFree, free: Int64
+        let backupBytes, walBytes, asideBytes, wouldFree: Int64
+        /// Where the repository's store can tell.
+        let free: Int64?
         let walPerDay: Int64?
         let former: [Former]
     }
@@ -54,7 +56,7 @@ enum DuCommand: Command {
         let walBytes = reports.reduce(0) { $0 + $1.1.walBytes }
         let asideBytes: Int64 = reports.reduce(0) { $0 + $1.1.asideBytes }
         let wouldFree = reports.reduce(0) { $0 + $1.1.wouldFree }
-        let free = try Files.space(at: cluster.repository).free
+        let free = try store.capacity()?.free
         let days = shown == 0 ? report.days[...] : report.days.suffix(shown)
         if invocation.json {
             try invocation.print(
@@ -98,9 +100,9 @@ enum DuCommand: Command {
         if asideBytes > 0 { table.add(["what was put aside", size(asideBytes)]) }
         invocation.print(table.text)
         if let growth = report.walPerDay, growth > 0 {
-            invocation.print(
-                "WAL grows by \(size(growth)) a day; \(size(free)) are free, enough for \(free / growth) days of WAL.")
-        } else {
+            let room = free.map { "; \(size($0)) are free, enough for \($0 / growth) days of WAL" } ?? ""
+            invocation.print("WAL grows by \(size(growth)) a day\(room).")
+        } else if let free {
             invocation.print("\(size(free)) are free.")
         }
         if wouldFree > 0 { invocation.print("\"tidemark expire\" would free \(size(wouldFree)).") }

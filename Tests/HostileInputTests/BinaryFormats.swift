@@ -40,23 +40,19 @@ private func segment(_ content: [UInt8], summary: [UInt8]) throws -> [UInt8] {
 private func pack(_ frames: [[UInt8]]) throws -> [UInt8] {
     try stored { store, key in
         var compressor = try Compressor(level: 1)
-        try store.create(key) { append in
-            try withoutActuallyEscaping(append) { append in
-                var writer = try PackWriter(append: append)
-                for frame in frames {
-                    var room = [UInt8](repeating: 0, count: Compressor.bound(frame.count))
-                    let length = try room.withUnsafeMutableBytes { room in
-                        try frame.withUnsafeBytes { try compressor.compress($0, into: room) }
-                    }
-                    _ = try room.withUnsafeBytes {
-                        try writer.add(
-                            UnsafeRawBufferPointer(rebasing: $0[..<length]), size: frame.count,
-                            digest: frame.withUnsafeBytes { Digest(of: $0) })
-                    }
-                }
-                try writer.finish()
+        var writer = try PackWriter(into: store.begin(key))
+        for frame in frames {
+            var room = [UInt8](repeating: 0, count: Compressor.bound(frame.count))
+            let length = try room.withUnsafeMutableBytes { room in
+                try frame.withUnsafeBytes { try compressor.compress($0, into: room) }
+            }
+            _ = try room.withUnsafeBytes {
+                try writer.add(
+                    UnsafeRawBufferPointer(rebasing: $0[..<length]), size: frame.count,
+                    digest: frame.withUnsafeBytes { Digest(of: $0) })
             }
         }
+        try writer.finish()
     }
 }
 

@@ -29,25 +29,32 @@ private final class OneObject: ObjectStore {
         var (folder, tree) = (incarnation.folder, [String: [RepositoryEntry]]())
         let names = path.split(separator: "/").map(String.init)
         for (index, name) in names.enumerated() {
-            tree[folder.description] = [RepositoryEntry(name: name, isFolder: index < names.count - 1)]
+            tree[folder.description] = [
+                index < names.count - 1
+                    ? RepositoryEntry(folder: name)
+                    : RepositoryEntry(object: name, size: Int64(bytes.count), modified: 0)
+            ]
             folder = folder.appending(name)
         }
         self.tree = tree
     }
 
-    func create(_ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void) throws
-    {
-        throw ObjectExists(key: key, location: location)
-    }
+    func begin(_ key: RepositoryKey) throws -> any ObjectWriter { throw ObjectExists(key: key, location: location) }
     func open(_ key: RepositoryKey) throws -> any StoredObject {
         guard key.description == path else { throw ObjectAbsent(key: key, location: location) }
         return ObjectInMemory(bytes, key: key.description)
     }
     func size(of key: RepositoryKey) throws -> Int64? { Int64(bytes.count) }
-    func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] { tree[folder.description] ?? [] }
+    func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry] {
+        (tree[folder.description] ?? []).filter { entry in name.map { $0 < entry.name } ?? true }
+    }
     func makeDurable(_ key: RepositoryKey) throws {}
     func removeLeftovers(in folder: RepositoryKey) throws -> [String] { [] }
     func remove(_ key: RepositoryKey) throws {}
+    func lock(
+        _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
+    ) throws -> LockAttempt { .impossible(ObjectAbsent(key: folder, location: location)) }
+    func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool { false }
 }
 
 private let backup: @Sendable () throws -> [[UInt8]] = {

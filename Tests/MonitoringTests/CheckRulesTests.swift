@@ -328,6 +328,13 @@ struct CheckRulesTests {
         #expect(results.filter { $0.status != .ok }.map(\.id).sorted() == ["backup_age", "recovery_window", "rpo"])
     }
 
+    @Test func `storage that tells no limit is never full`() throws {
+        var observation = try ObservedCluster.healthy()
+        (observation.space, observation.isSpaceLimited) = (nil, false)
+        let results = judge(observation, by: try ObservedCluster.configuration())
+        #expect(results.filter { $0.id.hasPrefix("repository_") && $0.status != .ok }.map(\.message) == [])
+    }
+
     @Test(arguments: Trouble.all)
     func `trouble is noticed, explained, and has a next step`(_ trouble: Trouble) throws {
         var observation = try ObservedCluster.healthy()

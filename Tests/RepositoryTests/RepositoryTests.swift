@@ -5,10 +5,43 @@ import Support
 import Testing
 import WAL
 
+/// Everything below a path, itself included.
+private func files(_ path: String) throws -> [String] {
+    guard try FileStatus(ifPresent: path)?.kind == .directory else { return [path] }
+    return try [path] + Files.list(path).sorted().flatMap { try files(path + "/" + $0) }
+}
+
 @Suite struct DirectoryStoreTests {
     @Test func `a directory keeps the promises of a store`() throws {
         let scratch = try Scratch()
-        try StoreConformance(store: DirectoryStore(scratch.repository(of: "main/15-1"))).check()
+        let store = DirectoryStore(try scratch.repository(of: "main/15-1"))
+        let conformance = StoreConformance(store: store) { bytes, folder in
+            let name = temporaryName(for: store.path(folder) + "/object")
+            // No process has a number as high.
+            try createDurably(name.replacing("-\(getpid()).", with: "-\(Int32.max)."), bytes: bytes)
+        }
+        try conformance.check()
+        #expect(try files(scratch.path).filter { $0.hasSuffix(".tmp") } == [])
+    }
+
+    @Test func `a store in memory keeps them, too, and fails as it is told to`() throws {
+        let store = MemoryStore()
+        try store.create(RepositoryKey("main/15-1/incarnation.json")!, bytes: [])
+        try StoreConformance(store: store, leave: store.leave, fail: store.fail).check()
+    }
+
+    @Test func `a folder that has not changed for a while has a mark, which the next change changes`() throws {
+        let scratch = try Scratch()
+        let store = DirectoryStore(try scratch.repository(of: "main/15-1"))
+        let folder = RepositoryKey("main/15-1/wal")!
+        try store.create(folder.appending("one"), bytes: [1])
+        let hourAgo = timespec(tv_sec: time(nil) - 3600, tv_nsec: 0)
+        utimensat(AT_FDCWD, store.path(folder), [hourAgo, hourAgo], 0)
+        let mark = try store.changeMark(of: folder)
+        #expect(try mark != nil && store.changeMark(of: folder) == mark)
+        try store.create(folder.appending("two"), bytes: [1])
+        #expect(try store.changeMark(of: folder) != mark)
+        #expect(try store.changeMark(of: folder.appending("absent")) == nil)
     }
 
     @Test func `temporaries are no objects`() throws {
@@ -66,11 +99,6 @@ private struct Absence: Sendable, CustomTestStringConvertible {
 
 @Suite struct AbsentRepositoryTests {
     private let key = RepositoryKey("main/15-1/wal/00000001/0000000100000000/object")!
-
-    private func files(_ path: String) throws -> [String] {
-        guard try FileStatus(ifPresent: path)?.kind == .directory else { return [path] }
-        return try [path] + Files.list(path).sorted().flatMap { try files(path + "/" + $0) }
-    }
 
     @Test(arguments: Absence.all)
     private func `an opened repository that is away takes nothing, and nothing is made in its place`(

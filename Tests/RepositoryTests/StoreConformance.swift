@@ -1,5 +1,6 @@
 import Platform
 import Repository
+import Synchronization
 import Testing
 
 /// What `ObjectStore` promises, for any store: each store's own suite calls it with an empty one.
@@ -7,14 +8,29 @@ struct StoreConformance {
     let store: any ObjectStore
     private let key = RepositoryKey("main/15-1/wal/00000001/0000000100000000/object")!
 
+    /// Leaves in a folder what a process leaves that is killed on its way to an object.
+    let leave: ([UInt8], RepositoryKey) throws -> Void
+    /// Lets every verb fail from now on, or none; nil for a store that can't be told to.
+    var fail: (((any Error)?) -> Void)?
+
     func check() throws {
         try absentObjects()
         try creation()
         try failedCreation()
+        try abandonedWriters()
         try onlyOneCreates()
         try ranges()
         try listing()
+        try changes()
+        try leftovers()
+        try moves()
+        try locks()
         try removal()
+        try removalOfMany()
+        try faults()
+        #expect(try store.capacity().map { $0.free <= $0.total } ?? true)
+        store.reopen()
+        #expect(try store.read(key) == [7])
     }
 
     private func absentObjects() throws {
@@ -53,6 +69,33 @@ struct StoreConformance {
         try store.remove(other)
     }
 
+    private func abandonedWriters() throws {
+        let other = key.folder.appending("abandoned")
+        func writer(_ bytes: [UInt8]) throws -> any ObjectWriter {
+            let writer = try store.begin(other)
+            try bytes.withUnsafeBytes { try writer.append($0) }
+            return writer
+        }
+        // Dropped, and abandoned; neither is visible before, nor anything of it left.
+        try { _ = try writer([1]) }()
+        let abandoned = try writer([2])
+        #expect(try store.list(key.folder).map(\.name) == ["object"])
+        abandoned.abandon()
+        abandoned.abandon()
+        #expect(throws: (any Error).self) { try [2].withUnsafeBytes { try abandoned.append($0) } }
+        #expect(throws: (any Error).self) { try abandoned.commit() }
+        #expect(try store.size(of: other) == nil)
+        // Of two that are open at once, the first to commit wins; the other leaves nothing but that.
+        let (first, second) = (try writer([3]), try writer([4]))
+        try second.commit()
+        #expect(throws: ObjectExists(key: other, location: store.location)) { try first.commit() }
+        first.abandon()
+        second.abandon()
+        #expect(try store.read(other) == [4])
+        #expect(try store.leftovers(in: key.folder).isEmpty)
+        try store.remove(other)
+    }
+
     private func onlyOneCreates() throws {
         let contested = key.folder.appending("contested")
         let store = store
@@ -85,18 +128,179 @@ struct StoreConformance {
     private func listing() throws {
         try store.create(key.folder.appending("b"), bytes: [])
         try store.create(key.folder.appending("a").appending("deep"), bytes: [])
-        #expect(
-            try store.list(key.folder) == [
-                RepositoryEntry(name: "a", isFolder: true), RepositoryEntry(name: "b", isFolder: false),
-                RepositoryEntry(name: "object", isFolder: false),
-            ])
-        #expect(try store.list(.root) == [RepositoryEntry(name: "main", isFolder: true)])
+        let entries = try store.list(key.folder)
+        #expect(entries.map(\.name) == ["a", "b", "object"])
+        #expect(entries.map(\.isFolder) == [true, false, false])
+        #expect(entries.map(\.size) == [nil, 0, 12])
+        #expect(entries.map { $0.mark == nil } == [true, false, false])
+        for entry in entries.dropFirst() {
+            #expect(abs((entry.modified ?? 0) - Clock.now) < 3_600_000_000, "\(entry)")
+        }
+        #expect(try store.list(.root) == [RepositoryEntry(folder: "main")])
+        for (name, count) in [("", 3), ("A", 3), ("a", 2), ("ab", 2), ("b", 1), ("obj", 1), ("object", 0), ("z", 0)] {
+            #expect(try store.list(key.folder, after: name) == entries.suffix(count), "after \(name)")
+        }
+    }
+
+    private func changes() throws {
+        let folder = key.folder
+        func change(_ body: () throws -> Void) throws {
+            let before = try store.changeMark(of: folder)
+            try body()
+            let after = try store.changeMark(of: folder)
+            #expect(before == nil || after == nil || before != after)
+        }
+        try change { try store.create(folder.appending("new"), bytes: [1]) }
+        try change { try store.remove(folder.appending("new")) }
+        let before = try store.changeMark(of: folder)
+        _ = try store.list(folder)
+        _ = try store.read(key)
+        let after = try store.changeMark(of: folder)
+        #expect(before == nil || after == nil || before == after)
+    }
+
+    private func leftovers() throws {
+        // Not what somebody is writing.
+        let writer = try store.begin(key.folder.appending("slow"))
+        try leave([1, 2, 3], key.folder)
+        let names = try store.list(key.folder).map(\.name)
+        let found = try store.leftovers(in: key.folder)
+        #expect(found.map(\.key) == [key.folder] && found.map(\.size) == [3])
+        var buffer: [UInt8] = [0, 0, 0]
+        #expect(try buffer.withUnsafeMutableBytes { try found.first?.read(into: $0, at: 0) } == 3)
+        #expect(buffer == [1, 2, 3])
+        #expect(try store.removeLeftovers(in: key.folder).count == 1)
+        #expect(try store.leftovers(in: key.folder).isEmpty)
+        #expect(try store.removeLeftovers(in: key.folder).isEmpty)
+        #expect(try store.list(key.folder).map(\.name) == names && names == ["a", "b", "object"])
+        try writer.commit()
+        try store.remove(key.folder.appending("slow"))
+    }
+
+    private func moves() throws {
+        let other = key.folder.folder.appending("elsewhere").appending("moved")
+        let bytes = try store.read(key)
+        try store.move(key, to: other)
+        #expect(throws: ObjectAbsent.self) { try store.open(key) }
+        #expect(throws: ObjectAbsent.self) { try store.move(key, to: key.folder.appending("never")) }
+        #expect(try store.read(other) == bytes)
+        let taken = key.folder.appending("b")
+        #expect(throws: ObjectExists(key: taken, location: store.location)) { try store.move(other, to: taken) }
+        #expect(try store.read(other) == bytes && store.read(taken) == [])
+        try store.move(other, to: key)
+        #expect(try store.read(key) == bytes)
+    }
+
+    private func take(_ folder: RepositoryKey, isShared: Bool, patience: Int = 0) throws -> (any StoreLock)? {
+        let attempt = try store.lock(
+            "lock", in: folder, isShared: isShared, patience: patience, makesFolder: false)
+        if case .taken(let lock) = attempt { return lock }
+        return nil
+    }
+
+    private func locks() throws {
+        let folder = key.folder
+        let names = try store.list(folder).map(\.name)
+        #expect(try !store.isLocked("lock", in: folder))
+        // One alone.
+        var alone = try take(folder, isShared: false)
+        #expect(try alone != nil && store.isLocked("lock", in: folder))
+        #expect(try take(folder, isShared: false) == nil && take(folder, isShared: true, patience: 20) == nil)
+        // Another name, or another folder, is another lock.
+        #expect(try !store.isLocked("lease", in: folder))
+        #expect(try take(folder.appending("a"), isShared: false) != nil)
+        // Who waits gets it as soon as it is free.
+        let store = store
+        let seen = Mutex(false)
+        let waiting = try Worker {
+            let attempt = try? store.lock("lock", in: folder, isShared: true, patience: 600_000, makesFolder: false)
+            if case .taken? = attempt { seen.withLock { $0 = true } }
+        }
+        alone = nil
+        waiting.join()
+        #expect(seen.withLock { $0 })
+        // Any number together, and nobody alone until the last is gone.
+        #expect(try !store.isLocked("lock", in: folder))
+        var together = [try take(folder, isShared: true), try take(folder, isShared: true)]
+        #expect(together.allSatisfy { $0 != nil })
+        #expect(try take(folder, isShared: false) == nil)
+        together.removeLast()
+        #expect(try take(folder, isShared: false) == nil && store.isLocked("lock", in: folder))
+        together = []
+        alone = try take(folder, isShared: false)
+        #expect(alone != nil)
+        #expect(try store.list(folder).map(\.name) == names)
+        // Where there is no folder none is made but on request.
+        let absent = folder.folder.appending("absent")
+        #expect(throws: ObjectAbsent.self) { try take(absent, isShared: true) }
+        #expect(try !store.isLocked("lock", in: absent))
+        let attempt = try store.lock("lock", in: absent, isShared: false, patience: 0, makesFolder: true)
+        guard case .taken = attempt else {
+            Issue.record("\(attempt)")
+            return
+        }
+        #expect(try store.isLocked("lock", in: absent))
+        withExtendedLifetime((alone, attempt)) {}
     }
 
     private func removal() throws {
         try store.remove(key)
         #expect(throws: ObjectAbsent.self) { try store.open(key) }
         try store.create(key, bytes: [7])
+        #expect(try store.read(key) == [7])
+    }
+
+    private func removalOfMany() throws {
+        let (one, two) = (RepositoryKey("main/15-1/pack/one")!, RepositoryKey("main/15-1/pack/two")!)
+        for folder in [one, two] {
+            for name in ["1", "2", "3"] { try store.create(folder.appending(name), bytes: [1]) }
+            try store.create(folder.appending("deep").appending("4"), bytes: [1])
+            try leave([1], folder)
+        }
+        var removal = store.removal()
+        for folder in [one.folder, one.folder.appending("absent")] { try removal.hold(folder) }
+        var failed: [Int] = []
+        removal.remove(["1", "absent", "3"].map { one.appending($0) }) { index, _ in failed.append(index) }
+        #expect(failed == [])
+        #expect(try store.list(one).map(\.name) == ["2", "deep"])
+        removal.removeIfEmpty(one)
+        #expect(try store.exists(one.appending("2")))
+        try removal.removeAll(in: one)
+        try removal.removeAll(in: one)
+        #expect(try store.list(one).isEmpty && store.leftovers(in: one).isEmpty)
+        #expect(try store.list(one.folder) == [RepositoryEntry(folder: "two")])
+        // Of a folder that nobody held.
+        try store.removal().removeAll(in: two)
+        #expect(try store.list(two).isEmpty && store.leftovers(in: two).isEmpty)
+    }
+
+    /// A store that can't answer says so: it never says that something isn't there, or that something was done.
+    private func faults() throws {
+        guard let fail else { return }
+        struct Away: Error, Equatable {}
+        let writer = try store.begin(key.folder.appending("interrupted"))
+        let removal = store.removal()
+        fail(Away())
+        let folder = key.folder
+        let calls: [(String, () throws -> Void)] = [
+            ("open", { _ = try store.open(key) }), ("size", { _ = try store.size(of: key) }),
+            ("list", { _ = try store.list(folder) }), ("begin", { _ = try store.begin(folder.appending("x")) }),
+            ("commit", { try writer.commit() }), ("mark", { _ = try store.changeMark(of: folder) }),
+            ("makeDurable", { try store.makeDurable(key) }), ("leftovers", { _ = try store.leftovers(in: folder) }),
+            ("removeLeftovers", { _ = try store.removeLeftovers(in: folder) }),
+            ("move", { try store.move(key, to: folder.appending("x")) }), ("remove", { try store.remove(key) }),
+            ("removeAll", { try removal.removeAll(in: folder) }),
+            ("lock", { _ = try take(folder, isShared: true) }),
+            ("isLocked", { _ = try store.isLocked("lock", in: folder) }),
+        ]
+        for (name, call) in calls {
+            #expect(throws: Away(), "\(name)") { try call() }
+        }
+        var failed: [Int] = []
+        removal.remove([key, key]) { index, error in failed.append(error is Away ? index : -1) }
+        #expect(failed == [0, 1])
+        fail(nil)
+        #expect(try store.list(folder).map(\.name) == ["a", "b", "object"])
         #expect(try store.read(key) == [7])
     }
 }

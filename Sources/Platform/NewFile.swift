@@ -1,0 +1,63 @@
+public import Glibc
+
+/// A file on its way to its name. Committed, it is there, whole and durable; abandoned, or dropped without either, nothing
+/// of it remains. `createDurably` says what the steps are. For one thread at a time.
+public final class NewFile {
+    private let place: Place
+    private let directory: Place
+    private let temporary: Place
+    /// Nil once it is committed or abandoned.
+    private var file: Descriptor?
+
+    /// Opens a temporary beside the name.
+    public init(_ place: Place, mode: mode_t = 0o640) throws {
+        guard let directory = place.parent else { throw SystemError(.open, place.path, code: EISDIR) }
+        self.place = place
+        self.directory = directory
+        temporary = directory.appending(Files.name(temporaryName(for: place.path)))
+        Temporaries.add(temporary.path)
+        do { file = try openNew(temporary, in: directory, mode: mode) } catch {
+            remove()
+            throw error
+        }
+    }
+
+    deinit { abandon() }
+
+    /// - Parameter body: writes; the path is for messages.
+    public func write(_ body: (borrowing Descriptor, _ temporary: String) throws -> Void) throws {
+        guard file != nil else { throw SystemError(.write, place.path, code: EBADF) }
+        try body(file!, temporary.path)
+    }
+
+    /// - Throws: `AlreadyPresent` when the name is taken, `PlaceLost`, `SystemError`. The temporary is gone then, and only
+    ///   where the last step fails, which makes the name durable, the file has it.
+    public func commit() throws {
+        do {
+            guard let file = file.take() else { throw SystemError(.write, place.path, code: EBADF) }
+            try file.synchronize(path: temporary.path)
+            try file.close(path: temporary.path)
+            if let held = place.directory {
+                try secureRoad(to: directory)
+                guard try FileStatus(ofLinkItself: temporary.path) != nil else { throw PlaceLost(path: held.path) }
+            }
+            try renameWithoutReplacing(temporary, to: place)
+        } catch {
+            remove()
+            throw error
+        }
+        Temporaries.forget(temporary.path)
+        try Files.synchronizeDirectory(directory)
+    }
+
+    public func abandon() {
+        guard file != nil else { return }
+        file = nil
+        remove()
+    }
+
+    private func remove() {
+        try? Files.remove(temporary)
+        Temporaries.forget(temporary.path)
+    }
+}

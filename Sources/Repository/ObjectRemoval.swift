@@ -1,0 +1,46 @@
+/// Takes objects and folders out of a store. What goes is what was looked at: a store in which names can come to lead
+/// elsewhere holds the folders from the moment somebody looks what may go (`hold`), and looks each name up from there.
+public protocol ObjectRemoval {
+    /// Holds a folder before it is listed for what may go. Nothing happens where it isn't there.
+    mutating func hold(_ folder: RepositoryKey) throws
+
+    /// Removes an object, durably; it need not be there.
+    func remove(_ key: RepositoryKey) throws
+
+    /// Removes objects in this order, each durably before the next: whoever is interrupted has removed a first part of them.
+    /// - Parameter failed: is told which could not be removed and why; the others are.
+    func remove(_ keys: [RepositoryKey], failed: (_ index: Int, any Error) -> Void)
+
+    /// Removes everything in a folder and below it, and the folder: what killed processes left on their way to an object,
+    /// and locks, included.
+    func removeAll(in folder: RepositoryKey) throws
+
+    /// Removes a folder that is something by itself in this store, if nothing is in it.
+    func removeIfEmpty(_ folder: RepositoryKey)
+}
+
+extension ObjectRemoval {
+    public func remove(_ keys: [RepositoryKey], failed: (_ index: Int, any Error) -> Void) {
+        for (index, key) in keys.enumerated() {
+            do { try remove(key) } catch { failed(index, error) }
+        }
+    }
+}
+
+/// For a store in which a name always means the same object.
+public struct RemovalByName: ObjectRemoval {
+    private let store: any ObjectStore
+
+    public init(from store: any ObjectStore) { self.store = store }
+
+    public func hold(_ folder: RepositoryKey) {}
+    public func remove(_ key: RepositoryKey) throws { try store.remove(key) }
+    public func removeAll(in folder: RepositoryKey) throws {
+        for entry in try store.list(folder) {
+            let key = folder.appending(entry.name)
+            if entry.isFolder { try removeAll(in: key) } else { try store.remove(key) }
+        }
+        _ = try store.removeLeftovers(in: folder)
+    }
+    public func removeIfEmpty(_ folder: RepositoryKey) {}
+}

@@ -1,0 +1,166 @@
+import Platform
+import Repository
+import Synchronization
+
+/// A store in memory: the promises of `ObjectStore` without a file system, for tests of what works with any store.
+final class MemoryStore: ObjectStore {
+    private struct Content {
+        let bytes: [UInt8]
+        let modified = Clock.now
+    }
+    private struct State {
+        var objects: [RepositoryKey: Content] = [:]
+        var left: [RepositoryKey: [[UInt8]]] = [:]
+        /// By folder: grows with every change in it.
+        var marks: [RepositoryKey: Int64] = [:]
+        /// Holders by lock; a negative number is one that holds it alone.
+        var locks: [String: Int] = [:]
+        var failure: (any Error)?
+    }
+    private let state = Mutex(State())
+    let location = "memory"
+
+    /// From now on every verb fails so; nil ends that.
+    func fail(with failure: (any Error)?) { state.withLock { $0.failure = failure } }
+
+    /// What a process leaves that is killed on its way to an object.
+    func leave(_ bytes: [UInt8], in folder: RepositoryKey) {
+        state.withLock { $0.left[folder, default: []].append(bytes) }
+    }
+
+    private func use<Value: Sendable>(_ body: (inout State) throws -> Value) throws -> Value {
+        try state.withLock { state in
+            if let failure = state.failure { throw failure }
+            return try body(&state)
+        }
+    }
+
+    private static func change(_ key: RepositoryKey, _ state: inout State, to content: Content?) {
+        state.objects[key] = content
+        var folder = key.folder
+        while true {
+            state.marks[folder, default: 0] += 1
+            if folder == .root { return }
+            folder = folder.folder
+        }
+    }
+
+    func begin(_ key: RepositoryKey) throws -> any ObjectWriter {
+        try use { _ in }
+        return Writer { bytes in
+            try self.use { state in
+                guard state.objects[key] == nil else { throw ObjectExists(key: key, location: self.location) }
+                MemoryStore.change(key, &state, to: Content(bytes: bytes))
+            }
+        }
+    }
+
+    private final class Writer: ObjectWriter {
+        private var bytes: [UInt8]? = []
+        private let store: ([UInt8]) throws -> Void
+        init(_ store: @escaping ([UInt8]) throws -> Void) { self.store = store }
+
+        func append(_ more: UnsafeRawBufferPointer) throws {
+            guard bytes != nil else { throw Problem("the object is not being written any more") }
+            bytes?.append(contentsOf: more)
+        }
+        func commit() throws {
+            guard let bytes else { throw Problem("the object is not being written any more") }
+            self.bytes = nil
+            try store(bytes)
+        }
+        func abandon() { bytes = nil }
+    }
+
+    private final class Object: StoredObject {
+        let key: RepositoryKey
+        private let bytes: [UInt8]
+        init(_ key: RepositoryKey, _ bytes: [UInt8]) { (self.key, self.bytes) = (key, bytes) }
+        var size: Int64 { Int64(bytes.count) }
+        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
+            let part = bytes.dropFirst(Int(offset)).prefix(buffer.count)
+            buffer.copyBytes(from: part)
+            return part.count
+        }
+    }
+
+    func open(_ key: RepositoryKey) throws -> any StoredObject {
+        try use { state in
+            guard let content = state.objects[key] else { throw ObjectAbsent(key: key, location: location) }
+            return Object(key, content.bytes)
+        }
+    }
+
+    func size(of key: RepositoryKey) throws -> Int64? {
+        try use { $0.objects[key].map { Int64($0.bytes.count) } }
+    }
+
+    func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry] {
+        let prefix = folder == .root ? "" : folder.description + "/"
+        let entries = try use { state in
+            state.objects.reduce(into: [String: RepositoryEntry]()) { entries, object in
+                guard object.key.description.hasPrefix(prefix) else { return }
+                let rest = object.key.description.dropFirst(prefix.utf8.count)
+                if let slash = rest.firstIndex(of: "/") {
+                    entries[String(rest[..<slash])] = RepositoryEntry(folder: String(rest[..<slash]))
+                } else {
+                    entries[String(rest)] = RepositoryEntry(
+                        object: String(rest), size: Int64(object.value.bytes.count), modified: object.value.modified)
+                }
+            }
+        }
+        return entries.values.filter { entry in name.map { $0 < entry.name } ?? true }.sorted { $0.name < $1.name }
+    }
+
+    func changeMark(of folder: RepositoryKey) throws -> Int64? { try use { $0.marks[folder] } }
+    func makeDurable(_ key: RepositoryKey) throws { try use { _ in } }
+
+    func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] {
+        try use { $0.left[folder] ?? [] }.map { Object(folder, $0) }
+    }
+    func removeLeftovers(in folder: RepositoryKey) throws -> [String] {
+        try use { ($0.left.removeValue(forKey: folder) ?? []).map { "\($0.count) bytes" } }
+    }
+
+    func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
+        try use { state in
+            guard let content = state.objects[key] else { throw ObjectAbsent(key: key, location: location) }
+            guard state.objects[other] == nil else { throw ObjectExists(key: other, location: location) }
+            MemoryStore.change(other, &state, to: content)
+            MemoryStore.change(key, &state, to: nil)
+        }
+    }
+
+    func remove(_ key: RepositoryKey) throws { try use { MemoryStore.change(key, &$0, to: nil) } }
+
+    // Locks: a holder is an object of this process and dies with it.
+
+    private final class Lock: StoreLock {
+        private let release: @Sendable () -> Void
+        init(_ release: @escaping @Sendable () -> Void) { self.release = release }
+        deinit { release() }
+    }
+
+    func lock(
+        _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
+    ) throws -> LockAttempt {
+        guard try makesFolder || !list(folder).isEmpty else { throw ObjectAbsent(key: folder, location: location) }
+        let lock = "\(folder)/.\(name)"
+        var waited = 0
+        while try !use({ state in
+            let holders = state.locks[lock] ?? 0
+            guard isShared ? holders >= 0 : holders == 0 else { return false }
+            state.locks[lock] = isShared ? holders + 1 : -1
+            return true
+        }) {
+            guard waited < milliseconds else { return .refused }
+            Clock.sleep(milliseconds: 10)
+            waited += 10
+        }
+        return .taken(Lock { self.state.withLock { $0.locks[lock, default: 0] += isShared ? -1 : 1 } })
+    }
+
+    func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
+        try use { $0.locks["\(folder)/.\(name)"] ?? 0 != 0 }
+    }
+}
