@@ -28,6 +28,15 @@ public struct AlreadyPresent: Error, Equatable {
 ///   removed.
 public func createDurably(
     _ place: Place, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
+) throws { try createDurably(place, mode: mode, write: write) { try renameWithoutReplacing($0, to: place) } }
+
+/// As above, but step 3 is the caller's.
+///
+/// - Parameter giveName: gets the temporary, whole and durable, and renames it to `place`. When it throws, the temporary is
+///   removed.
+public func createDurably(
+    _ place: Place, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void,
+    giveName: (_ temporary: Place) throws -> Void
 ) throws {
     guard let directory = place.parent else { throw SystemError(.open, place.path, code: EISDIR) }
     let temporary = directory.appending(Files.name(temporaryName(for: place.path)))
@@ -42,7 +51,7 @@ public func createDurably(
             try secureRoad(to: directory)
             guard try FileStatus(ofLinkItself: temporary.path) != nil else { throw PlaceLost(path: held.path) }
         }
-        try renameWithoutReplacing(temporary, to: place)
+        try giveName(temporary)
     } catch {
         try? Files.remove(temporary)
         throw error
@@ -63,7 +72,8 @@ public func createDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640) 
 }
 
 /// Replaces a file's content in one step, durably: a reader sees the old content or the new, never a mixture.
-/// For files that are ours to rewrite (settings, state); objects of a repository are never replaced.
+/// For files that are ours to rewrite (settings, state); an object of a repository is replaced only when it is damaged, by
+/// its store.
 public func replaceDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640) throws {
     try replaceDurably(Place(path), bytes: bytes, mode: mode)
 }

@@ -87,6 +87,10 @@ public final class AsideStore: ObjectStore {
     public func create(
         _ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws { try base.create(key, write: write) }
+    public func replace(
+        _ key: RepositoryKey, keeping old: RepositoryKey, if isDamaged: (any StoredObject) throws -> Bool,
+        write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws { try base.replace(key, keeping: old, if: isDamaged, write: write) }
     public func removeLeftovers(in folder: RepositoryKey) throws -> [String] { try base.removeLeftovers(in: folder) }
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws { try base.move(key, to: other) }
     public func remove(_ key: RepositoryKey) throws { try base.remove(key) }

@@ -122,14 +122,8 @@ public final class DirectoryStore: ObjectStore {
     }
 
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
-        let (from, to) = (try writingPlace(key), try writingPlace(other))
         guard try exists(key) else { throw ObjectAbsent(key: key, location: location) }
-        if let folder = to.parent { try Files.makeDirectories(folder) }
-        do throws(SystemError) { try Files.link(from, to: to) } catch {
-            if error.code == EEXIST { throw ObjectExists(key: other, location: location) }
-            throw error
-        }
-        try makeDurable(other)
+        try keep(key, under: other)
         try remove(key)
     }
 

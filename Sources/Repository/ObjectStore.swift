@@ -1,7 +1,8 @@
 public import Platform
 
 /// Where a repository's objects are kept. Objects are immutable: created once, whole and durable, read, and at last
-/// removed by `expire` or `clean`; there is no verb that changes one.
+/// removed by `expire` or `clean`; there is no verb that changes one. What the storage has damaged is no longer the object:
+/// `replace` puts a whole one in its place, and keeps the damaged one elsewhere.
 ///
 /// What every store promises, and `StoreConformance` (Tests/RepositoryTests) checks:
 ///
@@ -18,6 +19,21 @@ public protocol ObjectStore: Sendable {
     /// - Throws: `ObjectExists` when the key is taken; the store's own errors; what `write` throws. After any of them
     ///   nothing of this call remains visible.
     func create(_ key: RepositoryKey, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void) throws
+
+    /// As `create`, in the place of a damaged object, which has the key `old` from then on.
+    ///
+    /// At no moment is nothing under `key`: whoever reads finds the damaged object or the new one, whole. The damaged one is
+    /// under `old`, durably, before the new one takes its place; a crash in between leaves it under both. Of several calls at
+    /// once, one replaces; what the others had judged is not there any more.
+    ///
+    /// - Parameter isDamaged: is shown what is under `key` when everything is written and nothing is changed yet; no other
+    ///   `replace` comes between its answer and the replacement.
+    /// - Throws: `ObjectAbsent` when nothing is under `key`; `ObjectExists` when what is there isn't damaged, or `old` is
+    ///   taken; `BeingReplaced`; otherwise as `create`, and what `isDamaged` throws. After any of them what was under `key`
+    ///   is still there, and nothing else of this call.
+    func replace(
+        _ key: RepositoryKey, keeping old: RepositoryKey, if isDamaged: (any StoredObject) throws -> Bool,
+        write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void) throws
 
     /// An object to read from.
     /// - Throws: `ObjectAbsent` when it is known not to be there.
@@ -61,6 +77,12 @@ extension ObjectStore {
     public func reopen() {}
 
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
+        try copy(key, to: other)
+        try remove(key)
+    }
+
+    /// Stores the same bytes under another key.
+    func copy(_ key: RepositoryKey, to other: RepositoryKey) throws {
         let object = try open(key)
         try create(other) { append in
             let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
@@ -73,7 +95,6 @@ extension ObjectStore {
                 offset += Int64(count)
             }
         }
-        try remove(key)
     }
 }
 
@@ -137,6 +158,14 @@ public struct ObjectExists: Explained, Equatable {
         self.location = location
     }
     public var message: String { "object \"\(key)\" already exists in repository \"\(location)\"" }
+}
+
+/// Another process is putting a whole object in the place of a damaged one.
+public struct BeingReplaced: Explained, Equatable {
+    public let key: RepositoryKey
+    public let location: String
+    public var message: String { "object \"\(key)\" in repository \"\(location)\" is being replaced by another process" }
+    public var hint: String? { "Try again in a moment." }
 }
 
 /// An object's bytes are not what tidemark wrote.

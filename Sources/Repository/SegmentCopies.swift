@@ -48,6 +48,24 @@ extension ObjectStore {
         return try [first] + furtherCopies(of: file, of: incarnation)
     }
 
+    /// As `copies`, but the first of them whose head can't be read is only named, and hides no other.
+    public func readableCopies(of file: ArchiveFileName, of incarnation: Incarnation) throws
+        -> (copies: [StoredSegment], headless: ObjectDamaged?)
+    {
+        var copies: [StoredSegment] = []
+        var headless: ObjectDamaged?
+        for number in 1... {
+            do {
+                let copy = try StoredSegment(incarnation.key(for: file, copy: number), in: self)
+                copies.append(copy)
+                if number == 1, !file.isPartial, !copy.head.isLeft { break }
+            } catch let damage as ObjectDamaged where headless == nil {
+                headless = damage
+            } catch is ObjectAbsent { break }
+        }
+        return (copies, headless)
+    }
+
     private func furtherCopies(of file: ArchiveFileName, of incarnation: Incarnation) throws -> [StoredSegment] {
         var copies: [StoredSegment] = []
         while true {

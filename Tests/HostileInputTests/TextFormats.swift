@@ -39,6 +39,10 @@ private final class OneObject: ObjectStore {
     {
         throw ObjectExists(key: key, location: location)
     }
+    func replace(
+        _ key: RepositoryKey, keeping old: RepositoryKey, if isDamaged: (any StoredObject) throws -> Bool,
+        write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws { throw ObjectExists(key: key, location: location) }
     func open(_ key: RepositoryKey) throws -> any StoredObject {
         guard key.description == path else { throw ObjectAbsent(key: key, location: location) }
         return ObjectInMemory(bytes, key: key.description)
