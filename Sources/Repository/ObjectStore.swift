@@ -164,7 +164,9 @@ public struct ObjectExists: Explained, Equatable {
 public struct BeingReplaced: Explained, Equatable {
     public let key: RepositoryKey
     public let location: String
-    public var message: String { "object \"\(key)\" in repository \"\(location)\" is being replaced by another process" }
+    public var message: String {
+        "object \"\(key)\" in repository \"\(location)\" is being replaced by another process"
+    }
     public var hint: String? { "Try again in a moment." }
 }
 

@@ -2,7 +2,7 @@ import Platform
 public import WAL
 
 // Several servers may hand over the same segment, one of them with more records than another: a `.partial` of each server
-// that was promoted, or a segment whose timeline was left before it was full. No object is ever replaced, so a later copy is
+// that was promoted, or a segment whose timeline was left before it was full. No whole object is ever replaced, so a later copy is
 // stored beside the first, as `<file>.2.zst`, `<file>.3.zst` and so on. A segment that was completed has one copy. Backup
 // history files of one name may differ, too; nothing but people reads them.
 
