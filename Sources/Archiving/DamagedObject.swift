@@ -37,19 +37,19 @@ extension Push {
             .appending("\(now.compact.dropLast()).\(fraction)Z-damaged-\(file.description)")
         let (place, record) = (folder.appending(key.name), folder.appending("record.json"))
         var reason: String?
+        var isRecorded = false
         do {
             try store(
                 Replacement(keeping: place) { object in
                     guard let found = try damage(of: object, file) else { return false }
                     try self.store.create(record, bytes: Array(self.record(file, found, now).utf8))
-                    reason = found
+                    (reason, isRecorded) = (found, true)
                     return true
                 })
         } catch {
-            if reason != nil, (try? self.store.exists(place)) == false {
-                try? self.store.remove(record)
-                if let directory = self.store as? DirectoryStore { rmdir(directory.path(folder)) }
-            }
+            if isRecorded, (try? self.store.exists(place)) == false { try? self.store.remove(record) }
+            // Nothing is lost where it isn't empty.
+            if let directory = self.store as? DirectoryStore { rmdir(directory.path(folder)) }
             // Somebody has put it aside meanwhile.
             if error is ObjectAbsent { throw ObjectExists(key: key, location: self.store.location) }
             throw error

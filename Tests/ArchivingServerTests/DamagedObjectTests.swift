@@ -152,18 +152,24 @@ import WAL
     @Test(arguments: [5000, 60]) func `another file does not take a damaged segment's place`(offset: Int) throws {
         let damaged = try Damaged(.segment, at: offset)
         let archive = damaged.archive
-        let next = archive.origin.segments[2].description
-        if offset == 60 { try archive.push(archive.origin.wal(next), expectSuccess: true) }
-        let other = try archive.copy(damaged.name) {
-            $0 = (try? EarlySegment.contradicting($0, archive.origin.segments[1], at: $0.count - 9000)) ?? []
+        let (own, next) = (archive.origin.segments[1], archive.origin.segments[2].description)
+        let offered: String
+        if offset == 60 {
+            try archive.push(try archive.copy(next) { try? rewriteFirstPrevious(&$0) }, expectSuccess: true)
+            offered = damaged.file
+        } else {
+            offered = try archive.copy(damaged.name) {
+                $0 = (try? EarlySegment.contradicting($0, own, at: $0.count - 9000)) ?? []
+            }
         }
-        let refused = try archive.push(other)
+        let refused = try archive.push(offered)
         #expect(refused.ending == .exited(1), "\(refused.errors)")
         #expect(refused.errors.contains("is not known to be the same"), "\(refused.errors)")
         #expect(refused.errors.contains("\"tidemark segments put-aside \(damaged.name)\""), "\(refused.errors)")
         // A recovery must stop there, and not take the segment for absent.
         #expect(try archive.store.read(damaged.key) == damaged.object && damaged.folders() == 0)
         #expect(try damaged.got().ending == .exited(200))
+        guard offset != 60 else { return }
         try archive.push(damaged.file, expectSuccess: true)
         try damaged.expectWhole()
     }

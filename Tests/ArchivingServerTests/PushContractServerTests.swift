@@ -294,7 +294,7 @@ private let refusals = [
 }
 
 /// Makes the first record that starts in the segment name another one before it, with a valid CRC.
-private func rewriteFirstPrevious(_ bytes: inout [UInt8]) throws {
+func rewriteFirstPrevious(_ bytes: inout [UInt8]) throws {
     func word(_ offset: Int) -> Int {
         Int(bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) })
     }
