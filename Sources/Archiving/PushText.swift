@@ -37,12 +37,20 @@ extension Push {
         while true {
             let key = incarnation.key(for: name, copy: number)
             do {
-                if try StoredSegment(key, in: store).head.digest == digest {
-                    try store.makeDurable(key)
-                    return .confirmed
+                let object = try store.open(key)
+                if try StoredSegment(object).head.digest == digest {
+                    if try damage(of: object, name) == nil {
+                        try store.makeDurable(key)
+                        return .confirmed
+                    }
+                    try replaceDamaged(key, name, incarnation) {
+                        try store.createFile(key, replacing: $0, bytes: bytes)
+                    }
+                    clock.mark(.sync)
+                    return .stored
                 }
                 number += 1
-            } catch is ObjectDamaged {
+            } catch is ObjectExists { continue } catch is ObjectDamaged {
                 number += 1
             } catch is ObjectAbsent {
                 // Another process may be faster; then what it stored is looked at.

@@ -6,7 +6,7 @@ import WAL
 
 /// What becomes of a damaged object when a server hands its file over again.
 @Suite struct DamagedObjectTests {
-    enum Subject: String, CaseIterable, Sendable { case history, segment }
+    enum Subject: String, CaseIterable, Sendable { case history, segment, backupHistory }
 
     private struct Damaged {
         let archive: Archive
@@ -26,6 +26,10 @@ import WAL
                 file = archive.scratch.file(name)
                 key = incarnation.history(TimelineID(2))
                 try createDurably(file, bytes: Array("1\t0/3000000\tno recovery target\n".utf8), mode: 0o644)
+            case .backupHistory:
+                name = archive.origin.backupHistory
+                file = archive.origin.wal(name)
+                key = incarnation.key(for: try #require(ArchiveFileName(name)))
             case .segment:
                 name = archive.origin.segments[1].description
                 file = archive.origin.wal(name)
@@ -69,6 +73,7 @@ import WAL
     @Test(
         arguments: [
             (Subject.segment, 30), (.segment, 60), (.segment, 5000), (.segment, -1), (.history, 30), (.history, 70),
+            (.backupHistory, -70),
         ])
     func `what is damaged in the repository is stored again by a server that has it`(subject: Subject, offset: Int)
         throws
@@ -87,7 +92,7 @@ import WAL
     }
 
     /// Whatever the process was about to do when it ended, or what failed.
-    @Test(arguments: Subject.allCases, ["kill", "EIO"])
+    @Test(arguments: [Subject.history, .segment], ["kill", "EIO"])
     func `a damaged object is replaced without a moment of absence`(subject: Subject, effect: String) throws {
         let damaged = try Damaged(subject)
         var struck: Set<String> = []
