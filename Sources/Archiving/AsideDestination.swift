@@ -1,3 +1,4 @@
+import DataDirectory
 import Platform
 import Repository
 import WAL
@@ -5,19 +6,25 @@ import WAL
 extension Push {
     /// For a file of a timeline that was put aside: beside the rest of it. A server that has left the timeline may hand over
     /// what it received of that much later (`RemoveOldXlogFiles`, src/backend/access/transam/xlog.c); in its own place it
-    /// would tell of a timeline whose history is gone.
+    /// would tell of a timeline whose history is gone. The server that is on the timeline doesn't hand over the history again,
+    /// either, and goes on.
     ///
-    /// - Returns: nil for a file of any other timeline, and where the server is on the timeline or may come to be: it
+    /// - Returns: nil for a file of any other timeline, and where the server may come to be on another one of that number: it
     ///   archives the history first then.
+    /// - Throws: `ArchiveConflict` when the server has begun a timeline of that number by itself, beside the archived one.
     func asideDestination(_ local: LocalFile, _ place: SegmentPlace) throws -> Destination? {
         let timeline = place.segment.timeline
-        guard timeline > TimelineID(1), try !store.exists(place.incarnation.history(timeline)) else { return nil }
+        guard timeline > TimelineID(1) else { return nil }
+        if try store.exists(place.incarnation.history(timeline)) {
+            try requireOneTimeline(local, place)
+            return nil
+        }
         let subject = PutAside.Subject.timeline(timeline).name
-        guard
-            let folder = try store.asideFolders(of: place.incarnation).first(where: { $0.subject == subject }),
-            try LeftTimeline.isElsewhere(
-                place.segment, segmentSize: place.page.segmentSize, beside: local, place.incarnation, in: store)
+        guard let folder = try store.asideFolders(of: place.incarnation).first(where: { $0.subject == subject })
         else { return nil }
+        let isElsewhere = try LeftTimeline.isElsewhere(
+            place.segment, segmentSize: place.page.segmentSize, beside: local, place.incarnation, in: store)
+        guard try isElsewhere || isOn(timeline, in: folder, beside: local, place.incarnation) else { return nil }
         var digester = Digester()
         try local.forEachPiece { digester.update($0) }
         let digest = digester.finish()
@@ -32,9 +39,54 @@ extension Push {
                     return .confirmed
                 }
             } catch is ObjectAbsent {
-                return .create(key, StoredAside(file: place.file.description, timeline: timeline, key: key))
+                let note = StoredAside(
+                    file: place.file.description, timeline: timeline, key: key, isElsewhere: isElsewhere)
+                return .create(key, note)
             } catch is ObjectDamaged {}
             copy += 1
+        }
+    }
+
+    /// Whether the history of a timeline beside a file is the one that was put aside.
+    private func isOn(
+        _ timeline: TimelineID, in folder: AsideFolder, beside local: LocalFile, _ incarnation: Incarnation
+    ) throws -> Bool {
+        guard let own = history(timeline, beside: local) else { return false }
+        do {
+            let key = AsideStore.place(incarnation.history(timeline), incarnation, in: folder.key)
+            let text = try StoredSegment(key, in: store).bytes(limit: 1 << 20)
+            return try TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self)).isSame(as: own)
+        } catch is ObjectAbsent { return false } catch is ObjectDamaged { return false } catch is BadTimelineHistory {
+            return false
+        }
+    }
+
+    /// As long as the segment before isn't archived, nothing but the histories tells that two servers have taken the same
+    /// number, and that what this one writes does not go on from there.
+    private func requireOneTimeline(_ local: LocalFile, _ place: SegmentPlace) throws {
+        let (timeline, incarnation) = (place.segment.timeline, place.incarnation)
+        if let previous = place.segment.previous(segmentSize: place.page.segmentSize),
+            try store.exists(incarnation.segment(previous))
+        {
+            return
+        }
+        guard let own = history(timeline, beside: local),
+            let archived = try store.readableHistory(timeline, of: incarnation), !archived.isSame(as: own),
+            LeftTimeline.isPrimary(DataDirectory(Files.parent(Files.parent(local.path))), on: timeline)
+        else { return }
+        let (key, file) = (incarnation.history(timeline), ArchiveFileName.history(timeline).description)
+        let history = try LocalFile("\(Files.parent(local.path))/\(file)")
+        let stored = try StoredSegment(key, in: store)
+        throw ArchiveConflict(
+            file: file, location: store.location, firstDifference: try offsetOfFirstDifference(stored, history),
+            position: nil, isWithinRecords: nil, archived: stored.head.digest,
+            offered: Digest(of: try history.bytes(limit: 1 << 20)))
+    }
+
+    private func history(_ timeline: TimelineID, beside local: LocalFile) -> TimelineHistory? {
+        let path = "\(Files.parent(local.path))/\(timeline.fileNamePart).history"
+        return (try? Files.readText(path, limit: 1 << 20)).flatMap {
+            try? TimelineHistory(timeline: timeline, file: $0)
         }
     }
 }
@@ -44,6 +96,15 @@ struct StoredAside: Explained {
     let file: String
     let timeline: TimelineID
     let key: RepositoryKey
+    let isElsewhere: Bool
     var message: String { "stored \"\(file)\" as \"\(key)\"" }
-    var detail: String? { "Timeline \(timeline) was put aside, and the server is not on it." }
+    var detail: String? {
+        "Timeline \(timeline) was put aside, and the server is \(isElsewhere ? "not on it" : "on it still")."
+    }
+    var hint: String? {
+        isElsewhere
+            ? nil
+            : "If this server is the right one, bring the timeline back with \"tidemark segments put-back "
+                + "\(timeline.fileNamePart).history\". If not, it should not archive into this cluster."
+    }
 }

@@ -1,65 +1,105 @@
+import Glibc
 import Platform
 import Repository
 import WAL
 
 extension Push {
-    /// The stored text. A history that can't be read any more is taken out of the way first: as long as it is there no
-    /// recovery gets past it, and here is a server that has it whole.
-    /// - Throws: `ObjectAbsent` when there is none, or none any more.
-    func readableText(_ key: RepositoryKey, _ name: ArchiveFileName) throws -> StoredSegment {
-        guard case .history(let timeline) = name else { return try StoredSegment(key, in: store) }
+    /// Why an object isn't what was archived; nil when it can be read from its beginning to its end. What its head says is
+    /// no proof: the server that hands the file over again may recycle its own as soon as it is acknowledged.
+    func damage(of object: any StoredObject, _ name: ArchiveFileName) throws -> String? {
         do {
-            let stored = try StoredSegment(key, in: store)
+            let stored = try StoredSegment(object)
+            guard case .history(let timeline) = name else {
+                var decompressor = try Decompressor()
+                try stored.extract(with: &decompressor) { _ in }
+                return nil
+            }
             _ = try TimelineHistory(
                 timeline: timeline, file: String(decoding: stored.bytes(limit: 1 << 20), as: UTF8.self))
-            return stored
+            return nil
         } catch let damage as ObjectDamaged {
-            try takeAside(key, name, damage.detail ?? damage.message)
+            return damage.reason
         } catch let damage as BadTimelineHistory {
-            try takeAside(key, name, damage.message)
+            return damage.message
         }
-        throw ObjectAbsent(key: key, location: store.location)
     }
 
-    /// Reads a copy that has the same digest in its head from its beginning to its end: the server that hands the file over
-    /// again may recycle its own as soon as it is acknowledged. A damaged one stays where it is until somebody puts it aside:
-    /// without it `archive-get` would take the segment for absent, and a recovery would end there.
-    /// - Throws: `ObjectDamaged`.
-    func requireIntact(_ copy: StoredSegment) throws {
-        var decompressor = try Decompressor()
-        try copy.extract(with: &decompressor) { _ in }
-    }
-
-    /// Not as `put-aside` does it: the timeline goes on, and nothing of it may look put aside.
-    private func takeAside(_ key: RepositoryKey, _ file: ArchiveFileName, _ reason: String) throws {
-        let incarnation = try identity.incarnation()
-        let name = file.description
+    /// Stores a file in the place of its damaged object, which is kept below `aside/`. Not as `put-aside` does it: the
+    /// timeline goes on, and nothing of it may look put aside.
+    ///
+    /// - Throws: `ObjectExists` when the damaged object isn't there any more; and what `store` throws.
+    func replaceDamaged(
+        _ key: RepositoryKey, _ file: ArchiveFileName, _ incarnation: Incarnation, store: (Replacement) throws -> Void
+    ) throws {
         let now = Moment(microseconds: Clock.now)
         let fraction = String(1_000_000 + now.civil.microsecond).dropFirst()
-        let folder = incarnation.asideFolder.appending("\(now.compact.dropLast()).\(fraction)Z-damaged-\(name)")
-        let record = """
-            {
-              "what" : \(quotedForJSON(name)),
-              "why" : \(quotedForJSON("It was damaged, and archived again. " + reason)),
-              "at" : \(quotedForJSON(now.iso8601)),
-              "objects" : []
-            }
+        let folder = incarnation.asideFolder
+            .appending("\(now.compact.dropLast()).\(fraction)Z-damaged-\(file.description)")
+        let (place, record) = (folder.appending(key.name), folder.appending("record.json"))
+        var reason: String?
+        var isRecorded = false
+        do {
+            try store(
+                Replacement(keeping: place) { object in
+                    guard let found = try damage(of: object, file) else { return false }
+                    try self.store.create(record, bytes: Array(self.record(file, found, now).utf8))
+                    (reason, isRecorded) = (found, true)
+                    return true
+                })
+        } catch {
+            if isRecorded, (try? self.store.exists(place)) == false { try? self.store.remove(record) }
+            // Nothing is lost where it isn't empty.
+            if let directory = self.store as? DirectoryStore { rmdir(directory.path(folder)) }
+            // Somebody has put it aside meanwhile.
+            if error is ObjectAbsent { throw ObjectExists(key: key, location: self.store.location) }
+            throw error
+        }
+        warn(DamagedObjectReplaced(file: file.description, reason: reason, key: place))
+    }
 
-            """
-        try store.create(folder.appending("record.json"), bytes: Array(record.utf8))
-        let place = folder.appending(key.name)
-        // Another server may hand it over at the same moment.
-        do { try store.move(key, to: place) } catch is ObjectAbsent { return }
-        warn(DamagedObjectReplaced(file: name, reason: reason, key: place))
+    private func record(_ file: ArchiveFileName, _ reason: String, _ now: Moment) -> String {
+        """
+        {
+          "what" : \(quotedForJSON(file.description)),
+          "why" : \(quotedForJSON("It was damaged, and archived again. " + reason)),
+          "at" : \(quotedForJSON(now.iso8601)),
+          "objects" : []
+        }
+
+        """
     }
 }
 
-/// A damaged object was taken out of the way of the same file that a server has.
+/// A damaged object has made room for the same file that a server has.
 struct DamagedObjectReplaced: Explained {
     let file: String
-    let reason: String
+    let reason: String?
     let key: RepositoryKey
     var message: String { "\"\(file)\" was damaged in the repository, and is stored again" }
     var detail: String? { reason }
     var hint: String? { "Check the repository's storage. The damaged object is now \"\(key)\"." }
+}
+
+/// What a server hands over can't be compared with what the repository has of it, and isn't the same.
+struct DamagedCopyDiffers: Explained {
+    let file: String
+    let damage: ObjectDamaged
+    /// Why it isn't the same, as a sentence.
+    let difference: String
+    var message: String { "\"\(file)\" is damaged in the repository, and the offered file is not known to be the same" }
+    var detail: String? { "\(damage.reason) \(difference)" }
+    var hint: String? {
+        "Nothing was overwritten. If this server is the one that should archive here, take the damaged object out of the "
+            + "way with \"tidemark segments put-aside \(file)\"."
+    }
+}
+
+/// A `.partial` was stored beside one that can't be read.
+struct BesideDamaged: Explained {
+    let file: String
+    let key: RepositoryKey
+    let damage: ObjectDamaged
+    var message: String { "stored \"\(file)\" as \"\(key.name)\", beside one that is damaged" }
+    var detail: String? { damage.reason }
+    var hint: String? { damage.hint }
 }

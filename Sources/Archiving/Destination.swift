@@ -8,38 +8,52 @@ enum Destination {
     case confirmed
     /// Under this key, which was free a moment ago. What is worth knowing once it is done.
     case create(RepositoryKey, (any Explained)?)
+    /// In the place of a damaged object. Its head, if that can be read: then it is known to be the same file.
+    case replace(RepositoryKey, SegmentHead?)
 }
 
 extension Push {
     /// Compares a segment or `.partial` with the copies that the repository has of it, by their records.
     ///
     /// A copy that offers no record more is as good as stored. One that offers more is stored beside the others. So is a
-    /// `.partial` that contradicts another: recovery reads neither by itself, and the server must be able to go on.
-    /// - Throws: `ArchiveConflict` when a segment contradicts one that is there, `ObjectDamaged` when one can't be read.
+    /// `.partial` that contradicts another, or whose copies can't be read: recovery reads neither by itself, and the server
+    /// must be able to go on. A damaged copy of the same file is replaced; so is one whose head can't be read, because it
+    /// tells no more than if it weren't there.
+    /// - Throws: `ArchiveConflict` when a segment contradicts one that is there, `DamagedCopyDiffers` when one that is
+    ///   another file can't be read.
     func destination(_ local: LocalFile, _ place: SegmentPlace, _ batch: PushBatch?) throws -> Destination {
-        let copies = try store.copies(of: place.file, of: place.incarnation)
-        guard !copies.isEmpty else {
+        let (copies, headless) = try store.readableCopies(of: place.file, of: place.incarnation)
+        guard !copies.isEmpty || headless != nil else {
             return try asideDestination(local, place) ?? .create(place.incarnation.key(for: place.file), nil)
         }
         var digester = Digester()
         try local.forEachPiece { digester.update($0) }
         let digest = digester.finish()
-        for (index, copy) in copies.enumerated()
-        where copy.head.digest == digest && copy.head.rawLength == UInt64(local.size) {
-            try requireIntact(copy)
-            try store.makeDurable(place.incarnation.key(for: place.file, copy: index + 1))
+        for copy in copies where copy.head.digest == digest && copy.head.rawLength == UInt64(local.size) {
+            do {
+                var decompressor = try Decompressor()
+                try copy.extract(with: &decompressor) { _ in }
+            } catch is ObjectDamaged { return .replace(copy.key, copy.head) }
+            try store.makeDurable(copy.key)
             return .confirmed
         }
         var contradiction: (comparison: SegmentComparison, copy: StoredSegment)?
         let before = predecessor(of: local, place, batch)
-        for (index, copy) in copies.enumerated() {
-            let comparison = try SegmentComparison(copy, local, place.segment, before: before)
+        var unreadable: ObjectDamaged?
+        for copy in copies {
+            let comparison: SegmentComparison
+            do { comparison = try SegmentComparison(copy, local, place.segment, before: before) } catch let damage
+                as ObjectDamaged
+            {
+                unreadable = unreadable ?? damage
+                continue
+            }
             switch comparison.verdict {
             case .offersNothing:
                 if comparison.isDamaged {
                     warn(DamagedHere(file: place.file.description, offset: comparison.firstDifference))
                 }
-                try store.makeDurable(place.incarnation.key(for: place.file, copy: index + 1))
+                try store.makeDurable(copy.key)
                 return .confirmed
             case .offersMore: continue
             case .unknown:
@@ -51,13 +65,23 @@ extension Push {
             case .contradicts: contradiction = contradiction ?? (comparison, copy)
             }
         }
-        let key = place.incarnation.key(for: place.file, copy: copies.count + 1)
+        let (file, number) = (place.file.description, copies.count + (headless == nil ? 1 : 2))
+        let key = place.incarnation.key(for: place.file, copy: number)
+        if let unreadable, contradiction == nil {
+            guard place.file.isPartial else {
+                throw DamagedCopyDiffers(
+                    file: file, damage: unreadable,
+                    difference: "Its head does not name the digest of the offered file, \(digest).")
+            }
+            return .create(key, BesideDamaged(file: file, key: key, damage: unreadable))
+        }
         guard let contradiction else {
-            return .create(key, LongerCopy(file: place.file.description, key: key))
+            if let headless { return .replace(headless.key, nil) }
+            return .create(key, LongerCopy(file: file, key: key))
         }
         guard place.file.isPartial else {
             throw ArchiveConflict(
-                file: place.file.description, location: store.location,
+                file: file, location: store.location,
                 firstDifference: contradiction.comparison.firstDifference,
                 position: contradiction.comparison.position?.description,
                 isWithinRecords: contradiction.comparison.verdict == .contradicts ? true : nil,
@@ -65,38 +89,30 @@ extension Push {
                 isFollowed: try store.exists(
                     place.incarnation.segment(place.segment.next(segmentSize: place.page.segmentSize))))
         }
-        return .create(
-            key, PartialsDiffer(file: place.file.description, key: key, comparison: contradiction.comparison))
+        return .create(key, PartialsDiffer(file: file, key: key, comparison: contradiction.comparison))
     }
 
-    /// `.confirmed` when the repository has the same text; nil when it has none.
+    /// The same for a timeline history, which is damaged also when its text can't be read.
     ///
     /// Servers that take part in one promotion may describe it in other words: a history is the same when it names the
     /// same timelines and switch points.
-    /// - Throws: `ArchiveConflict` when it has another.
-    func confirmText(_ local: LocalFile, _ bytes: [UInt8], _ key: RepositoryKey, _ name: ArchiveFileName) throws
-        -> Outcome?
-    {
-        let stored: StoredSegment
-        do { stored = try readableText(key, name) } catch is ObjectAbsent { return nil }
-        var digester = Digester()
-        bytes.withUnsafeBytes { digester.update($0) }
-        let digest = digester.finish()
-        let isSame =
-            if stored.head.digest == digest && stored.head.rawLength == UInt64(bytes.count) {
-                true
-            } else if case .history(let timeline) = name,
-                let archived = try? TimelineHistory(
-                    timeline: timeline, file: String(decoding: stored.bytes(limit: 1 << 20), as: UTF8.self)),
-                let offered = try? TimelineHistory(timeline: timeline, file: String(decoding: bytes, as: UTF8.self))
-            {
-                archived.isSame(as: offered)
-            } else { false }
-        guard isSame else {
+    /// - Throws: `ArchiveConflict` when the repository has another.
+    func destination(
+        _ local: LocalFile, _ bytes: [UInt8], _ timeline: TimelineID, _ incarnation: Incarnation
+    ) throws -> Destination {
+        let key = incarnation.history(timeline)
+        let object: any StoredObject
+        do { object = try store.open(key) } catch is ObjectAbsent { return .create(key, nil) }
+        if try damage(of: object, .history(timeline)) != nil { return .replace(key, nil) }
+        let stored = try StoredSegment(object)
+        let archived = try TimelineHistory(
+            timeline: timeline, file: String(decoding: stored.bytes(limit: 1 << 20), as: UTF8.self))
+        let offered = try TimelineHistory(timeline: timeline, file: String(decoding: bytes, as: UTF8.self))
+        guard archived.isSame(as: offered) else {
             throw ArchiveConflict(
-                file: name.description, location: store.location,
+                file: ArchiveFileName.history(timeline).description, location: store.location,
                 firstDifference: try offsetOfFirstDifference(stored, local), position: nil, isWithinRecords: nil,
-                archived: stored.head.digest, offered: digest)
+                archived: stored.head.digest, offered: Digest(of: bytes))
         }
         try store.makeDurable(key)
         return .confirmed

@@ -111,7 +111,7 @@ struct LeftTimeline: Equatable {
             segment, segmentSize: segmentSize, control, server.path, incarnation, store) != nil
     }
 
-    private static func isPrimary(_ directory: DataDirectory, on timeline: TimelineID) -> Bool {
+    static func isPrimary(_ directory: DataDirectory, on timeline: TimelineID) -> Bool {
         guard let control = try? directory.controlFile() else { return false }
         return control.state == .inProduction && max(control.timeline, control.minimumRecoveryTimeline) == timeline
     }

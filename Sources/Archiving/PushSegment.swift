@@ -22,10 +22,26 @@ extension Push {
         let place = SegmentPlace(file: name, segment: segment, page: page, incarnation: incarnation)
         // Another process may be faster with a copy, and then with the next one.
         for _ in 0..<8 {
-            guard case .create(let key, let note) = try destination(local, place, batch) else { return .confirmed }
-            do { try createAsHandedOver(key, local, place, presses, batch) } catch is ObjectExists { continue }
-            if let note { warn(note) }
-            if segment.place % 16 == 15 { sweep(key.folder) }
+            let folder: RepositoryKey
+            do {
+                switch try destination(local, place, batch) {
+                case .confirmed: return .confirmed
+                case .create(let key, let note):
+                    try createAsHandedOver(key, local, place, presses, batch)
+                    if let note { warn(note) }
+                    folder = key.folder
+                case .replace(let key, let head):
+                    try replaceDamaged(key, name, incarnation) { replacement in
+                        if let head {
+                            try storeAgain(key, local, head, presses(), replacement)
+                        } else {
+                            try createAsHandedOver(key, local, place, presses, batch, replacement)
+                        }
+                    }
+                    folder = key.folder
+                }
+            } catch is ObjectExists { continue }
+            if segment.place % 16 == 15 { sweep(folder) }
             clock.mark(.sync)
             return .stored
         }
@@ -67,12 +83,12 @@ extension Push {
     /// that ends early.
     private func createAsHandedOver(
         _ key: RepositoryKey, _ local: LocalFile, _ place: SegmentPlace, _ presses: () throws -> [SegmentPress],
-        _ batch: PushBatch?
+        _ batch: PushBatch?, _ replacement: Replacement? = nil
     ) throws {
         guard case .segment = place.file else {
-            return try create(key, local, place, .partial, left: nil, presses(), batch)
+            return try create(key, local, place, .partial, left: nil, presses(), batch, replacement)
         }
-        do { try create(key, local, place, .completed, left: nil, presses(), batch) } catch {
+        do { try create(key, local, place, .completed, left: nil, presses(), batch, replacement) } catch {
             switch error {
             // The record at which a file that isn't full really ends may be a segment switch of its earlier life.
             case is WALDamage, is Discontinuity: break
@@ -82,8 +98,23 @@ extension Push {
                 let left = try LeftTimeline.find(
                     place.segment, segmentSize: place.page.segmentSize, beside: local, place.incarnation, in: store)
             else { throw error }
-            try create(key, local, place, .partial, left: (left, error), presses(), batch)
+            try create(key, local, place, .partial, left: (left, error), presses(), batch, replacement)
         }
+    }
+
+    /// Stores a file whose digest the head of its damaged object names: it has been checked then, and is described there.
+    private func storeAgain(
+        _ key: RepositoryKey, _ local: LocalFile, _ head: SegmentHead, _ presses: [SegmentPress],
+        _ replacement: Replacement
+    ) throws {
+        clock.mark(.open)
+        try store.createSegment(
+            key, replacing: replacement, length: UInt64(local.size), presses: presses, read: local.read,
+            inspect: { _ in },
+            head: { digest in
+                guard digest == head.digest else { throw ContentChanged() }
+                return head
+            }, written: { clock.mark(.compress) })
     }
 
     /// Checks every page and record, and the link to the segment before, and stores the segment.
@@ -91,7 +122,8 @@ extension Push {
     /// - Parameter left: for a segment that may end early: why, and what it would be refused for otherwise.
     private func create(
         _ key: RepositoryKey, _ local: LocalFile, _ place: SegmentPlace, _ contents: SegmentContents,
-        left: (timeline: LeftTimeline, refusal: any Error)?, _ presses: [SegmentPress], _ batch: PushBatch?
+        left: (timeline: LeftTimeline, refusal: any Error)?, _ presses: [SegmentPress], _ batch: PushBatch?,
+        _ replacement: Replacement?
     ) throws {
         let segment = place.segment
         var scanner: SegmentScanner? = SegmentScanner(
@@ -101,7 +133,7 @@ extension Push {
         var leftAt: StoredLeft?
         clock.mark(.open)
         try store.createSegment(
-            key, length: UInt64(local.size), presses: presses, read: local.read,
+            key, replacing: replacement, length: UInt64(local.size), presses: presses, read: local.read,
             inspect: { piece in
                 guard unreadable == nil else { return }
                 do throws(WALDamage) { try scanner?.feed(piece.bytes) } catch { unreadable = try tolerate(error) }
@@ -128,6 +160,9 @@ extension Push {
                 if let summary, !place.file.isPartial {
                     accepted = try checkLink(
                         summary, segment, place.incarnation, batch, beside: Files.parent(local.path))
+                }
+                if replacement != nil, contents == .completed {
+                    try checkNext(of: summary, place)
                 }
                 clock.mark(.link)
                 return SegmentHead(
@@ -172,6 +207,19 @@ extension Push {
             warn(error)
             return true
         }
+    }
+
+    /// Nothing but the log around it tells whether a file is the one whose object can't be read.
+    private func checkNext(of summary: SegmentSummary?, _ place: SegmentPlace) throws {
+        let next = place.segment.next(segmentSize: place.page.segmentSize)
+        guard let summary, let its = try? store.stored(next, of: place.incarnation).summary(),
+            case .broken(let link) = Continuity.join(summary, its)
+        else { return }
+        throw DamagedCopyDiffers(
+            file: place.file.description,
+            damage: ObjectDamaged(key: place.incarnation.key(for: place.file), "Its head cannot be read."),
+            difference: "Segment \"\(next)\", which is archived, does not continue the offered file. "
+                + (link.detail ?? ""))
     }
 
     /// When nothing of a file is WAL of its segment, and a history says that the timeline was left before anything of it was

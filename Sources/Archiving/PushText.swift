@@ -8,17 +8,23 @@ extension Push {
         let bytes = try local.bytes(limit: 1 << 20)
         try checkText(bytes, name)
         let incarnation = try identity.incarnation()
-        if case .backupHistory = name { return try pushBackupHistory(bytes, name, incarnation) }
-        let key = incarnation.key(for: name)
-        if let outcome = try confirmText(local, bytes, key, name) { return outcome }
-        do { try store.createFile(key, bytes: bytes) } catch is ObjectExists {
-            guard let outcome = try confirmText(local, bytes, key, name) else {
-                throw ObjectExists(key: key, location: store.location)
-            }
-            return outcome
+        guard case .history(let timeline) = name else { return try pushBackupHistory(bytes, name, incarnation) }
+        // Another process may be faster.
+        for _ in 0..<8 {
+            do {
+                switch try destination(local, bytes, timeline, incarnation) {
+                case .confirmed: return .confirmed
+                case .create(let key, _): try store.createFile(key, bytes: bytes)
+                case .replace(let key, _):
+                    try replaceDamaged(key, name, incarnation) {
+                        try store.createFile(key, replacing: $0, bytes: bytes)
+                    }
+                }
+                clock.mark(.sync)
+                return .stored
+            } catch is ObjectExists {}
         }
-        clock.mark(.sync)
-        return .stored
+        throw ObjectExists(key: incarnation.history(timeline), location: store.location)
     }
 
     /// Recovery reads no backup history file, so another one of the same name is no reason to stop the archiver: it is
@@ -31,12 +37,20 @@ extension Push {
         while true {
             let key = incarnation.key(for: name, copy: number)
             do {
-                if try StoredSegment(key, in: store).head.digest == digest {
-                    try store.makeDurable(key)
-                    return .confirmed
+                let object = try store.open(key)
+                if try StoredSegment(object).head.digest == digest {
+                    if try damage(of: object, name) == nil {
+                        try store.makeDurable(key)
+                        return .confirmed
+                    }
+                    try replaceDamaged(key, name, incarnation) {
+                        try store.createFile(key, replacing: $0, bytes: bytes)
+                    }
+                    clock.mark(.sync)
+                    return .stored
                 }
                 number += 1
-            } catch is ObjectDamaged {
+            } catch is ObjectExists { continue } catch is ObjectDamaged {
                 number += 1
             } catch is ObjectAbsent {
                 // Another process may be faster; then what it stored is looked at.

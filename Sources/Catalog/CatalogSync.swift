@@ -17,13 +17,10 @@ extension Catalog {
     /// Segments in a row of the table `chunk`.
     static let chunkBits: Int64 = 10
 
-    /// Makes the catalog say what the repository holds now. Reads the head of each new segment, and folders that changed.
+    /// Makes the catalog say what the repository holds now. Reads the head of each new segment, folders that
+    /// changed, and the histories.
     public func synchronize(jobs: Int, progress: (Int, Int) -> Void = { _, _ in }) throws -> CatalogChanges {
-        if try store.histories(of: incarnation).elementsEqual(self.histories().keys.sorted()),
-            try !historiesMayDiffer(), try changedFolders().isEmpty
-        {
-            return CatalogChanges()
-        }
+        if try !historiesDiffer(), try changedFolders().isEmpty { return CatalogChanges() }
         // One process at a time; whoever waited finds most of it done.
         return try file.locked { try synchronizeLocked(jobs: jobs, progress: progress) }
     }

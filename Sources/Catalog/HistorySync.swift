@@ -6,21 +6,7 @@ extension Catalog {
     /// - Returns: the timelines whose histories are new, others than they were, or gone, and where these say or said that
     ///   the timeline begins.
     func synchronizeHistories() throws -> [TimelineID: Set<LSN>] {
-        var known: [TimelineID: String] = [:]
-        let statement = try database.prepare("SELECT timeline, content FROM history")
-        while try statement.step() {
-            known[TimelineID(UInt32(truncatingIfNeeded: statement.integer(0)))] = statement.text(1)
-        }
-        let mark = try store.changeMark(of: incarnation.walFolder)
-        let mayDiffer = try historiesMayDiffer()
-        var present = known
-        let there = try store.histories(of: incarnation)
-        // A timeline may have been put aside, and another server may have taken its number.
-        for timeline in Set(known.keys).subtracting(there) { present[timeline] = nil }
-        // A damaged one leads nowhere, like one that is gone.
-        for timeline in there where mayDiffer || known[timeline] == nil {
-            present[timeline] = try readableText(timeline)
-        }
+        let (known, present) = (try knownHistories(), try readableHistories())
         var told: [TimelineID: Set<LSN>] = [:]
         for timeline in Set(known.keys).union(present.keys) where known[timeline] != present[timeline] {
             if let text = present[timeline] {
@@ -34,18 +20,31 @@ extension Catalog {
                     text.flatMap { try? TimelineHistory(timeline: timeline, file: $0) }?.ancestors.last?.switchPoint
                 })
         }
-        try setAbout("histories", mark.map(String.init) ?? "")
         return told
     }
 
-    private func readableText(_ timeline: TimelineID) throws -> String? {
-        guard try store.readableHistory(timeline, of: incarnation) != nil else { return nil }
-        return try store.history(timeline, of: incarnation).map { String(decoding: $0, as: UTF8.self) }
+    /// Whether the histories in the repository are others than those that are known.
+    func historiesDiffer() throws -> Bool { try knownHistories() != readableHistories() }
+
+    private func knownHistories() throws -> [TimelineID: String] {
+        var known: [TimelineID: String] = [:]
+        let statement = try database.prepare("SELECT timeline, content FROM history")
+        while try statement.step() {
+            known[TimelineID(UInt32(truncatingIfNeeded: statement.integer(0)))] = statement.text(1)
+        }
+        return known
     }
 
-    /// Whether the folder of the histories has changed since they were read, as far as that can be told.
-    func historiesMayDiffer() throws -> Bool {
-        guard let mark = try store.changeMark(of: incarnation.walFolder) else { return true }
-        return try about("histories") != String(mark)
+    /// What is in the repository; a damaged one leads nowhere, like one that is gone. They are few and small, and are read
+    /// each time: nothing else tells that one has been damaged in its place.
+    private func readableHistories() throws -> [TimelineID: String] {
+        var present: [TimelineID: String] = [:]
+        for timeline in try store.histories(of: incarnation) {
+            guard try store.readableHistory(timeline, of: incarnation) != nil else { continue }
+            present[timeline] = try store.history(timeline, of: incarnation).map {
+                String(decoding: $0, as: UTF8.self)
+            }
+        }
+        return present
     }
 }

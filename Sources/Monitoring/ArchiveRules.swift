@@ -1,6 +1,7 @@
 import BaseBackup
 import Configuration
 import Recovery
+import Repository
 import WAL
 
 /// What is right and wrong with what the repository holds of the log, and with what could be recovered from it.
@@ -18,6 +19,11 @@ extension Observation {
                 "The cluster's history cannot be followed: \(problem).",
                 archive.historyRemedy.map { "The server still has it; store it with: \($0)" }
                     ?? "Take a backup on the present timeline: recovery to earlier ones may need that file.")
+        }
+        if let history = archive.damagedHistory {
+            return .critical(
+                "\(capitalized(history.message)), and PostgreSQL asks for it in every recovery to an older timeline.",
+                archive.historyRemedy.map { "The server still has it; store it with: \($0)" } ?? history.hint)
         }
         guard let newest = archive.newest else {
             return .warning("No WAL has been archived yet.", "\"tidemark init\" says what the server lacks.")

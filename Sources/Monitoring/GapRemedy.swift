@@ -1,4 +1,5 @@
 import Platform
+import Repository
 public import WAL
 
 /// What the server's pg_wal still has of a gap, and the commands that store it.
@@ -41,8 +42,11 @@ extension ArchiveObservation {
         }
         for index in gaps.indices.prefix(8) { gaps[index].remedy = remedy(gaps[index]) }
         if let gap = unreached { unreached?.remedy = remedy(gap) }
-        let history = "\(dataDirectory)/pg_wal/\(timeline.fileNamePart).history"
-        if historyProblem != nil, (try? Files.exists(history)) == true { historyRemedy = expand(pushCommand, history) }
+        let lost = damagedHistory?.timeline ?? timeline
+        let history = "\(dataDirectory)/pg_wal/\(lost.fileNamePart).history"
+        if historyProblem != nil || damagedHistory != nil, (try? Files.exists(history)) == true {
+            historyRemedy = expand(pushCommand, history)
+        }
     }
 }
 

@@ -140,7 +140,9 @@ public struct ArchiveObservation: Sendable {
     public var gaps: [Gap]
     /// Why the history itself can't be followed.
     public var historyProblem: String?
-    /// The command that brings the missing history from the server's pg_wal.
+    /// A damaged history of another timeline than the cluster's.
+    public var damagedHistory: LostHistory?
+    /// The command that brings the missing or damaged history from the server's pg_wal.
     public var historyRemedy: String?
     /// The newest commit in the repository.
     public var newestCommit: Moment?

@@ -33,6 +33,11 @@ extension ArchiveObservation {
                     followed, isDamaged: try store.exists(incarnation.history(followed)))
             }
         }
+        if historyProblem == nil {
+            damagedHistory = try store.histories(of: incarnation)
+                .last { try store.readableHistory($0, of: incarnation) == nil }
+                .map { LostHistory(timeline: $0, parent: nil, isDamaged: true) }
+        }
         let size = self.segmentSize
         let lineage = Lineage(history, segmentSize: size)
         let usable = backups.complete.filter {

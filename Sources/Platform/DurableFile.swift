@@ -47,7 +47,8 @@ public func createDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640) 
 }
 
 /// Replaces a file's content in one step, durably: a reader sees the old content or the new, never a mixture.
-/// For files that are ours to rewrite (settings, state); objects of a repository are never replaced.
+/// For files that are ours to rewrite (settings, state); an object of a repository is replaced only when it is damaged, by
+/// its store.
 public func replaceDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640) throws {
     try replaceDurably(Place(path), bytes: bytes, mode: mode)
 }

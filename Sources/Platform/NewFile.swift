@@ -32,7 +32,13 @@ public final class NewFile {
 
     /// - Throws: `AlreadyPresent` when the name is taken, `PlaceLost`, `SystemError`. The temporary is gone then, and only
     ///   where the last step fails, which makes the name durable, the file has it.
-    public func commit() throws {
+    public func commit() throws { try commit { try renameWithoutReplacing($0, to: place) } }
+
+    /// As above, but the file gets its name from the caller.
+    ///
+    /// - Parameter giveName: gets the temporary, whole and durable, and renames it to the place. When it throws, the temporary
+    ///   is removed.
+    public func commit(giveName: (_ temporary: Place) throws -> Void) throws {
         do {
             guard let file = file.take() else { throw SystemError(.write, place.path, code: EBADF) }
             try file.synchronize(path: temporary.path)
@@ -41,7 +47,7 @@ public final class NewFile {
                 try secureRoad(to: directory)
                 guard try FileStatus(ofLinkItself: temporary.path) != nil else { throw PlaceLost(path: held.path) }
             }
-            try renameWithoutReplacing(temporary, to: place)
+            try giveName(temporary)
         } catch {
             remove()
             throw error

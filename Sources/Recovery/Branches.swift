@@ -238,9 +238,12 @@ extension Planner {
             let (parting, at) = chosen.parting(from: path)
             let other = offer(onTimeline(path.target)) { _ in "on timeline \(path.target)" }
             if let other { offers.append(other) }
-            return "Timeline \(path.target) is not followed: it parts from this history at LSN \(at) of timeline "
-                + "\(parting), and its last transaction is \(end.mark.xid), \(end.mark.time). \(why(path))"
-                + "."
+            let isKnown = path.steps.count > 1 || path.target == TimelineID(1)
+            let place =
+                isKnown
+                ? "it parts from this history at LSN \(at) of timeline \(parting)" : "its history is not in the archive"
+            return "Timeline \(path.target) is not followed: \(place), and its last transaction is "
+                + "\(end.mark.xid), \(end.mark.time). \(why(path))."
                 + (other.map { " To follow the other: \($0.arguments.joined(separator: " "))." } ?? "")
                 + (request.known?.takesWrites == true
                     ? " To have it in nobody's way: tidemark segments put-aside \(path.target.fileNamePart).history."

@@ -87,6 +87,9 @@ public final class AsideStore: ObjectStore {
     // What is put aside is for reading.
 
     public func begin(_ key: RepositoryKey) throws -> any ObjectWriter { try base.begin(key) }
+    public func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter {
+        try base.begin(key, replacing: replacement)
+    }
     public func removeLeftovers(in folder: RepositoryKey) throws -> [String] { try base.removeLeftovers(in: folder) }
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws { try base.move(key, to: other) }
     public func remove(_ key: RepositoryKey) throws { try base.remove(key) }

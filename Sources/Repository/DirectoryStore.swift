@@ -111,14 +111,8 @@ public final class DirectoryStore: ObjectStore {
     }
 
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
-        let (from, to) = (try writingPlace(key), try writingPlace(other))
         guard try exists(key) else { throw ObjectAbsent(key: key, location: location) }
-        if let folder = to.parent { try Files.makeDirectories(folder) }
-        do throws(SystemError) { try Files.link(from, to: to) } catch {
-            if error.code == EEXIST { throw ObjectExists(key: other, location: location) }
-            throw error
-        }
-        try makeDurable(other)
+        try keep(key, under: other)
         try remove(key)
     }
 
@@ -219,14 +213,18 @@ private final class FileLock: StoreLock {
     init(_ file: consuming Descriptor) { self.file = file }
 }
 
-private final class FileWriter: ObjectWriter {
+final class FileWriter: ObjectWriter {
     private let key: RepositoryKey
     private let file: NewFile
     private let location: String
+    /// Nil for a name that must be free.
+    private let giveName: ((_ temporary: Place) throws -> Void)?
     private var stream = WriteStream()
 
-    init(_ key: RepositoryKey, _ file: NewFile, location: String) {
-        (self.key, self.file, self.location) = (key, file, location)
+    init(
+        _ key: RepositoryKey, _ file: NewFile, location: String, giveName: ((_ temporary: Place) throws -> Void)? = nil
+    ) {
+        (self.key, self.file, self.location, self.giveName) = (key, file, location, giveName)
     }
 
     func append(_ bytes: UnsafeRawBufferPointer) throws {
@@ -234,7 +232,9 @@ private final class FileWriter: ObjectWriter {
     }
 
     func commit() throws {
-        do { try file.commit() } catch is PlaceLost {
+        do {
+            if let giveName { try file.commit(giveName: giveName) } else { try file.commit() }
+        } catch is PlaceLost {
             throw RepositoryReplaced(location: location)
         } catch is AlreadyPresent {
             throw ObjectExists(key: key, location: location)

@@ -10,6 +10,10 @@ public struct LostHistory: Explained, Hashable {
     /// The file is there. PostgreSQL asks for it whenever a recovery to an older timeline starts or ends, and can't go on.
     public let isDamaged: Bool
 
+    public init(timeline: TimelineID, parent: TimelineID?, isDamaged: Bool) {
+        (self.timeline, self.parent, self.isDamaged) = (timeline, parent, isDamaged)
+    }
+
     public var message: String { LostHistory.message(timeline, isDamaged: isDamaged) }
 
     /// `timeline history file "00000002.history" is missing`

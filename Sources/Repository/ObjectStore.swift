@@ -1,7 +1,8 @@
 public import Platform
 
 /// Where a repository's objects are kept. Objects are immutable: created once, whole and durable, read, and at last
-/// removed by `expire` or `clean`; there is no verb that changes one.
+/// removed by `expire` or `clean`; there is no verb that changes one. What the storage has damaged is no longer the object:
+/// a `Replacement` puts a whole one in its place, and keeps the damaged one elsewhere.
 ///
 /// What every store promises, and `StoreConformance` (Tests/RepositoryTests) checks:
 ///
@@ -19,6 +20,17 @@ public protocol ObjectStore: Sendable {
     /// Begins a new object.
     /// - Throws: `ObjectExists` when it is known already that the key is taken; the store's own errors.
     func begin(_ key: RepositoryKey) throws -> any ObjectWriter
+
+    /// Begins a new object that takes the place of a damaged one; that has another key from then on.
+    ///
+    /// At no moment is nothing under `key`: whoever reads finds the damaged object or the new one, whole. The damaged one is
+    /// under its other key, durably, before the new one takes its place; a crash in between leaves it under both. Of several
+    /// writers at once, one replaces; what the others had judged is not there any more.
+    ///
+    /// `commit` throws `ObjectAbsent` when nothing is under `key`; `ObjectExists` when what is there isn't damaged, or the
+    /// other key is taken; `BeingReplaced`; and what `Replacement.isDamaged` throws. After any of them what was under `key`
+    /// is still there, and nothing else of this writer.
+    func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter
 
     /// An object to read from.
     /// - Throws: `ObjectAbsent` when it is known not to be there.
@@ -86,6 +98,11 @@ extension ObjectStore {
     public func capacity() throws -> StoreCapacity? { nil }
     public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] { try list(folder, after: nil) }
 
+    func begin(_ key: RepositoryKey, replacing replacement: Replacement?) throws -> any ObjectWriter {
+        guard let replacement else { return try begin(key) }
+        return try begin(key, replacing: replacement)
+    }
+
     /// Stores what `write` appends, in order, under `key`.
     /// - Throws: `ObjectExists` when the key is taken; the store's own errors; what `write` throws. After any of them
     ///   nothing of this call remains visible.
@@ -101,6 +118,12 @@ extension ObjectStore {
     }
 
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
+        try copy(key, to: other)
+        try remove(key)
+    }
+
+    /// Stores the same bytes under another key.
+    func copy(_ key: RepositoryKey, to other: RepositoryKey) throws {
         let object = try open(key)
         try create(other) { append in
             let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
@@ -113,7 +136,6 @@ extension ObjectStore {
                 offset += Int64(count)
             }
         }
-        try remove(key)
     }
 }
 
@@ -197,6 +219,20 @@ public struct ObjectExists: Explained, Equatable {
         self.location = location
     }
     public var message: String { "object \"\(key)\" already exists in repository \"\(location)\"" }
+}
+
+/// Another process is putting a whole object in the place of a damaged one.
+public struct BeingReplaced: Explained, Equatable {
+    public let key: RepositoryKey
+    public let location: String
+    public init(key: RepositoryKey, location: String) {
+        self.key = key
+        self.location = location
+    }
+    public var message: String {
+        "object \"\(key)\" in repository \"\(location)\" is being replaced by another process"
+    }
+    public var hint: String? { "Try again in a moment." }
 }
 
 /// An object's bytes are not what tidemark wrote.

@@ -2,7 +2,7 @@ import Platform
 public import WAL
 
 // Several servers may hand over the same segment, one of them with more records than another: a `.partial` of each server
-// that was promoted, or a segment whose timeline was left before it was full. No object is ever replaced, so a later copy is
+// that was promoted, or a segment whose timeline was left before it was full. No whole object is ever replaced, so a later copy is
 // stored beside the first, as `<file>.2.zst`, `<file>.3.zst` and so on. A segment that was completed has one copy. Backup
 // history files of one name may differ, too; nothing but people reads them.
 
@@ -46,6 +46,24 @@ extension ObjectStore {
         do { first = try StoredSegment(incarnation.key(for: file), in: self) } catch is ObjectAbsent { return [] }
         guard file.isPartial || first.head.isLeft else { return [first] }
         return try [first] + furtherCopies(of: file, of: incarnation)
+    }
+
+    /// As `copies`, but the first of them whose head can't be read is only named, and hides no other.
+    public func readableCopies(of file: ArchiveFileName, of incarnation: Incarnation) throws
+        -> (copies: [StoredSegment], headless: ObjectDamaged?)
+    {
+        var copies: [StoredSegment] = []
+        var headless: ObjectDamaged?
+        for number in 1... {
+            do {
+                let copy = try StoredSegment(incarnation.key(for: file, copy: number), in: self)
+                copies.append(copy)
+                if number == 1, !file.isPartial, !copy.head.isLeft { break }
+            } catch let damage as ObjectDamaged where headless == nil {
+                headless = damage
+            } catch is ObjectAbsent { break }
+        }
+        return (copies, headless)
     }
 
     private func furtherCopies(of file: ArchiveFileName, of incarnation: Incarnation) throws -> [StoredSegment] {

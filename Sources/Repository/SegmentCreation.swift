@@ -8,6 +8,7 @@ extension ObjectStore {
     /// happens on this thread.
     ///
     /// - Parameters:
+    ///   - replacement: when the key is a damaged object's.
     ///   - length: the content's bytes.
     ///   - read: fills a buffer from an offset on and says how much it filled; may run on two threads.
     ///   - inspect: sees the content once, in order, in pieces of 128 KiB; what it throws prevents the object.
@@ -16,7 +17,7 @@ extension ObjectStore {
     /// - Throws: `ContentChanged` when what was inspected isn't what was compressed; otherwise as `create`, `read`,
     ///   `inspect` and `head` do.
     public func createSegment(
-        _ key: RepositoryKey, length: UInt64, presses: [SegmentPress],
+        _ key: RepositoryKey, replacing replacement: Replacement? = nil, length: UInt64, presses: [SegmentPress],
         read: @escaping @Sendable (UnsafeMutableRawBufferPointer, Int64) throws -> Int,
         inspect: (UnsafeRawBufferPointer) throws -> Void,
         head: (Digest) throws -> SegmentHead, written: () -> Void = {}
@@ -33,7 +34,7 @@ extension ObjectStore {
         do {
             let (digest, sums) = try survey(length, read, inspect)
             let head = try head(digest)
-            let object = try begin(key)
+            let object = try begin(key, replacing: replacement)
             try head.encode().withUnsafeBytes { try object.append($0) }
             var table = FrameTable()
             for index in 0..<sums.count {
@@ -55,10 +56,10 @@ extension ObjectStore {
 
     /// Stores a small file from PostgreSQL's archiver (a timeline history, a backup history) in a segment's format, so
     /// that it has the same checksums.
-    public func createFile(_ key: RepositoryKey, bytes: [UInt8]) throws {
+    public func createFile(_ key: RepositoryKey, replacing replacement: Replacement? = nil, bytes: [UInt8]) throws {
         let length = UInt64(bytes.count)
         try createSegment(
-            key, length: length, presses: [try SegmentPress(level: 3)],
+            key, replacing: replacement, length: length, presses: [try SegmentPress(level: 3)],
             read: { buffer, offset in
                 bytes.withUnsafeBytes { all in
                     let rest = UnsafeRawBufferPointer(rebasing: all[Int(offset)...].prefix(buffer.count))

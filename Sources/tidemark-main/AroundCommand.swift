@@ -21,7 +21,7 @@ enum AroundCommand: Command {
             Grammar.Example(
                 "tidemark around --target-time '2026-11-05 09:59:00 Europe/Berlin'", "what happened about then")
         ],
-        exits: [(3, "WAL is missing among what is shown")])
+        exits: [(3, "WAL is missing among what is shown, or a timeline's history file is missing or damaged")])
 
     private struct Document: Encodable {
         struct Transaction: Encodable {
@@ -64,7 +64,9 @@ enum AroundCommand: Command {
         guard let found else {
             throw Problem("no WAL of cluster \"\(access.cluster.name)\" is archived")
         }
-        let status: ExitStatus = found.gaps.isEmpty ? .success : .problemsFound
+        let lost = try access.catalog.lostHistories()
+        for history in lost { invocation.log(.error, history) }
+        let status: ExitStatus = found.gaps.isEmpty && lost.isEmpty ? .success : .problemsFound
         func relations(_ transaction: NearbyTransaction) -> [String] {
             let maps = names.names(at: transaction.mark.lsn)
             var listed: [String] = []

@@ -28,7 +28,7 @@ enum EventsCommand: Command {
             Grammar.Example("tidemark events --kind drop,truncate", "what was lost, and how to get it back"),
             Grammar.Example("tidemark events --table shop.public.orders", "what happened to one table"),
         ],
-        exits: [(3, "WAL is missing in the time that is shown")])
+        exits: [(3, "WAL is missing in the time that is shown, or a timeline's history file is missing or damaged")])
 
     private struct Document: Encodable {
         let kind: String
@@ -60,7 +60,10 @@ enum EventsCommand: Command {
                 try ReachablePlaces(catalog, backups: access.spans)
             )
         }
-        let hasGap = events.contains { $0.kind == .gap }
+        let lost = try access.catalog.lostHistories()
+        for history in lost { invocation.log(.error, history) }
+        let status: ExitStatus =
+            lost.isEmpty && !events.contains { $0.kind == .gap } ? .success : .problemsFound
         let same = CatalogAccess.sameCluster(invocation)
         func way(_ event: Event) -> Way {
             guard let target = event.target else { return Way() }
@@ -85,11 +88,11 @@ enum EventsCommand: Command {
                         files: event.unnamed.map(\.description), detail: event.detail, command: way.command,
                         unreachable: way.obstacle?.sentence)
                 })
-            return hasGap ? .problemsFound : .success
+            return status
         }
         guard !events.isEmpty else {
             invocation.print("No such events are in the archive.")
-            return .success
+            return status
         }
         for event in events {
             invocation.print(line(event))
@@ -101,7 +104,7 @@ enum EventsCommand: Command {
         if events.count(where: { $0.kind != .gap }) == filter.limit {
             invocation.print("There may be more: \(filter.limit) events are shown (--limit).")
         }
-        return hasGap ? .problemsFound : .success
+        return status
     }
 
     private static func line(_ event: Event) -> String {

@@ -266,59 +266,6 @@ private let refusals = [
         case damaged, empty, closed, dangling, fifo, directory
     }
 
-    /// As long as it is there in that state, no recovery gets past it.
-    @Test func `a history that is damaged in the repository is stored again by a server that has it`() throws {
-        let archive = try Archive()
-        let (text, name) = ("1\t0/3000000\tno recovery target specified\n", "00000002.history")
-        let file = archive.scratch.file(name)
-        try createDurably(file, bytes: Array(text.utf8), mode: 0o644)
-        try archive.push(file, expectSuccess: true)
-        let key = archive.origin.incarnation.history(TimelineID(2))
-        // In its head, and where the text is.
-        for (round, part) in [9, 2].enumerated() {
-            var object = try archive.store.read(key)
-            object[object.count - object.count / part] ^= 0xFF
-            try archive.store.remove(key)
-            try archive.store.create(key, bytes: object)
-            try archive.giveToServer(archive.repository)
-            #expect(try archive.get(name, to: archive.scratch.file("got")).ending == .exited(200))
-            let pushed = try archive.push(file, expectSuccess: true)
-            #expect(pushed.errors.contains("was damaged in the repository, and is stored again"), "\(pushed.errors)")
-            try archive.get(name, to: archive.scratch.file("got"), expectSuccess: true)
-            #expect(try Files.readText(archive.scratch.file("got")) == text)
-            // Nothing is thrown away, and the timeline doesn't count as put aside.
-            let aside = archive.store.path(archive.origin.incarnation.asideFolder)
-            let kept = try run("/usr/bin/find", [aside, "-name", name + ".zst"]).output.split(separator: "\n")
-            #expect(kept.count == round + 1, "\(kept)")
-            #expect(try archive.store.asideFolders(of: archive.origin.incarnation).isEmpty)
-            let again = try archive.push(file, expectSuccess: true)
-            #expect(again.errors == "", "\(again.errors)")
-        }
-    }
-
-    /// What its head says is no proof: the server may recycle its own copy once it is acknowledged.
-    @Test(arguments: [2, 3, 10])
-    func `a segment that is damaged in the repository is not acknowledged when it comes again`(part: Int) throws {
-        let archive = try Archive()
-        let segment = archive.origin.segments[1]
-        let file = archive.origin.wal(segment.description)
-        try archive.push(file, expectSuccess: true)
-        let key = archive.origin.incarnation.segment(segment)
-        var object = try archive.store.read(key)
-        object[object.count - object.count / part] ^= 0xFF
-        try archive.store.remove(key)
-        try archive.store.create(key, bytes: object)
-        try archive.giveToServer(archive.repository)
-        let got = archive.scratch.file("got")
-        #expect(try archive.get(segment.description, to: got).ending == .exited(200))
-        let refused = try archive.push(file)
-        #expect(refused.ending == .exited(1), "\(refused.errors)")
-        #expect(refused.errors.contains("of the repository is damaged"), "\(refused.errors)")
-        // It stays in its place: a recovery must stop there, and not take the segment for absent.
-        #expect(try archive.store.read(key) == object)
-        #expect(try archive.get(segment.description, to: got).ending == .exited(200))
-    }
-
     @Test(arguments: Unreadable.allCases) func `an unreadable predecessor is a warning`(_ reason: Unreadable) throws {
         let archive = try Archive()
         let names = archive.origin.segments
@@ -347,7 +294,7 @@ private let refusals = [
 }
 
 /// Makes the first record that starts in the segment name another one before it, with a valid CRC.
-private func rewriteFirstPrevious(_ bytes: inout [UInt8]) throws {
+func rewriteFirstPrevious(_ bytes: inout [UInt8]) throws {
     func word(_ offset: Int) -> Int {
         Int(bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) })
     }

@@ -1,6 +1,8 @@
 import Archiving
 import BaseBackup
 import Catalog
+import Glibc
+import Monitoring
 import Platform
 import Recovery
 import Repository
@@ -120,9 +122,24 @@ import WAL
                 #expect(refusal.hint?.contains("put-aside 00000002.history") == true, "\(refusal)")
             }
         }
+        // check tells of it, whatever timeline the server is on.
+        let observed = try ArchiveObservation(
+            of: incarnation, in: store, timeline: TimelineID(1), segmentSize: 16 << 20,
+            policy: RetentionPolicy(), now: backup.stopTime)
+        #expect(observed.damagedHistory?.message == lost.first?.message)
+
+        // Nothing tells that the folder has changed.
+        let path = store.path(key)
         try store.remove(key)
         try store.createFile(key, bytes: text)
+        func age() throws { _ = try run("/usr/bin/touch", ["-d", "2020-01-01", Files.parent(path)]) }
+        try age()
         _ = try catalog.synchronize(jobs: 1)
         #expect(try CatalogTests().contents(catalog) == whole)
+        let file = try Descriptor(open: path, O_RDWR)
+        try object.withUnsafeBytes { try file.write($0, at: 0, path: path) }
+        try age()
+        _ = try catalog.synchronize(jobs: 1)
+        #expect(try catalog.lostHistories() == lost)
     }
 }

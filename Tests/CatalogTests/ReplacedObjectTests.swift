@@ -97,6 +97,24 @@ extension FixtureRepository {
         #expect(try CatalogTests().contents(catalog) == before)
     }
 
+    /// The segments of a copy that had taken the same number stay where they are, before the place where the timeline begins.
+    @Test func `what another timeline of the same number did is no event`() throws {
+        let repository = try FixtureRepository()
+        let (store, key) = (repository.store, repository.incarnation.history(TimelineID(2)))
+        func switches() throws -> [TimelineID] {
+            let search = try EventSearch(repository.freshCatalog(), names: { _ in [] })
+            return try search.events(EventFilter(kinds: [.timelineSwitch])).map(\.timeline)
+        }
+        #expect(try switches() == [TimelineID(2)])
+        let text = try #require(try store.history(TimelineID(2), of: repository.incarnation))
+        try store.remove(key)
+        try store.createFile(key, bytes: Array("1\t0/11000100\tno recovery target specified\n".utf8))
+        #expect(try switches() == [])
+        try store.remove(key)
+        try store.createFile(key, bytes: text)
+        #expect(try switches() == [TimelineID(2)])
+    }
+
     /// A copy's segments may be there before the history of the server that has taken the same number.
     @Test func `what a timeline's segments follow is looked at again where its history says that it begins`() throws {
         let repository = try FixtureRepository()

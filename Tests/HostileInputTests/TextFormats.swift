@@ -40,6 +40,9 @@ private final class OneObject: ObjectStore {
     }
 
     func begin(_ key: RepositoryKey) throws -> any ObjectWriter { throw ObjectExists(key: key, location: location) }
+    func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter {
+        throw ObjectExists(key: key, location: location)
+    }
     func open(_ key: RepositoryKey) throws -> any StoredObject {
         guard key.description == path else { throw ObjectAbsent(key: key, location: location) }
         return ObjectInMemory(bytes, key: key.description)

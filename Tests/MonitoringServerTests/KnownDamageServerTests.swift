@@ -83,11 +83,25 @@ import Testing
             let check = try said(site, ["check", "--only", only])
             #expect(!check.contains("unknown") && !check.contains("could not be read"), "\(check)")
         }
-        // The way out: out of the way, and archived again.
+        // The way out: archived again.
         let name = String(Files.name(path).dropLast(4))
-        try site.tidemark(["segments", "put-aside", name, "--yes"], expectSuccess: true)
+        let push = ["archive-push", "\(site.cluster.data)/pg_wal/\(name)"]
+        let healed = try site.tidemark(push, expectSuccess: true)
+        #expect(healed.errors.contains("stored again"), "\(healed.errors)")
         #expect(try said(site, ["du"]).contains("what was put aside"))
-        try site.tidemark(["archive-push", "\(site.cluster.data)/pg_wal/\(name)"], expectSuccess: true)
+        try site.tidemark(["verify"], expectSuccess: true)
+        // Where another segment's object is in its place, and damaged, a person's word is needed.
+        let others = try #require(
+            run("/usr/bin/find", [Files.parent(path), "-name", "0000000100000000????????.zst"]).output
+                .split(separator: "\n").map(String.init).sorted().dropLast().last)
+        try runAsServerUser("/bin/sh", ["-c", "cat '\(others)' >'\(path)'"])
+        try damage(path, at: try #require(try FileStatus(ofLinkItself: path)).size / 2)
+        let refused = try site.tidemark(push)
+        #expect(refused.ending == .exited(1), "\(refused.errors)")
+        let command = try #require(
+            refused.errors.split(separator: "with \"tidemark ").last?.split(separator: "\"").first)
+        try site.tidemark(command.split(separator: " ").map(String.init) + ["--yes"], expectSuccess: true)
+        try site.tidemark(push, expectSuccess: true)
         try site.tidemark(["verify"], expectSuccess: true)
     }
 

@@ -3,6 +3,7 @@ import BaseBackup
 import Configuration
 import DataDirectory
 import Monitoring
+import Repository
 import Setup
 import Testing
 import WAL
@@ -108,6 +109,10 @@ struct Trouble: Sendable, CustomTestStringConvertible {
         Trouble(name: "a missing history", check: "wal_continuity", status: .critical, says: "00000002.history") {
             $0.archive?.historyProblem = "timeline history file \"00000002.history\" is missing"
         },
+        Trouble(
+            name: "another timeline's history is damaged", check: "wal_continuity", status: .critical,
+            says: "00000003.history\" is damaged"
+        ) { $0.archive?.damagedHistory = LostHistory(timeline: TimelineID(3), parent: nil, isDamaged: true) },
         Trouble(
             name: "a timeline that the server isn't on", check: "timelines", status: .critical,
             says: "Timeline 2 is in the archive, but the server is on timeline 1; it left timeline 1 at LSN 0/03000028"

@@ -150,7 +150,9 @@ import Testing
             try runAsServerUser("/bin/sh", ["-c", harm, String(object)])
             for (line, status, word) in [
                 (["verify", "--wal"], Int32(3), state), (["segments"], 3, state), (["window"], 3, state),
-                (["list"], 3, state), (["check", "--only", "wal_continuity"], 3, state),
+                (["list"], 3, state), (["check", "--only", "wal_continuity"], 3, state), (["events"], 3, state),
+                (["events", "--kind", "drop-tablespace", "--json"], 3, state),
+                (["around", "--target-time", "2030-01-01 00:00:00 UTC"], 3, state),
                 (["check", "--only", "recovery_window"], 3, "archive-push"),
                 (["plan", "--target", "latest"], 4, "archive-push"),
             ] {
@@ -164,7 +166,8 @@ import Testing
             try runAsServerUser("/bin/sh", ["-c", "cd / && \(command)"])
             for line in [
                 ["verify", "--wal"], ["segments"], ["window"], ["list"], ["check", "--only", "wal_continuity"],
-                ["check", "--only", "recovery_window"], ["plan", "--target", "latest"],
+                ["check", "--only", "recovery_window"], ["plan", "--target", "latest"], ["events"],
+                ["around", "--target-time", "2030-01-01 00:00:00 UTC"],
             ] {
                 let told = try site.tidemark(line)
                 #expect(told.ending == .exited(0), "\(line): \(told.output)\(told.errors)")

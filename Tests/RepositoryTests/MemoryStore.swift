@@ -5,8 +5,11 @@ import Synchronization
 /// A store in memory: the promises of `ObjectStore` without a file system, for tests of what works with any store.
 final class MemoryStore: ObjectStore {
     private struct Content {
+        private static let numbers = Atomic(0)
         let bytes: [UInt8]
         let modified = Clock.now
+        /// No other content has it.
+        let number = numbers.wrappingAdd(1, ordering: .relaxed).newValue
     }
     private struct State {
         var objects: [RepositoryKey: Content] = [:]
@@ -55,6 +58,25 @@ final class MemoryStore: ObjectStore {
         }
     }
 
+    func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter {
+        try use { _ in }
+        return Writer { bytes in
+            let damaged = try self.open(key)
+            guard try replacement.isDamaged(damaged) else { throw ObjectExists(key: key, location: self.location) }
+            try self.use { state in
+                guard let content = state.objects[key] else { throw ObjectAbsent(key: key, location: self.location) }
+                guard content.number == (damaged as? Object)?.content.number else {
+                    throw BeingReplaced(key: key, location: self.location)
+                }
+                guard state.objects[replacement.old] == nil else {
+                    throw ObjectExists(key: replacement.old, location: self.location)
+                }
+                MemoryStore.change(replacement.old, &state, to: content)
+                MemoryStore.change(key, &state, to: Content(bytes: bytes))
+            }
+        }
+    }
+
     private final class Writer: ObjectWriter {
         private var bytes: [UInt8]? = []
         private let store: ([UInt8]) throws -> Void
@@ -74,11 +96,11 @@ final class MemoryStore: ObjectStore {
 
     private final class Object: StoredObject {
         let key: RepositoryKey
-        private let bytes: [UInt8]
-        init(_ key: RepositoryKey, _ bytes: [UInt8]) { (self.key, self.bytes) = (key, bytes) }
-        var size: Int64 { Int64(bytes.count) }
+        let content: Content
+        init(_ key: RepositoryKey, _ content: Content) { (self.key, self.content) = (key, content) }
+        var size: Int64 { Int64(content.bytes.count) }
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
-            let part = bytes.dropFirst(Int(offset)).prefix(buffer.count)
+            let part = content.bytes.dropFirst(Int(offset)).prefix(buffer.count)
             buffer.copyBytes(from: part)
             return part.count
         }
@@ -87,7 +109,7 @@ final class MemoryStore: ObjectStore {
     func open(_ key: RepositoryKey) throws -> any StoredObject {
         try use { state in
             guard let content = state.objects[key] else { throw ObjectAbsent(key: key, location: location) }
-            return Object(key, content.bytes)
+            return Object(key, content)
         }
     }
 
@@ -116,7 +138,7 @@ final class MemoryStore: ObjectStore {
     func makeDurable(_ key: RepositoryKey) throws { try use { _ in } }
 
     func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] {
-        try use { $0.left[folder] ?? [] }.map { Object(folder, $0) }
+        try use { $0.left[folder] ?? [] }.map { Object(folder, Content(bytes: $0)) }
     }
     func removeLeftovers(in folder: RepositoryKey) throws -> [String] {
         try use { ($0.left.removeValue(forKey: folder) ?? []).map { "\($0.count) bytes" } }

@@ -1,0 +1,93 @@
+import Glibc
+import Platform
+
+/// How a damaged object is replaced (`ObjectStore.begin`).
+public struct Replacement {
+    /// The key that the damaged object gets.
+    public let old: RepositoryKey
+    /// Is shown what is under the key when everything is written and nothing is changed yet. No other replacement comes
+    /// between its answer and this one.
+    public let isDamaged: (any StoredObject) throws -> Bool
+
+    public init(keeping old: RepositoryKey, if isDamaged: @escaping (any StoredObject) throws -> Bool) {
+        (self.old, self.isDamaged) = (old, isDamaged)
+    }
+}
+
+extension DirectoryStore {
+    public func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter {
+        FileWriter(key, try NewFile(writingPlace(key)), location: location) { [self] temporary in
+            try replace(key, by: temporary, replacement)
+        }
+    }
+
+    /// The damaged file gets its further name, and is replaced by rename(2), under its own lock: whoever gets the lock later
+    /// finds that the name leads to another file by then.
+    private func replace(_ key: RepositoryKey, by temporary: Place, _ replacement: Replacement) throws {
+        let place = try writingPlace(key)
+        try withExtendedLifetime(lock(key, place)) { damaged in
+            guard try replacement.isDamaged(open(key)) else { throw ObjectExists(key: key, location: location) }
+            try keep(key, under: replacement.old)
+            do { try Files.rename(temporary, to: place) } catch {
+                // On a network the call may have succeeded and its answer been lost.
+                if let there = try? FileStatus(ifPresent: place), there.isSame(as: damaged.status) {
+                    try? remove(replacement.old)
+                }
+                throw error
+            }
+        }
+    }
+
+    /// Gives an object a further key, durably. Where the other key's folder is on another file system, or links can't be
+    /// made, it is copied.
+    func keep(_ key: RepositoryKey, under other: RepositoryKey) throws {
+        let (from, to) = (try writingPlace(key), try writingPlace(other))
+        if let folder = to.parent { try Files.makeDirectories(folder) }
+        do throws(SystemError) { try Files.link(from, to: to) } catch {
+            switch error.code {
+            case EEXIST: throw ObjectExists(key: other, location: location)
+            case EXDEV, EPERM, EOPNOTSUPP, EMLINK: try copy(key, to: other)
+            default: throw error
+            }
+        }
+        try makeDurable(other)
+    }
+
+    private func lock(_ key: RepositoryKey, _ place: Place) throws -> LockedFile {
+        do throws(SystemError) {
+            let file = try LockedFile(place)
+            guard let file, try FileStatus(ifPresent: place)?.isSame(as: file.status) == true else {
+                throw SystemError(.lock, place.path, code: EWOULDBLOCK)
+            }
+            return file
+        } catch {
+            switch error.code {
+            case ENOENT: throw ObjectAbsent(key: key, location: location)
+            case EWOULDBLOCK: throw BeingReplaced(key: key, location: location)
+            default: throw error
+            }
+        }
+    }
+}
+
+/// A file under flock(2), until it is let go.
+private final class LockedFile {
+    let status: FileStatus
+    private let file: Descriptor
+
+    /// Nil when somebody else holds the lock.
+    init?(_ place: Place) throws(SystemError) {
+        let file = try LockedFile.open(place)
+        guard try file.tryLock(path: place.path) else { return nil }
+        status = try file.status(path: place.path)
+        self.file = file
+    }
+
+    /// Network file systems lock only what is open for writing; elsewhere reading is enough.
+    private static func open(_ place: Place) throws(SystemError) -> Descriptor {
+        do throws(SystemError) { return try Descriptor(open: place, O_RDWR) } catch {
+            guard error.code == EACCES else { throw error }
+            return try Descriptor(open: place, O_RDONLY)
+        }
+    }
+}
