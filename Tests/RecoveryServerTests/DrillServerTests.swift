@@ -77,7 +77,7 @@ import Testing
         let site = try Self.site.get()
         let stop = site.scratch.file("stop")
         // The query says that it is there by a file in its server's directory.
-        let gate = "select lo_export(lo_from_bytea(0, ''), 'hangs') > 0 and pg_sleep(100000) is null"
+        let gate = "select lo_export(4711, 'hangs') > 0 and pg_sleep(100000) is null"
         let worker = try Worker {
             _ = try? wait(for: "the drill's query") {
                 let clusters = try Files.listIfPresent(site.scratch.file("state/scratch"))
@@ -100,6 +100,7 @@ import Testing
 
     private static let site = TestSite.shared {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("select lo_from_bytea(4711, '')")
         try site.tidemark(["backup"], expectSuccess: true)
         try site.archiveEverything()
         return site
