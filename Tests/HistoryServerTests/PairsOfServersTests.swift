@@ -33,7 +33,7 @@ import Testing
                 group.step(blocks[block])
                 let environment = """
                     set -e; cd '\(group.directory)'; PATH=\(version.bin):\(try Executables.directory.get()):$PATH
-                    export PGHOST='\(group.directory)' PGPORT=\(server.port) PGUSER=postgres PGDATABASE=postgres
+                    export PGCTLTIMEOUT=600 PGHOST='\(group.directory)' PGPORT=\(server.port) PGUSER=postgres PGDATABASE=postgres
                     export TIDEMARK_CONFIG='\(a.configuration)'; B='\(b.conninfo)'
 
                     """

@@ -46,7 +46,7 @@ extension PatroniTrio {
         var read: [String: Int] = [:]
         var beingMade: Set<String> = []
         for node in nodes { read[node.name] = try node.log().count }
-        try wait(seconds: 300, for: "one leader and two standbys, mending them") {
+        try wait(for: "one leader and two standbys, mending them") {
             // A leader that does not answer is none.
             guard let leader = try leader(), let history = try? leader.history() else { return false }
             let others = nodes.filter { $0 !== leader }

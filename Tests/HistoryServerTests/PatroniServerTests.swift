@@ -47,7 +47,7 @@ import Testing
             for reason in mending.madeAnew { print("  made anew: \(reason)") }
         }
         do {
-            let first = trio.nodes[0]
+            let first = try trio.awaitLeader()
             _ = try first.psql("create table t (n uuid)")
             try first.tidemark(["backup"], expectSuccess: true)
             let ports = trio.nodes.map { "\($0.port)" }.joined(separator: ",")
@@ -75,7 +75,7 @@ import Testing
         try trio.wait(for: "a leader and a synchronous standby") {
             try trio.leader() != nil && trio.cluster().contains { $0.role == "sync_standby" }
         }
-        guard let leader = try trio.leader() else { throw Problem("there is no leader") }
+        let leader = try trio.awaitLeader()
         let standbys = trio.nodes.filter { $0 !== leader }
         func newLeader() throws {
             try trio.wait(for: "another leader than \(leader.name)") {
@@ -85,11 +85,7 @@ import Testing
         trio.step("\(fault), leader \(leader.name)")
         switch fault {
         case .switchover:
-            let synchronous = try trio.cluster().first { $0.role == "sync_standby" }?.name
-            guard let candidate = standbys.first(where: { $0.name == synchronous }) else {
-                throw Problem("there is no synchronous standby")
-            }
-            try trio.switchOver(to: candidate)
+            try trio.switchOver(from: leader)
             try newLeader()
         case .killServer:
             if let postmaster = leader.postmaster { kill(postmaster, SIGKILL) }
@@ -123,7 +119,7 @@ import Testing
 
     /// The cluster is well, and goes on writing: so is its archive.
     private func check(_ trio: PatroniTrio, _ writer: AcknowledgedWriter, without left: Set<String>) throws {
-        guard let leader = try trio.leader() else { throw Problem("there is no leader") }
+        let leader = try trio.awaitLeader()
         trio.step("check on \(leader.name)")
         // Older than what is kept: the last segments of timelines that were left are handed over now.
         for _ in 0..<20 { _ = try leader.psql("select pg_switch_wal()", "create table gone (); drop table gone") }
@@ -145,9 +141,14 @@ import Testing
         for command in [["segments"], ["verify", "--wal"], ["plan", "--target", "latest"]] {
             try leader.tidemark(command, expectSuccess: true)
         }
-        let alarms = try CheckAnswer(asking: leader).checks.filter { $0.status != "ok" }
-        guard alarms.isEmpty else {
-            throw Problem("check raises an alarm: \(alarms.map { "\($0.id) \($0.status): \($0.message)" })")
-        }
+        // What the archiver has not come to yet, on a busy machine, passes.
+        var alarms: [String] = []
+        do {
+            try trio.wait(for: "check to raise no alarm") {
+                alarms = try CheckAnswer(asking: leader).checks.filter { $0.status != "ok" }
+                    .map { "\($0.id) \($0.status): \($0.message)" }
+                return alarms.isEmpty
+            }
+        } catch { throw Problem("check raises an alarm: \(alarms)") }
     }
 }

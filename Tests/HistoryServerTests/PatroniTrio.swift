@@ -111,7 +111,9 @@ final class PatroniTrio {
     }
 
     private func configure(_ node: Node, _ documented: [String]) throws {
-        // What the page leaves to the machine, and shorter periods than anyone would use.
+        // What the page leaves to the machine. The soak waits for failovers, so its periods are shorter than anyone would use;
+        // elsewhere no failover is wanted that a machine that stands still for a while would cause.
+        let (ttl, retry) = getenv("TIDEMARK_SOAK") == nil ? (90, 40) : (6, 2)
         let text = """
             scope: main
             name: \(node.name)
@@ -122,9 +124,9 @@ final class PatroniTrio {
               host: 127.0.0.1:\(etcdPort)
             bootstrap:
               dcs:
-                ttl: 6
+                ttl: \(ttl)
                 loop_wait: 1
-                retry_timeout: 2
+                retry_timeout: \(retry)
                 synchronous_mode: true
             \(documented.map { "    " + $0 }.joined(separator: "\n"))
                     wal_keep_size: 16MB
@@ -191,7 +193,7 @@ final class PatroniTrio {
     func cluster() throws -> [Member] {
         for node in nodes {
             let said = try run(
-                "/usr/bin/curl", ["-s", "-m", "3", "http://127.0.0.1:\(node.rest)/cluster"],
+                "/usr/bin/curl", ["-s", "-m", "20", "http://127.0.0.1:\(node.rest)/cluster"],
                 environment: ["PATH": "/usr/bin:/bin"])
             if let members = try? JSONDecoder().decode(Members.self, from: Data(said.output.utf8)) {
                 return members.members
@@ -207,6 +209,17 @@ final class PatroniTrio {
         return nodes.first { $0.name == name }
     }
 
+    /// Waits for a node that leads.
+    func awaitLeader() throws -> Node {
+        var found: Node?
+        try wait(for: "a leader") {
+            found = try leader()
+            return found != nil
+        }
+        guard let found else { throw Problem("there is no leader") }
+        return found
+    }
+
     /// Waits until one node leads, two stream from it on its timeline, and one of those is synchronous.
     func awaitHealth() throws {
         try wait(for: "one leader and two standbys") { try isHealthy() }
@@ -220,16 +233,21 @@ final class PatroniTrio {
             && members.allSatisfy { ["running", "streaming"].contains($0.state) && $0.timeline == leader.timeline }
     }
 
-    func switchOver(to node: Node) throws {
-        guard let leader = try leader() else { throw Problem("there is no leader") }
-        let said = try run(
-            "/usr/bin/curl",
-            [
-                "-s", "-m", "120", "-X", "POST", "http://127.0.0.1:\(leader.rest)/switchover", "-d",
-                "{\"leader\": \"\(leader.name)\", \"candidate\": \"\(node.name)\"}",
-            ])
-        guard said.output.contains("uccessfully switched over") else {
-            throw Problem("no switchover to \(node.name): \(said.output)")
+    /// Switches over to the synchronous standby. Patroni gives up asking how it went after twenty seconds, and refuses while a
+    /// node is about to start: it is asked until another leads.
+    func switchOver(from leader: Node) throws {
+        try wait(for: "a switchover from \(leader.name)") {
+            guard let now = try self.leader() else { return false }
+            guard now === leader else { return true }
+            guard let candidate = try cluster().first(where: { $0.role == "sync_standby" })?.name else { return false }
+            let said = try run(
+                "/usr/bin/curl",
+                [
+                    "-s", "-m", "120", "-X", "POST", "http://127.0.0.1:\(leader.rest)/switchover", "-d",
+                    "{\"leader\": \"\(leader.name)\", \"candidate\": \"\(candidate)\"}",
+                ])
+            step("switchover to \(candidate): \(said.output)")
+            return said.output.contains("uccessfully switched over")
         }
     }
 
@@ -243,7 +261,7 @@ final class PatroniTrio {
         }
     }
 
-    func wait(seconds: Int = 300, for what: String, _ condition: () throws -> Bool) throws {
+    func wait(seconds: Int = 600, for what: String, _ condition: () throws -> Bool) throws {
         let end = Clock.monotonic + UInt64(seconds) * 1_000_000_000
         while Clock.monotonic < end {
             if try condition() { return }

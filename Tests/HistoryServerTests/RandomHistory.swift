@@ -157,7 +157,7 @@ final class RandomHistory {
     /// Several segments wait until the next step that needs the archive: those behind the first are looked ahead at.
     private func hold() throws {
         group.step("hold pushes back")
-        try createDurably("\(group.directory)/hold", bytes: [], mode: 0o644)
+        try replaceDurably("\(group.directory)/hold", bytes: [], mode: 0o644)
         for _ in 0..<Int.random(in: 2...6, using: &random) {
             try write(2)
             try primary.psql("select pg_switch_wal()")
@@ -239,6 +239,11 @@ final class RandomHistory {
         rows = there
         let fork = try candidate.fork()
         for standby in standbys {
+            if standby.isRunning {
+                try group.wait(for: "\(standby.name) to have got all that \(old.name) had sent") {
+                    try !standby.isStreaming()
+                }
+            }
             // A standby that has more than the new primary is on a history that is no more.
             let isAhead = try standby.isRunning && standby.received() > fork
             if !standby.isRunning || isAhead {

@@ -21,7 +21,8 @@ final class RecoveredCopy {
 
     deinit {
         _ = try? runAsServerUser(
-            group.version.bin + "/pg_ctl", ["-D", path, "-m", "immediate", "-w", "stop"], expectSuccess: false)
+            group.version.bin + "/pg_ctl", ["-D", path, "-m", "immediate", "-w", "-t", "300", "stop"],
+            expectSuccess: false)
         try? Files.removeTree(scratch)
     }
 

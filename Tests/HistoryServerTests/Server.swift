@@ -81,14 +81,14 @@ final class Server {
         let finished = try tool(
             "pg_ctl",
             [
-                "-D", data, "-l", log, "-w", "-t", "120", "-o", "-c config_file=\(serverConfiguration)", "start",
+                "-D", data, "-l", log, "-w", "-t", "600", "-o", "-c config_file=\(serverConfiguration)", "start",
             ], expectSuccess: false)
         guard finished.ending == .exited(0) else { throw Problem("could not start server \(name): \(logTail(15))") }
     }
 
     func stop(_ mode: String = "fast") throws {
         guard isRunning else { return }
-        try tool("pg_ctl", ["-D", data, "-m", mode, "-w", "-t", "120", "stop"])
+        try tool("pg_ctl", ["-D", data, "-m", mode, "-w", "-t", "600", "stop"])
         try awaitEnd()
     }
 
@@ -103,7 +103,7 @@ final class Server {
     }
 
     func promote() throws {
-        try tool("pg_ctl", ["-D", data, "-w", "-t", "120", "promote"])
+        try tool("pg_ctl", ["-D", data, "-w", "-t", "600", "promote"])
         upstream = nil
         try writeSettings()
     }
@@ -125,7 +125,7 @@ final class Server {
     }
 
     private func awaitEnd() throws {
-        for _ in 0..<4800 {
+        for _ in 0..<12_000 {
             if processes().isEmpty { return }
             Clock.sleep(milliseconds: 25)
         }
@@ -167,6 +167,11 @@ final class Server {
             "select greatest(coalesce(pg_last_wal_receive_lsn(), '0/0'), coalesce(pg_last_wal_replay_lsn(), '0/0'))")
         guard let lsn = LSN(text) else { throw Problem("server \(name) has no position: \(text)") }
         return lsn
+    }
+
+    /// Whether a standby still gets the log from its upstream: from a dead one, what is on its way to it.
+    func isStreaming() throws -> Bool {
+        try psql("select count(*) from pg_stat_wal_receiver where status = 'streaming'") != "0"
     }
 
     /// Where the timeline that the server writes began.

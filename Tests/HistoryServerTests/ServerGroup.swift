@@ -27,7 +27,10 @@ final class ServerGroup {
         self.settings = [
             "fsync": "off", "shared_buffers": "16MB", "log_line_prefix": "'%m [%p] '", "wal_log_hints": "on",
             "wal_keep_size": "4MB", "max_wal_senders": "6", "hot_standby": "on", "archive_mode": "on",
-            "wal_retrieve_retry_interval": "200ms", "autovacuum": "off",
+            "wal_retrieve_retry_interval": "200ms",
+            // What the servers would do by the clock alone, or when the machine stands still for a while.
+            "autovacuum": "off", "checkpoint_timeout": "1h", "wal_sender_timeout": "10min",
+            "wal_receiver_timeout": "10min",
         ].merging(settings) { $1 }
     }
 
@@ -107,16 +110,16 @@ final class ServerGroup {
     }
 
     /// Waits until nothing is left to be archived. PostgreSQL tries again a minute after three failures; a reload shortens that.
-    func drain(_ server: Server, seconds: Int = 300) throws {
+    func drain(_ server: Server) throws {
         var looks = 0
-        try wait(seconds: seconds, for: "the archiver of \(server.name) to have nothing left") {
+        try wait(for: "the archiver of \(server.name) to have nothing left") {
             looks += 1
             if looks % 40 == 0 { try server.reload() }
             return try server.waiting().isEmpty
         }
     }
 
-    func wait(seconds: Int = 300, for what: String, _ condition: () throws -> Bool) throws {
+    func wait(seconds: Int = 600, for what: String, _ condition: () throws -> Bool) throws {
         let end = Clock.monotonic + UInt64(seconds) * 1_000_000_000
         while Clock.monotonic < end {
             if try condition() { return }

@@ -36,8 +36,7 @@ import Testing
         try #require(made.ending == .exited(0), "\(made.errors)")
         try site.cluster.psql("insert into t values (1)")
         try site.archiveEverything()
-        try site.cluster.psql("alter system set archive_command = 'false'")
-        try site.cluster.psql("select pg_reload_conf()")
+        try site.cluster.alterSystem("archive_command", "false")
         var lost: [String] = []
         for n in 2...3 {
             try site.cluster.psql("insert into t values (\(n))")
@@ -48,7 +47,7 @@ import Testing
             try standby.psql("select count(*) from t") == "4"
         }
         try site.cluster.stop(mode: "immediate")
-        #expect(try standby.psql("select pg_promote()") == "t")
+        #expect(try standby.psql("select pg_promote(true, 600)") == "t")
         _ = try standby.psql("insert into t values (5)")
         _ = try standby.psql("drop table gone")
         _ = try standby.psql("select pg_switch_wal()")

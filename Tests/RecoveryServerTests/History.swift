@@ -159,7 +159,9 @@ final class RecoveredServer: Sendable {
         throw Problem("recovery failed", detail: (try? Files.readText(log)) ?? "")
     }
 
-    deinit { _ = try? runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", "immediate", "-w", "stop"]) }
+    deinit {
+        _ = try? runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", "immediate", "-w", "-t", "300", "stop"])
+    }
 
     @discardableResult
     func psql(_ sql: String) throws -> String {
@@ -175,7 +177,7 @@ final class RecoveredServer: Sendable {
         try wait(for: "the archiver") {
             try psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") == "0\n"
         }
-        try runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", "fast", "-w", "stop"])
+        try runAsServerUser(server.bin + "/pg_ctl", ["-D", data, "-m", "fast", "-w", "-t", "600", "stop"])
     }
 
     func outcome() throws -> Outcome {

@@ -11,8 +11,7 @@ import WAL
         let cluster = site.cluster
         try cluster.psql("create table t (n int)")
         try site.tidemark(["backup"], expectSuccess: true)
-        try cluster.psql("alter system set archive_command = 'false'")
-        try cluster.psql("select pg_reload_conf()")
+        try cluster.alterSystem("archive_command", "false")
         try cluster.psql("insert into t values (1)")
         let waiting = try #require(SegmentName(try cluster.psql("select pg_walfile_name(pg_switch_wal())")))
         try cluster.psql("insert into t values (2)")

@@ -312,7 +312,7 @@ import WAL
                 finished.output.split(separator: "\n").compactMap { $0.split(separator: offer).last }
                     .first { $0.hasPrefix("pg_ctl ") }, "\(finished.output)")
             let pgControl = "\(site.cluster.server.bin)/pg_ctl"
-            defer { _ = try? runAsServerUser(pgControl, ["-D", directory, "-m", "immediate", "stop"]) }
+            defer { _ = try? runAsServerUser(pgControl, ["-D", directory, "-m", "immediate", "-t", "300", "stop"]) }
             let started = try runAsServerUser(
                 "/bin/sh",
                 [

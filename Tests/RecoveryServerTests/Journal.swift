@@ -102,7 +102,8 @@ final class RecoveredDirectory: Sendable {
 
     deinit {
         _ = try? runAsServerUser(
-            site.cluster.server.bin + "/pg_ctl", ["-D", path, "-m", "immediate", "-w", "stop"], expectSuccess: false)
+            site.cluster.server.bin + "/pg_ctl", ["-D", path, "-m", "immediate", "-w", "-t", "300", "stop"],
+            expectSuccess: false)
     }
 
     /// `tidemark recover … --start --yes --json` into the directory.

@@ -77,6 +77,7 @@ import Testing
         }
         // Its claim dies with it.
         kill(first, SIGKILL)
+        try site.cluster.wait(for: "the first one's end") { RecoveredDirectory.hasEnded(first) }
         let finished = try site.tidemark(["recover", "--resume", "--data-directory", directory.path])
         #expect(finished.ending == .exited(0), "\(finished.errors)")
         #expect(try directory.psql("select n from t") == "1")

@@ -220,6 +220,8 @@ struct WayOut: Sendable {
         try runAsServerUser(Executables.tidemark(), ["recovery-end", "--data-directory", copy.path])
         #expect(try Self.left(in: copy.path) == settings, "it is too early")
         try copy.pgControl(["start"])
+        // Resumed before it has come there, it would pause for good.
+        try site.cluster.wait(for: "the pause") { try copy.psql("select pg_is_wal_replay_paused()") == "t" }
         _ = try copy.psql("select pg_wal_replay_resume()")
         try copy.waitUntilOpen()
         #expect(try Self.left(in: copy.path) == [], "\(copy.log)")
@@ -242,7 +244,7 @@ extension RecoveredDirectory {
     func pgControl(_ arguments: [String]) throws {
         let finished = try runAsServerUser(
             site.cluster.server.bin + "/pg_ctl",
-            ["-D", path, "-l", path + "/tidemark-recovery.log", "-w", "-s", "-t", "60"] + arguments,
+            ["-D", path, "-l", path + "/tidemark-recovery.log", "-w", "-s", "-t", "600"] + arguments,
             expectSuccess: false)
         guard finished.ending == .exited(0) else {
             throw Problem("pg_ctl \(arguments): \(finished.errors)", detail: log)

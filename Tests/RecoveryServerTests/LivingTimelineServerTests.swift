@@ -23,7 +23,9 @@ import Testing
     private func archived(_ site: TestSite, timeline: String) throws -> [String] {
         let incarnation = try Files.list(site.repository + "/main")[0]
         let folder = "\(site.repository)/main/\(incarnation)/wal/\(timeline)"
-        return try Files.listIfPresent(folder).flatMap { try Files.list("\(folder)/\($0)") }.sorted()
+        // Without what a push is still writing.
+        return try Files.listIfPresent(folder).flatMap { try Files.list("\(folder)/\($0)") }
+            .filter { !$0.hasPrefix(".") }.sorted()
     }
 
     @Test(arguments: TestServer.allCases)

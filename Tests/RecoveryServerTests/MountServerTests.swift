@@ -14,7 +14,7 @@ import Testing
     private func stop(_ directory: RecoveredDirectory) throws {
         try runAsServerUser(
             directory.site.cluster.server.bin + "/pg_ctl",
-            ["-D", directory.path, "-m", "fast", "-w", "-s", "stop"])
+            ["-D", directory.path, "-m", "fast", "-w", "-t", "600", "-s", "stop"])
     }
 
     private func site() throws -> TestSite {

@@ -75,7 +75,7 @@ import Testing
         try wait(for: "the standby to follow") { try copy.psql("select count(*) from t") == "10" }
         try copy.psql("checkpoint")
         try copy.pgControl(["restart"])
-        #expect(try copy.psql("select count(*) from t") == "10")
+        try wait(for: "the standby to be there again") { try copy.psql("select count(*) from t") == "10" }
         let oid = try site.cluster.psql("select oid from pg_tablespace where spcname = 'later'")
         #expect(try FileStatus(ofLinkItself: copy.path + "/pg_tblspc/" + oid)?.kind == .directory)
         let living = try site.cluster.psql("select count(*), pg_relation_size('t') > 0 from t")

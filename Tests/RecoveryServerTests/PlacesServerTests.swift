@@ -25,7 +25,8 @@ import Testing
         try runAsServerUser(
             bin + "/pg_ctl",
             [
-                "-D", data, "-l", site.cluster.logFile, "-w", "-s", "-o", "-c config_file=\(etc)/postgresql.conf",
+                "-D", data, "-l", site.cluster.logFile, "-w", "-t", "600", "-s", "-o",
+                "-c config_file=\(etc)/postgresql.conf",
                 "start",
             ])
         try site.tidemark(["backup"], expectSuccess: true)
@@ -124,7 +125,7 @@ import Testing
             separator: "\n", omittingEmptySubsequences: false)
         #expect(lines[4].hasPrefix("/tmp/tidemark-copy-"))
         #expect(try FileStatus(of: String(lines[4])).mode == 0o700)
-        try runAsServerUser(site.cluster.server.bin + "/pg_ctl", ["-D", copy, "-w", "stop"])
+        try runAsServerUser(site.cluster.server.bin + "/pg_ctl", ["-D", copy, "-w", "-t", "600", "stop"])
         try runAsServerUser("/bin/rmdir", [String(lines[4])])
     }
 }

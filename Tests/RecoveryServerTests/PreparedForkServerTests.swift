@@ -111,7 +111,7 @@ import Testing
         finished = try standby.recover(["--target", "latest", "--standby"])
         try #require(finished.ending == .exited(0), "\(finished.errors)")
         try wait(for: "the standby") { try standby.psql(Self.rows) == "2 3 4 5 6 7" }
-        #expect(try standby.psql("select pg_promote()") == "t")
+        #expect(try standby.psql("select pg_promote(true, 600)") == "t")
         #expect(try standby.psql(Self.pending) == "p")
 
         let drill = try site.tidemark(["drill"])

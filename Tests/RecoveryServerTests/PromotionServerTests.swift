@@ -26,12 +26,15 @@ import Testing
         try site.cluster.psql("insert into t values (3)")
         try site.cluster.stop(mode: "immediate")
 
-        #expect(try standby.psql("select pg_promote()") == "t")
+        #expect(try standby.psql("select pg_promote(true, 600)") == "t")
         _ = try standby.psql("insert into t values (4)")
-        _ = try standby.psql("select pg_switch_wal()")
-        try site.cluster.wait(for: "the new primary to archive") {
-            try standby.psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") == "0"
+        func archiveEverything() throws {
+            _ = try standby.psql("select pg_switch_wal()")
+            try site.cluster.wait(for: "the new primary to archive") {
+                try standby.psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") == "0"
+            }
         }
+        try archiveEverything()
         for (timeline, rows) in [("latest", "1 2 4"), ("1", "1 2"), ("2", "1 2 4")] {
             let directory = try RecoveredDirectory(site)
             finished = try directory.recover(["--target", "latest", "--target-timeline", timeline])
@@ -44,7 +47,7 @@ import Testing
         let own = try site.tidemark(["plan", "--target", "latest"])
         #expect(own.output.contains("Timeline 2 is not followed") && own.output.contains("--target-timeline 2"))
         // In place: what the dead primary alone has is archived apart, and stays reachable along its timeline.
-        _ = try standby.psql("select pg_switch_wal()")
+        try archiveEverything()
         finished = try site.tidemark([
             "recover", "--target", "latest", "--target-timeline", "latest", "--start", "--yes", "--json",
         ])

@@ -179,9 +179,10 @@ final class ReachingCluster: Sendable {
         #expect(try copy.psql("show data_directory") == copy.path)
         #expect(try copy.psql("show shared_preload_libraries") == libraries.kept)
         if way.name == "standby" { #expect(try copy.psql("show recovery_end_command") == "") }
-        // A standby is handed over as soon as it is consistent, and goes on replaying.
+        // A standby is handed over as soon as it is consistent, and goes on replaying: it may not have the table yet.
         try site.cluster.wait(for: "the deletes, by way of \(way.name)") {
-            try copy.psql("select count(*) from in_young") == "9000"
+            try copy.psql("select to_regclass('in_young') is not null") == "t"
+                && copy.psql("select count(*) from in_young") == "9000"
         }
         #expect(try copy.psql("select count(*) from in_dropped") == "200", "\(way.name)")
         #expect(

@@ -22,7 +22,8 @@ import Testing
             ])
         try site.cluster.append(to: "conf.d/10-keys.conf", ["ssl_cert_file = '\(data)/keys/server.crt'"])
         try site.cluster.append(to: "sub/one.conf", ["external_pid_file = '\(data)/other.pid'"])
-        try site.cluster.append(to: "sub/more.conf", ["logging_collector = on", "work_mem = '5MB'"])
+        try site.cluster.append(
+            to: "sub/more.conf", ["logging_collector = on", "log_rotation_age = 0", "work_mem = '5MB'"])
         try site.cluster.append(to: "users", ["postgres"])
         try site.cluster.append(to: "pg_hba.conf", ["local all @\(data)/users trust"])
         try site.cluster.restart()
@@ -151,6 +152,7 @@ import Testing
             to: "postgresql.conf",
             [
                 "hba_file = '\(outside)/pg_hba.conf'", "log_directory = '\(outside)/log'", "logging_collector = on",
+                "log_rotation_age = 0",
                 "external_pid_file = '../pid'", "include '\(outside)/one.conf'",
             ])
         try site.cluster.restart()

@@ -79,7 +79,8 @@ import Testing
         let offered = try #require(
             paused.errors.split(separator: "\"").first { $0.hasPrefix("tidemark recover --resume") }, "\(paused.errors)"
         )
-        try runAsServerUser(site.cluster.server.bin + "/pg_ctl", ["-D", copy.path, "-m", "fast", "-w", "stop"])
+        try runAsServerUser(
+            site.cluster.server.bin + "/pg_ctl", ["-D", copy.path, "-m", "fast", "-w", "-t", "600", "stop"])
         let resumed = try runAsServerUser(
             "/bin/sh", ["-c", "exec \(try Executables.directory.get())/\(offered)"],
             environment: ["TIDEMARK_CONFIG": site.configuration], expectSuccess: false)
@@ -119,7 +120,8 @@ import Testing
         try runAsServerUser(
             "/bin/sh", ["-c", "echo \"max_connections = 300\" >>\(standby.path)/postgresql.auto.conf"])
         try runAsServerUser(
-            site.cluster.server.bin + "/pg_ctl", ["-D", standby.path, "-l", standby.path + "/log", "-w", "restart"])
+            site.cluster.server.bin + "/pg_ctl",
+            ["-D", standby.path, "-l", standby.path + "/log", "-w", "-t", "600", "restart"])
         try wait(for: "the standby to go on") { try standby.psql("select to_regclass('later')") == "later" }
     }
 

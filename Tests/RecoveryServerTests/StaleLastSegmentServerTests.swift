@@ -13,8 +13,7 @@ import WAL
         try cluster.psql("create table t (n int, x text)")
         try site.tidemark(["backup"], expectSuccess: true)
         try site.archiveEverything()
-        try cluster.psql("alter system set archive_command = 'false'")
-        try cluster.psql("select pg_reload_conf()")
+        try cluster.alterSystem("archive_command", "false")
         let first = try #require(SegmentName(try cluster.psql("select pg_walfile_name(pg_current_wal_lsn())")))
         let insert = "insert into t select g, repeat('x', g % 300) from generate_series(1, 3000) g"
         for _ in 0..<5 { try cluster.psql(insert) }

@@ -17,7 +17,7 @@ final class Sibling: Sendable {
         path = scratch.file("data")
     }
 
-    deinit { _ = try? run("pg_ctl", ["-D", path, "-m", "immediate", "-w", "stop"], expectSuccess: false) }
+    deinit { _ = try? run("pg_ctl", ["-D", path, "-m", "immediate", "-w", "-t", "300", "stop"], expectSuccess: false) }
 
     @discardableResult
     func run(_ program: String, _ arguments: [String], expectSuccess: Bool = true) throws -> Finished {
@@ -51,7 +51,7 @@ final class Sibling: Sendable {
 
     func start() throws {
         let finished = try run(
-            "pg_ctl", ["-D", path, "-l", scratch.file("log"), "-w", "-s", "-t", "60", "start"], expectSuccess: false)
+            "pg_ctl", ["-D", path, "-l", scratch.file("log"), "-w", "-s", "-t", "600", "start"], expectSuccess: false)
         guard finished.ending == .exited(0) else { throw Problem("\(path) did not start", detail: log) }
     }
 
@@ -130,7 +130,7 @@ final class Sibling: Sendable {
 
         // A planned switchover: the others follow b onto its timeline.
         try a.stop()
-        try b.run("pg_ctl", ["-D", b.path, "-w", "-s", "promote"])
+        try b.run("pg_ctl", ["-D", b.path, "-w", "-t", "600", "-s", "promote"])
         rows = try insert { try b.psql($0) }
         for sibling in [c, d, e] {
             _ = try sibling.psql("alter system set primary_conninfo = '\(b.conninfo)'")
@@ -143,9 +143,9 @@ final class Sibling: Sendable {
         try a.start()
         try a.wait(for: "the recovered server to follow b") { try a.psql("select count(*) from t") == rows }
         // A failover, to one that was itself made of it.
-        try b.run("pg_ctl", ["-D", b.path, "-m", "immediate", "-w", "-s", "stop"])
+        try b.run("pg_ctl", ["-D", b.path, "-m", "immediate", "-w", "-t", "600", "-s", "stop"])
         for sibling in [c, d, e] {
-            try sibling.run("pg_ctl", ["-D", sibling.path, "-w", "-s", "promote"])
+            try sibling.run("pg_ctl", ["-D", sibling.path, "-w", "-t", "600", "-s", "promote"])
             #expect(try sibling.psql("select pg_is_in_recovery()") == "f", "\(sibling.log)")
             #expect(try insertOne(sibling) == String(count + 1))
         }

@@ -157,6 +157,17 @@ private struct Swap: Sendable, CustomTestStringConvertible {
         #expect(try Files.list(scratch.file("out/data")) == ["file"])
     }
 
+    /// A repository with two backups, and a copy of it beside it.
+    private static let removable = TestSite.shared {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        for _ in 0..<2 {
+            try site.tidemark(["backup"], expectSuccess: true)
+            try site.archiveEverything()
+        }
+        try runAsServerUser("/bin/cp", ["-a", site.repository, site.repository + ".kept"])
+        return site
+    }
+
     @Test(arguments: [
         (["expire", "--keep-full", "1"], "pack"), (["expire", "--keep-full", "1"], "pack/LABEL"),
         (["expire", "--keep-full", "1"], "backup/LABEL"), (["remove", "LABEL", "--yes"], "pack"),
@@ -164,11 +175,14 @@ private struct Swap: Sendable, CustomTestStringConvertible {
         (["expire", "--keep-full", "1"], "wal"),
     ])
     func `what is removed from a repository is what was looked at`(_ arguments: [String], _ path: String) throws {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
-        for _ in 0..<2 {
-            try site.tidemark(["backup"], expectSuccess: true)
-            try site.archiveEverything()
-        }
+        let site = try Self.removable.get()
+        // With it goes what the catalog knows of it.
+        try runAsServerUser(
+            "/bin/sh",
+            [
+                "-c", "rm -rf \"$1\" \"$2\" && cp -a \"$1.kept\" \"$1\"", "sh", site.repository,
+                site.scratch.file("state"),
+            ])
         let label = try #require(site.backupLabels().min())
         let root = try #require(Files.list(site.repository + "/main").first { $0.hasPrefix("1") })
         let there = site.repository + "/main/" + root + "/" + path.replacing("LABEL", with: label)

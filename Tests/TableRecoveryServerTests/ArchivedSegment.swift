@@ -6,6 +6,13 @@ import Testing
 import WAL
 
 extension Shop {
+    /// Changes eight bytes of an archived segment: between two records up to seven mean nothing.
+    func damageArchived(at lsn: LSN) throws {
+        try changeArchived(at: lsn) { bytes, place in
+            for index in place..<min(place + 8, bytes.count) { bytes[index] ^= 0xFF }
+        }
+    }
+
     /// Changes the archived segment, of 1 MB, that `lsn` lies in; its own checksums are right again afterwards.
     ///
     /// - Parameter change: gets the segment's bytes and where in them `lsn` is.

@@ -101,11 +101,13 @@ private let namedDrops = [
         var newest: [Int: ClosedRange<LSN>] = [:]
         func position() throws -> LSN { try #require(LSN(site.cluster.psql("select pg_current_wal_insert_lsn()"))) }
         func run(_ steps: [String], _ number: Int) throws {
+            var begin = try position()
             for step in steps {
-                let begin = try position()
                 _ = try sql(step.filter { $0 != "!" }, number)
-                newest[number] = begin...(try position())
+                let end = try position()
+                newest[number] = begin...end
                 if step.contains("!") { meant[number] = newest[number] }
+                begin = end
             }
         }
         for (number, one) in namedDrops.enumerated() {

@@ -88,12 +88,12 @@ import WAL
         let recovery = [
             "-t", "shop.public.orders", "--target-lsn", "\(target)", "--exclusive", "--into-table=public.again",
         ]
-        try shop.changeArchived(at: late + 4000) { $0[$1] ^= 0xFF }
+        try shop.damageArchived(at: late + 4000)
         let finished = try shop.recover(recovery)
         #expect(!finished.errors.contains("trying again"), "\(finished.errors)")
         #expect(try shop.fingerprint("again") == expected)
         try shop.sql("drop table again")
-        try shop.changeArchived(at: early + 4000) { $0[$1] ^= 0xFF }
+        try shop.damageArchived(at: early + 4000)
         let refused = try shop.recover(recovery, expectSuccess: false)
         #expect(refused.errors.contains("is damaged at offset"), "\(refused.errors)")
         #expect(try shop.sql("select to_regclass('again') is null") == "t")

@@ -89,21 +89,29 @@ import Testing
             #expect(ended.ending == .exited(130), "\(place): \(ended)")
             #expect(!ended.errors.contains("trying again"), "\(place): \(ended.errors)")
             #expect(try Files.list(scratch) == [], "\(place): \(ended.errors)")
-            let servers = try run("/usr/bin/pgrep", ["-f", scratch])
-            #expect(servers.output.isEmpty, "\(place): \(servers.output)")
+            try shop.cluster.wait(for: "every process of the temporary cluster to end") {
+                try run("/usr/bin/pgrep", ["-f", scratch]).output.isEmpty
+            }
             #expect(try shop.sql("select to_regclass('again') is null") == "t", "\(place)")
         }
+    }
+
+    private static let killed = TestSite.shared {
+        let shop = try Shop(
+            "create table orders as select n as id, repeat('x', 200) as t from generate_series(1, 60000) n")
+        try shop.backup()
+        try shop.sql("update orders set t = 'y'")
+        try shop.site.archiveEverything()
+        return shop.site
     }
 
     @Test(arguments: [150, 500, 900, 1400, 2200])
     func `killed at any point, the next call clears up and the live database has no half table`(_ milliseconds: Int)
         throws
     {
-        let shop = try Shop(
-            "create table orders as select n as id, repeat('x', 200) as t from generate_series(1, 60000) n")
-        try shop.backup()
-        try shop.sql("update orders set t = 'y'")
-        try shop.site.archiveEverything()
+        let site = try Self.killed.get()
+        let shop = Shop(site)
+        try shop.sql("drop table if exists again, third")
         let command = [
             "-s", "KILL", "\(Double(milliseconds) / 1000)", try Executables.directory.get() + "/tidemark-main",
             "recover-table", "-t", "shop.public.orders", "--target", "latest", "--into-table=public.again",
@@ -111,6 +119,10 @@ import Testing
         let killed = try runAsServerUser(
             "/usr/bin/timeout", command, environment: ["TIDEMARK_CONFIG": shop.site.configuration], expectSuccess: false
         )
+        // Its session may be about to commit.
+        try shop.cluster.wait(for: "the server to miss its client") {
+            try shop.sql("select count(*) from pg_stat_activity where application_name = 'tidemark'") == "0"
+        }
         // One that was killed between its commit and its end has brought the table back, whole.
         let isThere = try shop.sql("select to_regclass('again') is not null") == "t"
         #expect(isThere || killed.ending != .exited(0))
@@ -120,7 +132,8 @@ import Testing
         let name = isThere ? "third" : "again"
         try shop.recover(["-t", "shop.public.orders", "--target", "latest", "--into-table=public.\(name)"])
         #expect(try shop.fingerprint(name) == shop.fingerprint("orders"), "left then: \(left)")
-        let servers = try run("/usr/bin/pgrep", ["-f", parent])
-        #expect(servers.output.isEmpty, "\(servers.output)")
+        try shop.cluster.wait(for: "every process of the temporary clusters to end") {
+            try run("/usr/bin/pgrep", ["-f", parent]).output.isEmpty
+        }
     }
 }

@@ -17,6 +17,9 @@ final class Shop: Sendable {
         for statement in statements { try sql(statement) }
     }
 
+    /// What is in a site already.
+    init(_ site: TestSite) { (self.site, database) = (site, "shop") }
+
     @discardableResult
     func sql(_ text: String) throws -> String { try cluster.psql(text, database: database) }
 

@@ -54,6 +54,12 @@ import Testing
         try shop.sql("update orders set t = 'x'; update others set t = 'y'")
         try shop.sql("vacuum (freeze)")
         try shop.site.archiveEverything()
+        try shop.cluster.wait(for: "the archiver to count the last segment") {
+            try shop.sql(
+                """
+                select last_archived_wal || '.done' = (select max(name) from pg_ls_archive_statusdir()) from pg_stat_archiver
+                """) == "t"
+        }
         let tables = ["orders", "others"]
         let before = try (state(shop, tables), repository(shop))
         #expect(before.1.split(separator: "\n").count > 5)
