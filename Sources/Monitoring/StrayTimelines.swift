@@ -76,7 +76,7 @@ extension Observation {
             let name = PutAside.Subject.timeline(serverTimeline).name
             return .critical(
                 "The server is on timeline \(serverTimeline), which was put aside: what it archives is stored there, and "
-                    + "no recovery reads it.",
+                    + "only a recovery with --target-timeline \(serverTimeline) reads it.",
                 "If this server is the right one: tidemark segments put-back \(name). If not, stop this server.")
         }
         if let contradiction {
