@@ -20,11 +20,14 @@ extension Push {
             return nil
         }
         let subject = PutAside.Subject.timeline(timeline).name
-        guard let folder = try store.asideFolders(of: place.incarnation).first(where: { $0.subject == subject })
-        else { return nil }
+        let folders = try store.asideFolders(of: place.incarnation).filter { $0.subject == subject }
+        guard let newest = folders.first else { return nil }
         let isElsewhere = try LeftTimeline.isElsewhere(
             place.segment, segmentSize: place.page.segmentSize, beside: local, place.incarnation, in: store)
-        guard try isElsewhere || isOn(timeline, in: folder, beside: local, place.incarnation) else { return nil }
+        let chosen =
+            try isElsewhere
+            ? newest : folders.first { try isOn(timeline, in: $0, beside: local, place.incarnation) }
+        guard let folder = chosen else { return nil }
         var digester = Digester()
         try local.forEachPiece { digester.update($0) }
         let digest = digester.finish()

@@ -3,6 +3,10 @@ import Repository
 import WAL
 
 extension Push {
+    /// How often what is in the repository is looked at again, because another process has changed it meanwhile or is about
+    /// to.
+    static let attempts = 8
+
     /// Segments, and `.partial` files: the last segment of a timeline, cut off by a promotion.
     ///
     /// - Parameters:
@@ -21,7 +25,7 @@ extension Push {
         let incarnation = try incarnation(page, name)
         let place = SegmentPlace(file: name, segment: segment, page: page, incarnation: incarnation)
         // Another process may be faster with a copy, and then with the next one.
-        for _ in 0..<8 {
+        for attempt in 1...Push.attempts {
             let folder: RepositoryKey
             do {
                 switch try destination(local, place, batch) {
@@ -40,7 +44,10 @@ extension Push {
                     }
                     folder = key.folder
                 }
-            } catch is ObjectExists { continue }
+            } catch is ObjectExists { continue } catch is BeingReplaced where attempt < Push.attempts {
+                Clock.sleep(milliseconds: 250)
+                continue
+            }
             if segment.place % 16 == 15 { sweep(folder) }
             clock.mark(.sync)
             return .stored

@@ -10,7 +10,7 @@ extension Push {
         let incarnation = try identity.incarnation()
         guard case .history(let timeline) = name else { return try pushBackupHistory(bytes, name, incarnation) }
         // Another process may be faster.
-        for _ in 0..<8 {
+        for attempt in 1...Push.attempts {
             do {
                 switch try destination(local, bytes, timeline, incarnation) {
                 case .confirmed: return .confirmed
@@ -22,7 +22,9 @@ extension Push {
                 }
                 clock.mark(.sync)
                 return .stored
-            } catch is ObjectExists {}
+            } catch is ObjectExists {} catch is BeingReplaced where attempt < Push.attempts {
+                Clock.sleep(milliseconds: 250)
+            }
         }
         throw ObjectExists(key: incarnation.history(timeline), location: store.location)
     }

@@ -90,7 +90,8 @@ public struct KnownDamage: Sendable, Equatable {
     public var remedy: String {
         segment == nil
             ? "Take a backup now; \"tidemark remove \(name)\" takes this one away."
-            : "Take a backup now: recovery from earlier ones ends before this segment."
+            : "If a server still has it in its pg_wal, store it again with \"tidemark archive-push PATH\". Take a backup now: "
+                + "recovery from earlier ones ends before this segment."
     }
 
     /// Looks at the sizes of what backups consist of, and again at what verifications since the last one of the whole have

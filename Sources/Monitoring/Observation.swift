@@ -57,6 +57,8 @@ public struct Observation: Sendable {
     public var serverTimeline: TimelineID?
     /// Newer timelines in the archive, which the server isn't on.
     public var strays: [StrayTimeline] = []
+    /// The timeline that the server is on was put aside, and its history has not been archived again.
+    public var isPutAside = false
     /// The data directory is a standby's (standby.signal).
     public var isFollowing = false
     /// The archive has another server's file under the name of one of the server's.

@@ -1,3 +1,4 @@
+import Archiving
 import DataDirectory
 import Platform
 import Recovery
@@ -53,6 +54,11 @@ extension Observation {
             contradiction = try Contradiction.find(
                 in: dataDirectory, timeline: timeline, of: archive.incarnation, in: store)
             serverTimeline = timeline
+            let aside = PutAside.Subject.timeline(timeline).name
+            let incarnation = archive.incarnation
+            isPutAside =
+                try timeline > TimelineID(1) && !store.exists(incarnation.history(timeline))
+                && store.asideFolders(of: incarnation).contains { $0.subject == aside }
         } catch {
             archiveProblem = archiveProblem ?? (error as? any Explained)?.message ?? "\(error)"
         }
@@ -65,6 +71,13 @@ extension Observation {
                     ? "The server could not be asked."
                     : archiveProblem.map { "The repository could not be read: \($0)." }
                         ?? "The server's data directory could not be read, or is another cluster's.")
+        }
+        if isPutAside {
+            let name = PutAside.Subject.timeline(serverTimeline).name
+            return .critical(
+                "The server is on timeline \(serverTimeline), which was put aside: what it archives is stored there, and "
+                    + "only a recovery with --target-timeline \(serverTimeline) reads it.",
+                "If this server is the right one: tidemark segments put-back \(name). If not, stop this server.")
         }
         if let contradiction {
             return .critical(

@@ -125,6 +125,8 @@ import Testing
             try fill(b, segments: 2)
             try group.drain(b)
             #expect(try !group.archived().contains { $0.hasPrefix("00000002") })
+            let check = try b.tidemark(["check", "--only", "timelines"])
+            #expect(check.ending == .exited(3) && check.output.contains("put-back 00000002.history"), "\(check)")
             try b.tidemark(["segments", "put-back", "00000002.history", "--dry-run"], expectSuccess: true)
             try b.tidemark(["segments", "put-back", "00000002.history", "--yes"], expectSuccess: true)
             let after = try group.archived()

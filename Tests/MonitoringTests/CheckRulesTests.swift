@@ -119,6 +119,12 @@ struct Trouble: Sendable, CustomTestStringConvertible {
         ) {
             $0.strays = [StrayTimeline(timeline: TimelineID(2), parent: TimelineID(1), left: LSN(0x300_0028))]
         },
+        Trouble(
+            name: "the server's timeline put aside", check: "timelines", status: .critical, says: "which was put aside"
+        ) {
+            $0.serverTimeline = TimelineID(2)
+            $0.isPutAside = true
+        },
         Trouble(name: "the server's timeline unknown", check: "timelines", status: .unknown, says: "data directory") {
             $0.serverTimeline = nil
         },
