@@ -4,7 +4,7 @@ import DataDirectory
 /// What is right and wrong with the places things lie in, and with the way people hear of it.
 extension Observation {
     func spaceVerdict(_ limits: Limits) -> Verdict {
-        guard isSpaceLimited else { return .ok("The repository's storage tells no limit.") }
+        guard isSpaceLimited else { return .ok("The repository's storage reports no limit.") }
         guard let space, space.total > 0 else { return .unknown(spaceProblem ?? "The repository could not be read.") }
         let percent = Double(space.free) / Double(space.total) * 100
         return limits.judge(
@@ -14,7 +14,7 @@ extension Observation {
     }
 
     func growthVerdict(_ limits: Limits) -> Verdict {
-        guard isSpaceLimited else { return .ok("The repository's storage tells no limit.") }
+        guard isSpaceLimited else { return .ok("The repository's storage reports no limit.") }
         guard let space else { return .unknown(spaceProblem ?? "The repository could not be read.") }
         guard let shrinking = space.shrinking else { return .ok("It is too early to tell.") }
         guard shrinking > 0 else { return .ok("Free space is not shrinking.") }

@@ -144,7 +144,8 @@ public protocol ObjectWriter: AnyObject {
     /// Adds bytes at the end.
     func append(_ bytes: UnsafeRawBufferPointer) throws
     /// Makes the object visible, whole and durable.
-    /// - Throws: `ObjectExists` when the key is taken; the store's own errors. Then nothing of it remains visible.
+    /// - Throws: `ObjectExists` when the key is taken; the store's own errors. Nothing of it is visible then, but where
+    ///   only the last step failed, which makes a visible object durable.
     func commit() throws
     /// Leaves nothing. Does nothing after `commit`, whether that succeeded or not.
     func abandon()
@@ -168,7 +169,7 @@ extension StoredObject {
     public func release(at offset: Int64, count: Int64) {}
 }
 
-/// The room that a store has.
+/// The room that a store has. One that doesn't count has a total of 0 and any number free.
 public struct StoreCapacity: Hashable, Sendable {
     /// Bytes.
     public let free: Int64
