@@ -1,3 +1,4 @@
+import Platform
 public import Repository
 import SQLite
 public import WAL
@@ -16,6 +17,8 @@ public func backupHolds(
 }
 
 /// The transactions that were prepared and neither committed nor rolled back when a backup was taken, 1000 at most.
+///
+/// - Throws: `Problem` when a file can't be understood, `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
 public func preparedTransactions(
     of backup: String, of incarnation: Incarnation, in store: any ObjectStore
 ) throws -> [Prepare] {
@@ -25,7 +28,10 @@ public func preparedTransactions(
     var paths: [String] = []
     while try rows.step() { paths.append(rows.text(0)) }
     return try paths.compactMap { path in
-        try manifest.content(of: path, incarnation: incarnation, store: store)
-            .flatMap { Prepare(file: $0, major: incarnation.major) }
+        guard let bytes = try manifest.content(of: path, incarnation: incarnation, store: store) else { return nil }
+        guard let transaction = Prepare(file: bytes, major: incarnation.major) else {
+            throw Problem("file \"\(path)\" of backup \"\(backup)\" cannot be understood")
+        }
+        return transaction
     }
 }

@@ -52,7 +52,7 @@ public func expireBackups(
     defer { withExtendedLifetime(bars) {} }
     let decision = try decideRetention(
         expiry.facts { try dryRun ? BackupLease.isHeld($0, of: incarnation, in: store) : bars[$0] == nil },
-        timelines: expiry.timelines(), policy: policy, now: now)
+        timelines: expiry.timelines(), policy: policy, now: now, firstWAL: expiry.firstWAL)
     var report = ExpiryReport(decision: decision)
     try expiry.survey(&report, includesRemains: lock != nil || !expiry.isBackupRunning())
     if let removal { expiry.carryOut(&report, removal) }
@@ -67,7 +67,7 @@ public func retentionDecision(
     let expiry = Expiry(incarnation: incarnation, store: store, listing: listing)
     return try decideRetention(
         expiry.facts { try BackupLease.isHeld($0, of: incarnation, in: store) }, timelines: expiry.timelines(),
-        policy: policy, now: now)
+        policy: policy, now: now, firstWAL: expiry.firstWAL)
 }
 
 /// One expiry: reads what the decision needs, and does what it says.
@@ -109,6 +109,25 @@ private struct Expiry {
             if let commit = summary.facts.latestCommit { return commit.time }
         }
         return nil
+    }
+
+    /// By the commits in the segments, in the log's order: everything from the first young one on may be young, and so may
+    /// what can't be read.
+    func firstWAL(since moment: Moment) -> LSN? {
+        guard let size = listing.all.first?.segmentSize,
+            let timelines = try? store.timelines(of: incarnation),
+            let all = try? timelines.flatMap({ try store.segments(of: incarnation, timeline: $0) })
+        else { return nil }
+        let ordered = all.sorted {
+            ($0.start(segmentSize: size), $0.timeline) < ($1.start(segmentSize: size), $1.timeline)
+        }
+        for name in ordered {
+            guard let head = try? SegmentHead(of: store.open(incarnation.segment(name))), !head.summary.isEmpty,
+                let summary = try? SegmentSummary(decoding: head.summary),
+                summary.facts.latestCommit.map({ $0.time < moment }) ?? true
+            else { return name.start(segmentSize: size) }
+        }
+        return ordered.last?.end(segmentSize: size)
     }
 
     func isBackupRunning() -> Bool { (try? BackupLock(incarnation, in: store)) == nil }

@@ -105,7 +105,7 @@ struct RestoreTarget {
             if links.contains(where: { $0.oid == oid && $0.location == place }) {
                 // What was copied by hand shares its links with the original.
                 if let living, let status = try FileStatus(ifPresent: place),
-                    taken.contains(where: { (try? FileStatus(of: $0.location))?.isSame(as: status) == true })
+                    try taken.contains(where: { try FileStatus(ifPresent: $0.location)?.isSame(as: status) == true })
                 {
                     throw TargetInUse(
                         path: place, reason: "Data directory \"\(living)\" has a tablespace there.",

@@ -119,9 +119,12 @@ public struct ClockWentBack: Explained, Equatable {
 /// as these say, and older kept backups keep the WAL that makes them consistent; with neither, WAL is kept without a gap
 /// from the oldest kept backup on.
 ///
+/// - Parameter firstWAL: where the first WAL begins, on any timeline, that isn't known to be older than a moment; nil when nobody
+///   knows. Asked for `keepWAL` when no backup is as old as that.
 /// - Throws: `ClockWentBack`.
 public func decideRetention(
-    _ backups: [RetainedBackup], timelines: [RetainedTimeline], policy: RetentionPolicy, now: Moment
+    _ backups: [RetainedBackup], timelines: [RetainedTimeline], policy: RetentionPolicy, now: Moment,
+    firstWAL: (_ since: Moment) -> LSN? = { _ in nil }
 ) throws(ClockWentBack) -> RetentionDecision {
     let ordered = backups.sorted { ($0.timeline, $0.stop) < ($1.timeline, $1.stop) }
     if let newest = ordered.last, newest.isFromTheFuture(now) {
@@ -129,7 +132,7 @@ public func decideRetention(
     }
     var rules = RetentionRules(backups: ordered, timelines: timelines, policy: policy, now: now)
     rules.apply()
-    return rules.decision()
+    return rules.decision(firstWAL)
 }
 
 extension RetainedBackup {

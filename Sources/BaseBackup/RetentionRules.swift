@@ -169,7 +169,7 @@ struct RetentionRules {
         }
     }
 
-    func decision() -> RetentionDecision {
+    func decision(_ firstWAL: (_ since: Moment) -> LSN?) -> RetentionDecision {
         var decision = RetentionDecision()
         decision.verdicts = backups.map { backup in
             RetentionVerdict(
@@ -187,7 +187,8 @@ struct RetentionRules {
         guard var from = chain.map(\.start).min() else { return decision }
         decision.walReason = policy.recoveryWindow != nil ? "the recovery window" : "the oldest kept backup"
         if let age = policy.keepWAL {
-            guard let begin = beginOfWAL(youngerThan: age) else { return decision }
+            // Where backups go sooner than WAL there never is one that is old enough.
+            guard let begin = beginOfWAL(youngerThan: age) ?? firstWAL(before(age)) else { return decision }
             if begin < from {
                 from = begin
                 decision.walReason = "keep_wal"

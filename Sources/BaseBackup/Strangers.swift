@@ -9,12 +9,13 @@ struct Strangers {
     private let part: RestorePart
     private let find: Statement
     private let folder: String
-    private let mounts = try? MountTable()
+    private let mounts: MountTable
     private let realRoot: String
 
     init(_ target: RestoreTarget, _ part: RestorePart, _ manifest: ManifestReader) throws {
         self.target = target
         self.part = part
+        mounts = try MountTable()
         realRoot = Files.resolved(target.path)
         find = try manifest.database.prepare("SELECT kind, size FROM file WHERE path = ?")
         folder = DataDirectory.tablespaceFolder(
@@ -98,7 +99,7 @@ struct Strangers {
                 case (_, .symbolicLink):
                     try breakLink(child, at: childPlace, &removal)
                     isComplete = false
-                case (_, .directory) where mounts?.hasMounts(in: realRoot + "/" + child) == true:
+                case (_, .directory) where mounts.hasMounts(in: realRoot + "/" + child):
                     if !removal.keptMounts.contains(child) { removal.keptMounts.append(child) }
                 default:
                     try Files.removeTree(childPlace)

@@ -13,6 +13,7 @@
 #define SYS_openat2 437
 #endif
 enum {
+    NO_XDEV = 0x01,
     NO_MAGICLINKS = 0x02,
     NO_SYMLINKS = 0x04,
     BENEATH = 0x08,
@@ -28,6 +29,22 @@ int clinux_openat2(int directory, const char *path, int flags, unsigned mode)
     // Unlike open(2) it refuses a mode where nothing is made.
     struct how how = {(unsigned) flags, flags & O_CREAT ? mode & 07777 : 0, BENEATH | NO_SYMLINKS | NO_MAGICLINKS};
     return (int) syscall(SYS_openat2, directory, path, &how, sizeof(how));
+}
+
+int clinux_open_on_same_mount(int directory, const char *name)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    struct how how = {(unsigned) flags, 0, BENEATH | NO_SYMLINKS | NO_MAGICLINKS | NO_XDEV};
+    int opened = (int) syscall(SYS_openat2, directory, name, &how, sizeof(how));
+    if (opened >= 0 || (errno != ENOSYS && errno != EPERM))
+        return opened;
+    opened = clinux_open_by_components(directory, name, flags, 0);
+    struct stat above, below;
+    if (opened < 0 || (fstat(directory, &above) == 0 && fstat(opened, &below) == 0 && above.st_dev == below.st_dev))
+        return opened;
+    close(opened);
+    errno = EXDEV;
+    return -1;
 }
 
 /// O_DIRECTORY says ENOTDIR of a link, too.

@@ -2,6 +2,10 @@
 #include "CLinux.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -23,12 +27,14 @@ enum {
     TRUNCATE = 1 << 14,
     BIND_TCP = 1 << 0,
     CONNECT_TCP = 1 << 1,
+    SCOPE_SIGNAL = 1 << 1,
     CREATE_RULESET_VERSION = 1 << 0,
     RULE_PATH_BENEATH = 1,
 };
 struct ruleset {
     uint64_t filesystem;
     uint64_t network;
+    uint64_t scoped;
 };
 struct path_beneath {
     uint64_t allowed;
@@ -69,12 +75,14 @@ int clinux_confine(const char *const *paths, unsigned long count)
         errno = ENOTSUP;
         return -1;
     }
-    struct ruleset rules = {WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_ANYTHING | REFER, 0};
+    struct ruleset rules = {WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_ANYTHING | REFER, 0, 0};
     if (abi >= 3)
         rules.filesystem |= TRUNCATE;
     if (abi >= 4)
         rules.network = BIND_TCP | CONNECT_TCP;
-    size_t size = abi >= 4 ? sizeof(rules) : sizeof(rules.filesystem);
+    if (abi >= 6)
+        rules.scoped = SCOPE_SIGNAL;
+    size_t size = abi >= 6 ? sizeof(rules) : abi >= 4 ? offsetof(struct ruleset, scoped) : sizeof(rules.filesystem);
     int ruleset = (int) syscall(SYS_landlock_create_ruleset, &rules, size, 0);
     if (ruleset < 0)
         return -1;
@@ -89,4 +97,53 @@ int clinux_confine(const char *const *paths, unsigned long count)
     close(ruleset);
     errno = code;
     return result;
+}
+
+#if defined(__x86_64__)
+#define OWN_ARCHITECTURE AUDIT_ARCH_X86_64
+// Above are the calls of x32, which have numbers of their own.
+#define LAST_CALL 0x3FFFFFFF
+#elif defined(__aarch64__)
+#define OWN_ARCHITECTURE AUDIT_ARCH_AARCH64
+#define LAST_CALL 0xFFFFFFFF
+#endif
+
+int clinux_can_isolate(void)
+{
+#ifdef OWN_ARCHITECTURE
+    uint32_t action = SECCOMP_RET_ERRNO;
+    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+#else
+    return 0;
+#endif
+}
+
+int clinux_isolate(void)
+{
+#ifdef OWN_ARCHITECTURE
+#define FIELD(name) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, name))
+#define REFUSE_IF(test, value) \
+    BPF_JUMP(BPF_JMP | (test) | BPF_K, (value), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES)
+#define REFUSE_CALL(name) REFUSE_IF(BPF_JEQ, SYS_##name)
+    struct sock_filter filter[] = {
+        FIELD(arch),
+        // A program of another architecture would have other numbers.
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCHITECTURE, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+        FIELD(nr),
+        REFUSE_IF(BPF_JGT, LAST_CALL),
+        REFUSE_CALL(connect),
+        // It connects without the call.
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 425 /* io_uring_setup */, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return -1;
+    return (int) syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+#else
+    errno = ENOTSUP;
+    return -1;
+#endif
 }

@@ -74,7 +74,7 @@ public struct Setting: Sendable, Equatable {
             "Tables and how many rows a drill must find in them at least: schema.table=number, separated by commas."),
         Setting(
             "drill_timeout", .duration, standard: "6h", perCluster: true,
-            "How long the checks of a drill, including pg_amcheck, may take together, and how long its replay may stand still. Checks that are still running then are ended and reported as a problem; a drill whose replay stands still fails."
+            "How long the checks of a drill, including pg_amcheck, may take together, and how long its restore and its replay may each stand still; the same goes for those of recover-table. Checks that are still running then are ended and reported as a problem; a restore or a replay that stands still fails."
         ),
         Setting("compress_level", .integer(1...19), standard: "3", "zstd level for WAL segments."),
         Setting(

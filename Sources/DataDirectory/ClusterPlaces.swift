@@ -29,11 +29,11 @@ public struct ClusterPlaces: Sendable {
     ///   - mapped: directories that its tablespaces go to.
     /// - Throws: `NestedPlaces`.
     public func check(recovery: String? = nil, mapped: [String] = []) throws {
-        let tablespaces = ((try? DataDirectory(data.path).tablespaces()) ?? []).filter { !$0.isInPlace }
+        let tablespaces = try DataDirectory(data.path).tablespaces().filter { !$0.isInPlace }
             .map { Spot(word: "tablespace", path: $0.location, setting: nil) }
         let target = recovery.map { Spot(word: "the recovery's directory", path: $0, setting: nil) }
         let others = mapped.map { Spot(word: "tablespace directory", path: $0, setting: nil) }
-        let comparison = Comparison()
+        let comparison = try Comparison()
         func refuse(_ inner: Spot, in outer: Spot) throws {
             if comparison.lies(inner, in: outer) { throw NestedPlaces(inner: inner, outer: outer) }
         }
@@ -76,8 +76,10 @@ public struct NestedPlaces: Explained, Equatable {
 
 /// Where paths really are, looked up once.
 private final class Comparison {
-    private let mounts = try? MountTable()
+    private let mounts: MountTable
     private var known: [String: (path: String, origin: (device: String, path: String)?)] = [:]
+
+    init() throws { mounts = try MountTable() }
 
     func lies(_ inner: ClusterPlaces.Spot, in outer: ClusterPlaces.Spot) -> Bool {
         let (inner, outer) = (find(inner.path), find(outer.path))
@@ -93,7 +95,7 @@ private final class Comparison {
     private func find(_ path: String) -> (path: String, origin: (device: String, path: String)?) {
         if let found = known[path] { return found }
         let real = Files.resolvedAsFarAsPossible(path)
-        let found = (real, mounts?.origin(of: real))
+        let found = (real, mounts.origin(of: real))
         known[path] = found
         return found
     }

@@ -2,23 +2,24 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// Where a program and all that it starts may write: below these paths, and nowhere else. It may read everywhere; it can open
-/// no TCP connection. The kernel sees to that (Landlock), so that a door which was forgotten is EACCES and no disaster.
+/// Where a program and all that it starts may write: below these paths, and nowhere else. It may read everywhere; it can
+/// connect to nobody, be it over the network or through a socket of this host, and send no signal to others. The kernel sees
+/// to that (Landlock, seccomp), so that a door which was forgotten is EACCES and no disaster.
 public struct Confinement: Sendable {
     private let writable: [String]
 
     /// - Parameter own: directories; what isn't there doesn't count.
     public init(to own: [String]) { writable = own + ["/dev/null", "/dev/shm", "/dev/tty"] }
 
-    /// Whether this kernel can confine: Linux 5.19 and later, unless Landlock was left out.
+    /// Whether this kernel can keep files from being written: Linux 5.19 and later, unless Landlock was left out.
     public static var isPossible: Bool { clinux_confinement() >= 2 }
 
-    /// Whether it refuses TCP as well: Linux 6.7 and later.
-    public static var refusesTCP: Bool { clinux_confinement() >= 4 }
+    /// Whether it can refuse every connection: any kernel with seccomp, on x86-64 and AArch64.
+    public static var refusesConnections: Bool { clinux_can_isolate() == 1 }
 
     /// As `run`, confined where the kernel can.
     public func run(_ program: String, _ arguments: [String], environment: [String: String]? = nil) throws -> Finished {
-        guard Confinement.isPossible else {
+        guard Confinement.isPossible || Confinement.refusesConnections else {
             return try Platform.run(program, arguments, environment: environment)
         }
         // A thread can't get rid of its confinement, so it is one of its own; a child inherits its parent thread's.
@@ -40,6 +41,8 @@ public struct Confinement: Sendable {
     }
 
     private func restrictThread(_ program: String) throws(SystemError) {
+        if Confinement.refusesConnections, clinux_isolate() != 0 { throw SystemError(.kernel, program) }
+        guard Confinement.isPossible else { return }
         let paths = writable.map { strdup($0) }
         defer { for path in paths { free(path) } }
         let status = paths.map { UnsafePointer($0) }.withUnsafeBufferPointer {

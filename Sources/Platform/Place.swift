@@ -32,6 +32,14 @@ public final class HeldDirectory: Sendable {
         descriptor = try Descriptor(open: place, O_RDONLY | O_DIRECTORY)
     }
 
+    /// As above, unless something is mounted there: EXDEV.
+    init(onMountOf above: HeldDirectory, _ name: String) throws(SystemError) {
+        path = above.path + "/" + name
+        isConfined = true
+        descriptor = Descriptor(
+            adopting: try retrying(.open, path) { clinux_open_on_same_mount(above.raw, name) })
+    }
+
     /// What a symbolic link, or a directory, of that name leads to.
     public init(following link: Place) throws(SystemError) {
         path = link.path
@@ -142,7 +150,8 @@ extension Files {
 
     public static func removeTree(_ path: String) throws(SystemError) { try removeTree(Place(path)) }
 
-    /// Removes a file or a directory with everything in it; symbolic links are removed, never followed. The directory that it
+    /// Removes a file or a directory with everything in it; symbolic links are removed, never followed, and what is mounted in
+    /// it stays: that fails with EXDEV. The directory that it
     /// lies in, and each one within, is held open while its names are removed: a link that comes to the place of one
     /// meanwhile leads nowhere.
     public static func removeTree(_ place: Place) throws(SystemError) {
@@ -160,7 +169,7 @@ extension Files {
             guard status.kind == .directory else { return try remove(place) }
             attemptsLeft -= 1
             do throws(SystemError) {
-                let directory = try HeldDirectory(confining: place)
+                let directory = try HeldDirectory(onMountOf: above, name)
                 for name in try list(Place(".", in: directory)) { try removeTree(name, in: directory) }
                 try removeDirectory(place)
                 return

@@ -101,6 +101,8 @@ public enum CopySettings {
         ]
         // A trigger on login may do anything.
         if major >= 17 { settings.append(RecoverySetting("event_triggers", "off")) }
+        // It connects past what the kernel refuses (`Confinement`).
+        if major >= 18 { settings.append(RecoverySetting("io_method", "worker")) }
         if major <= 14 { settings.append(RecoverySetting("stats_temp_directory", "pg_stat_tmp")) }
         return settings
     }

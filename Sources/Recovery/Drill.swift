@@ -12,22 +12,22 @@ public import WAL
 public struct Drill: Sendable {
     public var plan: Plan
     public var backup: BackupDescription
-    public var restoreCommand: String
+    /// Given a directory of its own for what it keeps between calls.
+    public var restoreCommand: @Sendable (_ stateDirectory: String) -> String
     public var scratchDirectory: String
     public var binDirectory: String
     /// Its database is the one the checks run in; its role's `search_path` is theirs.
     public var conninfo: ConnectionString
     public var jobs: Int
     public var checks: [DrillCheck]
-    /// Where its restore_command keeps what it has fetched ahead.
-    public var spoolDirectory: String?
-    /// How long replay may stand still, and how long the checks may take together, in milliseconds.
+    /// How long restore and replay may each stand still, and how long the checks may take together, in milliseconds.
     public var limit: Int64 = .max / 2_000_000
     /// Settings of the user's own.
     public var extra: [RecoverySetting] = []
 
     public init(
-        plan: Plan, backup: BackupDescription, restoreCommand: String, scratchDirectory: String, binDirectory: String,
+        plan: Plan, backup: BackupDescription, restoreCommand: @escaping @Sendable (String) -> String,
+        scratchDirectory: String, binDirectory: String,
         conninfo: ConnectionString, jobs: Int, checks: [DrillCheck]
     ) {
         (self.plan, self.backup, self.restoreCommand) = (plan, backup, restoreCommand)
@@ -73,7 +73,7 @@ public struct Drill: Sendable {
         let (path, socket) = (scratch.path, scratch.socketDirectory)
         try createDurably(path + "/pg_hba.conf", bytes: Array("local all all trust\n".utf8), mode: 0o600)
         try createDurably(path + "/pg_ident.conf", bytes: [], mode: 0o600)
-        var setup = RecoverySetup(restoreCommand: restoreCommand, isOwnDirectory: false)
+        var setup = RecoverySetup(restoreCommand: restoreCommand(path + "/state"), isOwnDirectory: false)
         let own = Set(extra.map(\.name))
         setup.original = backup.settings
         setup.extra =
@@ -88,11 +88,13 @@ public struct Drill: Sendable {
             try Files.makeDirectories(place, mode: 0o700)
             request.tablespaceMapping[tablespace.location] = place
         }
-        let prepared = try prepareRecovery(request, incarnation: incarnation, store: store, progress: restoring)
+        let prepared = try watchRestore(limit: self.limit, progress: restoring) { [request] progress in
+            try prepareRecovery(request, incarnation: incarnation, store: store, progress: progress)
+        }
         try completeRestore(directory)
         let server = ServerProcess(
             binDirectory: binDirectory, dataDirectory: directory, logFile: scratch.log,
-            options: prepared.serverOptions, confinement: scratch.confinement(and: [spoolDirectory].compactMap(\.self)))
+            options: prepared.serverOptions, confinement: scratch.confinement)
         let effective = Dictionary(setup.extra.map { ($0.name, $0.value) }) { $1 }
         let (host, port) = (effective["unix_socket_directories"] ?? socket, effective["port"] ?? "5432")
         try server.launch()
@@ -102,8 +104,10 @@ public struct Drill: Sendable {
         follower.roles = superusers
         follower.patience = self.limit
         let result: RecoveryResult
+        var raised: [PausedReplay.Setting] = []
         do {
-            result = try follower.follow(request, serverOptions: prepared.serverOptions, progress: replaying)
+            result = try follower.follow(
+                request, serverOptions: prepared.serverOptions, raised: { raised += $0.settings }, progress: replaying)
         } catch let pause as PausedReplay {
             // Nothing of it stays that could go on.
             let names = pause.settings.map { "--set \($0.name)" }.joined(separator: " and ")
@@ -115,11 +119,15 @@ public struct Drill: Sendable {
         if result.asPredicted == false {
             complaints.append("Recovery ended at LSN \(result.reached ?? .zero), not at \(plan.end) as planned.")
         }
-        let (connection, talk) = try session(host, port, superusers)
+        let (owner, other, talk) = try session(host, port, superusers)
+        // Where nobody is a superuser, whoever got in looks for himself.
+        let isSuperuser = try owner.query("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").scalar == "t"
+        let reader = isSuperuser ? try ReadingRole(by: owner, at: talk) : nil
+        let connection = try reader?.session(withPathOf: other ?? owner) ?? owner
         let limit = try CheckLimit(milliseconds: self.limit, conninfo: talk.description, data: directory)
         defer { _ = limit.stop() }
         // The locks of transactions that nobody decides about would keep the checks waiting for ever.
-        let pending = try PendingTransaction.all(connection)
+        let pending = try PendingTransaction.all(owner)
         for transaction in pending {
             do { try transaction.rollBack(talk) } catch {
                 complaints.append("\(transaction.sentence) The drill could not roll it back: \(error).")
@@ -133,7 +141,7 @@ public struct Drill: Sendable {
         if !limit.isOver {
             do {
                 let (hasRun, found) = try amcheck(
-                    connection, host: host, port: port, until: limit.deadline)
+                    reader, host: host, port: port, until: limit.deadline)
                 ran = hasRun
                 if !limit.isOver { complaints += found }
             } catch  where limit.isOver {}
@@ -142,47 +150,43 @@ public struct Drill: Sendable {
         return DrillReport(
             restore: prepared.restore, replaySeconds: result.seconds, seconds: seconds,
             checkedSeconds: Double(Clock.monotonic - began) / 1e9 - seconds, reached: result.reached,
-            pending: pending.count, amcheck: ran, checks: checks.count, complaints: complaints)
+            raised: raised, pending: pending.count, amcheck: ran, checks: checks.count, complaints: complaints)
     }
 
-    /// Whoever may read everything, with the `search_path` for which the checks were written: that of `conninfo`'s role.
+    /// A superuser, whoever `conninfo` names if that is another, and how to come again.
     private func session(_ host: String, _ port: String, _ superusers: [String]) throws -> (
-        Connection, ConnectionString
+        owner: Connection, other: Connection?, address: ConnectionString
     ) {
         func at(_ user: String?) -> ConnectionString {
             conninfo.atOwnServer(socketDirectory: host, port: port, user: user)
         }
-        let (session, other) = try OwnServerRole.open([nil] + superusers + ["postgres"]) {
+        let (owner, other) = try OwnServerRole.open([nil] + superusers + ["postgres"]) {
             user throws(ConnectionFailure) in try Connection(at(user).description)
         }
-        try session.query("RESET search_path")
-        if let other {
-            try other.query("RESET search_path")
-            let path = try other.query("SELECT pg_catalog.current_setting('search_path')").scalar
-            try session.query("SELECT pg_catalog.set_config('search_path', $1, false)", [path])
-        }
-        return (session, at(try session.query("SELECT current_user").scalar))
+        return (owner, other, at(try owner.query("SELECT current_user").scalar))
     }
 
     /// `pg_amcheck` (14 and later) over every database: exit status 2 means damage.
-    private func amcheck(_ connection: Connection, host: String, port: String, until deadline: UInt64) throws -> (
+    private func amcheck(_ reader: ReadingRole?, host: String, port: String, until deadline: UInt64) throws -> (
         ran: Bool, complaints: [String]
     ) {
         let program = binDirectory + "/pg_amcheck"
-        guard access(program, X_OK) == 0,
-            try connection.query("SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'").scalar == "1"
-        else { return (false, []) }
-        let user = try connection.query("SELECT current_user").scalar ?? ""
+        guard access(program, X_OK) == 0 else { return (false, []) }
+        guard let reader else {
+            return (false, ["pg_amcheck was not run: no superuser can log in to the recovered cluster."])
+        }
+        guard try reader.knowsAmcheck() else { return (false, []) }
+        let complaints = try reader.prepareAmcheck()
         let finished = try Platform.run(
-            program, ["-h", host, "-p", port, "-U", user, "--all", "--install-missing", "-j", "\(jobs)"],
+            program, ["-h", host, "-p", port, "-U", reader.name, "--all", "-j", "\(jobs)"],
             environment: ServerEnvironment.own,
             // First the watch ends what it waits for, and tells what that was.
             until: deadline.addingReportingOverflow(15_000_000_000).partialValue)
         switch finished.ending {
-        case .exited(0): return (true, [])
+        case .exited(0): return (true, complaints)
         default:
             let lines = (finished.output + finished.errors).split(separator: "\n").prefix(5).joined(separator: " / ")
-            return (true, ["pg_amcheck complains: \(lines)"])
+            return (true, complaints + ["pg_amcheck complains: \(lines)"])
         }
     }
 }
@@ -196,6 +200,8 @@ public struct DrillReport: Sendable {
     /// What the checks took.
     public var checkedSeconds: Double
     public var reached: LSN?
+    /// Settings with which the server was started again, because the log demands more than the plan knew of.
+    public var raised: [PausedReplay.Setting]
     /// Prepared transactions that were pending at the target; the drill rolled them back.
     public var pending: Int
     /// Whether pg_amcheck was there to run.

@@ -2,7 +2,8 @@ public import Postgres
 
 /// Who to be on a temporary server of ours. Its socket is tidemark's alone and admits everybody by any name, so the role is
 /// one of the recovered cluster's own superusers: the role of `conninfo` need have no right there that it doesn't need on
-/// the living server, and need not have existed at the target.
+/// the living server, and need not have existed at the target. The data isn't trusted: what runs code of its own is asked
+/// by a `ReadingRole` instead.
 public enum OwnServerRole {
     /// Opens a session as the first that is a superuser; as any other only when none can be had.
     ///
@@ -30,6 +31,10 @@ public enum OwnServerRole {
                 continue
             }
             if (try? session.query("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").scalar) == "t" {
+                do { try pin(session) } catch {
+                    failure = ConnectionFailure(libpqMessage: error.reason)
+                    continue
+                }
                 return (session, other)
             }
             if other == nil {
@@ -41,5 +46,16 @@ public enum OwnServerRole {
         }
         if let other { return (other, nil) }
         throw failure ?? ConnectionFailure(libpqMessage: "no role is known")
+    }
+
+    /// Keeps a superuser's session from what the data might run in it: triggers, event triggers, and views in place of tables.
+    static func pin(_ session: Connection) throws(QueryFailure) {
+        try session.query("SET session_replication_role = replica")
+        // The newest minor versions of 12 to 16 have the second, 17 has both.
+        try session.query(
+            """
+            SELECT set_config(name, CASE name WHEN 'event_triggers' THEN 'off' ELSE 'view, foreign-table' END, false)
+            FROM pg_settings WHERE name IN ('event_triggers', 'restrict_nonsystem_relation_kind')
+            """)
     }
 }

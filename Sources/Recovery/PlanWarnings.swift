@@ -1,4 +1,21 @@
+import Platform
 import WAL
+
+/// What a plan says of what it could not find out, instead of taking it for nothing.
+enum PlanDoubt: String {
+    case pending = "It cannot be told whether prepared transactions will be pending there and hold their locks"
+    case changes = "It cannot be told whether the log makes tablespaces or demands higher settings on the way"
+
+    func resolve<Found>(_ doubts: inout [String], _ nothing: Found, _ find: () throws -> Found) -> Found {
+        do { return try find() } catch {
+            let reason = (error as? any Explained).map {
+                [$0.message, $0.detail].compactMap(\.self).joined(separator: ": ")
+            }
+            doubts.append("\(rawValue): \(reason ?? "\(error)").")
+            return nothing
+        }
+    }
+}
 
 extension Planner {
     /// What a person should know before going ahead.

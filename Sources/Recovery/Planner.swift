@@ -282,6 +282,15 @@ struct Planner<Source: PlanSource> {
         passedOver: [PassedOver] = []
     ) throws -> Plan {
         var offers: [PlanRefusal.Alternative] = []
+        var doubts: [String] = []
+        let changes =
+            log.backup.start < end
+            ? PlanDoubt.changes.resolve(&doubts, ServerChanges()) {
+                try source.serverChanges(of: log.segments, through: index)
+            }.within(log.backup.start..<end) : ServerChanges()
+        let undecided =
+            makesOffers
+            ? PlanDoubt.pending.resolve(&doubts, []) { try pending(log, before: end, through: index) } : []
         let last = try log.lastCommit(before: end, from: index)
         let next = stop == nil ? nil : try whole.firstCommit(from: end, at: index)
         return Plan(
@@ -294,11 +303,9 @@ struct Planner<Source: PlanSource> {
             majorVersion: source.majorVersion, stop: stop, end: end,
             lastIncluded: last, firstExcluded: next,
             changedFiles: whole.files(changedBy: [last, next].compactMap { $0 }),
-            changes: log.backup.start < end
-                ? ((try? source.serverChanges(of: log.segments, through: index)) ?? ServerChanges())
-                    .within(log.backup.start..<end) : ServerChanges(),
-            pending: makesOffers ? ((try? pending(log, before: end, through: index)) ?? []) : [],
-            warnings: passedOver.map(\.sentence) + (try warnings(whole, stop: stop, index: index, &offers)),
+            changes: changes, pending: undecided,
+            warnings: passedOver.map(\.sentence) + doubts
+                + (try warnings(whole, stop: stop, index: index, &offers)),
             offers: offers)
     }
 

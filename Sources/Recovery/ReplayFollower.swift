@@ -16,6 +16,10 @@ public struct ReplayProgress: Sendable, Equatable {
     /// Why nothing has moved for a while, in words.
     public var standstill: String?
 
+    public init(segment: String? = nil, done: Int, total: Int, seconds: Double) {
+        (self.segment, self.done, self.total, self.seconds) = (segment, done, total, seconds)
+    }
+
     /// Seconds that the rest will take at the present rate; nil while nobody can tell.
     public var secondsLeft: Double? { done > 0 ? seconds / Double(done) * Double(max(0, total - done)) : nil }
 }

@@ -25,12 +25,8 @@ public final class ScratchDirectory: Sendable {
     public var data: String { path + "/data" }
     public var log: String { path + "/server.log" }
 
-    /// What the server in it is confined to.
-    ///
-    /// - Parameter others: where programs that it starts must write as well.
-    public func confinement(and others: [String] = []) -> Confinement {
-        Confinement(to: [path, socketDirectory] + others)
-    }
+    /// What the server in it, and what that starts, is confined to.
+    public var confinement: Confinement { Confinement(to: [path, socketDirectory]) }
 
     /// - Parameter parent: made if it isn't there.
     public init(for purpose: Purpose, in parent: String) throws {

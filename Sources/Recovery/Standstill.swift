@@ -1,5 +1,5 @@
 public import Platform
-import Postgres
+public import Postgres
 
 /// A replay that has not moved for longer than it may.
 public struct ReplayStandstill: Explained, Equatable {
@@ -13,7 +13,7 @@ public struct ReplayStandstill: Explained, Equatable {
 }
 
 /// Whether a replay moves, and what it is at when it doesn't.
-struct Movement {
+public struct Movement {
     private var last: ReplayProgress?
     private var lastMove: UInt64
     private let limit: Int64?
@@ -21,12 +21,12 @@ struct Movement {
     private static let patience: UInt64 = 10_000_000_000
 
     /// - Parameter limit: milliseconds.
-    init(limit: Int64?, now: UInt64 = Clock.monotonic) { (self.limit, lastMove) = (limit, now) }
+    public init(limit: Int64?, now: UInt64 = Clock.monotonic) { (self.limit, lastMove) = (limit, now) }
 
     /// - Parameter reason: what the replay is at, as a sentence; asked for only when that is of interest.
     /// - Returns: since when and why nothing moves, as words; nil while something does.
     /// - Throws: `ReplayStandstill`.
-    mutating func note(
+    public mutating func note(
         _ progress: ReplayProgress, now: UInt64 = Clock.monotonic, reason: () -> String
     ) throws(ReplayStandstill) -> String? {
         var place = progress
@@ -44,7 +44,7 @@ extension ServerProcess {
     /// What the process that replays is at, as a sentence.
     ///
     /// - Parameter problem: why nobody could ask the server.
-    func standstill(_ segment: String?, _ connection: Connection?, problem: String?) -> String {
+    public func standstill(_ segment: String?, _ connection: Connection?, problem: String? = nil) -> String {
         guard let startup = try? startupProcess() else { return "There is no process that replays." }
         if let command = startup.commands.first {
             return "The server waits for its restore_command: \(printable(command))."

@@ -24,9 +24,10 @@ public struct ServerCommands: Sendable, Equatable {
     /// - Parameters:
     ///   - timeline: one that was put aside, to be served all the same.
     ///   - isCopy: the recovered directory isn't the cluster's own.
-    public func restore(putAside timeline: String?, isCopy: Bool) -> String {
+    ///   - stateDirectory: for a recovery that keeps to itself what others share.
+    public func restore(putAside timeline: String?, isCopy: Bool, stateDirectory: String? = nil) -> String {
         call("archive-get") + (isCopy ? " --confine-tablespaces" : "") + (timeline.map { " --put-aside \($0)" } ?? "")
-            + " %f %p"
+            + (stateDirectory.map { " --state-directory " + quotedForShell($0) } ?? "") + " %f %p"
     }
     /// Its failure doesn't count: PostgreSQL takes a command that isn't there for a reason to stop
     /// (`ExecuteRecoveryCommand` with `failOnSignal`).

@@ -100,11 +100,13 @@ private final class TableRecovery {
             let began = Clock.monotonic
             let scratch = try ScratchCluster(
                 plan: request.plan, selection: selection, archive: archive, binDirectory: request.binDirectory,
-                parent: request.scratchDirectory, jobs: request.jobs
+                parent: request.scratchDirectory, jobs: request.jobs, patience: request.patience
             ) { [report] in report(.restoring($0)) }
             do {
                 let restored = Clock.monotonic
-                try scratch.replay { [report] in report(.replaying(done: $0, total: $1)) }
+                try scratch.replay { [report] in
+                    report(.replaying(done: $0.done, total: $0.total, standstill: $0.standstill))
+                }
                 let replayed = Clock.monotonic
                 account(scratch, seconds: (restored - began, replayed - restored))
                 let (connection, user) = try connect(scratch, map)

@@ -14,6 +14,8 @@ final class ScratchCluster {
     let selection: FileSelection
     private let server: ServerProcess
     private let supply: SegmentSupply
+    /// For how long replay may stand still, in milliseconds.
+    private let patience: Int64
     private var log = ScratchLog()
     private var logPosition: Int64 = 0
     let restored: RestoreReport
@@ -25,8 +27,9 @@ final class ScratchCluster {
     /// - Throws: `NotEnoughSpace` before anything is restored, and what restoring throws.
     init(
         plan: Plan, selection: FileSelection, archive: RecoveryArchive, binDirectory: String, parent: String, jobs: Int,
-        progress: @escaping @Sendable (CopyProgress) -> Void
+        patience: Int64, progress: @escaping @Sendable (CopyProgress) -> Void
     ) throws {
+        self.patience = patience
         self.plan = plan
         self.selection = selection
         directory = try ScratchDirectory(for: .table, in: parent)
@@ -43,8 +46,10 @@ final class ScratchCluster {
                 request.tablespaceMapping[tablespace.location] = "\(directory.path)/tablespaces/\(tablespace.oid)"
                 try Files.makeDirectories("\(directory.path)/tablespaces/\(tablespace.oid)", mode: 0o700)
             }
-            restored = try restoreBackup(
-                backup, of: archive.incarnation, from: archive.store, request: request, progress: progress)
+            let (incarnation, store) = (archive.incarnation, archive.store)
+            restored = try watchRestore(limit: patience, progress: progress) { [request] progress in
+                try restoreBackup(backup, of: incarnation, from: store, request: request, progress: progress)
+            }
             let control = try DataDirectory(data).controlFile()
             let isFiltered = selection.method == .filteredLog
             let rules = try ScratchCluster.rules(plan, selection, archive)
@@ -63,7 +68,7 @@ final class ScratchCluster {
             try ScratchCluster.settle(data)
             server = ServerProcess(
                 binDirectory: binDirectory, dataDirectory: data, logFile: directory.log,
-                options: ["config_file=\(directory.path)/postgresql.conf"], confinement: directory.confinement())
+                options: ["config_file=\(directory.path)/postgresql.conf"], confinement: directory.confinement)
         } catch {
             try? directory.remove()
             throw error
@@ -98,8 +103,9 @@ final class ScratchCluster {
     }
 
     /// Replays to the target and returns when the server takes connections.
-    /// - Throws: `ScratchFailure`, `MissingPages`, what kept the log from being delivered.
-    func replay(progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }) throws {
+    ///
+    /// - Throws: `ScratchFailure`, `MissingPages`, `ReplayStandstill`, what kept the log from being delivered.
+    func replay(progress: (ReplayProgress) -> Void = { _ in }) throws {
         do { try runToEnd(progress) } catch {
             // On a full disk neither the server nor its log may find words for it.
             guard isFull else { throw error }
@@ -109,12 +115,14 @@ final class ScratchCluster {
 
     private var isFull: Bool { ((try? Files.space(at: directory.path).free) ?? .max) < 1 << 20 }
 
-    private func runToEnd(_ progress: (_ done: Int, _ total: Int) -> Void) throws {
+    private func runToEnd(_ progress: (ReplayProgress) -> Void) throws {
         try supply.start()
         try server.launch()
         let launched = Clock.monotonic
         var isSeen = false
         var replayed: UInt64?
+        var now = ReplayProgress(done: 0, total: plan.segmentCount, seconds: 0)
+        var movement = Movement(limit: patience)
         defer { promoteSeconds = replayed.map { Double(Clock.monotonic - $0) / 1e9 } ?? 0 }
         while true {
             try readLog()
@@ -128,7 +136,13 @@ final class ScratchCluster {
             }
             supply.giveBack()
             if Clock.monotonic - measured > 500_000_000 { try measure() }
-            progress(supply.delivered, plan.segmentCount)
+            (now.segment, now.done) = (try server.replayedSegment() ?? now.segment, supply.delivered)
+            do { now.standstill = try movement.note(now) { server.standstill(now.segment, nil) } } catch {
+                // What hangs in the repository can't be waited for.
+                supply.abandon()
+                throw error
+            }
+            progress(now)
             Clock.sleep(milliseconds: 10)
         }
         try readLog()

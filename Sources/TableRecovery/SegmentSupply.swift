@@ -24,6 +24,7 @@ final class SegmentSupply: Sendable {
     private struct State {
         var failure: (any Error)?
         var isStopped = false
+        var isDone = false
         var worker: Worker?
         var storedBytes: Int64 = 0
         var records = 0
@@ -68,7 +69,7 @@ final class SegmentSupply: Sendable {
             [ -e "$folder/taken/$1" ] && exit 1
             grep -qxF "$1" "$folder/list" || exit 1
             [ -e "$folder/failed" ] && exit 200
-            kill -0 \(getpid()) 2>/dev/null || exit 200
+            [ -d /proc/\(getpid()) ] || exit 200
             sleep 0.01
         done
         : > "$folder/taken/$1"
@@ -83,17 +84,31 @@ final class SegmentSupply: Sendable {
                 state.withLock { if !$0.isStopped { $0.failure = error } }
                 try? write("failed", "")
             }
+            state.withLock { $0.isDone = true }
         }
         state.withLock { $0.worker = worker }
     }
 
-    /// Ends delivery and waits for its thread.
+    /// Ends delivery and waits for its thread, but not for ever: one that waits for storage is left to itself.
     func stop() {
         let worker = state.withLock { state in
             state.isStopped = true
             return state.worker.take()
         }
+        let end = Clock.monotonic + 30_000_000_000
+        while worker != nil, !state.withLock(\.isDone) {
+            if Clock.monotonic > end { return }
+            Clock.sleep(milliseconds: 5)
+        }
         worker?.join()
+    }
+
+    /// Ends delivery without waiting for its thread.
+    func abandon() {
+        state.withLock { state in
+            state.isStopped = true
+            state.worker = nil
+        }
     }
 
     /// What kept segments from being delivered.

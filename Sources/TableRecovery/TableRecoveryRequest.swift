@@ -31,6 +31,8 @@ public struct TableRecoveryRequest: Sendable {
     /// For the live server; the tables' database is filled in.
     public var liveConninfo: String
     public var jobs: Int
+    /// For how long restore and replay may each stand still, in milliseconds.
+    public var patience: Int64 = .max / 2_000_000
 
     public init(
         tables: [TablePattern], plan: Plan, destinations: [Destination], binDirectory: String,
@@ -58,8 +60,8 @@ public enum TableRecoveryEvent: Sendable {
     /// Nothing speaks against it, as far as that could be told: from here on something is done.
     case begun
     case restoring(CopyProgress)
-    /// Segments given to the server, of all.
-    case replaying(done: Int, total: Int)
+    /// Segments given to the server, of all, and why nothing moves.
+    case replaying(done: Int, total: Int, standstill: String?)
     case takingOut(table: String)
     /// Something to know, as a sentence.
     case note(String)

@@ -14,7 +14,7 @@ enum DrillCommand: Command {
         description: [
             "Recovers into a temporary cluster under scratch_directory: private socket, no archiving, no autovacuum, no background "
                 + "workers that could reach out. At the target it runs pg_amcheck where that is installed, the queries of "
-                + "drill_sql, and the row counts of drill_min_rows; a replay that stands still for longer than drill_timeout is ended, and checks that take longer are as well. Then the scratch cluster is removed, whatever happened.",
+                + "drill_sql, and the row counts of drill_min_rows; a restore or a replay that stands still for longer than drill_timeout is ended, and checks that take longer are as well. Then the scratch cluster is removed, whatever happened.",
             "Without a target it recovers everything the archive holds. The time it took and the outcome are recorded in the "
                 + "repository: \"tidemark check\" knows the recovery time from there.",
         ],
@@ -35,6 +35,12 @@ enum DrillCommand: Command {
         let seconds, restoreSeconds, replaySeconds, checkSeconds: Double
         let restoredBytes: Int64
         let reachedLsn: String?
+        struct Raised: Encodable {
+            let name: String
+            let value, before: Int64
+        }
+        /// Settings with which the server was started again.
+        let raisedSettings: [Raised]
         let pendingTransactions: Int
         let amcheck: Bool
         let checks: Int
@@ -58,19 +64,17 @@ enum DrillCommand: Command {
         let backup = try showBackup(plan.backup.label, of: archive.incarnation, in: archive.store)
         let commands = ServerCommands(
             executable: try leanExecutable(), configuration: try invocation.configurationPath(), cluster: cluster.name)
-        let restore = commands.restore(putAside: archive.putAside?.description, isCopy: true)
+        let putAside = archive.putAside?.description
         var conninfo = try ConnectionString(cluster.conninfo)
         if let database = cluster.drillDatabase { conninfo["dbname"] = database }
         var drill = Drill(
-            plan: plan, backup: backup, restoreCommand: restore, scratchDirectory: cluster.scratchDirectory,
+            plan: plan, backup: backup,
+            restoreCommand: { commands.restore(putAside: putAside, isCopy: true, stateDirectory: $0) },
+            scratchDirectory: cluster.scratchDirectory,
             binDirectory: cluster.binDirectory(major: plan.majorVersion), conninfo: conninfo, jobs: cluster.jobs,
             checks: DrillCheck.queries(cluster.drillQueries) + (try DrillCheck.minimums(cluster.drillMinimumRows)))
         drill.limit = cluster.drillTimeout
         drill.extra = try RecoveryOptions.settings(arguments)
-        // It must be there to be named; without it segments are fetched one by one.
-        let spool = cluster.state.spool
-        try? Files.makeDirectories(spool)
-        drill.spoolDirectory = spool
         invocation.notes("target", plan.target.summary)
         invocation.notes("backup", plan.backup.label)
         invocation.notes("size", plan.backup.size)
@@ -162,7 +166,10 @@ enum DrillCommand: Command {
                     plan: PlanDocument(plan, settings: [], archiving: false), seconds: report.seconds,
                     restoreSeconds: report.restore.seconds, replaySeconds: report.replaySeconds,
                     checkSeconds: report.checkedSeconds, restoredBytes: report.restore.size,
-                    reachedLsn: report.reached?.description, pendingTransactions: report.pending,
+                    reachedLsn: report.reached?.description,
+                    raisedSettings: report.raised.map {
+                        Document.Raised(name: $0.name, value: $0.demanded, before: $0.present)
+                    }, pendingTransactions: report.pending,
                     amcheck: report.amcheck, checks: report.checks,
                     complaints: report.complaints))
             return
@@ -177,9 +184,16 @@ enum DrillCommand: Command {
                 + "restored \(size(report.restore.size)) in \(seconds(report.restore.seconds)), replayed "
                 + "\(plan.segmentCount) segments in \(seconds(report.replaySeconds)).",
             "Reached: \(last)" + (report.complaints.isEmpty ? ", as predicted." : "."),
-            report.amcheck ? "pg_amcheck looked at every database." : "pg_amcheck is not installed here.",
+            report.amcheck
+                ? "pg_amcheck looked at every database."
+                : "pg_amcheck was not run: it is not installed here, or there was no time for it.",
             "\(report.checks) checks of your own, \(seconds(report.checkedSeconds)) for all checks.",
         ]
+        if !report.raised.isEmpty {
+            let words = report.raised.map { "\($0.name) = \($0.demanded) instead of \($0.present)" }
+            lines.append(
+                "The log demanded higher settings; the server was started again with \(words.joined(separator: ", ")).")
+        }
         if report.pending > 0 {
             lines.append("Prepared transactions that were pending, and rolled back for the checks: \(report.pending).")
         }

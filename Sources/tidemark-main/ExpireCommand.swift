@@ -50,16 +50,21 @@ enum ExpireCommand: Command {
                 freed = report.freed
             }
         }
+        private enum Key: String, CodingKey { case dryRun, failures, former }
         let dryRun: Bool
-        let incarnation: String
-        let backups: [Verdict]
-        let remains: [String]
-        let keepWalFrom: String?
-        let segments: Int
-        let freed: Int64
+        /// The incarnation in use, whose keys stand at the top.
+        let current: Part
         let failures: [String]
         /// What was before initdb or pg_upgrade.
         let former: [Part]
+
+        func encode(to encoder: any Encoder) throws {
+            try current.encode(to: encoder)
+            var top = encoder.container(keyedBy: Key.self)
+            try top.encode(dryRun, forKey: .dryRun)
+            try top.encode(failures, forKey: .failures)
+            try top.encode(former, forKey: .former)
+        }
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
@@ -71,11 +76,9 @@ enum ExpireCommand: Command {
         let started = Moment(microseconds: Clock.now)
         let expiry = try expire(known, cluster, configuration, dryRun: dryRun)
         if invocation.json {
-            let own = Document.Part(expiry.current, of: known.current)
             try invocation.print(
                 json: Document(
-                    dryRun: dryRun, incarnation: own.incarnation, backups: own.backups, remains: own.remains,
-                    keepWalFrom: own.keepWalFrom, segments: own.segments, freed: own.freed,
+                    dryRun: dryRun, current: Document.Part(expiry.current, of: known.current),
                     failures: expiry.failures,
                     former: expiry.former.compactMap { one in
                         one.report.map { Document.Part($0, of: one.incarnation) }

@@ -134,7 +134,10 @@ struct PlannedRecovery {
 
     /// What the plan needs and a verification has found damaged. A recovery ends there, or fails.
     private var damaged: [String] {
-        let known = (try? KnownDamage.find(of: archive.incarnation, in: archive.store)) ?? []
+        let known: [KnownDamage]
+        do { known = try KnownDamage.find(of: archive.incarnation, in: archive.store) } catch {
+            return ["It cannot be told whether this recovery needs what is known to be damaged: \(error)."]
+        }
         let needed = Set(plan.segmentNames)
         return known.filter { $0.segment.map(needed.contains) ?? ($0.name == plan.backup.label) }.map {
             $0.segment == nil

@@ -95,6 +95,7 @@ enum RecoverTableCommand: Command {
             tables: tables, plan: plan, destinations: destinations,
             binDirectory: cluster.binDirectory(major: plan.majorVersion), scratchDirectory: cluster.scratchDirectory,
             liveConninfo: cluster.conninfo, jobs: cluster.jobs)
+        request.patience = cluster.drillTimeout
         request.method = arguments.has("no-filter-wal") ? .holes : .filteredLog
         request.parts.foreignKeys = arguments.has("with-foreign-keys")
         request.parts.triggers = arguments.has("with-triggers")
@@ -105,7 +106,9 @@ enum RecoverTableCommand: Command {
             switch event {
             case .begun: invocation.notes.begin()
             case .restoring(let progress): terminal.progress("restoring: " + progress.text, log: log)
-            case .replaying(let done, let total): terminal.progress("replaying segment \(done) of \(total)", log: log)
+            case .replaying(let done, let total, let standstill):
+                terminal.progress(
+                    "replaying segment \(done) of \(total)" + (standstill.map { "; \($0)" } ?? ""), log: log)
             case .takingOut(let table): terminal.progress("copying \(table)", log: log)
             case .note(let text):
                 terminal.finishProgress()

@@ -31,6 +31,11 @@ import Testing
             let reasons: [String]
         }
         let backups: [Verdict]
+        let dryRun: Bool
+        let incarnation: String
+        let remains, failures: [String]
+        let segments, freed: Int64
+        let former: [Expiry]
     }
 
     private func read<Value: Decodable>(_ type: Value.Type, _ finished: Finished) throws -> Value {

@@ -68,4 +68,20 @@ import Testing
         }
         #expect(try copy.psql("select count(*) from c") == "0")
     }
+
+    @Test func `a plan that cannot tell what is pending says so`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let file = site.cluster.data + "/pg_twophase/0000FFFF"
+        try runAsServerUser("/bin/sh", ["-c", "echo no state of a transaction >\"$1\"", "sh", file])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        for options in [[], ["--state-directory", "/proc/nothing"]] {
+            let plan = try site.tidemark(["plan", "--target", "latest"] + options)
+            #expect(plan.ending == .exited(0), "\(plan)")
+            #expect(
+                plan.output.contains("It cannot be told whether prepared transactions will be pending there"), "\(plan)"
+            )
+            #expect(plan.output.contains("pg_twophase/0000FFFF"), "\(plan)")
+        }
+    }
 }

@@ -270,6 +270,8 @@ import WAL
         let backups: [RetainedBackup]
         var timelines = [RetainedTimeline(TimelineHistory(TimelineID(1)), lastCommit: moment(10))]
         let policy: @Sendable (inout RetentionPolicy) -> Void
+        /// What the archived segments tell.
+        var firstWAL: @Sendable (Moment) -> LSN? = { _ in nil }
         /// The first day from whose backup on all WAL stays; nil for all there is.
         let from: Int?
         /// Earlier days whose backups' own WAL stays.
@@ -318,6 +320,10 @@ import WAL
             backups: (6...9).map { backup($0) },
             policy: { ($0.keepFull, $0.keepWAL) = (1, 20 * day) }, from: nil),
         LogRow(
+            testDescription: "keep_wal, and the segments tell where WAL of that age begins",
+            backups: (6...9).map { backup($0) },
+            policy: { ($0.keepFull, $0.keepWAL) = (1, 7 * day) }, firstWAL: { _ in backup(3).start }, from: 3),
+        LogRow(
             testDescription: "keep_wal, and the clock was behind at the last backup but one",
             backups: (1...9).map { day in
                 backup(day) { if day == 8 { ($0.startTime, $0.stopTime) = (moment(-30), moment(-30)) } }
@@ -338,7 +344,7 @@ import WAL
         var policy = RetentionPolicy()
         row.policy(&policy)
         let decision = try decideRetention(
-            row.backups, timelines: row.timelines, policy: policy, now: Self.moment(10))
+            row.backups, timelines: row.timelines, policy: policy, now: Self.moment(10), firstWAL: row.firstWAL)
         #expect(decision.keepWALFrom == row.from.map { Self.backup($0).start })
         #expect(decision.islands.map(\.start) == row.islands.map { Self.backup($0).start })
     }

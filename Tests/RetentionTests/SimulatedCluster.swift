@@ -118,6 +118,22 @@ struct SimulatedCluster: PlanSource {
         }
     }
 
+    /// As `expire` finds it in the archive.
+    func firstWAL(since moment: Moment) -> LSN? {
+        var latest: [SegmentName: Moment] = [:]
+        for (timeline, list) in commits {
+            for commit in list {
+                let name = SegmentName(
+                    timeline: timeline, containing: LSN(commit.record.end.rawValue - 1), segmentSize: segmentSize)
+                latest[name] = max(latest[name] ?? commit.time, commit.time)
+            }
+        }
+        let ordered = allSegments().subtracting(removed).map { ($0.start(segmentSize: segmentSize), $0) }
+            .sorted { $0.0 < $1.0 }
+        return ordered.first { latest[$0.1].map { $0 >= moment } ?? false }?.0
+            ?? ordered.last?.1.end(segmentSize: segmentSize)
+    }
+
     private func allSegments() -> Set<SegmentName> {
         var names: Set<SegmentName> = []
         for (timeline, list) in commits {

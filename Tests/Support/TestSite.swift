@@ -43,10 +43,15 @@ public final class TestSite: Sendable {
     public func tidemark(
         _ arguments: [String], environment: [String: String] = [:], expectSuccess: Bool = false
     ) throws -> Finished {
-        try runAsServerUser(
+        let finished = try runAsServerUser(
             Executables.tidemark(), arguments,
             environment: ["TIDEMARK_CONFIG": configuration].merging(environment) { $1 },
             expectSuccess: expectSuccess)
+        // Readers differ in which of two keys of the same name they take.
+        if arguments.contains("--json"), let key = repeatedKey(inJSON: finished.output) {
+            throw Problem("tidemark \(arguments) printed the key \"\(key)\" twice in an object:\n\(finished.output)")
+        }
+        return finished
     }
 
     /// What this host has learned from the repository: a directory below the cluster's state.

@@ -25,7 +25,10 @@ int clinux_path_flag(void);
 /// openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_MAGICLINKS: what is opened lies below the directory,
 /// and no symbolic link is followed to it. ELOOP for a link, EXDEV for a way that leads out; ENOSYS before Linux 5.6.
 int clinux_openat2(int directory, const char *path, int flags, unsigned mode);
-/// The same with one openat(2) for each name in the path, for kernels and sandboxes that do not have openat2(2).
+/// Opens a directory below another, unless something is mounted there or on the way: EXDEV (RESOLVE_NO_XDEV; before Linux 5.6
+/// only when that is another file system).
+int clinux_open_on_same_mount(int directory, const char *name);
+/// As `clinux_openat2` with one openat(2) for each name in the path, for kernels and sandboxes that do not have openat2(2).
 int clinux_open_by_components(int directory, const char *path, int flags, unsigned mode);
 /// sync_file_range(2) with all its flags: returns when the kernel has written these bytes to disk, or failed to.
 int clinux_finish_writeback(int descriptor, long long offset, long long count);
@@ -41,6 +44,11 @@ char **clinux_arguments(int *count);
 /// The version of Landlock that the kernel has; 0 without it (landlock_create_ruleset(2)).
 int clinux_confinement(void);
 /// Confines the calling thread, and whatever it starts from now on, for good: it may read everywhere, but write, make and
-/// remove only below `paths` (those that aren't there are passed over), and uses no TCP where the kernel can refuse it.
-/// -1 with ENOTSUP where the kernel can't (landlock(7)).
+/// remove only below `paths` (those that aren't there are passed over), uses no TCP and sends no signal to a process that isn't
+/// as confined, where the kernel can refuse these. -1 with ENOTSUP where the kernel can't (landlock(7)).
 int clinux_confine(const char *const *paths, unsigned long count);
+/// Whether `clinux_isolate` can be called here.
+int clinux_can_isolate(void);
+/// Takes connect(2) away from the calling thread, and from whatever it starts from now on, for good: EACCES, whatever kind of
+/// socket it is for (seccomp(2)). It may listen, and take connections. -1 with ENOTSUP where that isn't known to be complete.
+int clinux_isolate(void);

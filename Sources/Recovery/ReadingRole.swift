@@ -1,0 +1,103 @@
+import Platform
+import Postgres
+
+/// A role made on a temporary server of ours for everything that runs the data's own code there: counting a view, a check of
+/// the user's, whatever an operator or a function does that somebody put into the database. It reads all tables, past
+/// row-level security, and is no superuser; so nothing of this can write a file or run a program. It is a session's
+/// first role, because code can undo SET ROLE.
+struct ReadingRole {
+    let name: String
+    private let owner: Connection
+    private let address: ConnectionString
+
+    /// - Parameters:
+    ///   - owner: a session of a superuser, on a server that takes writes.
+    ///   - address: of that superuser, for any database.
+    init(by owner: Connection, at address: ConnectionString) throws {
+        (self.owner, self.address) = (owner, address)
+        name = "tidemark_reader_" + String(UInt64.random(in: 0 ... .max), radix: 16)
+        let given = owner.majorVersion >= 14 ? "pg_monitor, pg_read_all_data" : "pg_monitor"
+        try owner.query("CREATE ROLE \(name) LOGIN BYPASSRLS IN ROLE \(given)")
+        // What a database sets for everybody's sessions yields to what a role sets for its own. An empty list of libraries can
+        // only be taken over: written out it would be one of an empty name.
+        var settings = [("session_preload_libraries", ""), ("local_preload_libraries", "")]
+        if owner.majorVersion >= 17 { settings.append(("event_triggers", "off")) }
+        for (setting, value) in settings {
+            try owner.query("SELECT set_config($1, $2, false)", [setting, value])
+            try owner.query("ALTER ROLE \(name) SET \(setting) FROM CURRENT")
+        }
+        for database in try databases() {
+            try owner.query("GRANT CONNECT ON DATABASE \(quotedIdentifier(database)) TO \(name)")
+            // A superuser isn't counted.
+            try owner.query("ALTER DATABASE \(quotedIdentifier(database)) CONNECTION LIMIT -1")
+        }
+        if owner.majorVersion < 14 { try grantEachSchema() }
+    }
+
+    /// Those that anybody can connect to: not one that is being dropped.
+    func databases() throws(QueryFailure) -> [String] {
+        try owner.query("SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY oid")
+            .values.compactMap { $0[0] }
+    }
+
+    /// In the superuser's own database, the one that is asked.
+    private func grantEachSchema() throws {
+        let schemas = try owner.query("SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname !~ '^pg_temp_'")
+        for schema in schemas.values.compactMap({ $0[0] }) {
+            try owner.query("GRANT USAGE ON SCHEMA \(schema) TO \(name)")
+            try owner.query("GRANT SELECT ON ALL TABLES IN SCHEMA \(schema) TO \(name)")
+            try owner.query("GRANT SELECT ON ALL SEQUENCES IN SCHEMA \(schema) TO \(name)")
+        }
+    }
+
+    /// - Parameters:
+    ///   - template: whose `search_path` it shall have.
+    func session(withPathOf template: Connection) throws -> Connection {
+        let row = try template.query(
+            "SELECT session_user, (SELECT reset_val FROM pg_settings WHERE name = 'search_path')")[0]
+        let path = (row[1] ?? "").split(separator: ",").map { part in
+            let word = part.trimmingPrefix { $0 == " " }
+            return word == "$user" || word == "\"$user\"" ? quotedIdentifier(row[0] ?? "") : String(word)
+        }
+        var own = address
+        own["user"] = name
+        let session = try Connection(own.description)
+        try session.query("SELECT pg_catalog.set_config('search_path', $1, false)", [path.joined(separator: ", ")])
+        return session
+    }
+
+    func knowsAmcheck() throws(QueryFailure) -> Bool {
+        try owner.query("SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'").scalar == "1"
+    }
+
+    /// Lets it call amcheck's functions in every database, where these are installed if they aren't: among them may be others
+    /// of the same name, so no superuser calls them.
+    ///
+    /// - Returns: the databases in which that failed, as sentences.
+    func prepareAmcheck() throws -> [String] {
+        try databases().compactMap { database in
+            do {
+                let session = try Connection(address.description, database: database)
+                try OwnServerRole.pin(session)
+                try session.query("CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA pg_catalog")
+                let functions = try session.query(
+                    """
+                    SELECT d.objid::regprocedure FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+                    WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_proc'::regclass
+                        AND d.deptype = 'e' AND e.extname = 'amcheck'
+                    """)
+                for function in functions.values.compactMap({ $0[0] }) {
+                    try session.query("GRANT EXECUTE ON FUNCTION \(function) TO \(name)")
+                }
+                let schema = try session.query(
+                    "SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace "
+                        + "WHERE extname = 'amcheck'"
+                ).scalar
+                if let schema { try session.query("GRANT USAGE ON SCHEMA \(schema) TO \(name)") }
+                return nil
+            } catch {
+                return "Extension amcheck could not be made ready in database \"\(printable(database))\": \(error)."
+            }
+        }
+    }
+}

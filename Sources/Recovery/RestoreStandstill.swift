@@ -1,0 +1,62 @@
+public import BaseBackup
+import Configuration
+public import Platform
+import Synchronization
+
+/// A restore that has not moved for longer than it may.
+public struct RestoreStandstill: Explained, Equatable {
+    /// Milliseconds.
+    public let limit: Int64
+    /// Bytes.
+    public let done: Int64
+    public let total: Int64
+    public var message: String { "the restore stood still for longer than drill_timeout, \(limit) ms" }
+    public var detail: String? {
+        "\(Quantity.pretty(bytes: done)) of \(Quantity.pretty(bytes: total)) were restored; since then neither the "
+            + "repository nor the place of the temporary cluster has answered."
+    }
+    public var hint: String? { "Is the repository within reach, and does its storage answer?" }
+}
+
+/// Waits for a restore, as long as it moves. A thread that waits for storage can't be ended: that of a restore which is given up
+/// is left to itself, and ends with the process.
+///
+/// - Parameters:
+///   - limit: for how long nothing may move, in milliseconds.
+///   - restore: gets what is to hear of its progress.
+/// - Throws: `RestoreStandstill`, and what `restore` throws.
+public func watchRestore<Outcome: Sendable>(
+    limit: Int64, progress: @escaping @Sendable (CopyProgress) -> Void,
+    _ restore: @escaping @Sendable (@escaping @Sendable (CopyProgress) -> Void) throws -> Outcome
+) throws -> Outcome {
+    let watched = WatchedRestore<Outcome>()
+    _ = try Worker {
+        let outcome = Result {
+            try restore {
+                watched.note($0)
+                progress($0)
+            }
+        }
+        watched.outcome.withLock { $0 = outcome }
+    }
+    while true {
+        if let outcome = watched.outcome.withLock({ $0 }) { return try outcome.get() }
+        let place = watched.place.withLock { $0 }
+        if (Clock.monotonic - place.since) / 1_000_000 >= UInt64(max(0, limit)) {
+            throw RestoreStandstill(limit: limit, done: place.done, total: place.total)
+        }
+        Clock.sleep(milliseconds: 5)
+    }
+}
+
+private final class WatchedRestore<Outcome: Sendable>: Sendable {
+    let outcome = Mutex<Result<Outcome, any Error>?>(nil)
+    let place = Mutex((done: Int64(0), total: Int64(0), since: Clock.monotonic))
+
+    func note(_ progress: CopyProgress) {
+        place.withLock { place in
+            guard progress.done != place.done || place.total == 0 else { return }
+            place = (progress.done, progress.total, Clock.monotonic)
+        }
+    }
+}

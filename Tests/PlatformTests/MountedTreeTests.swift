@@ -1,0 +1,48 @@
+import Glibc
+import Platform
+import Support
+import Testing
+
+/// What is removed ends where something else is mounted, of the same file system as well.
+@Suite(.serialized) struct MountedTreeTests {
+    struct Case: CustomStringConvertible, Sendable {
+        let description: String
+        /// Arguments of mount(8); `$foreign` is a directory with a file in it.
+        let mount: [String]
+        /// Where, below the directory that is removed.
+        let place: String
+    }
+
+    static let cases = [
+        Case(description: "a bind mount", mount: ["--bind", "$foreign"], place: "a/b"),
+        Case(description: "a bind mount at the top", mount: ["--bind", "$foreign"], place: ""),
+        Case(
+            description: "another file system", mount: ["-t", "tmpfs", "-o", "size=1m,mode=0777", "tidemark-test"],
+            place: "a"),
+        Case(description: "a bind mount of what is removed", mount: ["--bind", "$foreign/.."], place: "a/b"),
+    ]
+
+    @Test(arguments: cases)
+    func `what is mounted in a tree stays when the tree is removed`(_ sample: Case) throws {
+        try #require(geteuid() == 0, "mounting needs root")
+        let scratch = try Scratch()
+        let (tree, foreign) = (scratch.file("tree"), scratch.file("foreign"))
+        try Files.makeDirectories(tree + "/a/b")
+        try Files.makeDirectories(foreign)
+        try createDurably(foreign + "/file", bytes: [1])
+        let place = sample.place.isEmpty ? tree : tree + "/" + sample.place
+        let words = sample.mount.map { $0.replacing("$foreign", with: foreign) }
+        let mounted = try run("/bin/mount", words + [place])
+        try #require(mounted.ending == .exited(0), "\(mounted.errors)")
+        defer { _ = try? run("/bin/umount", ["-l", place]) }
+        try createDurably(place + "/inside", bytes: [2])
+        let refused = #expect(throws: SystemError.self) { try Files.removeTree(tree) }
+        #expect(refused?.code == EXDEV, "\(refused.map { "\($0)" } ?? "")")
+        #expect(try Files.exists(place + "/inside") && Files.exists(foreign + "/file"))
+        let unmounted = try run("/bin/umount", [place])
+        try #require(unmounted.ending == .exited(0), "\(unmounted.errors)")
+        try Files.removeTree(tree)
+        #expect(try !Files.exists(tree))
+        #expect(try Files.exists(foreign + "/file"))
+    }
+}

@@ -1,0 +1,117 @@
+import Platform
+import Support
+import Testing
+
+/// What somebody planted in the data runs when the data is looked at, and must not reach the living server from there.
+@Suite struct PlantedCodeTests {
+    struct Plant: Sendable {
+        let name: String
+        let sql: String
+        var server = TestServer.v15
+    }
+
+    private static func trigger(_ name: String, on event: String, _ server: TestServer = .v15) -> Plant {
+        Plant(
+            name: name,
+            sql: """
+                create function \(name)() returns event_trigger language plpgsql as $$ begin
+                    perform public.attack('\(name)'); end $$;
+                create event trigger \(name) on \(event) execute function \(name)();
+                alter event trigger \(name) enable always
+                """, server: server)
+    }
+
+    /// Each calls `attack(name)`; the last ones fire for what is done afterwards.
+    static let plants = [
+        Plant(name: "view", sql: "create view counted_view as select public.attack('view')"),
+        Plant(name: "owner", sql: "create view counted_owner as select public.attack_as_owner('owner')"),
+        Plant(
+            name: "policy",
+            sql: """
+                create table counted_policy as select 1 n; alter table counted_policy enable row level security;
+                create policy p on counted_policy using (public.attack('policy'))
+                """),
+        Plant(
+            name: "operator",
+            sql: """
+                create function equal(a integer, b integer) returns boolean language sql as $$select public.attack('operator')$$;
+                create operator public.= (leftarg = integer, rightarg = integer, function = equal);
+                alter role postgres set search_path = public, pg_catalog
+                """),
+        Plant(
+            name: "index",
+            sql: """
+                create function of_index(integer) returns boolean immutable language sql as $$select public.attack('index')$$;
+                create table counted_index (n integer); create index on counted_index (of_index(n));
+                insert into counted_index values (1)
+                """),
+        Plant(
+            name: "amcheck",
+            sql: """
+                create extension amcheck;
+                create function bt_index_check(index oid, heapallindexed boolean) returns void language sql
+                    as $$select public.attack('amcheck')$$;
+                create function verify_heapam(relation oid, on_error_stop boolean, check_toast boolean, skip text)
+                    returns table (blkno bigint, offnum integer, attnum integer, msg text) language sql
+                    as $$select 1, 1, 1, null where not public.attack('amcheck')$$
+                """),
+        trigger("of_commands", on: "ddl_command_end"),
+        trigger("of_drops", on: "sql_drop"),
+        trigger("of_sessions", on: "login", .v18),
+        Plant(name: "switch", sql: "alter database postgres set event_triggers = on", server: .v18),
+    ]
+
+    @Test(arguments: [TestServer.v15, .v18])
+    func `what is planted doesn't reach the living server`(_ server: TestServer) throws {
+        try #require(Confinement.refusesConnections, "this kernel has no seccomp")
+        let site = try TestSite(
+            server, initdb: ["--wal-segsize=1"],
+            configuration: [
+                "drill_min_rows = 'public.counted_view=1, public.counted_owner=1, public.counted_policy=1, "
+                    + "public.counted_index=1'",
+                "drill_sql = 'select 1 = 1; select attack($$query$$), current_setting($$is_superuser$$) operator(pg_catalog.=) $$off$$'",
+            ])
+        let cluster = site.cluster
+        // A trigger on login would otherwise fire for the attack's own session.
+        let options = server == .v18 ? "PGOPTIONS=''-c event_triggers=off'' " : ""
+        let client = "\(options)\(server.bin)/psql -h \(cluster.directory) -U postgres -d postgres"
+        // It tries in vain wherever there is no such door, and hides that.
+        try cluster.psql(
+            """
+            create unlogged table arrived (who text);
+            create function attack(who text) returns boolean language plpgsql as $$ begin
+                execute format('copy (select 1) to program %L',
+                    '\(client) -c "insert into arrived values (''' || who || ''')" >/dev/null');
+                return true;
+                exception when others then return true; end $$;
+            create function attack_as_owner(text) returns boolean security definer language sql as 'select public.attack($1)';
+            create table wanted as select 1 n;
+            """)
+        func arrived() throws -> String { try cluster.psql("select string_agg(distinct who, ' ') from arrived") }
+        #expect(try cluster.psql("select attack('control')") == "t")
+        try #require(try arrived() == "control", "the attack works")
+        try site.tidemark(["backup"], expectSuccess: true)
+        let hasAmcheck = try cluster.psql("select count(*) from pg_available_extensions where name = 'amcheck'") == "1"
+        for plant in Self.plants
+        where plant.server.rawValue <= server.rawValue && (hasAmcheck || plant.name != "amcheck") {
+            try cluster.psql(plant.sql)
+        }
+        try cluster.psql("select 1 = 1")
+        try site.archiveEverything()
+        // In the living server it runs as well.
+        try cluster.psql(
+            """
+            drop event trigger of_commands; drop event trigger of_drops; drop event trigger if exists of_sessions;
+            truncate arrived
+            """)
+        try #require(try arrived() == "")
+        let drill = try site.tidemark(["drill"])
+        #expect(drill.output.contains("The drill passed."), "\(drill.errors)\(drill.output)")
+        #expect(try arrived() == "", "of the drill")
+        let table = try site.tidemark(
+            ["recover-table", "--table", "postgres.public.wanted", "--target", "latest", "--into-table=public.again"])
+        #expect(table.ending == .exited(0), "\(table.errors)\(table.output)")
+        #expect(try arrived() == "", "of the table's recovery")
+        #expect(try cluster.psql("select count(*) from again") == "1")
+    }
+}
