@@ -305,6 +305,7 @@ struct StoreConformance {
         #expect(try store.read(contested) == [UInt8](repeating: winners.first ?? 0, count: 100_000))
         let kept = try (1...16).filter { try store.exists(RepositoryKey("main/15-1/aside/\($0)/contested")!) }
         #expect(kept == winners.map(Int.init))
+        try store.remove(contested)
     }
 
     private func removal() throws {
