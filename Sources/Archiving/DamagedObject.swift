@@ -1,4 +1,3 @@
-import Glibc
 import Platform
 import Repository
 import WAL
@@ -48,8 +47,7 @@ extension Push {
                 })
         } catch {
             if isRecorded, (try? self.store.exists(place)) == false { try? self.store.remove(record) }
-            // Nothing is lost where it isn't empty.
-            if let directory = self.store as? DirectoryStore { rmdir(directory.path(folder)) }
+            self.store.removal().removeIfEmpty(folder)
             // Somebody has put it aside meanwhile.
             if error is ObjectAbsent { throw ObjectExists(key: key, location: self.store.location) }
             throw error

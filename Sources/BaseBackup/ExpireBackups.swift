@@ -111,8 +111,8 @@ private struct Expiry {
         return nil
     }
 
-    /// By the commits in the segments, in the log's order: everything from the first young one on may be young, and so may
-    /// what can't be read.
+    /// By the commits in the segments, in the log's order: everything after the last old one may be young, and so may what
+    /// can't be read.
     func firstWAL(since moment: Moment) -> LSN? {
         guard let size = listing.all.first?.segmentSize,
             let timelines = try? store.timelines(of: incarnation),
@@ -121,13 +121,17 @@ private struct Expiry {
         let ordered = all.sorted {
             ($0.start(segmentSize: size), $0.timeline) < ($1.start(segmentSize: size), $1.timeline)
         }
+        var first = ordered.first?.start(segmentSize: size)
         for name in ordered {
             guard let head = try? SegmentHead(of: store.open(incarnation.segment(name))), !head.summary.isEmpty,
-                let summary = try? SegmentSummary(decoding: head.summary),
-                summary.facts.latestCommit.map({ $0.time < moment }) ?? true
-            else { return name.start(segmentSize: size) }
+                let summary = try? SegmentSummary(decoding: head.summary)
+            else { break }
+            // One without a commit says nothing of its age.
+            guard let commit = summary.facts.latestCommit else { continue }
+            guard commit.time < moment else { break }
+            first = name.end(segmentSize: size)
         }
-        return ordered.last?.end(segmentSize: size)
+        return first
     }
 
     func isBackupRunning() -> Bool { (try? BackupLock(incarnation, in: store)) == nil }
