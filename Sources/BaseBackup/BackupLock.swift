@@ -11,16 +11,24 @@ public struct BackupInProgress: Explained, Equatable {
 
 /// The right to add or remove backups of an incarnation: one process at a time, and never a dead one.
 public final class BackupLock: Sendable {
+    private static let name = "lock"
     private let lock: any StoreLock
 
+    /// Waits a moment: who looks whether somebody holds it has it for as long.
+    ///
     /// - Throws: `BackupInProgress` when somebody else holds it.
     public init(_ incarnation: Incarnation, in store: any ObjectStore) throws {
         switch try store.lock(
-            "lock", in: incarnation.backupFolder, isShared: false, patience: 0, makesFolder: true)
+            BackupLock.name, in: incarnation.backupFolder, isShared: false, patience: 1000, makesFolder: true)
         {
         case .taken(let lock): self.lock = lock
         case .refused: throw BackupInProgress(cluster: incarnation.cluster)
         case .impossible(let error): throw error
         }
+    }
+
+    /// Whether somebody holds it. Takes and makes nothing.
+    static func isHeld(_ incarnation: Incarnation, in store: any ObjectStore) throws -> Bool {
+        try store.isLocked(name, in: incarnation.backupFolder)
     }
 }

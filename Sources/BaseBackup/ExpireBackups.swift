@@ -134,7 +134,7 @@ private struct Expiry {
         return first
     }
 
-    func isBackupRunning() -> Bool { (try? BackupLock(incarnation, in: store)) == nil }
+    func isBackupRunning() -> Bool { (try? BackupLock.isHeld(incarnation, in: store)) ?? true }
 
     /// Finds the objects that go.
     func survey(_ report: inout ExpiryReport, includesRemains: Bool) throws {

@@ -22,9 +22,8 @@ public struct Descriptor: ~Copyable, Sendable {
     /// A new file without a name, gone with its descriptor.
     public init(namelessIn directory: String) throws(SystemError) {
         var name = Array((directory + "/tidemark-XXXXXX").utf8CString)
-        raw = try retrying(.open, directory) { mkstemp(&name) }
+        raw = try retrying(.open, directory) { mkostemp(&name, O_CLOEXEC) }
         unlink(name)
-        _ = fcntl(raw, F_SETFD, FD_CLOEXEC)
     }
 
     /// Opens an existing file for reads and writes past the page cache (O_DIRECT in open(2)); nil where that can't be had.
@@ -188,6 +187,10 @@ public struct Descriptor: ~Copyable, Sendable {
             throw error
         }
     }
+
+    /// Gives the lock back at once. Closing does that only when nobody has the descriptor any more, and a child that another
+    /// thread is just starting has it until it becomes another program.
+    public borrowing func unlock() { flock(raw, LOCK_UN) }
 }
 
 private func moving(_ call: SystemCall, _ count: Int) -> Int { Fault.isArmed ? Fault.length(call, count) : count }

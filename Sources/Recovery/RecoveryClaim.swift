@@ -30,4 +30,6 @@ public final class RecoveryClaim: Sendable {
         }
         self.file = consume file
     }
+
+    deinit { file.unlock() }
 }

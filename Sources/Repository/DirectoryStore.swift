@@ -149,7 +149,9 @@ public final class DirectoryStore: ObjectStore {
         let path = try place(folder).appending("." + name)
         guard try Files.exists(path) else { return false }
         let file = try Descriptor(open: path, O_RDWR)
-        return try !file.tryLock(path: path.path)
+        guard try file.tryLock(path: path.path) else { return true }
+        file.unlock()
+        return false
     }
 
     /// The file system's.
@@ -211,6 +213,7 @@ public struct NotAnObject: Explained, Equatable {
 private final class FileLock: StoreLock {
     private let file: Descriptor
     init(_ file: consuming Descriptor) { self.file = file }
+    deinit { file.unlock() }
 }
 
 final class FileWriter: ObjectWriter {

@@ -230,8 +230,7 @@ import WAL
         try runAsServerUser(
             "/bin/sh",
             [
-                "-c", "for f in \"$1\"/main/*.catalog; do printf garbage > \"$f\"; done", "sh",
-                site.scratch.file("state"),
+                "-c", "for f in \"$1\"/*.catalog; do printf garbage > \"$f\"; done", "sh", site.learned(),
             ])
         let again = try site.tidemark(["segments", "--json"])
         #expect(again.errors.contains("is damaged and is rebuilt from the repository"))
