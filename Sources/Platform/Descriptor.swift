@@ -22,8 +22,9 @@ public struct Descriptor: ~Copyable, Sendable {
     /// A new file without a name, gone with its descriptor.
     public init(namelessIn directory: String) throws(SystemError) {
         var name = Array((directory + "/tidemark-XXXXXX").utf8CString)
-        raw = try retrying(.open, directory) { mkostemp(&name, O_CLOEXEC) }
+        raw = try retrying(.open, directory) { mkstemp(&name) }
         unlink(name)
+        _ = fcntl(raw, F_SETFD, FD_CLOEXEC)
     }
 
     /// Opens an existing file for reads and writes past the page cache (O_DIRECT in open(2)); nil where that can't be had.
