@@ -235,7 +235,8 @@ import WAL
             let after = try files.map(cached)
             print("cached before \(before), after \(after)")
             guard before[0] == size, before[1] < 1 << 20, after[2] == size, after[3] == size else { continue }
-            #expect(after[0] == size && after[1] < size / 4, "\(before), \(after)")
+            // A few pages may have gone by themselves all the same.
+            #expect(after[0] > size / 8 * 7 && after[1] < size / 4, "\(before), \(after)")
             backup = taken
         }
         let taken = try #require(backup, "the kernel never left the page cache alone")
