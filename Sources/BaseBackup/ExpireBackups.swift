@@ -111,27 +111,18 @@ private struct Expiry {
         return nil
     }
 
-    /// By the commits in the segments, in the log's order: everything after the last old one may be young, and so may what
-    /// can't be read.
+    /// By the commits in the segments. Nil when the archive can't be listed, or a history can't be read.
     func firstWAL(since moment: Moment) -> LSN? {
-        guard let size = listing.all.first?.segmentSize,
-            let timelines = try? store.timelines(of: incarnation),
-            let all = try? timelines.flatMap({ try store.segments(of: incarnation, timeline: $0) })
+        guard let size = listing.all.first?.segmentSize, let timelines = try? store.timelines(of: incarnation),
+            let segments = try? timelines.flatMap({ try store.segments(of: incarnation, timeline: $0) }),
+            let histories = try? timelines.compactMap({ try store.timelineHistory($0, of: incarnation) })
         else { return nil }
-        let ordered = all.sorted {
-            ($0.start(segmentSize: size), $0.timeline) < ($1.start(segmentSize: size), $1.timeline)
-        }
-        var first = ordered.first?.start(segmentSize: size)
-        for name in ordered {
+        return BaseBackup.firstWAL(since: moment, segments, histories: histories, segmentSize: size) { name in
             guard let head = try? SegmentHead(of: store.open(incarnation.segment(name))), !head.summary.isEmpty,
                 let summary = try? SegmentSummary(decoding: head.summary)
-            else { break }
-            // One without a commit says nothing of its age.
-            guard let commit = summary.facts.latestCommit else { continue }
-            guard commit.time < moment else { break }
-            first = name.end(segmentSize: size)
+            else { return .unreadable }
+            return summary.facts.latestCommit.map { .commit($0.time) } ?? .noCommit
         }
-        return first
     }
 
     func isBackupRunning() -> Bool { (try? BackupLock.isHeld(incarnation, in: store)) ?? true }
