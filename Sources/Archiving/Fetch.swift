@@ -79,7 +79,7 @@ public struct Fetch: Sendable {
     /// Only for a server that is recovering, which runs restore_command in its data directory.
     private func spool(_ file: ArchiveFileName, _ incarnation: Incarnation) -> Spool? {
         guard let prefetch, case .segment = file, (try? Files.exists("postmaster.pid")) == true else { return nil }
-        return Spool(prefetch, incarnation, location: identity.store.location, form: form)
+        return Spool(prefetch, incarnation, location: identity.store.location, form: form, putAside: putAside)
     }
 
     /// Unless one is at work, or there is nothing for it to do.

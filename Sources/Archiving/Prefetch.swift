@@ -38,7 +38,7 @@ extension Fetch {
         guard let prefetch else { return }
         let incarnation = try identity.incarnation()
         let archive = try archive(incarnation)
-        let spool = Spool(prefetch, incarnation, location: identity.store.location, form: form)
+        let spool = Spool(prefetch, incarnation, location: identity.store.location, form: form, putAside: putAside)
         try Files.makeDirectories(spool.directory)
         let lock = try Descriptor(open: spool.lockFile, O_RDWR | O_CREAT, mode: 0o600)
         guard try lock.tryLock(path: spool.lockFile) else { return }

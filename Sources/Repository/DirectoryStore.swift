@@ -148,7 +148,7 @@ public final class DirectoryStore: ObjectStore {
     public func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
         let path = try place(folder).appending("." + name)
         guard try Files.exists(path) else { return false }
-        let file = try Descriptor(open: path, O_RDWR)
+        let file = try Descriptor(openForLock: path)
         guard try file.tryLock(path: path.path) else { return true }
         file.unlock()
         return false
