@@ -107,6 +107,40 @@ import WAL
         #expect(try site.cluster.psql("select count(*) from t") == rows)
     }
 
+    @Test(arguments: [["--delta"], []])
+    func `resumed after the old server has run again, it rescues what that has committed, and asks`(
+        _ options: [String]
+    ) throws {
+        let (site, _) = try deadSite()
+        let recover = ["recover", "--target", "latest", "--start"] + options
+        // Between the state's file and the first change of the directory: the store is away when the manifest is read, and
+        // another file cannot be renamed.
+        let fault = options.isEmpty ? "rename:/tidemark-cluster-=EIO" : "open:manifest=EIO"
+        let failed = try site.tidemark(recover + ["--yes"], environment: ["TIDEMARK_FAULT": fault])
+        try #require(failed.ending == .exited(1) && failed.errors.contains("fault: "), "\(failed)")
+        let states = site.scratch.file("state/main/recover")
+        try #require(try Files.list(states).contains { $0.hasSuffix(".json") }, "\(failed.errors)")
+        try #require(try !Files.exists(site.cluster.data + "/tidemark.restoring"), "\(failed.errors)")
+        // The server is started after all. What it commits now is nowhere else.
+        try site.cluster.start()
+        try site.cluster.psql("alter system set archive_command = '/bin/false'")
+        try site.cluster.psql("select pg_reload_conf()")
+        try site.cluster.wait(for: "the setting") { try site.cluster.psql("show archive_command") == "/bin/false" }
+        try site.cluster.psql("insert into t select generate_series(2001, 2010)")
+        try site.cluster.psql("select pg_switch_wal()")
+        try site.cluster.psql("insert into t select generate_series(3001, 3010)")
+        let rows = try site.cluster.psql("select count(*), sum(n) from t")
+        try site.cluster.stop(mode: "immediate")
+        let resume = ["recover", "--resume"]
+        let unasked = try site.tidemark(resume)
+        #expect(unasked.ending == .exited(1), "\(unasked)")
+        #expect(unasked.errors.contains("cannot ask for confirmation without a terminal"), "\(unasked)")
+        #expect(try Files.exists(site.cluster.data + "/global/pg_control"))
+        let finished = try site.tidemark(resume + ["--yes"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(try site.cluster.psql("select count(*), sum(n) from t") == rows)
+    }
+
     @Test func `a backup taken soon after a recovery is as good as any, though the old timeline went further`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int)")
