@@ -86,6 +86,21 @@ import WAL
             offered = String(hint.output.1)
             try setMode("0750")
         }
+        // A segment that a disk does not give back.
+        for options in [[], ["--delta"]] {
+            let refused = try site.tidemark(
+                ["recover", "--target", "latest", "--start", "--yes"] + options,
+                environment: ["TIDEMARK_FAULT": "read:/pg_wal/00000001=EIO"])
+            #expect(refused.ending == .exited(1) && refused.errors.contains("cannot archive"), "\(options) \(refused)")
+            #expect(refused.errors.contains("Input/output error"), "\(options) \(refused)")
+            #expect(refused.errors.contains("Nothing was changed."), "\(options) \(refused)")
+            #expect(try fingerprint() == before, "\(options)")
+        }
+        for call in ["read:/pg_wal/00000001", "openDirectory:/pg_wal/archive_status"] {
+            let plan = try site.tidemark(
+                ["plan", "--target", "latest"], environment: ["TIDEMARK_FAULT": "\(call)=EIO"])
+            #expect(plan.output.contains("could not be read: this plan does without"), "\(call): \(plan)")
+        }
         // A directory in which nothing can be looked for.
         let control = try Files.read("\(data)/global/pg_control")
         try runAsServerUser(
