@@ -180,7 +180,10 @@ struct PlannedRecovery {
         guard setup.isOwnDirectory, !setup.isStandby else { return [] }
         let (incarnation, store) = (archive.incarnation, archive.store)
         var next = plan.timeline
-        repeat { next = TimelineID(next.rawValue + 1) } while (try? store.exists(incarnation.history(next))) == true
+        repeat {
+            guard next.rawValue < .max else { return [] }
+            next = TimelineID(next.rawValue + 1)
+        } while (try? store.exists(incarnation.history(next))) == true
         guard let found = try? store.segments(of: incarnation, timeline: next), !found.isEmpty else { return [] }
         return [
             "The recovered server will take number \(next) for its timeline. The archive has segments of another timeline "
