@@ -79,10 +79,15 @@ public struct WaitingWAL: Sendable {
     init(
         _ dataDirectory: String, timeline: TimelineID, of incarnation: Incarnation, in store: any ObjectStore
     ) {
-        guard
-            let rescue = try? Rescue(
+        let rescue: Rescue
+        do {
+            rescue = try Rescue(
                 dataDirectory: dataDirectory, history: { try store.timelineHistory($0, of: incarnation) })
-        else { return }
+        } catch {
+            unreadable.append("pg_wal")
+            return
+        }
+        unreadable += rescue.unreadable.map(\.name)
         func isArchived(_ key: RepositoryKey) -> Bool { (try? store.exists(key)) ?? false }
         named = rescue.items.compactMap { item in
             switch item {
