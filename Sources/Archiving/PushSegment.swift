@@ -37,7 +37,7 @@ extension Push {
                 case .replace(let key, let head):
                     try replaceDamaged(key, name, incarnation) { replacement in
                         if let head {
-                            try storeAgain(key, local, head, presses(), replacement)
+                            try storeAgain(key, local, head, place, presses(), batch, replacement)
                         } else {
                             try createAsHandedOver(key, local, place, presses, batch, replacement)
                         }
@@ -111,8 +111,8 @@ extension Push {
 
     /// Stores a file whose digest the head of its damaged object names: it has been checked then, and is described there.
     private func storeAgain(
-        _ key: RepositoryKey, _ local: LocalFile, _ head: SegmentHead, _ presses: [SegmentPress],
-        _ replacement: Replacement
+        _ key: RepositoryKey, _ local: LocalFile, _ head: SegmentHead, _ place: SegmentPlace,
+        _ presses: [SegmentPress], _ batch: PushBatch?, _ replacement: Replacement
     ) throws {
         clock.mark(.open)
         try store.createSegment(
@@ -121,7 +121,7 @@ extension Push {
             head: { digest in
                 guard digest == head.digest else { throw ContentChanged() }
                 return head
-            }, written: { clock.mark(.compress) })
+            }, written: { clock.mark(.compress) }, turn: { try batch?.awaitTurn(of: place.segment) })
     }
 
     /// Checks every page and record, and the link to the segment before, and stores the segment.
@@ -175,7 +175,7 @@ extension Push {
                 return SegmentHead(
                     rawLength: UInt64(local.size), digest: digest, summary: summary?.encode() ?? [],
                     acceptedDiscontinuity: accepted, isLeft: left != nil)
-            }, written: { clock.mark(.compress) })
+            }, written: { clock.mark(.compress) }, turn: { try batch?.awaitTurn(of: segment) })
         if let unreadable { warn(Unscanned(file: Files.name(local.path), reason: unreadable)) }
         if let leftAt { warn(leftAt) }
     }
