@@ -216,12 +216,18 @@ extension Push {
         }
     }
 
-    /// Nothing but the log around it tells whether a file is the one whose object can't be read.
+    /// Nothing but the log around it tells whether a file is the one whose object can't be read. A segment behind it that
+    /// isn't there, or is damaged as well, tells nothing; one that can't be read at the moment may.
     private func checkNext(of summary: SegmentSummary?, _ place: SegmentPlace) throws {
         let next = place.segment.next(segmentSize: place.page.segmentSize)
-        guard let summary, let its = try? store.stored(next, of: place.incarnation).summary(),
-            case .broken(let link) = Continuity.join(summary, its)
-        else { return }
+        let its: SegmentSummary?
+        do { its = try store.stored(next, of: place.incarnation).summary() } catch {
+            switch error {
+            case is ObjectAbsent, is ObjectDamaged, is BadSummary: return
+            default: throw error
+            }
+        }
+        guard let summary, let its, case .broken(let link) = Continuity.join(summary, its) else { return }
         throw DamagedCopyDiffers(
             file: place.file.description,
             damage: ObjectDamaged(key: place.incarnation.key(for: place.file), "Its head cannot be read."),

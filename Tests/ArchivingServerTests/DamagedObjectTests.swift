@@ -153,6 +153,35 @@ import WAL
         }
     }
 
+    /// Only the segment behind it tells whether the offered file is the one whose head can't be read.
+    @Test(arguments: [
+        ("open:NEXT.zst=EIO", false), ("open:NEXT.zst=EACCES", false), ("read:NEXT.zst=ESTALE", false), ("read:NEXT.zst=EIO", false),
+        ("absent", true), ("damaged", true), ("", true),
+    ])
+    func `whether the segment behind agrees is asked, and a failure is no answer`(
+        trouble: String, passes: Bool
+    ) throws {
+        let damaged = try Damaged(.segment, at: 60)
+        let archive = damaged.archive
+        let next = archive.origin.segments[2]
+        if trouble != "absent" { try archive.push(archive.origin.wal(next.description), expectSuccess: true) }
+        if trouble == "damaged" {
+            var bytes = try archive.store.read(archive.origin.incarnation.segment(next))
+            bytes[60] ^= 0xFF
+            try replaceDurably(archive.path(next), bytes: bytes)
+            try archive.giveToServer(archive.repository)
+        }
+        let fault = trouble.contains("=") ? trouble.replacing("NEXT", with: "\(next)") : nil
+        let pushed = try archive.push(damaged.file, fault: fault)
+        #expect(pushed.ending == .exited(passes ? 0 : 1), "\(pushed)")
+        if !passes {
+            #expect(pushed.errors.contains("ERROR:") && pushed.errors.contains(next.description), "\(pushed)")
+            #expect(try archive.store.read(damaged.key) == damaged.object && damaged.folders() == 0)
+            try archive.push(damaged.file, expectSuccess: true)
+        }
+        try damaged.expectWhole()
+    }
+
     /// Its head names another digest, or cannot be read, and what follows in the archive goes on from other records.
     @Test(arguments: [5000, 60]) func `another file does not take a damaged segment's place`(offset: Int) throws {
         let damaged = try Damaged(.segment, at: offset)
