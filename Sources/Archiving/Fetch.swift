@@ -55,15 +55,17 @@ public struct Fetch: Sendable {
             return .delivered
         }
         let stored: StoredSegment
-        do { stored = try archive(incarnation).stored(file, of: incarnation) } catch let absent
-            as ObjectAbsent
-        {
+        do {
+            stored = try archive(incarnation).stored(file, of: incarnation)
+            clock.mark(.open)
+            try deliver(stored, file, incarnation, to: destination)
+        } catch let absent as ObjectAbsent {
             // `incarnation()` found the marker before; it must still be there after, or the repository went away between.
             guard try identity.store.confirms(incarnation) else { throw absent }
             return .absent
+        } catch let damage as ObjectDamaged {
+            throw ArchivedFileDamaged(file: file, damage: damage)
         }
-        clock.mark(.open)
-        try deliver(stored, file, incarnation, to: destination)
         clock.mark(.fetch)
         if let spool, let segment = file.segmentName, spool.want(segment) {
             startPrefetcher(spool, segment, stored.head.rawLength, incarnation)
@@ -115,6 +117,18 @@ public struct Fetch: Sendable {
         } patches: {
             patches
         }
+    }
+}
+
+/// What was asked for can't be delivered, because its object is damaged.
+struct ArchivedFileDamaged: Explained {
+    let file: ArchiveFileName
+    let damage: ObjectDamaged
+    var message: String { damage.message }
+    var detail: String? { damage.detail }
+    var hint: String? {
+        "If a server still has the file, run \"tidemark archive-push pg_wal/\(file)\" in its data directory: that stores it "
+            + "again. Check the repository's storage; \"tidemark verify\" shows what else is affected."
     }
 }
 

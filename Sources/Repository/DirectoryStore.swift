@@ -234,9 +234,9 @@ final class FileWriter: ObjectWriter {
         try file.write { file, temporary in try stream.write(bytes, to: file, path: temporary) }
     }
 
-    func commit() throws {
+    func commit(turn: () throws -> Void) throws {
         do {
-            if let giveName { try file.commit(giveName: giveName) } else { try file.commit() }
+            if let giveName { try file.commit(turn: turn, giveName: giveName) } else { try file.commit(turn: turn) }
         } catch is PlaceLost {
             throw RepositoryReplaced(location: location)
         } catch is AlreadyPresent {
