@@ -98,8 +98,8 @@ let package = Package(
         tests(
             "HostileInputTests",
             [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "SQLite", "Postgres", "Archiving",
-                "Setup", "BaseBackup", "Recovery", "TableRecovery", "Monitoring", "CChecksum", "CXXHash",
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "SQLite", "Postgres",
+                "Archiving", "Setup", "BaseBackup", "Recovery", "TableRecovery", "Monitoring", "CChecksum", "CXXHash",
             ]),
         tests("RepositoryTests", ["Repository", "WAL", "Platform"]),
         tests("DataDirectoryTests", ["DataDirectory", "WAL", "Platform"], exclude: ["Fixtures"]),

@@ -60,7 +60,7 @@ public struct RecoveryAudit: Sendable {
         let now = Moment(microseconds: Clock.now)
         self.store = store
         began = Clock.monotonic
-        folder = incarnation.folder.appending("recovery").appending("\(now.compact)-\(subject.kind)-\(getpid())")
+        folder = incarnation.recoveryFolder.appending("\(now.compact)-\(subject.kind)-\(getpid())")
         let environment = { (name: String) in getenv(name).map { String(cString: $0) } }
         var name = [CChar](repeating: 0, count: 256)
         gethostname(&name, name.count - 1)

@@ -24,7 +24,7 @@ public struct RecoveryRates: Codable, Sendable, Equatable {
 
     /// The sums over the last five that recorded anything; nil when none did.
     public static func recorded(of incarnation: Incarnation, in store: any ObjectStore) throws -> RecoveryRates? {
-        let folder = incarnation.folder.appending("recovery")
+        let folder = incarnation.recoveryFolder
         var sum: RecoveryRates?
         var counted = 0
         for entry in try store.list(folder).reversed() where entry.isFolder && counted < 5 {

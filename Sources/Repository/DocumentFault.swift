@@ -61,11 +61,20 @@ public enum DocumentFault: Error, Hashable, Sendable {
 /// A document that isn't read, and where it is.
 public struct DocumentRefused: Explained, Equatable {
     public let key: RepositoryKey
+    /// The one that belongs there.
+    public let kind: SealedDocument.Kind
     public let fault: DocumentFault
-    public init(key: RepositoryKey, fault: DocumentFault) { (self.key, self.fault) = (key, fault) }
+    public init(key: RepositoryKey, _ kind: SealedDocument.Kind, fault: DocumentFault) {
+        (self.key, self.kind, self.fault) = (key, kind, fault)
+    }
     public var message: String { "object \"\(key)\" of the repository \(fault.verdict)" }
     public var detail: String? { fault.detail }
-    public var hint: String? { fault.hint }
+    public var hint: String? {
+        switch (fault, kind) {
+        case (.newer, _), (_, .incarnation), (_, .backup): fault.hint
+        default: "Bring it back from a copy of the repository, or remove it; nothing else depends on it."
+        }
+    }
 }
 
 extension ObjectStore {
@@ -76,9 +85,9 @@ extension ObjectStore {
             guard let bytes = try readIfPresent(key) else { return nil }
             return try SealedDocument(kind, stored: bytes)
         } catch let fault as DocumentFault {
-            throw DocumentRefused(key: key, fault: fault)
+            throw DocumentRefused(key: key, kind, fault: fault)
         } catch let damage as ObjectDamaged {
-            throw DocumentRefused(key: key, fault: .impossible(damage.reason))
+            throw DocumentRefused(key: key, kind, fault: .impossible(damage.reason))
         }
     }
 
