@@ -28,7 +28,7 @@ import WAL
                 let incarnation = Incarnation(
                     cluster: "main", major: 14 + number, systemIdentifier: UInt64(7_000 + number))
                 incarnations.append(incarnation)
-                try store.create(incarnation.marker, bytes: Array("{}".utf8))
+                try store.create(incarnation.marker, incarnation.sealedMarker)
                 var segment: UInt64 = 2
                 for _ in 0..<Int.random(in: 0...8, using: &random) {
                     try backUp(incarnation, segment, daysAgo: age, isPinned: Int.random(in: 0...9, using: &random) == 0)
