@@ -89,7 +89,8 @@ let package = Package(
             swiftSettings: strict),
 
         .target(
-            name: "Support", dependencies: ["Platform", "WAL", "Repository", "CZstd", "CChecksum"], path: "Tests/Support",
+            name: "Support", dependencies: ["Platform", "WAL", "Repository", "CZstd", "CChecksum"],
+            path: "Tests/Support",
             swiftSettings: strict),
         tests("PlatformTests", ["Platform"]),
         tests("WALTests", ["WAL", "CChecksum"], exclude: ["Fixtures"]),

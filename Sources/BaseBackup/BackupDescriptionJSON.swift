@@ -46,7 +46,7 @@ public struct DamagedDescription: Explained, Equatable {
     public let label: String
     public let fault: DocumentFault
 
-    init(label: String, fault: DocumentFault) { (self.label, self.fault) = (label, fault) }
+    public init(label: String, fault: DocumentFault) { (self.label, self.fault) = (label, fault) }
     init(label: String, reason: String) { self.init(label: label, fault: .impossible(reason)) }
 
     public var message: String { "backup \"\(label)\" cannot be used: its backup.json \(fault.verdict)" }

@@ -15,7 +15,7 @@ public struct BackupListing: Sendable {
 
     public struct Unreadable: Sendable {
         public let label: String
-        public let reason: any Explained
+        public let reason: DamagedDescription
     }
 
     public init(

@@ -10,6 +10,8 @@ struct BackupRemoval {
 
     init(from incarnation: Incarnation, in store: any ObjectStore) throws {
         self.incarnation = incarnation
+        // What another version keeps there, and why, isn't known.
+        _ = try store.holds(incarnation)
         folders = store.removal()
         for folder in [incarnation.backupFolder, incarnation.packFolder] { try folders.hold(folder) }
     }

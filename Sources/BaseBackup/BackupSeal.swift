@@ -19,6 +19,8 @@ enum BackupSeal {
             return DamagedDescription(label: label, reason: "It is gone; the backup was complete.")
         }
         return seal == text(of: description)
-            ? nil : DamagedDescription(label: label, reason: "It is not what the backup wrote.")
+            ? nil
+            : DamagedDescription(
+                label: label, reason: "It is whole, but not the one that \(objectName) beside it was written for.")
     }
 }

@@ -175,7 +175,8 @@ struct BackupSource {
         let document = try description.document()
         try LastStep.run("Backup \(label) is complete.") {
             try store.create(incarnation.backup(label, "backup.json"), document)
-            try store.create(incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: document.bytes))
+            try store.create(
+                incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: document.bytes))
         }
         return description
     }

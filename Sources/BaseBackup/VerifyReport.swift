@@ -71,7 +71,9 @@ public func lastVerification(of label: String, of incarnation: Incarnation, in s
         .filter { $0.hasPrefix("verified-") && $0.hasSuffix(".json") }
     guard let newest = names.max() else { return nil }
     do {
-        guard let document = try store.document(.verification, at: incarnation.backup(label, newest)) else { return nil }
+        guard let document = try store.document(.verification, at: incarnation.backup(label, newest)) else {
+            return nil
+        }
         let record = try document.value(Record.self)
         guard let time = Moment(iso8601: record.time), record.problems >= 0 else {
             throw DocumentFault.impossible("A time or a number in it is impossible.")

@@ -16,7 +16,9 @@ public struct JobJournal: Sendable {
     func created() throws -> Moment? {
         struct Marker: Decodable { let created: String }
         let document: SealedDocument?
-        do { document = try store.document(.incarnation, at: incarnation.marker) } catch is DocumentRefused { return nil }
+        do { document = try store.document(.incarnation, at: incarnation.marker) } catch is DocumentRefused {
+            return nil
+        }
         return (try? document?.value(Marker.self)).flatMap { Moment(iso8601: $0.created) }
     }
 

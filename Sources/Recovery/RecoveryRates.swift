@@ -29,9 +29,9 @@ public struct RecoveryRates: Codable, Sendable, Equatable {
         var counted = 0
         for entry in try store.list(folder).reversed() where entry.isFolder && counted < 5 {
             let document: SealedDocument?
-            do { document = try store.document(.recoveryEnd, at: folder.appending(entry.name).appending("end.json")) } catch
-                is DocumentRefused
-            { continue }
+            do {
+                document = try store.document(.recoveryEnd, at: folder.appending(entry.name).appending("end.json"))
+            } catch is DocumentRefused { continue }
             guard let rates = try? document?.value(Record.self).rates, rates.arePossible else { continue }
             counted += 1
             sum = RecoveryRates(

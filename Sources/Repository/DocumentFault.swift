@@ -34,7 +34,8 @@ public enum DocumentFault: Error, Hashable, Sendable {
         case .damaged: "Its bytes do not match its checksum."
         case .foreign: "It is not a document that tidemark writes."
         case .otherKind: "It is whole; another document was put in its place."
-        case .unsealed: "It has no checksum. This version of tidemark reads format \(SealedDocument.format) only as it is now."
+        case .unsealed:
+            "It has no checksum. This version of tidemark reads format \(SealedDocument.format) only as it is now."
         case .newer(_, let version): "It was written by tidemark \(version)."
         case .impossible(let reason): reason
         }

@@ -52,7 +52,8 @@ public struct SealedDocument: Hashable, Sendable {
     /// - Parameter kind: the one that belongs in its place.
     public init(_ kind: Kind, stored bytes: [UInt8]) throws(DocumentFault) {
         let end = bytes.suffix(SealedDocument.sealLength)
-        guard end.starts(with: SealedDocument.sealStart.utf8), end.reversed().starts(with: SealedDocument.sealEnd) else {
+        guard end.starts(with: SealedDocument.sealStart.utf8), end.reversed().starts(with: SealedDocument.sealEnd)
+        else {
             if bytes.starts(with: SealedDocument.start.utf8) { throw .damaged }
             throw looksLikeJSON(bytes) ? .unsealed : .foreign
         }

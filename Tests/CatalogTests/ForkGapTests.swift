@@ -127,7 +127,8 @@ private let cases = [
                 "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
                 """
             try repository.store.create(
-                repository.incarnation.backup(backup.label, "backup.json"), SealedDocument(.backup, body: Array(json.utf8)))
+                repository.incarnation.backup(backup.label, "backup.json"),
+                SealedDocument(.backup, body: Array(json.utf8)))
         }
         return repository
     }

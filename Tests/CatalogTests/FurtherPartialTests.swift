@@ -42,7 +42,8 @@ import WAL
             "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
             """
         try repository.store.create(
-            repository.incarnation.backup("20261120T081236Z-full", "backup.json"), SealedDocument(.backup, body: Array(json.utf8)))
+            repository.incarnation.backup("20261120T081236Z-full", "backup.json"),
+            SealedDocument(.backup, body: Array(json.utf8)))
         let archive = try RecoveryArchive(
             store: repository.store, cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1)
         return (repository, archive)

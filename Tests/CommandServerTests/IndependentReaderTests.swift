@@ -71,7 +71,8 @@ import Testing
                 try made.with(bytes, in: path) {
                     let verified = try reader("verify", made.site.repository)
                     #expect(
-                        verified.ending == .exited(1) && verified.output.contains(key), "\(kind) at \(place): \(verified)")
+                        verified.ending == .exited(1) && verified.output.contains(key),
+                        "\(kind) at \(place): \(verified)")
                 }
             }
         }

@@ -4,7 +4,8 @@ import Testing
 
 /// A document's two ends, and what is said of one that isn't as it should be.
 struct SealedDocumentTests {
-    private static let whole = SealedDocument(.backup, body: Array("{\n  \"a\" : [1, \"é\"]\n}".utf8), version: "0.3.1").bytes
+    private static let whole = SealedDocument(.backup, body: Array("{\n  \"a\" : [1, \"é\"]\n}".utf8), version: "0.3.1")
+        .bytes
 
     private func fault(_ bytes: [UInt8], _ kind: SealedDocument.Kind = .backup) -> DocumentFault? {
         do throws(DocumentFault) {
@@ -94,7 +95,9 @@ struct SealedDocumentTests {
         ] {
             #expect(throws: DamagedMarker.self) { try store(bytes).confirms(own) }
             // Damage is no reason not to archive.
-            if isLeftAlone { #expect(try store(bytes).holds(own)) } else {
+            if isLeftAlone {
+                #expect(try store(bytes).holds(own))
+            } else {
                 #expect(throws: DamagedMarker.self) { try store(bytes).holds(own) }
             }
         }

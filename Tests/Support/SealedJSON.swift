@@ -14,7 +14,8 @@ public func document(_ bytes: [UInt8], ofFormat format: Int, version: String) ->
     let text = String(decoding: bytes, as: UTF8.self)
     return resealed(
         text.replacing("\"format\" : 1,", with: "\"format\" : \(format),", maxReplacements: 1)
-            .replacing(/"tidemark_version"\ :\ "[^"]*"/, with: "\"tidemark_version\" : \"\(version)\"", maxReplacements: 1))
+            .replacing(
+                /"tidemark_version"\ :\ "[^"]*"/, with: "\"tidemark_version\" : \"\(version)\"", maxReplacements: 1))
 }
 
 /// A document as it was written before format 1 was final: without kind and checksum.
