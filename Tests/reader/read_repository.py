@@ -51,9 +51,6 @@ def zstd(data):
     return done.stdout
 
 
-# Documents
-
-
 def document(data, kind):
     """Proves a document, and returns what it says."""
     seal = SEAL.fullmatch(data[-52:])
@@ -67,9 +64,6 @@ def document(data, kind):
     need(head[1].decode() == kind, f"of kind {head[1].decode()}, not {kind}")
     need(int(head[2]) == 1, f"of format {int(head[2])}, written by tidemark {head[3].decode()}")
     return json.loads(data)
-
-
-# Archived files
 
 
 def archived(data):
@@ -105,9 +99,6 @@ def frame_table(data):
     return [struct.unpack_from("<II", data, start + 8 + 8 * number) for number in range(count)]
 
 
-# Packs
-
-
 def pack(data):
     """The frames of a pack as offset → (length, content), proven."""
     need(len(data) >= 24 + 24, "shorter than head and index")
@@ -129,9 +120,6 @@ def pack(data):
         place, taken = place + length, taken + size
     need(place == start - 8 and taken == len(whole), "its frames don't fill it")
     return frames
-
-
-# Backups
 
 
 class Backup:
@@ -231,8 +219,6 @@ def open_manifest(data, label):
     need(meta.get("format") == "1" and meta.get("label") == label, "the manifest of another backup or format")
     return manifest
 
-
-# The repository
 
 KINDS = [
     (r"incarnation\.json", "incarnation"),
