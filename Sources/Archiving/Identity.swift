@@ -24,7 +24,7 @@ struct Identity {
     /// By major version and system identifier, as a segment's first page or a data directory names them.
     func incarnation(major: Int, systemIdentifier: UInt64, named subject: String) throws -> Incarnation {
         let incarnation = Incarnation(cluster: cluster, major: major, systemIdentifier: systemIdentifier)
-        guard try store.exists(incarnation.marker) else {
+        guard try store.holds(incarnation) else {
             throw NotInitialised(
                 message: "\(subject) belongs to system identifier \(systemIdentifier), which cluster \"\(cluster)\" "
                     + "has not been initialised for",
@@ -43,7 +43,7 @@ struct Identity {
                 named: path == "." ? "the data directory" : "data directory \"\(path)\"")
         }
         let known = try store.incarnations(of: cluster)
-        if known.count == 1 { return known[0] }
+        if known.count == 1, try store.holds(known[0]) { return known[0] }
         throw NotInitialised(
             message: known.isEmpty
                 ? "cluster \"\(cluster)\" has not been initialised in repository \"\(store.location)\""

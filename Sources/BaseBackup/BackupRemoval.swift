@@ -10,6 +10,8 @@ struct BackupRemoval {
 
     init(from incarnation: Incarnation, in store: any ObjectStore) throws {
         self.incarnation = incarnation
+        // What another version keeps there, and why, isn't known.
+        _ = try store.holds(incarnation)
         folders = store.removal()
         for folder in [incarnation.backupFolder, incarnation.packFolder] { try folders.hold(folder) }
     }
@@ -105,8 +107,10 @@ public struct NamedRemoval {
 /// What is wrong with a backup, as a look at its objects' sizes and its last verification tell: the rest of a sentence.
 func damage(of backup: BackupDescription, from incarnation: Incarnation, in store: any ObjectStore) throws -> String? {
     if let visible = try visibleDamage(of: backup, from: incarnation, in: store) { return visible }
-    guard let verified = try lastVerification(of: backup.label, of: incarnation, in: store), verified.problems > 0
-    else { return nil }
+    guard let verified = try lastVerification(of: backup.label, of: incarnation, in: store) else { return nil }
+    // Nobody knows what it found.
+    if let fault = verified.fault { return "the record of its verification of \(verified.time) \(fault.verdict)" }
+    guard verified.problems > 0 else { return nil }
     return "its verification of \(verified.time) found \(verified.problems) problem"
         + (verified.problems == 1 ? "" : "s")
 }

@@ -84,7 +84,7 @@ struct BackupSource {
     }
 
     private func checkRepository(_ store: any ObjectStore) throws {
-        guard try store.exists(incarnation.marker) else {
+        guard try store.holds(incarnation) else {
             throw Problem(
                 "repository \"\(store.location)\" is not prepared for cluster \"\(incarnation.cluster)\"",
                 detail: "It has no folder for PostgreSQL \(incarnation.major) with system identifier "
@@ -172,10 +172,11 @@ struct BackupSource {
                 walWait: seconds(waitBegan, ended), total: seconds(began, ended), bytes: Double(stored.bytesRead)),
             tidemarkVersion: request.tidemarkVersion)
         try copy.confirm()
-        let json = try description.json()
+        let document = try description.document()
         try LastStep.run("Backup \(label) is complete.") {
-            try store.create(incarnation.backup(label, "backup.json"), bytes: json)
-            try store.create(incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: json))
+            try store.create(incarnation.backup(label, "backup.json"), document)
+            try store.create(
+                incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: document.bytes))
         }
         return description
     }
