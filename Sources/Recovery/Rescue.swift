@@ -34,7 +34,7 @@ public struct Rescue: Sendable {
         }
         let control = try DataDirectory(dataDirectory).controlFile()
         let timeline = max(control.timeline, control.minimumRecoveryTimeline)
-        let own = TimelineHistory(timeline, in: dataDirectory)
+        let own = try TimelineHistory(timeline, in: dataDirectory)
         let known = try own ?? history(timeline)
         let lineage = Lineage(known ?? TimelineHistory(timeline), segmentSize: control.segmentSize)
         // Without its history nobody finds a timeline. A server that archives elsewhere, or nothing, has it all the same.
@@ -62,7 +62,13 @@ public struct Rescue: Sendable {
         items += earlier.reversed()
         var continuity = Continuity()
         while try Files.exists("\(folder)/\(name)") {
-            guard var summary = try? WaitingWAL.scan("\(folder)/\(name)", name, .partial) else { break }
+            var summary: SegmentSummary
+            do { summary = try WaitingWAL.scan("\(folder)/\(name)", name, .partial) } catch is WALDamage { break } catch
+            {
+                // It may hold the last commits: whoever archives it comes upon the same, and says so.
+                items.append(.last(name))
+                break
+            }
             _ = continuity.add(trimming: &summary, mayEndEarly: true)
             // A file kept for reuse still has the pages of its earlier life.
             guard summary.firstRecord != nil || summary.head != nil else { break }
