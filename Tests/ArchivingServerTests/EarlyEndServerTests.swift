@@ -265,6 +265,10 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         #expect(
             try stored().count == before + 2 && stored().allSatisfy { $0.contains("/aside/") },
             "\(before) before; \((try? stored()) ?? []) \(said)")
+        // So does its history, which would lead everybody there again.
+        let again = try site.tidemark(["archive-push", history], expectSuccess: true)
+        #expect(again.errors.contains("\"00000002.history\" stays aside with its timeline"), "\(again)")
+        #expect(try run("/usr/bin/find", [site.repository, "-name", "00000002.history*"]).output.contains("/aside/"))
         let segments = try site.tidemark(["segments"])
         #expect(!segments.output.contains("00000002") && !segments.errors.contains("00000002"), "\(segments)")
         try site.tidemark(["segments", "put-back", "00000002.history", "--yes"], expectSuccess: true)
