@@ -71,7 +71,7 @@ public func retentionDecision(
 }
 
 /// One expiry: reads what the decision needs, and does what it says.
-private struct Expiry {
+struct Expiry {
     let incarnation: Incarnation
     let store: any ObjectStore
     let listing: BackupListing
@@ -112,7 +112,7 @@ private struct Expiry {
     }
 
     /// By the commits in the segments, in the log's order: everything after the last old one may be young, and so may what
-    /// can't be read.
+    /// can't be read. Where timelines lie side by side, each tells of itself only.
     func firstWAL(since moment: Moment) -> LSN? {
         guard let size = listing.all.first?.segmentSize,
             let timelines = try? store.timelines(of: incarnation),
@@ -122,13 +122,19 @@ private struct Expiry {
             ($0.start(segmentSize: size), $0.timeline) < ($1.start(segmentSize: size), $1.timeline)
         }
         var first = ordered.first?.start(segmentSize: size)
+        // Where each timeline's last segments begin that have no commit, and so say nothing of their age.
+        var undated: [TimelineID: LSN] = [:]
         for name in ordered {
+            let start = undated[name.timeline] ?? name.start(segmentSize: size)
             guard let head = try? SegmentHead(of: store.open(incarnation.segment(name))), !head.summary.isEmpty,
                 let summary = try? SegmentSummary(decoding: head.summary)
-            else { break }
-            // One without a commit says nothing of its age.
-            guard let commit = summary.facts.latestCommit else { continue }
-            guard commit.time < moment else { break }
+            else { return first.map { min($0, start) } }
+            guard let commit = summary.facts.latestCommit else {
+                undated[name.timeline] = start
+                continue
+            }
+            guard commit.time < moment else { return first.map { min($0, start) } }
+            undated[name.timeline] = nil
             first = name.end(segmentSize: size)
         }
         return first
