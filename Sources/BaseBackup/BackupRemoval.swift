@@ -122,7 +122,11 @@ public func visibleDamage(
     var size = try store.size(of: incarnation.backup(backup.label, Manifest.objectName)) ?? 0
     for entry in try store.list(incarnation.packFolder(backup.label))
     where !entry.isFolder && entry.name.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-        size += entry.size ?? 0
+        // It lies behind a link that leads nowhere.
+        guard let its = entry.size else {
+            throw Problem("could not look at object \"\(incarnation.packFolder(backup.label).appending(entry.name))\"")
+        }
+        size += its
     }
     guard size < backup.storedSize else { return nil }
     return "\(backup.storedSize - size) bytes of what was stored are missing from the repository"

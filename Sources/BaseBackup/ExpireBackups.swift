@@ -73,7 +73,7 @@ public func retentionDecision(
 }
 
 /// One expiry: reads what the decision needs, and does what it says.
-private struct Expiry {
+struct Expiry {
     let incarnation: Incarnation
     let store: any ObjectStore
     let listing: BackupListing

@@ -120,8 +120,11 @@ struct Strangers {
         guard let directory = try? HeldDirectory(following: link), let status = try? directory.status() else {
             return nil
         }
-        if let living = target.request.living, (try? FileStatus(of: living + "/pg_wal"))?.isSame(as: status) == true {
-            return nil
+        if let living = target.request.living {
+            // Where it can't be told, it may be.
+            do {
+                if try FileStatus(ifPresent: living + "/pg_wal")?.isSame(as: status) == true { return nil }
+            } catch { return nil }
         }
         let (real, root) = (directory.realPath ?? Files.resolved(link.path), Files.resolved(target.path))
         return Files.lies(real, in: root) || Files.lies(root, in: real) ? nil : directory

@@ -13,7 +13,7 @@ struct RescueJob {
     let isDelta: Bool
 
     /// - Returns: whether the segment the server was writing is in the archive now, as `.partial`.
-    /// - Throws: `NotRescued` and `Contradiction`; then nothing in the directory was touched.
+    /// - Throws: `NotRescued`, `Contradiction` and `ContradictionUnknown`; then nothing in the directory was touched.
     func run(_ directory: String) throws -> Bool {
         let store = DirectoryStore(cluster.repository)
         let rescue: Rescue
@@ -21,16 +21,19 @@ struct RescueJob {
             let identifier = try DataDirectory(directory).controlFile().systemIdentifier
             let incarnation = try store.incarnations(of: cluster.name).last { $0.systemIdentifier == identifier }
             // Before anything of it comes under another name.
-            if let incarnation, let own = OwnDirectory(directory, of: incarnation, in: store),
-                let contradiction = own.contradiction
-            {
-                throw contradiction
+            if let incarnation, let own = try OwnDirectory(directory, of: incarnation, in: store) {
+                if let contradiction = own.contradiction { throw contradiction }
+                if let problem = own.contradictionProblem {
+                    throw ContradictionUnknown(dataDirectory: directory, cause: problem)
+                }
             }
             rescue = try Rescue(dataDirectory: directory) { timeline in
                 try incarnation.flatMap { try store.timelineHistory(timeline, of: $0) }
             }
         } catch let contradiction as Contradiction {
             throw contradiction
+        } catch let unknown as ContradictionUnknown {
+            throw unknown
         } catch {
             guard !isDelta else { throw NotRescued(directory: directory, files: [], reason: error) }
             log(.warning, "WAL that the server has not archived could not be looked for", detail: "\(error)")
