@@ -42,9 +42,9 @@ extension ObjectStore {
     /// - Throws: `DamagedMarker` when it is of another format; what looking for it throws.
     public func holds(_ incarnation: Incarnation) throws -> Bool {
         guard try exists(incarnation.marker) else { return false }
-        do { _ = try confirms(incarnation) } catch let damage as DamagedMarker where damage.fault.isOfAnotherFormat {
-            throw damage
-        } catch {}
+        do { _ = try confirms(incarnation) } catch let damage as DamagedMarker
+            where !damage.fault.isOfAnotherFormat
+        {}
         return true
     }
 }
