@@ -99,7 +99,7 @@ struct Strangers {
                 case (_, .symbolicLink):
                     try breakLink(child, at: childPlace, &removal)
                     isComplete = false
-                case (_, .directory) where mounts.hasMounts(in: realRoot + "/" + child):
+                case (_, .directory) where mounts.hasMounts(in: childPlace.realPath ?? realRoot + "/" + child):
                     if !removal.keptMounts.contains(child) { removal.keptMounts.append(child) }
                 default:
                     try Files.removeTree(childPlace)
