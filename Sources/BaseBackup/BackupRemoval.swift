@@ -47,17 +47,24 @@ public struct NamedRemoval {
     public let keepsPacks: Bool
     /// What is freed, in bytes.
     public let size: Int64
-    private let removal: BackupRemoval
-    private let lock: BackupLock
-    private let bar: LeaseBar
+    private let force: Bool
+    private let incarnation: Incarnation
+    private let store: any ObjectStore
 
-    /// Looks at everything that decides; removes nothing.
+    /// Looks at everything that decides; removes and locks nothing: whoever is asked may take his time.
     ///
     /// - Parameter force: although it is pinned, or the last good one.
     /// - Throws: `BackupNeeded`, `NoSuchBackup`, `BackupInProgress`, and what the store throws.
     public init(of label: String, force: Bool, from incarnation: Incarnation, in store: any ObjectStore) throws {
-        lock = try BackupLock(incarnation, in: store)
-        removal = try BackupRemoval(from: incarnation, in: store)
+        guard try !BackupLock.isHeld(incarnation, in: store) else {
+            throw BackupInProgress(cluster: incarnation.cluster)
+        }
+        try self.init(label, force, incarnation, store)
+        guard try !BackupLease.isHeld(label, of: incarnation, in: store) else { throw NamedRemoval.isRead(label) }
+    }
+
+    private init(_ label: String, _ force: Bool, _ incarnation: Incarnation, _ store: any ObjectStore) throws {
+        (self.label, self.force, self.incarnation, self.store) = (label, force, incarnation, store)
         let listing = try listBackups(of: incarnation, in: store)
         backup = listing.all.first { $0.label == label }
         let unreadable = listing.unreadable.map(\.label)
@@ -67,10 +74,6 @@ public struct NamedRemoval {
         func refuse(_ reason: String, hint: String? = nil) -> BackupNeeded {
             BackupNeeded(label: label, reason: reason, hint: hint)
         }
-        guard let bar = try LeaseBar(label, of: incarnation, in: store) else {
-            throw refuse("A restore or a verification reads it at this moment.", hint: "Wait until that is done.")
-        }
-        self.bar = bar
         // What one refers to that can't be read, nobody knows.
         let others = listing.all.filter { $0.label != label }
         keepsPacks = others.contains { $0.packLabels.contains(label) } || unreadable.contains { $0 != label }
@@ -88,7 +91,6 @@ public struct NamedRemoval {
                     hint: "Take a backup first. With --force it is removed all the same.")
             }
         }
-        self.label = label
         var size: Int64 = 0
         for folder in [incarnation.backupFolder(label)] + (keepsPacks ? [] : [incarnation.packFolder(label)]) {
             for entry in try store.list(folder) { size += entry.size ?? 0 }
@@ -96,11 +98,23 @@ public struct NamedRemoval {
         self.size = size
     }
 
-    /// WAL stays; the next expiry removes what no other backup needs.
-    public func carryOut() throws {
-        try withExtendedLifetime((lock, bar)) {
-            try removal(label, keepingPacks: keepsPacks)
-        }
+    private static func isRead(_ label: String) -> BackupNeeded {
+        BackupNeeded(
+            label: label, reason: "A restore or a verification reads it at this moment.",
+            hint: "Wait until that is done.")
+    }
+
+    /// Takes the locks, looks again, and removes it. WAL stays; the next expiry removes what no other backup needs.
+    ///
+    /// - Returns: what was found at the second look, and is gone.
+    /// - Throws: as the first look.
+    public func carryOut() throws -> NamedRemoval {
+        let lock = try BackupLock(incarnation, in: store)
+        let removal = try BackupRemoval(from: incarnation, in: store)
+        let found = try NamedRemoval(label, force, incarnation, store)
+        guard let bar = try LeaseBar(label, of: incarnation, in: store) else { throw NamedRemoval.isRead(label) }
+        try withExtendedLifetime((lock, bar)) { try removal(label, keepingPacks: found.keepsPacks) }
+        return found
     }
 }
 

@@ -33,11 +33,15 @@ public final class HeldDirectory: Sendable {
     }
 
     /// As above, unless something is mounted there: EXDEV.
-    init(onMountOf above: HeldDirectory, _ name: String) throws(SystemError) {
+    init(
+        onMountOf above: HeldDirectory, _ name: String, hasOneCall: Bool = Beneath.hasOneCall
+    ) throws(SystemError) {
         path = above.path + "/" + name
         isConfined = true
         descriptor = Descriptor(
-            adopting: try retrying(.open, path) { clinux_open_on_same_mount(above.raw, name) })
+            adopting: try retrying(.open, path) {
+                Beneath.openOnSameMount(above.raw, name, hasOneCall: hasOneCall)
+            })
     }
 
     /// What a symbolic link, or a directory, of that name leads to.
@@ -81,6 +85,12 @@ public struct Place: Sendable, CustomStringConvertible {
     public func appending(_ part: String) -> Place {
         guard let directory else { return Place(path + "/" + part) }
         return Place(name == "." ? part : name + "/" + part, in: directory)
+    }
+
+    /// The path without symbolic links where it is now, if none is below the held directory; nil where that can't be told.
+    public var realPath: String? {
+        guard let directory else { return Files.resolved(path) }
+        return directory.realPath.map { name == "." ? $0 : $0 + "/" + name }
     }
 
     /// Where it lies; nil for the held directory, above which nothing is known.

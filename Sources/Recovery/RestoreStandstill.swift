@@ -10,7 +10,9 @@ public struct RestoreStandstill: Explained, Equatable {
     /// Bytes.
     public let done: Int64
     public let total: Int64
-    public var message: String { "the restore stood still for longer than drill_timeout, \(limit) ms" }
+    public var message: String {
+        "the restore made no progress for drill_timeout (\(Quantity.pretty(milliseconds: limit)))"
+    }
     public var detail: String? {
         "\(Quantity.pretty(bytes: done)) of \(Quantity.pretty(bytes: total)) were restored; since then neither the "
             + "repository nor the place of the temporary cluster has answered."

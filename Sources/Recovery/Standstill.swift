@@ -1,3 +1,4 @@
+import Configuration
 public import Platform
 public import Postgres
 
@@ -7,7 +8,7 @@ public struct ReplayStandstill: Explained, Equatable {
     public let limit: Int64
     /// What it stood at, as a sentence.
     public let reason: String
-    public var message: String { "replay stood still for longer than drill_timeout, \(limit) ms" }
+    public var message: String { "replay made no progress for drill_timeout (\(Quantity.pretty(milliseconds: limit)))" }
     public var detail: String? { reason }
     public var hint: String? { "Is the repository within reach, and does its storage answer?" }
 }

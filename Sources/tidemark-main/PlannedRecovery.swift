@@ -188,8 +188,8 @@ struct PlannedRecovery {
         guard try !store.segments(of: incarnation, timeline: next).isEmpty else { return [] }
         return [
             "The recovered server will take number \(next) for its timeline. The archive has segments of another timeline "
-                + "\(next), without its history: archiving will stand still at the first that differs. To take them out of "
-                + "the way first: tidemark segments put-aside \(next.fileNamePart).history --certain"
+                + "\(next), without its history: archiving will stop at the first segment that differs. To take them out "
+                + "of the way first: tidemark segments put-aside \(next.fileNamePart).history --certain"
         ]
     }
 

@@ -7,8 +7,8 @@ enum RemoveCommand: Command {
     static let grammar = Grammar(
         "remove", "remove one backup, whatever the rules want",
         description: [
-            "For a backup that must go: one whose backup.json is damaged, one that a wrong clock dated, one that holds what may be "
-                + "kept no longer. Backups that grow old are removed by \"tidemark expire\".",
+            "For a backup that must go: one whose backup.json is damaged, one with a wrong date, one with data that must be "
+                + "deleted. Backups that grow old are removed by \"tidemark expire\".",
             "Refuses one that is in use; without --force also one that is pinned, and the last good one. Packs that another backup "
                 + "refers to stay, and so does WAL, until \"tidemark expire\" finds that nothing needs it.",
         ],
@@ -39,7 +39,7 @@ enum RemoveCommand: Command {
         let arguments = invocation.arguments
         let store = DirectoryStore(cluster.repository)
         let label = arguments.words[0]
-        let removal = try NamedRemoval(
+        var removal = try NamedRemoval(
             of: label, force: arguments.has("force"),
             from: try incarnation(of: cluster, named: arguments.value("incarnation"), holding: label, in: store),
             in: store)
@@ -50,7 +50,7 @@ enum RemoveCommand: Command {
             guard
                 try invocation.confirm("\(subject) will be removed for good; nothing brings it back. Continue?")
             else { return .interrupted }
-            try removal.carryOut()
+            removal = try removal.carryOut()
         }
         if invocation.json {
             try invocation.print(

@@ -74,7 +74,7 @@ struct NotRescued: Explained {
         return "\(explained?.message ?? "\(reason)")." + (explained?.detail.map { " \($0)" } ?? "")
     }
     var hint: String? {
-        "Nothing was changed. Mend that, and run the command again. A recovery without this WAL is possible when the directory "
+        "Nothing was changed. Fix the cause, and run the command again. A recovery without this WAL is possible when the directory "
             + "is out of its way: mv \(shellQuoted(directory)) \(shellQuoted(directory + ".dead"))"
     }
 }
