@@ -89,7 +89,7 @@ struct DatedArchive: Sendable, CustomTestStringConvertible {
         let scratch = try Scratch()
         let store = DirectoryStore(scratch.file("repository"))
         try Files.makeDirectories(store.location)
-        try store.create(Self.incarnation.marker, bytes: Array("{}".utf8))
+        try store.create(Self.incarnation.marker, Self.incarnation.sealedMarker)
         for (timeline, number, age) in sample.segments {
             try put(SegmentName(timeline: TimelineID(timeline), number: number, segmentSize: Self.size), age, store)
         }
@@ -141,15 +141,16 @@ struct DatedArchive: Sendable, CustomTestStringConvertible {
         let start = LSN(UInt64(Self.size) + 0x28)
         let name = SegmentName(timeline: TimelineID(1), number: 1, segmentSize: Self.size)
         let json = """
-            {"format":1,"label":"\(label)","type":"full","start_time":"\(time.iso8601)","stop_time":"\(time.iso8601)",
+            {"label":"\(label)","type":"full","start_time":"\(time.iso8601)","stop_time":"\(time.iso8601)",
             "start_lsn":"\(start)","checkpoint_lsn":"\(start)","stop_lsn":"\(start + 0x100)","timeline":1,
             "start_segment":"\(name)","stop_segment":"\(name)",
             "system_identifier":"\(Self.incarnation.systemIdentifier)","major":15,
             "server_version":150020,"catalog_version":202209061,"segment_size":\(Self.size),"from_standby":false,
             "file_count":1,"size":1,"stored_size":3,"pack_labels":["\(label)"],"tablespaces":[],"checksums":true,
             "verified_pages":1,"corrupt_pages":[],"settings":{},"pinned":false,
-            "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1},"tidemark_version":"0.1.0"}
+            "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
             """
-        try store.create(Self.incarnation.backup(label, "backup.json"), bytes: Array(json.utf8))
+        try store.create(
+            Self.incarnation.backup(label, "backup.json"), SealedDocument(.backup, body: Array(json.utf8)))
     }
 }
