@@ -2,6 +2,6 @@ public import Configuration
 public import Repository
 
 extension ClusterConfiguration {
-    /// Where what this host keeps for the cluster and its repository lies.
+    /// The directory for what this host keeps about the cluster and its repository.
     public var state: StateDirectory { StateDirectory(stateDirectory, cluster: name, repository: repository) }
 }

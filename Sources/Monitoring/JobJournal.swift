@@ -11,7 +11,6 @@ public struct JobJournal: Sendable {
     private let store: any ObjectStore
     private let kept: KeptJobs?
 
-    /// - Parameter kept: records that the repository could not take yet; `contents` includes them.
     /// When `tidemark init` made the incarnation's place in the repository; nil where that isn't known.
     func created() throws -> Moment? {
         struct Marker: Decodable { let created: String }
@@ -22,6 +21,7 @@ public struct JobJournal: Sendable {
         return (try? document?.value(Marker.self)).flatMap { Moment(iso8601: $0.created) }
     }
 
+    /// - Parameter kept: records that the repository could not take yet; `contents` includes them.
     public init(of incarnation: Incarnation, in store: any ObjectStore, kept: KeptJobs? = nil) {
         self.incarnation = incarnation
         self.store = store

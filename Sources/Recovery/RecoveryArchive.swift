@@ -206,9 +206,10 @@ public struct RecoveryArchive {
 }
 
 extension Plan {
-    /// What gets furthest with an incomplete segment where this one's WAL ends.
-    /// The segment's own timeline may have to be named: of the one that left it, nothing may be archived yet. But nothing
-    /// of this plan may be lost on the way.
+    /// The alternative that reaches furthest by replaying an incomplete segment (`.partial`) where this plan's WAL ends.
+    ///
+    /// It may have to name the incomplete segment's timeline, when nothing is archived yet of the one that branched off.
+    /// Only an alternative that includes all of this plan's WAL is offered.
     fileprivate func further(
         _ request: PlanRequest, in archive: RecoveryArchive, _ source: ArchivePlanSource
     ) throws -> PlanRefusal.Alternative? {

@@ -3,7 +3,7 @@ import Configuration
 public import Platform
 import Synchronization
 
-/// A restore that has not moved for longer than it may.
+/// A restore made no progress for `drill_timeout`.
 public struct RestoreStandstill: Explained, Equatable {
     /// Milliseconds.
     public let limit: Int64

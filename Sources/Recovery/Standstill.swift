@@ -2,11 +2,11 @@ import Configuration
 public import Platform
 public import Postgres
 
-/// A replay that has not moved for longer than it may.
+/// Replay made no progress for `drill_timeout`.
 public struct ReplayStandstill: Explained, Equatable {
     /// Milliseconds.
     public let limit: Int64
-    /// What it stood at, as a sentence.
+    /// What it was waiting for, as a sentence.
     public let reason: String
     public var message: String { "replay made no progress for drill_timeout (\(Quantity.pretty(milliseconds: limit)))" }
     public var detail: String? { reason }

@@ -183,6 +183,8 @@ import WAL
         let rows = try site.cluster.psql("select count(*), sum(n) from t")
         try site.cluster.stop(mode: "immediate")
         let resume = ["recover", "--resume"]
+        let planned = try site.tidemark(resume + ["--dry-run"])
+        #expect(planned.ending == .exited(0) && planned.output.contains("last included"), "\(planned)")
         let unasked = try site.tidemark(resume)
         #expect(unasked.ending == .exited(1), "\(unasked)")
         #expect(unasked.errors.contains("cannot ask for confirmation without a terminal"), "\(unasked)")
