@@ -77,6 +77,10 @@ public struct ContradictionUnknown: Explained {
         let explained = cause as? any Explained
         return "\(explained?.message ?? "\(cause)")." + (explained?.detail.map { " \($0)" } ?? "")
     }
-    public var hint: String? { (cause as? any Explained)?.hint }
+    public var hint: String? {
+        (cause as? any Explained)?.hint
+            ?? "Fix the cause, and run the command again. A recovery without this WAL is possible when the directory is out of "
+            + "its way: mv \(shellQuoted(dataDirectory)) \(shellQuoted(dataDirectory + ".dead"))"
+    }
     public var isTransient: Bool { (cause as? any Explained)?.isTransient ?? false }
 }
