@@ -18,9 +18,10 @@ public struct PutBack: Sendable {
     ///
     /// - Throws: `NothingToPutBack`; `PlaceTaken` when the names have gone to another history, whose segments would stand
     ///   between those of this one; and what the store throws.
-    public init(_ subject: PutAside.Subject, of incarnation: Incarnation, in store: any ObjectStore) throws {
+    public init(_ subject: PutAside.Subject, of archive: ClusterArchive) throws {
+        let store = archive.store
         (self.subject, self.store) = (subject, store)
-        let folders = try store.asideFolders(of: incarnation).map { ($0, try store.objects(of: $0, of: incarnation)) }
+        let folders = try archive.asideFolders().map { ($0, try archive.objects(of: $0)) }
             .filter { !$0.1.isEmpty }
         guard let (folder, all) = folders.first(where: { $0.0.subject == subject.name }) else {
             throw NothingToPutBack(name: subject.name, others: folders.map(\.0.subject))
@@ -30,7 +31,7 @@ public struct PutBack: Sendable {
         }
         self.folder = folder.key
         let staying = try all.filter { object in
-            try store.exists(object.place) || store.exists(incarnation.key(for: object.file))
+            try store.exists(object.place) || store.exists(archive.key(for: object.file))
         }
         self.staying = staying
         // Histories last, and a further copy before the first: killed in between, a second call moves the rest.

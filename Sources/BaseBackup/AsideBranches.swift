@@ -11,23 +11,22 @@ struct AsideWAL {
         let time: Moment
     }
     private var objects: [Object] = []
-    private let incarnation: Incarnation
-    private let store: any ObjectStore
+    private let archive: ClusterArchive
 
     private struct Record: Decodable {
         let at: String
         let objects: [String]
     }
 
-    init(of incarnation: Incarnation, in store: any ObjectStore) throws {
-        (self.incarnation, self.store) = (incarnation, store)
-        for entry in try store.list(incarnation.asideFolder) where entry.isFolder {
-            let folder = incarnation.asideFolder.appending(entry.name)
+    init(of archive: ClusterArchive) throws {
+        self.archive = archive
+        for entry in try archive.store.list(archive.incarnation.asideFolder) where entry.isFolder {
+            let folder = archive.incarnation.asideFolder.appending(entry.name)
             // Objects whose record can't be read were moved when the folder got its name.
             let named = AsideWAL.moment(compact: entry.name.prefix(16))
             var times: [String: Moment] = [:]
-            for record in try store.list(folder) where !record.isFolder && record.name.hasSuffix(".json") {
-                guard let bytes = try store.readIfPresent(folder.appending(record.name)),
+            for record in try archive.store.list(folder) where !record.isFolder && record.name.hasSuffix(".json") {
+                guard let bytes = try archive.store.readIfPresent(folder.appending(record.name)),
                     let content = try? JSONDecoder().decode(Record.self, from: Data(bytes)),
                     let time = Moment(iso8601: content.at)
                 else { continue }
@@ -39,14 +38,14 @@ struct AsideWAL {
                 objects.append(Object(file: file, key: key, time: time))
             }
             let wal = folder.appending("wal")
-            for timeline in try store.list(wal) {
+            for timeline in try archive.store.list(wal) {
                 let key = wal.appending(timeline.name)
                 guard timeline.isFolder else {
                     add(key)
                     continue
                 }
-                for log in try store.list(key) where log.isFolder {
-                    for object in try store.list(key.appending(log.name)) {
+                for log in try archive.store.list(key) where log.isFolder {
+                    for object in try archive.store.list(key.appending(log.name)) {
                         add(key.appending(log.name).appending(object.name))
                     }
                 }
@@ -74,13 +73,13 @@ struct AsideWAL {
     /// Whether the archive has the same content under that name: its server archived it once more.
     private func isThereAgain(_ object: Object) throws -> Bool {
         func digest(_ key: RepositoryKey) throws -> Digest? {
-            do { return try SegmentHead(of: store.open(key)).digest } catch is ObjectAbsent {
+            do { return try SegmentHead(of: archive.store.open(key)).digest } catch is ObjectAbsent {
                 return nil
             } catch is ObjectDamaged { return nil }
         }
         guard let digest = try digest(object.key) else { return false }
         do {
-            return try store.copies(of: object.file, of: incarnation).contains { $0.head.digest == digest }
+            return try archive.copies(of: object.file).contains { $0.head.digest == digest }
         } catch is ObjectDamaged { return false }
     }
 
@@ -111,9 +110,9 @@ public struct AsideBackup: Sendable {
 
 /// The backups of an incarnation, told apart by whether their branch was put aside since.
 public func withoutAside(
-    _ backups: [BackupDescription], of incarnation: Incarnation, in store: any ObjectStore
+    _ backups: [BackupDescription], of archive: ClusterArchive
 ) throws -> (usable: [BackupDescription], aside: [AsideBackup]) {
-    let wal = try AsideWAL(of: incarnation, in: store)
+    let wal = try AsideWAL(of: archive)
     var (usable, aside): ([BackupDescription], [AsideBackup]) = ([], [])
     for backup in backups {
         if let file = try wal.taken(from: backup) {

@@ -5,13 +5,13 @@ public import Repository
 ///
 /// It is made before anybody looks at what may go: what is removed is what was looked at (`ObjectRemoval`).
 struct BackupRemoval {
-    private let incarnation: Incarnation
+    private let archive: ClusterArchive
     private(set) var folders: any ObjectRemoval
 
-    init(from incarnation: Incarnation, in store: any ObjectStore) throws {
-        self.incarnation = incarnation
-        folders = store.removal()
-        for folder in [incarnation.backupFolder, incarnation.packFolder] { try folders.hold(folder) }
+    init(from archive: ClusterArchive) throws {
+        self.archive = archive
+        folders = archive.store.removal()
+        for folder in [archive.incarnation.backupFolder, archive.incarnation.packFolder] { try folders.hold(folder) }
     }
 
     mutating func hold(_ folder: RepositoryKey) throws { try folders.hold(folder) }
@@ -20,10 +20,10 @@ struct BackupRemoval {
     ///
     /// - Parameter keepingPacks: a kept backup refers to them.
     func callAsFunction(_ label: String, keepingPacks: Bool) throws {
-        try folders.remove(incarnation.backup(label, BackupSeal.objectName))
-        try folders.remove(incarnation.backup(label, "backup.json"))
-        try folders.removeAll(in: incarnation.backupFolder(label))
-        if !keepingPacks { try folders.removeAll(in: incarnation.packFolder(label)) }
+        try folders.remove(archive.incarnation.backup(label, BackupSeal.objectName))
+        try folders.remove(archive.incarnation.backup(label, "backup.json"))
+        try folders.removeAll(in: archive.incarnation.backupFolder(label))
+        if !keepingPacks { try folders.removeAll(in: archive.incarnation.packFolder(label)) }
     }
 }
 
@@ -53,19 +53,19 @@ public struct NamedRemoval {
     ///
     /// - Parameter force: although it is pinned, or the last good one.
     /// - Throws: `BackupNeeded`, `NoSuchBackup`, `BackupInProgress`, and what the store throws.
-    public init(of label: String, force: Bool, from incarnation: Incarnation, in store: any ObjectStore) throws {
-        lock = try BackupLock(incarnation, in: store)
-        removal = try BackupRemoval(from: incarnation, in: store)
-        let listing = try listBackups(of: incarnation, in: store)
+    public init(of label: String, force: Bool, from archive: ClusterArchive) throws {
+        lock = try BackupLock(archive)
+        removal = try BackupRemoval(from: archive)
+        let listing = try archive.listBackups()
         backup = listing.all.first { $0.label == label }
         let unreadable = listing.unreadable.map(\.label)
         guard backup != nil || unreadable.contains(label) else {
-            throw NoSuchBackup(label: label, cluster: incarnation.cluster)
+            throw NoSuchBackup(label: label, cluster: archive.incarnation.cluster)
         }
         func refuse(_ reason: String, hint: String? = nil) -> BackupNeeded {
             BackupNeeded(label: label, reason: reason, hint: hint)
         }
-        guard let bar = try LeaseBar(label, of: incarnation, in: store) else {
+        guard let bar = try LeaseBar(label, of: archive) else {
             throw refuse("A restore or a verification reads it at this moment.", hint: "Wait until that is done.")
         }
         self.bar = bar
@@ -76,7 +76,7 @@ public struct NamedRemoval {
             if let backup, backup.isPinned {
                 throw refuse("It is pinned.", hint: "With --force it is removed all the same.")
             }
-            let good = try others.filter { try damage(of: $0, from: incarnation, in: store) == nil }
+            let good = try others.filter { try damage(of: $0, from: archive) == nil }
             if good.isEmpty {
                 throw refuse(
                     "No other good backup is in the repository.",
@@ -85,8 +85,10 @@ public struct NamedRemoval {
         }
         self.label = label
         var size: Int64 = 0
-        for folder in [incarnation.backupFolder(label)] + (keepsPacks ? [] : [incarnation.packFolder(label)]) {
-            for entry in try store.list(folder) { size += entry.size ?? 0 }
+        for folder in [archive.incarnation.backupFolder(label)]
+            + (keepsPacks ? [] : [archive.incarnation.packFolder(label)])
+        {
+            for entry in try archive.store.list(folder) { size += entry.size ?? 0 }
         }
         self.size = size
     }
@@ -100,9 +102,9 @@ public struct NamedRemoval {
 }
 
 /// What is wrong with a backup, as a look at its objects' sizes and its last verification tell: the rest of a sentence.
-func damage(of backup: BackupDescription, from incarnation: Incarnation, in store: any ObjectStore) throws -> String? {
-    if let visible = try visibleDamage(of: backup, from: incarnation, in: store) { return visible }
-    guard let verified = try lastVerification(of: backup.label, of: incarnation, in: store), verified.problems > 0
+func damage(of backup: BackupDescription, from archive: ClusterArchive) throws -> String? {
+    if let visible = try visibleDamage(of: backup, from: archive) { return visible }
+    guard let verified = try lastVerification(of: backup.label, of: archive), verified.problems > 0
     else { return nil }
     return "its verification of \(verified.time) found \(verified.problems) problem"
         + (verified.problems == 1 ? "" : "s")
@@ -110,10 +112,10 @@ func damage(of backup: BackupDescription, from incarnation: Incarnation, in stor
 
 /// What a look at its objects' sizes tells: the rest of a sentence, nil when nothing is missing.
 public func visibleDamage(
-    of backup: BackupDescription, from incarnation: Incarnation, in store: any ObjectStore
+    of backup: BackupDescription, from archive: ClusterArchive
 ) throws -> String? {
-    var size = try store.size(of: incarnation.backup(backup.label, Manifest.objectName)) ?? 0
-    for entry in try store.list(incarnation.packFolder(backup.label))
+    var size = try archive.store.size(of: archive.incarnation.backup(backup.label, Manifest.objectName)) ?? 0
+    for entry in try archive.store.list(archive.incarnation.packFolder(backup.label))
     where !entry.isFolder && entry.name.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
         size += entry.size ?? 0
     }

@@ -49,7 +49,7 @@ private struct Record: Codable {
 }
 
 /// Writes a verification's result beside the backup.
-public func recordVerification(_ report: VerifyReport, of incarnation: Incarnation, in store: any ObjectStore) throws {
+public func recordVerification(_ report: VerifyReport, of archive: ClusterArchive) throws {
     let now = Moment(microseconds: Clock.now)
     let record = Record(
         time: now.iso8601, problems: report.problems.count, messages: report.problems.prefix(20).map(\.message),
@@ -60,15 +60,18 @@ public func recordVerification(_ report: VerifyReport, of incarnation: Incarnati
     // To the microsecond: a second verification may find what the first, a moment ago, didn't.
     let fraction = String(now.microseconds % 1_000_000 + 1_000_000).dropFirst()
     let name = "verified-\(now.compact.dropLast()).\(fraction)Z.json"
-    try store.create(incarnation.backup(report.label, name), bytes: bytes)
+    try archive.store.create(archive.incarnation.backup(report.label, name), bytes: bytes)
 }
 
 /// The newest result; nil when the backup was never verified.
-public func lastVerification(of label: String, of incarnation: Incarnation, in store: any ObjectStore) throws
+public func lastVerification(of label: String, of archive: ClusterArchive) throws
     -> RecordedVerification?
 {
-    let names = try store.list(incarnation.backupFolder(label)).map(\.name).filter { $0.hasPrefix("verified-") }
-    guard let newest = names.max(), let bytes = try store.readIfPresent(incarnation.backup(label, newest)),
+    let names = try archive.store.list(archive.incarnation.backupFolder(label)).map(\.name).filter {
+        $0.hasPrefix("verified-")
+    }
+    guard let newest = names.max(),
+        let bytes = try archive.store.readIfPresent(archive.incarnation.backup(label, newest)),
         let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)), let time = Moment(iso8601: record.time)
     else { return nil }
     return RecordedVerification(time: time, problems: record.problems)

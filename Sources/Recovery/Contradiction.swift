@@ -31,8 +31,7 @@ public struct Contradiction: Explained, Equatable {
     /// - Parameter segments: further ones, which the server may have archived.
     /// - Returns: the first one that contradicts; nil when there is none, or when nothing can be told.
     public static func find(
-        in dataDirectory: String, timeline: TimelineID, segments: [SegmentName] = [], of incarnation: Incarnation,
-        in store: any ObjectStore
+        in dataDirectory: String, timeline: TimelineID, segments: [SegmentName] = [], of archive: ClusterArchive
     ) throws -> Contradiction? {
         let folder = dataDirectory + "/pg_wal"
         let history = TimelineHistory(timeline, in: dataDirectory)
@@ -40,7 +39,7 @@ public struct Contradiction: Explained, Equatable {
             let file = ArchiveFileName.history(step).description
             guard let text = try? Files.readText("\(folder)/\(file)", limit: 1 << 20),
                 let own = try? TimelineHistory(timeline: step, file: text),
-                let archived = try store.readableHistory(step, of: incarnation), !archived.isSame(as: own)
+                let archived = try archive.readableHistory(step), !archived.isSame(as: own)
             else { continue }
             return Contradiction(file: file, dataDirectory: dataDirectory)
         }
@@ -50,8 +49,8 @@ public struct Contradiction: Explained, Equatable {
         let candidates = Set(ready.sorted().prefix(8) + segments.sorted().suffix(8)).sorted()
         for name in candidates {
             let path = "\(folder)/\(name)"
-            guard try Files.exists(path), try store.exists(incarnation.segment(name)),
-                try isContradicted(path, name, of: incarnation, in: store)
+            guard try Files.exists(path), try archive.has(.segment(name)),
+                try isContradicted(path, name, of: archive)
             else { continue }
             return Contradiction(file: name.description, dataDirectory: dataDirectory)
         }

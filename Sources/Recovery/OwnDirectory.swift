@@ -21,10 +21,10 @@ public struct OwnDirectory: Sendable {
     /// Nil when there is no such directory, when it is another cluster's, or when a restore left it half done.
     ///
     /// Of a dead server's directory, the WAL from the last checkpoint on is read.
-    public init?(_ path: String, of incarnation: Incarnation, in store: any ObjectStore) {
+    public init?(_ path: String, of archive: ClusterArchive) {
         let directory = DataDirectory(path)
         guard let control = try? directory.controlFile(), let major = try? directory.majorVersion(),
-            control.systemIdentifier == incarnation.systemIdentifier, major == incarnation.major,
+            control.systemIdentifier == archive.incarnation.systemIdentifier, major == archive.incarnation.major,
             (try? isUnfinishedRestore(path)) == false
         else { return nil }
         self.path = path
@@ -38,11 +38,11 @@ public struct OwnDirectory: Sendable {
         if isRunning {
             waiting = WaitingWAL()
         } else {
-            waiting = WaitingWAL(path, timeline: timeline, of: incarnation, in: store)
+            waiting = WaitingWAL(path, timeline: timeline, of: archive)
             position = max(position, waiting.end ?? .zero)
         }
         contradiction = try? Contradiction.find(
-            in: path, timeline: timeline, segments: waiting.named, of: incarnation, in: store)
+            in: path, timeline: timeline, segments: waiting.named, of: archive)
         place = KnownPlace(
             timeline: timeline, position: position, takesWrites: isRunning && !isRecovering,
             history: TimelineHistory(timeline, in: path),
@@ -77,13 +77,13 @@ public struct WaitingWAL: Sendable {
 
     /// - Parameter timeline: the server's.
     init(
-        _ dataDirectory: String, timeline: TimelineID, of incarnation: Incarnation, in store: any ObjectStore
+        _ dataDirectory: String, timeline: TimelineID, of archive: ClusterArchive
     ) {
         guard
             let rescue = try? Rescue(
-                dataDirectory: dataDirectory, history: { try store.timelineHistory($0, of: incarnation) })
+                dataDirectory: dataDirectory, history: { try archive.timelineHistory($0) })
         else { return }
-        func isArchived(_ key: RepositoryKey) -> Bool { (try? store.exists(key)) ?? false }
+        func isArchived(_ name: SegmentName) -> Bool { (try? archive.has(.segment(name))) ?? false }
         named = rescue.items.compactMap { item in
             switch item {
             case .last(let name): name
@@ -94,21 +94,21 @@ public struct WaitingWAL: Sendable {
             switch item {
             case .last(let name):
                 add(name, in: dataDirectory, .partial, isLast: true) {
-                    trim(&$0, of: name, at: "\(dataDirectory)/pg_wal/\(name)", incarnation, in: store)
+                    trim(&$0, of: name, at: "\(dataDirectory)/pg_wal/\(name)", archive)
                 }
-                if isArchived(incarnation.segment(name)) { segments[name] = nil }
+                if isArchived(name) { segments[name] = nil }
             case .finished(let file):
                 guard let name = ArchiveFileName(file) else { continue }
                 switch name {
                 case .segment(let segment):
-                    guard !isArchived(incarnation.segment(segment)) || item == rescue.items.last else { continue }
+                    guard !isArchived(segment) || item == rescue.items.last else { continue }
                     let isLeft = segment.timeline < timeline
                     add(segment, in: dataDirectory, isLeft ? .partial : .completed, isLast: false) {
                         if isLeft {
-                            trim(&$0, of: segment, at: "\(dataDirectory)/pg_wal/\(segment)", incarnation, in: store)
+                            trim(&$0, of: segment, at: "\(dataDirectory)/pg_wal/\(segment)", archive)
                         }
                     }
-                    if isArchived(incarnation.segment(segment)) { segments[segment] = nil }
+                    if isArchived(segment) { segments[segment] = nil }
                 case .history(let timeline):
                     if let history = TimelineHistory(timeline, in: dataDirectory) { histories[timeline] = history }
                 case .partial, .backupHistory: continue

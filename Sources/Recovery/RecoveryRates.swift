@@ -23,15 +23,16 @@ public struct RecoveryRates: Codable, Sendable, Equatable {
     }
 
     /// The sums over the last five that recorded anything; nil when none did.
-    public static func recorded(of incarnation: Incarnation, in store: any ObjectStore) throws -> RecoveryRates? {
-        let folder = incarnation.folder.appending("recovery")
+    public static func recorded(of archive: ClusterArchive) throws -> RecoveryRates? {
+        let folder = archive.incarnation.folder.appending("recovery")
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         var sum: RecoveryRates?
         var counted = 0
-        for entry in try store.list(folder).reversed() where entry.isFolder && counted < 5 {
+        for entry in try archive.store.list(folder).reversed() where entry.isFolder && counted < 5 {
             guard
-                let bytes = try store.readIfPresent(folder.appending(entry.name).appending("end.json"), limit: 1 << 20),
+                let bytes = try archive.store.readIfPresent(
+                    folder.appending(entry.name).appending("end.json"), limit: 1 << 20),
                 let rates = try? decoder.decode(Record.self, from: Data(bytes)).rates, rates.arePossible
             else { continue }
             counted += 1

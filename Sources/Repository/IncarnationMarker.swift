@@ -9,21 +9,24 @@ struct DamagedMarker: Explained, Equatable {
     var hint: String? { "Bring the file back from a copy of the repository." }
 }
 
-extension ObjectStore {
-    /// Reads an incarnation's marker. What the store says of an object that isn't there is believed only between two such
+extension ClusterArchive {
+    /// Whether `tidemark init` made it: whether its marker is there, unread.
+    public func exists() throws -> Bool { try store.exists(incarnation.marker) }
+
+    /// Reads the marker. What the store says of an object that isn't there is believed only between two such
     /// looks: a file system that fails says of everything that it isn't there.
     ///
     /// - Returns: false when there is none.
     /// - Throws: `DamagedMarker`, and what reading throws.
-    public func confirms(_ incarnation: Incarnation) throws -> Bool {
-        guard let bytes = try readIfPresent(incarnation.marker, limit: 1 << 20) else { return false }
+    public func isConfirmed() throws -> Bool {
+        guard let bytes = try store.readIfPresent(incarnation.marker, limit: 1 << 20) else { return false }
         // One JSON object; the lean executable has no decoder, and needs none for what an accident does to a file.
         let text = bytes.filter { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
         let name = "\"system_identifier\":"
         let value = name + "\"\(incarnation.systemIdentifier)\""
         guard text.first == UInt8(ascii: "{"), text.last == UInt8(ascii: "}"), !text.contains(where: { $0 < 0x20 }),
             holds(text, name) == holds(text, value)
-        else { throw DamagedMarker(key: incarnation.marker, location: location) }
+        else { throw DamagedMarker(key: incarnation.marker, location: store.location) }
         return true
     }
 }

@@ -22,7 +22,7 @@ public struct IncarnationMarker: Codable, Sendable, Equatable {
 /// - Returns: the incarnation, and whether it is new.
 /// - Throws: `Problem` when the server isn't the one whose data directory is configured, or its page sizes aren't ours.
 public func initializeCluster(
-    named cluster: String, dataDirectory: DataDirectory, connection: Connection, store: any ObjectStore
+    named cluster: String, dataDirectory: DataDirectory, connection: Connection, in repository: Repository
 ) throws -> (incarnation: Incarnation, isNew: Bool) {
     let control = try dataDirectory.controlFile()
     let major = try dataDirectory.majorVersion()
@@ -41,7 +41,7 @@ public func initializeCluster(
         )
     }
     let incarnation = Incarnation(cluster: cluster, major: major, systemIdentifier: control.systemIdentifier)
-    if try store.exists(incarnation.marker) { return (incarnation, false) }
+    if try repository.archive(incarnation).exists() { return (incarnation, false) }
     let marker = IncarnationMarker(
         cluster: cluster, major: major, systemIdentifier: String(control.systemIdentifier),
         segmentSize: control.segmentSize,
@@ -50,7 +50,7 @@ public func initializeCluster(
     encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     do {
-        try store.create(incarnation.marker, bytes: Array(try encoder.encode(marker)) + [UInt8(ascii: "\n")])
+        try repository.store.create(incarnation.marker, bytes: Array(try encoder.encode(marker)) + [UInt8(ascii: "\n")])
     } catch is ObjectExists {
         return (incarnation, false)
     }

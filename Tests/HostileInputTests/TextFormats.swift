@@ -131,13 +131,14 @@ extension HostileFormat {
             }
         ).reading { bytes in
             let store = OneObject(bytes, at: "backup/L-full/verified-20261120T081245.123456Z.json")
-            _ = try lastVerification(of: "L-full", of: incarnation, in: store)
+            _ = try lastVerification(of: "L-full", of: ClusterArchive(incarnation, in: store))
         },
         HostileFormat(
             "a put-aside record",
             seeds: { [Array(#"{"at":"2026-11-20T08:12:45Z","objects":["wal/00000002.history"],"reason":"r"}"#.utf8)] }
         ).reading { bytes in
-            _ = try AsideWAL(of: incarnation, in: OneObject(bytes, at: "aside/20261120T081245Z-stray/record.json"))
+            _ = try AsideWAL(
+                of: ClusterArchive(incarnation, in: OneObject(bytes, at: "aside/20261120T081245Z-stray/record.json")))
         },
         HostileFormat(
             "a recovery's record",
@@ -153,7 +154,7 @@ extension HostileFormat {
             for name in ["a", "b"] {
                 guard
                     let rates = try RecoveryRates.recorded(
-                        of: incarnation, in: OneObject(folder, at: "recovery/\(name)/end.json"))
+                        of: ClusterArchive(incarnation, in: OneObject(folder, at: "recovery/\(name)/end.json")))
                 else { continue }
                 _ = rates.restoreSeconds / Double(max(1, rates.restoredBytes))
             }
@@ -193,7 +194,9 @@ extension HostileFormat {
         HostileFormat(
             "incarnation.json",
             seeds: { [Array("{\n  \"system_identifier\" : \"\(incarnation.systemIdentifier)\"\n}\n".utf8)] }
-        ).reading { bytes in _ = try OneObject(bytes, at: "incarnation.json").confirms(incarnation) },
+        ).reading { bytes in
+            _ = try ClusterArchive(incarnation, in: OneObject(bytes, at: "incarnation.json")).isConfirmed()
+        },
     ]
 
     static let text: [HostileFormat] = [
