@@ -20,9 +20,7 @@ struct ArchiveListing {
     }
 
     /// The length of the first that can be read. (Not by a lazy sequence: it would ask twice, and the answers may differ.)
-    private static func segmentSize(
-        _ names: [SegmentName], _ archive: ClusterArchive
-    ) -> UInt32? {
+    private static func segmentSize(_ names: [SegmentName], _ archive: ClusterArchive) -> UInt32? {
         for name in names {
             guard let head = try? archive.head(of: name),
                 SegmentName.exists(segmentSize: head.rawLength)

@@ -33,8 +33,7 @@ extension Push {
         let digest = digester.finish()
         var copy = 1
         while true {
-            let key = AsideStore.place(
-                incarnation.key(for: place.file, copy: copy), incarnation, in: folder.key)
+            let key = AsideStore.place(incarnation.key(for: place.file, copy: copy), incarnation, in: folder.key)
             do {
                 let head = try StoredSegment(key, in: store).head
                 if head.digest == digest && head.rawLength == UInt64(local.size) {

@@ -105,8 +105,7 @@ struct LeftTimeline: Equatable {
     ) throws -> Bool {
         let server = DataDirectory(Files.parent(Files.parent(file.path)))
         guard let control = try? server.controlFile() else { return false }
-        return try abandoned(
-            segment, segmentSize: segmentSize, control, server.path, archive) != nil
+        return try abandoned(segment, segmentSize: segmentSize, control, server.path, archive) != nil
     }
 
     static func isPrimary(_ directory: DataDirectory, on timeline: TimelineID) -> Bool {

@@ -166,8 +166,7 @@ extension Push {
                 batch?.scanned(
                     segment, PushBatch.Scanned(summary: summary, digest: digest, key: key, status: local.status))
                 if let summary, !place.file.isPartial {
-                    accepted = try checkLink(
-                        summary, segment, place.archive, batch, beside: Files.parent(local.path))
+                    accepted = try checkLink(summary, segment, place.archive, batch, beside: Files.parent(local.path))
                 }
                 if replacement != nil, contents == .completed {
                     try checkNext(of: summary, place)
@@ -182,8 +181,7 @@ extension Push {
     }
 
     func predecessor(of local: LocalFile, _ place: SegmentPlace, _ batch: PushBatch?) -> Predecessor {
-        Predecessor(
-            archive: place.archive, batch: batch, directory: Files.parent(local.path))
+        Predecessor(archive: place.archive, batch: batch, directory: Files.parent(local.path))
     }
 
     /// A version this program doesn't know must not stop archiving: nothing says that the segment is damaged.
@@ -201,8 +199,7 @@ extension Push {
             // A file that ends with a switch right at its beginning may have been left there, with that from its earlier
             // life: the segment before is asked for even if it isn't archived yet.
             let isShort = summary.ending == .switch && (summary.lastRecord ?? .zero) < summary.start + 16384
-            let predecessor = Predecessor(
-                archive: archive, batch: batch, directory: isShort ? directory : nil)
+            let predecessor = Predecessor(archive: archive, batch: batch, directory: isShort ? directory : nil)
             if let obstacle = try predecessor.check(summary, of: segment) {
                 warn(
                     Problem(
@@ -243,8 +240,7 @@ extension Push {
             segment.isPossible(segmentSize: size),
             try !local.hasPage(of: segment.start(segmentSize: size))
         else { return nil }
-        return try LeftTimeline.find(
-            segment, segmentSize: size, beside: local, identity.archive())
+        return try LeftTimeline.find(segment, segmentSize: size, beside: local, identity.archive())
     }
 }
 

@@ -52,9 +52,7 @@ public struct PutAside: Sendable {
     ///
     /// - Parameter following: with a segment, all later ones of its timeline as well, and their backup history files.
     /// - Throws: `NothingToPutAside`, and what the store throws.
-    public init(
-        _ subject: Subject, following: Bool = false, of archive: ClusterArchive
-    ) throws {
+    public init(_ subject: Subject, following: Bool = false, of archive: ClusterArchive) throws {
         (self.subject, self.archive) = (subject, archive)
         var keys: [RepositoryKey] = []
         switch subject {

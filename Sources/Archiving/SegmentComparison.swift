@@ -66,16 +66,12 @@ struct SegmentComparison {
 
 /// Takes out of the summary of a file that may end early what does not go on from the log before it, in the repository
 /// or beside it.
-public func trim(
-    _ summary: inout SegmentSummary, of segment: SegmentName, at path: String, _ archive: ClusterArchive
-) {
+public func trim(_ summary: inout SegmentSummary, of segment: SegmentName, at path: String, _ archive: ClusterArchive) {
     Predecessor(archive: archive, directory: Files.parent(path)).trim(&summary, of: segment)
 }
 
 /// Whether every record of a server's segment is in the repository: its content tells, not its name. A damaged copy has none.
-public func isArchived(
-    _ path: String, _ segment: SegmentName, of archive: ClusterArchive
-) throws -> Bool {
+public func isArchived(_ path: String, _ segment: SegmentName, of archive: ClusterArchive) throws -> Bool {
     let local = try LocalFile(path)
     let before = Predecessor(archive: archive, directory: Files.parent(path))
     do {
@@ -91,9 +87,7 @@ public func isArchived(
 }
 
 /// Whether the repository has another server's segment under a name, and this one's in no copy. A damaged copy tells nothing.
-public func isContradicted(
-    _ path: String, _ segment: SegmentName, of archive: ClusterArchive
-) throws -> Bool {
+public func isContradicted(_ path: String, _ segment: SegmentName, of archive: ClusterArchive) throws -> Bool {
     let local = try LocalFile(path)
     let before = Predecessor(archive: archive, directory: Files.parent(path))
     do {

@@ -71,9 +71,7 @@ public func verifyArchive(
 }
 
 /// What is wrong with one stored segment when it is read again; nil when nothing is, or when it isn't there.
-public func damage(
-    of name: SegmentName, _ archive: ClusterArchive
-) throws -> ArchiveProblem? {
+public func damage(of name: SegmentName, _ archive: ClusterArchive) throws -> ArchiveProblem? {
     guard try archive.store.size(of: archive.key(for: .segment(name))) != nil else { return nil }
     return Examination(of: name, archive).problems.first
 }

@@ -7,9 +7,7 @@ public import WAL
 ///
 /// - Parameter path: from the data directory, such as `postgresql.conf`.
 /// - Throws: `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
-public func backupHolds(
-    _ path: String, backup: String, of archive: ClusterArchive
-) throws -> Bool {
+public func backupHolds(_ path: String, backup: String, of archive: ClusterArchive) throws -> Bool {
     let manifest = try ManifestReader(backup, of: archive)
     let rows = try manifest.database.prepare("SELECT 1 FROM file WHERE path = ?")
     try rows.bind(1, path)
@@ -19,9 +17,7 @@ public func backupHolds(
 /// The transactions that were prepared and neither committed nor rolled back when a backup was taken, 1000 at most.
 ///
 /// - Throws: `Problem` when a file can't be understood, `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
-public func preparedTransactions(
-    of backup: String, of archive: ClusterArchive
-) throws -> [Prepare] {
+public func preparedTransactions(of backup: String, of archive: ClusterArchive) throws -> [Prepare] {
     let manifest = try ManifestReader(backup, of: archive)
     let rows = try manifest.database.prepare(
         "SELECT path FROM file WHERE path GLOB 'pg_twophase/*' AND kind = 'f' ORDER BY path LIMIT 1000")

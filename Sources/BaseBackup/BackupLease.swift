@@ -10,9 +10,7 @@ public final class BackupLease: Sendable {
     /// run from here either, and the lease is an empty promise.
     ///
     /// - Throws: `NoSuchBackup` when it has been removed; `BackupInProgress` when expiration takes longer than `patience`.
-    public init(
-        _ label: String, of archive: ClusterArchive, patience milliseconds: Int = 60_000
-    ) throws {
+    public init(_ label: String, of archive: ClusterArchive, patience milliseconds: Int = 60_000) throws {
         let attempt: LockAttempt
         do {
             attempt = try archive.store.lock(

@@ -83,8 +83,7 @@ extension ClusterArchive {
                 + listing.unreadable.map(\.label))
         listing.incomplete += try store.list(incarnation.packFolder).filter(\.isFolder).map(\.name)
             .filter { !known.contains($0) }
-        (listing.complete, listing.aside) = try withoutAside(
-            BackupListing.sorted(listing.complete), of: self)
+        (listing.complete, listing.aside) = try withoutAside(BackupListing.sorted(listing.complete), of: self)
         return listing
     }
 

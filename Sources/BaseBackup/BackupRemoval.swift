@@ -111,9 +111,7 @@ func damage(of backup: BackupDescription, from archive: ClusterArchive) throws -
 }
 
 /// What a look at its objects' sizes tells: the rest of a sentence, nil when nothing is missing.
-public func visibleDamage(
-    of backup: BackupDescription, from archive: ClusterArchive
-) throws -> String? {
+public func visibleDamage(of backup: BackupDescription, from archive: ClusterArchive) throws -> String? {
     var size = try archive.store.size(of: archive.incarnation.backup(backup.label, Manifest.objectName)) ?? 0
     for entry in try archive.store.list(archive.incarnation.packFolder(backup.label))
     where !entry.isFolder && entry.name.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {

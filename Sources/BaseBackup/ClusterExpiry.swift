@@ -40,8 +40,7 @@ extension ClusterIncarnations {
     public func expire(
         policy: RetentionPolicy, now: Moment = Moment(microseconds: Clock.now), dryRun: Bool
     ) throws -> ClusterExpiry {
-        var expiry = ClusterExpiry(
-            current: try expireBackups(of: current, policy: policy, now: now, dryRun: dryRun))
+        var expiry = ClusterExpiry(current: try expireBackups(of: current, policy: policy, now: now, dryRun: dryRun))
         for archive in former {
             let result = Result { () throws -> ExpiryReport? in
                 // Nothing is made in one without backups, not even a lock.

@@ -218,9 +218,7 @@ final class ManifestReader {
     }
 
     /// The whole content of a small file; nil when the backup has none of that name.
-    func content(
-        of path: String, archive: ClusterArchive, limit: Int64 = 16 << 20
-    ) throws -> [UInt8]? {
+    func content(of path: String, archive: ClusterArchive, limit: Int64 = 16 << 20) throws -> [UInt8]? {
         guard let size = try database.integer("SELECT size FROM file WHERE path = ?", path), (0...limit).contains(size)
         else { return nil }
         var bytes = [UInt8](repeating: 0, count: Int(size))

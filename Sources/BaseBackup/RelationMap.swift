@@ -121,9 +121,7 @@ public struct RelationMap: Sendable {
     /// Superusers who may log in, as a backup's manifest has them.
     ///
     /// - Throws: `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
-    public static func superusers(
-        of backup: String, of archive: ClusterArchive
-    ) throws -> [String] {
+    public static func superusers(of backup: String, of archive: ClusterArchive) throws -> [String] {
         try superusers(ManifestReader(backup, of: archive))
     }
 

@@ -47,9 +47,7 @@ extension Catalog {
             })
     }
 
-    private static func head(
-        of name: SegmentName, _ archive: ClusterArchive
-    ) throws -> Head {
+    private static func head(of name: SegmentName, _ archive: ClusterArchive) throws -> Head {
         var head = Head(name: name)
         do {
             let stored = try archive.stored(name)

@@ -23,9 +23,7 @@ public struct FormerIncarnation: Sendable {
     }
 
     /// Those of `archives` that have backups, and sentences about those that can't be read.
-    static func all(
-        _ archives: [ClusterArchive]
-    ) -> (found: [FormerIncarnation], problems: [String]) {
+    static func all(_ archives: [ClusterArchive]) -> (found: [FormerIncarnation], problems: [String]) {
         var (found, problems): ([FormerIncarnation], [String]) = ([], [])
         for archive in archives {
             do {

@@ -109,9 +109,7 @@ public struct KnownDamage: Sendable, Equatable {
         return try visible + verified(jobs, archive).filter { !seen.contains($0.name) }
     }
 
-    private static func verified(
-        _ jobs: [JobRecord], _ archive: ClusterArchive
-    ) throws -> [KnownDamage] {
+    private static func verified(_ jobs: [JobRecord], _ archive: ClusterArchive) throws -> [KnownDamage] {
         let runs = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
         var names: [String] = []
         for part in [VerifiedPart.backups, .wal] {

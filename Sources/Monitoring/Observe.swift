@@ -121,9 +121,7 @@ extension ClusterPlaces {
 }
 
 /// The segments that a recovery doesn't get over, as the catalog knows them; none where there is no catalog to be had.
-private func breaks(
-    of archive: ClusterArchive, _ cluster: ClusterConfiguration
-) -> [LogBreak] {
+private func breaks(of archive: ClusterArchive, _ cluster: ClusterConfiguration) -> [LogBreak] {
     let catalog = try? Catalog(
         at: cluster.state.catalog(of: archive.incarnation), archive: archive,
         mayBeInMemory: false, note: { _ in })
@@ -135,8 +133,7 @@ private func observeArchive(
 ) {
     let cluster = request.cluster
     do {
-        let known = try ClusterIncarnations(
-            of: cluster.name, dataDirectory: cluster.dataDirectory, in: repository)
+        let known = try ClusterIncarnations(of: cluster.name, dataDirectory: cluster.dataDirectory, in: repository)
         if let control, let major = try? DataDirectory(cluster.dataDirectory).majorVersion() {
             let own = Incarnation(cluster: cluster.name, major: major, systemIdentifier: control.systemIdentifier)
             observation.ownCluster = (own.folderName, known?.current.incarnation == own)

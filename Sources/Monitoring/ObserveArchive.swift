@@ -29,8 +29,7 @@ extension ArchiveObservation {
             if let found = try archive.readableHistory(followed) {
                 history = found
             } else {
-                historyProblem = LostHistory.message(
-                    followed, isDamaged: try archive.has(.history(followed)))
+                historyProblem = LostHistory.message(followed, isDamaged: try archive.has(.history(followed)))
             }
         }
         if historyProblem == nil {

@@ -40,9 +40,7 @@ public struct StrayTimeline: Sendable, Equatable {
 
 extension Observation {
     /// Looks for them, where the server and the archive could be asked.
-    mutating func observeTimelines(
-        _ control: ControlFile?, dataDirectory: String, _ repository: Repository
-    ) {
+    mutating func observeTimelines(_ control: ControlFile?, dataDirectory: String, _ repository: Repository) {
         guard let server, let archive, let control, control.systemIdentifier == archive.incarnation.systemIdentifier
         else { return }
         // After a promotion the checkpoint is still the old timeline's for a while.
@@ -52,8 +50,7 @@ extension Observation {
             strays = try StrayTimeline.find(
                 of: contents, server: timeline,
                 standbyAt: server.isStandby ? server.position : nil)
-            contradiction = try Contradiction.find(
-                in: dataDirectory, timeline: timeline, of: contents)
+            contradiction = try Contradiction.find(in: dataDirectory, timeline: timeline, of: contents)
             serverTimeline = timeline
             let aside = PutAside.Subject.timeline(timeline).name
             isPutAside =

@@ -54,8 +54,7 @@ public struct Drill: Sendable {
         }
         let scratch = try ScratchDirectory(for: .drill, in: scratchDirectory)
         let result: Result<DrillReport, any Error> = Result {
-            try rehearse(
-                in: scratch, of: archive, restoring: restoring, replaying: replaying)
+            try rehearse(in: scratch, of: archive, restoring: restoring, replaying: replaying)
         }
         try scratch.remove()
         return try result.get()

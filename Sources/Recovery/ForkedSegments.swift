@@ -46,9 +46,7 @@ extension ForkedSegment {
     ///   - isPartial: the child's file is in the repository as `.partial` only.
     ///   - isCopy: the folder isn't the cluster's own.
     /// - Throws: what reading the repository and writing throw.
-    func place(
-        in folder: String, isPartial: Bool, isCopy: Bool, of archive: ClusterArchive
-    )
+    func place(in folder: String, isPartial: Bool, isCopy: Bool, of archive: ClusterArchive)
         throws
     {
         let stored = try archive.stored(isPartial ? .partial(child) : .segment(child))

@@ -41,8 +41,7 @@ public struct OwnDirectory: Sendable {
             waiting = WaitingWAL(path, timeline: timeline, of: archive)
             position = max(position, waiting.end ?? .zero)
         }
-        contradiction = try? Contradiction.find(
-            in: path, timeline: timeline, segments: waiting.named, of: archive)
+        contradiction = try? Contradiction.find(in: path, timeline: timeline, segments: waiting.named, of: archive)
         place = KnownPlace(
             timeline: timeline, position: position, takesWrites: isRunning && !isRecovering,
             history: TimelineHistory(timeline, in: path),
@@ -76,12 +75,9 @@ public struct WaitingWAL: Sendable {
     public init() {}
 
     /// - Parameter timeline: the server's.
-    init(
-        _ dataDirectory: String, timeline: TimelineID, of archive: ClusterArchive
-    ) {
+    init(_ dataDirectory: String, timeline: TimelineID, of archive: ClusterArchive) {
         guard
-            let rescue = try? Rescue(
-                dataDirectory: dataDirectory, history: { try archive.timelineHistory($0) })
+            let rescue = try? Rescue(dataDirectory: dataDirectory, history: { try archive.timelineHistory($0) })
         else { return }
         func isArchived(_ name: SegmentName) -> Bool { (try? archive.has(.segment(name))) ?? false }
         named = rescue.items.compactMap { item in

@@ -63,8 +63,7 @@ public func prepareRecovery(
     restore.living = request.living
     // A replay of some length reads its pages one by one, and waits for each that isn't in memory.
     restore.isReadSoon = request.plan.logSize > request.backup.size / 20
-    let restored = try restoreBackup(
-        request.backup, of: archive, request: restore, progress: progress)
+    let restored = try restoreBackup(request.backup, of: archive, request: restore, progress: progress)
     try request.tablespaces.prepareYounger(in: request.directory)
     let configuration = ServerConfiguration(request.backup, directory: request.directory, setup: request.setup)
     try configuration.relocate()
@@ -102,9 +101,7 @@ func refuseIfInUse(_ directory: String) throws {
 }
 
 /// PostgreSQL never asks its restore_command for a `.partial`, but takes a segment it finds in pg_wal.
-private func placePartial(
-    _ name: SegmentName, _ request: RecoverRequest, of archive: ClusterArchive
-) throws {
+private func placePartial(_ name: SegmentName, _ request: RecoverRequest, of archive: ClusterArchive) throws {
     let path = "\(request.directory)/pg_wal/\(name)"
     try Files.removeIfPresent(path)
     let stored = try archive.stored(.partial(name))

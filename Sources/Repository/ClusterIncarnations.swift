@@ -7,7 +7,8 @@ public import WAL
 //    never archived, nor one delivered, and no backup taken, where the repository has no place for that very incarnation.
 // 2. Without a server to ask (a new machine, a data directory that is gone) it is the only one that there is.
 // 3. Of several, PostgreSQL's calls get none: its server would replay another cluster's WAL. A person gets the one whose
-//    newest backup ended last, and is told so; or the one that was named, or that has the backup or the moment asked for.
+//    newest backup ended last, or without backups the newest version, and is told so; or the one that was named, or that
+//    has the backup or the moment asked for.
 
 extension Repository {
     /// The archive of an incarnation that a server says it is.
@@ -56,7 +57,8 @@ public struct NotInitialised: Explained, Equatable {
 public struct ClusterIncarnations {
     /// By major version and system identifier; never empty.
     public let all: [ClusterArchive]
-    /// The server's own or, when that tells nothing, the one whose newest backup ended last.
+    /// The server's own or, when that tells nothing, the one whose newest backup ended last; without backups the newest
+    /// version.
     public let current: ClusterArchive
     /// Whether the server says which one is in use.
     public let isKnown: Bool
@@ -78,8 +80,8 @@ public struct ClusterIncarnations {
         } else if all.count == 1 {
             (current, isKnown) = (last, false)
         } else {
-            let newest = all.map { ($0, (try? stops($0))?.last) }
-            current = newest.max { ($0.1?.microseconds ?? .min) < ($1.1?.microseconds ?? .min) }?.0 ?? last
+            let ended = all.compactMap { archive in ((try? stops(archive).last) ?? nil).map { (archive, $0) } }
+            current = ended.max { $0.1 < $1.1 }?.0 ?? last
             isKnown = false
         }
     }

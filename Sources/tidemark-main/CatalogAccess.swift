@@ -62,8 +62,7 @@ struct CatalogAccess {
 
     /// What of the log is not there on purpose.
     func expired(_ invocation: Invocation) throws -> SegmentSet {
-        try WALGaps.expired(
-            cluster, archive, segmentSize: try catalog.segmentSize() ?? 16 << 20, invocation)
+        try WALGaps.expired(cluster, archive, segmentSize: try catalog.segmentSize() ?? 16 << 20, invocation)
     }
 
     var spans: [BackupSpan] { backups.map(BackupSpan.init) }

@@ -48,8 +48,7 @@ enum ListCommand: Command {
                 uniquingKeysWith: max)
             let found = windows.compactMap { if case .missing(let gap) = $0.ending { gap } else { nil } }
             if !found.isEmpty {
-                let expired = try WALGaps.expired(
-                    cluster, archive, segmentSize: found[0].segmentSize, invocation)
+                let expired = try WALGaps.expired(cluster, archive, segmentSize: found[0].segmentSize, invocation)
                 for gap in found where !gaps.contains(gap) && !gap.names.allSatisfy({ expired.contains($0) }) {
                     gaps.append(gap)
                 }

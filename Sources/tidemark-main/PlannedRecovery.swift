@@ -112,8 +112,7 @@ struct PlannedRecovery {
 
     /// Locales, and names of what the plan's last transactions changed, as its backup knew them; nil when they can't be read.
     private var names: RelationMap? {
-        try? RelationMap(
-            of: plan.backup.label, of: archive.contents, where: plan.changes)
+        try? RelationMap(of: plan.backup.label, of: archive.contents, where: plan.changes)
     }
 
     /// What a person should know besides the plan's own warnings.

@@ -36,8 +36,7 @@ enum PutAsideAction {
         let subject = try subject(name)
         let cluster = try invocation.cluster()
         let archive = try currentArchive(of: cluster)
-        let aside = try PutAside(
-            subject, following: invocation.arguments.has("following"), of: archive)
+        let aside = try PutAside(subject, following: invocation.arguments.has("following"), of: archive)
         try PutAsideCheck(
             dataDirectory: cluster.dataDirectory, archive, server: livingServer(cluster, archive.incarnation),
             isCertain: invocation.arguments.has("certain")

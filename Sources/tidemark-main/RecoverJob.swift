@@ -129,8 +129,7 @@ struct RecoverJob {
             plan: planned.plan, server: server, setup: planned.setup, conninfo: try planned.conninfo())
         // The role may not have been there at the target, and the target tells of another: then whoever may do everything.
         follower.roles =
-            (try? RelationMap.superusers(
-                of: planned.plan.backup.label, of: planned.archive.contents)) ?? []
+            (try? RelationMap.superusers(of: planned.plan.backup.label, of: planned.archive.contents)) ?? []
         return follower
     }
 

@@ -101,8 +101,7 @@ struct Damage: Sendable, CustomTestStringConvertible {
         let names = ["a flipped byte in a frame", "a missing pack", "a missing segment"]
         let damages = Self.damages.filter { names.contains($0.name) }
         for damage in damages { try damage.apply(fixture, backup) }
-        let report = try verifyBackup(
-            backup, of: fixture.archive, request: VerifyRequest(jobs: 2))
+        let report = try verifyBackup(backup, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(damages.count == 3)
         for damage in damages {
             #expect(report.problems.contains { $0.message.contains(damage.says) }, "\(damage): \(report.problems)")
@@ -126,8 +125,7 @@ struct Damage: Sendable, CustomTestStringConvertible {
             ])
         #expect(try fixture.archive.listBackups().complete == [backup])
         // They were corrupt before; the backup itself is as it was taken.
-        let report = try verifyBackup(
-            backup, of: fixture.archive, request: VerifyRequest(jobs: 2))
+        let report = try verifyBackup(backup, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(report.problems == [])
     }
 

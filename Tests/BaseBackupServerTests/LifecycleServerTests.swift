@@ -39,8 +39,7 @@ import WAL
         #expect(try fixture.archive.history(old) == history)
         // It is no history of this server's, whose recovery would follow it.
         try fixture.store.remove(fixture.incarnation.history(old))
-        let verified = try verifyBackup(
-            backups[2], of: fixture.archive, request: VerifyRequest(jobs: 2))
+        let verified = try verifyBackup(backups[2], of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(verified.problems == [])
         let target = fixture.scratch.file("restored")
         _ = try fixture.restore(backups[2], to: target)
@@ -71,8 +70,7 @@ import WAL
             let lock = try BackupLock(fixture.archive)
             #expect(throws: BackupInProgress.self) { try fixture.takeBackup() }
             #expect(throws: BackupInProgress.self) {
-                try expireBackups(
-                    of: fixture.archive, policy: RetentionPolicy(), dryRun: false)
+                try expireBackups(of: fixture.archive, policy: RetentionPolicy(), dryRun: false)
             }
             withExtendedLifetime(lock) {}
         }
@@ -90,8 +88,7 @@ import WAL
         let second = try fixture.takeBackup { $0.resumes = true }
         #expect(second.packLabels == [second.label, first.label])
         #expect(second.storedSize < first.storedSize / 3)
-        let report = try verifyBackup(
-            second, of: fixture.archive, request: VerifyRequest(jobs: 2))
+        let report = try verifyBackup(second, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(report.problems == [])
         // The packs it refers to outlive an expiry.
         var policy = RetentionPolicy()
@@ -138,8 +135,7 @@ import WAL
         // What was copied doesn't need the dead backup any more.
         _ = try expireBackups(of: fixture.archive, policy: RetentionPolicy(), dryRun: false)
         #expect(!(try Files.exists(Files.parent(nobody))))
-        let verification = try verifyBackup(
-            second, of: fixture.archive, request: VerifyRequest(jobs: 2))
+        let verification = try verifyBackup(second, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(verification.problems == [])
         let target = fixture.scratch.file("restored")
         _ = try fixture.restore(second, to: target)

@@ -240,8 +240,7 @@ import WAL
             backup = taken
         }
         let taken = try #require(backup, "the kernel never left the page cache alone")
-        let verified = try verifyBackup(
-            taken, of: fixture.archive, request: VerifyRequest(jobs: 2))
+        let verified = try verifyBackup(taken, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(verified.problems == [])
     }
 

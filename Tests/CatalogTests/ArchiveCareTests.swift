@@ -168,8 +168,7 @@ import WAL
     @Test func `a part of the archive can be verified`() throws {
         let repository = try FixtureRepository()
         try flip(repository.path(0), at: 5000)
-        let part = try verifyArchive(
-            of: repository.archive, range: LSN(0xB0_0000)...LSN(0xC0_0000), jobs: 1)
+        let part = try verifyArchive(of: repository.archive, range: LSN(0xB0_0000)...LSN(0xC0_0000), jobs: 1)
         #expect(part.segments == 2)
         #expect(part.problems.isEmpty)
     }

@@ -65,8 +65,7 @@ final class FixtureRepository {
     }
 
     func catalog(note: @escaping (String) -> Void = { _ in }) throws -> Catalog {
-        try Catalog(
-            at: scratch.file("catalog"), archive: archive, note: note)
+        try Catalog(at: scratch.file("catalog"), archive: archive, note: note)
     }
 }
 
@@ -191,8 +190,7 @@ final class FixtureRepository {
         try mapInOrder(
             Array(0..<6), workers: 6, ahead: 6,
             transform: { _ in
-                let catalog = try Catalog(
-                    at: path, archive: archive, note: { _ in })
+                let catalog = try Catalog(at: path, archive: archive, note: { _ in })
                 return try catalog.current(jobs: 1) { try CatalogTests().contents($0) }
             }, consume: { results.append($0) })
         #expect(results.count == 6)

@@ -163,8 +163,7 @@ private let cases = [
     func `a plan tells the gap that no recovery gets over`(_ gap: ForkGap) throws {
         let repository = try Self.archive(gap)
         defer { withExtendedLifetime(repository) {} }
-        let source = ArchivePlanSource(
-            archive: repository.archive, segmentSize: Self.size, backups: [], jobs: 1)
+        let source = ArchivePlanSource(archive: repository.archive, segmentSize: Self.size, backups: [], jobs: 1)
         let newest = gap.histories.keys.max().map { TimelineID($0) } ?? TimelineID(1)
         let path = try #require(try TimelinePath(to: newest, histories: source.histories(), known: true))
         let told = try Self.backups(gap).filter { path.contains($0.timeline, upTo: $0.stop) }.map { backup in

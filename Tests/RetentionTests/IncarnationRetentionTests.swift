@@ -105,8 +105,7 @@ import WAL
         for incarnation in holdings.incarnations {
             let archive = ClusterArchive(incarnation, in: store)
             let listing = try archive.listBackups()
-            let decision = try retentionDecision(
-                of: archive, listing: listing, policy: policy, now: Self.now)
+            let decision = try retentionDecision(of: archive, listing: listing, policy: policy, now: Self.now)
             let files = try holdings.files(incarnation)
             before[incarnation.folderName] = files
             newest[incarnation.folderName] = listing.newest?.label
