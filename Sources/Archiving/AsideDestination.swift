@@ -35,8 +35,10 @@ extension Push {
         while true {
             let key = AsideStore.place(incarnation.key(for: place.file, copy: copy), incarnation, in: folder.key)
             do {
-                let head = try StoredSegment(key, in: store).head
-                if head.digest == digest && head.rawLength == UInt64(local.size) {
+                let stored = try StoredSegment(key, in: store)
+                if stored.head.digest == digest && stored.head.rawLength == UInt64(local.size) {
+                    var decompressor = try Decompressor()
+                    try stored.extract(with: &decompressor) { _ in }
                     try store.makeDurable(key)
                     return .confirmed
                 }

@@ -60,7 +60,9 @@ extension Push {
                 // A walreceiver may have got the middle of a record and no more.
                 let left = try LeftTimeline.find(
                     place.segment, segmentSize: place.page.segmentSize, beside: local, place.archive)
-                if left != nil, !place.file.isPartial, !comparison.isDamaged { return .confirmed }
+                if left != nil, !place.file.isPartial, comparison.offersNoRecord, !comparison.isDamaged {
+                    return .confirmed
+                }
                 contradiction = contradiction ?? (comparison, copy)
             case .contradicts: contradiction = contradiction ?? (comparison, copy)
             }

@@ -55,13 +55,17 @@ public struct Fetch: Sendable {
             return .delivered
         }
         let stored: StoredSegment
-        do { stored = try served(archive).stored(file) } catch let absent as ObjectAbsent {
+        do {
+            stored = try served(archive).stored(file)
+            clock.mark(.open)
+            try deliver(stored, file, archive, to: destination)
+        } catch let absent as ObjectAbsent {
             // `archive()` found the marker before; it must still be there after, or the repository went away between.
             guard try archive.isConfirmed() else { throw absent }
             return .absent
+        } catch let damage as ObjectDamaged {
+            throw ArchivedFileDamaged(file: file, damage: damage)
         }
-        clock.mark(.open)
-        try deliver(stored, file, archive, to: destination)
         clock.mark(.fetch)
         if let spool, let segment = file.segmentName, spool.want(segment) {
             startPrefetcher(spool, segment, stored.head.rawLength, archive)
@@ -77,7 +81,8 @@ public struct Fetch: Sendable {
     /// Only for a server that is recovering, which runs restore_command in its data directory.
     private func spool(_ file: ArchiveFileName, _ incarnation: Incarnation) -> Spool? {
         guard let prefetch, case .segment = file, (try? Files.exists("postmaster.pid")) == true else { return nil }
-        return Spool(prefetch, incarnation, location: identity.repository.location, form: form)
+        return Spool(
+            prefetch, incarnation, location: identity.repository.location, form: form, putAside: putAside)
     }
 
     /// Unless one is at work, or there is nothing for it to do.
@@ -114,6 +119,18 @@ public struct Fetch: Sendable {
         } patches: {
             patches
         }
+    }
+}
+
+/// What was asked for can't be delivered, because its object is damaged.
+struct ArchivedFileDamaged: Explained {
+    let file: ArchiveFileName
+    let damage: ObjectDamaged
+    var message: String { damage.message }
+    var detail: String? { damage.detail }
+    var hint: String? {
+        "If a server still has the file, run \"tidemark archive-push pg_wal/\(file)\" in its data directory: that stores it "
+            + "again. Check the repository's storage; \"tidemark verify\" shows what else is affected."
     }
 }
 

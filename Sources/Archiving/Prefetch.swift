@@ -38,7 +38,8 @@ extension Fetch {
         guard let prefetch else { return }
         let archive = try identity.archive()
         let served = try served(archive)
-        let spool = Spool(prefetch, archive.incarnation, location: identity.repository.location, form: form)
+        let spool = Spool(
+            prefetch, archive.incarnation, location: identity.repository.location, form: form, putAside: putAside)
         try Files.makeDirectories(spool.directory)
         let lock = try Descriptor(open: spool.lockFile, O_RDWR | O_CREAT, mode: 0o600)
         guard try lock.tryLock(path: spool.lockFile) else { return }

@@ -26,12 +26,12 @@ final class PushBatch: Sendable {
 
     /// In the log's order.
     let members: [Member]
-    private let names: Set<SegmentName>
+    private let indices: [SegmentName: Int]
     private let state = Monitor(State())
 
     init(_ members: [Member]) {
         self.members = members
-        names = Set(members.map(\.segment))
+        indices = Dictionary(members.enumerated().map { ($1.segment, $0) }) { first, _ in first }
     }
 
     /// The next segment to work on. Segments are claimed in order, so whoever waits for a predecessor waits for one that
@@ -57,8 +57,17 @@ final class PushBatch: Sendable {
 
     /// A member's summary, as soon as it has been scanned; nil when it isn't a member or has to be looked up elsewhere.
     func summary(of name: SegmentName) -> SegmentSummary? {
-        guard names.contains(name) else { return nil }
+        guard indices[name] != nil else { return nil }
         return state.wait { state in state.scanned[name].map { .ready($0?.summary) } ?? .notYet }
+    }
+
+    /// Waits until the member before this one is stored, durably, so that nobody sees a gap between them, whenever he looks
+    /// and wherever this process is killed. That member's thread is at work on it (`claim`), and waits for no later one.
+    /// - Throws: `NotReached` when it could not be stored.
+    func awaitTurn(of name: SegmentName) throws(NotReached) {
+        guard let index = indices[name], index > 0 else { return }
+        let before = state.wait { state in state.outcomes[index - 1].map { .ready($0) } ?? .notYet }
+        if case .failure = before { throw NotReached(segment: members[index - 1].segment) }
     }
 
     func outcome(_ index: Int) -> Result<Push.Outcome, any Error>? { state.update { $0.outcomes[index] } }
@@ -74,4 +83,9 @@ final class PushBatch: Sendable {
             }
         }
     }
+}
+
+/// A segment isn't stored because one before it, of the same call, could not be.
+struct NotReached: Error {
+    let segment: SegmentName
 }

@@ -21,8 +21,8 @@ public struct PushFailure: Sendable, Equatable {
         let explained = error as? any Explained
         let isRefusal =
             switch error {
-            case is WALDamage, is ArchiveConflict, is Discontinuity, is NotArchivable, is NotInitialised,
-                is BadTimelineHistory:
+            case is WALDamage, is ArchiveConflict, is DamagedCopyDiffers, is Discontinuity, is NotArchivable,
+                is NotInitialised, is BadTimelineHistory:
                 true
             default: false
             }

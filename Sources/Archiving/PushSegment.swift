@@ -37,7 +37,7 @@ extension Push {
                 case .replace(let key, let head):
                     try replaceDamaged(key, name, archive.incarnation) { replacement in
                         if let head {
-                            try storeAgain(key, local, head, presses(), replacement)
+                            try storeAgain(key, local, head, place, presses(), batch, replacement)
                         } else {
                             try createAsHandedOver(key, local, place, presses, batch, replacement)
                         }
@@ -112,8 +112,8 @@ extension Push {
 
     /// Stores a file whose digest the head of its damaged object names: it has been checked then, and is described there.
     private func storeAgain(
-        _ key: RepositoryKey, _ local: LocalFile, _ head: SegmentHead, _ presses: [SegmentPress],
-        _ replacement: Replacement
+        _ key: RepositoryKey, _ local: LocalFile, _ head: SegmentHead, _ place: SegmentPlace,
+        _ presses: [SegmentPress], _ batch: PushBatch?, _ replacement: Replacement
     ) throws {
         clock.mark(.open)
         try store.createSegment(
@@ -122,7 +122,7 @@ extension Push {
             head: { digest in
                 guard digest == head.digest else { throw ContentChanged() }
                 return head
-            }, written: { clock.mark(.compress) })
+            }, written: { clock.mark(.compress) }, turn: { try batch?.awaitTurn(of: place.segment) })
     }
 
     /// Checks every page and record, and the link to the segment before, and stores the segment.
@@ -175,7 +175,7 @@ extension Push {
                 return SegmentHead(
                     rawLength: UInt64(local.size), digest: digest, summary: summary?.encode() ?? [],
                     acceptedDiscontinuity: accepted, isLeft: left != nil)
-            }, written: { clock.mark(.compress) })
+            }, written: { clock.mark(.compress) }, turn: { try batch?.awaitTurn(of: segment) })
         if let unreadable { warn(Unscanned(file: Files.name(local.path), reason: unreadable)) }
         if let leftAt { warn(leftAt) }
     }
@@ -214,12 +214,18 @@ extension Push {
         }
     }
 
-    /// Nothing but the log around it tells whether a file is the one whose object can't be read.
+    /// Nothing but the log around it tells whether a file is the one whose object can't be read. A segment behind it that
+    /// isn't there, or is damaged as well, tells nothing; one that can't be read at the moment may.
     private func checkNext(of summary: SegmentSummary?, _ place: SegmentPlace) throws {
         let next = place.segment.next(segmentSize: place.page.segmentSize)
-        guard let summary, let its = try? place.archive.summary(of: next),
-            case .broken(let link) = Continuity.join(summary, its)
-        else { return }
+        let its: SegmentSummary?
+        do { its = try place.archive.summary(of: next) } catch {
+            switch error {
+            case is ObjectAbsent, is ObjectDamaged, is BadSummary: return
+            default: throw error
+            }
+        }
+        guard let summary, let its, case .broken(let link) = Continuity.join(summary, its) else { return }
         throw DamagedCopyDiffers(
             file: place.file.description,
             damage: ObjectDamaged(key: place.archive.key(for: place.file), "Its head cannot be read."),

@@ -36,6 +36,7 @@ extension Push {
     ) throws -> Outcome {
         let digest = Digest(of: bytes)
         var number = 1
+        var attempt = 1
         while true {
             let key = incarnation.key(for: name, copy: number)
             do {
@@ -52,7 +53,10 @@ extension Push {
                     return .stored
                 }
                 number += 1
-            } catch is ObjectExists { continue } catch is ObjectDamaged {
+            } catch is ObjectExists { continue } catch is BeingReplaced where attempt < Push.attempts {
+                attempt += 1
+                Clock.sleep(milliseconds: 250)
+            } catch is ObjectDamaged {
                 number += 1
             } catch is ObjectAbsent {
                 // Another process may be faster; then what it stored is looked at.

@@ -23,16 +23,21 @@ public struct PutBack: Sendable {
         (self.subject, self.store) = (subject, store)
         let folders = try archive.asideFolders().map { ($0, try archive.objects(of: $0)) }
             .filter { !$0.1.isEmpty }
-        guard let (folder, all) = folders.first(where: { $0.0.subject == subject.name }) else {
+        let own = folders.filter { $0.0.subject == subject.name }
+        guard let newest = own.first else {
             throw NothingToPutBack(name: subject.name, others: folders.map(\.0.subject))
         }
+        func staying(_ all: [AsideObject]) throws -> [AsideObject] {
+            try all.filter { try store.exists($0.place) || store.exists(archive.key(for: $0.file)) }
+        }
+        // What stays in the newest doesn't stand in the way of the others.
+        let (folder, all) =
+            try own.first { try !store.contradicts($0.1) && staying($0.1).count < $0.1.count } ?? newest
         guard try !store.contradicts(all) else {
             throw PlaceTaken(name: subject.name, folder: folder.key.description)
         }
         self.folder = folder.key
-        let staying = try all.filter { object in
-            try store.exists(object.place) || store.exists(archive.key(for: object.file))
-        }
+        let staying = try staying(all)
         self.staying = staying
         // Histories last, and a further copy before the first: killed in between, a second call moves the rest.
         let moving = all.filter { !staying.contains($0) }

@@ -19,6 +19,8 @@ struct SegmentComparison {
     let verdict: Verdict
     /// A record of the offered file is damaged: pages after the last valid one belong to the segment.
     let isDamaged: Bool
+    /// The offered file was read, and there is no whole record of the segment in it.
+    let offersNoRecord: Bool
     /// Bytes from the start of the file.
     let firstDifference: UInt64
     /// That place in the log, when it is known.
@@ -33,6 +35,7 @@ struct SegmentComparison {
         var offered = scanned?.summary
         if offered != nil { before.trim(&offered!, of: segment) }
         isDamaged = scanned?.endsCleanly == false
+        offersNoRecord = offered.map { $0.recordsEnd <= $0.start } ?? false
         let difference = firstDifference
         position = (archived ?? offered).map { $0.start + difference }
         guard let archived, let offered, archived.segmentSize == offered.segmentSize,

@@ -12,9 +12,14 @@ struct Spool {
     let directory: String
     private let parent: String
 
-    /// - Parameter form: of the segments in it.
-    init(_ prefetch: Prefetch, _ incarnation: Incarnation, location: String, form: SegmentForm) {
+    /// - Parameters:
+    ///   - form: of the segments in it.
+    ///   - putAside: the timeline that is served although it was put aside.
+    init(
+        _ prefetch: Prefetch, _ incarnation: Incarnation, location: String, form: SegmentForm, putAside: TimelineID?
+    ) {
         var text = location + "\n" + (form == .confined ? "confined\n" : "")
+        if let putAside { text += "put aside \(putAside)\n" }
         if let here = try? FileStatus(of: ".") { text += "\(here.device) \(here.inode)\n" }
         text += (try? Files.readText("/proc/sys/kernel/random/boot_id", limit: 64)) ?? "\(getpid())"
         parent = prefetch.spool

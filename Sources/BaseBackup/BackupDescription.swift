@@ -118,6 +118,12 @@ public struct BackupTimings: Sendable, Equatable, Codable {
     /// For the closing WAL to arrive in the repository.
     public var walWait: Double
     public var total: Double
+    /// Whether a backup can have taken that long: three centuries at most.
+    var arePossible: Bool {
+        let possible = 0.0...1e10
+        return [checkpoint, copy, walWait, total].allSatisfy(possible.contains)
+            && (0...Double(BackupDescription.largest)).contains(bytes)
+    }
     /// Raw bytes per second while copying.
     public var copyRate: Double { copy > 0 ? bytes / copy : 0 }
     /// Raw bytes copied.

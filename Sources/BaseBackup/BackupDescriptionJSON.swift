@@ -93,7 +93,7 @@ extension BackupDescription {
         let sizes = 0...BackupDescription.largest
         guard startLSN <= stopLSN, startSegment <= stopSegment, sizes.contains(wire.size),
             sizes.contains(wire.storedSize), sizes.contains(Int64(wire.fileCount)), (9...99).contains(wire.major),
-            wire.timeline > 0
+            wire.timeline > 0, wire.timings.arePossible
         else { throw damaged("A position, a size or a version in it is impossible.") }
         var pinnedUntil: Moment?
         if let text = wire.pinnedUntil {

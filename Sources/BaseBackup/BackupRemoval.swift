@@ -76,7 +76,8 @@ public struct NamedRemoval {
             if let backup, backup.isPinned {
                 throw refuse("It is pinned.", hint: "With --force it is removed all the same.")
             }
-            let good = try others.filter { try damage(of: $0, from: archive) == nil }
+            // Of a backup whose branch was put aside nothing is recovered without being told.
+            let good = try listing.complete.filter { try $0.label != label && damage(of: $0, from: archive) == nil }
             if good.isEmpty {
                 throw refuse(
                     "No other good backup is in the repository.",

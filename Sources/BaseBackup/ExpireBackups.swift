@@ -108,25 +108,16 @@ private struct Expiry {
         return nil
     }
 
-    /// By the commits in the segments, in the log's order: everything after the last old one may be young, and so may what
-    /// can't be read.
+    /// By the commits in the segments. Nil when the archive can't be listed, or a history can't be read.
     func firstWAL(since moment: Moment) -> LSN? {
-        guard let size = listing.all.first?.segmentSize,
-            let timelines = try? archive.timelines(),
-            let all = try? timelines.flatMap({ try archive.segments(timeline: $0) })
+        guard let size = listing.all.first?.segmentSize, let timelines = try? archive.timelines(),
+            let segments = try? timelines.flatMap({ try archive.segments(timeline: $0) }),
+            let histories = try? timelines.compactMap({ try archive.timelineHistory($0) })
         else { return nil }
-        let ordered = all.sorted {
-            ($0.start(segmentSize: size), $0.timeline) < ($1.start(segmentSize: size), $1.timeline)
+        return BaseBackup.firstWAL(since: moment, segments, histories: histories, segmentSize: size) { name in
+            guard let summary = try? archive.summary(of: name) else { return .unreadable }
+            return summary.facts.latestCommit.map { .commit($0.time) } ?? .noCommit
         }
-        var first = ordered.first?.start(segmentSize: size)
-        for name in ordered {
-            guard let summary = try? archive.summary(of: name) else { break }
-            // One without a commit says nothing of its age.
-            guard let commit = summary.facts.latestCommit else { continue }
-            guard commit.time < moment else { break }
-            first = name.end(segmentSize: size)
-        }
-        return first
     }
 
     func isBackupRunning() -> Bool { (try? BackupLock.isHeld(archive)) ?? true }

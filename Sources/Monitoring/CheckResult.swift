@@ -102,5 +102,7 @@ struct Limits {
     }
 }
 
-/// `3 h 5 min` for seconds.
-func duration(_ seconds: Double) -> String { Quantity.pretty(milliseconds: Int64(max(0, seconds) * 1000)) }
+/// `3 h 5 min` for seconds; what no clock counts, three centuries for.
+func duration(_ seconds: Double) -> String {
+    Quantity.pretty(milliseconds: Int64(seconds > 0 ? min(seconds, 1e10) * 1000 : 0))
+}

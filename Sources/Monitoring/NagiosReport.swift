@@ -44,9 +44,9 @@ public func nagiosReport(_ results: [CheckResult], cluster: String) -> (text: St
     return (text, worst.nagios)
 }
 
-/// At most three decimals, no exponent.
+/// At most three decimals, no exponent; no further from zero than 9 PB or 290 million years.
 private func plain(_ value: Double) -> String {
-    let thousandths = Int64((value * 1000).rounded())
+    let thousandths = Int64((max(-9e15, min(value, 9e15)) * 1000).rounded())
     guard thousandths % 1000 != 0 else { return String(thousandths / 1000) }
     let fraction = String(abs(thousandths % 1000))
     var digits = String(repeating: "0", count: 3 - fraction.count) + fraction

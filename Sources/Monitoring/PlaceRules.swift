@@ -22,7 +22,7 @@ extension Observation {
         guard seconds < 3650 * 86_400 else { return .ok("The disk will not be full for years.") }
         return limits.judge(
             seconds,
-            "At \(Quantity.pretty(bytes: Int64(shrinking))) a day the disk is full in \(duration(seconds)).",
+            "At \(Quantity.pretty(bytes: Int64(min(shrinking, 1e18)))) a day the disk is full in \(duration(seconds)).",
             "Give it a larger disk, or keep backups shorter (\"tidemark expire --dry-run\").")
     }
 

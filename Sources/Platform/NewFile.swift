@@ -32,17 +32,23 @@ public final class NewFile {
 
     /// - Throws: `AlreadyPresent` when the name is taken, `PlaceLost`, `SystemError`. The temporary is gone then, and only
     ///   where the last step fails, which makes the name durable, the file has it.
-    public func commit() throws { try commit { try renameWithoutReplacing($0, to: place) } }
+    ///
+    /// - Parameter turn: is asked when the content is durable and only the name is missing. When it throws, the temporary is
+    ///   removed.
+    public func commit(turn: () throws -> Void = {}) throws {
+        try commit(turn: turn) { try renameWithoutReplacing($0, to: place) }
+    }
 
     /// As above, but the file gets its name from the caller.
     ///
     /// - Parameter giveName: gets the temporary, whole and durable, and renames it to the place. When it throws, the temporary
     ///   is removed.
-    public func commit(giveName: (_ temporary: Place) throws -> Void) throws {
+    public func commit(turn: () throws -> Void = {}, giveName: (_ temporary: Place) throws -> Void) throws {
         do {
             guard let file = file.take() else { throw SystemError(.write, place.path, code: EBADF) }
             try file.synchronize(path: temporary.path)
             try file.close(path: temporary.path)
+            try turn()
             if let held = place.directory {
                 try secureRoad(to: directory)
                 guard try FileStatus(ofLinkItself: temporary.path) != nil else { throw PlaceLost(path: held.path) }

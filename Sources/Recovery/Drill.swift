@@ -56,7 +56,8 @@ public struct Drill: Sendable {
         let result: Result<DrillReport, any Error> = Result {
             try rehearse(in: scratch, of: archive, restoring: restoring, replaying: replaying)
         }
-        try scratch.remove()
+        // Why the drill failed is worth more than what became of its remains, which the next one or "clean" removes.
+        do { try scratch.remove() } catch { if case .success = result { throw error } }
         return try result.get()
     }
 

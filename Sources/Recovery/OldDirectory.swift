@@ -10,6 +10,8 @@ public struct OldDirectory: Sendable, Equatable {
     /// The same without symbolic links: what is renamed.
     private let place: String
     private let inode: UInt64
+    /// A server that runs on it, if only for a moment, leaves another one; nil when it can't be read.
+    private let control: ControlFile?
 
     /// Nil when there is nothing to set aside: no directory, an empty one, or one that a restore left half done.
     /// - Throws: `TargetInUse` when a server runs on it, or when it is no data directory.
@@ -28,6 +30,7 @@ public struct OldDirectory: Sendable, Equatable {
             throw NotADataDirectory(path: path)
         }
         inode = try FileStatus(of: place).inode
+        control = try? DataDirectory(path).controlFile()
     }
 
     /// Refuses a directory that cannot be renamed because something is mounted there.

@@ -76,9 +76,14 @@ public struct WaitingWAL: Sendable {
 
     /// - Parameter timeline: the server's.
     init(_ dataDirectory: String, timeline: TimelineID, of archive: ClusterArchive) {
-        guard
-            let rescue = try? Rescue(dataDirectory: dataDirectory, history: { try archive.timelineHistory($0) })
-        else { return }
+        let rescue: Rescue
+        do {
+            rescue = try Rescue(dataDirectory: dataDirectory, history: { try archive.timelineHistory($0) })
+        } catch {
+            unreadable.append("pg_wal")
+            return
+        }
+        unreadable += rescue.unreadable.map(\.name)
         func isArchived(_ name: SegmentName) -> Bool { (try? archive.has(.segment(name))) ?? false }
         named = rescue.items.compactMap { item in
             switch item {

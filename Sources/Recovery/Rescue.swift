@@ -16,11 +16,15 @@ public struct Rescue: Sendable {
 
     public let dataDirectory: String
     public let items: [Item]
+    /// A file that could not be read, and why: what it holds, and what comes behind it, is not among the items.
+    public let unreadable: [(name: String, reason: any Error)]
 
     /// Reads pg_wal: what is marked `.ready`, and all segments from the last checkpoint on, as far as they hold records.
     ///
     /// The checkpoint may lie on an older timeline than the server: for a while after a promotion the last one is still
     /// the parent's (`CreateEndOfRecoveryRecord`, src/backend/access/transam/xlog.c).
+    ///
+    /// Records end where a segment is damaged, as they do for the server. A file that can't be read tells nothing of the kind.
     ///
     /// - Parameter history: a timeline's history where pg_wal hasn't got it.
     public init(dataDirectory: String, history: (TimelineID) throws -> TimelineHistory?) throws {
@@ -61,8 +65,14 @@ public struct Rescue: Sendable {
         }
         items += earlier.reversed()
         var continuity = Continuity()
+        var unreadable: [(name: String, reason: any Error)] = []
         while try Files.exists("\(folder)/\(name)") {
-            guard var summary = try? WaitingWAL.scan("\(folder)/\(name)", name, .partial) else { break }
+            var summary: SegmentSummary
+            do { summary = try WaitingWAL.scan("\(folder)/\(name)", name, .partial) } catch is WALDamage { break } catch
+            {
+                unreadable.append((name.description, error))
+                break
+            }
             _ = continuity.add(trimming: &summary, mayEndEarly: true)
             // A file kept for reuse still has the pages of its earlier life.
             guard summary.firstRecord != nil || summary.head != nil else { break }
@@ -74,16 +84,17 @@ public struct Rescue: Sendable {
             name = lineage.file(after: name)
         }
         self.items = items
+        self.unreadable = unreadable
     }
 
     /// Hands every item to `push`, which gets a path whose last part is the name to archive under.
     ///
     /// - Parameter scratch: a directory for the last segment's copy.
-    /// - Returns: what could not be archived, and why; the rest is safe.
+    /// - Returns: what could not be read or archived, and why; the rest is safe.
     public func carryOut(
         scratch: String, push: (_ path: String) throws -> Void
     ) throws -> [(name: String, reason: any Error)] {
-        var failures: [(name: String, reason: any Error)] = []
+        var failures = unreadable
         for item in items {
             switch item {
             case .finished(let name):

@@ -41,7 +41,10 @@ public final class ScratchDirectory: Sendable {
         marker = try Descriptor(open: file, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
         let text = "\(ScratchDirectory.markerText)\(getpid()).\nsocket \(socketDirectory)\n"
         try Array(text.utf8).withUnsafeBytes { try marker.write($0, path: file) }
-        guard try marker.tryLock(path: file) else { throw Problem("could not lock file \"\(file)\"") }
+        // Whoever looks for remains may have taken it for one meanwhile.
+        guard try marker.tryLock(path: file),
+            let there = try FileStatus(ifPresent: file), try there.isSame(as: marker.status(path: file))
+        else { throw Problem("could not lock file \"\(file)\"") }
     }
 
     /// Removes everything; the server in it is stopped first.
@@ -75,7 +78,7 @@ public final class ScratchDirectory: Sendable {
                 switch error.code {
                 case ENOENT:
                     // Killed between mkdir and the marker. Nothing is in it but, perhaps, a place for the socket.
-                    guard maker == own || (kill(maker, 0) != 0 && errno == ESRCH),
+                    guard maker == own || isDead(maker),
                         try Files.list(Place(".", in: held)).allSatisfy({ $0 == "socket" })
                     else { continue }
                     if !dryRun {
@@ -91,8 +94,8 @@ public final class ScratchDirectory: Sendable {
             }
             guard try marker.tryLock(path: file) else { continue }
             let text = try Files.readText(file, limit: 1 << 16)
-            // An empty one: killed before the first word was written.
-            guard text.isEmpty || text.hasPrefix(markerText) else { continue }
+            // An empty one: killed before the first word was written, or about to write it.
+            guard text.isEmpty ? maker == own || isDead(maker) : text.hasPrefix(markerText) else { continue }
             socket = text.split(separator: "\n").first { $0.hasPrefix("socket ") }.map { String($0.dropFirst(7)) }
             if !dryRun { try remove(held, socketDirectory: socket ?? "/tmp/" + name) }
             removed.append(path)
@@ -100,6 +103,8 @@ public final class ScratchDirectory: Sendable {
         }
         return removed
     }
+
+    private static func isDead(_ process: pid_t) -> Bool { kill(process, 0) != 0 && errno == ESRCH }
 
     /// The process that made a directory of this name; nil when no scratch cluster is called so.
     private static func maker(of name: String) -> pid_t? {

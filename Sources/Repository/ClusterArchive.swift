@@ -12,8 +12,8 @@ public struct ClusterArchive: Sendable {
         (self.incarnation, self.store) = (incarnation, store)
     }
 
-    /// The archive with what was put aside of a timeline in its place, for a recovery that is told to go there; nil when
-    /// there is nothing that fits (`AsideStore`).
+    /// The archive with what was put aside of a timeline in its place, for a recovery that is told to go there; nil
+    /// when there is nothing that fits (`AsideStore`).
     public func restoringAside(_ timeline: TimelineID) throws -> ClusterArchive? {
         try AsideStore(self, timeline: timeline).map { ClusterArchive(incarnation, in: $0) }
     }

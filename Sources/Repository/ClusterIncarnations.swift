@@ -3,12 +3,12 @@ public import WAL
 
 // Which incarnation of a cluster is meant: the one rule, for archiving, recovering and watching alike.
 //
-// 1. What a server says of itself decides: a segment's first page, or the control file in a data directory. A segment is
-//    never archived, nor one delivered, and no backup taken, where the repository has no place for that very incarnation.
+// 1. What a server says of itself decides: a segment's first page, or the control file in a data directory. No segment
+//    is archived or delivered, and no backup taken, where the repository has no place for that very incarnation.
 // 2. Without a server to ask (a new machine, a data directory that is gone) it is the only one that there is.
-// 3. Of several, PostgreSQL's calls get none: its server would replay another cluster's WAL. A person gets the one whose
-//    newest backup ended last, or without backups the newest version, and is told so; or the one that was named, or that
-//    has the backup or the moment asked for.
+// 3. Of several, PostgreSQL's calls get none: its server would replay another cluster's WAL. A person gets the one
+//    whose newest backup ended last, or without backups the newest version, and is told so; or the one that was named,
+//    or that has the backup or the moment asked for.
 
 extension Repository {
     /// The archive of an incarnation that a server says it is.
@@ -52,8 +52,8 @@ public struct NotInitialised: Explained, Equatable {
     public var isTransient: Bool { true }
 }
 
-/// The incarnations of a cluster, of which one is in use. initdb and pg_upgrade each begin another; what was before stays
-/// where it was, and can be recovered by the programs of its own version.
+/// The incarnations of a cluster, of which one is in use. initdb and pg_upgrade each begin another; what was before
+/// stays where it was, and can be recovered by the programs of its own version.
 public struct ClusterIncarnations {
     /// By major version and system identifier; never empty.
     public let all: [ClusterArchive]

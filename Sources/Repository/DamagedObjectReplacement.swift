@@ -77,17 +77,21 @@ private final class LockedFile {
 
     /// Nil when somebody else holds the lock.
     init?(_ place: Place) throws(SystemError) {
-        let file = try LockedFile.open(place)
+        let file = try Descriptor(openForLock: place)
         guard try file.tryLock(path: place.path) else { return nil }
         status = try file.status(path: place.path)
         self.file = file
     }
 
+    deinit { file.unlock() }
+}
+
+extension Descriptor {
     /// Network file systems lock only what is open for writing; elsewhere reading is enough.
-    private static func open(_ place: Place) throws(SystemError) -> Descriptor {
-        do throws(SystemError) { return try Descriptor(open: place, O_RDWR) } catch {
+    init(openForLock place: Place) throws(SystemError) {
+        do throws(SystemError) { self = try Descriptor(open: place, O_RDWR) } catch {
             guard error.code == EACCES else { throw error }
-            return try Descriptor(open: place, O_RDONLY)
+            self = try Descriptor(open: place, O_RDONLY)
         }
     }
 }

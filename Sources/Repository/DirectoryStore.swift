@@ -148,7 +148,7 @@ public final class DirectoryStore: ObjectStore {
     public func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
         let path = try place(folder).appending("." + name)
         guard try Files.exists(path) else { return false }
-        let file = try Descriptor(open: path, O_RDWR)
+        let file = try Descriptor(openForLock: path)
         guard try file.tryLock(path: path.path) else { return true }
         file.unlock()
         return false
@@ -234,9 +234,9 @@ final class FileWriter: ObjectWriter {
         try file.write { file, temporary in try stream.write(bytes, to: file, path: temporary) }
     }
 
-    func commit() throws {
+    func commit(turn: () throws -> Void) throws {
         do {
-            if let giveName { try file.commit(giveName: giveName) } else { try file.commit() }
+            if let giveName { try file.commit(turn: turn, giveName: giveName) } else { try file.commit(turn: turn) }
         } catch is PlaceLost {
             throw RepositoryReplaced(location: location)
         } catch is AlreadyPresent {

@@ -144,11 +144,17 @@ public protocol ObjectWriter: AnyObject {
     /// Adds bytes at the end.
     func append(_ bytes: UnsafeRawBufferPointer) throws
     /// Makes the object visible, whole and durable.
-    /// - Throws: `ObjectExists` when the key is taken; the store's own errors. Nothing of it is visible then, but where
-    ///   only the last step failed, which makes a visible object durable.
-    func commit() throws
+    /// - Parameter turn: is asked right before the object becomes visible, when as much as possible has been done; what it
+    ///   throws prevents that.
+    /// - Throws: `ObjectExists` when the key is taken; the store's own errors; what `turn` throws. Nothing of it is visible
+    ///   then, but where only the last step failed, which makes a visible object durable.
+    func commit(turn: () throws -> Void) throws
     /// Leaves nothing. Does nothing after `commit`, whether that succeeded or not.
     func abandon()
+}
+
+extension ObjectWriter {
+    public func commit() throws { try commit {} }
 }
 
 /// An object that is open for reading; several threads may read from it at once.

@@ -1,5 +1,5 @@
-/// A repository: the store in which everything is kept, and which clusters it is kept of. `ClusterConfiguration.openRepository()`
-/// (Archiving) opens the configured one.
+/// A repository: the store in which everything is kept, and which clusters it is kept of.
+/// `ClusterConfiguration.openRepository()` (Archiving) opens the configured one.
 public struct Repository: Sendable {
     public let store: any ObjectStore
 

@@ -14,13 +14,14 @@ extension ObjectStore {
     ///   - inspect: sees the content once, in order, in pieces of 128 KiB; what it throws prevents the object.
     ///   - head: describes the content that was inspected, whose digest it is given.
     ///   - written: is told when everything is written and only durability and the name are missing.
+    ///   - turn: is asked when only the name is missing; what it throws prevents the object.
     /// - Throws: `ContentChanged` when what was inspected isn't what was compressed; otherwise as `create`, `read`,
-    ///   `inspect` and `head` do.
+    ///   `inspect`, `head` and `turn` do.
     public func createSegment(
         _ key: RepositoryKey, replacing replacement: Replacement? = nil, length: UInt64, presses: [SegmentPress],
         read: @escaping @Sendable (UnsafeMutableRawBufferPointer, Int64) throws -> Int,
         inspect: (UnsafeRawBufferPointer) throws -> Void,
-        head: (Digest) throws -> SegmentHead, written: () -> Void = {}
+        head: (Digest) throws -> SegmentHead, written: () -> Void = {}, turn: () throws -> Void = {}
     ) throws {
         let line = Monitor(FrameLine(count: SegmentFrame.count(length)))
         let work: @Sendable (SegmentPress) -> Bool = { press in
@@ -47,7 +48,7 @@ extension ObjectStore {
             }
             try table.encode().withUnsafeBytes { try object.append($0) }
             written()
-            try object.commit()
+            try object.commit(turn: turn)
         } catch {
             line.update { $0.isAbandoned = true }
             throw error

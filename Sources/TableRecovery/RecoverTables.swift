@@ -218,7 +218,7 @@ private final class TableRecovery {
         // Files first: what follows changes names.
         for case .file(let path, let format) in request.destinations where !result.files.contains(path) {
             report(.takingOut(table: path))
-            _ = try? removeStaleTemporaries(in: Files.parent(path))
+            _ = try? removeStaleTemporaries(in: Files.parent(path), of: Files.name(path))
             try createDurably(path) { _, temporary in
                 try programs.dumpContent(catalog.tables.map(\.name), format: format, to: temporary)
             }

@@ -7,8 +7,17 @@ internal import CChecksum
 /// to that is there already (`create_tablespace_directories`, src/backend/commands/tablespace.c; since 13.8 and 14.5; servers
 /// before these stop at such a record).
 enum ConfinedTablespace {
-    /// No record of this kind is longer: a header, the data's, MAXPGPATH.
-    static let longest: UInt32 = 2048
+    /// No record of this kind is shorter than a header, the data's and a number, or longer than these and MAXPGPATH.
+    static let lengths: ClosedRange<UInt32> = 30...2048
+
+    /// Whether a record that goes on with these bytes may create a tablespace, as far as the first bytes of it may tell that
+    /// the segment before hasn't got: records start at multiples of 8.
+    static func mayConcern(start: [UInt8]) -> Bool {
+        [0, 8].contains { at in
+            start.count >= at + 2 && start[at + 1] == ResourceManager.tablespace.rawValue
+                && start[at] & RecordInfo.operation == TablespaceInfo.create
+        }
+    }
 
     /// Whether a record with this header creates a tablespace (`XLOG_TBLSPC_CREATE`).
     static func concerns(_ header: [UInt8]) -> Bool {

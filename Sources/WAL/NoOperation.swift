@@ -27,13 +27,14 @@ public struct NoOperation {
     /// The checksum's state behind the body of a record of this length: the body depends on nothing else.
     public static func bodyState(_ length: UInt32) -> UInt32 {
         let head = bodyHead(length)
-        let zeros = [UInt8](repeating: 0, count: Int(length) - 24 - head.count)
+        let zeros = [UInt8](repeating: 0, count: max(0, Int(length) - 24 - head.count))
         let state = tidemark_crc32c(0xFFFF_FFFF, head, head.count)
         return tidemark_crc32c(state, zeros, zeros.count)
     }
 
-    /// `XLR_BLOCK_ID_DATA_SHORT` or `…_LONG` and the length of the main data.
+    /// `XLR_BLOCK_ID_DATA_SHORT` or `…_LONG` and the length of the main data; nothing where a record is its header alone.
     static func bodyHead(_ length: UInt32) -> [UInt8] {
+        if length < 26 { return [] }
         if length - 26 <= 255 { return [BlockID.dataShort, UInt8(length - 26)] }
         let data = length - 29
         return [

@@ -30,6 +30,8 @@ public struct TablespaceConfinement: ~Copyable {
     ///
     /// - Parameter before: what segments that may come before this one hold of the record that goes on in it; asked only if
     ///   that may be of the kind.
+    /// - Throws: `WALDamage` also of such a record in several segments that is shorter or longer than any server's: half of it
+    ///   may have been delivered, and what a server makes of the whole can't be told.
     public consuming func patches(before: () throws -> [TailFragment]) throws -> [SegmentPatch] {
         try reader.endSegment()
         var patches: [SegmentPatch] = []
@@ -41,11 +43,18 @@ public struct TablespaceConfinement: ~Copyable {
                 rest = rest.dropFirst(piece.count)
             }
         }
-        if let head = reader.head, !head.isAbandoned, head.length == head.missing, let bytes = head.bytes,
-            head.missing <= ConfinedTablespace.longest
+        if let head = reader.head, !head.isAbandoned,
+            head.missing <= ConfinedTablespace.lengths.upperBound || ConfinedTablespace.mayConcern(start: head.start)
         {
-            for tail in try before() where tail.total == tail.length + head.missing {
-                guard let begun = tail.bytes, ConfinedTablespace.isValid(begun + bytes) else { continue }
+            for tail in try before() where UInt64(tail.total) == UInt64(tail.length) + UInt64(head.missing) {
+                if ConfinedTablespace.concerns(Array((tail.header + head.start).prefix(24))),
+                    !ConfinedTablespace.lengths.contains(tail.total)
+                {
+                    throw reader.damage(.recordLength(tail.total), of: tail.lsn)
+                }
+                guard head.length == head.missing, let bytes = head.bytes, let begun = tail.bytes,
+                    begun.count == Int(tail.length), ConfinedTablespace.isValid(begun + bytes)
+                else { continue }
                 let whole = begun + bytes
                 guard ConfinedTablespace.concerns(whole) else { break }
                 write(ConfinedTablespace.record(whole, length: tail.total, cut: begun.count)[begun.count...], at: 0)
@@ -57,7 +66,10 @@ public struct TablespaceConfinement: ~Copyable {
         for (header, oid) in finder.found where header.lsn >= start {
             write(ConfinedTablespace.record(header, oid: oid)[...], at: Int(header.lsn - start))
         }
-        if let tail = reader.tail, tail.length >= 24, let bytes = tail.bytes, ConfinedTablespace.concerns(bytes) {
+        if let tail = reader.tail, tail.length >= 24, ConfinedTablespace.concerns(tail.header) {
+            guard ConfinedTablespace.lengths.contains(tail.total), let bytes = tail.bytes else {
+                throw reader.damage(.recordLength(tail.total), of: tail.lsn)
+            }
             write(
                 ConfinedTablespace.record(bytes, length: tail.total, cut: bytes.count)[..<bytes.count],
                 at: Int(tail.lsn - start))

@@ -97,7 +97,8 @@ struct PlanText {
     }
 
     private func seconds(_ value: Double) -> String {
-        let whole = Int(value.rounded(.up))
+        // An estimate from what others recorded.
+        let whole = Int(min(value, 1e10).rounded(.up))
         return whole < 120 ? "\(whole) s" : "\((whole + 59) / 60) min"
     }
 

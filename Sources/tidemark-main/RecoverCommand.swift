@@ -55,17 +55,9 @@ enum RecoverCommand: Command {
         let directory = try PlannedRecovery.directory(invocation, cluster)
         if invocation.arguments.has("resume") { return try resume(invocation, cluster, directory) }
         let old = try OldDirectory(directory)
-        let inPlace = directory == cluster.dataDirectory.withoutTrailingSlash
         let isDelta = invocation.arguments.has("delta")
-        guard old == nil || inPlace || isDelta || invocation.arguments.has("keep-old") else {
-            let interrupted = try RecoveryState(of: directory, in: cluster.state)
-            throw Problem(
-                "cannot recover into directory \"\(directory)\"",
-                detail: interrupted == nil
-                    ? "It is not empty." : "A recovery into it was interrupted after everything had been restored.",
-                hint: interrupted != nil
-                    ? "Go on with \"\(resumeCommand(directory))\"; or rename the directory with --keep-old, and start anew."
-                    : "Name an empty directory or one that does not exist yet; or rename this one with --keep-old.")
+        if old != nil, !isInPlace(directory, cluster), !isDelta, !invocation.arguments.has("keep-old") {
+            try refuseToRename(directory, cluster)
         }
         if !isDelta { try old?.refuseIfMounted() }
         if invocation.arguments.has("dry-run") {
@@ -74,9 +66,45 @@ enum RecoverCommand: Command {
             try planned.refuseWhatCannotBe(keeping: old == nil || isDelta)
             return .success
         }
+        guard
+            let planned = try plan(invocation, cluster, in: directory, takingPlaceOf: old, asking: invocation)
+        else { return .interrupted }
+        let claim = try RecoveryClaim(directory, in: cluster.state)
+        defer { withExtendedLifetime(claim) {} }
+        try refuseIfChanged(directory, since: old)
+        var job = RecoverJob(
+            invocation: invocation, planned: planned,
+            state: RecoveryState(arguments: line(following: planned.plan.history), directory: directory))
+        return try job.run(old: isDelta ? nil : old)
+    }
+
+    private static func isInPlace(_ directory: String, _ cluster: ClusterConfiguration) -> Bool {
+        directory == cluster.dataDirectory.withoutTrailingSlash
+    }
+
+    private static func refuseToRename(_ directory: String, _ cluster: ClusterConfiguration) throws {
+        let isRestored = try RecoveryState(of: directory, in: cluster.state)?.phase == .prepared
+        throw Problem(
+            "cannot recover into directory \"\(directory)\"",
+            detail: isRestored
+                ? "A recovery into it was interrupted after everything had been restored." : "It is not empty.",
+            hint: isRestored
+                ? "Go on with \"\(resumeCommand(directory))\"; or rename the directory with --keep-old, and start anew."
+                : "Name an empty directory or one that does not exist yet; or rename this one with --keep-old.")
+    }
+
+    /// Archives what only the old directory holds, plans, and asks.
+    ///
+    /// - Parameter asking: the call whose `--yes` counts.
+    /// - Returns: nil when the answer is no.
+    private static func plan(
+        _ invocation: Invocation, _ cluster: ClusterConfiguration, in directory: String,
+        takingPlaceOf old: OldDirectory?, asking: Invocation
+    ) throws -> PlannedRecovery? {
+        let isDelta = invocation.arguments.has("delta")
+        let takesOwn = isInPlace(directory, cluster) && old != nil
         let rescued =
-            try inPlace && old != nil
-            ? RescueJob(cluster: cluster, log: invocation.log, isDelta: isDelta).run(directory) : nil
+            try takesOwn ? RescueJob(cluster: cluster, log: invocation.log, isDelta: isDelta).run(directory) : nil
         let planned = try PlannedRecovery(invocation, cluster, rescued: rescued)
         // Found out before anybody is asked.
         try planned.refuseWhatCannotBe(keeping: old == nil || isDelta)
@@ -87,21 +115,17 @@ enum RecoverCommand: Command {
             : isDelta
                 ? "Recover into \"\(directory)\", and overwrite what is there now?"
                 : "Recover into \"\(directory)\", and rename what is there now?"
-        let agreed =
-            try inPlace && old != nil
-            ? invocation.confirm(question, byTyping: cluster.name) : invocation.confirm(question)
-        guard agreed else { return .interrupted }
-        let claim = try RecoveryClaim(directory, in: cluster.state)
-        defer { withExtendedLifetime(claim) {} }
+        let agreed = try takesOwn ? asking.confirm(question, byTyping: cluster.name) : asking.confirm(question)
+        return agreed ? planned : nil
+    }
+
+    /// - Throws: `Problem` when the directory is another one now, or when a server has run on it since.
+    private static func refuseIfChanged(_ directory: String, since old: OldDirectory?) throws {
         guard try OldDirectory(directory) == old else {
             throw Problem(
                 "directory \"\(directory)\" is not what it was when the recovery was planned",
                 detail: "Somebody else has worked on it meanwhile.", hint: "Look at it, and run the command again.")
         }
-        var job = RecoverJob(
-            invocation: invocation, planned: planned,
-            state: RecoveryState(arguments: line(following: planned.plan.history), directory: directory))
-        return try job.run(old: isDelta ? nil : old)
     }
 
     /// The command line, with the timeline that was chosen: what told it may be gone when the recovery is resumed.
@@ -154,10 +178,27 @@ enum RecoverCommand: Command {
         let flags = again.arguments.settings.merging(invocation.arguments.settings) { $1 }
         let configured = try Configuration(reading: invocation.configurationPath(), flags: flags)
             .cluster(named: cluster.name)
-        // What the old directory's WAL held was archived before the interruption, and the server's partial may be part of it.
-        let planned = try PlannedRecovery(again, configured, rescued: true)
+        // Nothing was done yet when it was interrupted, or somebody has put a directory there since: a server may have run on
+        // it, and has committed what the first call knew nothing of.
+        let old = state.phase == .restoring ? try OldDirectory(directory) : nil
+        guard let old else {
+            // What an old directory's WAL held was archived, and the server's partial may be part of it.
+            var job = RecoverJob(
+                invocation: again, planned: try PlannedRecovery(again, configured, rescued: true), state: state)
+            return try job.run(old: nil)
+        }
+        let isDelta = again.arguments.has("delta")
+        if !isInPlace(directory, configured), !isDelta,
+            !again.arguments.has("keep-old"), !invocation.arguments.has("keep-old")
+        {
+            try refuseToRename(directory, configured)
+        }
+        if !isDelta { try old.refuseIfMounted() }
+        guard
+            let planned = try plan(again, configured, in: directory, takingPlaceOf: old, asking: invocation)
+        else { return .interrupted }
+        try refuseIfChanged(directory, since: old)
         var job = RecoverJob(invocation: again, planned: planned, state: state)
-        return try job.run(
-            old: state.phase == .restoring && !again.arguments.has("delta") ? OldDirectory(directory) : nil)
+        return try job.run(old: isDelta ? nil : old)
     }
 }

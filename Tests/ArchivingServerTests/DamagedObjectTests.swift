@@ -79,8 +79,24 @@ import WAL
         throws
     {
         let damaged = try Damaged(subject, at: offset)
-        #expect(try damaged.got().ending == .exited(200))
-        let pushed = try damaged.archive.push(damaged.file, expectSuccess: true)
+        let got = try damaged.got()
+        #expect(got.ending == .exited(200))
+        // The message names the way out, for whoever stands in a server's data directory.
+        let offered = got.errors.matches(of: /"tidemark ([^"]+)"/)
+            .map { $0.output.1.split(separator: " ").map(String.init) }
+        #expect(offered == [["archive-push", "pg_wal/\(damaged.name)"], ["verify"]], "\(got.errors)")
+        let server = damaged.archive.scratch.file("server")
+        try Files.makeDirectories(server + "/pg_wal")
+        try createDurably("\(server)/pg_wal/\(damaged.name)", bytes: damaged.content, mode: 0o644)
+        try damaged.archive.giveToServer(server)
+        func offer(_ words: [String], expectSuccess: Bool) throws -> Finished {
+            try runAsServerUser(
+                "/bin/sh", ["-c", "cd '\(server)' && exec \"$@\"", "sh", Executables.tidemark()] + words,
+                environment: ["TIDEMARK_CONFIG": damaged.archive.configuration], expectSuccess: expectSuccess)
+        }
+        let verified = try offer(["verify"], expectSuccess: false)
+        #expect((verified.output + verified.errors).contains(damaged.name), "\(verified)")
+        let pushed = try offer(["archive-push", "pg_wal/\(damaged.name)"], expectSuccess: true)
         #expect(pushed.errors.contains("was damaged in the repository, and is stored again"), "\(pushed.errors)")
         try damaged.expectWhole()
         // Nothing is thrown away, and nothing of the timeline counts as put aside.
@@ -151,6 +167,35 @@ import WAL
             #expect(try damaged.kept() == [damaged.object] && damaged.folders() == 1)
             try damaged.expectWhole()
         }
+    }
+
+    /// Only the segment behind it tells whether the offered file is the one whose head can't be read.
+    @Test(arguments: [
+        ("open:NEXT.zst=EIO", false), ("open:NEXT.zst=EACCES", false), ("read:NEXT.zst=ESTALE", false),
+        ("read:NEXT.zst=EIO", false), ("absent", true), ("damaged", true), ("", true),
+    ])
+    func `whether the segment behind agrees is asked, and a failure is no answer`(
+        trouble: String, passes: Bool
+    ) throws {
+        let damaged = try Damaged(.segment, at: 60)
+        let archive = damaged.archive
+        let next = archive.origin.segments[2]
+        if trouble != "absent" { try archive.push(archive.origin.wal(next.description), expectSuccess: true) }
+        if trouble == "damaged" {
+            var bytes = try archive.store.read(archive.origin.incarnation.segment(next))
+            bytes[60] ^= 0xFF
+            try replaceDurably(archive.path(next), bytes: bytes)
+            try archive.giveToServer(archive.repository)
+        }
+        let fault = trouble.contains("=") ? trouble.replacing("NEXT", with: "\(next)") : nil
+        let pushed = try archive.push(damaged.file, fault: fault)
+        #expect(pushed.ending == .exited(passes ? 0 : 1), "\(pushed)")
+        if !passes {
+            #expect(pushed.errors.contains("ERROR:") && pushed.errors.contains(next.description), "\(pushed)")
+            #expect(try archive.store.read(damaged.key) == damaged.object && damaged.folders() == 0)
+            try archive.push(damaged.file, expectSuccess: true)
+        }
+        try damaged.expectWhole()
     }
 
     /// Its head names another digest, or cannot be read, and what follows in the archive goes on from other records.

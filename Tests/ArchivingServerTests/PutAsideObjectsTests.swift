@@ -145,6 +145,33 @@ struct Naming: Sendable, CustomTestStringConvertible {
         #expect(try store.exists(folder.appending("record.json")))
     }
 
+    @Test func `an older folder of the same name is put back where nothing of the newest can be`() throws {
+        let archive = try Archive()
+        let (incarnation, store, archived) = (archive.origin.incarnation, archive.store, archive.archived)
+        let names = Array(archive.origin.segments.prefix(2))
+        let subject = try #require(PutAside.Subject(names[0].description))
+        func put(_ name: SegmentName) throws {
+            try store.createFile(incarnation.segment(name), bytes: Array(name.description.utf8))
+        }
+        for name in names { try put(name) }
+        let older = try PutAside(subject, following: true, of: archived)
+            .carryOut(now: Moment(microseconds: 1_800_000_000_000_000), reason: "older")
+        try put(names[0])
+        let newer = try PutAside(subject, following: true, of: archived)
+            .carryOut(now: Moment(microseconds: 1_800_000_001_000_000), reason: "newer")
+        // As a call leaves it that was killed between the new name and the old one's end.
+        try put(names[0])
+        let back = try PutBack(subject, of: archived)
+        #expect(back.folder == older && older != newer)
+        #expect(back.objects.map(\.file) == [.segment(names[1])])
+        #expect(back.staying.map(\.file) == [.segment(names[0])])
+        try back.carryOut()
+        #expect(try archived.segments(timeline: TimelineID(1)) == names)
+        // Nothing can be moved any more: the newest says so.
+        let nothing = try PutBack(subject, of: archived)
+        #expect(nothing.folder == newer && nothing.objects.isEmpty)
+    }
+
     @Test(arguments: [false, true])
     func `a conflict's hint takes what follows along where something follows`(isFollowed: Bool) throws {
         let archive = try Archive(settings: ["archive_jobs = 1"])

@@ -130,6 +130,31 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         #expect(verified.ending == .exited(0), "\(verified)")
     }
 
+    @Test(arguments: [false, true])
+    func `a copy whose records nobody can read is confirmed only by the same bytes`(isPartial: Bool) throws {
+        let archive = try Archive(settings: ["archive_jobs = 1"])
+        let origin = archive.origin
+        let name = origin.segments[2]
+        // The pages of a version that isn't known (XLOG_PAGE_MAGIC).
+        func unknown(_ change: (inout [UInt8]) -> Void) throws -> [UInt8] {
+            var bytes = try Files.read(origin.wal(name.description))
+            for page in stride(from: 0, to: bytes.count, by: 8192) { bytes[page...page + 1] = [0xFF, 0xD1] }
+            change(&bytes)
+            return bytes
+        }
+        let wal = try ServerWAL(archive)
+        let start = name.start(segmentSize: 1 << 20)
+        try wal.put("00000002.history", ServerWAL.history(leftAt: start + 100_000))
+        let (first, second) = (try unknown { _ in }, try unknown { $0[200_000] ^= 1 })
+        let file = isPartial ? ArchiveFileName.partial(name) : .segment(name)
+        try archive.push(wal.put(file.description, first), expectSuccess: true)
+        try archive.push(wal.put(file.description, first), expectSuccess: true)
+        let pushed = try archive.push(wal.put(file.description, second))
+        #expect(pushed.ending == .exited(isPartial ? 0 : 1), "\(pushed)")
+        let copies = try archive.archived.copies(of: file).map(\.head.digest)
+        #expect(Set(copies) == (isPartial ? [Digest(of: first), Digest(of: second)] : [Digest(of: first)]))
+    }
+
     @Test func `a history in other words is the same one, and another history is not`() throws {
         let archive = try Archive()
         let wal = try ServerWAL(archive)

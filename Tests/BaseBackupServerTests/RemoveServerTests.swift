@@ -108,6 +108,25 @@ import Testing
         #expect(try site.backupLabels() == [labels[1]])
     }
 
+    @Test func `a backup whose branch was put aside is no reason to remove the last good one`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        for _ in 1...2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
+        let labels = try site.backupLabels().sorted()
+        let shown = try site.tidemark(["show", labels[1], "--json"], expectSuccess: true).output
+        let segment = try #require(shown.firstMatch(of: /"first_wal" : "([0-9A-F]{24})"/)).1
+        // Nobody is there any more who could tell that it is needed.
+        try site.cluster.stop()
+        try runAsServerUser("/bin/mv", [site.cluster.data, site.cluster.data + ".gone"])
+        try site.tidemark(
+            ["segments", "put-aside", String(segment), "--following", "--certain", "--yes"], expectSuccess: true)
+        let refused = try site.tidemark(["remove", labels[0], "--yes"])
+        #expect(refused.ending == .exited(1) && refused.errors.contains("No other good backup"), "\(refused)")
+        let aside = try site.tidemark(["remove", labels[1], "--yes"])
+        #expect(aside.ending == .exited(0), "\(aside)")
+        #expect(try site.backupLabels() == [labels[0]])
+        try runAsServerUser("/bin/mv", [site.cluster.data + ".gone", site.cluster.data])
+    }
+
     @Test func `no value in a backup.json without a seal ends a command with a signal`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         for _ in 1...2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }

@@ -43,8 +43,8 @@ struct HostileFormat: Sendable, CustomTestStringConvertible {
     func attack(_ cases: Int = HostileFormat.cases) throws -> (read: Int, refused: Int) {
         let seeds = try seeds()
         var counts = (read: 0, refused: 0)
-        let path =
-            "/var/tmp/tidemark-hostile-\(getuid())-\(testDescription.replacing(" ", with: "-").replacing("/", with: "-"))"
+        let name = testDescription.replacing(" ", with: "-").replacing("/", with: "-")
+        let path = "/var/tmp/tidemark-hostile-\(getpid())-\(name)"
         let witness = try Descriptor(open: path, O_RDWR | O_CREAT | O_TRUNC, mode: 0o600)
         func attempt(_ bytes: [UInt8]) {
             ftruncate(witness.raw, 0)

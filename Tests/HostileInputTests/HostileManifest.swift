@@ -95,7 +95,7 @@ struct HostileManifest {
     func attack(_ cases: Int) throws -> (restored: Int, refused: Int) {
         var counts = (restored: 0, refused: 0)
         let place = try Scratch()
-        let (file, witness) = (place.file("manifest"), "/var/tmp/tidemark-hostile-\(getuid())-manifest")
+        let (file, witness) = (place.file("manifest"), "/var/tmp/tidemark-hostile-\(getpid())-manifest")
         var compressor = try Compressor(level: 1)
         var packed = [UInt8](repeating: 0, count: Compressor.bound(intact.count * 4))
         for number in 0...cases {

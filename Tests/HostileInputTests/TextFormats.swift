@@ -103,6 +103,9 @@ extension HostileFormat {
             let backup = try BackupDescription(json: bytes, label: "L-full")
             _ = try backup.json()
             let next = backup.stopSegment.next(segmentSize: backup.segmentSize)
+            _ = try AsideWAL(of: ClusterArchive(incarnation, in: OneObject([], at: "x"))).taken(from: backup)
+            _ = Monitoring.duration(backup.timings.total)
+            _ = Int64(backup.timings.total * 1_000_000)
             _ = (next, backup.timings.copyRate, backup.stopTime.microseconds - backup.startTime.microseconds)
             var policy = RetentionPolicy()
             policy.keepFull = 1
@@ -118,7 +121,7 @@ extension HostileFormat {
                 _ = log.removal(of: name, to: name, segmentSize: size)
                 _ = log.segments(segmentSize: size)
             }
-            _ = record.duration
+            _ = (record.duration, record.facts["seconds"].flatMap(Double.init).map(Monitoring.duration))
         },
         HostileFormat(
             "a verification's record",

@@ -24,7 +24,8 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
     }
     static let all = [
         moved("upwards", to: "'../out/pg_hba.conf'"), moved("upwards from within", to: "'base/../../out/x'"),
-        moved("upwards at the end", to: "'base/..'"), moved("to the root", to: "'/var/tmp/tidemark-hostile'"),
+        moved("upwards at the end", to: "'base/..'"),
+        moved("to the root", to: "'/var/tmp/tidemark-hostile-\(getpid())'"),
         moved("an empty name", to: "'base//x'"), moved("an empty name at the end", to: "'base/'"),
         Forgery("no name", "delete from file where path = ''; update file set path = '' where path = 'pg_hba.conf'"),
         moved("a dot", to: "'./pg_hba.conf'"), moved("a dot within", to: "'base/./x'"),
@@ -118,7 +119,7 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
             if !forgery.isFoundLate {
                 #expect(finished.errors.contains("/manifest.sqlite.zst\""), "\(finished.errors)")
             }
-            #expect(try !Files.exists("/var/tmp/tidemark-hostile"))
+            #expect(try !Files.exists("/var/tmp/tidemark-hostile-\(getpid())"))
             guard forgery.isSeenByVerify else { return }
             let verified = try site.tidemark(["verify"])
             #expect(verified.ending == .exited(3), "\(verified.ending) \(verified.errors)")

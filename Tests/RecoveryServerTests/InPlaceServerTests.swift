@@ -86,6 +86,21 @@ import WAL
             offered = String(hint.output.1)
             try setMode("0750")
         }
+        // A segment that a disk does not give back.
+        for options in [[], ["--delta"]] {
+            let refused = try site.tidemark(
+                ["recover", "--target", "latest", "--start", "--yes"] + options,
+                environment: ["TIDEMARK_FAULT": "read:/pg_wal/00000001=EIO"])
+            #expect(refused.ending == .exited(1) && refused.errors.contains("cannot archive"), "\(options) \(refused)")
+            #expect(refused.errors.contains("Input/output error"), "\(options) \(refused)")
+            #expect(refused.errors.contains("Nothing was changed."), "\(options) \(refused)")
+            #expect(try fingerprint() == before, "\(options)")
+        }
+        for call in ["read:/pg_wal/00000001", "openDirectory:/pg_wal/archive_status"] {
+            let plan = try site.tidemark(
+                ["plan", "--target", "latest"], environment: ["TIDEMARK_FAULT": "\(call)=EIO"])
+            #expect(plan.output.contains("could not be read: this plan does without"), "\(call): \(plan)")
+        }
         // A directory in which nothing can be looked for.
         let control = try Files.read("\(data)/global/pg_control")
         try runAsServerUser(
@@ -105,6 +120,40 @@ import WAL
         try site.tidemark(
             ["recover", "--target", "latest", "--target-timeline", "1", "--start", "--yes"], expectSuccess: true)
         #expect(try site.cluster.psql("select count(*) from t") == rows)
+    }
+
+    @Test(arguments: [["--delta"], []])
+    func `resumed after the old server has run again, it rescues what that has committed, and asks`(
+        _ options: [String]
+    ) throws {
+        let (site, _) = try deadSite()
+        let recover = ["recover", "--target", "latest", "--start"] + options
+        // Between the state's file and the first change of the directory: the store is away when the manifest is read, and
+        // another file cannot be renamed.
+        let fault = options.isEmpty ? "rename:/tidemark-cluster-=EIO" : "open:manifest=EIO"
+        let failed = try site.tidemark(recover + ["--yes"], environment: ["TIDEMARK_FAULT": fault])
+        try #require(failed.ending == .exited(1) && failed.errors.contains("fault: "), "\(failed)")
+        let states = site.scratch.file("state/main/recover")
+        try #require(try Files.list(states).contains { $0.hasSuffix(".json") }, "\(failed.errors)")
+        try #require(try !Files.exists(site.cluster.data + "/tidemark.restoring"), "\(failed.errors)")
+        // The server is started after all. What it commits now is nowhere else.
+        try site.cluster.start()
+        try site.cluster.psql("alter system set archive_command = '/bin/false'")
+        try site.cluster.psql("select pg_reload_conf()")
+        try site.cluster.wait(for: "the setting") { try site.cluster.psql("show archive_command") == "/bin/false" }
+        try site.cluster.psql("insert into t select generate_series(2001, 2010)")
+        try site.cluster.psql("select pg_switch_wal()")
+        try site.cluster.psql("insert into t select generate_series(3001, 3010)")
+        let rows = try site.cluster.psql("select count(*), sum(n) from t")
+        try site.cluster.stop(mode: "immediate")
+        let resume = ["recover", "--resume"]
+        let unasked = try site.tidemark(resume)
+        #expect(unasked.ending == .exited(1), "\(unasked)")
+        #expect(unasked.errors.contains("cannot ask for confirmation without a terminal"), "\(unasked)")
+        #expect(try Files.exists(site.cluster.data + "/global/pg_control"))
+        let finished = try site.tidemark(resume + ["--yes"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(try site.cluster.psql("select count(*), sum(n) from t") == rows)
     }
 
     @Test func `a backup taken soon after a recovery is as good as any, though the old timeline went further`() throws {

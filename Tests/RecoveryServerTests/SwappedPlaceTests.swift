@@ -157,6 +157,20 @@ private struct Swap: Sendable, CustomTestStringConvertible {
         #expect(try Files.list(scratch.file("out/data")) == ["file"])
     }
 
+    @Test(arguments: [false, true])
+    func `clean removes no scratch directory that somebody is about to mark as his`(isAlive: Bool) throws {
+        let site = try Self.site.get()
+        let process = isAlive ? getpid() : 999_999
+        let place = site.scratch.file("state/scratch/tidemark-drill-\(process)-2f")
+        try runAsServerUser(
+            "/bin/sh", ["-c", "mkdir -p \"$1/data\" && : >\"$1/tidemark-scratch\"", "sh", place], expectSuccess: true)
+        defer { _ = try? run("/bin/rm", ["-rf", place]) }
+        let dry = try site.tidemark(["clean", "--dry-run"], expectSuccess: true)
+        #expect(dry.output.contains("tidemark-drill-\(process)-2f") != isAlive, "\(dry)")
+        let finished = try site.tidemark(["clean"], expectSuccess: true)
+        #expect(try Files.exists(place) == isAlive, "\(finished)")
+    }
+
     /// A repository with two backups, and a copy of it beside it.
     private static let removable = TestSite.shared {
         let site = try TestSite(initdb: ["--wal-segsize=1"])

@@ -86,9 +86,10 @@ final class MemoryStore: ObjectStore {
             guard bytes != nil else { throw Problem("the object is not being written any more") }
             bytes?.append(contentsOf: more)
         }
-        func commit() throws {
+        func commit(turn: () throws -> Void) throws {
             guard let bytes else { throw Problem("the object is not being written any more") }
             self.bytes = nil
+            try turn()
             try store(bytes)
         }
         func abandon() { bytes = nil }

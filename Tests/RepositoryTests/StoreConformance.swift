@@ -87,9 +87,23 @@ struct StoreConformance {
         #expect(throws: (any Error).self) { try [2].withUnsafeBytes { try abandoned.append($0) } }
         #expect(throws: (any Error).self) { try abandoned.commit() }
         #expect(try store.size(of: other) == nil)
+        // Nothing is visible when its turn comes, and nothing of it is left when that is refused.
+        struct NotNow: Error {}
+        let refused = try writer([5])
+        #expect(throws: NotNow.self) {
+            try refused.commit {
+                let size = try store.size(of: other)
+                #expect(size == nil)
+                throw NotNow()
+            }
+        }
+        #expect(try store.list(key.folder).map(\.name) == ["object"])
         // Of two that are open at once, the first to commit wins; the other leaves nothing but that.
         let (first, second) = (try writer([3]), try writer([4]))
-        try second.commit()
+        try second.commit {
+            let size = try store.size(of: other)
+            #expect(size == nil)
+        }
         #expect(throws: ObjectExists(key: other, location: store.location)) { try first.commit() }
         first.abandon()
         second.abandon()

@@ -128,10 +128,10 @@ struct SimulatedCluster: PlanSource {
                 latest[name] = max(latest[name] ?? commit.time, commit.time)
             }
         }
-        let ordered = allSegments().subtracting(removed).map { ($0.start(segmentSize: segmentSize), $0) }
-            .sorted { $0.0 < $1.0 }
-        return ordered.first { latest[$0.1].map { $0 >= moment } ?? false }?.0
-            ?? ordered.last?.1.end(segmentSize: segmentSize)
+        return BaseBackup.firstWAL(
+            since: moment, Array(allSegments().subtracting(removed)), histories: Array(allHistories.values),
+            segmentSize: segmentSize
+        ) { latest[$0].map { .commit($0) } ?? .noCommit }
     }
 
     private func allSegments() -> Set<SegmentName> {

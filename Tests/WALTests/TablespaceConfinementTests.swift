@@ -75,6 +75,41 @@ import WAL
         #expect(forms == ["in place", "nothing"])
     }
 
+    /// Shorter ones have no place for a tablespace's number; longer ones no server writes, and what is behind the path could
+    /// hide that it is one.
+    @Test func `a record in two segments of a length that no server writes is refused, and ends nothing`() throws {
+        var (replayed, refused) = (0, 0)
+        for length in Array(0...8) + [1100, 2019, 2020, 3000, 70_000] {
+            for cut in [8, 16, 24, 32] where cut < 24 + length {
+                var body = [UInt8](repeating: 0, count: length)
+                let data = length - (length > 257 ? 5 : 2)
+                if length > 257 {
+                    body.replaceSubrange(
+                        0..<5, with: [0xFE, UInt8(data & 255), UInt8(data >> 8 & 255), UInt8(data >> 16), 0])
+                    body.replaceSubrange(9..<11, with: Array("/x".utf8))
+                } else if length >= 2 {
+                    body.replaceSubrange(0..<2, with: [0xFF, UInt8(data)])
+                }
+                let log = TwoSegments(cut: cut, body: body)
+                let tail = try #require(try scan(log.first, TwoSegments.names[0]).tail)
+                let answers = [
+                    try? confine(TwoSegments.names[0], log.first),
+                    try? confine(TwoSegments.names[1], log.second, after: [tail]),
+                ]
+                // A copy gets the path from neither.
+                if answers.contains(nil) { refused += 1 } else { replayed += 1 }
+                let isPossible = (30...2048).contains(24 + length)
+                #expect(answers.contains(nil) != isPossible, "\(length) bytes, cut after \(cut)")
+            }
+        }
+        // More than any segment holds: nobody makes that many zeros.
+        for cut in [24, 32] {
+            let log = TwoSegments(cut: cut, body: [0xFE, 0, 0, 0, 0x38, 1, 0, 0, 0, 0x2F, 0], announced: 0x3800_0000)
+            #expect(throws: WALDamage.self, "cut after \(cut)") { try confine(TwoSegments.names[0], log.first) }
+        }
+        #expect(replayed > 0 && refused > 0)
+    }
+
     private func confine(_ name: String, _ bytes: [UInt8], after tails: [TailFragment] = []) throws -> [UInt8] {
         var confinement = TablespaceConfinement(
             try #require(SegmentName(name)), length: UInt64(bytes.count), contents: .partial)
@@ -102,19 +137,32 @@ private struct TwoSegments {
     private var previous: UInt64 = 0
 
     init(cut: Int, path: String, hasOrigin: Bool) {
-        let room = 8192 - 40 + 127 * (8192 - 24)
-        add(manager: 0, info: 0x20, data: [UInt8](repeating: 0, count: room - cut - 24 - 5))
         let oid = withUnsafeBytes(of: UInt32(16_500).littleEndian) { Array($0) }
-        add(manager: 5, info: 0, data: oid + Array(path.utf8) + [0], extra: hasOrigin ? [0xFD, 1, 0] : [])
-        add(manager: 0, info: 0x20, data: [1, 2, 3])
+        let data = oid + Array(path.utf8) + [0]
+        self.init(cut: cut, body: (hasOrigin ? [0xFD, 1, 0] : []) + TwoSegments.body(data))
+    }
+
+    /// - Parameters:
+    ///   - body: of the record that creates the tablespace, behind its header.
+    ///   - announced: the length that the record says it has, if another.
+    init(cut: Int, body: [UInt8], announced: UInt32? = nil) {
+        let room = 8192 - 40 + 127 * (8192 - 24)
+        let filler = [UInt8](repeating: 0, count: room - cut - 24 - 5)
+        add(manager: 0, info: 0x20, body: TwoSegments.body(filler))
+        add(manager: 5, info: 0, body: body, announced: announced)
+        add(manager: 0, info: 0x20, body: TwoSegments.body([1, 2, 3]))
         // The pages behind the last record aren't written yet.
     }
 
-    private mutating func add(manager: UInt8, info: UInt8, data: [UInt8], extra: [UInt8] = []) {
+    private static func body(_ data: [UInt8]) -> [UInt8] {
         func bytes(_ value: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
-        let head = data.count <= 255 ? [0xFF, UInt8(data.count)] : [0xFE] + bytes(UInt32(data.count))
-        let body = extra + head + data
-        var record = bytes(UInt32(24 + body.count)) + bytes(UInt32(731)) + bytes(previous) + [info, manager, 0, 0]
+        return (data.count <= 255 ? [0xFF, UInt8(data.count)] : [0xFE] + bytes(UInt32(data.count))) + data
+    }
+
+    private mutating func add(manager: UInt8, info: UInt8, body: [UInt8], announced: UInt32? = nil) {
+        func bytes(_ value: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
+        var record =
+            bytes(announced ?? UInt32(24 + body.count)) + bytes(UInt32(731)) + bytes(previous) + [info, manager, 0, 0]
         var crc = tidemark_crc32c(0xFFFF_FFFF, body, body.count)
         crc = ~tidemark_crc32c(crc, record, 20)
         record += bytes(crc) + body
