@@ -46,25 +46,29 @@ let package = Package(
         module("DataDirectory", ["Platform", "WAL", "CChecksum"]),
         module("SQLite", ["CSQLite", "Platform"]),
         module("Repository", ["Platform", "WAL", "CZstd", "CXXHash"]),
+        module("Documents", ["Repository"]),
         module("Postgres", ["Platform", "WAL", "DataDirectory", "CPQ"]),
         module(
             "Archiving", ["Platform", "WAL", "Configuration", "DataDirectory", "Repository", "CZlib", "CLZ4"]),
-        module("Setup", ["Platform", "WAL", "DataDirectory", "Repository", "Postgres"]),
+        module("Setup", ["Platform", "WAL", "DataDirectory", "Repository", "Documents", "Postgres"]),
         module("Catalog", ["Platform", "WAL", "Repository", "SQLite"]),
         module(
             "BaseBackup",
-            ["Platform", "WAL", "Configuration", "DataDirectory", "Repository", "SQLite", "Postgres", "CChecksum"]),
+            [
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "SQLite", "Postgres",
+                "CChecksum",
+            ]),
         module(
             "Recovery",
             [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Archiving", "Catalog",
-                "BaseBackup",
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Postgres", "Archiving",
+                "Catalog", "BaseBackup",
             ]),
         module(
             "Monitoring",
             [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Setup", "Archiving",
-                "Catalog", "BaseBackup", "Recovery", "CCrypto", "CCurl", "CCurlDoors",
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Postgres", "Setup",
+                "Archiving", "Catalog", "BaseBackup", "Recovery", "CCrypto", "CCurl", "CCurlDoors",
             ]),
         module(
             "TableRecovery",
@@ -79,13 +83,14 @@ let package = Package(
         .executableTarget(
             name: "tidemark-main",
             dependencies: [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Setup", "Archiving",
-                "Catalog", "BaseBackup", "Recovery", "Monitoring", "TableRecovery",
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Postgres", "Setup",
+                "Archiving", "Catalog", "BaseBackup", "Recovery", "Monitoring", "TableRecovery",
             ],
             swiftSettings: strict),
 
         .target(
-            name: "Support", dependencies: ["Platform", "WAL", "CZstd", "CChecksum"], path: "Tests/Support",
+            name: "Support", dependencies: ["Platform", "WAL", "Repository", "CZstd", "CChecksum"],
+            path: "Tests/Support",
             swiftSettings: strict),
         tests("PlatformTests", ["Platform"]),
         tests("WALTests", ["WAL", "CChecksum"], exclude: ["Fixtures"]),
@@ -94,8 +99,8 @@ let package = Package(
         tests(
             "HostileInputTests",
             [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "SQLite", "Postgres", "Archiving",
-                "Setup", "BaseBackup", "Recovery", "TableRecovery", "Monitoring", "CChecksum", "CXXHash",
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "SQLite", "Postgres",
+                "Archiving", "Setup", "BaseBackup", "Recovery", "TableRecovery", "Monitoring", "CChecksum", "CXXHash",
             ]),
         tests("RepositoryTests", ["Repository", "WAL", "Platform"]),
         tests("DataDirectoryTests", ["DataDirectory", "WAL", "Platform"], exclude: ["Fixtures"]),

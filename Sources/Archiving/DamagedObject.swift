@@ -41,7 +41,12 @@ extension Push {
             try store(
                 Replacement(keeping: place) { object in
                     guard let found = try damage(of: object, file) else { return false }
-                    try self.store.create(record, bytes: Array(self.record(file, found, now).utf8))
+                    try self.store.create(
+                        record,
+                        AsideRecord(
+                            file.description, reason: "It was damaged, and archived again. " + found, time: now.iso8601,
+                            objects: []
+                        ).document)
                     (reason, isRecorded) = (found, true)
                     return true
                 })
@@ -55,17 +60,6 @@ extension Push {
         warn(DamagedObjectReplaced(file: file.description, reason: reason, key: place))
     }
 
-    private func record(_ file: ArchiveFileName, _ reason: String, _ now: Moment) -> String {
-        """
-        {
-          "what" : \(quotedForJSON(file.description)),
-          "why" : \(quotedForJSON("It was damaged, and archived again. " + reason)),
-          "at" : \(quotedForJSON(now.iso8601)),
-          "objects" : []
-        }
-
-        """
-    }
 }
 
 /// A damaged object has made room for the same file that a server has.

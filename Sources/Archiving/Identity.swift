@@ -11,7 +11,7 @@ struct Identity {
     let dataDirectory: String?
 
     /// By major version and system identifier, as a segment's first page names them.
-    /// - Throws: `NotInitialised`, and what the store throws.
+    /// - Throws: `NotInitialised`, `DamagedMarker`, and what the store throws.
     func archive(major: Int, systemIdentifier: UInt64, named subject: String) throws -> ClusterArchive {
         try repository.archive(
             of: Incarnation(cluster: cluster, major: major, systemIdentifier: systemIdentifier), named: subject)

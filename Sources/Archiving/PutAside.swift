@@ -92,10 +92,8 @@ public struct PutAside: Sendable {
     /// - Returns: the folder they are in now.
     @discardableResult
     public func carryOut(now: Moment, reason: String) throws -> RepositoryKey {
-        var record = "{\n  \"what\" : \(quotedForJSON(subject.name)),\n  \"why\" : \(quotedForJSON(reason)),\n"
-        record += "  \"at\" : \(quotedForJSON(now.iso8601)),\n  \"objects\" : [\n"
-        record += keys.map { "    \(quotedForJSON(relative($0)))" }.joined(separator: ",\n") + "\n  ]\n}\n"
-        let folder = try newFolder(now, record: record)
+        let record = AsideRecord(subject.name, reason: reason, time: now.iso8601, objects: keys.map(relative))
+        let folder = try newFolder(now, record: record.document)
         for key in keys {
             let place = relative(key).split(separator: "/").reduce(folder) { $0.appending(String($1)) }
             do { try archive.store.move(key, to: place) } catch is ObjectAbsent { continue }
@@ -112,14 +110,14 @@ public struct PutAside: Sendable {
     }
 
     /// A folder of this call's own, with its record: of two at the same moment, one is a microsecond later.
-    private func newFolder(_ now: Moment, record: String) throws -> RepositoryKey {
+    private func newFolder(_ now: Moment, record: SealedDocument) throws -> RepositoryKey {
         var moment = now
         while true {
             let fraction = String(1_000_000 + moment.civil.microsecond).dropFirst()
             let folder = archive.incarnation.asideFolder
                 .appending("\(moment.compact.dropLast()).\(fraction)Z-\(subject.name)")
             do {
-                try archive.store.create(folder.appending("record.json"), bytes: Array(record.utf8))
+                try archive.store.create(folder.appending("record.json"), record)
                 return folder
             } catch is ObjectExists { moment = Moment(microseconds: moment.microseconds + 1) }
         }

@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Documents
 import Platform
 public import Repository
 public import WAL
@@ -23,11 +23,10 @@ struct AsideWAL {
         for entry in try archive.store.list(archive.incarnation.asideFolder) where entry.isFolder {
             let folder = archive.incarnation.asideFolder.appending(entry.name)
             // Objects whose record can't be read were moved when the folder got its name.
-            let named = AsideWAL.moment(compact: entry.name.prefix(16))
+            let named = Moment(compact: entry.name.prefix(15) + "Z")
             var times: [String: Moment] = [:]
             for record in try archive.store.list(folder) where !record.isFolder && record.name.hasSuffix(".json") {
-                guard let bytes = try archive.store.readIfPresent(folder.appending(record.name)),
-                    let content = try? JSONDecoder().decode(Record.self, from: Data(bytes)),
+                guard let content = try AsideWAL.record(folder.appending(record.name), in: archive.store),
                     let time = Moment(iso8601: content.at)
                 else { continue }
                 for object in content.objects { times[object] = max(time, times[object] ?? time) }
@@ -83,13 +82,11 @@ struct AsideWAL {
         } catch is ObjectDamaged { return false }
     }
 
-    /// Reads `20261105T020000Z`.
-    private static func moment(compact text: Substring) -> Moment? {
-        let digits = Array(text)
-        guard digits.count == 16 else { return nil }
-        func part(_ range: Range<Int>) -> String { String(digits[range]) }
-        return Moment(
-            iso8601: "\(part(0..<4))-\(part(4..<6))-\(part(6..<8))T\(part(9..<11)):\(part(11..<13)):\(part(13..<15))Z")
+    /// Nil when there is none that can be read.
+    private static func record(_ key: RepositoryKey, in store: any ObjectStore) throws -> Record? {
+        do { return try store.document(.aside, at: key)?.value(Record.self) } catch is DocumentRefused {
+            return nil
+        } catch is DocumentFault { return nil }
     }
 }
 
@@ -122,4 +119,15 @@ public func withoutAside(
         }
     }
     return (usable, aside)
+}
+
+extension Moment {
+    /// Reads `20261105T020000Z`.
+    init?(compact text: some StringProtocol) {
+        let digits = Array(text)
+        guard digits.count == 16 else { return nil }
+        func part(_ range: Range<Int>) -> String { String(digits[range]) }
+        self.init(
+            iso8601: "\(part(0..<4))-\(part(4..<6))-\(part(6..<8))T\(part(9..<11)):\(part(11..<13)):\(part(13..<15))Z")
+    }
 }

@@ -1,11 +1,11 @@
-import FoundationEssentials
+import Documents
 public import Platform
+public import Repository
 import WAL
 
 /// The form of `backup.json`, which is documented in docs/repository.md: snake_case keys, times in ISO 8601, LSNs and
 /// 64-bit identifiers as strings.
 private struct Wire: Codable {
-    var format: Int
     var label: String
     var type: BackupDescription.Kind
     var startTime: String
@@ -37,23 +37,35 @@ private struct Wire: Codable {
     var pinned: Bool
     var pinnedUntil: String?
     var timings: BackupTimings
-    var tidemarkVersion: String
+    /// In the document's head.
+    var tidemarkVersion: String?
 }
 
-/// `backup.json` that can't be understood.
+/// `backup.json` that can't be read or understood.
 public struct DamagedDescription: Explained, Equatable {
     public let label: String
-    public let reason: String
-    public var message: String { "backup \"\(label)\" cannot be used: its backup.json is damaged" }
-    public var detail: String? { reason }
+    public let fault: DocumentFault
+
+    public init(label: String, fault: DocumentFault) { (self.label, self.fault) = (label, fault) }
+    init(label: String, reason: String) { self.init(label: label, fault: .impossible(reason)) }
+
+    public var message: String { "backup \"\(label)\" cannot be used: its backup.json \(fault.verdict)" }
+    public var detail: String? { fault.detail }
+    public var hint: String? { fault.hint }
 }
 
 extension BackupDescription {
-    static let format = 1
+    /// As it is stored.
+    public func document() throws -> SealedDocument {
+        try SealedDocument(.backup, of: wire, version: tidemarkVersion)
+    }
 
-    public func json() throws -> [UInt8] {
-        let wire = Wire(
-            format: BackupDescription.format, label: label, type: kind, startTime: startTime.iso8601,
+    /// As it is printed.
+    public func json() throws -> [UInt8] { try encodeJSON(PrintedDocument(wire, version: tidemarkVersion)) }
+
+    private var wire: Wire {
+        Wire(
+            label: label, type: kind, startTime: startTime.iso8601,
             stopTime: stopTime.iso8601, startLsn: startLSN.description, checkpointLsn: checkpointLSN.description,
             stopLsn: stopLSN.description, timeline: timeline.rawValue, startSegment: startSegment.description,
             stopSegment: stopSegment.description, systemIdentifier: String(systemIdentifier), major: major,
@@ -62,24 +74,17 @@ extension BackupDescription {
             packLabels: packLabels, tablespaces: tablespaces, links: links.isEmpty ? nil : links,
             checksums: hasChecksums, verifiedPages: verifiedPages,
             corruptPages: corruptPages, settings: settings, note: note, pinned: isPinned,
-            pinnedUntil: pinnedUntil?.iso8601, timings: timings, tidemarkVersion: tidemarkVersion)
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return Array(try encoder.encode(wire)) + [UInt8(ascii: "\n")]
+            pinnedUntil: pinnedUntil?.iso8601, timings: timings)
     }
 
-    /// - Parameter label: the folder's name; the file must agree.
-    public init(json: [UInt8], label: String) throws(DamagedDescription) {
+    /// - Parameters:
+    ///   - bytes: the stored document.
+    ///   - label: the folder's name; the file must agree.
+    public init(stored bytes: [UInt8], label: String) throws(DamagedDescription) {
         func damaged(_ reason: String) -> DamagedDescription { DamagedDescription(label: label, reason: reason) }
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
         let wire: Wire
-        do { wire = try decoder.decode(Wire.self, from: Data(json)) } catch {
-            throw damaged("It is not the JSON that tidemark writes.")
-        }
-        guard wire.format == BackupDescription.format else {
-            throw damaged("Its format \(wire.format) is not known to this version of tidemark.")
+        do throws(DocumentFault) { wire = try SealedDocument(.backup, stored: bytes).value(Wire.self) } catch {
+            throw DamagedDescription(label: label, fault: error)
         }
         guard wire.label == label else { throw damaged("It describes backup \"\(wire.label)\".") }
         guard let startTime = Moment(iso8601: wire.startTime), let stopTime = Moment(iso8601: wire.stopTime),
@@ -110,6 +115,6 @@ extension BackupDescription {
             tablespaces: wire.tablespaces, links: wire.links ?? [], hasChecksums: wire.checksums,
             verifiedPages: wire.verifiedPages,
             corruptPages: wire.corruptPages, settings: wire.settings, note: wire.note, isPinned: wire.pinned,
-            pinnedUntil: pinnedUntil, timings: wire.timings, tidemarkVersion: wire.tidemarkVersion)
+            pinnedUntil: pinnedUntil, timings: wire.timings, tidemarkVersion: wire.tidemarkVersion ?? "")
     }
 }

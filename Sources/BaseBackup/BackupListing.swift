@@ -15,7 +15,7 @@ public struct BackupListing: Sendable {
 
     public struct Unreadable: Sendable {
         public let label: String
-        public let reason: any Explained
+        public let reason: DamagedDescription
     }
 
     public init(
@@ -51,31 +51,24 @@ extension ClusterArchive {
         var listing = BackupListing(complete: [], incomplete: [], unreadable: [])
         for label in try backups() {
             let bytes: [UInt8]?
+            var described: BackupDescription?
             do {
                 bytes = try store.readIfPresent(incarnation.backup(label, "backup.json"))
-                if let objection = try BackupSeal.objection(to: bytes, label: label, of: self) {
-                    throw objection
-                }
+                if let bytes { described = try BackupDescription(stored: bytes, label: label) }
+                if let objection = try BackupSeal.objection(to: bytes, label: label, of: self) { throw objection }
             } catch let objection as DamagedDescription {
                 listing.unreadable.append(.init(label: label, reason: objection))
                 continue
             } catch let failure as any Explained
                 where failure is SystemError || failure is UnreachableObject || failure is NotAnObject
+                || failure is ObjectDamaged
             {
                 // One that can't be read never stops the others.
                 let reason = DamagedDescription(label: label, reason: "\(failure.message).")
                 listing.unreadable.append(.init(label: label, reason: reason))
                 continue
             }
-            guard let bytes else {
-                listing.incomplete.append(label)
-                continue
-            }
-            do throws(DamagedDescription) {
-                listing.complete.append(try BackupDescription(json: bytes, label: label))
-            } catch {
-                listing.unreadable.append(.init(label: label, reason: error))
-            }
+            if let described { listing.complete.append(described) } else { listing.incomplete.append(label) }
         }
         // A backup that died before its manifest has packs only; and so has one that expired while others need its packs.
         let known = Set(
@@ -89,14 +82,13 @@ extension ClusterArchive {
 
     /// One complete backup.
     /// - Throws: `NoSuchBackup`, `DamagedDescription`, and what the store throws.
-    public func backup(_ label: String) throws
-        -> BackupDescription
-    {
+    public func backup(_ label: String) throws -> BackupDescription {
         guard RepositoryKey.isPart(label),
             let bytes = try store.readIfPresent(incarnation.backup(label, "backup.json"))
         else { throw NoSuchBackup(label: label, cluster: incarnation.cluster) }
+        let backup = try BackupDescription(stored: bytes, label: label)
         if let objection = try BackupSeal.objection(to: bytes, label: label, of: self) { throw objection }
-        return try BackupDescription(json: bytes, label: label)
+        return backup
     }
 }
 

@@ -10,6 +10,8 @@ struct BackupRemoval {
 
     init(from archive: ClusterArchive) throws {
         self.archive = archive
+        // What another version keeps there, and why, isn't known.
+        _ = try archive.isUsable()
         folders = archive.store.removal()
         for folder in [archive.incarnation.backupFolder, archive.incarnation.packFolder] { try folders.hold(folder) }
     }
@@ -105,8 +107,10 @@ public struct NamedRemoval {
 /// What is wrong with a backup, as a look at its objects' sizes and its last verification tell: the rest of a sentence.
 func damage(of backup: BackupDescription, from archive: ClusterArchive) throws -> String? {
     if let visible = try visibleDamage(of: backup, from: archive) { return visible }
-    guard let verified = try lastVerification(of: backup.label, of: archive), verified.problems > 0
-    else { return nil }
+    guard let verified = try lastVerification(of: backup.label, of: archive) else { return nil }
+    // Nobody knows what it found.
+    if let fault = verified.fault { return "the record of its verification of \(verified.time) \(fault.verdict)" }
+    guard verified.problems > 0 else { return nil }
     return "its verification of \(verified.time) found \(verified.problems) problem"
         + (verified.problems == 1 ? "" : "s")
 }

@@ -23,11 +23,13 @@ public struct ExpiryReport: Sendable {
 /// Decides by `policy` what goes, and removes it unless `dryRun`: backups, what dead backups left, and WAL. Each backup's
 /// `backup.json` goes first, so that a half-removed one is never taken for a whole.
 ///
-/// - Throws: `BackupInProgress`, `ClockWentBack`, and what the store throws; then nothing was removed.
+/// - Throws: `DamagedMarker` where another version's format is, `BackupInProgress`, `ClockWentBack`, and what the store throws; then nothing was removed.
 public func expireBackups(
     of archive: ClusterArchive, policy: RetentionPolicy,
     now: Moment = Moment(microseconds: Clock.now), dryRun: Bool
 ) throws -> ExpiryReport {
+    // What another version keeps there, and why, isn't known.
+    _ = try archive.isUsable()
     let lock = dryRun ? nil : try BackupLock(archive)
     defer { withExtendedLifetime(lock) {} }
     var removal = dryRun ? nil : try BackupRemoval(from: archive)
@@ -36,11 +38,11 @@ public func expireBackups(
     }
     let listing = try archive.listBackups()
     if let unreadable = listing.unreadable.first {
+        let fault = unreadable.reason.fault
         throw Problem(
-            "cannot expire: backup \"\(unreadable.label)\" cannot be understood",
-            detail: "What it needs is unknown. \(unreadable.reason.detail ?? "")",
-            hint: "Bring its backup.json back from a copy of the repository, or give the backup up: "
-                + "tidemark remove \(unreadable.label). A newer version of tidemark may understand it as well.")
+            "cannot expire: what backup \"\(unreadable.label)\" needs is unknown",
+            detail: "Its backup.json \(fault.verdict). \(fault.detail)",
+            hint: "\(fault.hint) Or give the backup up: tidemark remove \(unreadable.label).")
     }
     let expiry = Expiry(archive: archive, listing: listing)
     var bars: [String: LeaseBar] = [:]

@@ -84,7 +84,7 @@ struct BackupSource {
     }
 
     private func checkRepository() throws {
-        guard try archive.exists() else {
+        guard try archive.isUsable() else {
             throw Problem(
                 "repository \"\(archive.store.location)\" is not prepared for cluster \"\(archive.incarnation.cluster)\"",
                 detail: "It has no folder for PostgreSQL \(archive.incarnation.major) with system identifier "
@@ -173,11 +173,11 @@ struct BackupSource {
                 walWait: seconds(waitBegan, ended), total: seconds(began, ended), bytes: Double(stored.bytesRead)),
             tidemarkVersion: request.tidemarkVersion)
         try copy.confirm()
-        let json = try description.json()
+        let document = try description.document()
         try LastStep.run("Backup \(label) is complete.") {
-            try archive.store.create(archive.incarnation.backup(label, "backup.json"), bytes: json)
+            try archive.store.create(archive.incarnation.backup(label, "backup.json"), document)
             try archive.store.create(
-                archive.incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: json))
+                archive.incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: document.bytes))
         }
         return description
     }

@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Documents
 public import Platform
 public import Repository
 public import WAL
@@ -36,6 +36,8 @@ public struct VerifyReport: Sendable, Equatable {
 public struct RecordedVerification: Sendable, Equatable {
     public var time: Moment
     public var problems: Int
+    /// Why the record of it can't be read; then nobody knows what it found.
+    public var fault: DocumentFault?
 }
 
 /// The form of `backup/<label>/verified-<time>.json`.
@@ -54,25 +56,44 @@ public func recordVerification(_ report: VerifyReport, of archive: ClusterArchiv
     let record = Record(
         time: now.iso8601, problems: report.problems.count, messages: report.problems.prefix(20).map(\.message),
         frames: report.frames, bytes: report.bytes, seconds: report.seconds)
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let bytes = Array(try encoder.encode(record)) + [UInt8(ascii: "\n")]
     // To the microsecond: a second verification may find what the first, a moment ago, didn't.
     let fraction = String(now.microseconds % 1_000_000 + 1_000_000).dropFirst()
     let name = "verified-\(now.compact.dropLast()).\(fraction)Z.json"
-    try archive.store.create(archive.incarnation.backup(report.label, name), bytes: bytes)
+    try archive.store.create(archive.incarnation.backup(report.label, name), SealedDocument(.verification, of: record))
 }
 
-/// The newest result; nil when the backup was never verified.
+/// The newest result; nil when the backup was never verified. One whose record can't be read tells no result, and hides the
+/// older ones.
 public func lastVerification(of label: String, of archive: ClusterArchive) throws
     -> RecordedVerification?
 {
-    let names = try archive.store.list(archive.incarnation.backupFolder(label)).map(\.name).filter {
-        $0.hasPrefix("verified-")
+    let names = try archive.store.list(archive.incarnation.backupFolder(label)).filter { !$0.isFolder }.map(\.name)
+        .filter { $0.hasPrefix("verified-") && $0.hasSuffix(".json") }
+    guard let newest = names.max() else { return nil }
+    do {
+        guard let document = try archive.store.document(.verification, at: archive.incarnation.backup(label, newest))
+        else {
+            return nil
+        }
+        let record = try document.value(Record.self)
+        guard let time = Moment(iso8601: record.time), record.problems >= 0 else {
+            throw DocumentFault.impossible("A time or a number in it is impossible.")
+        }
+        return RecordedVerification(time: time, problems: record.problems)
+    } catch let refused as DocumentRefused {
+        return RecordedVerification(time: moment(named: newest), problems: 0, fault: refused.fault)
+    } catch let fault as DocumentFault {
+        return RecordedVerification(time: moment(named: newest), problems: 0, fault: fault)
+    } catch let failure as any Explained
+        where failure is SystemError || failure is UnreachableObject || failure is NotAnObject
+    {
+        return RecordedVerification(
+            time: moment(named: newest), problems: 0, fault: .impossible("\(failure.message)."))
     }
-    guard let newest = names.max(),
-        let bytes = try archive.store.readIfPresent(archive.incarnation.backup(label, newest)),
-        let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)), let time = Moment(iso8601: record.time)
-    else { return nil }
-    return RecordedVerification(time: time, problems: record.problems)
+}
+
+/// As a verification's record is named; the earliest moment for any other name.
+private func moment(named name: String) -> Moment {
+    let digits = name.dropFirst("verified-".utf8.count).prefix(15)
+    return Moment(compact: digits + "Z") ?? Moment(microseconds: 0)
 }

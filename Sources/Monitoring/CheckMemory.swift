@@ -1,6 +1,6 @@
 import Archiving
 public import Configuration
-import FoundationEssentials
+import Documents
 import Glibc
 import Platform
 import Repository
@@ -19,7 +19,7 @@ public struct CheckMemory: Sendable {
     public func changes(to results: [CheckResult], cluster: String, host: String, now: Moment) throws -> [Notification]
     {
         let before = (try? Files.read(path, limit: 1 << 20)).flatMap {
-            try? JSONDecoder().decode([String: CheckResult.Status].self, from: Data($0))
+            try? decodeJSON([String: CheckResult.Status].self, from: $0)
         }
         var after = before ?? [:]
         var notifications: [Notification] = []

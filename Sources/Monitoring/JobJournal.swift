@@ -1,3 +1,4 @@
+import Documents
 import Platform
 public import Repository
 public import WAL
@@ -13,10 +14,11 @@ public struct JobJournal: Sendable {
     /// When `tidemark init` made the incarnation's place in the repository; nil where that isn't known.
     func created() throws -> Moment? {
         struct Marker: Decodable { let created: String }
-        guard let bytes = try archive.store.readIfPresent(archive.incarnation.marker, limit: 1 << 20) else {
-            return nil
-        }
-        return (try? decodeJSON(Marker.self, from: bytes)).flatMap { Moment(iso8601: $0.created) }
+        let document: SealedDocument?
+        do {
+            document = try archive.store.document(.incarnation, at: archive.incarnation.marker)
+        } catch is DocumentRefused { return nil }
+        return (try? document?.value(Marker.self)).flatMap { Moment(iso8601: $0.created) }
     }
 
     public init(of archive: ClusterArchive, kept: KeptJobs? = nil) {
@@ -35,7 +37,7 @@ public struct JobJournal: Sendable {
     func record(_ job: JobRecord, as name: String) throws -> RepositoryKey {
         let key = key(of: job, name)
         do {
-            try archive.store.create(key, bytes: try encodeJSON(JobDocument(job)) + [UInt8(ascii: "\n")])
+            try archive.store.create(key, job.document())
         } catch is ObjectExists {
             try archive.store.makeDurable(key)
         }
@@ -77,21 +79,23 @@ public struct JobJournal: Sendable {
             let month = archive.incarnation.jobFolder.appending(folder.name)
             func unreadable<Value>(_ key: RepositoryKey, _ body: () throws -> Value?) -> Value? {
                 do { return try body() } catch {
-                    contents.unreadable.append((key, (error as? any Explained)?.message ?? "\(error)"))
+                    // Of a document the key is told already.
+                    let reason: String
+                    switch error {
+                    case let refused as DocumentRefused: reason = refused.fault.sentence
+                    case let fault as DocumentFault: reason = fault.sentence
+                    default: reason = (error as? any Explained)?.message ?? "\(error)"
+                    }
+                    contents.unreadable.append((key, reason))
                     return nil
                 }
             }
             for entry in unreadable(month, { try archive.store.list(month, after: firstName) }) ?? []
             where !entry.isFolder && kind.map({ entry.name.contains("Z-\($0.rawValue)-") }) ?? true {
                 let key = month.appending(entry.name)
-                guard let bytes = unreadable(key, { try archive.store.readIfPresent(key, limit: 1 << 20) }) else {
-                    continue
-                }
-                if let job = try? decodeJSON(JobDocument.self, from: bytes).record {
-                    if since.map({ job.started >= $0 }) ?? true { contents.jobs.append(job) }
-                } else {
-                    contents.unreadable.append((key, "it is not a job's record"))
-                }
+                let found = unreadable(key) { try archive.store.document(.job, at: key).map { try JobRecord($0) } }
+                guard let job = found else { continue }
+                if since.map({ job.started >= $0 }) ?? true { contents.jobs.append(job) }
             }
         }
         for (name, job) in (try? kept?.all(of: self)) ?? []

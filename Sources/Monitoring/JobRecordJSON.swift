@@ -1,9 +1,9 @@
-import FoundationEssentials
+import Documents
+import Repository
 import WAL
 
-/// A job's form in the repository and in `tidemark history --json` (docs/repository.md).
-public struct JobDocument: Codable, Sendable {
-    var format: Int
+/// What a job's document says in the repository (docs/repository.md).
+struct JobDocument: Codable, Sendable {
     var job: JobKind
     var cluster: String
     var started: String
@@ -17,10 +17,10 @@ public struct JobDocument: Codable, Sendable {
     var facts: [String: String]
     var user: String
     var host: String
-    var tidemarkVersion: String
+    /// In the document's head.
+    var tidemarkVersion: String?
 
-    public init(_ record: JobRecord) {
-        format = JobDocument.currentFormat
+    init(_ record: JobRecord) {
         job = record.kind
         cluster = record.cluster
         started = record.started.iso8601
@@ -29,34 +29,37 @@ public struct JobDocument: Codable, Sendable {
         result = record.result
         exitStatus = record.exitStatus
         (message, detail, hint, facts) = (record.message, record.detail, record.hint, record.facts)
-        (user, host, tidemarkVersion) = (record.user, record.host, record.tidemarkVersion)
+        (user, host) = (record.user, record.host)
     }
 
-    static let currentFormat = 1
-
-    /// Nil when a time is malformed or the format is of a later version.
-    var record: JobRecord? {
-        guard format == JobDocument.currentFormat, let started = Moment(iso8601: started),
-            let finished = Moment(iso8601: finished)
-        else { return nil }
+    /// Nil when a time is malformed.
+    fileprivate var record: JobRecord? {
+        guard let started = Moment(iso8601: started), let finished = Moment(iso8601: finished) else { return nil }
         return JobRecord(
             kind: job, cluster: cluster, started: started, finished: finished, result: result, exitStatus: exitStatus,
             message: message, detail: detail, hint: hint, facts: facts, user: user, host: host,
-            tidemarkVersion: tidemarkVersion)
+            tidemarkVersion: tidemarkVersion ?? "")
     }
 }
 
-/// JSON as tidemark writes it everywhere: snake_case keys in alphabetical order.
-func encodeJSON(_ value: some Encodable, pretty: Bool = true) throws -> [UInt8] {
-    let encoder = JSONEncoder()
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting =
-        pretty ? [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes]
-    return Array(try encoder.encode(value))
-}
+extension JobRecord {
+    /// As it is stored.
+    func document() throws -> SealedDocument {
+        try SealedDocument(.job, of: JobDocument(self), version: tidemarkVersion)
+    }
 
-func decodeJSON<Value: Decodable>(_: Value.Type, from bytes: [UInt8]) throws -> Value {
-    let decoder = JSONDecoder()
-    decoder.keyDecodingStrategy = .convertFromSnakeCase
-    return try decoder.decode(Value.self, from: Data(bytes))
+    /// As `tidemark history --json` prints it.
+    public var printed: some Encodable { PrintedDocument(JobDocument(self), version: tidemarkVersion) }
+
+    /// - Parameter bytes: the stored document.
+    init(stored bytes: [UInt8]) throws(DocumentFault) {
+        try self.init(SealedDocument(.job, stored: bytes))
+    }
+
+    init(_ document: SealedDocument) throws(DocumentFault) {
+        guard let record = try document.value(JobDocument.self).record else {
+            throw .impossible("A time in it is malformed.")
+        }
+        self = record
+    }
 }

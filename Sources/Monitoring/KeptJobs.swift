@@ -18,8 +18,7 @@ public struct KeptJobs: Sendable {
     public func keep(_ job: JobRecord) throws {
         try Files.makeDirectories(directory)
         let name = JobJournal.name(of: job)
-        try createDurably(
-            "\(directory)/\(name).json", bytes: try encodeJSON(JobDocument(job)) + [UInt8(ascii: "\n")])
+        try createDurably("\(directory)/\(name).json", bytes: try job.document().bytes)
         for name in try Files.list(directory).filter({ $0.hasSuffix(".json") }).sorted().dropLast(KeptJobs.limit) {
             try Files.removeIfPresent(directory + "/" + name)
         }
@@ -46,7 +45,7 @@ public struct KeptJobs: Sendable {
     public func all() throws -> [(name: String, job: JobRecord)] {
         try Files.listIfPresent(directory).sorted().compactMap { file in
             guard file.hasSuffix(".json"), let bytes = try? Files.read(directory + "/" + file, limit: 1 << 20),
-                let job = try? decodeJSON(JobDocument.self, from: bytes).record
+                let job = try? JobRecord(stored: bytes)
             else { return nil }
             return (String(file.dropLast(5)), job)
         }

@@ -1,5 +1,5 @@
 import Configuration
-import FoundationEssentials
+import Documents
 import Platform
 import WAL
 

@@ -1,6 +1,6 @@
 import Archiving
 public import Configuration
-import FoundationEssentials
+import Documents
 import Glibc
 public import Platform
 import Repository
@@ -170,7 +170,7 @@ public struct Outbox: Sendable {
 
     private func readTold() -> [String: Told] {
         guard let bytes = try? Files.read(toldFile, limit: 16 << 20) else { return [:] }
-        return (try? JSONDecoder().decode([String: Told].self, from: Data(bytes))) ?? [:]
+        return (try? decodeJSON([String: Told].self, from: bytes)) ?? [:]
     }
 
     private func locked<Value>(_ name: String, _ body: () throws -> Value) throws -> Value {

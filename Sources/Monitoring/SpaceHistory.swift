@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Documents
 import Glibc
 import Platform
 import Repository

@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Documents
 import Glibc
 import Platform
 public import Repository
@@ -60,8 +60,7 @@ public struct RecoveryAudit: Sendable {
         let now = Moment(microseconds: Clock.now)
         store = archive.store
         began = Clock.monotonic
-        folder = archive.incarnation.folder.appending("recovery").appending(
-            "\(now.compact)-\(subject.kind)-\(getpid())")
+        folder = archive.incarnation.recoveryFolder.appending("\(now.compact)-\(subject.kind)-\(getpid())")
         let environment = { (name: String) in getenv(name).map { String(cString: $0) } }
         var name = [CChar](repeating: 0, count: 256)
         gethostname(&name, name.count - 1)
@@ -74,7 +73,7 @@ public struct RecoveryAudit: Sendable {
             + "\(subject.backup) into \"\(subject.directory)\""
         try RecoveryAudit.write(
             Begin(began: now.iso8601, user: user, host: host, remote: remote, subject: subject),
-            to: folder.appending("begin.json"), store)
+            .recoveryBegin, to: folder.appending("begin.json"), store)
     }
 
     /// One that this process didn't begin; nil when it is none.
@@ -90,13 +89,12 @@ public struct RecoveryAudit: Sendable {
                 ended: Moment(microseconds: Clock.now).iso8601, result: result, detail: detail.map(withoutSecrets),
                 reached: reached?.description, seconds: Double(Clock.monotonic - began) / 1e9,
                 rates: rates),
-            to: folder.appending("end.json"), store)
+            .recoveryEnd, to: folder.appending("end.json"), store)
     }
 
-    private static func write(_ record: some Encodable, to key: RepositoryKey, _ store: any ObjectStore) throws {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try store.create(key, bytes: Array(try encoder.encode(record)) + [UInt8(ascii: "\n")])
+    private static func write(
+        _ record: some Encodable, _ kind: SealedDocument.Kind, to key: RepositoryKey, _ store: any ObjectStore
+    ) throws {
+        try store.create(key, SealedDocument(kind, of: record))
     }
 }

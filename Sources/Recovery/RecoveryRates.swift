@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Documents
 public import Repository
 
 /// How fast recoveries and drills of this incarnation were, as they recorded it.
@@ -24,17 +24,16 @@ public struct RecoveryRates: Codable, Sendable, Equatable {
 
     /// The sums over the last five that recorded anything; nil when none did.
     public static func recorded(of archive: ClusterArchive) throws -> RecoveryRates? {
-        let folder = archive.incarnation.folder.appending("recovery")
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let folder = archive.incarnation.recoveryFolder
         var sum: RecoveryRates?
         var counted = 0
         for entry in try archive.store.list(folder).reversed() where entry.isFolder && counted < 5 {
-            guard
-                let bytes = try archive.store.readIfPresent(
-                    folder.appending(entry.name).appending("end.json"), limit: 1 << 20),
-                let rates = try? decoder.decode(Record.self, from: Data(bytes)).rates, rates.arePossible
-            else { continue }
+            let document: SealedDocument?
+            do {
+                document = try archive.store.document(
+                    .recoveryEnd, at: folder.appending(entry.name).appending("end.json"))
+            } catch is DocumentRefused { continue }
+            guard let rates = try? document?.value(Record.self).rates, rates.arePossible else { continue }
             counted += 1
             sum = RecoveryRates(
                 restoredBytes: (sum?.restoredBytes ?? 0) + rates.restoredBytes,

@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Documents
 import Platform
 import Postgres
 public import Repository
@@ -37,14 +37,14 @@ public struct RecoveryState: Codable, Sendable {
     public func save(in state: StateDirectory) throws {
         let path = RecoveryState.path(directory, in: state)
         try Files.makeDirectories(Files.parent(path))
-        try replaceDurably(path, bytes: Array(try JSONEncoder().encode(self)), mode: 0o600)
+        try replaceDurably(path, bytes: try encodeJSON(self), mode: 0o600)
     }
 
     /// Nil when no recovery into this directory was interrupted.
     public init?(of directory: String, in state: StateDirectory) throws {
         let path = RecoveryState.path(directory, in: state)
         guard try Files.exists(path) else { return nil }
-        self = try JSONDecoder().decode(RecoveryState.self, from: Data(Files.read(path)))
+        self = try decodeJSON(RecoveryState.self, from: Files.read(path))
     }
 
     public func forget(in state: StateDirectory) throws {

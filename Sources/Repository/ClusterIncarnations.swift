@@ -13,10 +13,10 @@ public import WAL
 extension Repository {
     /// The archive of an incarnation that a server says it is.
     /// - Parameter subject: what says so, as a message begins: `data directory "…"`.
-    /// - Throws: `NotInitialised`, and what the store throws.
+    /// - Throws: `NotInitialised`, `DamagedMarker`, and what the store throws.
     public func archive(of own: Incarnation, named subject: String) throws -> ClusterArchive {
         let archive = archive(own)
-        guard try archive.exists() else {
+        guard try archive.isUsable() else {
             throw NotInitialised(
                 message: "\(subject) belongs to system identifier \(own.systemIdentifier), which cluster "
                     + "\"\(own.cluster)\" has not been initialised for",
@@ -26,10 +26,10 @@ extension Repository {
     }
 
     /// The only archive of a cluster, where no server says which one it is.
-    /// - Throws: `NotInitialised` when there is none, or several; what the store throws.
+    /// - Throws: `NotInitialised` when there is none, or several; `DamagedMarker`; what the store throws.
     public func onlyArchive(of cluster: String) throws -> ClusterArchive {
         let known = try incarnations(of: cluster)
-        if known.count == 1 { return archive(known[0]) }
+        if known.count == 1, case let only = archive(known[0]), try only.isUsable() { return only }
         throw NotInitialised(
             message: known.isEmpty
                 ? "cluster \"\(cluster)\" has not been initialised in repository \"\(location)\""

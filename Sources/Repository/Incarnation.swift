@@ -9,6 +9,7 @@ public import WAL
 ///       backup/<label>/…
 ///       pack/<label>/<nnnnnn>
 ///       job/<year>-<month>/<start>-<kind>-<digits>.json          what was done, one object per job
+///       recovery/<start>-<kind>-<process>/begin.json, end.json
 ///
 /// `initdb` and `pg_upgrade` start a new incarnation.
 public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
@@ -60,6 +61,9 @@ public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
 
     /// What was put aside: WAL that the cluster's history does without.
     public var asideFolder: RepositoryKey { folder.appending("aside") }
+
+    /// Who recovered what: a folder per recovery.
+    public var recoveryFolder: RepositoryKey { folder.appending("recovery") }
 
     public var backupFolder: RepositoryKey { folder.appending("backup") }
     public func backupFolder(_ label: String) -> RepositoryKey { backupFolder.appending(label) }

@@ -1,12 +1,16 @@
-import Platform
+public import Platform
 
-/// `incarnation.json` isn't what `tidemark init` wrote.
-struct DamagedMarker: Explained, Equatable {
-    let key: RepositoryKey
-    let location: String
-    var message: String { "\"\(key)\" in repository \"\(location)\" is damaged" }
-    var detail: String? { "What is, and isn't, in this place of the repository can't be believed." }
-    var hint: String? { "Bring the file back from a copy of the repository." }
+/// `incarnation.json` isn't what `tidemark init` wrote, or another version's.
+public struct DamagedMarker: Explained, Equatable {
+    public let key: RepositoryKey
+    public let location: String
+    public let fault: DocumentFault
+    public var message: String { "\"\(key)\" in repository \"\(location)\" \(fault.verdict)" }
+    public var detail: String? {
+        fault.isOfAnotherFormat
+            ? fault.detail : fault.detail + " What is, and isn't, in this place of the repository can't be believed."
+    }
+    public var hint: String? { fault.hint }
 }
 
 extension ClusterArchive {
@@ -19,19 +23,36 @@ extension ClusterArchive {
     /// - Returns: false when there is none.
     /// - Throws: `DamagedMarker`, and what reading throws.
     public func isConfirmed() throws -> Bool {
-        guard let bytes = try store.readIfPresent(incarnation.marker, limit: 1 << 20) else { return false }
-        // One JSON object; the lean executable has no decoder, and needs none for what an accident does to a file.
-        let text = bytes.filter { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
-        let name = "\"system_identifier\":"
-        let value = name + "\"\(incarnation.systemIdentifier)\""
-        guard text.first == UInt8(ascii: "{"), text.last == UInt8(ascii: "}"), !text.contains(where: { $0 < 0x20 }),
-            holds(text, name) == holds(text, value)
-        else { throw DamagedMarker(key: incarnation.marker, location: store.location) }
+        func refusal(_ fault: DocumentFault) -> DamagedMarker {
+            DamagedMarker(key: incarnation.marker, location: store.location, fault: fault)
+        }
+        let marker: SealedDocument
+        do {
+            guard let found = try store.document(.incarnation, at: incarnation.marker) else { return false }
+            marker = found
+        } catch let refused as DocumentRefused { throw refusal(refused.fault) }
+        // The lean executable has no JSON decoder; the document is proven to be one that tidemark wrote.
+        let text = marker.bytes.filter { $0 != 0x20 }
+        guard isIn(text, "\n\"system_identifier\":\"\(incarnation.systemIdentifier)\"") else {
+            throw refusal(.impossible("It is of another system identifier."))
+        }
+        return true
+    }
+
+    /// Whether it has a place here that this program can write into and read from. A damaged marker is no reason not to
+    /// archive what a server hands over, nor to deliver what is there; one of another format is.
+    ///
+    /// - Throws: `DamagedMarker` when it is of another format; what looking for it throws.
+    public func isUsable() throws -> Bool {
+        guard try exists() else { return false }
+        do { _ = try isConfirmed() } catch let damage as DamagedMarker where damage.fault.isOfAnotherFormat {
+            throw damage
+        } catch {}
         return true
     }
 }
 
-private func holds(_ text: [UInt8], _ word: String) -> Bool {
+private func isIn(_ text: [UInt8], _ word: String) -> Bool {
     let word = Array(word.utf8)
     guard text.count >= word.count else { return false }
     return (0...text.count - word.count).contains { text[$0..<$0 + word.count].elementsEqual(word) }

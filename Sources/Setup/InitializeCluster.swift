@@ -1,5 +1,5 @@
 public import DataDirectory
-import FoundationEssentials
+import Documents
 import Platform
 public import Postgres
 public import Repository
@@ -41,16 +41,13 @@ public func initializeCluster(
         )
     }
     let incarnation = Incarnation(cluster: cluster, major: major, systemIdentifier: control.systemIdentifier)
-    if try repository.archive(incarnation).exists() { return (incarnation, false) }
+    if try repository.archive(incarnation).isUsable() { return (incarnation, false) }
     let marker = IncarnationMarker(
         cluster: cluster, major: major, systemIdentifier: String(control.systemIdentifier),
         segmentSize: control.segmentSize,
         created: Moment(microseconds: Clock.now).iso8601)
-    let encoder = JSONEncoder()
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     do {
-        try repository.store.create(incarnation.marker, bytes: Array(try encoder.encode(marker)) + [UInt8(ascii: "\n")])
+        try repository.store.create(incarnation.marker, SealedDocument(.incarnation, of: marker))
     } catch is ObjectExists {
         return (incarnation, false)
     }

@@ -79,7 +79,7 @@ enum BackupCommand: Command {
         invocation.notes("size", backup.size)
         invocation.notes("stored_size", backup.storedSize)
         if invocation.json {
-            invocation.print(String(decoding: try backup.json().dropLast(), as: UTF8.self))
+            invocation.print(String(decoding: try backup.json(), as: UTF8.self))
         } else {
             invocation.print(summary(backup))
         }

@@ -45,7 +45,7 @@ struct CatalogAccess {
         var (backups, damaged): ([BackupDescription], [DamagedDescription]) = ([], [])
         for backup in try catalog.intact({ try $0.backups() }) {
             do throws(DamagedDescription) {
-                backups.append(try BackupDescription(json: backup.json, label: backup.label))
+                backups.append(try BackupDescription(stored: backup.json, label: backup.label))
             } catch { damaged.append(error) }
         }
         return (backups, damaged)

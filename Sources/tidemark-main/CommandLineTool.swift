@@ -1,11 +1,12 @@
 import Configuration
 import Glibc
 import Platform
+import Repository
 import Synchronization
 
 /// Finds the command, runs it, and turns whatever it throws into words and an exit status.
 enum CommandLineTool {
-    static let version = "0.1.0"
+    static let version = tidemarkVersion
 
     static func run(_ line: [String]) -> Int32 {
         // A reader that goes away must not kill a command in the middle of its work.

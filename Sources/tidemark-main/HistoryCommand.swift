@@ -44,7 +44,7 @@ enum HistoryCommand: Command {
             (kind == nil || $0.kind == kind) && (!arguments.has("failed") || $0.result != .success)
         }
         if invocation.json {
-            try invocation.print(json: jobs.map { JobDocument($0) })
+            try invocation.print(json: jobs.map(\.printed))
             return .success
         }
         guard !jobs.isEmpty else {

@@ -2,7 +2,7 @@ import Archiving
 import BaseBackup
 import Configuration
 import DataDirectory
-import FoundationEssentials
+import Documents
 import Glibc
 import Monitoring
 import Platform
@@ -114,7 +114,7 @@ enum Interruption {
         left.temporaries = Temporaries.open
         left.isInDoubt = !isWhole
         left.job?.facts = notes.withLock { $0 }?.all ?? [:]
-        let text = (try? JSONEncoder().encode(left)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+        let text = (try? encodeJSON(left, pretty: false)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
         var surroundings: [UnsafeMutablePointer<CChar>?] = [strdup("\(variable)=\(text)")]
         // A fault that a test has armed is one of the command's, not of its end.
         var entry = environ
@@ -132,7 +132,7 @@ enum Interruption {
 
     /// Nil in every command that nobody has interrupted.
     static let left: Remains? = getenv(variable).flatMap {
-        guard let remains = try? JSONDecoder().decode(Remains.self, from: Data(String(cString: $0).utf8)),
+        guard let remains = try? decodeJSON(Remains.self, from: Array(String(cString: $0).utf8)),
             remains.process == getpid()
         else { return nil }
         return remains

@@ -1,6 +1,6 @@
 import Configuration
 import DataDirectory
-import FoundationEssentials
+import Documents
 import Glibc
 import Platform
 import Synchronization
@@ -72,10 +72,7 @@ struct Invocation {
 
 /// A value as indented JSON with snake_case keys in alphabetical order, without a newline at the end.
 func jsonText(_ value: some Encodable) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(value), as: UTF8.self)
+    String(decoding: try encodeJSON(value), as: UTF8.self)
 }
 
 /// `path` with the current directory in front when it is relative.

@@ -83,6 +83,12 @@ enum VerifyCommand: Command {
                 problems += 1
                 others += 1
             }
+            if isPart { continue }
+            archive.proveRecords { error in
+                log(.error, error)
+                problems += 1
+                others += 1
+            }
         }
         var logs: [Incarnation: ArchivedLog] = [:]
         var told: [LineageGap] = []

@@ -88,7 +88,7 @@ final class Archive: Sendable {
         try createDurably(configuration, bytes: Array((text + "\n").utf8), mode: 0o644)
         if repository == nil {
             try Files.makeDirectories(self.repository)
-            if initialised { try store.create(origin.incarnation.marker, bytes: Array("{}\n".utf8)) }
+            if initialised { try store.create(origin.incarnation.marker, origin.incarnation.sealedMarker) }
         }
         try giveToServer(self.repository)
     }

@@ -225,18 +225,17 @@ private let doubts = [
     @Test func `what is not there is believed only of a repository whose incarnation.json is whole`() throws {
         let archive = try filled()
         let marker = archive.store.path(archive.origin.incarnation.marker)
-        let whole = """
-            { "cluster" : "main", "system_identifier" : "\(archive.origin.incarnation.systemIdentifier)" }
-
-            """
+        let whole = archive.origin.incarnation.sealedMarker.bytes
+        let text = String(decoding: whole, as: UTF8.self)
         let absent = "0000000100000000000000F0"
         func put(_ bytes: [UInt8]) throws {
             try replaceDurably(marker, bytes: bytes)
             try archive.giveToServer(marker)
         }
         let damaged: [(String, [UInt8])] = [
-            ("empty", []), ("zeros", [UInt8](repeating: 0, count: 200)), ("cut off", Array(whole.utf8.prefix(30))),
-            ("another cluster's", Array(whole.replacing("\" : \"7", with: "\" : \"8").utf8)),
+            ("empty", []), ("zeros", [UInt8](repeating: 0, count: 200)), ("cut off", Array(whole.prefix(30))),
+            ("a flipped bit", Array(text.replacing("\" : \"7", with: "\" : \"8").utf8)),
+            ("another cluster's", resealed(text.replacing("\" : \"7", with: "\" : \"8"))),
             ("random", (0..<200).map { UInt8(truncatingIfNeeded: $0 * 37 + 11) }),
         ]
         for (name, bytes) in damaged {
@@ -246,7 +245,7 @@ private let doubts = [
             let verified = try tidemark(["verify"], environment: ["TIDEMARK_CONFIG": archive.configuration])
             #expect(verified.ending == .exited(3), "\(name): \(verified)")
         }
-        try put(Array(whole.utf8))
+        try put(whole)
         chmod(marker, 0)
         #expect(try archive.get(absent, to: archive.scratch.file("fetched")).ending == .exited(200))
         chmod(marker, 0o640)

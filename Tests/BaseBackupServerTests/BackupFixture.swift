@@ -30,7 +30,7 @@ final class BackupFixture {
         incarnation = Incarnation(
             cluster: "main", major: server.rawValue, systemIdentifier: control.systemIdentifier)
         store = DirectoryStore(repository)
-        try store.create(incarnation.marker, bytes: Array("{}".utf8))
+        try store.create(incarnation.marker, incarnation.sealedMarker)
         let text = """
             repository = '\(repository)'
             state_directory = '\(scratch.file("state"))'

@@ -146,7 +146,7 @@ import Testing
             for value in bad {
                 let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("  \"\(key)\" : ") })
                 let changed = text.replacing(line, with: "  \"\(key)\" : \(value),")
-                try replaceDurably(path, bytes: Array(changed.utf8), mode: 0o640)
+                try replaceDurably(path, bytes: resealed(changed), mode: 0o640)
                 try runAsRoot("/bin/chown", ["postgres:", path])
                 for command in [
                     ["verify"], ["plan", "--target", "latest"], ["plan", "--target", "immediate", "--backup", label],

@@ -23,17 +23,17 @@ import WAL
         let (start, stop) = (try #require(SegmentName(first)), try #require(SegmentName(last)))
         let size: UInt32 = 1 << 20
         let json = """
-            {"format":1,"label":"\(label)","type":"full","start_time":"\(time.iso8601)","stop_time":"\(time.iso8601)",
+            {"label":"\(label)","type":"full","start_time":"\(time.iso8601)","stop_time":"\(time.iso8601)",
             "start_lsn":"\(start.start(segmentSize: size) + 0x28)","checkpoint_lsn":"\(start.start(segmentSize: size) + 0x60)",
             "stop_lsn":"\(stop.start(segmentSize: size) + 0x100)","timeline":\(start.timeline.rawValue),
             "start_segment":"\(start)","stop_segment":"\(stop)","system_identifier":"7","major":15,
             "server_version":150020,"catalog_version":202209061,"segment_size":\(size),"from_standby":false,
             "file_count":900,"size":1,"stored_size":0,"pack_labels":["\(label)"],"tablespaces":[],"checksums":true,
             "verified_pages":100,"corrupt_pages":[],"settings":{},"pinned":false,
-            "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":\(seconds),"bytes":1},"tidemark_version":"0.1.0"}
+            "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":\(seconds),"bytes":1}}
             """
         try repository.store.create(
-            repository.incarnation.backup(label, "backup.json"), bytes: Array(json.utf8))
+            repository.incarnation.backup(label, "backup.json"), SealedDocument(.backup, body: Array(json.utf8)))
     }
 
     private enum Return { case none, back, again, other }

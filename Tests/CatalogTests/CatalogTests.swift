@@ -28,7 +28,7 @@ final class FixtureRepository {
             cluster: "main", major: major,
             systemIdentifier: try FixtureRepository.scan(WALFixture.unpacked(folder, names[0]), names[0])
                 .systemIdentifier)
-        try store.create(incarnation.marker, bytes: Array("{}".utf8))
+        try store.create(incarnation.marker, incarnation.sealedMarker)
         for name in wanted ?? names { try add(name) }
         if wanted == nil, folder.count == 4 { try addHistory() }
     }

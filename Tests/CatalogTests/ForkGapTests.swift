@@ -117,17 +117,18 @@ private let cases = [
             let time = Moment(microseconds: 1_800_000_000_000_000 + Int64(number) * 1_000_000).iso8601
             let segment = SegmentName(timeline: backup.timeline, containing: backup.start, segmentSize: size)
             let json = """
-                {"format":1,"label":"\(backup.label)","type":"full","start_time":"\(time)","stop_time":"\(time)",
+                {"label":"\(backup.label)","type":"full","start_time":"\(time)","stop_time":"\(time)",
                 "start_lsn":"\(backup.start)","checkpoint_lsn":"\(backup.start)","stop_lsn":"\(backup.stop)",
                 "timeline":\(backup.timeline),"start_segment":"\(segment)","stop_segment":"\(segment)",
                 "system_identifier":"\(repository.incarnation.systemIdentifier)","major":15,"server_version":150020,
                 "catalog_version":202209061,"segment_size":\(size),"from_standby":false,"file_count":1,"size":1,
                 "stored_size":1,"pack_labels":["\(backup.label)"],"tablespaces":[],"checksums":true,
                 "verified_pages":1,"corrupt_pages":[],"settings":{},"pinned":false,
-                "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1},"tidemark_version":"0.1.0"}
+                "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
                 """
             try repository.store.create(
-                repository.incarnation.backup(backup.label, "backup.json"), bytes: Array(json.utf8))
+                repository.incarnation.backup(backup.label, "backup.json"),
+                SealedDocument(.backup, body: Array(json.utf8)))
         }
         return repository
     }

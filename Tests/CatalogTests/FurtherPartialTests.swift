@@ -31,7 +31,7 @@ import WAL
                 repository.incarnation.history(TimelineID(3)), bytes: Array(history.utf8))
         }
         let json = """
-            {"format":1,"label":"20261120T081236Z-full","type":"full","start_time":"2026-11-20T08:12:36Z",
+            {"label":"20261120T081236Z-full","type":"full","start_time":"2026-11-20T08:12:36Z",
             "stop_time":"2026-11-20T08:12:36Z","start_lsn":"0/E00028","checkpoint_lsn":"0/E00060",
             "stop_lsn":"0/E00100","timeline":1,"start_segment":"00000001000000000000000E",
             "stop_segment":"00000001000000000000000E",
@@ -39,10 +39,11 @@ import WAL
             "catalog_version":202209061,"segment_size":1048576,"from_standby":false,"file_count":1,"size":1,
             "stored_size":1,"pack_labels":["20261120T081236Z-full"],"tablespaces":[],"checksums":true,
             "verified_pages":1,"corrupt_pages":[],"settings":{},"pinned":false,
-            "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1},"tidemark_version":"0.1.0"}
+            "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
             """
         try repository.store.create(
-            repository.incarnation.backup("20261120T081236Z-full", "backup.json"), bytes: Array(json.utf8))
+            repository.incarnation.backup("20261120T081236Z-full", "backup.json"),
+            SealedDocument(.backup, body: Array(json.utf8)))
         let archive = try RecoveryArchive(
             repository: Repository(repository.store), cluster: "main", dataDirectory: repository.scratch.file("none"),
             jobs: 1)

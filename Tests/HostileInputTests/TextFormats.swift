@@ -1,6 +1,7 @@
-import FoundationEssentials
+import Documents
 import Platform
 import Support
+import Testing
 import WAL
 
 @testable import BaseBackup
@@ -76,7 +77,7 @@ private let backup: @Sendable () throws -> [[UInt8]] = {
         pinnedUntil: Moment(microseconds: 1_770_000_000_000_000),
         timings: BackupTimings(checkpoint: 0.5, copy: 2.25, walWait: 0.1, total: 3, bytes: 40_000_000),
         tidemarkVersion: "1")
-    return [try description.json()]
+    return [try description.document().bytes]
 }
 
 private let job: @Sendable () throws -> [[UInt8]] = {
@@ -86,7 +87,7 @@ private let job: @Sendable () throws -> [[UInt8]] = {
         detail: "why",
         hint: "what", facts: [ExpiredLog.fact: "000000010000000200000000-0000000100000002000000FE", "seconds": "3.5"],
         user: "postgres", host: "db1", tidemarkVersion: "1")
-    return [try encodeJSON(JobDocument(record))]
+    return [try record.document().bytes]
 }
 
 private func notification() throws -> [UInt8] {
@@ -97,11 +98,17 @@ private func notification() throws -> [UInt8] {
     return Array(text.utf8)
 }
 
+private func sealed(_ kind: SealedDocument.Kind, _ body: String) -> [UInt8] {
+    SealedDocument(kind, body: Array(body.utf8)).bytes
+}
+
+private let reseal: @Sendable (inout [UInt8]) -> Void = { $0 = resealed($0) }
+
 extension HostileFormat {
     static let json: [HostileFormat] = [
-        HostileFormat("backup.json", seeds: backup).reading { bytes in
-            let backup = try BackupDescription(json: bytes, label: "L-full")
-            _ = try backup.json()
+        HostileFormat("backup.json", seeds: backup, mend: reseal).reading { bytes in
+            let backup = try BackupDescription(stored: bytes, label: "L-full")
+            _ = (try backup.json(), try backup.document())
             let next = backup.stopSegment.next(segmentSize: backup.segmentSize)
             _ = try AsideWAL(of: ClusterArchive(incarnation, in: OneObject([], at: "x"))).taken(from: backup)
             _ = Monitoring.duration(backup.timings.total)
@@ -112,9 +119,9 @@ extension HostileFormat {
             policy.keepWAL = 86_400_000
             _ = "\(policy)"
         },
-        HostileFormat("a job record", seeds: job).reading { bytes in
-            guard let record = try decodeJSON(JobDocument.self, from: bytes).record else { throw Problem("none") }
-            _ = try encodeJSON(JobDocument(record))
+        HostileFormat("a job record", seeds: job, mend: reseal).reading { bytes in
+            let record = try JobRecord(stored: bytes)
+            _ = try record.document()
             let log = ExpiredLog([record])
             let name = SegmentName("000000010000000200000003")!
             for size in [1 << 20, 16 << 20, 1 << 30] as [UInt32] {
@@ -127,18 +134,24 @@ extension HostileFormat {
             "a verification's record",
             seeds: {
                 [
-                    Array(
+                    sealed(
+                        .verification,
                         #"{"bytes":4,"frames":2,"messages":["m"],"problems":1,"seconds":1.5,"time":"2026-11-20T08:12:45Z"}"#
-                            .utf8)
+                    )
                 ]
-            }
+            }, mend: reseal
         ).reading { bytes in
             let store = OneObject(bytes, at: "backup/L-full/verified-20261120T081245.123456Z.json")
             _ = try lastVerification(of: "L-full", of: ClusterArchive(incarnation, in: store))
         },
         HostileFormat(
             "a put-aside record",
-            seeds: { [Array(#"{"at":"2026-11-20T08:12:45Z","objects":["wal/00000002.history"],"reason":"r"}"#.utf8)] }
+            seeds: {
+                [
+                    AsideRecord("w", reason: "r", time: "2026-11-20T08:12:45Z", objects: ["wal/00000002.history"])
+                        .document.bytes
+                ]
+            }, mend: reseal
         ).reading { bytes in
             _ = try AsideWAL(
                 of: ClusterArchive(incarnation, in: OneObject(bytes, at: "aside/20261120T081245Z-stray/record.json")))
@@ -147,11 +160,12 @@ extension HostileFormat {
             "a recovery's record",
             seeds: {
                 [
-                    Array(
+                    sealed(
+                        .recoveryEnd,
                         #"{"rates":{"restored_bytes":400,"restore_seconds":1.5,"replayed_bytes":300,"replay_seconds":0.5}}"#
-                            .utf8)
+                    )
                 ]
-            }
+            }, mend: reseal
         ).reading { bytes in
             let folder = Array(bytes)
             for name in ["a", "b"] {
@@ -171,7 +185,7 @@ extension HostileFormat {
                             .utf8)
                 ]
             }
-        ).reading { bytes in _ = try JSONDecoder().decode(RecoveryState.self, from: Data(bytes)) },
+        ).reading { bytes in _ = try decodeJSON(RecoveryState.self, from: bytes) },
         HostileFormat("a queued message", seeds: { [try notification()] }).reading { bytes in
             let queued = try decodeJSON(QueuedNotification.self, from: bytes)
             guard let notification = queued.notification else { throw Problem("none") }
@@ -196,9 +210,25 @@ extension HostileFormat {
         },
         HostileFormat(
             "incarnation.json",
-            seeds: { [Array("{\n  \"system_identifier\" : \"\(incarnation.systemIdentifier)\"\n}\n".utf8)] }
+            seeds: { [incarnation.sealedMarker.bytes] }, mend: reseal
         ).reading { bytes in
             _ = try ClusterArchive(incarnation, in: OneObject(bytes, at: "incarnation.json")).isConfirmed()
+        },
+        HostileFormat(
+            "a document's two ends", seeds: { SealedDocument.Kind.allCases.map { sealed($0, #"{"a":1}"#) } },
+            mend: reseal
+        ).reading { bytes in
+            // One of them belongs there, whatever else happens to it.
+            var fault: DocumentFault?
+            for kind in SealedDocument.Kind.allCases {
+                do throws(DocumentFault) {
+                    let document = try SealedDocument(kind, stored: bytes)
+                    #expect(document.bytes == bytes)
+                    return
+                } catch { fault = fault ?? error }
+            }
+            _ = fault.map { ($0.verdict, $0.detail, $0.hint, $0.sentence) }
+            throw Problem("refused")
         },
     ]
 

@@ -21,15 +21,16 @@ enum ObservedCluster {
         // The log has grown by eight bytes a minute.
         let stop = LSN(UInt64(0x280_0000 - Int(days * 1440) * 8))
         let json = """
-            {"format":1,"label":"\(label)","type":"full","start_time":"\(time)","stop_time":"\(time)","start_lsn":"0/2000028",
+            {"label":"\(label)","type":"full","start_time":"\(time)","stop_time":"\(time)","start_lsn":"0/2000028",
             "checkpoint_lsn":"0/2000060","stop_lsn":"\(stop)","timeline":1,"start_segment":"000000010000000000000002",
             "stop_segment":"000000010000000000000002","system_identifier":"7","major":15,"server_version":150020,
             "catalog_version":202209061,"segment_size":16777216,"from_standby":false,"file_count":900,"size":\(size),
             "stored_size":3000000,"pack_labels":["\(label)"],"tablespaces":[],"checksums":true,"verified_pages":100,
             "corrupt_pages":\(corruptPages),"settings":{},"pinned":false,
-            "timings":{"checkpoint":1,"copy":60,"wal_wait":1,"total":62,"bytes":1000},"tidemark_version":"0.1.0"}
+            "timings":{"checkpoint":1,"copy":60,"wal_wait":1,"total":62,"bytes":1000}}
             """
-        return try BackupDescription(json: Array(json.utf8), label: label)
+        return try BackupDescription(
+            stored: SealedDocument(.backup, body: Array(json.utf8)).bytes, label: label)
     }
 
     static func job(

@@ -104,13 +104,13 @@ import WAL
     @Test func `whether it was initialised, and whether the marker says so`() throws {
         #expect(try !archive.exists())
         #expect(try !archive.isConfirmed())
-        try store.create(incarnation.marker, bytes: Array(#"{"system_identifier" : "7"}"#.utf8))
+        try store.create(incarnation.marker, incarnation.sealedMarker)
         #expect(try archive.exists())
         #expect(try archive.isConfirmed())
         let other = ClusterArchive(Incarnation(cluster: "main", major: 15, systemIdentifier: 8), in: store)
-        try store.create(other.incarnation.marker, bytes: Array(#"{"system_identifier" : "7"}"#.utf8))
+        try store.create(other.incarnation.marker, incarnation.sealedMarker)
         #expect(try other.exists())
-        #expect(throws: (any Error).self) { try other.isConfirmed() }
+        #expect(throws: DamagedMarker.self) { try other.isConfirmed() }
     }
 
     @Test func `which backups are complete, and a pack of one`() throws {

@@ -1,5 +1,6 @@
 import Platform
 import Repository
+import Support
 import Testing
 import WAL
 
@@ -13,7 +14,7 @@ import WAL
 
     private static func repository(_ majors: some Sequence<Int>) throws -> Repository {
         let store = MemoryStore()
-        for major in majors { try store.create(incarnation(major).marker, bytes: Array("{}".utf8)) }
+        for major in majors { try store.create(incarnation(major).marker, incarnation(major).sealedMarker) }
         return Repository(store)
     }
 

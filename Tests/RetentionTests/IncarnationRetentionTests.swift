@@ -28,7 +28,7 @@ import WAL
                 let incarnation = Incarnation(
                     cluster: "main", major: 14 + number, systemIdentifier: UInt64(7_000 + number))
                 incarnations.append(incarnation)
-                try store.create(incarnation.marker, bytes: Array("{}".utf8))
+                try store.create(incarnation.marker, incarnation.sealedMarker)
                 var segment: UInt64 = 2
                 for _ in 0..<Int.random(in: 0...8, using: &random) {
                     try backUp(incarnation, segment, daysAgo: age, isPinned: Int.random(in: 0...9, using: &random) == 0)
@@ -53,17 +53,17 @@ import WAL
             let name = SegmentName(
                 timeline: TimelineID(1), number: segment, segmentSize: IncarnationRetentionTests.size)
             let json = """
-                {"format":1,"label":"\(label)","type":"full","start_time":"\(time.iso8601)","stop_time":"\(time.iso8601)",
+                {"label":"\(label)","type":"full","start_time":"\(time.iso8601)","stop_time":"\(time.iso8601)",
                 "start_lsn":"\(start)","checkpoint_lsn":"\(start)","stop_lsn":"\(start + 0x100)","timeline":1,
                 "start_segment":"\(name)","stop_segment":"\(name)",
                 "system_identifier":"\(incarnation.systemIdentifier)","major":\(incarnation.major),
                 "server_version":150020,"catalog_version":202209061,"segment_size":\(IncarnationRetentionTests.size),"from_standby":false,
                 "file_count":1,"size":1,"stored_size":3,"pack_labels":["\(label)"],"tablespaces":[],"checksums":true,
                 "verified_pages":1,"corrupt_pages":[],"settings":{},"pinned":\(isPinned),
-                "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1},"tidemark_version":"0.1.0"}
+                "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
                 """
             try store.create(incarnation.packFolder(label).appending("000001"), bytes: [1, 2, 3])
-            try store.create(incarnation.backup(label, "backup.json"), bytes: Array(json.utf8))
+            try store.create(incarnation.backup(label, "backup.json"), SealedDocument(.backup, body: Array(json.utf8)))
         }
 
         func known() throws -> ClusterIncarnations {
@@ -161,7 +161,7 @@ import WAL
             case 1: lock = try BackupLock(former[0])
             default:
                 let text = try Files.readText(path).replacing("\"stop_time\":\"20", with: "\"stop_time\":\"21")
-                try replaceDurably(path, bytes: Array(text.utf8), mode: 0o644)
+                try replaceDurably(path, bytes: resealed(text), mode: 0o644)
             }
             defer { withExtendedLifetime(lock) {} }
             tried += 1

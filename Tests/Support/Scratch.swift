@@ -1,5 +1,6 @@
 import Glibc
 import Platform
+import Repository
 
 /// A private temporary directory, gone with the object. Open to everybody, so that the server's user can work in it too.
 public final class Scratch: Sendable {
@@ -21,7 +22,11 @@ public final class Scratch: Sendable {
     public func repository(of incarnations: String...) throws -> String {
         for incarnation in incarnations {
             try Files.makeDirectories(file(incarnation))
-            try createDurably(file(incarnation + "/incarnation.json"), bytes: Array("{}".utf8))
+            let names = incarnation.split(separator: "/").map(String.init)
+            guard let known = Incarnation(cluster: names[0], folderName: names[1]) else {
+                throw Problem("\(incarnation) is no incarnation")
+            }
+            try createDurably(file(incarnation + "/incarnation.json"), bytes: known.sealedMarker.bytes)
         }
         return path
     }

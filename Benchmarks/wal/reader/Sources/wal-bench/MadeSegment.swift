@@ -24,7 +24,11 @@ struct MadeSegment {
         let store = DirectoryStore(scratch)
         try Files.makeDirectories(scratch)
         defer { try? Files.removeTree(scratch) }
-        try store.create(series.incarnation.marker, bytes: [])
+        try store.create(
+            series.incarnation.marker,
+            SealedDocument(
+                .incarnation,
+                body: Array("{\n  \"system_identifier\" : \"\(series.incarnation.systemIdentifier)\"\n}".utf8)))
         let key = series.incarnation.segment(series.name(index))
         try store.createSegment(
             key, length: UInt64(bytes.count), presses: [SegmentPress(level: 1)],

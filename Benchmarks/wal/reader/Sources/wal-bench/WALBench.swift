@@ -109,7 +109,11 @@ import WAL
         let series = Series(try read(template))
         let store = DirectoryStore(repository)
         try Files.makeDirectories(repository)
-        try store.create(series.incarnation.marker, bytes: Array("{}".utf8))
+        try store.create(
+            series.incarnation.marker,
+            SealedDocument(
+                .incarnation,
+                body: Array("{\n  \"system_identifier\" : \"\(series.incarnation.systemIdentifier)\"\n}".utf8)))
         for index in 0..<count {
             let path = store.path(series.incarnation.segment(series.name(index)))
             if index == 0 || series.name(index).place == 0 { try Files.makeDirectories(Files.parent(path)) }

@@ -1,0 +1,35 @@
+public import Repository
+
+extension SealedDocument {
+    /// - Parameter value: an object without the keys of the document's ends.
+    public init(_ kind: Kind, of value: some Encodable, version: String = tidemarkVersion) throws {
+        self.init(kind, body: try encodeJSON(value), version: version)
+    }
+
+    /// What it says, the keys of its ends included.
+    public func value<Value: Decodable>(_: Value.Type) throws(DocumentFault) -> Value {
+        do { return try decodeJSON(Value.self, from: bytes) } catch {
+            throw .impossible("It is whole, but not the JSON that tidemark writes.")
+        }
+    }
+}
+
+/// What documents of the repository are when a command prints them: their values, with what version wrote them.
+public struct PrintedDocument<Value: Encodable>: Encodable {
+    private let value: Value
+    private let format: Int
+    private let tidemarkVersion: String
+
+    public init(_ value: Value, version: String) {
+        (self.value, format, tidemarkVersion) = (value, SealedDocument.format, version)
+    }
+
+    private enum Keys: CodingKey { case format, tidemarkVersion }
+
+    public func encode(to encoder: any Encoder) throws {
+        try value.encode(to: encoder)
+        var container = encoder.container(keyedBy: Keys.self)
+        try container.encode(format, forKey: .format)
+        try container.encode(tidemarkVersion, forKey: .tidemarkVersion)
+    }
+}

@@ -1,0 +1,17 @@
+import FoundationEssentials
+
+/// JSON as tidemark writes it everywhere: snake_case keys in alphabetical order.
+public func encodeJSON(_ value: some Encodable, pretty: Bool = true) throws -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    if pretty { encoder.outputFormatting.insert(.prettyPrinted) }
+    return Array(try encoder.encode(value))
+}
+
+/// Reads what `encodeJSON` wrote; unknown keys are passed over.
+public func decodeJSON<Value: Decodable>(_: Value.Type, from bytes: [UInt8]) throws -> Value {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(Value.self, from: Data(bytes))
+}

@@ -1,0 +1,34 @@
+public import Repository
+
+/// The bytes of a document with its checksum put right, after somebody changed what is before it.
+public func resealed(_ bytes: [UInt8]) -> [UInt8] {
+    // What the line of the checksum takes, with the comma before it and the brace behind it (docs/repository.md).
+    let rest = Array(bytes.dropLast(52))
+    return rest + Array(",\n  \"xxh128\" : \"\(Digest(of: rest))\"\n}\n".utf8)
+}
+
+public func resealed(_ text: String) -> [UInt8] { resealed(Array(text.utf8)) }
+
+/// A document of format 1 with its format, or the version that wrote it, replaced by others; whole.
+public func document(_ bytes: [UInt8], ofFormat format: Int, version: String) -> [UInt8] {
+    let text = String(decoding: bytes, as: UTF8.self)
+    return resealed(
+        text.replacing("\"format\" : 1,", with: "\"format\" : \(format),", maxReplacements: 1)
+            .replacing(
+                /"tidemark_version"\ :\ "[^"]*"/, with: "\"tidemark_version\" : \"\(version)\"", maxReplacements: 1))
+}
+
+/// A document as it was written before format 1 was final: without kind and checksum.
+public func unsealed(_ bytes: [UInt8]) -> [UInt8] {
+    let text = String(decoding: bytes.dropLast(52), as: UTF8.self)
+    return Array((text.replacing(/\ \ "kind"\ :\ "[^"]*",\n/, with: "", maxReplacements: 1) + "\n}\n").utf8)
+}
+
+extension Incarnation {
+    /// What `tidemark init` writes, as far as readers look at it.
+    public var sealedMarker: SealedDocument {
+        SealedDocument(
+            .incarnation,
+            body: Array("{ \"major\" : \(major),\n  \"system_identifier\" : \"\(systemIdentifier)\" }".utf8))
+    }
+}
