@@ -8,7 +8,7 @@ public struct ArchiveProblem: Explained, Equatable {
     public let hint: String?
     /// The segment it is about, if it is about one.
     public let segment: SegmentName?
-    /// What is wrong with it, for those who look again later.
+    /// Decides how a later look tells whether the problem is still there.
     public let kind: Kind
 
     public enum Kind: Sendable, Hashable {

@@ -51,18 +51,48 @@ extension Push {
         }
     }
 
+    /// The same for the history itself: in its place, everybody who asks for the latest timeline would follow it again,
+    /// without the segments that are aside. Another timeline of that number is none of them, and a server that lives on
+    /// the timeline may bring it back.
+    ///
+    /// - Returns: nil where it belongs into its own place.
+    func asideDestination(
+        _ local: LocalFile, _ bytes: [UInt8], _ timeline: TimelineID, _ incarnation: Incarnation
+    ) throws -> Destination? {
+        let subject = PutAside.Subject.timeline(timeline).name
+        let folders = try ClusterArchive(incarnation, in: store).asideFolders().filter { $0.subject == subject }
+        guard !folders.isEmpty,
+            try !LeftTimeline.isPrimary(DataDirectory(Files.parent(Files.parent(local.path))), on: timeline)
+        else { return nil }
+        let offered = try TimelineHistory(timeline: timeline, file: String(decoding: bytes, as: UTF8.self))
+        for folder in folders where try history(timeline, in: folder, incarnation)?.isSame(as: offered) == true {
+            let key = AsideStore.place(incarnation.history(timeline), incarnation, in: folder.key)
+            try store.makeDurable(key)
+            warn(StaysAside(timeline: timeline, key: key))
+            return .confirmed
+        }
+        return nil
+    }
+
+    /// The history of a timeline that was put aside; nil where it isn't there or can't be read.
+    private func history(
+        _ timeline: TimelineID, in folder: AsideFolder, _ incarnation: Incarnation
+    ) throws -> TimelineHistory? {
+        do {
+            let key = AsideStore.place(incarnation.history(timeline), incarnation, in: folder.key)
+            let text = try StoredSegment(key, in: store).bytes(limit: 1 << 20)
+            return try TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
+        } catch is ObjectAbsent { return nil } catch is ObjectDamaged { return nil } catch is BadTimelineHistory {
+            return nil
+        }
+    }
+
     /// Whether the history of a timeline beside a file is the one that was put aside.
     private func isOn(
         _ timeline: TimelineID, in folder: AsideFolder, beside local: LocalFile, _ incarnation: Incarnation
     ) throws -> Bool {
-        guard let own = history(timeline, beside: local) else { return false }
-        do {
-            let key = AsideStore.place(incarnation.history(timeline), incarnation, in: folder.key)
-            let text = try StoredSegment(key, in: store).bytes(limit: 1 << 20)
-            return try TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self)).isSame(as: own)
-        } catch is ObjectAbsent { return false } catch is ObjectDamaged { return false } catch is BadTimelineHistory {
-            return false
-        }
+        guard let own = try TimelineHistory(timeline, inLog: Files.parent(local.path)) else { return false }
+        return try history(timeline, in: folder, incarnation)?.isSame(as: own) == true
     }
 
     /// As long as the segment before isn't archived, nothing but the histories tells that two servers have taken the same
@@ -74,9 +104,9 @@ extension Push {
         {
             return
         }
-        guard let own = history(timeline, beside: local),
+        guard let own = try TimelineHistory(timeline, inLog: Files.parent(local.path)),
             let archived = try archive.readableHistory(timeline), !archived.isSame(as: own),
-            LeftTimeline.isPrimary(DataDirectory(Files.parent(Files.parent(local.path))), on: timeline)
+            try LeftTimeline.isPrimary(DataDirectory(Files.parent(Files.parent(local.path))), on: timeline)
         else { return }
         let (key, file) = (archive.incarnation.history(timeline), ArchiveFileName.history(timeline).description)
         let history = try LocalFile("\(Files.parent(local.path))/\(file)")
@@ -86,12 +116,15 @@ extension Push {
             position: nil, isWithinRecords: nil, archived: stored.head.digest,
             offered: Digest(of: try history.bytes(limit: 1 << 20)))
     }
+}
 
-    private func history(_ timeline: TimelineID, beside local: LocalFile) -> TimelineHistory? {
-        let path = "\(Files.parent(local.path))/\(timeline.fileNamePart).history"
-        return (try? Files.readText(path, limit: 1 << 20)).flatMap {
-            try? TimelineHistory(timeline: timeline, file: $0)
-        }
+/// A history was handed over again after its timeline had been put aside.
+struct StaysAside: Explained {
+    let timeline: TimelineID
+    let key: RepositoryKey
+    var message: String { "\"\(timeline.fileNamePart).history\" stays aside with its timeline, as \"\(key)\"" }
+    var hint: String? {
+        "To bring the timeline back: \"tidemark segments put-back \(timeline.fileNamePart).history\"."
     }
 }
 

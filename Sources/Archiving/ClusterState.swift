@@ -2,7 +2,7 @@ public import Configuration
 public import Repository
 
 extension ClusterConfiguration {
-    /// Where what this host keeps for the cluster and its repository lies.
+    /// The directory for what this host keeps about the cluster and its repository.
     public var state: StateDirectory { StateDirectory(stateDirectory, cluster: name, repository: repository) }
 
     /// Opens the cluster's repository. Nobody else knows what kind of store the setting `repository` means. Nothing is

@@ -104,7 +104,9 @@ extension Push {
     ) throws -> Destination {
         let key = incarnation.history(timeline)
         let object: any StoredObject
-        do { object = try store.open(key) } catch is ObjectAbsent { return .create(key, nil) }
+        do { object = try store.open(key) } catch is ObjectAbsent {
+            return try asideDestination(local, bytes, timeline, incarnation) ?? .create(key, nil)
+        }
         if try damage(of: object, .history(timeline)) != nil { return .replace(key, nil) }
         let stored = try StoredSegment(object)
         let archived = try TimelineHistory(

@@ -24,17 +24,16 @@ struct LeftTimeline: Equatable {
     ) throws -> LeftTimeline? {
         let directory = Files.parent(file.path)
         let server = DataDirectory(Files.parent(directory))
-        if let control = try? server.controlFile(),
+        if let control = try server.controlFileIfPresent(),
             let abandoned = try abandoned(segment, segmentSize: segmentSize, control, server.path, archive)
         {
             return abandoned
         }
-        if isPrimary(server, on: segment.timeline) { return nil }
+        if try isPrimary(server, on: segment.timeline) { return nil }
         var histories: [TimelineHistory] = []
-        for name in (try? Files.listIfPresent(directory)) ?? [] {
+        for name in try Files.listIfPresent(directory) {
             guard case .history(let timeline)? = ArchiveFileName(name), timeline > segment.timeline,
-                let text = try? Files.readText(directory + "/" + name, limit: 1 << 20),
-                let history = try? TimelineHistory(timeline: timeline, file: text)
+                let history = try TimelineHistory(timeline, inLog: directory)
             else { continue }
             histories.append(history)
         }
@@ -70,13 +69,11 @@ struct LeftTimeline: Equatable {
     ) throws -> LeftTimeline? {
         // A promoted server writes its timeline here before the first checkpoint on it (`CreateEndOfRecoveryRecord`).
         let timeline = max(control.timeline, control.minimumRecoveryTimeline)
-        func local(_ timeline: TimelineID) -> TimelineHistory? {
-            let path = "\(dataDirectory)/pg_wal/\(timeline.fileNamePart).history"
-            guard let text = try? Files.readText(path, limit: 1 << 20) else { return nil }
-            return try? TimelineHistory(timeline: timeline, file: text)
+        func local(_ timeline: TimelineID) throws -> TimelineHistory? {
+            try TimelineHistory(timeline, inLog: dataDirectory + "/pg_wal")
         }
         func history(_ timeline: TimelineID) throws -> TimelineHistory? {
-            if let own = local(timeline) { return own }
+            if let own = try local(timeline) { return own }
             if timeline == TimelineID(1) { return TimelineHistory(timeline) }
             return try archive.readableHistory(timeline)
         }
@@ -86,7 +83,7 @@ struct LeftTimeline: Equatable {
             guard !own.includes(segment.timeline) else { return nil }
             // A standby on its way there has the history.
             let position = max(control.checkpoint, control.minimumRecoveryPoint)
-            if let next = local(segment.timeline)?.switchPoint(from: timeline), next >= position { return nil }
+            if let next = try local(segment.timeline)?.switchPoint(from: timeline), next >= position { return nil }
             return LeftTimeline(
                 by: timeline, switchPoint: start,
                 sentence: "The server is on timeline \(timeline), which does not descend from timeline "
@@ -104,13 +101,34 @@ struct LeftTimeline: Equatable {
         _ segment: SegmentName, segmentSize: UInt32, beside file: LocalFile, _ archive: ClusterArchive
     ) throws -> Bool {
         let server = DataDirectory(Files.parent(Files.parent(file.path)))
-        guard let control = try? server.controlFile() else { return false }
-        return try abandoned(segment, segmentSize: segmentSize, control, server.path, archive) != nil
+        guard let control = try server.controlFileIfPresent() else { return false }
+        return try abandoned(
+            segment, segmentSize: segmentSize, control, server.path, archive) != nil
     }
 
-    static func isPrimary(_ directory: DataDirectory, on timeline: TimelineID) -> Bool {
-        guard let control = try? directory.controlFile() else { return false }
+    static func isPrimary(_ directory: DataDirectory, on timeline: TimelineID) throws -> Bool {
+        guard let control = try directory.controlFileIfPresent() else { return false }
         return control.state == .inProduction && max(control.timeline, control.minimumRecoveryTimeline) == timeline
+    }
+}
+
+extension TimelineHistory {
+    /// A timeline's history in a server's pg_wal; nil when it isn't there or isn't one.
+    init?(_ timeline: TimelineID, inLog directory: String) throws {
+        let path = "\(directory)/\(timeline.fileNamePart).history"
+        guard try Files.exists(path) else { return nil }
+        do { try self.init(timeline: timeline, file: Files.readText(path, limit: 1 << 20)) } catch is BadTimelineHistory
+        {
+            return nil
+        }
+    }
+}
+
+extension DataDirectory {
+    /// Nil where there is none: a WAL file may lie anywhere when it is handed over by a person.
+    func controlFileIfPresent() throws -> ControlFile? {
+        guard try Files.exists(path + "/" + ControlFile.path) else { return nil }
+        return try controlFile()
     }
 }
 

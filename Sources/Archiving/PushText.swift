@@ -14,7 +14,9 @@ extension Push {
             do {
                 switch try destination(local, bytes, timeline, incarnation) {
                 case .confirmed: return .confirmed
-                case .create(let key, _): try store.createFile(key, bytes: bytes)
+                case .create(let key, let note):
+                    try store.createFile(key, bytes: bytes)
+                    if let note { warn(note) }
                 case .replace(let key, _):
                     try replaceDamaged(key, name, incarnation) {
                         try store.createFile(key, replacing: $0, bytes: bytes)

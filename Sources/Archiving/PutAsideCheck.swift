@@ -120,7 +120,7 @@ public struct PutAsideCheck {
 
     /// Nil when there is no data directory, or it is another cluster's.
     private func own() throws -> Own? {
-        guard let control = try? DataDirectory(dataDirectory).controlFile(),
+        guard let control = try DataDirectory(dataDirectory).controlFileIfPresent(),
             control.systemIdentifier == archive.incarnation.systemIdentifier
         else { return nil }
         let timeline = server?.timeline ?? max(control.timeline, control.minimumRecoveryTimeline)

@@ -29,9 +29,10 @@ struct SegmentComparison {
     /// - Parameter before: knows the log before the segment, without which the first record can't be judged.
     init(_ stored: StoredSegment, _ local: LocalFile, _ segment: SegmentName, before: Predecessor) throws {
         firstDifference = try offsetOfFirstDifference(stored, local)
-        var archived = try? stored.summary(reading: segment)
+        var archived: SegmentSummary?
+        do { archived = try stored.summary(reading: segment) } catch is WALDamage {} catch is BadSummary {}
         if stored.contents == .partial, archived != nil { before.trim(&archived!, of: segment) }
-        let scanned = SegmentComparison.scan(local, segment)
+        let scanned = try SegmentComparison.scan(local, segment)
         var offered = scanned?.summary
         if offered != nil { before.trim(&offered!, of: segment) }
         isDamaged = scanned?.endsCleanly == false
@@ -54,16 +55,16 @@ struct SegmentComparison {
         }
     }
 
-    /// What can be learned of a file, by the rules for files that may end early.
+    /// What can be learned of a file, by the rules for files that may end early; nil when it isn't WAL of this segment.
     static func scan(
         _ local: LocalFile, _ segment: SegmentName
-    ) -> (summary: SegmentSummary, endsCleanly: Bool)? {
+    ) throws -> (summary: SegmentSummary, endsCleanly: Bool)? {
         var scanner = SegmentScanner(name: segment, length: UInt64(local.size), contents: .partial)
         do {
             try local.forEachPiece { try scanner.feed($0.bytes) }
             let endsCleanly = scanner.endsCleanly
             return (try scanner.finish(), endsCleanly)
-        } catch { return nil }
+        } catch is WALDamage { return nil }
     }
 }
 

@@ -49,6 +49,7 @@ public struct DamagedDescription: Explained, Equatable {
     public init(label: String, fault: DocumentFault) { (self.label, self.fault) = (label, fault) }
     init(label: String, reason: String) { self.init(label: label, fault: .impossible(reason)) }
 
+    /// `backup "L" cannot be used: its backup.json is damaged`
     public var message: String { "backup \"\(label)\" cannot be used: its backup.json \(fault.verdict)" }
     public var detail: String? { fault.detail }
     public var hint: String? { fault.hint }

@@ -36,7 +36,7 @@ public struct BackupListing: Sendable {
         backups.sorted { ($0.startLSN, $0.startTime) < ($1.startLSN, $1.startTime) }
     }
 
-    /// Counts the backups of a timeline again that was put aside, for whoever reads it where it is now.
+    /// Counts the backups of a timeline that was put aside as complete again, for a reader of the WAL that was put aside.
     public mutating func restore(_ timeline: TimelineID) {
         complete = BackupListing.sorted(complete + aside.map(\.backup).filter { $0.timeline == timeline })
         aside.removeAll { $0.backup.timeline == timeline }

@@ -14,7 +14,7 @@ public final class BackupLock: Sendable {
     private static let name = "lock"
     private let lock: any StoreLock
 
-    /// Waits a moment: who looks whether somebody holds it has it for as long.
+    /// Waits up to a second: `isHeld`, in another process, takes the lock for a moment.
     ///
     /// - Throws: `BackupInProgress` when somebody else holds it.
     public init(_ archive: ClusterArchive) throws {

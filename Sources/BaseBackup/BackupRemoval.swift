@@ -47,17 +47,23 @@ public struct NamedRemoval {
     public let keepsPacks: Bool
     /// What is freed, in bytes.
     public let size: Int64
-    private let removal: BackupRemoval
-    private let lock: BackupLock
-    private let bar: LeaseBar
+    private let force: Bool
+    private let archive: ClusterArchive
 
-    /// Looks at everything that decides; removes nothing.
+    /// Looks at everything that decides; removes and locks nothing: whoever is asked may take his time.
     ///
     /// - Parameter force: although it is pinned, or the last good one.
     /// - Throws: `BackupNeeded`, `NoSuchBackup`, `BackupInProgress`, and what the store throws.
     public init(of label: String, force: Bool, from archive: ClusterArchive) throws {
-        lock = try BackupLock(archive)
-        removal = try BackupRemoval(from: archive)
+        guard try !BackupLock.isHeld(archive) else {
+            throw BackupInProgress(cluster: archive.incarnation.cluster)
+        }
+        try self.init(label, force, archive)
+        guard try !BackupLease.isHeld(label, of: archive) else { throw NamedRemoval.isRead(label) }
+    }
+
+    private init(_ label: String, _ force: Bool, _ archive: ClusterArchive) throws {
+        (self.label, self.force, self.archive) = (label, force, archive)
         let listing = try archive.listBackups()
         backup = listing.all.first { $0.label == label }
         let unreadable = listing.unreadable.map(\.label)
@@ -67,10 +73,6 @@ public struct NamedRemoval {
         func refuse(_ reason: String, hint: String? = nil) -> BackupNeeded {
             BackupNeeded(label: label, reason: reason, hint: hint)
         }
-        guard let bar = try LeaseBar(label, of: archive) else {
-            throw refuse("A restore or a verification reads it at this moment.", hint: "Wait until that is done.")
-        }
-        self.bar = bar
         // What one refers to that can't be read, nobody knows.
         let others = listing.all.filter { $0.label != label }
         keepsPacks = others.contains { $0.packLabels.contains(label) } || unreadable.contains { $0 != label }
@@ -86,7 +88,6 @@ public struct NamedRemoval {
                     hint: "Take a backup first. With --force it is removed all the same.")
             }
         }
-        self.label = label
         var size: Int64 = 0
         for folder in [archive.incarnation.backupFolder(label)]
             + (keepsPacks ? [] : [archive.incarnation.packFolder(label)])
@@ -96,11 +97,23 @@ public struct NamedRemoval {
         self.size = size
     }
 
-    /// WAL stays; the next expiry removes what no other backup needs.
-    public func carryOut() throws {
-        try withExtendedLifetime((lock, bar)) {
-            try removal(label, keepingPacks: keepsPacks)
-        }
+    private static func isRead(_ label: String) -> BackupNeeded {
+        BackupNeeded(
+            label: label, reason: "A restore or a verification reads it at this moment.",
+            hint: "Wait until that is done.")
+    }
+
+    /// Takes the locks, looks again, and removes it. WAL stays; the next expiry removes what no other backup needs.
+    ///
+    /// - Returns: what was found at the second look, and is gone.
+    /// - Throws: as the first look.
+    public func carryOut() throws -> NamedRemoval {
+        let lock = try BackupLock(archive)
+        let removal = try BackupRemoval(from: archive)
+        let found = try NamedRemoval(label, force, archive)
+        guard let bar = try LeaseBar(label, of: archive) else { throw NamedRemoval.isRead(label) }
+        try withExtendedLifetime((lock, bar)) { try removal(label, keepingPacks: found.keepsPacks) }
+        return found
     }
 }
 
@@ -120,7 +133,12 @@ public func visibleDamage(of backup: BackupDescription, from archive: ClusterArc
     var size = try archive.store.size(of: archive.incarnation.backup(backup.label, Manifest.objectName)) ?? 0
     for entry in try archive.store.list(archive.incarnation.packFolder(backup.label))
     where !entry.isFolder && entry.name.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-        size += entry.size ?? 0
+        // It lies behind a link that leads nowhere.
+        guard let its = entry.size else {
+            throw Problem(
+                "could not look at object \"\(archive.incarnation.packFolder(backup.label).appending(entry.name))\"")
+        }
+        size += its
     }
     guard size < backup.storedSize else { return nil }
     return "\(backup.storedSize - size) bytes of what was stored are missing from the repository"

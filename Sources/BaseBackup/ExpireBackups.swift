@@ -73,7 +73,7 @@ public func retentionDecision(
 }
 
 /// One expiry: reads what the decision needs, and does what it says.
-private struct Expiry {
+struct Expiry {
     let archive: ClusterArchive
     let listing: BackupListing
 

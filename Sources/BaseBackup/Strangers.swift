@@ -99,7 +99,7 @@ struct Strangers {
                 case (_, .symbolicLink):
                     try breakLink(child, at: childPlace, &removal)
                     isComplete = false
-                case (_, .directory) where mounts.hasMounts(in: realRoot + "/" + child):
+                case (_, .directory) where mounts.hasMounts(in: childPlace.realPath ?? realRoot + "/" + child):
                     if !removal.keptMounts.contains(child) { removal.keptMounts.append(child) }
                 default:
                     try Files.removeTree(childPlace)
@@ -120,19 +120,32 @@ struct Strangers {
         guard let directory = try? HeldDirectory(following: link), let status = try? directory.status() else {
             return nil
         }
-        if let living = target.request.living, (try? FileStatus(of: living + "/pg_wal"))?.isSame(as: status) == true {
-            return nil
+        if let living = target.request.living {
+            // Where it can't be told, it may be.
+            do {
+                if try FileStatus(ifPresent: living + "/pg_wal")?.isSame(as: status) == true { return nil }
+            } catch { return nil }
         }
         let (real, root) = (directory.realPath ?? Files.resolved(link.path), Files.resolved(target.path))
         return Files.lies(real, in: root) || Files.lies(root, in: real) ? nil : directory
     }
 
-    /// Whether a server gives such names to files in `pg_wal` and the directories in it.
-    private static func isServers(_ name: String) -> Bool {
-        if ArchiveFileName(name) != nil || name.hasPrefix("xlogtemp.") { return true }
-        if ["RECOVERYXLOG", "RECOVERYHISTORY"].contains(name) { return true }
-        for ending in [".ready", ".done", ".summary", ".deleted"] where name.hasSuffix(ending) { return true }
-        return false
+    /// Whether a server gives such names to files in `pg_wal` and the directories in it (xlog.c, xlogarchive.c,
+    /// walsummarizer.c).
+    static func isServers(_ name: String) -> Bool {
+        if ArchiveFileName(name) != nil { return true }
+        if ["RECOVERYXLOG", "RECOVERYHISTORY", "temp.summary"].contains(name) { return true }
+        guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return false }
+        let (stem, ending) = (String(name[..<dot]), name[dot...].dropFirst())
+        func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+        func isHexadecimal(_ byte: UInt8) -> Bool {
+            isDigit(byte) || (UInt8(ascii: "A")...UInt8(ascii: "F")).contains(byte)
+        }
+        switch ending {
+        case "ready", "done", "deleted": return ArchiveFileName(stem) != nil
+        case "summary": return stem.utf8.count == 40 && stem.utf8.allSatisfy(isHexadecimal)
+        default: return stem == "xlogtemp" && !ending.isEmpty && ending.utf8.allSatisfy(isDigit)
+        }
     }
 
     /// Nil when the path is not restored.

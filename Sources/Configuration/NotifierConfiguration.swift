@@ -91,7 +91,7 @@ public struct NotifierConfiguration: Sendable, Equatable {
             return ("webhook_url", problem, "Write https://host/path.")
         }
         if webhookURL == nil, webhookURLFile == nil, emailTo.isEmpty, command == nil {
-            return (nil, "the section tells nobody", "Set webhook_url, email_to or command.")
+            return (nil, "no recipient is configured", "Set webhook_url, email_to or command.")
         }
         guard !emailTo.isEmpty else { return nil }
         for (setting, value) in [("email_from", emailFrom), ("smtp_url", smtpURL)] where value == nil {

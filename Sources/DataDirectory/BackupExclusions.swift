@@ -18,7 +18,7 @@ public enum BackupExclusions {
         "postmaster.pid", "postmaster.opts", "backup_label.old", "tablespace_map.old",
     ]
 
-    /// Nobody's: neither backed up nor removed.
+    /// fsck's directory at the top of a file system: neither backed up nor removed by a restore.
     public static let lostAndFound = "lost+found"
 
     /// Whether the entry `name` of a directory is left out.

@@ -53,6 +53,11 @@ extension Observation {
         return max(0, age(end), waiting?.oldestCommit ?? 0)
     }
 
+    /// What of the server's pg_wal could not be read, as a sentence.
+    var unreadableWaiting: String? {
+        waiting?.unreadable.map { "Segment \"\($0)\" in pg_wal, which waits to be archived, could not be read." }
+    }
+
     /// Why no recovery would bring back anything of what the server has or writes, and what to do; nil when one would.
     var totalLoss: (reason: String, nextStep: String)? {
         guard let archive else { return nil }
@@ -84,7 +89,8 @@ extension Observation {
         guard let waiting else { return .unknown(waitingProblem ?? "pg_wal could not be read.") }
         guard let seconds = waiting.oldestCommit else {
             return .unknown(
-                "The segments that wait could not be read.", "Are they damaged, and may tidemark's user read pg_wal?")
+                unreadableWaiting ?? "The segments that wait could not be read.",
+                "Are they damaged, and may tidemark's user read pg_wal?")
         }
         return limits.judge(
             seconds,

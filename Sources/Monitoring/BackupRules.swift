@@ -83,6 +83,9 @@ extension Observation {
             let more = damage.count > 1 ? ", and \(damage.count - 1) more" : ""
             return .critical("\(capitalized(first.sentence))\(more).", first.remedy)
         }
+        if let knownDamageProblem {
+            return .unknown(knownDamageProblem, "Look at the repository's storage, then run \"\(command)\".")
+        }
         if let last = [runs.last, whole].compactMap({ $0 }).first(where: part.hasProblems) {
             let ago = duration(max(0, age(last.finished)))
             if last.result == .problems, last.facts[VerifiedPart.missing] != nil, let gap = knownGaps.first {

@@ -10,7 +10,6 @@ public struct JobJournal: Sendable {
     public let archive: ClusterArchive
     private let kept: KeptJobs?
 
-    /// - Parameter kept: records that the repository could not take yet; `contents` includes them.
     /// When `tidemark init` made the incarnation's place in the repository; nil where that isn't known.
     func created() throws -> Moment? {
         struct Marker: Decodable { let created: String }
@@ -21,6 +20,7 @@ public struct JobJournal: Sendable {
         return (try? document?.value(Marker.self)).flatMap { Moment(iso8601: $0.created) }
     }
 
+    /// - Parameter kept: records that the repository could not take yet; `contents` includes them.
     public init(of archive: ClusterArchive, kept: KeptJobs? = nil) {
         self.archive = archive
         self.kept = kept

@@ -100,10 +100,10 @@ public struct KnownDamage: Sendable, Equatable {
     public static func find(
         in jobs: [JobRecord], and backups: [BackupDescription], of archive: ClusterArchive
     ) throws -> [KnownDamage] {
-        let visible = backups.compactMap { backup -> KnownDamage? in
-            // What can't be looked at is no damage.
-            guard let found = try? visibleDamage(of: backup, from: archive) else { return nil }
-            return KnownDamage(name: backup.label, segment: nil, reason: found)
+        let visible = try backups.compactMap { backup in
+            try visibleDamage(of: backup, from: archive).map {
+                KnownDamage(name: backup.label, segment: nil, reason: $0)
+            }
         }
         let seen = Set(visible.map(\.name))
         return try visible + verified(jobs, archive).filter { !seen.contains($0.name) }

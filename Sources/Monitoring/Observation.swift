@@ -42,6 +42,8 @@ public struct Observation: Sendable {
     public var jobs: [JobRecord] = []
     /// What a verification has found damaged and still is, and backups of which something is missing.
     public var knownDamage: [KnownDamage] = []
+    /// Why it could not be found out, as a sentence.
+    public var knownDamageProblem: String?
     /// What a verification has found missing and still is.
     public var knownGaps: [KnownGap] = []
     public var space: SpaceObservation?
@@ -122,6 +124,8 @@ public struct WaitingObservation: Sendable {
     public var oldestReady: Double
     /// Seconds since the oldest commit that isn't in the repository; 0 when every commit is there.
     public var oldestCommit: Double?
+    /// The segment of the server's pg_wal that could not be read; nothing is known of the oldest commit then.
+    public var unreadable: SegmentName?
 
     public init(ready: Int, oldestReady: Double, oldestCommit: Double?) {
         (self.ready, self.oldestReady, self.oldestCommit) = (ready, oldestReady, oldestCommit)

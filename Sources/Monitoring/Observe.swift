@@ -152,9 +152,14 @@ private func observeArchive(
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
         observation.jobs =
             try JobJournal(of: archive, kept: KeptJobs(of: cluster)).contents(since: since).jobs
-        observation.knownDamage = try KnownDamage.find(
-            in: observation.jobs, and: observation.archive?.backups.complete ?? [], of: archive)
-        observation.knownGaps = try KnownGap.find(in: observation.jobs, of: archive)
+        do {
+            observation.knownDamage = try KnownDamage.find(
+                in: observation.jobs, and: observation.archive?.backups.complete ?? [], of: archive)
+            observation.knownGaps = try KnownGap.find(in: observation.jobs, of: archive)
+        } catch {
+            observation.knownDamageProblem =
+                "What is known to be damaged could not be looked at: \((error as? any Explained)?.message ?? "\(error)")."
+        }
     } catch {
         // What failed because the repository is away is known nevertheless.
         if observation.jobs.isEmpty { observation.jobs = ((try? KeptJobs(of: cluster).all()) ?? []).map(\.job) }

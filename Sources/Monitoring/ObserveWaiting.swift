@@ -58,7 +58,7 @@ extension WaitingObservation {
             case .unreadable:
                 // A segment kept for reuse holds what it held before; behind the last one in use that is no loss.
                 if position == nil { return }
-                oldestCommit = nil
+                (oldestCommit, unreadable) = (nil, name)
                 return
             }
         }

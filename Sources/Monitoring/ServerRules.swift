@@ -105,7 +105,7 @@ extension Observation {
                 + duration(waiting.oldestReady)
         let atLeastWarning =
             limits.status(of: waiting.oldestReady) == .critical ? CheckResult.Status.critical : .warning
-        let message = "Archiving stands still at \(file)\(since)."
+        let message = "Archiving is stuck at \(file)\(since)."
         guard let failure = knownFailure else {
             let next = "Look for \"archive command failed\" in the server's log, and for what was said before it."
             return Verdict(atLeastWarning, message, next, waiting.oldestReady)
@@ -117,7 +117,7 @@ extension Observation {
                 ?? (failure.isRefusal
                     ? "If a standby has an intact copy of the file in its pg_wal, store that with \"tidemark archive-push "
                         + "PATH\": this server then continues by itself."
-                    : "Mend what it says; PostgreSQL tries again by itself."),
+                    : "Fix the cause; PostgreSQL tries again by itself."),
             waiting.oldestReady)
     }
 

@@ -54,6 +54,7 @@ public func statusText(
         for damage in observation.knownDamage.prefix(3) {
             lines.append("\(capitalized(damage.sentence)). \(damage.remedy)")
         }
+        if let problem = observation.knownDamageProblem { lines.append(problem) }
         let backups = archive.backups.complete
         if let newest = archive.backups.newest {
             lines.append(

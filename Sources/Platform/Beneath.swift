@@ -11,8 +11,14 @@ enum Beneath {
             ? clinux_openat2(directory, name, flags, mode) : clinux_open_by_components(directory, name, flags, mode)
     }
 
+    /// As above for a directory, unless something is mounted there: EXDEV.
+    static func openOnSameMount(_ directory: Int32, _ name: String, hasOneCall: Bool) -> Int32 {
+        hasOneCall
+            ? clinux_open_on_same_mount(directory, name) : clinux_open_on_same_mount_by_components(directory, name)
+    }
+
     /// ENOSYS of an old kernel, EPERM of a container's filter of system calls: then one call for each name does the same.
-    private static let hasOneCall: Bool = {
+    static let hasOneCall: Bool = {
         let flags = clinux_path_flag() | O_CLOEXEC
         guard let raw = try? retrying(.kernel, "openat2", { clinux_openat2(AT_FDCWD, ".", flags, 0) }) else {
             return false

@@ -161,9 +161,6 @@ public final class Connection {
     /// Whether the session still stands, as far as the last call showed.
     public var isAlive: Bool { PQstatus(handle) == CONNECTION_OK }
 
-    /// The server process of this session.
-    public var serverProcess: Int32 { PQbackendPID(handle) }
-
     private func rows(of result: OpaquePointer?) -> Rows {
         let width = PQnfields(result)
         let columns = (0..<width).map { String(cString: PQfname(result, $0)) }

@@ -40,13 +40,6 @@ extension Connection {
         return segment.timeline
     }
 
-    /// Ends the current WAL segment, so that the archiver gets it; does nothing to one without records in it. Not on a
-    /// standby.
-    ///
-    /// - Returns: the position behind the last record of the segment that was ended.
-    @discardableResult
-    public func switchWAL() throws -> LSN { try lsn(query("SELECT pg_switch_wal()").scalar) }
-
     public func systemIdentifier() throws -> UInt64 {
         let text = try query("SELECT system_identifier FROM pg_control_system()").scalar
         // bigint: the identifier's upper half shows as a negative number.

@@ -44,19 +44,27 @@ public struct ServerProcess: Sendable {
             try confinement?.run(program, arguments, environment: environment)
             ?? run(program, arguments, environment: environment)
         // pg_ctl sees at once when the server dies, and gives up after its second when it doesn't answer yet. A busy
-        // machine may need longer than that to write postmaster.pid; until then a server that is about to run looks
-        // like one that has stopped. One that fails this early says so in its log.
+        // machine may need longer than that to write postmaster.pid; until then only its process tells a server that is
+        // about to run from one that has stopped.
         let gaveUp =
             finished.ending != .exited(0) && Clock.monotonic - began > 800_000_000
             && !finished.errors.contains("could not start server")
-        let end = Clock.monotonic + (gaveUp ? 60_000_000_000 : 0)
-        while try !isRunning() && !words().dropFirst(logged).contains("FATAL") && Clock.monotonic < end {
+        while try gaveUp && !isRunning() && !words().dropFirst(logged).contains("FATAL") && isAlive() {
+            guard Clock.monotonic - began < ServerProcess.longestStart else {
+                throw Problem(
+                    "the server on \"\(dataDirectory.path)\" has been starting for "
+                        + "\(ServerProcess.longestStart / 1_000_000_000) seconds, and wrote no postmaster.pid",
+                    detail: try DirectoryProcesses(dataDirectory.path).find().first?.sentence)
+            }
             Clock.sleep(milliseconds: 50)
         }
         guard try finished.ending == .exited(0) || isRunning() || words().count > logged else {
             throw Problem("could not start the server on \"\(dataDirectory.path)\"", detail: sentence(finished.errors))
         }
     }
+
+    /// Nothing but a machine that hangs takes that long, in nanoseconds.
+    private static let longestStart: UInt64 = 600_000_000_000
 
     private var ownDirectory: String { "data_directory=\(dataDirectory.path)" }
 
@@ -75,6 +83,9 @@ public struct ServerProcess: Sendable {
     }
 
     public func isRunning() throws -> Bool { try dataDirectory.runningServer() != nil }
+
+    /// Whether any process works for a server on this directory, if only one that is about to start it.
+    public func isAlive() throws -> Bool { try !DirectoryProcesses(dataDirectory.path).find().isEmpty }
 
     /// The segment the startup process works on, as it tells in its title (`startup recovering 0000000100000000000000A5`);
     /// nil when there is no startup process, or no title.

@@ -1,10 +1,10 @@
 import WAL
 
 extension Planner {
-    /// The tip of which backups show that it is the cluster's. Backups are taken of the cluster; but a copy that archives by
-    /// mistake may take some as well. So they count only where the backups before the parting were taken, if these say where,
-    /// and only one tip may have such. And it must not have been taken while another tip still went on: then nothing tells
-    /// which of the two is the copy.
+    /// The only tip whose backups show that it is the cluster's own; nil when they don't decide.
+    ///
+    /// A copy that archives by mistake may take backups as well. So a backup counts only if it was taken where the backups
+    /// before the branch were taken, if these say where, and after all other tips had ended; and only one tip may have such.
     func claim(
         among tips: [[TimelinePath]], _ ends: [TimelineID: PlacedCommit]
     ) -> (tip: [TimelinePath], backups: [RestorableBackup])? {

@@ -246,7 +246,7 @@ extension Planner {
                 + "\(end.mark.xid), \(end.mark.time). \(why(path))."
                 + (other.map { " To follow the other: \($0.arguments.joined(separator: " "))." } ?? "")
                 + (request.known?.takesWrites == true
-                    ? " To have it in nobody's way: tidemark segments put-aside \(path.target.fileNamePart).history."
+                    ? " To move it out of the way: tidemark segments put-aside \(path.target.fileNamePart).history."
                     : "")
         }
         return (sentences, offers)

@@ -1,3 +1,4 @@
+import Configuration
 import Platform
 import Postgres
 import Synchronization
@@ -43,7 +44,8 @@ final class CheckLimit: Sendable {
             if isStopped.withLock({ $0 }) { return }
             Clock.sleep(milliseconds: 20)
         }
-        let sentence = "The checks were ended: they took longer than drill_timeout, \(limit) ms."
+        let sentence =
+            "The checks were ended: they took longer than drill_timeout (\(Quantity.pretty(milliseconds: limit)))."
         found.withLock { $0 = sentence }
         // A server that hangs itself doesn't answer this either.
         let answer = Monitor<String?>(nil)

@@ -1,5 +1,6 @@
 import Archiving
 import DataDirectory
+import Glibc
 public import Platform
 public import Repository
 public import WAL
@@ -34,11 +35,10 @@ public struct Contradiction: Explained, Equatable {
         in dataDirectory: String, timeline: TimelineID, segments: [SegmentName] = [], of archive: ClusterArchive
     ) throws -> Contradiction? {
         let folder = dataDirectory + "/pg_wal"
-        let history = TimelineHistory(timeline, in: dataDirectory)
+        let history = try TimelineHistory(timeline, in: dataDirectory)
         for step in [timeline] + (history?.ancestors.map(\.timeline) ?? []) {
             let file = ArchiveFileName.history(step).description
-            guard let text = try? Files.readText("\(folder)/\(file)", limit: 1 << 20),
-                let own = try? TimelineHistory(timeline: step, file: text),
+            guard let own = try TimelineHistory(step, in: dataDirectory),
                 let archived = try archive.readableHistory(step), !archived.isSame(as: own)
             else { continue }
             return Contradiction(file: file, dataDirectory: dataDirectory)
@@ -49,11 +49,33 @@ public struct Contradiction: Explained, Equatable {
         let candidates = Set(ready.sorted().prefix(8) + segments.sorted().suffix(8)).sorted()
         for name in candidates {
             let path = "\(folder)/\(name)"
-            guard try Files.exists(path), try archive.has(.segment(name)),
-                try isContradicted(path, name, of: archive)
-            else { continue }
+            guard try Files.exists(path), try archive.has(.segment(name)) else { continue }
+            do {
+                guard try isContradicted(path, name, of: archive) else { continue }
+            } catch let error as SystemError where error.code == ENOENT && error.subject == path {
+                // A server that runs has recycled it meanwhile.
+                continue
+            }
             return Contradiction(file: name.description, dataDirectory: dataDirectory)
         }
         return nil
     }
+}
+
+/// Whether there is a contradiction could not be found out.
+public struct ContradictionUnknown: Explained {
+    public let dataDirectory: String
+    let cause: any Error
+
+    public init(dataDirectory: String, cause: any Error) { (self.dataDirectory, self.cause) = (dataDirectory, cause) }
+
+    public var message: String {
+        "cannot tell whether the archive has another server's WAL under the names of that in \"\(dataDirectory)\""
+    }
+    public var detail: String? {
+        let explained = cause as? any Explained
+        return "\(explained?.message ?? "\(cause)")." + (explained?.detail.map { " \($0)" } ?? "")
+    }
+    public var hint: String? { (cause as? any Explained)?.hint }
+    public var isTransient: Bool { (cause as? any Explained)?.isTransient ?? false }
 }

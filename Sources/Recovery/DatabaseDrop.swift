@@ -82,8 +82,8 @@ public struct NoDatabaseDropFound: Explained, Equatable {
     public var detail: String? {
         let all = "The backups know the databases \(known.map { "\"\($0)\"" }.joined(separator: ", "))."
         guard isUnknown, let newest else { return all }
-        return "It was made after the newest backup, \"\(newest)\", or has another name: the WAL has numbers, and only "
-            + "backups tell the names to them. " + all
+        return "It was made after the newest backup, \"\(newest)\", or has another name. tidemark knows the names of "
+            + "databases from the backups only, and so can't tell which drop in the WAL was its. " + all
     }
     public var hint: String? {
         if let last = others.last { return "Reachable: \(last.sentence)." }

@@ -44,15 +44,24 @@ public struct OldDirectory: Sendable, Equatable {
                 + "what differs and keeps nothing of what was there.")
     }
 
+    /// A tablespace's folders that are this cluster's. Where its control file doesn't tell the catalog's version, because it is
+    /// damaged or lost, those of the major version are: two clusters of one can't share a tablespace.
+    private static func folders(of directory: DataDirectory, _ major: Int, in location: String) throws -> [String] {
+        if let control = try? directory.controlFile() {
+            return [DataDirectory.tablespaceFolder(major: major, catalogVersion: control.catalogVersion)]
+        }
+        return try Files.listIfPresent(location).filter { $0.hasPrefix("PG_\(major)_") && !$0.contains(".") }
+    }
+
     /// Renames the directory, and each tablespace's folder of this version, to `….before-<time>`; nothing is removed.
     ///
     /// - Returns: old and new names, the directory's own last.
     public func setAside(stamp: String) throws -> [(from: String, to: String)] {
         let directory = DataDirectory(path)
         var old: [OldName] = []
-        if let control = try? directory.controlFile(), let major = try? directory.majorVersion() {
-            let folder = DataDirectory.tablespaceFolder(major: major, catalogVersion: control.catalogVersion)
-            for link in try directory.tablespaces() where !link.isInPlace {
+        let major = try directory.majorVersion()
+        for link in try directory.tablespaces() where !link.isInPlace {
+            for folder in try OldDirectory.folders(of: directory, major, in: link.location) {
                 if let name = try OldName(link.location + "/" + folder) { old.append(name) }
             }
         }

@@ -17,34 +17,44 @@ public struct OwnDirectory: Sendable {
     public let waiting: WaitingWAL
     /// A file of its pg_wal whose name another server's has in the archive.
     public let contradiction: Contradiction?
+    /// What kept that from being found out; nil when it was.
+    public let contradictionProblem: (any Error)?
 
     /// Nil when there is no such directory, when it is another cluster's, or when a restore left it half done.
     ///
     /// Of a dead server's directory, the WAL from the last checkpoint on is read.
-    public init?(_ path: String, of archive: ClusterArchive) {
+    /// - Throws: `DamagedControlFile`, `SystemError`, `Problem` when whose it is, or whether a server runs on it, can't be told.
+    public init?(_ path: String, of archive: ClusterArchive) throws {
         let directory = DataDirectory(path)
-        guard let control = try? directory.controlFile(), let major = try? directory.majorVersion(),
-            control.systemIdentifier == archive.incarnation.systemIdentifier, major == archive.incarnation.major,
-            (try? isUnfinishedRestore(path)) == false
+        let (control, major): (ControlFile, Int)
+        do { (control, major) = try (directory.controlFile(), directory.majorVersion()) } catch let error as SystemError
+            where [ENOENT, ENOTDIR].contains(error.code)
+        {
+            return nil
+        }
+        guard control.systemIdentifier == archive.incarnation.systemIdentifier, major == archive.incarnation.major,
+            try !isUnfinishedRestore(path)
         else { return nil }
         self.path = path
-        isRunning = (try? directory.runningServer()).flatMap { $0 } != nil
+        isRunning = try directory.runningServer() != nil
         // After a promotion the checkpoint is still the old timeline's for a while (`CreateEndOfRecoveryRecord`, xlog.c).
         let timeline = max(control.timeline, control.minimumRecoveryTimeline)
         var position = max(control.checkpoint, control.minimumRecoveryPoint)
-        let isRecovering = ["standby.signal", "recovery.signal"].contains {
-            (try? Files.exists("\(path)/\($0)")) == true
-        }
+        let isRecovering = try ["standby.signal", "recovery.signal"].contains { try Files.exists("\(path)/\($0)") }
         if isRunning {
             waiting = WaitingWAL()
         } else {
             waiting = WaitingWAL(path, timeline: timeline, of: archive)
             position = max(position, waiting.end ?? .zero)
         }
-        contradiction = try? Contradiction.find(in: path, timeline: timeline, segments: waiting.named, of: archive)
+        do {
+            contradiction = try Contradiction.find(
+                in: path, timeline: timeline, segments: waiting.named, of: archive)
+            contradictionProblem = nil
+        } catch { (contradiction, contradictionProblem) = (nil, error) }
         place = KnownPlace(
             timeline: timeline, position: position, takesWrites: isRunning && !isRecovering,
-            history: TimelineHistory(timeline, in: path),
+            history: try TimelineHistory(timeline, in: path),
             witness: isRunning ? "The server in \"\(path)\" is" : "Data directory \"\(path)\" was")
     }
 }
@@ -66,6 +76,8 @@ public struct WaitingWAL: Sendable {
     public private(set) var end: LSN?
     /// What can't be read: `recover` can't archive it either.
     public private(set) var unreadable: [String] = []
+    /// Why it could not be looked for.
+    public private(set) var problem: (any Error)?
     /// All segments from the last checkpoint on, whatever the archive has.
     private(set) var named: [SegmentName] = []
 
@@ -80,10 +92,10 @@ public struct WaitingWAL: Sendable {
         do {
             rescue = try Rescue(dataDirectory: dataDirectory, history: { try archive.timelineHistory($0) })
         } catch {
-            unreadable.append("pg_wal")
+            problem = error
             return
         }
-        unreadable += rescue.unreadable.map(\.name)
+        // What can't be asked for counts as missing: `recover` hands it over, which is right either way.
         func isArchived(_ name: SegmentName) -> Bool { (try? archive.has(.segment(name))) ?? false }
         named = rescue.items.compactMap { item in
             switch item {
@@ -111,7 +123,9 @@ public struct WaitingWAL: Sendable {
                     }
                     if isArchived(segment) { segments[segment] = nil }
                 case .history(let timeline):
-                    if let history = TimelineHistory(timeline, in: dataDirectory) { histories[timeline] = history }
+                    do { histories[timeline] = try TimelineHistory(timeline, in: dataDirectory) } catch {
+                        unreadable.append(file)
+                    }
                 case .partial, .backupHistory: continue
                 }
             }
@@ -128,6 +142,8 @@ public struct WaitingWAL: Sendable {
             trim(&summary)
             segments[name] = Segment(path: path, summary: summary, contents: contents, isLast: isLast)
             end = max(end ?? .zero, summary.end)
+        } catch is WALDamage where contents == .partial && !isLast {
+            // Of a timeline that was left: made in advance, and never written to.
         } catch { unreadable.append(name.description) }
     }
 
@@ -153,11 +169,13 @@ public struct WaitingWAL: Sendable {
 }
 
 extension TimelineHistory {
-    /// A timeline's history as a server has it; nil when it isn't there or can't be read.
-    init?(_ timeline: TimelineID, in dataDirectory: String) {
-        guard let text = try? Files.readText("\(dataDirectory)/pg_wal/\(timeline.fileNamePart).history"),
-            let history = try? TimelineHistory(timeline: timeline, file: text)
-        else { return nil }
-        self = history
+    /// A timeline's history as a server has it; nil when it isn't there or isn't one.
+    init?(_ timeline: TimelineID, in dataDirectory: String) throws {
+        let path = "\(dataDirectory)/pg_wal/\(timeline.fileNamePart).history"
+        guard try Files.exists(path) else { return nil }
+        do { try self.init(timeline: timeline, file: Files.readText(path, limit: 1 << 20)) } catch is BadTimelineHistory
+        {
+            return nil
+        }
     }
 }

@@ -67,7 +67,22 @@ public struct RecoveryArchive {
             remarks.append(
                 "WAL of timeline \(putAside) was put aside; this recovery reads it where nothing is in its place.")
         }
-        own = OwnDirectory(dataDirectory, of: found)
+        func because(_ error: any Error) -> String { (error as? any Explained)?.message ?? "\(error)" }
+        do { own = try OwnDirectory(dataDirectory, of: found) } catch {
+            own = nil
+            remarks.append("Nothing is known of data directory \"\(dataDirectory)\": \(because(error)).")
+        }
+        if let problem = own?.waiting.problem {
+            remarks.append(
+                "It is not known what WAL in \"\(dataDirectory)\" isn't archived yet: \(because(problem)).")
+        }
+        for file in own?.waiting.unreadable ?? [] {
+            remarks.append("\"\(file)\" in pg_wal of \"\(dataDirectory)\" cannot be read, and may hold transactions.")
+        }
+        if let problem = own?.contradictionProblem {
+            let unknown = ContradictionUnknown(dataDirectory: dataDirectory, cause: problem)
+            remarks.append("tidemark \(unknown.message): \(because(problem)).")
+        }
         if let other = own?.contradiction {
             remarks.append(
                 "\(other.message). This follows the archive's. If the server is the right one, "
@@ -94,6 +109,9 @@ public struct RecoveryArchive {
     /// - Throws: `Contradiction` as well.
     public func planInPlace(_ request: PlanRequest, usePartials: Bool, catalog: Catalog? = nil) throws -> Plan {
         if let contradiction = own?.contradiction { throw contradiction }
+        if let problem = own?.contradictionProblem, let own {
+            throw ContradictionUnknown(dataDirectory: own.path, cause: problem)
+        }
         guard let own, !own.waiting.isEmpty else {
             return try plan(request, usePartials: usePartials, offersPartials: true, catalog: catalog)
         }
@@ -188,9 +206,10 @@ public struct RecoveryArchive {
 }
 
 extension Plan {
-    /// What gets furthest with an incomplete segment where this one's WAL ends.
-    /// The segment's own timeline may have to be named: of the one that left it, nothing may be archived yet. But nothing
-    /// of this plan may be lost on the way.
+    /// The alternative that reaches furthest by replaying an incomplete segment (`.partial`) where this plan's WAL ends.
+    ///
+    /// It may have to name the incomplete segment's timeline, when nothing is archived yet of the one that branched off.
+    /// Only an alternative that includes all of this plan's WAL is offered.
     fileprivate func further(
         _ request: PlanRequest, in archive: RecoveryArchive, _ source: ArchivePlanSource
     ) throws -> PlanRefusal.Alternative? {

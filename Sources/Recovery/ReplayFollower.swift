@@ -249,7 +249,7 @@ public struct ReplayFollower: Sendable {
     private func ownHistory() throws -> TimelineHistory? {
         let control = try server.dataDirectory.controlFile()
         let timeline = max(control.timeline, control.minimumRecoveryTimeline)
-        return TimelineHistory(timeline, in: server.dataDirectory.path)
+        return try TimelineHistory(timeline, in: server.dataDirectory.path)
     }
 }
 

@@ -16,8 +16,6 @@ public struct Rescue: Sendable {
 
     public let dataDirectory: String
     public let items: [Item]
-    /// A file that could not be read, and why: what it holds, and what comes behind it, is not among the items.
-    public let unreadable: [(name: String, reason: any Error)]
 
     /// Reads pg_wal: what is marked `.ready`, and all segments from the last checkpoint on, as far as they hold records.
     ///
@@ -38,7 +36,7 @@ public struct Rescue: Sendable {
         }
         let control = try DataDirectory(dataDirectory).controlFile()
         let timeline = max(control.timeline, control.minimumRecoveryTimeline)
-        let own = TimelineHistory(timeline, in: dataDirectory)
+        let own = try TimelineHistory(timeline, in: dataDirectory)
         let known = try own ?? history(timeline)
         let lineage = Lineage(known ?? TimelineHistory(timeline), segmentSize: control.segmentSize)
         // Without its history nobody finds a timeline. A server that archives elsewhere, or nothing, has it all the same.
@@ -65,12 +63,12 @@ public struct Rescue: Sendable {
         }
         items += earlier.reversed()
         var continuity = Continuity()
-        var unreadable: [(name: String, reason: any Error)] = []
         while try Files.exists("\(folder)/\(name)") {
             var summary: SegmentSummary
             do { summary = try WaitingWAL.scan("\(folder)/\(name)", name, .partial) } catch is WALDamage { break } catch
             {
-                unreadable.append((name.description, error))
+                // It may hold the last commits: whoever archives it comes upon the same, and says so.
+                items.append(.last(name))
                 break
             }
             _ = continuity.add(trimming: &summary, mayEndEarly: true)
@@ -84,7 +82,6 @@ public struct Rescue: Sendable {
             name = lineage.file(after: name)
         }
         self.items = items
-        self.unreadable = unreadable
     }
 
     /// Hands every item to `push`, which gets a path whose last part is the name to archive under.
@@ -94,7 +91,7 @@ public struct Rescue: Sendable {
     public func carryOut(
         scratch: String, push: (_ path: String) throws -> Void
     ) throws -> [(name: String, reason: any Error)] {
-        var failures = unreadable
+        var failures: [(name: String, reason: any Error)] = []
         for item in items {
             switch item {
             case .finished(let name):

@@ -3,14 +3,16 @@ import Configuration
 public import Platform
 import Synchronization
 
-/// A restore that has not moved for longer than it may.
+/// A restore made no progress for `drill_timeout`.
 public struct RestoreStandstill: Explained, Equatable {
     /// Milliseconds.
     public let limit: Int64
     /// Bytes.
     public let done: Int64
     public let total: Int64
-    public var message: String { "the restore stood still for longer than drill_timeout, \(limit) ms" }
+    public var message: String {
+        "the restore made no progress for drill_timeout (\(Quantity.pretty(milliseconds: limit)))"
+    }
     public var detail: String? {
         "\(Quantity.pretty(bytes: done)) of \(Quantity.pretty(bytes: total)) were restored; since then neither the "
             + "repository nor the place of the temporary cluster has answered."

@@ -1,13 +1,14 @@
+import Configuration
 public import Platform
 public import Postgres
 
-/// A replay that has not moved for longer than it may.
+/// Replay made no progress for `drill_timeout`.
 public struct ReplayStandstill: Explained, Equatable {
     /// Milliseconds.
     public let limit: Int64
-    /// What it stood at, as a sentence.
+    /// What it was waiting for, as a sentence.
     public let reason: String
-    public var message: String { "replay stood still for longer than drill_timeout, \(limit) ms" }
+    public var message: String { "replay made no progress for drill_timeout (\(Quantity.pretty(milliseconds: limit)))" }
     public var detail: String? { reason }
     public var hint: String? { "Is the repository within reach, and does its storage answer?" }
 }

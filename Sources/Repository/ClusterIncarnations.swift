@@ -25,6 +25,12 @@ extension Repository {
         return archive
     }
 
+    /// The archive of a dead server, which may have lost the file that tells its version: no two clusters have one
+    /// system identifier. Nil when there is none.
+    public func archive(of cluster: String, systemIdentifier: UInt64) throws -> ClusterArchive? {
+        try incarnations(of: cluster).last { $0.systemIdentifier == systemIdentifier }.map(archive)
+    }
+
     /// The only archive of a cluster, where no server says which one it is.
     /// - Throws: `NotInitialised` when there is none, or several; `DamagedMarker`; what the store throws.
     public func onlyArchive(of cluster: String) throws -> ClusterArchive {

@@ -15,7 +15,7 @@ public enum DocumentFault: Error, Hashable, Sendable {
     /// Whole, but it says what can't be; the reason as a sentence.
     case impossible(String)
 
-    /// The rest of a sentence about the document.
+    /// The rest of a sentence about the document: `has format 2, which this version of tidemark does not know`.
     public var verdict: String {
         switch self {
         case .damaged, .foreign, .impossible: "is damaged"

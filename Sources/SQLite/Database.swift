@@ -141,7 +141,6 @@ public final class Database {
     /// Whether the file can't be written, although that was asked for.
     public var isReadOnly: Bool { sqlite3_db_readonly(handle, "main") == 1 }
 
-    public var lastInsertedRow: Int64 { sqlite3_last_insert_rowid(handle) }
     /// Rows that the last INSERT, UPDATE or DELETE touched.
     public var changes: Int { Int(sqlite3_changes(handle)) }
 

@@ -10,7 +10,7 @@ public struct ArchivingCall: Sendable, Equatable {
         (self.command, self.cluster, self.hasOthers) = (command, cluster, hasOthers)
     }
 
-    /// Whom a command hands WAL to.
+    /// The program that an archive_command hands WAL to.
     enum Receiver: Equatable {
         case otherProgram
         /// tidemark, for the cluster named; nil when none is.

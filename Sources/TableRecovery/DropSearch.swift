@@ -165,8 +165,8 @@ public struct NoDropFound: Explained, Equatable {
     }
     public var detail: String? {
         if let newest {
-            return "It was made after the newest backup, \"\(newest)\", or has another name. Only backups tell the "
-                + "names of tables to their numbers, which are what the WAL has."
+            return "It was made after the newest backup, \"\(newest)\", or has another name. tidemark knows the names "
+                + "of databases from the backups only, and so can't tell which drop in the WAL was one of its tables."
                 + (untold.isEmpty ? "" : " In databases that no backup has: " + DropMoment.sentence(untold))
         }
         return "Looked for tables of database \"\(pattern.database)\" that a backup or the WAL itself knows, and for "

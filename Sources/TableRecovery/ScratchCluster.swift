@@ -118,7 +118,6 @@ final class ScratchCluster {
     private func runToEnd(_ progress: (ReplayProgress) -> Void) throws {
         try supply.start()
         try server.launch()
-        let launched = Clock.monotonic
         var isSeen = false
         var replayed: UInt64?
         var now = ReplayProgress(done: 0, total: plan.segmentCount, seconds: 0)
@@ -130,8 +129,9 @@ final class ScratchCluster {
             if let running = try server.dataDirectory.runningServer() {
                 isSeen = true
                 if running.status == "ready" { break }
-            } else if isSeen || log.hasFailed || isFull || Clock.monotonic - launched > 30_000_000_000 {
-                // A server needs a moment to write its postmaster.pid.
+            } else if try isSeen || log.hasFailed || isFull || !server.isAlive() {
+                // A server needs a moment to write its postmaster.pid, but has a process before that. One that has just
+                // written it and gone has had time to say why.
                 break
             }
             supply.giveBack()

@@ -146,12 +146,12 @@ enum DrillCommand: Command {
         for _ in 0..<20 where from < until {
             let moment = Moment(microseconds: Int64.random(in: from.microseconds...until.microseconds))
             let request = PlanRequest(RecoveryTarget(.time(moment), timeline: timeline))
-            if let plan = try? archive.plan(request, usePartials: false) { return plan }
+            do { return try archive.plan(request, usePartials: false) } catch is PlanRefusal { continue }
         }
         if let everything { return everything }
         for stop in stops.sorted().reversed() {
             let request = PlanRequest(RecoveryTarget(.time(stop), timeline: timeline))
-            if let plan = try? archive.plan(request, usePartials: false) { return plan }
+            do { return try archive.plan(request, usePartials: false) } catch is PlanRefusal { continue }
         }
         throw refusal ?? PlanRefusal(latest.target, .noBackup)
     }

@@ -22,7 +22,7 @@ enum NotifyCommand: Command {
             Grammar.Example("tidemark notify --test", "does everybody hear us?"),
             Grammar.Example("tidemark notify --deliver", "try again what could not be delivered"),
         ],
-        exits: [(1, "failure; with --test and --deliver: somebody could not be told")])
+        exits: [(1, "failure; with --test and --deliver: a notification could not be delivered")])
 
     private struct Row: Encodable {
         let receiver: String
@@ -47,7 +47,7 @@ enum NotifyCommand: Command {
             // The units deliver after every job, whether or not anybody is to be told.
             if arguments.has("deliver") { return .success }
             throw Problem(
-                "nobody is to be notified",
+                "no recipient is configured",
                 hint: "Add a section [notify] to \"\(configuration.path)\"; docs/notifications.md has examples.")
         }
         if arguments.has("test") { return try test(receivers, cluster, invocation) }

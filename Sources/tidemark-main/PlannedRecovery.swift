@@ -121,7 +121,8 @@ struct PlannedRecovery {
     private func remarks(_ names: RelationMap?) throws -> [String] {
         let databases = Dictionary((names?.databases ?? []).map { ($0.oid, $0.name) }) { first, _ in first }
         let pending = plan.pending.map { PendingTransaction($0, databases: databases).sentence }
-        let general = archive.remarks + damaged + leftOut + unread + strayed + numbered + notLoaded + streamed + pending
+        let general =
+            try archive.remarks + damaged + leftOut + strayed + numbered() + notLoaded + streamed + pending
         guard let backup else { return general }
         let places = places(backup)
         return try general + places.warnings + places.tablespaces.remarks(directory: directory)
@@ -175,29 +176,19 @@ struct PlannedRecovery {
 
     /// PostgreSQL takes the first number of which the archive has no history (`findNewestTimeLine`, timeline.c). A copy that
     /// was promoted without archiving may have taken it before, and have archived its segments since.
-    private var numbered: [String] {
+    private func numbered() throws -> [String] {
         guard setup.isOwnDirectory, !setup.isStandby else { return [] }
         let contents = archive.contents
         var next = plan.timeline
         repeat {
             guard next.rawValue < .max else { return [] }
             next = TimelineID(next.rawValue + 1)
-        } while (try? contents.has(.history(next))) == true
-        guard let found = try? contents.segments(timeline: next), !found.isEmpty else { return [] }
+        } while try contents.has(.history(next))
+        guard try !contents.segments(timeline: next).isEmpty else { return [] }
         return [
             "The recovered server will take number \(next) for its timeline. The archive has segments of another timeline "
-                + "\(next), without its history: archiving will stand still at the first that differs. To take them out of "
-                + "the way first: tidemark segments put-aside \(next.fileNamePart).history --certain"
-        ]
-    }
-
-    /// What of a dead server's pg_wal nobody can tell.
-    private var unread: [String] {
-        guard let own = archive.own, let first = own.waiting.unreadable.first else { return [] }
-        let more = own.waiting.unreadable.count - 1
-        return [
-            "\"\(first)\"" + (more > 0 ? " and \(more) more files" : "") + " of data directory \"\(own.path)\" "
-                + "could not be read: this plan does without what is in no other place."
+                + "\(next), without its history: archiving will stop at the first segment that differs. To take them out "
+                + "of the way first: tidemark segments put-aside \(next.fileNamePart).history --certain"
         ]
     }
 

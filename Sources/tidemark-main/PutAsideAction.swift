@@ -11,7 +11,7 @@ enum PutAsideAction {
     static let options: [Grammar.Option] = [
         .init("following", "with put-aside and a segment: all later segments of its timeline as well"),
         .init("reason", value: "TEXT", "with put-aside: why, for the record"),
-        .init("certain", "with put-aside: somebody knows that it is not needed, where no server here can tell"),
+        .init("certain", "with put-aside: put it aside although no primary here can confirm that it is not needed"),
         .init("yes", letter: "y", "with put-aside and put-back: do not ask"),
         .init("dry-run", "with put-aside and put-back: say what would move, and move nothing"),
     ]

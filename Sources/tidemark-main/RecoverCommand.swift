@@ -181,6 +181,11 @@ enum RecoverCommand: Command {
         // Nothing was done yet when it was interrupted, or somebody has put a directory there since: a server may have run on
         // it, and has committed what the first call knew nothing of.
         let old = state.phase == .restoring ? try OldDirectory(directory) : nil
+        if invocation.arguments.has("dry-run") {
+            let planned = try PlannedRecovery(again, configured, rescued: old == nil ? true : nil)
+            try planned.show(again)
+            return .success
+        }
         guard let old else {
             // What an old directory's WAL held was archived, and the server's partial may be part of it.
             var job = RecoverJob(

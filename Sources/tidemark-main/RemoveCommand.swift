@@ -7,8 +7,8 @@ enum RemoveCommand: Command {
     static let grammar = Grammar(
         "remove", "remove one backup, whatever the rules want",
         description: [
-            "For a backup that must go: one whose backup.json is damaged, one that a wrong clock dated, one that holds what may be "
-                + "kept no longer. Backups that grow old are removed by \"tidemark expire\".",
+            "For a backup that must go: one whose backup.json is damaged, one with a wrong date, one with data that must be "
+                + "deleted. Backups that grow old are removed by \"tidemark expire\".",
             "Refuses one that is in use; without --force also one that is pinned, and the last good one. Packs that another backup "
                 + "refers to stay, and so does WAL, until \"tidemark expire\" finds that nothing needs it.",
         ],
@@ -38,7 +38,7 @@ enum RemoveCommand: Command {
         let cluster = try invocation.cluster()
         let arguments = invocation.arguments
         let label = arguments.words[0]
-        let removal = try NamedRemoval(
+        var removal = try NamedRemoval(
             of: label, force: arguments.has("force"),
             from: try archive(of: cluster, named: arguments.value("incarnation"), holding: label))
         let dryRun = arguments.has("dry-run")
@@ -48,7 +48,7 @@ enum RemoveCommand: Command {
             guard
                 try invocation.confirm("\(subject) will be removed for good; nothing brings it back. Continue?")
             else { return .interrupted }
-            try removal.carryOut()
+            removal = try removal.carryOut()
         }
         if invocation.json {
             try invocation.print(

@@ -1,5 +1,4 @@
 import Archiving
-import BaseBackup
 import Configuration
 import DataDirectory
 import Platform
@@ -14,26 +13,27 @@ struct RescueJob {
     let isDelta: Bool
 
     /// - Returns: whether the segment the server was writing is in the archive now, as `.partial`.
-    /// - Throws: `NotRescued` and `Contradiction`; then nothing in the directory was touched.
+    /// - Throws: `NotRescued`, `Contradiction` and `ContradictionUnknown`; then nothing in the directory was touched.
     func run(_ directory: String) throws -> Bool {
         let repository = cluster.openRepository()
         let rescue: Rescue
         do {
-            // Without it nothing tells what is there.
-            _ = try DataDirectory(directory).controlFile()
-            let known = try ClusterIncarnations(of: cluster.name, dataDirectory: directory, in: repository)
-            let archive = known.flatMap { $0.isKnown ? $0.current : nil }
+            let identifier = try DataDirectory(directory).controlFile().systemIdentifier
+            let archive = try repository.archive(of: cluster.name, systemIdentifier: identifier)
             // Before anything of it comes under another name.
-            if let archive, let own = OwnDirectory(directory, of: archive),
-                let contradiction = own.contradiction
-            {
-                throw contradiction
+            if let archive, let own = try OwnDirectory(directory, of: archive) {
+                if let contradiction = own.contradiction { throw contradiction }
+                if let problem = own.contradictionProblem {
+                    throw ContradictionUnknown(dataDirectory: directory, cause: problem)
+                }
             }
             rescue = try Rescue(dataDirectory: directory) { timeline in
                 try archive?.timelineHistory(timeline)
             }
         } catch let contradiction as Contradiction {
             throw contradiction
+        } catch let unknown as ContradictionUnknown {
+            throw unknown
         } catch {
             guard !isDelta else { throw NotRescued(directory: directory, files: [], reason: error) }
             log(.warning, "WAL that the server has not archived could not be looked for", detail: "\(error)")
@@ -74,7 +74,7 @@ struct NotRescued: Explained {
         return "\(explained?.message ?? "\(reason)")." + (explained?.detail.map { " \($0)" } ?? "")
     }
     var hint: String? {
-        "Nothing was changed. Mend that, and run the command again. A recovery without this WAL is possible when the directory "
+        "Nothing was changed. Fix the cause, and run the command again. A recovery without this WAL is possible when the directory "
             + "is out of its way: mv \(shellQuoted(directory)) \(shellQuoted(directory + ".dead"))"
     }
 }

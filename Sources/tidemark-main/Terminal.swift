@@ -2,8 +2,8 @@ import Glibc
 import Platform
 import Synchronization
 
-/// Progress for people: one line that is rewritten on a terminal, a plain line every ten seconds in a log. What
-/// stays the same comes again with how long that has been, also when nothing is reported any more: whatever waits shows what for.
+/// Progress for people: one line that is rewritten on a terminal, a plain line every ten seconds in a log. A line that does
+/// not change is shown again with the time since it last did, also when no further progress is reported.
 final class Terminal: Sendable {
     private let isTerminal = isatty(2) == 1
     private let state = Mutex(State())

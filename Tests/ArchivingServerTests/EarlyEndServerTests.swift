@@ -162,6 +162,13 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         let refused = try site.tidemark(["archive-push", copy])
         #expect(refused.ending == .exited(1), "\(refused.errors)")
         #expect(refused.errors.contains("is damaged at offset 8"), "\(refused.errors)")
+        // Whether it is a primary can't be told at the moment, nor what the history says.
+        for file in ["global/pg_control", "00000002.history"] {
+            let unknown = try site.tidemark(
+                ["archive-push", copy], environment: ["TIDEMARK_FAULT": "open:\(file)=EIO"])
+            #expect(unknown.ending == .exited(1), "\(unknown)")
+            #expect(file.hasPrefix("global") == unknown.errors.contains("ERROR:  could not open file"), "\(unknown)")
+        }
     }
 
     /// A server that was rewound, or recovered, away from a timeline hands over what it received of that. A segment's number
@@ -258,6 +265,10 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         #expect(
             try stored().count == before + 2 && stored().allSatisfy { $0.contains("/aside/") },
             "\(before) before; \((try? stored()) ?? []) \(said)")
+        // So does its history, which would lead everybody there again.
+        let again = try site.tidemark(["archive-push", history], expectSuccess: true)
+        #expect(again.errors.contains("\"00000002.history\" stays aside with its timeline"), "\(again)")
+        #expect(try run("/usr/bin/find", [site.repository, "-name", "00000002.history*"]).output.contains("/aside/"))
         let segments = try site.tidemark(["segments"])
         #expect(!segments.output.contains("00000002") && !segments.errors.contains("00000002"), "\(segments)")
         try site.tidemark(["segments", "put-back", "00000002.history", "--yes"], expectSuccess: true)

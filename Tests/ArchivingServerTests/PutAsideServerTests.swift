@@ -61,7 +61,7 @@ import WAL
         try waitUntilRefused(site, own.description)
         let alarm = try check(site)
         #expect(alarm.ending == .exited(3), "\(alarm)")
-        #expect(alarm.output.contains("Archiving stands still at \"\(own)\""), "\(alarm)")
+        #expect(alarm.output.contains("Archiving is stuck at \"\(own)\""), "\(alarm)")
 
         // What check offers works, as often as it takes.
         for _ in 0..<4 {

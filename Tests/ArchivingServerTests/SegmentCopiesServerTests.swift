@@ -155,6 +155,36 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         #expect(Set(copies) == (isPartial ? [Digest(of: first), Digest(of: second)] : [Digest(of: first)]))
     }
 
+    /// A copy that can't be read at the moment contradicts nothing, and nothing is taken for its content.
+    @Test(arguments: [true, false]) func `a failure to read a copy is no conflict`(isStored: Bool) throws {
+        var struck = 0
+        for number in 1...12 {
+            let archive = try Archive(settings: ["archive_jobs = 1"])
+            let name = archive.origin.segments[2]
+            let whole = try Files.read(archive.origin.wal(name.description))
+            let wal = try ServerWAL(archive)
+            let start = name.start(segmentSize: UInt32(whole.count))
+            try wal.put("00000002.history", ServerWAL.history(leftAt: start + 100_000))
+            let early = try EarlySegment(
+                whole, name, older: Files.read(archive.origin.wal(archive.origin.segments[0].description)),
+                end: .afterRecord, rest: .zeros)
+            try archive.push(wal.put(name.description, early.bytes), expectSuccess: true)
+            let path = try wal.put(name.description, whole)
+            let object = isStored ? "\(name).zst" : "server/pg_wal/\(name)"
+            let pushed = try archive.push(path, fault: "read:\(object)#\(number)=EIO")
+            guard pushed.errors.contains("fault: ") else { continue }
+            struck += 1
+            if pushed.ending != .exited(0) {
+                #expect(pushed.ending == .exited(1), "\(number): \(pushed)")
+                #expect(pushed.errors.contains("Input/output error"), "\(number): \(pushed)")
+                #expect(!pushed.errors.contains("different contents"), "\(number): \(pushed)")
+            }
+            try archive.push(path, expectSuccess: true)
+            #expect(try archive.archived.head(of: name).digest == Digest(of: whole))
+        }
+        #expect(struck > 2)
+    }
+
     @Test func `a history in other words is the same one, and another history is not`() throws {
         let archive = try Archive()
         let wal = try ServerWAL(archive)

@@ -49,6 +49,44 @@ import Testing
         #expect(try site.backupLabels() == [])
     }
 
+    @Test func `a question that nobody answers keeps nobody else waiting, and what was answered is looked at again`()
+        throws
+    {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        for _ in 1...2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
+        let labels = try site.backupLabels().sorted()
+        let locks = try run("/usr/bin/find", [site.repository, "-name", ".lock", "-delete", "-print"]).output
+        #expect(!locks.isEmpty)
+        try site.tidemark(["remove", labels[0], "--dry-run"], expectSuccess: true)
+        #expect(try run("/usr/bin/find", [site.repository, "-name", ".lock"]).output == "")
+
+        func answer(_ label: String, meanwhile command: String) throws -> String {
+            let scratch = try Scratch()
+            let script = """
+                mkfifo $D/in; script -qec "$T remove $L" /dev/null <$D/in >$D/out 2>&1 & asked=$!
+                exec 3>$D/in
+                until grep -q 'Continue?' $D/out; do kill -0 $asked || exit 9; sleep 0.1; done
+                $T \(command); echo "meanwhile: $?"
+                echo y >&3; wait $asked; echo "removed: $?"; cat $D/out
+                """
+            return try runAsServerUser(
+                "/bin/bash", ["-c", script],
+                environment: [
+                    "TIDEMARK_CONFIG": site.configuration, "D": scratch.path, "T": Executables.tidemark(), "L": label,
+                ]
+            ).output
+        }
+        let last = try answer(labels[1], meanwhile: "remove \(labels[0]) --yes")
+        #expect(last.contains("meanwhile: 0") && last.contains("removed: 1"), "\(last)")
+        #expect(last.contains("No other good backup is in the repository."), "\(last)")
+        #expect(try site.backupLabels() == [labels[1]])
+        try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        let removed = try answer(labels[1], meanwhile: "backup --no-expire")
+        #expect(removed.contains("meanwhile: 0") && removed.contains("removed: 0"), "\(removed)")
+        let left = try site.backupLabels()
+        #expect(left.count == 2 && !left.contains(labels[1]), "\(left)")
+    }
+
     /// Something that happens to one backup's `backup.json`.
     enum Loss: String, CaseIterable {
         case removed, emptied, changed, dangling, directory

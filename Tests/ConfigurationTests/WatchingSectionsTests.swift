@@ -18,7 +18,7 @@ struct WatchingMistake: Sendable, CustomTestStringConvertible {
             name: "a cluster's setting in the wrong place", lines: "[notify]\ncommand = x\ncompress_level = 3",
             message: "t.conf:6: unknown setting \"compress_level\""),
         WatchingMistake(
-            name: "nobody to tell", lines: "[notify]\nevents = all", message: "t.conf:4: the section tells nobody",
+            name: "nobody to tell", lines: "[notify]\nevents = all", message: "t.conf:4: no recipient is configured",
             hint: "Set webhook_url, email_to or command."),
         WatchingMistake(
             name: "unknown event", lines: "[notify]\ncommand = x\nevents = 'backup_failure, backup_sucess'",

@@ -122,6 +122,19 @@ import Testing
         #expect(try said(site, ["check", "--only", "verify_wal"]).contains("never verified"))
     }
 
+    @Test func `a backup that can't be looked at is not called whole`() throws {
+        let site = try site()
+        let label = try #require(site.backupLabels().first)
+        let fault = ["TIDEMARK_FAULT": "openDirectory:pack/\(label)=EIO"]
+        let window = try site.tidemark(["window"], environment: fault)
+        #expect(window.ending != .exited(0) && window.errors.contains("could not open directory"), "\(window)")
+        let plan = try site.tidemark(["plan", "--target", "latest"], environment: fault)
+        #expect((plan.output + plan.errors).contains("It cannot be told whether this recovery needs"), "\(plan)")
+        let check = try site.tidemark(["check"], environment: fault)
+        #expect(check.ending != .exited(0) && check.output.contains("could not open directory"), "\(check)")
+        try site.tidemark(["window"], expectSuccess: true)
+    }
+
     @Test(arguments: ["rm", "truncate -s 100"])
     func `a pack that is missing or too short is told by all, though nothing was verified`(_ damage: String) throws {
         let site = try site()

@@ -74,13 +74,12 @@ struct Trouble: Sendable, CustomTestStringConvertible {
         Trouble(name: "archiver slow", check: "archiving", status: .warning, says: "oldest of 3 finished segments") {
             $0.waiting = WaitingObservation(ready: 3, oldestReady: 700, oldestCommit: 700)
         },
-        Trouble(name: "archiver stuck", check: "archiving", status: .critical, says: "Archiving stands still at") {
+        Trouble(name: "archiver stuck", check: "archiving", status: .critical, says: "Archiving is stuck at") {
             $0.waiting = WaitingObservation(ready: 3, oldestReady: 7000, oldestCommit: 7000)
             $0.server?.isFailing = true
             $0.server?.lastFailed = "000000010000000000000006"
         },
-        Trouble(name: "archiver failing for half a minute", check: "archiving", status: .warning, says: "stands still")
-        {
+        Trouble(name: "archiver failing for half a minute", check: "archiving", status: .warning, says: "is stuck") {
             $0.waiting = WaitingObservation(ready: 1, oldestReady: 31, oldestCommit: 31)
             $0.server?.isFailing = true
             $0.server?.lastFailed = "000000010000000000000006"

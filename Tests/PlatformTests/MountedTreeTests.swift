@@ -1,7 +1,8 @@
 import Glibc
-import Platform
 import Support
 import Testing
+
+@testable import Platform
 
 /// What is removed ends where something else is mounted, of the same file system as well.
 @Suite(.serialized) struct MountedTreeTests {
@@ -38,9 +39,20 @@ import Testing
         try createDurably(place + "/inside", bytes: [2])
         let refused = #expect(throws: SystemError.self) { try Files.removeTree(tree) }
         #expect(refused?.code == EXDEV, "\(refused.map { "\($0)" } ?? "")")
+        // Where the kernel has no openat2(2), /proc tells it.
+        let above = try HeldDirectory(confining: Files.parent(place))
+        for hasOneCall in [true, false] {
+            let closed = #expect(throws: SystemError.self) {
+                _ = try HeldDirectory(onMountOf: above, Files.name(place), hasOneCall: hasOneCall)
+            }
+            #expect(closed?.code == EXDEV, "\(hasOneCall): \(closed.map { "\($0)" } ?? "")")
+        }
         #expect(try Files.exists(place + "/inside") && Files.exists(foreign + "/file"))
         let unmounted = try run("/bin/umount", [place])
         try #require(unmounted.ending == .exited(0), "\(unmounted.errors)")
+        for hasOneCall in [true, false] {
+            _ = try HeldDirectory(onMountOf: above, Files.name(place), hasOneCall: hasOneCall)
+        }
         try Files.removeTree(tree)
         #expect(try !Files.exists(tree))
         #expect(try Files.exists(foreign + "/file"))

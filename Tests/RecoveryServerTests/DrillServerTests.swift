@@ -63,10 +63,11 @@ import Testing
         ])
     func `what hangs in a drill is ended, and told with what it waited for`(_ query: String, _ says: String) throws {
         let site = try Self.site.get()
-        let arguments = ["drill", "--drill-sql", query, "--drill-timeout", "15s"]
+        let arguments = ["drill", "--drill-sql", query, "--drill-timeout", "60s"]
         let drill = try site.tidemark(arguments)
         #expect(drill.ending == .exited(3), "\(drill.errors)")
-        #expect(drill.output.contains("PROBLEM: The checks were ended: they took longer than drill_timeout, 15000 ms."))
+        let problem = "PROBLEM: The checks were ended: they took longer than drill_timeout (1 min 0 s)."
+        #expect(drill.output.contains(problem), "\(drill.output)")
         #expect(drill.output.contains(says), "\(drill.output)")
         #expect(try Files.list(site.scratch.file("state/scratch")) == [])
         #expect(try site.tidemark(["history", "--json"]).output.contains("longer than drill_timeout"))
@@ -94,7 +95,7 @@ import Testing
                 return true
             }
         }
-        let drill = try site.tidemark(["drill", "--drill-sql", gate, "--drill-timeout", "15s"])
+        let drill = try site.tidemark(["drill", "--drill-sql", gate, "--drill-timeout", "60s"])
         worker.join()
         #expect(try Files.exists(stop))
         #expect(drill.ending == .exited(3), "\(drill.errors)")

@@ -20,6 +20,39 @@ import WAL
         return (site, rows)
     }
 
+    /// What the dead server left is looked at before anything else; a disk that answers later must not cost commits.
+    @Test func `a failure to read the dead server's WAL is not taken for its end`() throws {
+        let (site, rows) = try deadSite()
+        let inode = try FileStatus(of: site.cluster.data).inode
+        let names = try Files.list(site.cluster.data + "/pg_wal").compactMap { SegmentName($0) }.sorted()
+        let archived = try run("/usr/bin/find", [site.repository, "-name", "0000000100000000????????.zst"]).output
+            .split(separator: "\n").map { String(Files.name(String($0)).dropLast(4)) }
+        let newest = try #require(archived.compactMap { SegmentName($0) }.max())
+        let last = try #require(names.first { $0 > newest })
+        let recover = ["recover", "--target", "latest", "--start", "--yes"]
+        func says(_ words: String, _ command: [String], _ fault: String) throws -> Bool {
+            let finished = try site.tidemark(command, environment: ["TIDEMARK_FAULT": fault])
+            #expect(finished.errors.contains("fault: "), "\(fault): \(finished)")
+            return (finished.output + finished.errors).contains(words)
+        }
+        let plan = ["plan", "--target", "latest"]
+        for fault in ["read:pg_wal/\(last)=EIO", "open:pg_wal/\(last)=EACCES"] {
+            #expect(try says("\"\(last)\" in pg_wal", plan, fault))
+            #expect(try says("cannot archive \"\(last).partial\"", recover, fault))
+            #expect(try FileStatus(of: site.cluster.data).inode == inode, "\(fault)")
+        }
+        // Of the reads of archived segments, some are made to compare them with the server's.
+        let unknown = "cannot tell whether the archive has another server's WAL"
+        let faults = try (1...4).map { "open:/wal/00000001/*.zst#\($0)=EIO" }.filter { try says(unknown, plan, $0) }
+        #expect(!faults.isEmpty)
+        for fault in faults {
+            #expect(try says(unknown, recover, fault))
+            #expect(try FileStatus(of: site.cluster.data).inode == inode, "\(fault)")
+        }
+        try site.tidemark(recover, expectSuccess: true)
+        #expect(try site.cluster.psql("select count(*) from t") == rows)
+    }
+
     @Test func `in place, the last unarchived WAL is rescued, the old directory kept, and nothing is lost`() throws {
         let (site, rows) = try deadSite()
         func content(_ directory: String) throws -> String {
@@ -96,10 +129,13 @@ import WAL
             #expect(refused.errors.contains("Nothing was changed."), "\(options) \(refused)")
             #expect(try fingerprint() == before, "\(options)")
         }
-        for call in ["read:/pg_wal/00000001", "openDirectory:/pg_wal/archive_status"] {
+        for (call, words) in [
+            ("read:/pg_wal/00000001", "cannot be read, and may hold transactions"),
+            ("openDirectory:/pg_wal/archive_status", "It is not known what WAL"),
+        ] {
             let plan = try site.tidemark(
                 ["plan", "--target", "latest"], environment: ["TIDEMARK_FAULT": "\(call)=EIO"])
-            #expect(plan.output.contains("could not be read: this plan does without"), "\(call): \(plan)")
+            #expect(plan.output.contains(words), "\(call): \(plan)")
         }
         // A directory in which nothing can be looked for.
         let control = try Files.read("\(data)/global/pg_control")
@@ -147,6 +183,8 @@ import WAL
         let rows = try site.cluster.psql("select count(*), sum(n) from t")
         try site.cluster.stop(mode: "immediate")
         let resume = ["recover", "--resume"]
+        let planned = try site.tidemark(resume + ["--dry-run"])
+        #expect(planned.ending == .exited(0) && planned.output.contains("last included"), "\(planned)")
         let unasked = try site.tidemark(resume)
         #expect(unasked.ending == .exited(1), "\(unasked)")
         #expect(unasked.errors.contains("cannot ask for confirmation without a terminal"), "\(unasked)")

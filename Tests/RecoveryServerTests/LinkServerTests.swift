@@ -65,12 +65,14 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         return try run("/bin/sh", ["-c", script, directory]).output
     }
 
-    private func recover(_ source: Source, _ directory: String, _ arguments: [String]) throws -> Finished {
+    private func recover(
+        _ source: Source, _ directory: String, _ arguments: [String], environment: [String: String] = [:]
+    ) throws -> Finished {
         try source.site.tidemark(
             [
                 "recover", "--target", "immediate", "--data-directory", directory, "--yes", "--tablespace-mapping",
                 "\(source.original)=\(source.space)",
-            ] + arguments)
+            ] + arguments, environment: environment)
     }
 
     @Test(arguments: PlantedLink.all)
@@ -176,7 +178,10 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         #expect(try listing(source.original) == space)
     }
 
-    @Test func `what is mounted in a directory that the backup does not have stays in a delta recovery`() throws {
+    @Test(arguments: [[:], ["TIDEMARK_FAULT": "kernel:openat2=ENOSYS"], ["TIDEMARK_FAULT": "kernel:openat2=EPERM"]])
+    func `what is mounted in a directory that the backup does not have stays in a delta recovery`(
+        _ environment: [String: String]
+    ) throws {
         try #require(geteuid() == 0, "mounting a small file system needs root")
         let source = try source()
         let scratch = try Scratch()
@@ -185,14 +190,23 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         let fresh = try recover(source, directory, [])
         try #require(fresh.ending == .exited(0), "\(fresh.errors)")
         let place = directory + "/extra/mounted"
-        try runAsServerUser("/bin/mkdir", ["-p", place, directory + "/stranger"])
+        // In a tablespace a directory of the same file system.
+        let folder = try #require(Files.list(source.space).first)
+        let (bound, foreign) = (source.space + "/" + folder + "/extra/bound", scratch.file("foreign"))
+        try runAsServerUser("/bin/mkdir", ["-p", place, directory + "/stranger", bound, foreign])
+        try createDurably(foreign + "/theirs", bytes: [2])
+        let binding = try run("/bin/mount", ["--bind", foreign, bound])
+        try #require(binding.ending == .exited(0), "\(binding.errors)")
+        defer { _ = try? run("/bin/umount", ["-l", bound]) }
         let mounted = try run("/bin/mount", ["-t", "tmpfs", "-o", "size=1m,mode=0777", "tidemark-test", place])
         try #require(mounted.ending == .exited(0), "\(mounted.errors)")
         defer { _ = try? run("/bin/umount", ["-l", place]) }
         try createDurably(place + "/theirs", bytes: [1])
-        let finished = try recover(source, directory, ["--delta"])
+        let finished = try recover(source, directory, ["--delta"], environment: environment)
         try #require(finished.ending == .exited(0), "\(finished.errors)")
         #expect(finished.output.contains("Something is mounted in \"extra\""), "\(finished.output)")
+        #expect(finished.output.contains("\(folder)/extra\""), "\(finished.output)")
+        #expect(try Files.read(foreign + "/theirs") == [2])
         #expect(try Files.read(place + "/theirs") == [1])
         #expect(try !Files.exists(directory + "/stranger"))
     }

@@ -139,12 +139,12 @@ import Testing
 
     @Test func `a drill whose replay stands still is ended, and tells what it waited for`() throws {
         let site = try Self.site()
-        let drill = try site.tidemark(["drill", "--set", "restore_command=sleep 100000", "--drill-timeout", "15s"])
+        let drill = try site.tidemark(["drill", "--set", "restore_command=sleep 100000", "--drill-timeout", "60s"])
         #expect(drill.ending == .exited(1), "\(drill)")
-        #expect(drill.errors.contains("replay stood still for longer than drill_timeout, 15000 ms"), "\(drill.errors)")
+        #expect(drill.errors.contains("replay made no progress for drill_timeout (1 min 0 s)"), "\(drill.errors)")
         #expect(drill.errors.contains("The server waits for its restore_command: "), "\(drill.errors)")
         #expect(try Files.list(site.scratch.file("state/scratch")) == [])
-        #expect(try site.tidemark(["history", "--json"]).output.contains("stood still"))
+        #expect(try site.tidemark(["history", "--json"]).output.contains("made no progress"))
     }
 
     @Test(
@@ -160,9 +160,9 @@ import Testing
             environment: ["TIDEMARK_CONFIG": site.configuration], meanwhile: "wait $process; exit")
         #expect(ended.ending == .exited(1), "\(ended)")
         // On a busy machine it may have been ended sooner than that.
-        #expect(ended.errors.contains("stood still for longer than drill_timeout, 5000 ms"), "\(ended.errors)")
+        #expect(ended.errors.contains("made no progress for drill_timeout (5.0 s)"), "\(ended.errors)")
         #expect(try Files.list(site.scratch.file("state/scratch")) == [])
-        #expect(try site.tidemark(["history", "--json"]).output.contains("stood still"))
+        #expect(try site.tidemark(["history", "--json"]).output.contains("made no progress"))
         #expect(try site.cluster.psql("select count(*) from pg_class where relname ~ '^t_'") == "0")
     }
 

@@ -38,4 +38,41 @@ import Testing
         #expect(answer.state == "promoted" && answer.asPredicted == true && answer.archiveHasGrown == true)
         #expect(try directory.psql("select count(*) from late") == "2")
     }
+
+    /// pg_ctl gives up after a second, and what it started may be alive still or not: that is asked, and no clock.
+    @Test(arguments: ["recover", "recover-table"])
+    func `whoever is starting is waited for, and who is gone is not`(command: String) throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t as select 1 n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        let programs = site.scratch.file("bin")
+        try Files.makeDirectories(programs, mode: 0o755)
+        chmod(programs, 0o755)
+        let real = site.cluster.server.bin
+        _ = try run("/bin/sh", ["-c", "ln -s \(real)/* \(programs) && rm \(programs)/postgres \(programs)/pg_ctl"])
+        #expect(try run("/bin/cp", [real + "/pg_ctl", programs]).ending == .exited(0))
+        func server(_ words: String) throws {
+            let text = "#!/bin/sh\ncase \"$*\" in *-D*) \(words) ;; esac\nexec \(real)/postgres \"$@\"\n"
+            try replaceDurably(programs + "/postgres", bytes: Array(text.utf8), mode: 0o755)
+            chmod(programs + "/postgres", 0o755)
+        }
+        func start(_ name: String) throws -> Finished {
+            let words =
+                command == "recover"
+                ? ["--target", "latest", "--data-directory", site.scratch.file(name), "--start", "--yes"]
+                : [
+                    "-t", "postgres.public.t", "--target", "latest", "--to-file", site.scratch.file(name + ".sql"),
+                    "--yes",
+                ]
+            return try site.tidemark([command] + words + ["--bin-directory", programs])
+        }
+        // It says nothing, and leaves nothing: only its process tells.
+        try server("sleep 3; exit 0")
+        let gone = try start("gone")
+        #expect(gone.ending == .exited(1), "\(gone)")
+        // Longer than a minute, which once was the end of it.
+        try server("sleep 65")
+        let late = try start("late")
+        #expect(late.ending == .exited(0), "\(late)")
+    }
 }

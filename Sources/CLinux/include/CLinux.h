@@ -25,9 +25,10 @@ int clinux_path_flag(void);
 /// openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_MAGICLINKS: what is opened lies below the directory,
 /// and no symbolic link is followed to it. ELOOP for a link, EXDEV for a way that leads out; ENOSYS before Linux 5.6.
 int clinux_openat2(int directory, const char *path, int flags, unsigned mode);
-/// Opens a directory below another, unless something is mounted there or on the way: EXDEV (RESOLVE_NO_XDEV; before Linux 5.6
-/// only when that is another file system).
+/// As `clinux_openat2` for a directory, unless something is mounted there or on the way: EXDEV (RESOLVE_NO_XDEV).
 int clinux_open_on_same_mount(int directory, const char *name);
+/// As `clinux_open_on_same_mount` without openat2(2): EXDEV also where /proc does not tell what was opened on which mount.
+int clinux_open_on_same_mount_by_components(int directory, const char *name);
 /// As `clinux_openat2` with one openat(2) for each name in the path, for kernels and sandboxes that do not have openat2(2).
 int clinux_open_by_components(int directory, const char *path, int flags, unsigned mode);
 /// sync_file_range(2) with all its flags: returns when the kernel has written these bytes to disk, or failed to.

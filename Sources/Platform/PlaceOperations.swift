@@ -1,0 +1,129 @@
+import CLinux
+public import Glibc
+
+/// Making, linking, renaming and removing what a place names.
+extension Files {
+    public static func makeDirectories(_ path: String, mode: mode_t = 0o750) throws(SystemError) {
+        try makeDirectories(Place(path), mode: mode)
+    }
+
+    /// Creates a directory and what is missing above it, but never the held one; each new directory's entry is fsynced in
+    /// its parent, so that an object stored inside cannot lose the road to it.
+    public static func makeDirectories(_ place: Place, mode: mode_t = 0o750) throws(SystemError) {
+        // An empty parent may be removed again by an expiration. And some are there and take no directories, such as /proc.
+        var parentsToMake = 3
+        while true {
+            do throws(SystemError) {
+                _ = try retrying(.makeDirectory, place.path) {
+                    place.anchored { mkdirat($0, $1, mode) }
+                }
+                break
+            } catch {
+                if error.code == EEXIST { return }
+                guard error.code == ENOENT, parentsToMake > 0, let parent = place.parent else { throw error }
+                parentsToMake -= 1
+                try makeDirectories(parent, mode: mode)
+                // Somebody else may have made it in this moment, and die before its entry is durable.
+                if let above = parent.parent { try synchronizeDirectory(above) }
+            }
+        }
+        if let parent = place.parent { try synchronizeDirectory(parent) }
+    }
+
+    /// One directory, unless it is there already; not yet durable.
+    public static func makeDirectory(_ place: Place, mode: mode_t) throws(SystemError) {
+        do throws(SystemError) {
+            _ = try retrying(.makeDirectory, place.path) { place.anchored { mkdirat($0, $1, mode) } }
+        } catch { if error.code != EEXIST { throw error } }
+    }
+
+    /// Makes a directory's entries durable. Some file systems can't do that for one directory (CIFS, some of FUSE: EINVAL,
+    /// which PostgreSQL takes for success, `fsync_fname_ext` in src/common/file_utils.c); there the whole file system is flushed.
+    public static func synchronizeDirectory(_ place: Place) throws(SystemError) {
+        let directory = try Descriptor(open: place, O_RDONLY | O_DIRECTORY)
+        do throws(SystemError) { try directory.synchronize(path: place.path) } catch {
+            guard error.code == EINVAL else { throw error }
+            _ = try retrying(.fsync, place.path) { clinux_syncfs(directory.raw) }
+        }
+    }
+
+    public static func remove(_ place: Place) throws(SystemError) {
+        _ = try retrying(.unlink, place.path) { place.anchored { unlinkat($0, $1, 0) } }
+    }
+
+    public static func removeIfPresent(_ place: Place) throws(SystemError) {
+        do throws(SystemError) { try remove(place) } catch { if error.code != ENOENT { throw error } }
+    }
+
+    public static func removeTree(_ path: String) throws(SystemError) { try removeTree(Place(path)) }
+
+    /// Removes a file or a directory with everything in it; symbolic links are removed, never followed, and what is mounted in
+    /// it stays: that fails with EXDEV. The directory that it lies in, and each one within, is held open while its names are
+    /// removed: a link that replaces one of them meanwhile is not followed.
+    public static func removeTree(_ place: Place) throws(SystemError) {
+        guard let status = try FileStatus(ofLinkItself: place) else { return }
+        guard status.kind == .directory else { return try remove(place) }
+        let above = try HeldDirectory(confining: place.parent ?? Place(Files.parent(place.path)))
+        try removeTree(Files.name(place.path), in: above)
+    }
+
+    private static func removeTree(_ name: String, in above: HeldDirectory) throws(SystemError) {
+        let place = Place(name, in: above)
+        var attemptsLeft = 3
+        while true {
+            guard let status = try FileStatus(ofLinkItself: place) else { return }
+            guard status.kind == .directory else { return try remove(place) }
+            attemptsLeft -= 1
+            do throws(SystemError) {
+                let directory = try HeldDirectory(onMountOf: above, name)
+                for name in try list(Place(".", in: directory)) { try removeTree(name, in: directory) }
+                try removeDirectory(place)
+                return
+            } catch {
+                // Somebody has put something in there meanwhile, or in its place.
+                if ![ENOTEMPTY, ENOTDIR, ELOOP].contains(error.code) || attemptsLeft == 0 { throw error }
+            }
+        }
+    }
+
+    /// Removes an empty directory.
+    public static func removeDirectory(_ place: Place) throws(SystemError) {
+        _ = try retrying(.removeDirectory, place.path) { place.anchored { unlinkat($0, $1, AT_REMOVEDIR) } }
+    }
+
+    /// Gives a file a further name; fails with `EEXIST` when that is taken.
+    public static func link(_ from: Place, to: Place) throws(SystemError) {
+        _ = try retrying(.link, to.path) {
+            from.anchored { directory, name in to.anchored { linkat(directory, name, $0, $1, 0) } }
+        }
+    }
+
+    /// Replaces what is at `to`.
+    public static func rename(_ from: Place, to: Place) throws(SystemError) {
+        _ = try retrying(.rename, from.path) {
+            from.anchored { directory, name in to.anchored { renameat(directory, name, $0, $1) } }
+        }
+    }
+
+    /// Makes a symbolic link that says `target`.
+    public static func makeLink(_ place: Place, to target: String) throws(SystemError) {
+        _ = try retrying(.makeLink, place.path) { place.anchored { symlinkat(target, $0, $1) } }
+    }
+
+    /// Sets a directory's permission bits; the umask doesn't count.
+    public static func changeMode(ofDirectory place: Place, _ mode: mode_t) throws(SystemError) {
+        _ = try retrying(.changeMode, place.path) {
+            let directory = place.opened(O_RDONLY | O_DIRECTORY, 0)
+            if directory < 0, errno == EACCES {
+                // Whoever owns it may have taken the right to read it from himself.
+                let place = place.opened(clinux_path_flag() | O_DIRECTORY, 0)
+                guard place >= 0 else { return Int32(-1) }
+                defer { close(place) }
+                return chmod("/proc/self/fd/\(place)", mode)
+            }
+            guard directory >= 0 else { return Int32(-1) }
+            defer { close(directory) }
+            return fchmod(directory, mode)
+        }
+    }
+}

@@ -1,0 +1,73 @@
+public import Glibc
+public import Platform
+
+/// The processes of a server on a data directory: those that work in it, as every process of a server does and whatever that
+/// starts; and those that are about to start a server on it. Found in /proc, whether there is a postmaster.pid yet or not.
+public struct DirectoryProcesses {
+    private let data: String
+    private let place: FileStatus?
+
+    /// - Parameter data: as it was given to pg_ctl.
+    public init(_ data: String) throws(SystemError) {
+        self.data = data
+        place = try FileStatus(ifPresent: data)
+    }
+
+    public struct Member: Sendable {
+        public let process: pid_t
+        public let parent: pid_t
+        /// A letter, as in proc(5): R runs, S sleeps, D can't be interrupted, T was stopped.
+        public let state: String
+        public let isServer: Bool
+
+        /// What it does, as far as the kernel tells: a sentence.
+        public var sentence: String {
+            func read(_ file: String) -> String? {
+                let text = try? Files.readText("/proc/\(process)/\(file)", limit: 1 << 12)
+                // Who may not know gets nothing, or a zero.
+                return text.flatMap { $0.split(whereSeparator: \.isWhitespace).first }.map(String.init)
+                    .flatMap { $0 == "0" ? nil : $0 }
+            }
+            return "It is in state \(state)" + (state == "D" ? ", which no signal ends" : "")
+                + (read("wchan").map { ", in the kernel's \($0)" } ?? "")
+                + (read("syscall").map { ", in system call \($0)" } ?? "") + "."
+        }
+    }
+
+    /// Those of this user; all for root. Zombies, and this process itself, are none.
+    public func find() throws -> [Member] {
+        let user = geteuid()
+        return try Files.list("/proc").compactMap { name in
+            guard let process = pid_t(name), process != getpid(), let status = try? FileStatus(of: "/proc/" + name),
+                status.owner == user || user == 0
+            else { return nil }
+            guard isPlace("/proc/\(name)/cwd") || isAbout("/proc/\(name)/cmdline") else { return nil }
+            return member(process)
+        }
+    }
+
+    private func member(_ process: pid_t) -> Member? {
+        // The name in parentheses may have anything in it.
+        guard let text = try? Files.readText("/proc/\(process)/stat", limit: 1 << 12),
+            let end = text.lastIndex(of: ")")
+        else { return nil }
+        let fields = text[text.index(after: end)...].split(separator: " ")
+        guard fields.count > 1, fields[0] != "Z" else { return nil }
+        return Member(
+            process: process, parent: pid_t(fields[1]) ?? 0, state: String(fields[0]),
+            isServer: text[..<end].hasSuffix("(postgres"))
+    }
+
+    private func isPlace(_ link: String) -> Bool {
+        guard let place, let its = try? FileStatus(of: link) else { return false }
+        return its.isSame(as: place)
+    }
+
+    /// `pg_ctl -D …`, `postgres -D …`, and the shell in between, which is given `exec "…/postgres" -D "…"`.
+    private func isAbout(_ commandLine: String) -> Bool {
+        guard let text = try? Files.readText(commandLine, limit: 1 << 20), text.contains(data) else { return false }
+        let words = text.split(separator: "\0")
+        return zip(words, words.dropFirst()).contains { $0 == "-D" && $1 == data }
+            || words.contains { $0.contains("-D \"\(data)\"") }
+    }
+}
