@@ -9,22 +9,20 @@ struct ArchiveListing {
     /// Of the histories that can be read; whoever checks the histories themselves reports the others.
     let genealogy: Genealogy
 
-    init(of incarnation: Incarnation, in store: any ObjectStore) throws {
+    init(of archive: ClusterArchive) throws {
         var names: [SegmentName] = []
-        for timeline in try store.timelines(of: incarnation) {
-            names += try store.segments(of: incarnation, timeline: timeline)
+        for timeline in try archive.timelines() {
+            names += try archive.segments(timeline: timeline)
         }
         self.names = names
-        segmentSize = ArchiveListing.segmentSize(names, incarnation, store) ?? 16 << 20
-        genealogy = Genealogy(try store.readableHistories(of: incarnation), segmentSize: segmentSize)
+        segmentSize = ArchiveListing.segmentSize(names, archive) ?? 16 << 20
+        genealogy = Genealogy(try archive.readableHistories(), segmentSize: segmentSize)
     }
 
     /// The length of the first that can be read. (Not by a lazy sequence: it would ask twice, and the answers may differ.)
-    private static func segmentSize(
-        _ names: [SegmentName], _ incarnation: Incarnation, _ store: any ObjectStore
-    ) -> UInt32? {
+    private static func segmentSize(_ names: [SegmentName], _ archive: ClusterArchive) -> UInt32? {
         for name in names {
-            guard let head = try? store.stored(name, of: incarnation).head,
+            guard let head = try? archive.head(of: name),
                 SegmentName.exists(segmentSize: head.rawLength)
             else { continue }
             return UInt32(head.rawLength)
@@ -48,8 +46,8 @@ struct ArchiveListing {
 ///
 /// - Parameter expired: what is not there on purpose; asked only when something isn't there.
 public func archivedLog(
-    of incarnation: Incarnation, in store: any ObjectStore, expired: (_ segmentSize: UInt32) throws -> SegmentSet
-) throws -> ArchivedLog { try ArchiveListing(of: incarnation, in: store).log(expired: expired) }
+    of archive: ClusterArchive, expired: (_ segmentSize: UInt32) throws -> SegmentSet
+) throws -> ArchivedLog { try ArchiveListing(of: archive).log(expired: expired) }
 
 extension ArchiveProblem {
     public init(_ gap: LineageGap) {

@@ -13,28 +13,27 @@ extension Push {
     ///   archives the history first then.
     /// - Throws: `ArchiveConflict` when the server has begun a timeline of that number by itself, beside the archived one.
     func asideDestination(_ local: LocalFile, _ place: SegmentPlace) throws -> Destination? {
-        let timeline = place.segment.timeline
+        let (timeline, incarnation) = (place.segment.timeline, place.archive.incarnation)
         guard timeline > TimelineID(1) else { return nil }
-        if try store.exists(place.incarnation.history(timeline)) {
+        if try place.archive.has(.history(timeline)) {
             try requireOneTimeline(local, place)
             return nil
         }
         let subject = PutAside.Subject.timeline(timeline).name
-        let folders = try store.asideFolders(of: place.incarnation).filter { $0.subject == subject }
+        let folders = try place.archive.asideFolders().filter { $0.subject == subject }
         guard let newest = folders.first else { return nil }
         let isElsewhere = try LeftTimeline.isElsewhere(
-            place.segment, segmentSize: place.page.segmentSize, beside: local, place.incarnation, in: store)
+            place.segment, segmentSize: place.page.segmentSize, beside: local, place.archive)
         let chosen =
             try isElsewhere
-            ? newest : folders.first { try isOn(timeline, in: $0, beside: local, place.incarnation) }
+            ? newest : folders.first { try isOn(timeline, in: $0, beside: local, incarnation) }
         guard let folder = chosen else { return nil }
         var digester = Digester()
         try local.forEachPiece { digester.update($0) }
         let digest = digester.finish()
         var copy = 1
         while true {
-            let key = AsideStore.place(
-                place.incarnation.key(for: place.file, copy: copy), place.incarnation, in: folder.key)
+            let key = AsideStore.place(incarnation.key(for: place.file, copy: copy), incarnation, in: folder.key)
             do {
                 let stored = try StoredSegment(key, in: store)
                 if stored.head.digest == digest && stored.head.rawLength == UInt64(local.size) {
@@ -61,7 +60,7 @@ extension Push {
         _ local: LocalFile, _ bytes: [UInt8], _ timeline: TimelineID, _ incarnation: Incarnation
     ) throws -> Destination? {
         let subject = PutAside.Subject.timeline(timeline).name
-        let folders = try store.asideFolders(of: incarnation).filter { $0.subject == subject }
+        let folders = try ClusterArchive(incarnation, in: store).asideFolders().filter { $0.subject == subject }
         guard !folders.isEmpty,
             try !LeftTimeline.isPrimary(DataDirectory(Files.parent(Files.parent(local.path))), on: timeline)
         else { return nil }
@@ -99,17 +98,17 @@ extension Push {
     /// As long as the segment before isn't archived, nothing but the histories tells that two servers have taken the same
     /// number, and that what this one writes does not go on from there.
     private func requireOneTimeline(_ local: LocalFile, _ place: SegmentPlace) throws {
-        let (timeline, incarnation) = (place.segment.timeline, place.incarnation)
+        let (timeline, archive) = (place.segment.timeline, place.archive)
         if let previous = place.segment.previous(segmentSize: place.page.segmentSize),
-            try store.exists(incarnation.segment(previous))
+            try store.exists(archive.key(for: .segment(previous)))
         {
             return
         }
         guard let own = try TimelineHistory(timeline, inLog: Files.parent(local.path)),
-            let archived = try store.readableHistory(timeline, of: incarnation), !archived.isSame(as: own),
+            let archived = try archive.readableHistory(timeline), !archived.isSame(as: own),
             try LeftTimeline.isPrimary(DataDirectory(Files.parent(Files.parent(local.path))), on: timeline)
         else { return }
-        let (key, file) = (incarnation.history(timeline), ArchiveFileName.history(timeline).description)
+        let (key, file) = (archive.incarnation.history(timeline), ArchiveFileName.history(timeline).description)
         let history = try LocalFile("\(Files.parent(local.path))/\(file)")
         let stored = try StoredSegment(key, in: store)
         throw ArchiveConflict(

@@ -4,15 +4,14 @@ import WAL
 
 /// Checks segment after segment that each continues the one before it, over timelines too.
 struct ChainCheck {
-    private let store: any ObjectStore
-    private let incarnation: Incarnation
+    private let archive: ClusterArchive
     private let genealogy: Genealogy
     private var continuity = Continuity()
     /// The segment that was added last.
     private var last: SegmentName?
 
-    init(_ incarnation: Incarnation, _ genealogy: Genealogy, in store: any ObjectStore) {
-        (self.incarnation, self.genealogy, self.store) = (incarnation, genealogy, store)
+    init(_ archive: ClusterArchive, _ genealogy: Genealogy) {
+        (self.archive, self.genealogy) = (archive, genealogy)
     }
 
     /// Adds the next segment in the order of timelines and names; nil for one that can't be read.
@@ -48,7 +47,7 @@ struct ChainCheck {
     private func predecessor(of name: SegmentName) throws -> (SegmentName, SegmentSummary)? {
         guard let previous = genealogy.predecessor(of: name) else { return nil }
         do {
-            return try store.stored(previous, of: incarnation).summary().map { (previous, $0) }
+            return try archive.summary(of: previous).map { (previous, $0) }
         } catch is ObjectAbsent {
             return nil
         } catch is ObjectDamaged {

@@ -20,7 +20,7 @@ extension Configuration {
             let found = try clusters.filter { cluster in
                 let incarnation = Incarnation(
                     cluster: cluster.name, major: major, systemIdentifier: control.systemIdentifier)
-                return try DirectoryStore(cluster.repository).exists(incarnation.marker)
+                return try cluster.openRepository().archive(incarnation).exists()
             }
             if let found = only(found) { return found }
         }

@@ -22,9 +22,9 @@ extension Push {
     /// - Throws: `ArchiveConflict` when a segment contradicts one that is there, `DamagedCopyDiffers` when one that is
     ///   another file can't be read.
     func destination(_ local: LocalFile, _ place: SegmentPlace, _ batch: PushBatch?) throws -> Destination {
-        let (copies, headless) = try store.readableCopies(of: place.file, of: place.incarnation)
+        let (copies, headless) = try place.archive.readableCopies(of: place.file)
         guard !copies.isEmpty || headless != nil else {
-            return try asideDestination(local, place) ?? .create(place.incarnation.key(for: place.file), nil)
+            return try asideDestination(local, place) ?? .create(place.archive.key(for: place.file), nil)
         }
         var digester = Digester()
         try local.forEachPiece { digester.update($0) }
@@ -59,7 +59,7 @@ extension Push {
             case .unknown:
                 // A walreceiver may have got the middle of a record and no more.
                 let left = try LeftTimeline.find(
-                    place.segment, segmentSize: place.page.segmentSize, beside: local, place.incarnation, in: store)
+                    place.segment, segmentSize: place.page.segmentSize, beside: local, place.archive)
                 if left != nil, !place.file.isPartial, comparison.offersNoRecord, !comparison.isDamaged {
                     return .confirmed
                 }
@@ -68,7 +68,7 @@ extension Push {
             }
         }
         let (file, number) = (place.file.description, copies.count + (headless == nil ? 1 : 2))
-        let key = place.incarnation.key(for: place.file, copy: number)
+        let key = place.archive.key(for: place.file, copy: number)
         if let unreadable, contradiction == nil {
             guard place.file.isPartial else {
                 throw DamagedCopyDiffers(
@@ -89,7 +89,7 @@ extension Push {
                 isWithinRecords: contradiction.comparison.verdict == .contradicts ? true : nil,
                 archived: contradiction.copy.head.digest, offered: digest,
                 isFollowed: try store.exists(
-                    place.incarnation.segment(place.segment.next(segmentSize: place.page.segmentSize))))
+                    place.archive.incarnation.segment(place.segment.next(segmentSize: place.page.segmentSize))))
         }
         return .create(key, PartialsDiffer(file: file, key: key, comparison: contradiction.comparison))
     }

@@ -30,10 +30,10 @@ public struct Fetch: Sendable {
     ///   - form: how segments are delivered.
     ///   - prefetch: how to fetch ahead while a server recovers; nil fetches only what is asked for.
     public init(
-        from store: any ObjectStore, cluster: String, dataDirectory: String?, putAside: TimelineID? = nil,
+        from repository: Repository, cluster: String, dataDirectory: String?, putAside: TimelineID? = nil,
         form: SegmentForm = .asArchived, prefetch: Prefetch? = nil, clock: PhaseClock = PhaseClock()
     ) {
-        identity = Identity(store: store, cluster: cluster, dataDirectory: dataDirectory)
+        identity = Identity(repository: repository, cluster: cluster, dataDirectory: dataDirectory)
         self.prefetch = prefetch
         self.putAside = putAside
         self.form = form
@@ -47,54 +47,57 @@ public struct Fetch: Sendable {
     /// `KeepFileRestoredFromArchive`, src/backend/access/transam/xlogarchive.c).
     public func callAsFunction(_ name: String, to destination: String) throws -> Outcome {
         guard let file = ArchiveFileName(name) else { throw NotArchivable(name: name) }
-        let incarnation = try identity.incarnation()
-        let spool = spool(file, incarnation)
-        if let spool, let segment = file.segmentName, spool.deliver(segment, incarnation, to: destination) {
+        let archive = try identity.archive()
+        let spool = spool(file, archive.incarnation)
+        if let spool, let segment = file.segmentName, spool.deliver(segment, archive.incarnation, to: destination) {
             clock.mark(.fetch)
             spool.want(segment)
             return .delivered
         }
         let stored: StoredSegment
         do {
-            stored = try archive(incarnation).stored(file, of: incarnation)
+            stored = try served(archive).stored(file)
             clock.mark(.open)
-            try deliver(stored, file, incarnation, to: destination)
+            try deliver(stored, file, archive, to: destination)
         } catch let absent as ObjectAbsent {
-            // `incarnation()` found the marker before; it must still be there after, or the repository went away between.
-            guard try identity.store.confirms(incarnation) else { throw absent }
+            // `archive()` found the marker before; it must still be there after, or the repository went away between.
+            guard try archive.isConfirmed() else { throw absent }
             return .absent
         } catch let damage as ObjectDamaged {
             throw ArchivedFileDamaged(file: file, damage: damage)
         }
         clock.mark(.fetch)
         if let spool, let segment = file.segmentName, spool.want(segment) {
-            startPrefetcher(spool, segment, stored.head.rawLength, incarnation)
+            startPrefetcher(spool, segment, stored.head.rawLength, archive)
         }
         return .delivered
     }
 
     /// Where the files are looked for.
-    func archive(_ incarnation: Incarnation) throws -> any ObjectStore {
-        try putAside.flatMap { try AsideStore(identity.store, incarnation, timeline: $0) } ?? identity.store
+    func served(_ archive: ClusterArchive) throws -> ClusterArchive {
+        try putAside.flatMap(archive.restoringAside) ?? archive
     }
 
     /// Only for a server that is recovering, which runs restore_command in its data directory.
     private func spool(_ file: ArchiveFileName, _ incarnation: Incarnation) -> Spool? {
         guard let prefetch, case .segment = file, (try? Files.exists("postmaster.pid")) == true else { return nil }
-        return Spool(prefetch, incarnation, location: identity.store.location, form: form, putAside: putAside)
+        return Spool(
+            prefetch, incarnation, location: identity.repository.location, form: form, putAside: putAside)
     }
 
     /// Unless one is at work, or there is nothing for it to do.
     private func startPrefetcher(
-        _ spool: Spool, _ segment: SegmentName, _ segmentSize: UInt64, _ incarnation: Incarnation
+        _ spool: Spool, _ segment: SegmentName, _ segmentSize: UInt64, _ archive: ClusterArchive
     ) {
         let next = segment.next(segmentSize: UInt32(clamping: segmentSize))
-        guard (try? archive(incarnation).exists(incarnation.segment(next))) == true, !spool.isServed else { return }
+        guard (try? served(archive).has(.segment(next))) == true, !spool.isServed else {
+            return
+        }
         prefetch?.start()
     }
 
     func deliver(
-        _ stored: StoredSegment, _ file: ArchiveFileName, _ incarnation: Incarnation, to destination: String
+        _ stored: StoredSegment, _ file: ArchiveFileName, _ archive: ClusterArchive, to destination: String
     ) throws {
         var patches: [SegmentPatch] = []
         try Delivery.put(at: destination) { append in
@@ -106,14 +109,13 @@ public struct Fetch: Sendable {
             var isFirst = true
             func take(_ piece: UnsafeRawBufferPointer) throws {
                 if isFirst {
-                    try check(piece, is: segment, length: stored.head.rawLength, incarnation)
+                    try check(piece, is: segment, length: stored.head.rawLength, archive.incarnation)
                     isFirst = false
                 }
                 try append(piece)
             }
             guard form == .confined else { return try stored.extractConcurrently(write: take) }
-            patches = try stored.extractConfined(
-                as: segment, of: incarnation, from: archive(incarnation), write: take)
+            patches = try stored.extractConfined(as: segment, of: served(archive), write: take)
         } patches: {
             patches
         }

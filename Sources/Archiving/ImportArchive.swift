@@ -26,8 +26,7 @@ public struct ImportReport: Sendable {
 /// import that was interrupted can be started again.
 public struct ImportArchive {
     private let push: Push
-    private let incarnation: () throws -> Incarnation
-    private let store: any ObjectStore
+    private let archive: () throws -> ClusterArchive
     private let scratch: String
     private let jobs: Int
 
@@ -37,9 +36,8 @@ public struct ImportArchive {
     ///   - jobs: how many files are checked and stored at once.
     public init(_ push: Push, scratch: String, jobs: Int) {
         self.push = push
-        store = push.store
         let identity = push.identity
-        incarnation = { try identity.incarnation() }
+        archive = { try identity.archive() }
         self.scratch = scratch
         self.jobs = jobs
     }
@@ -60,7 +58,7 @@ public struct ImportArchive {
         _ directory: String, progress: (Int, Int) -> Void = { _, _ in }
     ) throws -> ImportReport {
         // Before anything else: without a place in the repository nothing can be stored.
-        _ = try incarnation()
+        _ = try archive()
         var report = ImportReport()
         let files = try find(in: directory, &report)
         Temporaries.add(scratch)
@@ -205,21 +203,21 @@ public struct ImportArchive {
     private func checkChain(_ names: Set<ArchiveFileName>, _ report: inout ImportReport) throws {
         let segments = names.compactMap(\.completedSegment).sorted()
         guard !segments.isEmpty else { return }
-        let (store, incarnation) = (store, try incarnation())
-        let archive = try ArchiveListing(of: incarnation, in: store)
-        var chain = ChainCheck(incarnation, archive.genealogy, in: store)
+        let archive = try archive()
+        let listing = try ArchiveListing(of: archive)
+        var chain = ChainCheck(archive, listing.genealogy)
         try mapInOrder(
             segments, workers: max(1, jobs), ahead: 32,
             transform: { name -> (SegmentName, SegmentSummary?) in
                 do {
-                    return (name, try store.stored(name, of: incarnation).summary())
+                    return (name, try archive.summary(of: name))
                 } catch is ObjectAbsent {
                     // It was stored for another incarnation of the cluster.
                     return (name, nil)
                 }
             }, consume: { name, summary in report.problems += try chain.add(name, summary) })
-        let numbers = segments.map { $0.number(segmentSize: archive.segmentSize) }
-        report.problems += try archive.gaps().filter { $0.numbers.overlaps(numbers.min()!...numbers.max()!) }
+        let numbers = segments.map { $0.number(segmentSize: listing.segmentSize) }
+        report.problems += try listing.gaps().filter { $0.numbers.overlaps(numbers.min()!...numbers.max()!) }
             .map { ArchiveProblem($0) }
     }
 }

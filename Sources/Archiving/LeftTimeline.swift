@@ -20,13 +20,12 @@ struct LeftTimeline: Equatable {
     /// A server that is a primary on the timeline hasn't left it, whatever a history of others says.
     /// - Returns: nil when no history says that the timeline was left in the segment or before it.
     static func find(
-        _ segment: SegmentName, segmentSize: UInt32, beside file: LocalFile, _ incarnation: Incarnation,
-        in store: any ObjectStore
+        _ segment: SegmentName, segmentSize: UInt32, beside file: LocalFile, _ archive: ClusterArchive
     ) throws -> LeftTimeline? {
         let directory = Files.parent(file.path)
         let server = DataDirectory(Files.parent(directory))
         if let control = try server.controlFileIfPresent(),
-            let abandoned = try abandoned(segment, segmentSize: segmentSize, control, server.path, incarnation, store)
+            let abandoned = try abandoned(segment, segmentSize: segmentSize, control, server.path, archive)
         {
             return abandoned
         }
@@ -40,8 +39,8 @@ struct LeftTimeline: Equatable {
         }
         if let left = find(segment, segmentSize: segmentSize, in: histories) { return left }
         histories = []
-        for timeline in try store.histories(of: incarnation) where timeline > segment.timeline {
-            if let history = try store.readableHistory(timeline, of: incarnation) { histories.append(history) }
+        for timeline in try archive.histories() where timeline > segment.timeline {
+            if let history = try archive.readableHistory(timeline) { histories.append(history) }
         }
         return find(segment, segmentSize: segmentSize, in: histories)
     }
@@ -66,7 +65,7 @@ struct LeftTimeline: Equatable {
     /// before its own timeline's begin.
     private static func abandoned(
         _ segment: SegmentName, segmentSize: UInt32, _ control: ControlFile, _ dataDirectory: String,
-        _ incarnation: Incarnation, _ store: any ObjectStore
+        _ archive: ClusterArchive
     ) throws -> LeftTimeline? {
         // A promoted server writes its timeline here before the first checkpoint on it (`CreateEndOfRecoveryRecord`).
         let timeline = max(control.timeline, control.minimumRecoveryTimeline)
@@ -76,7 +75,7 @@ struct LeftTimeline: Equatable {
         func history(_ timeline: TimelineID) throws -> TimelineHistory? {
             if let own = try local(timeline) { return own }
             if timeline == TimelineID(1) { return TimelineHistory(timeline) }
-            return try store.readableHistory(timeline, of: incarnation)
+            return try archive.readableHistory(timeline)
         }
         guard let own = try history(timeline) else { return nil }
         let start = segment.start(segmentSize: segmentSize)
@@ -99,13 +98,12 @@ struct LeftTimeline: Equatable {
 
     /// Whether the server that hands over a segment is on a timeline that doesn't come from the segment's.
     static func isElsewhere(
-        _ segment: SegmentName, segmentSize: UInt32, beside file: LocalFile, _ incarnation: Incarnation,
-        in store: any ObjectStore
+        _ segment: SegmentName, segmentSize: UInt32, beside file: LocalFile, _ archive: ClusterArchive
     ) throws -> Bool {
         let server = DataDirectory(Files.parent(Files.parent(file.path)))
         guard let control = try server.controlFileIfPresent() else { return false }
         return try abandoned(
-            segment, segmentSize: segmentSize, control, server.path, incarnation, store) != nil
+            segment, segmentSize: segmentSize, control, server.path, archive) != nil
     }
 
     static func isPrimary(_ directory: DataDirectory, on timeline: TimelineID) throws -> Bool {

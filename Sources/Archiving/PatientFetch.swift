@@ -26,7 +26,7 @@ extension Fetch {
                 if !hasWaited { waiting(error) }
                 hasWaited = true
                 Clock.sleep(milliseconds: 1000)
-                identity.store.reopen()
+                identity.repository.store.reopen()
             }
         }
     }

@@ -21,8 +21,7 @@ public struct Discontinuity: Explained, Equatable {
 
 /// Looks for the segment before one that is being pushed, among those the repository has.
 struct Predecessor {
-    let store: any ObjectStore
-    let incarnation: Incarnation
+    let archive: ClusterArchive
     /// The segments that are being pushed at the same time.
     var batch: PushBatch?
     /// Where the server has what it hasn't archived.
@@ -80,7 +79,7 @@ struct Predecessor {
     private func histories(of timelines: Set<TimelineID>) throws -> [TimelineID: TimelineHistory] {
         var found: [TimelineID: TimelineHistory] = [:]
         for timeline in timelines where timeline > TimelineID(1) {
-            found[timeline] = try store.timelineHistory(timeline, of: incarnation)
+            found[timeline] = try archive.timelineHistory(timeline)
         }
         return found
     }
@@ -88,7 +87,7 @@ struct Predecessor {
     private func summary(of name: SegmentName) throws -> SegmentSummary? {
         if let found = batch?.summary(of: name) { return found }
         do {
-            return try store.stored(name, of: incarnation).summary()
+            return try archive.summary(of: name)
         } catch is ObjectAbsent {
             return directory.flatMap { try? SegmentComparison.scan(LocalFile("\($0)/\(name)"), name)?.summary }
         }

@@ -36,9 +36,10 @@ extension Fetch {
     /// `archive-get` serves from the repository starts another prefetcher if there is something to fetch.
     public func runPrefetcher() throws {
         guard let prefetch else { return }
-        let incarnation = try identity.incarnation()
-        let archive = try archive(incarnation)
-        let spool = Spool(prefetch, incarnation, location: identity.store.location, form: form, putAside: putAside)
+        let archive = try identity.archive()
+        let served = try served(archive)
+        let spool = Spool(
+            prefetch, archive.incarnation, location: identity.repository.location, form: form, putAside: putAside)
         try Files.makeDirectories(spool.directory)
         let lock = try Descriptor(open: spool.lockFile, O_RDWR | O_CREAT, mode: 0o600)
         guard try lock.tryLock(path: spool.lockFile) else { return }
@@ -47,7 +48,7 @@ extension Fetch {
         var watch = RecoveryWatch()
         var segmentSize: UInt32?
         while watch.goesOn(), let request = spool.request, Clock.now - request.at < 60_000_000 {
-            let size = try segmentSize ?? segmentSizeInArchive(request.segment, incarnation)
+            let size = try segmentSize ?? segmentSizeInArchive(request.segment, served)
             segmentSize = size
             guard let next = try nextWanted(spool, after: request.segment, prefetch, size) else {
                 // Everything that may be ahead is there.
@@ -55,18 +56,18 @@ extension Fetch {
                 continue
             }
             let stored: StoredSegment
-            do { stored = try archive.stored(next, of: incarnation) } catch is ObjectAbsent {
+            do { stored = try served.stored(next) } catch is ObjectAbsent {
                 // The archive's end. What is in the spool stays until it has been asked for, or the recovery ends.
                 if spool.isEmpty { return }
                 Clock.sleep(milliseconds: 200)
                 continue
             }
-            try deliver(stored, .segment(next), incarnation, to: spool.path(next))
+            try deliver(stored, .segment(next), archive, to: spool.path(next))
         }
     }
 
-    private func segmentSizeInArchive(_ segment: SegmentName, _ incarnation: Incarnation) throws -> UInt32 {
-        let head = try SegmentHead(of: archive(incarnation).open(incarnation.segment(segment)))
+    private func segmentSizeInArchive(_ segment: SegmentName, _ archive: ClusterArchive) throws -> UInt32 {
+        let head = try archive.head(of: segment)
         return UInt32(clamping: head.rawLength)
     }
 

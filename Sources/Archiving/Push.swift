@@ -30,11 +30,11 @@ public struct Push: Sendable {
     ///   - lookAhead: how to push what else is waiting; nil pushes one file per call.
     ///   - warn: hears of what is worth knowing but prevents nothing.
     public init(
-        into store: any ObjectStore, cluster: String, dataDirectory: String?, level: Int,
+        into repository: Repository, cluster: String, dataDirectory: String?, level: Int,
         acceptDiscontinuity: Bool = false, lookAhead: LookAhead? = nil, clock: PhaseClock = PhaseClock(),
         warn: @escaping @Sendable (any Explained) -> Void
     ) {
-        identity = Identity(store: store, cluster: cluster, dataDirectory: dataDirectory)
+        identity = Identity(repository: repository, cluster: cluster, dataDirectory: dataDirectory)
         self.level = level
         self.acceptDiscontinuity = acceptDiscontinuity
         self.lookAhead = acceptDiscontinuity ? nil : lookAhead
@@ -42,7 +42,7 @@ public struct Push: Sendable {
         self.warn = warn
     }
 
-    var store: any ObjectStore { identity.store }
+    var store: any ObjectStore { identity.repository.store }
 
     /// Stores the file at `path`, whose last part is the name PostgreSQL gave it.
     public func callAsFunction(_ path: String) throws -> Outcome {

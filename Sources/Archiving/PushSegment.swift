@@ -22,8 +22,8 @@ extension Push {
             warn(NothingWritten(segment: segment, left: left))
             return .unwritten
         }
-        let incarnation = try incarnation(page, name)
-        let place = SegmentPlace(file: name, segment: segment, page: page, incarnation: incarnation)
+        let archive = try archive(page, name)
+        let place = SegmentPlace(file: name, segment: segment, page: page, archive: archive)
         // Another process may be faster with a copy, and then with the next one.
         for attempt in 1...Push.attempts {
             let folder: RepositoryKey
@@ -35,7 +35,7 @@ extension Push {
                     if let note { warn(note) }
                     folder = key.folder
                 case .replace(let key, let head):
-                    try replaceDamaged(key, name, incarnation) { replacement in
+                    try replaceDamaged(key, name, archive.incarnation) { replacement in
                         if let head {
                             try storeAgain(key, local, head, place, presses(), batch, replacement)
                         } else {
@@ -52,7 +52,7 @@ extension Push {
             clock.mark(.sync)
             return .stored
         }
-        throw ObjectExists(key: incarnation.key(for: name), location: store.location)
+        throw ObjectExists(key: archive.key(for: name), location: store.location)
     }
 
     /// Removes what killed processes left in a folder; every sixteenth segment pays for looking.
@@ -70,20 +70,21 @@ extension Push {
         return page
     }
 
-    private func incarnation(_ page: FirstPage, _ name: ArchiveFileName) throws -> Incarnation {
+    private func archive(_ page: FirstPage, _ name: ArchiveFileName) throws -> ClusterArchive {
         let subject = "segment \"\(name.description)\""
         if let version = WALVersion(magic: page.magic) {
-            return try identity.incarnation(
+            return try identity.archive(
                 major: version.major, systemIdentifier: page.systemIdentifier, named: subject)
         }
         // A version that is newer than this program: only the data directory can tell which.
-        let incarnation = try identity.incarnation()
-        guard incarnation.systemIdentifier == page.systemIdentifier else {
+        let archive = try identity.archive()
+        guard archive.incarnation.systemIdentifier == page.systemIdentifier else {
             throw WALDamage(
-                .systemIdentifier(found: page.systemIdentifier, expected: incarnation.systemIdentifier), offset: 24,
+                .systemIdentifier(found: page.systemIdentifier, expected: archive.incarnation.systemIdentifier),
+                offset: 24,
                 lsn: nil, segment: name.segmentName)
         }
-        return incarnation
+        return archive
     }
 
     /// Stores a segment as a completed one, or, when it isn't and a history says that its timeline was left there, as one
@@ -103,7 +104,7 @@ extension Push {
             }
             guard
                 let left = try LeftTimeline.find(
-                    place.segment, segmentSize: place.page.segmentSize, beside: local, place.incarnation, in: store)
+                    place.segment, segmentSize: place.page.segmentSize, beside: local, place.archive)
             else { throw error }
             try create(key, local, place, .partial, left: (left, error), presses(), batch, replacement)
         }
@@ -165,8 +166,7 @@ extension Push {
                 batch?.scanned(
                     segment, PushBatch.Scanned(summary: summary, digest: digest, key: key, status: local.status))
                 if let summary, !place.file.isPartial {
-                    accepted = try checkLink(
-                        summary, segment, place.incarnation, batch, beside: Files.parent(local.path))
+                    accepted = try checkLink(summary, segment, place.archive, batch, beside: Files.parent(local.path))
                 }
                 if replacement != nil, contents == .completed {
                     try checkNext(of: summary, place)
@@ -181,8 +181,7 @@ extension Push {
     }
 
     func predecessor(of local: LocalFile, _ place: SegmentPlace, _ batch: PushBatch?) -> Predecessor {
-        Predecessor(
-            store: store, incarnation: place.incarnation, batch: batch, directory: Files.parent(local.path))
+        Predecessor(archive: place.archive, batch: batch, directory: Files.parent(local.path))
     }
 
     /// A version this program doesn't know must not stop archiving: nothing says that the segment is damaged.
@@ -193,15 +192,14 @@ extension Push {
 
     /// Whether a discontinuity was found and accepted.
     private func checkLink(
-        _ summary: SegmentSummary, _ segment: SegmentName, _ incarnation: Incarnation, _ batch: PushBatch?,
+        _ summary: SegmentSummary, _ segment: SegmentName, _ archive: ClusterArchive, _ batch: PushBatch?,
         beside directory: String
     ) throws(Discontinuity) -> Bool {
         do {
             // A file that ends with a switch right at its beginning may have been left there, with that from its earlier
             // life: the segment before is asked for even if it isn't archived yet.
             let isShort = summary.ending == .switch && (summary.lastRecord ?? .zero) < summary.start + 16384
-            let predecessor = Predecessor(
-                store: store, incarnation: incarnation, batch: batch, directory: isShort ? directory : nil)
+            let predecessor = Predecessor(archive: archive, batch: batch, directory: isShort ? directory : nil)
             if let obstacle = try predecessor.check(summary, of: segment) {
                 warn(
                     Problem(
@@ -221,7 +219,7 @@ extension Push {
     private func checkNext(of summary: SegmentSummary?, _ place: SegmentPlace) throws {
         let next = place.segment.next(segmentSize: place.page.segmentSize)
         let its: SegmentSummary?
-        do { its = try store.stored(next, of: place.incarnation).summary() } catch {
+        do { its = try place.archive.summary(of: next) } catch {
             switch error {
             case is ObjectAbsent, is ObjectDamaged, is BadSummary: return
             default: throw error
@@ -230,7 +228,7 @@ extension Push {
         guard let summary, let its, case .broken(let link) = Continuity.join(summary, its) else { return }
         throw DamagedCopyDiffers(
             file: place.file.description,
-            damage: ObjectDamaged(key: place.incarnation.key(for: place.file), "Its head cannot be read."),
+            damage: ObjectDamaged(key: place.archive.key(for: place.file), "Its head cannot be read."),
             difference: "Segment \"\(next)\", which is archived, does not continue the offered file. "
                 + (link.detail ?? ""))
     }
@@ -248,8 +246,7 @@ extension Push {
             segment.isPossible(segmentSize: size),
             try !local.hasPage(of: segment.start(segmentSize: size))
         else { return nil }
-        return try LeftTimeline.find(
-            segment, segmentSize: size, beside: local, identity.incarnation(), in: store)
+        return try LeftTimeline.find(segment, segmentSize: size, beside: local, identity.archive())
     }
 }
 
@@ -258,7 +255,7 @@ struct SegmentPlace {
     let file: ArchiveFileName
     let segment: SegmentName
     let page: FirstPage
-    let incarnation: Incarnation
+    let archive: ClusterArchive
 }
 
 extension LocalFile {

@@ -46,36 +46,31 @@ public struct PutAside: Sendable {
         }
         return Set(names).sorted()
     }
-    private let store: any ObjectStore
-    private let incarnation: Incarnation
+    private let archive: ClusterArchive
 
     /// Finds what is to move.
     ///
     /// - Parameter following: with a segment, all later ones of its timeline as well, and their backup history files.
     /// - Throws: `NothingToPutAside`, and what the store throws.
-    public init(
-        _ subject: Subject, following: Bool = false, of incarnation: Incarnation, in store: any ObjectStore
-    ) throws {
-        (self.subject, self.incarnation, self.store) = (subject, incarnation, store)
+    public init(_ subject: Subject, following: Bool = false, of archive: ClusterArchive) throws {
+        (self.subject, self.archive) = (subject, archive)
         var keys: [RepositoryKey] = []
         switch subject {
         case .timeline(let timeline):
             // The history first: from then on nobody is led onto the timeline.
-            if try store.exists(incarnation.history(timeline)) { keys.append(incarnation.history(timeline)) }
-            for folder in try store.list(incarnation.walFolder(timeline)) where folder.isFolder {
-                let key = incarnation.walFolder(timeline).appending(folder.name)
-                keys += try store.list(key).filter { !$0.isFolder }.map { key.appending($0.name) }
+            if try archive.has(.history(timeline)) {
+                keys.append(archive.incarnation.history(timeline))
+            }
+            for folder in try archive.walFolders(of: timeline) {
+                keys += try archive.store.list(folder).filter { !$0.isFolder }.map { folder.appending($0.name) }
             }
         case .file(let file):
             guard let segment = file.place else { throw NothingToPutAside(name: subject.name) }
-            for folder in try store.list(incarnation.walFolder(segment.timeline)) where folder.isFolder {
+            for folder in try archive.walFolders(of: segment.timeline) {
                 guard folder.name == segment.folder || following && folder.name > segment.folder else { continue }
-                let key = incarnation.walFolder(segment.timeline).appending(folder.name)
-                for entry in try store.list(key) where !entry.isFolder {
-                    guard let (other, _) = ArchiveFileName.object(entry.name) else { continue }
-                    if other == file || following && PutAside.isLater(other, than: segment) {
-                        keys.append(key.appending(entry.name))
-                    }
+                for other in try archive.files(in: folder)
+                where other.file == file || following && PutAside.isLater(other.file, than: segment) {
+                    keys.append(folder.appending(other.entry.name))
                 }
             }
         }
@@ -101,15 +96,15 @@ public struct PutAside: Sendable {
         let folder = try newFolder(now, record: record.document)
         for key in keys {
             let place = relative(key).split(separator: "/").reduce(folder) { $0.appending(String($1)) }
-            do { try store.move(key, to: place) } catch is ObjectAbsent { continue }
+            do { try archive.store.move(key, to: place) } catch is ObjectAbsent { continue }
         }
         // A folder without objects would still tell of a timeline.
         if case .timeline(let timeline) = subject {
-            let removal = store.removal()
-            for folder in Set(keys.map(\.folder)) where folder != incarnation.walFolder {
+            let removal = archive.store.removal()
+            for folder in Set(keys.map(\.folder)) where folder != archive.incarnation.walFolder {
                 removal.removeIfEmpty(folder)
             }
-            removal.removeIfEmpty(incarnation.walFolder(timeline))
+            removal.removeIfEmpty(archive.incarnation.walFolder(timeline))
         }
         return folder
     }
@@ -119,10 +114,10 @@ public struct PutAside: Sendable {
         var moment = now
         while true {
             let fraction = String(1_000_000 + moment.civil.microsecond).dropFirst()
-            let folder = incarnation.asideFolder
+            let folder = archive.incarnation.asideFolder
                 .appending("\(moment.compact.dropLast()).\(fraction)Z-\(subject.name)")
             do {
-                try store.create(folder.appending("record.json"), record)
+                try archive.store.create(folder.appending("record.json"), record)
                 return folder
             } catch is ObjectExists { moment = Moment(microseconds: moment.microseconds + 1) }
         }
@@ -130,7 +125,7 @@ public struct PutAside: Sendable {
 
     /// The key's part below the incarnation, `wal/…`.
     private func relative(_ key: RepositoryKey) -> String {
-        String(key.description.dropFirst(incarnation.folder.description.count + 1))
+        String(key.description.dropFirst(archive.incarnation.folder.description.count + 1))
     }
 }
 

@@ -18,8 +18,7 @@ public struct LivingServer: Sendable {
 /// that name or the server has not come so far.
 public struct PutAsideCheck {
     private let dataDirectory: String
-    private let incarnation: Incarnation
-    private let store: any ObjectStore
+    private let archive: ClusterArchive
     private let server: LivingServer?
     private let isCertain: Bool
 
@@ -27,10 +26,10 @@ public struct PutAsideCheck {
     ///   - server: nil when the cluster's server doesn't run here as a primary.
     ///   - isCertain: somebody answers for what no server can tell.
     public init(
-        dataDirectory: String, _ incarnation: Incarnation, _ store: any ObjectStore, server: LivingServer?,
+        dataDirectory: String, _ archive: ClusterArchive, server: LivingServer?,
         isCertain: Bool = false
     ) {
-        (self.dataDirectory, self.incarnation, self.store) = (dataDirectory, incarnation, store)
+        (self.dataDirectory, self.archive) = (dataDirectory, archive)
         (self.server, self.isCertain) = (server, isCertain)
     }
 
@@ -54,7 +53,7 @@ public struct PutAsideCheck {
             throw needed(
                 place + (own.history.timeline == timeline ? "." : ", which descends from timeline \(timeline)."))
         }
-        for other in try store.histories(of: incarnation) where other > timeline {
+        for other in try archive.histories() where other > timeline {
             if try archivedHistory(other)?.descends(from: timeline, like: archived) == true {
                 throw needed("Timeline \(other) descends from it; if nobody is on that either, put it aside first.")
             }
@@ -94,9 +93,9 @@ public struct PutAsideCheck {
         guard let page = try FirstPage(of: local), (try? page.check(is: segment, length: UInt64(local.size))) != nil
         else { return .nothing }
         var isSame = false
-        let before = Predecessor(store: store, incarnation: incarnation, directory: Files.parent(path))
+        let before = Predecessor(archive: archive, directory: Files.parent(path))
         do {
-            for copy in try store.copies(of: .segment(segment), of: incarnation) {
+            for copy in try archive.copies(of: .segment(segment)) {
                 let comparison = try SegmentComparison(copy, local, segment, before: before)
                 switch comparison.verdict {
                 case .contradicts: return .other
@@ -122,7 +121,7 @@ public struct PutAsideCheck {
     /// Nil when there is no data directory, or it is another cluster's.
     private func own() throws -> Own? {
         guard let control = try DataDirectory(dataDirectory).controlFileIfPresent(),
-            control.systemIdentifier == incarnation.systemIdentifier
+            control.systemIdentifier == archive.incarnation.systemIdentifier
         else { return nil }
         let timeline = server?.timeline ?? max(control.timeline, control.minimumRecoveryTimeline)
         let history = try localHistory(timeline) ?? archivedHistory(timeline) ?? TimelineHistory(timeline)
@@ -136,7 +135,7 @@ public struct PutAsideCheck {
     }
 
     private func archivedHistory(_ timeline: TimelineID) throws -> TimelineHistory? {
-        try store.readableHistory(timeline, of: incarnation)
+        try archive.readableHistory(timeline)
     }
 }
 

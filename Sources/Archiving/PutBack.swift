@@ -18,16 +18,17 @@ public struct PutBack: Sendable {
     ///
     /// - Throws: `NothingToPutBack`; `PlaceTaken` when the names have gone to another history, whose segments would stand
     ///   between those of this one; and what the store throws.
-    public init(_ subject: PutAside.Subject, of incarnation: Incarnation, in store: any ObjectStore) throws {
+    public init(_ subject: PutAside.Subject, of archive: ClusterArchive) throws {
+        let store = archive.store
         (self.subject, self.store) = (subject, store)
-        let folders = try store.asideFolders(of: incarnation).map { ($0, try store.objects(of: $0, of: incarnation)) }
+        let folders = try archive.asideFolders().map { ($0, try archive.objects(of: $0)) }
             .filter { !$0.1.isEmpty }
         let own = folders.filter { $0.0.subject == subject.name }
         guard let newest = own.first else {
             throw NothingToPutBack(name: subject.name, others: folders.map(\.0.subject))
         }
         func staying(_ all: [AsideObject]) throws -> [AsideObject] {
-            try all.filter { try store.exists($0.place) || store.exists(incarnation.key(for: $0.file)) }
+            try all.filter { try store.exists($0.place) || store.exists(archive.key(for: $0.file)) }
         }
         // What stays in the newest doesn't stand in the way of the others.
         let (folder, all) =

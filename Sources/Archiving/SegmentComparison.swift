@@ -70,21 +70,16 @@ struct SegmentComparison {
 
 /// Takes out of the summary of a file that may end early what does not go on from the log before it, in the repository
 /// or beside it.
-public func trim(
-    _ summary: inout SegmentSummary, of segment: SegmentName, at path: String, _ incarnation: Incarnation,
-    in store: any ObjectStore
-) {
-    Predecessor(store: store, incarnation: incarnation, directory: Files.parent(path)).trim(&summary, of: segment)
+public func trim(_ summary: inout SegmentSummary, of segment: SegmentName, at path: String, _ archive: ClusterArchive) {
+    Predecessor(archive: archive, directory: Files.parent(path)).trim(&summary, of: segment)
 }
 
 /// Whether every record of a server's segment is in the repository: its content tells, not its name. A damaged copy has none.
-public func isArchived(
-    _ path: String, _ segment: SegmentName, of incarnation: Incarnation, in store: any ObjectStore
-) throws -> Bool {
+public func isArchived(_ path: String, _ segment: SegmentName, of archive: ClusterArchive) throws -> Bool {
     let local = try LocalFile(path)
-    let before = Predecessor(store: store, incarnation: incarnation, directory: Files.parent(path))
+    let before = Predecessor(archive: archive, directory: Files.parent(path))
     do {
-        return try store.copies(of: .segment(segment), of: incarnation).contains { copy in
+        return try archive.copies(of: .segment(segment)).contains { copy in
             let comparison = try SegmentComparison(copy, local, segment, before: before)
             switch comparison.verdict {
             case .offersNothing: return true
@@ -96,13 +91,11 @@ public func isArchived(
 }
 
 /// Whether the repository has another server's segment under a name, and this one's in no copy. A damaged copy tells nothing.
-public func isContradicted(
-    _ path: String, _ segment: SegmentName, of incarnation: Incarnation, in store: any ObjectStore
-) throws -> Bool {
+public func isContradicted(_ path: String, _ segment: SegmentName, of archive: ClusterArchive) throws -> Bool {
     let local = try LocalFile(path)
-    let before = Predecessor(store: store, incarnation: incarnation, directory: Files.parent(path))
+    let before = Predecessor(archive: archive, directory: Files.parent(path))
     do {
-        let copies = try store.copies(of: .segment(segment), of: incarnation)
+        let copies = try archive.copies(of: .segment(segment))
         return try !copies.isEmpty
             && copies.allSatisfy { try SegmentComparison($0, local, segment, before: before).verdict == .contradicts }
     } catch is ObjectDamaged { return false }

@@ -24,34 +24,34 @@ public struct ArchiveVerification: Sendable {
 ///   - jobs: how many segments are read at once.
 ///   - progress: told how many have been read, and of how many.
 public func verifyArchive(
-    of incarnation: Incarnation, in store: any ObjectStore, range: ClosedRange<LSN>? = nil,
+    of archive: ClusterArchive, range: ClosedRange<LSN>? = nil,
     expired: (_ segmentSize: UInt32) throws -> SegmentSet = { SegmentSet(segmentSize: $0) }, jobs: Int,
     progress: (Int, Int) -> Void = { _, _ in }
 ) throws -> ArchiveVerification {
     var verification = ArchiveVerification()
-    let archive = try ArchiveListing(of: incarnation, in: store)
-    var names = archive.names
+    let listing = try ArchiveListing(of: archive)
+    var names = listing.names
     if let range {
         names.removeAll {
-            $0.start(segmentSize: archive.segmentSize) > range.upperBound
-                || $0.end(segmentSize: archive.segmentSize) <= range.lowerBound
+            $0.start(segmentSize: listing.segmentSize) > range.upperBound
+                || $0.end(segmentSize: listing.segmentSize) <= range.lowerBound
         }
     } else {
-        for timeline in try store.timelines(of: incarnation) {
-            try verifyOthers(timeline, incarnation, store, &verification)
+        for timeline in try archive.timelines() {
+            try verifyOthers(timeline, archive, &verification)
         }
     }
     if range == nil {
-        let lost = try store.lostHistories(
-            of: incarnation, among: SegmentSet(archive.names, segmentSize: archive.segmentSize),
-            known: Set(try store.histories(of: incarnation)))
+        let lost = try archive.lostHistories(
+            among: SegmentSet(listing.names, segmentSize: listing.segmentSize),
+            known: Set(try archive.histories()))
         verification.problems += lost.map { ArchiveProblem($0) }
     }
-    var chain = ChainCheck(incarnation, archive.genealogy, in: store)
+    var chain = ChainCheck(archive, listing.genealogy)
     var done = 0
     try mapInOrder(
         names, workers: max(1, jobs), ahead: max(2, jobs) * 2,
-        transform: { name in Examination(of: name, incarnation, store) },
+        transform: { name in Examination(of: name, archive) },
         consume: { examination in
             verification.segments += 1
             verification.bytes += examination.bytes
@@ -63,7 +63,7 @@ public func verifyArchive(
             done += 1
             progress(done, names.count)
         })
-    for gap in try archive.gaps(expired: expired)
+    for gap in try listing.gaps(expired: expired)
     where range.map({ gap.from <= $0.upperBound && gap.to > $0.lowerBound }) ?? true {
         verification.problems.append(ArchiveProblem(gap))
     }
@@ -71,11 +71,9 @@ public func verifyArchive(
 }
 
 /// What is wrong with one stored segment when it is read again; nil when nothing is, or when it isn't there.
-public func damage(
-    of name: SegmentName, _ incarnation: Incarnation, in store: any ObjectStore
-) throws -> ArchiveProblem? {
-    guard try store.size(of: incarnation.segment(name)) != nil else { return nil }
-    return Examination(of: name, incarnation, store).problems.first
+public func damage(of name: SegmentName, _ archive: ClusterArchive) throws -> ArchiveProblem? {
+    guard try archive.store.size(of: archive.key(for: .segment(name))) != nil else { return nil }
+    return Examination(of: name, archive).problems.first
 }
 
 /// One segment, read again.
@@ -87,10 +85,10 @@ private struct Examination: Sendable {
     var isUnread = false
     var problems: [ArchiveProblem] = []
 
-    init(of name: SegmentName, _ incarnation: Incarnation, _ store: any ObjectStore) {
+    init(of name: SegmentName, _ archive: ClusterArchive) {
         self.name = name
         do {
-            try read(incarnation, store)
+            try read(archive)
         } catch let error as WALDamage {
             if case .unknownVersion = error.reason { isUnread = true } else { report(error) }
         } catch {
@@ -100,12 +98,12 @@ private struct Examination: Sendable {
 
     private mutating func report(_ error: any Error) { problems.append(ArchiveProblem(error, segment: name)) }
 
-    private mutating func read(_ incarnation: Incarnation, _ store: any ObjectStore) throws {
-        let stored = try store.stored(name, of: incarnation)
+    private mutating func read(_ archive: ClusterArchive) throws {
+        let stored = try archive.stored(name)
         (bytes, storedBytes) = (stored.head.rawLength, stored.storedLength)
         var scanner: SegmentScanner? = SegmentScanner(
             name: name, length: stored.head.rawLength, contents: stored.contents,
-            systemIdentifier: incarnation.systemIdentifier)
+            systemIdentifier: archive.incarnation.systemIdentifier)
         var damage: WALDamage?
         var decompressor = try Decompressor()
         // The object is read to its end even when a record is damaged: its checksum tells on which side the fault is.
@@ -115,7 +113,7 @@ private struct Examination: Sendable {
         }
         if let damage { throw damage }
         guard var found = try scanner.take()?.finish() else { return }
-        let before = Predecessor(store: store, incarnation: incarnation)
+        let before = Predecessor(archive: archive)
         if stored.contents == .partial { before.trim(&found, of: name) }
         summary = found
         guard !stored.head.summary.isEmpty else { return }
@@ -135,24 +133,21 @@ private struct Examination: Sendable {
 
 /// Histories, backup labels and partial segments: their checksums, and that the texts can be read.
 private func verifyOthers(
-    _ timeline: TimelineID, _ incarnation: Incarnation, _ store: any ObjectStore,
+    _ timeline: TimelineID, _ archive: ClusterArchive,
     _ verification: inout ArchiveVerification
 ) throws {
     var files: [(name: ArchiveFileName, copy: Int)] = []
-    if try store.exists(incarnation.history(timeline)) { files.append((.history(timeline), 1)) }
-    for folder in try store.list(incarnation.walFolder(timeline)) where folder.isFolder {
-        for entry in try store.list(incarnation.walFolder(timeline).appending(folder.name))
-        where !entry.isFolder {
-            switch ArchiveFileName.object(entry.name) {
-            case (.segment, 1)?, nil: continue
-            case let file?: files.append((file.file, file.copy))
-            }
+    if try archive.has(.history(timeline)) { files.append((.history(timeline), 1)) }
+    for folder in try archive.walFolders(of: timeline) {
+        for found in try archive.files(in: folder) {
+            if case .segment = found.file, found.copy == 1 { continue }
+            files.append((found.file, found.copy))
         }
     }
     for (file, copy) in files {
         verification.otherFiles += 1
         do {
-            let stored = try StoredSegment(incarnation.key(for: file, copy: copy), in: store)
+            let stored = try StoredSegment(archive.key(for: file, copy: copy), in: archive.store)
             var text: [UInt8] = []
             var decompressor = try Decompressor()
             let isText = stored.head.rawLength <= 1 << 20

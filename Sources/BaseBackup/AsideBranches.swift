@@ -11,23 +11,22 @@ struct AsideWAL {
         let time: Moment
     }
     private var objects: [Object] = []
-    private let incarnation: Incarnation
-    private let store: any ObjectStore
+    private let archive: ClusterArchive
 
     private struct Record: Decodable {
         let at: String
         let objects: [String]
     }
 
-    init(of incarnation: Incarnation, in store: any ObjectStore) throws {
-        (self.incarnation, self.store) = (incarnation, store)
-        for entry in try store.list(incarnation.asideFolder) where entry.isFolder {
-            let folder = incarnation.asideFolder.appending(entry.name)
+    init(of archive: ClusterArchive) throws {
+        self.archive = archive
+        for entry in try archive.store.list(archive.incarnation.asideFolder) where entry.isFolder {
+            let folder = archive.incarnation.asideFolder.appending(entry.name)
             // Objects whose record can't be read were moved when the folder got its name.
             let named = Moment(compact: entry.name.prefix(15) + "Z")
             var times: [String: Moment] = [:]
-            for record in try store.list(folder) where !record.isFolder && record.name.hasSuffix(".json") {
-                guard let content = try AsideWAL.record(folder.appending(record.name), in: store),
+            for record in try archive.store.list(folder) where !record.isFolder && record.name.hasSuffix(".json") {
+                guard let content = try AsideWAL.record(folder.appending(record.name), in: archive.store),
                     let time = Moment(iso8601: content.at)
                 else { continue }
                 for object in content.objects { times[object] = max(time, times[object] ?? time) }
@@ -38,14 +37,14 @@ struct AsideWAL {
                 objects.append(Object(file: file, key: key, time: time))
             }
             let wal = folder.appending("wal")
-            for timeline in try store.list(wal) {
+            for timeline in try archive.store.list(wal) {
                 let key = wal.appending(timeline.name)
                 guard timeline.isFolder else {
                     add(key)
                     continue
                 }
-                for log in try store.list(key) where log.isFolder {
-                    for object in try store.list(key.appending(log.name)) {
+                for log in try archive.store.list(key) where log.isFolder {
+                    for object in try archive.store.list(key.appending(log.name)) {
                         add(key.appending(log.name).appending(object.name))
                     }
                 }
@@ -73,13 +72,13 @@ struct AsideWAL {
     /// Whether the archive has the same content under that name: its server archived it once more.
     private func isThereAgain(_ object: Object) throws -> Bool {
         func digest(_ key: RepositoryKey) throws -> Digest? {
-            do { return try SegmentHead(of: store.open(key)).digest } catch is ObjectAbsent {
+            do { return try SegmentHead(of: archive.store.open(key)).digest } catch is ObjectAbsent {
                 return nil
             } catch is ObjectDamaged { return nil }
         }
         guard let digest = try digest(object.key) else { return false }
         do {
-            return try store.copies(of: object.file, of: incarnation).contains { $0.head.digest == digest }
+            return try archive.copies(of: object.file).contains { $0.head.digest == digest }
         } catch is ObjectDamaged { return false }
     }
 
@@ -108,9 +107,9 @@ public struct AsideBackup: Sendable {
 
 /// The backups of an incarnation, told apart by whether their branch was put aside since.
 public func withoutAside(
-    _ backups: [BackupDescription], of incarnation: Incarnation, in store: any ObjectStore
+    _ backups: [BackupDescription], of archive: ClusterArchive
 ) throws -> (usable: [BackupDescription], aside: [AsideBackup]) {
-    let wal = try AsideWAL(of: incarnation, in: store)
+    let wal = try AsideWAL(of: archive)
     var (usable, aside): ([BackupDescription], [AsideBackup]) = ([], [])
     for backup in backups {
         if let file = try wal.taken(from: backup) {

@@ -23,10 +23,10 @@ public struct BackupContents: Sendable, Equatable {
 /// Reads a backup's manifest and sums up its files.
 ///
 /// - Parameter limit: how many tables to return.
-public func backupContents(_ label: String, of incarnation: Incarnation, in store: any ObjectStore, limit: Int) throws
+public func backupContents(_ label: String, of archive: ClusterArchive, limit: Int) throws
     -> BackupContents
 {
-    try ContentsSummary(ManifestReader(label, of: incarnation, in: store)).summary(limit: limit)
+    try ContentsSummary(ManifestReader(label, of: archive)).summary(limit: limit)
 }
 
 /// Assigns files to databases and tables. There may be millions of both, so the sums are kept beside the manifest.

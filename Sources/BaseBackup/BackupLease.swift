@@ -10,29 +10,27 @@ public final class BackupLease: Sendable {
     /// run from here either, and the lease is an empty promise.
     ///
     /// - Throws: `NoSuchBackup` when it has been removed; `BackupInProgress` when expiration takes longer than `patience`.
-    public init(
-        _ label: String, of incarnation: Incarnation, in store: any ObjectStore, patience milliseconds: Int = 60_000
-    ) throws {
+    public init(_ label: String, of archive: ClusterArchive, patience milliseconds: Int = 60_000) throws {
         let attempt: LockAttempt
         do {
-            attempt = try store.lock(
-                BackupLease.name, in: incarnation.backupFolder(label), isShared: true, patience: milliseconds,
+            attempt = try archive.store.lock(
+                BackupLease.name, in: archive.incarnation.backupFolder(label), isShared: true, patience: milliseconds,
                 makesFolder: false)
-        } catch is ObjectAbsent { throw NoSuchBackup(label: label, cluster: incarnation.cluster) }
+        } catch is ObjectAbsent { throw NoSuchBackup(label: label, cluster: archive.incarnation.cluster) }
         switch attempt {
         case .taken(let lock):
-            guard try store.exists(incarnation.backup(label, "backup.json")) else {
-                throw NoSuchBackup(label: label, cluster: incarnation.cluster)
+            guard try archive.hasBackup(label) else {
+                throw NoSuchBackup(label: label, cluster: archive.incarnation.cluster)
             }
             self.lock = lock
-        case .refused: throw BackupInProgress(cluster: incarnation.cluster)
+        case .refused: throw BackupInProgress(cluster: archive.incarnation.cluster)
         case .impossible: lock = nil
         }
     }
 
     /// Whether somebody holds one.
-    static func isHeld(_ label: String, of incarnation: Incarnation, in store: any ObjectStore) throws -> Bool {
-        try store.isLocked(name, in: incarnation.backupFolder(label))
+    static func isHeld(_ label: String, of archive: ClusterArchive) throws -> Bool {
+        try archive.store.isLocked(name, in: archive.incarnation.backupFolder(label))
     }
 }
 
@@ -42,9 +40,10 @@ final class LeaseBar: Sendable {
     private let lock: any StoreLock
 
     /// Nil when somebody holds a lease.
-    init?(_ label: String, of incarnation: Incarnation, in store: any ObjectStore) throws {
-        switch try store.lock(
-            BackupLease.name, in: incarnation.backupFolder(label), isShared: false, patience: 0, makesFolder: false)
+    init?(_ label: String, of archive: ClusterArchive) throws {
+        switch try archive.store.lock(
+            BackupLease.name, in: archive.incarnation.backupFolder(label), isShared: false, patience: 0,
+            makesFolder: false)
         {
         case .taken(let lock): self.lock = lock
         case .refused: return nil

@@ -45,53 +45,51 @@ public struct BackupListing: Sendable {
     public func backup(_ label: String) -> BackupDescription? { complete.first { $0.label == label } }
 }
 
-/// Reads every `backup.json` of an incarnation; touches neither manifests nor packs.
-public func listBackups(of incarnation: Incarnation, in store: any ObjectStore) throws -> BackupListing {
-    var listing = BackupListing(complete: [], incomplete: [], unreadable: [])
-    for label in try store.backups(of: incarnation) {
-        let bytes: [UInt8]?
-        var described: BackupDescription?
-        do {
-            bytes = try store.readIfPresent(incarnation.backup(label, "backup.json"))
-            if let bytes { described = try BackupDescription(stored: bytes, label: label) }
-            if let objection = try BackupSeal.objection(to: bytes, label: label, of: incarnation, in: store) {
-                throw objection
+extension ClusterArchive {
+    /// Reads every `backup.json` of an incarnation; touches neither manifests nor packs.
+    public func listBackups() throws -> BackupListing {
+        var listing = BackupListing(complete: [], incomplete: [], unreadable: [])
+        for label in try backups() {
+            let bytes: [UInt8]?
+            var described: BackupDescription?
+            do {
+                bytes = try store.readIfPresent(incarnation.backup(label, "backup.json"))
+                if let bytes { described = try BackupDescription(stored: bytes, label: label) }
+                if let objection = try BackupSeal.objection(to: bytes, label: label, of: self) { throw objection }
+            } catch let objection as DamagedDescription {
+                listing.unreadable.append(.init(label: label, reason: objection))
+                continue
+            } catch let failure as any Explained
+                where failure is SystemError || failure is UnreachableObject || failure is NotAnObject
+                || failure is ObjectDamaged
+            {
+                // One that can't be read never stops the others.
+                let reason = DamagedDescription(label: label, reason: "\(failure.message).")
+                listing.unreadable.append(.init(label: label, reason: reason))
+                continue
             }
-        } catch let objection as DamagedDescription {
-            listing.unreadable.append(.init(label: label, reason: objection))
-            continue
-        } catch let failure as any Explained
-            where failure is SystemError || failure is UnreachableObject || failure is NotAnObject
-            || failure is ObjectDamaged
-        {
-            // One that can't be read never stops the others.
-            let reason = DamagedDescription(label: label, reason: "\(failure.message).")
-            listing.unreadable.append(.init(label: label, reason: reason))
-            continue
+            if let described { listing.complete.append(described) } else { listing.incomplete.append(label) }
         }
-        if let described { listing.complete.append(described) } else { listing.incomplete.append(label) }
+        // A backup that died before its manifest has packs only; and so has one that expired while others need its packs.
+        let known = Set(
+            listing.complete.flatMap { [$0.label] + $0.packLabels } + listing.incomplete
+                + listing.unreadable.map(\.label))
+        listing.incomplete += try store.list(incarnation.packFolder).filter(\.isFolder).map(\.name)
+            .filter { !known.contains($0) }
+        (listing.complete, listing.aside) = try withoutAside(BackupListing.sorted(listing.complete), of: self)
+        return listing
     }
-    // A backup that died before its manifest has packs only; and so has one that expired while others need its packs.
-    let known = Set(
-        listing.complete.flatMap { [$0.label] + $0.packLabels } + listing.incomplete + listing.unreadable.map(\.label))
-    listing.incomplete += try store.list(incarnation.packFolder).filter(\.isFolder).map(\.name)
-        .filter { !known.contains($0) }
-    (listing.complete, listing.aside) = try withoutAside(
-        BackupListing.sorted(listing.complete), of: incarnation, in: store)
-    return listing
-}
 
-/// One complete backup.
-/// - Throws: `NoSuchBackup`, `DamagedDescription`, and what the store throws.
-public func showBackup(_ label: String, of incarnation: Incarnation, in store: any ObjectStore) throws
-    -> BackupDescription
-{
-    guard RepositoryKey.isPart(label),
-        let bytes = try store.readIfPresent(incarnation.backup(label, "backup.json"))
-    else { throw NoSuchBackup(label: label, cluster: incarnation.cluster) }
-    let backup = try BackupDescription(stored: bytes, label: label)
-    if let objection = try BackupSeal.objection(to: bytes, label: label, of: incarnation, in: store) { throw objection }
-    return backup
+    /// One complete backup.
+    /// - Throws: `NoSuchBackup`, `DamagedDescription`, and what the store throws.
+    public func backup(_ label: String) throws -> BackupDescription {
+        guard RepositoryKey.isPart(label),
+            let bytes = try store.readIfPresent(incarnation.backup(label, "backup.json"))
+        else { throw NoSuchBackup(label: label, cluster: incarnation.cluster) }
+        let backup = try BackupDescription(stored: bytes, label: label)
+        if let objection = try BackupSeal.objection(to: bytes, label: label, of: self) { throw objection }
+        return backup
+    }
 }
 
 public struct NoSuchBackup: Explained, Equatable {

@@ -17,18 +17,18 @@ public final class BackupLock: Sendable {
     /// Waits up to a second: `isHeld`, in another process, takes the lock for a moment.
     ///
     /// - Throws: `BackupInProgress` when somebody else holds it.
-    public init(_ incarnation: Incarnation, in store: any ObjectStore) throws {
-        switch try store.lock(
-            BackupLock.name, in: incarnation.backupFolder, isShared: false, patience: 1000, makesFolder: true)
+    public init(_ archive: ClusterArchive) throws {
+        switch try archive.store.lock(
+            BackupLock.name, in: archive.incarnation.backupFolder, isShared: false, patience: 1000, makesFolder: true)
         {
         case .taken(let lock): self.lock = lock
-        case .refused: throw BackupInProgress(cluster: incarnation.cluster)
+        case .refused: throw BackupInProgress(cluster: archive.incarnation.cluster)
         case .impossible(let error): throw error
         }
     }
 
     /// Whether somebody holds it. Takes and makes nothing.
-    static func isHeld(_ incarnation: Incarnation, in store: any ObjectStore) throws -> Bool {
-        try store.isLocked(name, in: incarnation.backupFolder)
+    static func isHeld(_ archive: ClusterArchive) throws -> Bool {
+        try archive.store.isLocked(name, in: archive.incarnation.backupFolder)
     }
 }

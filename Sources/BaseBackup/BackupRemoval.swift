@@ -5,15 +5,15 @@ public import Repository
 ///
 /// It is made before anybody looks at what may go: what is removed is what was looked at (`ObjectRemoval`).
 struct BackupRemoval {
-    private let incarnation: Incarnation
+    private let archive: ClusterArchive
     private(set) var folders: any ObjectRemoval
 
-    init(from incarnation: Incarnation, in store: any ObjectStore) throws {
-        self.incarnation = incarnation
+    init(from archive: ClusterArchive) throws {
+        self.archive = archive
         // What another version keeps there, and why, isn't known.
-        _ = try store.holds(incarnation)
-        folders = store.removal()
-        for folder in [incarnation.backupFolder, incarnation.packFolder] { try folders.hold(folder) }
+        _ = try archive.isUsable()
+        folders = archive.store.removal()
+        for folder in [archive.incarnation.backupFolder, archive.incarnation.packFolder] { try folders.hold(folder) }
     }
 
     mutating func hold(_ folder: RepositoryKey) throws { try folders.hold(folder) }
@@ -22,10 +22,10 @@ struct BackupRemoval {
     ///
     /// - Parameter keepingPacks: a kept backup refers to them.
     func callAsFunction(_ label: String, keepingPacks: Bool) throws {
-        try folders.remove(incarnation.backup(label, BackupSeal.objectName))
-        try folders.remove(incarnation.backup(label, "backup.json"))
-        try folders.removeAll(in: incarnation.backupFolder(label))
-        if !keepingPacks { try folders.removeAll(in: incarnation.packFolder(label)) }
+        try folders.remove(archive.incarnation.backup(label, BackupSeal.objectName))
+        try folders.remove(archive.incarnation.backup(label, "backup.json"))
+        try folders.removeAll(in: archive.incarnation.backupFolder(label))
+        if !keepingPacks { try folders.removeAll(in: archive.incarnation.packFolder(label)) }
     }
 }
 
@@ -48,28 +48,27 @@ public struct NamedRemoval {
     /// What is freed, in bytes.
     public let size: Int64
     private let force: Bool
-    private let incarnation: Incarnation
-    private let store: any ObjectStore
+    private let archive: ClusterArchive
 
     /// Looks at everything that decides; removes and locks nothing: whoever is asked may take his time.
     ///
     /// - Parameter force: although it is pinned, or the last good one.
     /// - Throws: `BackupNeeded`, `NoSuchBackup`, `BackupInProgress`, and what the store throws.
-    public init(of label: String, force: Bool, from incarnation: Incarnation, in store: any ObjectStore) throws {
-        guard try !BackupLock.isHeld(incarnation, in: store) else {
-            throw BackupInProgress(cluster: incarnation.cluster)
+    public init(of label: String, force: Bool, from archive: ClusterArchive) throws {
+        guard try !BackupLock.isHeld(archive) else {
+            throw BackupInProgress(cluster: archive.incarnation.cluster)
         }
-        try self.init(label, force, incarnation, store)
-        guard try !BackupLease.isHeld(label, of: incarnation, in: store) else { throw NamedRemoval.isRead(label) }
+        try self.init(label, force, archive)
+        guard try !BackupLease.isHeld(label, of: archive) else { throw NamedRemoval.isRead(label) }
     }
 
-    private init(_ label: String, _ force: Bool, _ incarnation: Incarnation, _ store: any ObjectStore) throws {
-        (self.label, self.force, self.incarnation, self.store) = (label, force, incarnation, store)
-        let listing = try listBackups(of: incarnation, in: store)
+    private init(_ label: String, _ force: Bool, _ archive: ClusterArchive) throws {
+        (self.label, self.force, self.archive) = (label, force, archive)
+        let listing = try archive.listBackups()
         backup = listing.all.first { $0.label == label }
         let unreadable = listing.unreadable.map(\.label)
         guard backup != nil || unreadable.contains(label) else {
-            throw NoSuchBackup(label: label, cluster: incarnation.cluster)
+            throw NoSuchBackup(label: label, cluster: archive.incarnation.cluster)
         }
         func refuse(_ reason: String, hint: String? = nil) -> BackupNeeded {
             BackupNeeded(label: label, reason: reason, hint: hint)
@@ -82,9 +81,7 @@ public struct NamedRemoval {
                 throw refuse("It is pinned.", hint: "With --force it is removed all the same.")
             }
             // Of a backup whose branch was put aside nothing is recovered without being told.
-            let good = try listing.complete.filter {
-                try $0.label != label && damage(of: $0, from: incarnation, in: store) == nil
-            }
+            let good = try listing.complete.filter { try $0.label != label && damage(of: $0, from: archive) == nil }
             if good.isEmpty {
                 throw refuse(
                     "No other good backup is in the repository.",
@@ -92,8 +89,10 @@ public struct NamedRemoval {
             }
         }
         var size: Int64 = 0
-        for folder in [incarnation.backupFolder(label)] + (keepsPacks ? [] : [incarnation.packFolder(label)]) {
-            for entry in try store.list(folder) { size += entry.size ?? 0 }
+        for folder in [archive.incarnation.backupFolder(label)]
+            + (keepsPacks ? [] : [archive.incarnation.packFolder(label)])
+        {
+            for entry in try archive.store.list(folder) { size += entry.size ?? 0 }
         }
         self.size = size
     }
@@ -109,19 +108,19 @@ public struct NamedRemoval {
     /// - Returns: what was found at the second look, and is gone.
     /// - Throws: as the first look.
     public func carryOut() throws -> NamedRemoval {
-        let lock = try BackupLock(incarnation, in: store)
-        let removal = try BackupRemoval(from: incarnation, in: store)
-        let found = try NamedRemoval(label, force, incarnation, store)
-        guard let bar = try LeaseBar(label, of: incarnation, in: store) else { throw NamedRemoval.isRead(label) }
+        let lock = try BackupLock(archive)
+        let removal = try BackupRemoval(from: archive)
+        let found = try NamedRemoval(label, force, archive)
+        guard let bar = try LeaseBar(label, of: archive) else { throw NamedRemoval.isRead(label) }
         try withExtendedLifetime((lock, bar)) { try removal(label, keepingPacks: found.keepsPacks) }
         return found
     }
 }
 
 /// What is wrong with a backup, as a look at its objects' sizes and its last verification tell: the rest of a sentence.
-func damage(of backup: BackupDescription, from incarnation: Incarnation, in store: any ObjectStore) throws -> String? {
-    if let visible = try visibleDamage(of: backup, from: incarnation, in: store) { return visible }
-    guard let verified = try lastVerification(of: backup.label, of: incarnation, in: store) else { return nil }
+func damage(of backup: BackupDescription, from archive: ClusterArchive) throws -> String? {
+    if let visible = try visibleDamage(of: backup, from: archive) { return visible }
+    guard let verified = try lastVerification(of: backup.label, of: archive) else { return nil }
     // Nobody knows what it found.
     if let fault = verified.fault { return "the record of its verification of \(verified.time) \(fault.verdict)" }
     guard verified.problems > 0 else { return nil }
@@ -130,15 +129,14 @@ func damage(of backup: BackupDescription, from incarnation: Incarnation, in stor
 }
 
 /// What a look at its objects' sizes tells: the rest of a sentence, nil when nothing is missing.
-public func visibleDamage(
-    of backup: BackupDescription, from incarnation: Incarnation, in store: any ObjectStore
-) throws -> String? {
-    var size = try store.size(of: incarnation.backup(backup.label, Manifest.objectName)) ?? 0
-    for entry in try store.list(incarnation.packFolder(backup.label))
+public func visibleDamage(of backup: BackupDescription, from archive: ClusterArchive) throws -> String? {
+    var size = try archive.store.size(of: archive.incarnation.backup(backup.label, Manifest.objectName)) ?? 0
+    for entry in try archive.store.list(archive.incarnation.packFolder(backup.label))
     where !entry.isFolder && entry.name.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
         // It lies behind a link that leads nowhere.
         guard let its = entry.size else {
-            throw Problem("could not look at object \"\(incarnation.packFolder(backup.label).appending(entry.name))\"")
+            throw Problem(
+                "could not look at object \"\(archive.incarnation.packFolder(backup.label).appending(entry.name))\"")
         }
         size += its
     }

@@ -12,9 +12,11 @@ enum BackupSeal {
     /// Why the `backup.json` in the repository isn't the one that was written; nil when it is, or when there is
     /// no seal: the backup died between the two, or is being removed.
     static func objection(
-        to description: [UInt8]?, label: String, of incarnation: Incarnation, in store: any ObjectStore
+        to description: [UInt8]?, label: String, of archive: ClusterArchive
     ) throws -> DamagedDescription? {
-        guard let seal = try store.readIfPresent(incarnation.backup(label, objectName)) else { return nil }
+        guard let seal = try archive.store.readIfPresent(archive.incarnation.backup(label, objectName)) else {
+            return nil
+        }
         guard let description else {
             return DamagedDescription(label: label, reason: "It is gone; the backup was complete.")
         }

@@ -19,7 +19,6 @@ final class ClusterCopy {
 
     private let source: BackupSource
     private let label: String
-    private let store: any ObjectStore
     private let job: CopyJob
     private let manifest: ManifestWriter
     private var suspects: [SuspectPage] = []
@@ -29,17 +28,16 @@ final class ClusterCopy {
 
     /// - Parameter manifest: has the files that are to be copied.
     init(
-        _ manifest: ManifestWriter, source: BackupSource, label: String, start: LSN, store: any ObjectStore,
+        _ manifest: ManifestWriter, source: BackupSource, label: String, start: LSN,
         salvage: Salvage
     ) {
         self.manifest = manifest
         self.source = source
         self.label = label
-        self.store = store
         let workers = max(1, source.request.jobs)
         let canCheck = source.control.hasChecksums && source.control.blockSize == UInt32(PageCheck.pageSize)
         job = CopyJob(
-            root: source.directory.path, store: store, incarnation: source.incarnation,
+            root: source.directory.path, archive: source.archive,
             label: label, request: source.request,
             pageCheck: canCheck ? PageCheck(blocksPerFile: source.control.blocksPerRelationFile) : nil, start: start,
             salvage: salvage, workers: workers)
@@ -112,20 +110,21 @@ final class ClusterCopy {
         try manifest.add(packs: packs)
         try manifest.add(meta: [
             "format": Manifest.format, "label": label, "system_identifier": String(source.control.systemIdentifier),
-            "major": String(source.incarnation.major), "stop_lsn": stop.description,
+            "major": String(source.archive.incarnation.major), "stop_lsn": stop.description,
             "superusers": superusers.joined(separator: "\n"),
         ])
         (stored.fileCount, stored.size) = try manifest.finishFiles()
-        let key = source.incarnation.backup(label, Manifest.objectName)
-        let manifestSize = try manifest.store(as: key, in: store, compressLevel: source.request.compressLevel)
+        let key = source.archive.incarnation.backup(label, Manifest.objectName)
+        let manifestSize = try manifest.store(
+            as: key, in: source.archive.store, compressLevel: source.request.compressLevel)
         objects = [(key, manifestSize)]
         for (number, size) in job.storedPacks.sorted(by: { $0.key < $1.key }) {
-            objects.append((source.incarnation.pack(label, number), Int64(size)))
+            objects.append((source.archive.incarnation.pack(label, number), Int64(size)))
         }
         stored.storedSize = objects.reduce(0) { $0 + $1.size }
         for id in manifest.packs {
             guard let pack = job.salvage.packs[id] else { continue }
-            objects.append((source.incarnation.pack(pack.label, pack.number), pack.size))
+            objects.append((source.archive.incarnation.pack(pack.label, pack.number), pack.size))
         }
         stored.packLabels = [label] + labels.sorted()
         stored.corruptPages = try corruptPages(stop)
@@ -139,13 +138,13 @@ final class ClusterCopy {
         var listed: [RepositoryKey: [String: Int64]] = [:]
         for (key, size) in objects {
             if listed[key.folder] == nil {
-                let entries = try store.list(key.folder)
+                let entries = try source.archive.store.list(key.folder)
                 listed[key.folder] = entries.reduce(into: [:]) { $0[$1.name] = $1.size }
             }
             let found = listed[key.folder]?[key.name]
             guard found != size else { continue }
             throw Problem(
-                "backup \"\(label)\" is not in repository \"\(store.location)\" as it was written",
+                "backup \"\(label)\" is not in repository \"\(source.archive.store.location)\" as it was written",
                 detail: found.map { "\"\(key)\" has \($0) bytes instead of \(size)." } ?? "\"\(key)\" is not there.",
                 hint: "Was the repository's file system away in the meantime? Take the backup again.")
         }
@@ -156,7 +155,7 @@ final class ClusterCopy {
         let now = Clock.now
         var batch = CopyBatch()
         let number = job.nextPack()
-        var writer = try PackWriter(into: store.begin(source.incarnation.pack(label, number)))
+        var writer = try PackWriter(into: source.archive.store.begin(source.archive.incarnation.pack(label, number)))
         var compressor = try Compressor(level: source.request.compressLevel)
         for (path, bytes) in contents {
             let room = Compressor.bound(bytes.count)

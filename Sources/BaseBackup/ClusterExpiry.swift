@@ -40,27 +40,25 @@ extension ClusterIncarnations {
     public func expire(
         policy: RetentionPolicy, now: Moment = Moment(microseconds: Clock.now), dryRun: Bool
     ) throws -> ClusterExpiry {
-        var expiry = ClusterExpiry(
-            current: try expireBackups(of: current, in: store, policy: policy, now: now, dryRun: dryRun))
-        for incarnation in former {
+        var expiry = ClusterExpiry(current: try expireBackups(of: current, policy: policy, now: now, dryRun: dryRun))
+        for archive in former {
             let result = Result { () throws -> ExpiryReport? in
                 // Nothing is made in one without backups, not even a lock.
-                guard try holdsBackups(incarnation) else { return nil }
-                return try expireBackups(of: incarnation, in: store, policy: policy, now: now, dryRun: dryRun)
+                guard try holdsBackups(archive) else { return nil }
+                return try expireBackups(of: archive, policy: policy, now: now, dryRun: dryRun)
             }
             switch result {
             case .success(nil): continue
-            case .success(let report?): expiry.former.append(.init(incarnation: incarnation, result: .success(report)))
-            case .failure(let error): expiry.former.append(.init(incarnation: incarnation, result: .failure(error)))
+            case .success(let report?):
+                expiry.former.append(.init(incarnation: archive.incarnation, result: .success(report)))
+            case .failure(let error):
+                expiry.former.append(.init(incarnation: archive.incarnation, result: .failure(error)))
             }
         }
         return expiry
     }
 
-    /// Those that are not in use.
-    public var former: [Incarnation] { all.filter { $0 != current } }
-
-    private func holdsBackups(_ incarnation: Incarnation) throws -> Bool {
-        try !store.backups(of: incarnation).isEmpty || !store.list(incarnation.packFolder).isEmpty
+    private func holdsBackups(_ archive: ClusterArchive) throws -> Bool {
+        try !archive.backups().isEmpty || !archive.store.list(archive.incarnation.packFolder).isEmpty
     }
 }

@@ -7,8 +7,7 @@ import WAL
 /// What the threads of one backup share.
 final class CopyJob: Sendable {
     let root: String
-    let store: any ObjectStore
-    let incarnation: Incarnation
+    let archive: ClusterArchive
     let label: String
     let compressLevel: Int
     let packSize: Int64
@@ -28,12 +27,11 @@ final class CopyJob: Sendable {
     private let packSizes = Monitor<[Int: UInt64]>([:])
 
     init(
-        root: String, store: any ObjectStore, incarnation: Incarnation, label: String,
+        root: String, archive: ClusterArchive, label: String,
         request: BackupRequest, pageCheck: PageCheck?, start: LSN, salvage: Salvage, workers: Int
     ) {
         self.root = root
-        self.store = store
-        self.incarnation = incarnation
+        self.archive = archive
         self.label = label
         compressLevel = request.compressLevel
         packSize = request.packSize

@@ -27,7 +27,7 @@ final class CopyWorker {
     func run() throws {
         while let first = try job.items.receive() {
             let number = job.nextPack()
-            let object = try job.store.begin(job.incarnation.pack(job.label, number))
+            let object = try job.archive.store.begin(job.archive.incarnation.pack(job.label, number))
             var pack = OpenPack(number: number, writer: try PackWriter(into: object))
             var item: CopyItem? = first
             while let next = item {

@@ -25,18 +25,18 @@ public struct ExpiryReport: Sendable {
 ///
 /// - Throws: `DamagedMarker` where another version's format is, `BackupInProgress`, `ClockWentBack`, and what the store throws; then nothing was removed.
 public func expireBackups(
-    of incarnation: Incarnation, in store: any ObjectStore, policy: RetentionPolicy,
+    of archive: ClusterArchive, policy: RetentionPolicy,
     now: Moment = Moment(microseconds: Clock.now), dryRun: Bool
 ) throws -> ExpiryReport {
     // What another version keeps there, and why, isn't known.
-    _ = try store.holds(incarnation)
-    let lock = dryRun ? nil : try BackupLock(incarnation, in: store)
+    _ = try archive.isUsable()
+    let lock = dryRun ? nil : try BackupLock(archive)
     defer { withExtendedLifetime(lock) {} }
-    var removal = dryRun ? nil : try BackupRemoval(from: incarnation, in: store)
-    for timeline in dryRun ? [] : try store.timelines(of: incarnation) {
-        try removal?.hold(incarnation.walFolder(timeline))
+    var removal = dryRun ? nil : try BackupRemoval(from: archive)
+    for timeline in dryRun ? [] : try archive.timelines() {
+        try removal?.hold(archive.incarnation.walFolder(timeline))
     }
-    let listing = try listBackups(of: incarnation, in: store)
+    let listing = try archive.listBackups()
     if let unreadable = listing.unreadable.first {
         let fault = unreadable.reason.fault
         throw Problem(
@@ -44,16 +44,16 @@ public func expireBackups(
             detail: "Its backup.json \(fault.verdict). \(fault.detail)",
             hint: "\(fault.hint) Or give the backup up: tidemark remove \(unreadable.label).")
     }
-    let expiry = Expiry(incarnation: incarnation, store: store, listing: listing)
+    let expiry = Expiry(archive: archive, listing: listing)
     var bars: [String: LeaseBar] = [:]
     if !dryRun {
         for backup in listing.all {
-            bars[backup.label] = try LeaseBar(backup.label, of: incarnation, in: store)
+            bars[backup.label] = try LeaseBar(backup.label, of: archive)
         }
     }
     defer { withExtendedLifetime(bars) {} }
     let decision = try decideRetention(
-        expiry.facts { try dryRun ? BackupLease.isHeld($0, of: incarnation, in: store) : bars[$0] == nil },
+        expiry.facts { try dryRun ? BackupLease.isHeld($0, of: archive) : bars[$0] == nil },
         timelines: expiry.timelines(), policy: policy, now: now, firstWAL: expiry.firstWAL)
     var report = ExpiryReport(decision: decision)
     try expiry.survey(&report, includesRemains: lock != nil || !expiry.isBackupRunning())
@@ -64,31 +64,30 @@ public func expireBackups(
 /// What `policy` would keep at this moment. Touches nothing, and no lock: a check may ask while a backup runs.
 /// - Throws: `ClockWentBack`, and what the store throws.
 public func retentionDecision(
-    of incarnation: Incarnation, in store: any ObjectStore, listing: BackupListing, policy: RetentionPolicy, now: Moment
+    of archive: ClusterArchive, listing: BackupListing, policy: RetentionPolicy, now: Moment
 ) throws -> RetentionDecision {
-    let expiry = Expiry(incarnation: incarnation, store: store, listing: listing)
+    let expiry = Expiry(archive: archive, listing: listing)
     return try decideRetention(
-        expiry.facts { try BackupLease.isHeld($0, of: incarnation, in: store) }, timelines: expiry.timelines(),
+        expiry.facts { try BackupLease.isHeld($0, of: archive) }, timelines: expiry.timelines(),
         policy: policy, now: now, firstWAL: expiry.firstWAL)
 }
 
 /// One expiry: reads what the decision needs, and does what it says.
 struct Expiry {
-    let incarnation: Incarnation
-    let store: any ObjectStore
+    let archive: ClusterArchive
     let listing: BackupListing
 
     func facts(isLeased: (String) throws -> Bool) throws -> [RetainedBackup] {
         try listing.all.map { backup in
             let visible =
                 try listing.aside.first { $0.backup.label == backup.label }?.damage
-                ?? visibleDamage(of: backup, from: incarnation, in: store)
+                ?? visibleDamage(of: backup, from: archive)
             var retained = RetainedBackup(
                 label: backup.label, isFull: backup.kind == .full, timeline: backup.timeline, start: backup.startLSN,
                 stop: backup.stopLSN, startTime: backup.startTime, stopTime: backup.stopTime,
                 isPinned: backup.isPinned, pinnedUntil: backup.pinnedUntil,
                 isLeased: try isLeased(backup.label),
-                damage: try visible ?? damage(of: backup, from: incarnation, in: store),
+                damage: try visible ?? damage(of: backup, from: archive),
                 needs: backup.packLabels.filter { $0 != backup.label })
             retained.isVisiblyDamaged = visible != nil
             return retained
@@ -96,18 +95,16 @@ struct Expiry {
     }
 
     func timelines() throws -> [RetainedTimeline] {
-        try store.timelines(of: incarnation).map { timeline in
-            let history = try store.timelineHistory(timeline, of: incarnation) ?? TimelineHistory(timeline)
+        try archive.timelines().map { timeline in
+            let history = try archive.timelineHistory(timeline) ?? TimelineHistory(timeline)
             return RetainedTimeline(history, lastCommit: try lastCommit(on: timeline))
         }
     }
 
     /// From the newest few segments' summaries.
     private func lastCommit(on timeline: TimelineID) throws -> Moment? {
-        for name in try store.segments(of: incarnation, timeline: timeline).suffix(8).reversed() {
-            guard let head = try? SegmentHead(of: store.open(incarnation.segment(name))), !head.summary.isEmpty,
-                let summary = try? SegmentSummary(decoding: head.summary)
-            else { return nil }
+        for name in try archive.segments(timeline: timeline).suffix(8).reversed() {
+            guard let summary = try? archive.summary(of: name) else { return nil }
             if let commit = summary.facts.latestCommit { return commit.time }
         }
         return nil
@@ -115,19 +112,17 @@ struct Expiry {
 
     /// By the commits in the segments. Nil when the archive can't be listed, or a history can't be read.
     func firstWAL(since moment: Moment) -> LSN? {
-        guard let size = listing.all.first?.segmentSize, let timelines = try? store.timelines(of: incarnation),
-            let segments = try? timelines.flatMap({ try store.segments(of: incarnation, timeline: $0) }),
-            let histories = try? timelines.compactMap({ try store.timelineHistory($0, of: incarnation) })
+        guard let size = listing.all.first?.segmentSize, let timelines = try? archive.timelines(),
+            let segments = try? timelines.flatMap({ try archive.segments(timeline: $0) }),
+            let histories = try? timelines.compactMap({ try archive.timelineHistory($0) })
         else { return nil }
         return BaseBackup.firstWAL(since: moment, segments, histories: histories, segmentSize: size) { name in
-            guard let head = try? SegmentHead(of: store.open(incarnation.segment(name))), !head.summary.isEmpty,
-                let summary = try? SegmentSummary(decoding: head.summary)
-            else { return .unreadable }
+            guard let summary = try? archive.summary(of: name) else { return .unreadable }
             return summary.facts.latestCommit.map { .commit($0.time) } ?? .noCommit
         }
     }
 
-    func isBackupRunning() -> Bool { (try? BackupLock.isHeld(incarnation, in: store)) ?? true }
+    func isBackupRunning() -> Bool { (try? BackupLock.isHeld(archive)) ?? true }
 
     /// Finds the objects that go.
     func survey(_ report: inout ExpiryReport, includesRemains: Bool) throws {
@@ -136,31 +131,30 @@ struct Expiry {
         let needed = neededPacks(report.decision)
         for label in report.decision.expired + report.remains {
             let folders =
-                [incarnation.backupFolder(label)] + (needed.contains(label) ? [] : [incarnation.packFolder(label)])
+                [archive.incarnation.backupFolder(label)]
+                + (needed.contains(label) ? [] : [archive.incarnation.packFolder(label)])
             for folder in folders {
-                for entry in try store.list(folder) where !entry.isFolder {
+                for entry in try archive.store.list(folder) where !entry.isFolder {
                     report.freed += entry.size ?? 0
                 }
-                report.freed += try store.leftovers(in: folder).reduce(0) { $0 + $1.size }
+                report.freed += try archive.store.leftovers(in: folder).reduce(0) { $0 + $1.size }
             }
         }
         guard report.decision.keepWALFrom != nil, let segmentSize = listing.all.first?.segmentSize else { return }
-        for timeline in try store.timelines(of: incarnation) {
-            for folder in try store.list(incarnation.walFolder(timeline)) where folder.isFolder {
-                let key = incarnation.walFolder(timeline).appending(folder.name)
-                for entry in try store.list(key) where !entry.isFolder {
-                    guard let (file, copy) = ArchiveFileName.object(entry.name) else { continue }
-                    switch file {
-                    case .segment(let name) where copy == 1:
+        for timeline in try archive.timelines() {
+            for folder in try archive.walFolders(of: timeline) {
+                for found in try archive.files(in: folder) {
+                    switch found.file {
+                    case .segment(let name) where found.copy == 1:
                         if report.decision.keeps(name, segmentSize: segmentSize) { continue }
                         report.segments.append(name)
                     case .segment(let name), .partial(let name), .backupHistory(let name, _):
                         if report.decision.keeps(name, segmentSize: segmentSize) { continue }
-                        report.otherWAL.append(key.appending(entry.name))
+                        report.otherWAL.append(folder.appending(found.entry.name))
                     // Small, and recovery reads all of them.
                     case .history: continue
                     }
-                    report.freed += entry.size ?? 0
+                    report.freed += found.entry.size ?? 0
                 }
             }
         }
@@ -191,13 +185,15 @@ struct Expiry {
             }
         }
         // Oldest first: an interrupted expiry leaves no gap.
-        removal.folders.remove(report.segments.map(incarnation.segment)) { index, error in
+        removal.folders.remove(report.segments.map(archive.incarnation.segment)) { index, error in
             failed("segment \"\(report.segments[index])\"", error, &report)
         }
         removal.folders.remove(report.otherWAL) { index, error in
             failed("\"\(report.otherWAL[index])\"", error, &report)
         }
-        for key in Set(report.segments.map { incarnation.segment($0).folder }) { removal.folders.removeIfEmpty(key) }
+        for key in Set(report.segments.map { archive.key(for: .segment($0)).folder }) {
+            removal.folders.removeIfEmpty(key)
+        }
     }
 
     private func attempt(_ what: String, _ report: inout ExpiryReport, _ body: () throws -> Void) {

@@ -13,11 +13,11 @@ final class ManifestReader {
     let packs: [Int: (label: String, number: Int)]
 
     /// - Throws: `ObjectDamaged` when it is not the manifest of this backup.
-    init(_ label: String, of incarnation: Incarnation, in store: any ObjectStore) throws {
-        let key = incarnation.backup(label, Manifest.objectName)
+    init(_ label: String, of archive: ClusterArchive) throws {
+        let key = archive.incarnation.backup(label, Manifest.objectName)
         self.label = label
         self.key = key
-        let object = try store.open(key)
+        let object = try archive.store.open(key)
         do {
             file = try NamelessDatabase { try ManifestReader.decompress(object, into: $0, $1) }
             let database = file.database
@@ -218,9 +218,7 @@ final class ManifestReader {
     }
 
     /// The whole content of a small file; nil when the backup has none of that name.
-    func content(
-        of path: String, incarnation: Incarnation, store: any ObjectStore, limit: Int64 = 16 << 20
-    ) throws -> [UInt8]? {
+    func content(of path: String, archive: ClusterArchive, limit: Int64 = 16 << 20) throws -> [UInt8]? {
         guard let size = try database.integer("SELECT size FROM file WHERE path = ?", path), (0...limit).contains(size)
         else { return nil }
         var bytes = [UInt8](repeating: 0, count: Int(size))
@@ -239,7 +237,7 @@ final class ManifestReader {
             let frame = try frame(rows, from: 1)
             var content = [UInt8](repeating: 0, count: Int(frame.size))
             var buffer = [UInt8](repeating: 0, count: Int(frame.length))
-            let pack = try StoredPack(incarnation.pack(place.label, place.number), in: store)
+            let pack = try archive.pack(place.label, place.number)
             try content.withUnsafeMutableBytes { content in
                 try buffer.withUnsafeMutableBytes {
                     try pack.extract(frame, with: &decompressor, buffer: $0, content: content)

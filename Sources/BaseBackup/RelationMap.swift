@@ -86,10 +86,10 @@ public struct RelationMap: Sendable {
     /// - Parameter isWanted: which relations to keep in memory; there may be millions.
     /// - Throws: `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
     public init(
-        of backup: String, of incarnation: Incarnation, in store: any ObjectStore,
+        of backup: String, of archive: ClusterArchive,
         where isWanted: (RelationRow) throws -> Bool = { _ in true }
     ) throws {
-        let manifest = try ManifestReader(backup, of: incarnation, in: store)
+        let manifest = try ManifestReader(backup, of: archive)
         let rows = try manifest.database.prepare("SELECT oid, name, tablespace, connectable FROM database ORDER BY oid")
         while try rows.step() {
             databases.append(
@@ -121,10 +121,8 @@ public struct RelationMap: Sendable {
     /// Superusers who may log in, as a backup's manifest has them.
     ///
     /// - Throws: `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
-    public static func superusers(
-        of backup: String, of incarnation: Incarnation, in store: any ObjectStore
-    ) throws -> [String] {
-        try superusers(ManifestReader(backup, of: incarnation, in: store))
+    public static func superusers(of backup: String, of archive: ClusterArchive) throws -> [String] {
+        try superusers(ManifestReader(backup, of: archive))
     }
 
     private static func superusers(_ manifest: ManifestReader) throws -> [String] {

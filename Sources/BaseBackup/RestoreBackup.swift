@@ -15,14 +15,14 @@ import WAL
 /// - Parameter progress: called now and then, from the calling thread.
 /// - Throws: `TargetInUse`, `ObjectDamaged`, `NoSuchBackup`, `SystemError`.
 public func restoreBackup(
-    _ backup: BackupDescription, of incarnation: Incarnation, from store: any ObjectStore, request: RestoreRequest,
+    _ backup: BackupDescription, of archive: ClusterArchive, request: RestoreRequest,
     progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
 ) throws -> RestoreReport {
     let began = Clock.monotonic
-    let lease = try BackupLease(backup.label, of: incarnation, in: store)
+    let lease = try BackupLease(backup.label, of: archive)
     defer { withExtendedLifetime(lease) {} }
     let target = try RestoreTarget(request, backup)
-    let manifest = try ManifestReader(backup.label, of: incarnation, in: store)
+    let manifest = try ManifestReader(backup.label, of: archive)
     try manifest.checkBounds(backup)
     let part = RestorePart(request)
     var extent = try part.extent(of: manifest)
@@ -38,20 +38,20 @@ public func restoreBackup(
     let jobs = max(1, request.jobs)
     let job = try RestoreJob(
         places: places, isDelta: target.isDelta, keepsPages: request.isThrowaway || request.isReadSoon, jobs: jobs)
-    try restoreFrames(job, manifest, part, incarnation, store, jobs: jobs) { done in
+    try restoreFrames(job, manifest, part, archive, jobs: jobs) { done in
         progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
     }
     try finishFiles(job, manifest, part)
 
     var special: [String: [UInt8]] = [:]
-    if let text = try manifest.content(of: "tablespace_map", incarnation: incarnation, store: store) {
+    if let text = try manifest.content(of: "tablespace_map", archive: archive) {
         let bytes = Array(try mapped(String(decoding: text, as: UTF8.self), target, manifest).utf8)
         special["tablespace_map"] = bytes
         extent.size += Int64(bytes.count - text.count)
         try replaceDurably(places("tablespace_map"), bytes: bytes, mode: 0o600)
     }
     guard let controlFile = try manifest.file(at: ControlFile.path),
-        let control = try manifest.content(of: ControlFile.path, incarnation: incarnation, store: store)
+        let control = try manifest.content(of: ControlFile.path, archive: archive)
     else { throw Problem("backup \"\(backup.label)\" has no \(ControlFile.path)") }
     _ = try ControlFile(parsing: control, path: ControlFile.path)
     special[ControlFile.path] = control
@@ -76,8 +76,8 @@ public func restoreBackup(
 
 /// Feeds the workers and waits for them.
 private func restoreFrames(
-    _ job: RestoreJob, _ manifest: ManifestReader, _ part: RestorePart, _ incarnation: Incarnation,
-    _ store: any ObjectStore, jobs: Int, progress: (Int64) -> Void
+    _ job: RestoreJob, _ manifest: ManifestReader, _ part: RestorePart, _ archive: ClusterArchive, jobs: Int,
+    progress: (Int64) -> Void
 ) throws {
     var threads: [Worker] = []
     defer { for thread in threads { thread.join() } }
@@ -110,7 +110,7 @@ private func restoreFrames(
                     throw Problem("the manifest of backup \"\(manifest.label)\" names an unknown pack")
                 }
                 try flush()
-                let pack = try StoredPack(incarnation.pack(place.label, place.number), in: store)
+                let pack = try archive.pack(place.label, place.number)
                 current = (id, pack)
                 item = RestoreItem(pack: pack)
             }

@@ -30,7 +30,7 @@ final class Salvage: Sendable {
     init() { (index, packs, loose) = (nil, [:], [:]) }
 
     /// What the packs of unfinished backups hold.
-    init(_ incarnation: Incarnation, _ store: any ObjectStore) throws {
+    init(_ archive: ClusterArchive) throws {
         let file = try NamelessDatabase(
             schema: """
                 CREATE TABLE frame (digest BLOB PRIMARY KEY, pack INTEGER, ordinal INTEGER, offset INTEGER,
@@ -48,11 +48,11 @@ final class Salvage: Sendable {
             next += 1
         }
         try file.database.execute("BEGIN")
-        let folders = try listBackups(of: incarnation, in: store).incomplete.map { ($0, incarnation.packFolder($0)) }
+        let folders = try archive.listBackups().incomplete.map { ($0, archive.incarnation.packFolder($0)) }
         for (label, folder) in folders {
-            for entry in try store.list(folder) {
+            for entry in try archive.store.list(folder) {
                 guard let number = Int(entry.name),
-                    let pack = try? StoredPack(incarnation.pack(label, number), in: store),
+                    let pack = try? archive.pack(label, number),
                     let frames = try? pack.index()
                 else { continue }
                 packs[next] = (label, number, pack.storedLength)
@@ -61,7 +61,7 @@ final class Salvage: Sendable {
         }
         // Later, because a frame that can be referred to need not be copied.
         for (_, folder) in folders {
-            for object in try store.leftovers(in: folder) {
+            for object in try archive.store.leftovers(in: folder) {
                 guard let frames = try? framesOfUnfinishedPack(object, largest: CopyItem.frameSize) else { continue }
                 loose[next] = object
                 try add(frames)

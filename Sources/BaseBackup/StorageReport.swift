@@ -44,28 +44,28 @@ public struct StorageReport: Sendable {
 }
 
 /// Adds up an incarnation's objects; reads the head of every segment for its day.
-public func storageReport(of incarnation: Incarnation, in store: any ObjectStore, policy: RetentionPolicy) throws
+public func storageReport(of archive: ClusterArchive, policy: RetentionPolicy) throws
     -> StorageReport
 {
     var report = StorageReport()
-    let listing = try listBackups(of: incarnation, in: store)
+    let listing = try archive.listBackups()
     func stored(_ folder: RepositoryKey) throws -> Int64 {
-        try store.list(folder).reduce(0) { $0 + ($1.size ?? 0) }
-            + store.leftovers(in: folder).reduce(0) { $0 + $1.size }
+        try archive.store.list(folder).reduce(0) { $0 + ($1.size ?? 0) }
+            + archive.store.leftovers(in: folder).reduce(0) { $0 + $1.size }
     }
     func add(_ label: String, isComplete: Bool) throws {
-        let bytes = try stored(incarnation.backupFolder(label)) + stored(incarnation.packFolder(label))
+        let bytes = try stored(archive.incarnation.backupFolder(label)) + stored(archive.incarnation.packFolder(label))
         report.backups.append(.init(label: label, isComplete: isComplete, stored: bytes))
     }
     for backup in listing.all { try add(backup.label, isComplete: true) }
     for label in listing.incomplete { try add(label, isComplete: false) }
     var days: [Int?: StorageReport.Day] = [:]
-    for timeline in try store.timelines(of: incarnation) {
+    for timeline in try archive.timelines() {
         var number: Int?
-        for name in try store.segments(of: incarnation, timeline: timeline) {
+        for name in try archive.segments(timeline: timeline) {
             let object: any StoredObject
             // An expiration may be going on.
-            do { object = try store.open(incarnation.segment(name)) } catch is ObjectAbsent { continue }
+            do { object = try archive.store.open(archive.key(for: .segment(name))) } catch is ObjectAbsent { continue }
             if let head = try? SegmentHead(of: object), let summary = try? SegmentSummary(decoding: head.summary),
                 let commit = summary.facts.firstCommit
             {
@@ -75,9 +75,9 @@ public func storageReport(of incarnation: Incarnation, in store: any ObjectStore
             days[number]!.stored += object.size
         }
     }
-    report.asideBytes = try store.bytes(below: incarnation.asideFolder)
+    report.asideBytes = try archive.store.bytes(below: archive.incarnation.asideFolder)
     report.days = days.values.sorted { $0.number ?? .min < $1.number ?? .min }
-    if let expiry = try? expireBackups(of: incarnation, in: store, policy: policy, dryRun: true) {
+    if let expiry = try? expireBackups(of: archive, policy: policy, dryRun: true) {
         report.wouldFree = expiry.freed
     }
     return report

@@ -17,12 +17,12 @@ import WAL
 /// - Returns: the backup; its `corruptPages` may not be empty.
 /// - Throws: `ConnectionFailure`, `QueryFailure`, `BackupInProgress`, `SystemError`, and `Problem`s.
 public func takeBackup(
-    _ request: BackupRequest, cluster: String, into store: any ObjectStore,
+    _ request: BackupRequest, cluster: String, into repository: Repository,
     report: @escaping @Sendable (BackupEvent) -> Void = { _ in }
 ) throws -> BackupDescription {
-    let source = try BackupSource(request, cluster: cluster, store: store)
-    let lock = try BackupLock(source.incarnation, in: store)
-    return try withExtendedLifetime(lock) { try source.backUp(into: store, report: report) }
+    let source = try BackupSource(request, cluster: cluster, repository: repository)
+    let lock = try BackupLock(source.archive)
+    return try withExtendedLifetime(lock) { try source.backUp(report: report) }
 }
 
 /// A server and the data directory it runs on, found to belong together and fit for a backup.
@@ -31,10 +31,10 @@ struct BackupSource {
     let server: Connection
     let directory: DataDirectory
     let control: ControlFile
-    let incarnation: Incarnation
+    let archive: ClusterArchive
     let isStandby: Bool
 
-    init(_ request: BackupRequest, cluster: String, store: any ObjectStore) throws {
+    init(_ request: BackupRequest, cluster: String, repository: Repository) throws {
         self.request = request
         directory = DataDirectory(request.dataDirectory)
         server = try Connection(request.conninfo)
@@ -44,11 +44,11 @@ struct BackupSource {
             throw Problem(
                 "cannot back up PostgreSQL \(major)", detail: "This version of tidemark backs up PostgreSQL 13 to 18.")
         }
-        incarnation = Incarnation(
-            cluster: cluster, major: major, systemIdentifier: control.systemIdentifier)
+        archive = repository.archive(
+            Incarnation(cluster: cluster, major: major, systemIdentifier: control.systemIdentifier))
         isStandby = try server.isStandby()
         try checkServer()
-        try checkRepository(store)
+        try checkRepository()
     }
 
     /// Whether the server at the other end runs on this very directory and archives its WAL.
@@ -83,27 +83,27 @@ struct BackupSource {
         }
     }
 
-    private func checkRepository(_ store: any ObjectStore) throws {
-        guard try store.holds(incarnation) else {
+    private func checkRepository() throws {
+        guard try archive.isUsable() else {
             throw Problem(
-                "repository \"\(store.location)\" is not prepared for cluster \"\(incarnation.cluster)\"",
-                detail: "It has no folder for PostgreSQL \(incarnation.major) with system identifier "
-                    + "\(incarnation.systemIdentifier).",
+                "repository \"\(archive.store.location)\" is not prepared for cluster \"\(archive.incarnation.cluster)\"",
+                detail: "It has no folder for PostgreSQL \(archive.incarnation.major) with system identifier "
+                    + "\(archive.incarnation.systemIdentifier).",
                 hint: "Run \"tidemark init\".")
         }
     }
 
     /// The start time, moved on by whole seconds while another backup has that label.
-    func freeLabel(from start: Moment, in store: any ObjectStore) throws -> String {
+    func freeLabel(from start: Moment) throws -> String {
         var moment = start
         while true {
             let label = moment.compact + "-full"
-            if try store.list(incarnation.backupFolder(label)).isEmpty,
-                try store.list(incarnation.packFolder(label)).isEmpty
+            if try archive.store.list(archive.incarnation.backupFolder(label)).isEmpty,
+                try archive.store.list(archive.incarnation.packFolder(label)).isEmpty
             {
                 // A backup killed in the same second, before its first object, may have left temporaries here.
-                for folder in [incarnation.backupFolder(label), incarnation.packFolder(label)] {
-                    _ = try? store.removeLeftovers(in: folder)
+                for folder in [archive.incarnation.backupFolder(label), archive.incarnation.packFolder(label)] {
+                    _ = try? archive.store.removeLeftovers(in: folder)
                 }
                 return label
             }
@@ -111,25 +111,26 @@ struct BackupSource {
         }
     }
 
-    func backUp(into store: any ObjectStore, report: @escaping @Sendable (BackupEvent) -> Void) throws
+    func backUp(report: @escaping @Sendable (BackupEvent) -> Void) throws
         -> BackupDescription
     {
         let began = Clock.monotonic
         let startTime = try server.now()
-        let label = try freeLabel(from: startTime, in: store)
+        let label = try freeLabel(from: startTime)
         report(.waitingForCheckpoint)
         let start = try server.startBackup(label: "tidemark \(label)", fast: request.fastCheckpoint)
         let checkpointDone = Clock.monotonic
 
         let manifest = try ManifestWriter()
         let walk = try ClusterWalk(
-            directory, major: incarnation.major,
+            directory, major: archive.incarnation.major,
             tablespaceFolder: DataDirectory.tablespaceFolder(
-                major: incarnation.major, catalogVersion: control.catalogVersion), request: request, into: manifest)
+                major: archive.incarnation.major, catalogVersion: control.catalogVersion), request: request,
+            into: manifest)
         for warning in walk.warnings { report(.warning(warning)) }
         let copy = ClusterCopy(
-            manifest, source: self, label: label, start: start, store: store,
-            salvage: try request.resumes ? Salvage(incarnation, store) : Salvage())
+            manifest, source: self, label: label, start: start,
+            salvage: try request.resumes ? Salvage(archive) : Salvage())
         try copy.run(report: report)
         let copied = Clock.monotonic
 
@@ -148,7 +149,7 @@ struct BackupSource {
             segmentSize: control.segmentSize)
         let waitBegan = Clock.monotonic
         try WALArrival(
-            incarnation: incarnation, store: store, segmentSize: control.segmentSize, dataDirectory: directory.path,
+            archive: archive, segmentSize: control.segmentSize, dataDirectory: directory.path,
             timeout: request.walTimeout
         ).wait(for: neededWAL(labelFile, stopSegment), server: server, isStandby: isStandby, report: report)
         let ended = Clock.monotonic
@@ -158,7 +159,7 @@ struct BackupSource {
             label: label, kind: .full, startTime: startTime, stopTime: stopTime, startLSN: labelFile.start,
             checkpointLSN: labelFile.checkpoint, stopLSN: stop, timeline: labelFile.timeline,
             startSegment: labelFile.startSegment, stopSegment: stopSegment,
-            systemIdentifier: control.systemIdentifier, major: incarnation.major,
+            systemIdentifier: control.systemIdentifier, major: archive.incarnation.major,
             serverVersion: server.serverVersion, catalogVersion: control.catalogVersion,
             segmentSize: control.segmentSize, fromStandby: labelFile.fromStandby, fileCount: stored.fileCount,
             size: stored.size, storedSize: stored.storedSize, packLabels: stored.packLabels,
@@ -174,9 +175,9 @@ struct BackupSource {
         try copy.confirm()
         let document = try description.document()
         try LastStep.run("Backup \(label) is complete.") {
-            try store.create(incarnation.backup(label, "backup.json"), document)
-            try store.create(
-                incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: document.bytes))
+            try archive.store.create(archive.incarnation.backup(label, "backup.json"), document)
+            try archive.store.create(
+                archive.incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: document.bytes))
         }
         return description
     }

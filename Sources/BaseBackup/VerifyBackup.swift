@@ -25,16 +25,16 @@ public struct VerifyRequest: Sendable {
 /// Goes on after a problem; all are in the report.
 /// - Throws: only what makes verifying impossible, such as a repository that can't be reached.
 public func verifyBackup(
-    _ backup: BackupDescription, of incarnation: Incarnation, in store: any ObjectStore, request: VerifyRequest,
+    _ backup: BackupDescription, of archive: ClusterArchive, request: VerifyRequest,
     progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
 ) throws -> VerifyReport {
     let began = Clock.monotonic
-    let lease = try BackupLease(backup.label, of: incarnation, in: store)
+    let lease = try BackupLease(backup.label, of: archive)
     defer { withExtendedLifetime(lease) {} }
     var report = VerifyReport(label: backup.label)
     do {
-        let manifest = try ManifestReader(backup.label, of: incarnation, in: store)
-        try BackupVerification(backup, incarnation, store, request, manifest).run(into: &report) { done in
+        let manifest = try ManifestReader(backup.label, of: archive)
+        try BackupVerification(backup, archive, request, manifest).run(into: &report) { done in
             progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
         }
     } catch let error as ObjectDamaged {
@@ -42,9 +42,9 @@ public func verifyBackup(
     } catch let error as ObjectAbsent {
         report.problems.append(BackupProblem(error.message))
     }
-    report.problems += try withoutAside([backup], of: incarnation, in: store).aside.map(\.problem)
+    report.problems += try withoutAside([backup], of: archive).aside.map(\.problem)
     if request.includesWAL {
-        let wal = try WALVerification(backup, incarnation, store).run()
+        let wal = try WALVerification(backup, archive).run()
         report.segments = wal.segments
         report.problems += wal.problems
     }
@@ -55,16 +55,15 @@ public func verifyBackup(
 /// The verification of a manifest and its packs.
 private struct BackupVerification {
     let backup: BackupDescription
-    let incarnation: Incarnation
-    let store: any ObjectStore
+    let archive: ClusterArchive
     let request: VerifyRequest
     let manifest: ManifestReader
 
     init(
-        _ backup: BackupDescription, _ incarnation: Incarnation, _ store: any ObjectStore, _ request: VerifyRequest,
+        _ backup: BackupDescription, _ archive: ClusterArchive, _ request: VerifyRequest,
         _ manifest: ManifestReader
     ) {
-        (self.backup, self.incarnation, self.store) = (backup, incarnation, store)
+        (self.backup, self.archive) = (backup, archive)
         (self.request, self.manifest) = (request, manifest)
     }
 
@@ -80,7 +79,7 @@ private struct BackupVerification {
                         ?? "the manifest has a run of an unknown file"))
         }
         let memory = VerifyProgressFile(
-            directory: request.progressDirectory, label: backup.label, incarnation: incarnation.folderName)
+            directory: request.progressDirectory, label: backup.label, incarnation: archive.incarnation.folderName)
         let jobs = max(1, request.jobs)
         let job = VerifyJob(backup, pageCheck: try pageCheck(), progress: memory, jobs: jobs)
         try checkFrames(job, jobs, &report, progress)
@@ -95,7 +94,7 @@ private struct BackupVerification {
 
     private func pageCheck() throws -> PageCheck? {
         guard backup.hasChecksums,
-            let bytes = try? manifest.content(of: ControlFile.path, incarnation: incarnation, store: store),
+            let bytes = try? manifest.content(of: ControlFile.path, archive: archive),
             let control = try? ControlFile(parsing: bytes, path: ControlFile.path),
             control.blockSize == UInt32(PageCheck.pageSize)
         else { return nil }
@@ -121,7 +120,7 @@ private struct BackupVerification {
                         do { try VerifyWorker(job).run() } catch { job.items.cancel(error) }
                     })
             }
-            var feed = PackFeed(job: job, incarnation: incarnation, store: store, manifest: manifest)
+            var feed = PackFeed(job: job, archive: archive, manifest: manifest)
             try manifest.forEachFrame { pack, frame, runs in
                 if try feed.add(pack, frame, runs) { progress(job.findings.update { $0.bytes } + feed.skippedBytes) }
             }
@@ -143,8 +142,7 @@ private struct BackupVerification {
 /// Sorts frames into pieces of work, pack by pack, and compares each pack's own index with the manifest.
 private struct PackFeed {
     let job: VerifyJob
-    let incarnation: Incarnation
-    let store: any ObjectStore
+    let archive: ClusterArchive
     let manifest: ManifestReader
     private(set) var packs = 0
     private(set) var skipped = 0
@@ -156,8 +154,8 @@ private struct PackFeed {
     private var index: Set<PackFrame> = []
     private var item = RestoreItem()
 
-    init(job: VerifyJob, incarnation: Incarnation, store: any ObjectStore, manifest: ManifestReader) {
-        (self.job, self.incarnation, self.store, self.manifest) = (job, incarnation, store, manifest)
+    init(job: VerifyJob, archive: ClusterArchive, manifest: ManifestReader) {
+        (self.job, self.archive, self.manifest) = (job, archive, manifest)
     }
 
     /// - Returns: whether a piece of work was handed out.
@@ -203,7 +201,7 @@ private struct PackFeed {
             return
         }
         do {
-            let opened = try StoredPack(incarnation.pack(place.label, place.number), in: store)
+            let opened = try archive.pack(place.label, place.number)
             index = Set(try opened.index())
             pack = opened
             item = RestoreItem(pack: opened)

@@ -51,7 +51,7 @@ private struct Record: Codable {
 }
 
 /// Writes a verification's result beside the backup.
-public func recordVerification(_ report: VerifyReport, of incarnation: Incarnation, in store: any ObjectStore) throws {
+public func recordVerification(_ report: VerifyReport, of archive: ClusterArchive) throws {
     let now = Moment(microseconds: Clock.now)
     let record = Record(
         time: now.iso8601, problems: report.problems.count, messages: report.problems.prefix(20).map(\.message),
@@ -59,19 +59,20 @@ public func recordVerification(_ report: VerifyReport, of incarnation: Incarnati
     // To the microsecond: a second verification may find what the first, a moment ago, didn't.
     let fraction = String(now.microseconds % 1_000_000 + 1_000_000).dropFirst()
     let name = "verified-\(now.compact.dropLast()).\(fraction)Z.json"
-    try store.create(incarnation.backup(report.label, name), SealedDocument(.verification, of: record))
+    try archive.store.create(archive.incarnation.backup(report.label, name), SealedDocument(.verification, of: record))
 }
 
 /// The newest result; nil when the backup was never verified. One whose record can't be read tells no result, and hides the
 /// older ones.
-public func lastVerification(of label: String, of incarnation: Incarnation, in store: any ObjectStore) throws
+public func lastVerification(of label: String, of archive: ClusterArchive) throws
     -> RecordedVerification?
 {
-    let names = try store.list(incarnation.backupFolder(label)).filter { !$0.isFolder }.map(\.name)
+    let names = try archive.store.list(archive.incarnation.backupFolder(label)).filter { !$0.isFolder }.map(\.name)
         .filter { $0.hasPrefix("verified-") && $0.hasSuffix(".json") }
     guard let newest = names.max() else { return nil }
     do {
-        guard let document = try store.document(.verification, at: incarnation.backup(label, newest)) else {
+        guard let document = try archive.store.document(.verification, at: archive.incarnation.backup(label, newest))
+        else {
             return nil
         }
         let record = try document.value(Record.self)

@@ -6,8 +6,7 @@ import WAL
 
 /// Waiting for the WAL that makes a backup complete.
 struct WALArrival {
-    let incarnation: Incarnation
-    let store: any ObjectStore
+    let archive: ClusterArchive
     let segmentSize: UInt32
     let dataDirectory: String
     /// Milliseconds; 0 waits for ever.
@@ -23,7 +22,7 @@ struct WALArrival {
         var lastReport = began
         var pause = 20
         for file in files {
-            while try !store.exists(incarnation.key(for: file)) {
+            while try !archive.has(file) {
                 let now = Clock.monotonic
                 let waited = Int64((now - began) / 1_000_000)
                 if timeout > 0 && waited >= timeout {

@@ -5,11 +5,10 @@ import WAL
 /// Reads the WAL that a backup needs to become consistent. What was archived after it is no part of the backup.
 struct WALVerification {
     private let backup: BackupDescription
-    private let incarnation: Incarnation
-    private let store: any ObjectStore
+    private let archive: ClusterArchive
 
-    init(_ backup: BackupDescription, _ incarnation: Incarnation, _ store: any ObjectStore) {
-        (self.backup, self.incarnation, self.store) = (backup, incarnation, store)
+    init(_ backup: BackupDescription, _ archive: ClusterArchive) {
+        (self.backup, self.archive) = (backup, archive)
     }
 
     func run() throws -> (segments: Int, problems: [BackupProblem]) {
@@ -21,7 +20,7 @@ struct WALVerification {
         while segment <= backup.stopSegment {
             defer { segment = segment.next(segmentSize: backup.segmentSize) }
             do {
-                let stored = try store.stored(segment, of: incarnation)
+                let stored = try archive.stored(segment)
                 try stored.extract(with: &decompressor) { _ in }
                 count += 1
                 guard let summary = try stored.summary() else { continue }

@@ -74,7 +74,7 @@ extension Catalog {
         var number = first
         var behindStop = 0
         while true {
-            let stored = try store.stored(path.file(number), of: incarnation)
+            let stored = try archive.stored(path.file(number))
             walk.begin(path.file(number), length: stored.head.rawLength, contents: stored.contents)
             try stored.extract(with: &decompressor) { bytes in
                 try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in

@@ -11,13 +11,13 @@ extension Catalog {
         while try statement.step() { known[statement.text(0)] = statement.blob(1) }
         var found: [(label: String, json: [UInt8])] = []
         var fresh: [(label: String, json: [UInt8])] = []
-        for label in try store.backups(of: incarnation).sorted() {
-            let key = incarnation.backup(label, "backup.json")
+        for label in try archive.backups().sorted() {
+            let key = archive.incarnation.backup(label, "backup.json")
             // Expiring removes this file first: its presence is the backup's. One that can't be read is the listing's to tell.
-            guard try store.exists(key) else { continue }
+            guard try archive.store.exists(key) else { continue }
             if let json = known.removeValue(forKey: label) {
                 found.append((label, json))
-            } else if let json = try? store.readIfPresent(key) {
+            } else if let json = try? archive.store.readIfPresent(key) {
                 found.append((label, json))
                 fresh.append((label, json))
             }

@@ -10,8 +10,7 @@ public import WAL
 /// brings it up to date with the repository first (`synchronize`). Several processes may use one at once. Not for two
 /// threads at once.
 public final class Catalog {
-    public let store: any ObjectStore
-    public let incarnation: Incarnation
+    public let archive: ClusterArchive
     /// The SQLite file.
     public let path: String
     private(set) var file: CatalogFile
@@ -24,11 +23,10 @@ public final class Catalog {
     ///   - mayBeInMemory: whether to build the catalog in memory, for this object only, when its file can't be written.
     ///   - note: told why the catalog had to be rebuilt, or what is waited for, as a message for the log.
     public init(
-        at path: String, store: any ObjectStore, incarnation: Incarnation, mayBeInMemory: Bool = true,
+        at path: String, archive: ClusterArchive, mayBeInMemory: Bool = true,
         note: @escaping (String) -> Void
     ) throws {
-        self.store = store
-        self.incarnation = incarnation
+        self.archive = archive
         self.note = note
         self.path = path
         file = CatalogFile(path: path)
@@ -40,7 +38,7 @@ public final class Catalog {
             file.isKept = false
             database = try file.open(note: note)
         }
-        let location = store.location
+        let location = archive.store.location
         let known = try about("location")
         guard known != location else { return }
         try Catalog.patiently(path, note) {
@@ -64,7 +62,7 @@ public final class Catalog {
                 break
             }
         }
-        try setAbout("location", store.location)
+        try setAbout("location", archive.store.location)
     }
 
     /// Brings the catalog up to date, then runs `body`; both again with an empty catalog when it turns out to be damaged.
@@ -116,7 +114,7 @@ public final class Catalog {
             note("catalog \"\(path)\" is damaged and is rebuilt from the repository: \(error.reason)")
             try file.remove()
             database = try file.open(note: note)
-            try setAbout("location", store.location)
+            try setAbout("location", archive.store.location)
             return try body(self)
         }
     }

@@ -87,28 +87,26 @@ extension Catalog {
             if !statement.isNull(2) { marks[statement.text(1)] = statement.integer(2) }
         }
         var folders: [Folder] = []
-        for timeline in try store.timelines(of: incarnation) {
-            let parent = incarnation.walFolder(timeline)
-            for entry in try store.list(parent) where entry.isFolder && entry.name.utf8.count == 16 {
-                missing.remove(entry.name)
-                let key = parent.appending(entry.name)
-                let mark = try store.changeMark(of: key)
-                if let mark, marks[entry.name] == mark { continue }
+        for timeline in try archive.timelines() {
+            for folder in try archive.walFolders(of: timeline) where folder.name.utf8.count == 16 {
+                missing.remove(folder.name)
+                let mark = try archive.store.changeMark(of: folder)
+                if let mark, marks[folder.name] == mark { continue }
                 var names: [SegmentName] = []
                 var marks: [SegmentName: Int64] = [:]
                 var copied: Set<SegmentName> = []
-                for object in try store.list(key) where !object.isFolder {
-                    switch ArchiveFileName.object(object.name) {
-                    case (.segment(let name), 1)?:
+                for found in try archive.files(in: folder) {
+                    switch found.file {
+                    case .segment(let name) where found.copy == 1:
                         names.append(name)
-                        marks[name] = object.mark
-                    case (.segment(let name), _)?, (.partial(let name), _)?: copied.insert(name)
-                    default: continue
+                        marks[name] = found.entry.mark
+                    case .segment(let name), .partial(let name): copied.insert(name)
+                    case .history, .backupHistory: continue
                     }
                 }
                 folders.append(
                     Folder(
-                        timeline: timeline, name: entry.name, mark: mark, names: names, marks: marks, copied: copied))
+                        timeline: timeline, name: folder.name, mark: mark, names: names, marks: marks, copied: copied))
             }
         }
         for name in missing {
@@ -123,7 +121,7 @@ extension Catalog {
     private func learnSegmentSize(_ listing: [Folder]) throws -> UInt32? {
         if let known = try segmentSize() { return known }
         for name in listing.lazy.flatMap(\.names) {
-            guard let head = try? store.stored(name, of: incarnation).head,
+            guard let head = try? archive.head(of: name),
                 SegmentName.exists(segmentSize: head.rawLength)
             else { continue }
             try setAbout("segment_size", String(head.rawLength))

@@ -299,7 +299,7 @@ public struct EventSearch {
         var decompressor = try Decompressor()
         for number in row.segment...row.segment + 1 where time == nil {
             let name = SegmentName(timeline: row.timeline, number: number, segmentSize: size)
-            guard let stored = try? catalog.store.stored(name, of: catalog.incarnation) else { break }
+            guard let stored = try? catalog.archive.stored(name) else { break }
             walk.begin(name, length: stored.head.rawLength, contents: stored.contents)
             try? stored.extract(with: &decompressor) { bytes in
                 try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in

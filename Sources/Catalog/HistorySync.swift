@@ -39,9 +39,9 @@ extension Catalog {
     /// each time: nothing else tells that one has been damaged in its place.
     private func readableHistories() throws -> [TimelineID: String] {
         var present: [TimelineID: String] = [:]
-        for timeline in try store.histories(of: incarnation) {
-            guard try store.readableHistory(timeline, of: incarnation) != nil else { continue }
-            present[timeline] = try store.history(timeline, of: incarnation).map {
+        for timeline in try archive.histories() {
+            guard try archive.readableHistory(timeline) != nil else { continue }
+            present[timeline] = try archive.history(timeline).map {
                 String(decoding: $0, as: UTF8.self)
             }
         }

@@ -134,7 +134,7 @@ extension Catalog {
         }
         let beginnings = log.genealogy.lineage(of: gap.last.timeline).substitutes(for: number).map(\.name)
         for name in [first] + beginnings.reversed()
-        where try store.partials(of: incarnation, timeline: name.timeline, from: name).first == name {
+        where try archive.partials(timeline: name.timeline, from: name).first == name {
             return .unfinished(name)
         }
         if let other = log.segments.timelines.last(where: { other in
@@ -147,8 +147,8 @@ extension Catalog {
 
     /// The newest name under which some of what is missing was put aside.
     private func putAside(_ gap: LineageGap) throws -> String? {
-        try store.asideFolders(of: incarnation).first { folder in
-            try store.objects(of: folder, of: incarnation).contains { object in
+        try archive.asideFolders().first { folder in
+            try archive.objects(of: folder).contains { object in
                 guard case .segment(let name) = object.file else { return false }
                 return gap.ranges.contains {
                     $0.first.timeline == name.timeline && $0.first <= name && name <= $0.last

@@ -43,7 +43,7 @@ extension Catalog {
 
     /// Timelines whose history file is damaged, or isn't there though they have a parent.
     public func lostHistories() throws -> [LostHistory] {
-        try store.lostHistories(of: incarnation, among: try segments(), known: Set(try histories().keys))
+        try archive.lostHistories(among: try segments(), known: Set(try histories().keys))
     }
 
     /// Every segment that can't be read, or doesn't go on where the one before it ends.

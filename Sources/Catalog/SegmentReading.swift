@@ -19,13 +19,13 @@ extension Catalog {
         jobs: Int, progress: (Int, Int) -> Void
     ) throws {
         guard !names.isEmpty else { return }
-        let (store, incarnation) = (store, incarnation)
+        let archive = archive
         var chain = Chain()
         var batch: [(row: SegmentRow, events: [EventRow])] = []
         var done = 0
         try mapInOrder(
             names, workers: names.count < 4 ? 1 : max(1, jobs), ahead: 64,
-            transform: { name in try Catalog.head(of: name, incarnation, store) },
+            transform: { name in try Catalog.head(of: name, archive) },
             consume: { head in
                 if let before = predecessor(of: head.name, in: set, genealogy) {
                     if chain.last != before { chain = try resume(after: before, in: set, genealogy) }
@@ -47,12 +47,10 @@ extension Catalog {
             })
     }
 
-    private static func head(
-        of name: SegmentName, _ incarnation: Incarnation, _ store: any ObjectStore
-    ) throws -> Head {
+    private static func head(of name: SegmentName, _ archive: ClusterArchive) throws -> Head {
         var head = Head(name: name)
         do {
-            let stored = try store.stored(name, of: incarnation)
+            let stored = try archive.stored(name)
             head.storedBytes = stored.storedLength
             if stored.head.summary.isEmpty {
                 head.problem = "It was stored unread: tidemark did not know its PostgreSQL version."
@@ -88,7 +86,7 @@ extension Catalog {
         var summaries: [SegmentSummary] = []
         var next: SegmentName? = name
         // A record may have begun several segments before.
-        while let name = next, let summary = try Catalog.head(of: name, incarnation, store).summary {
+        while let name = next, let summary = try Catalog.head(of: name, archive).summary {
             summaries.append(summary)
             if summary.firstRecord != nil { break }
             next = predecessor(of: name, in: set, genealogy)
@@ -172,7 +170,7 @@ extension Catalog {
         var walk = RecordWalk()
         var decompressor = try Decompressor()
         for name in names {
-            let stored = try store.stored(name, of: incarnation)
+            let stored = try archive.stored(name)
             walk.begin(name, length: stored.head.rawLength, contents: stored.contents)
             try stored.extract(with: &decompressor) { bytes in
                 try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in

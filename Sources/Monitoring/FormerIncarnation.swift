@@ -13,26 +13,24 @@ public struct FormerIncarnation: Sendable {
     public let stored: Int64
 
     /// Nil when it has no backups.
-    init?(_ incarnation: Incarnation, in store: any ObjectStore) throws {
-        let all = try listBackups(of: incarnation, in: store).all
+    init?(_ archive: ClusterArchive) throws {
+        let all = try archive.listBackups().all
         guard !all.isEmpty else { return nil }
-        name = incarnation.folderName
+        name = archive.incarnation.folderName
         backups = all.count
         newest = all.map(\.stopTime).max()
         stored = all.reduce(0) { $0 + $1.storedSize }
     }
 
-    /// All that a cluster has besides one, and sentences about those that can't be read.
-    static func all(
-        besides current: Incarnation, in store: any ObjectStore
-    ) throws -> (found: [FormerIncarnation], problems: [String]) {
+    /// Those of `archives` that have backups, and sentences about those that can't be read.
+    static func all(_ archives: [ClusterArchive]) -> (found: [FormerIncarnation], problems: [String]) {
         var (found, problems): ([FormerIncarnation], [String]) = ([], [])
-        for incarnation in try store.incarnations(of: current.cluster) where incarnation != current {
+        for archive in archives {
             do {
-                if let one = try FormerIncarnation(incarnation, in: store) { found.append(one) }
+                if let one = try FormerIncarnation(archive) { found.append(one) }
             } catch {
                 let reason = (error as? any Explained)?.message ?? "\(error)"
-                let name = "incarnation \(incarnation.folderName)"
+                let name = "incarnation \(archive.incarnation.folderName)"
                 problems.append("What was before initdb or pg_upgrade, \(name), cannot be read: \(reason).")
             }
         }

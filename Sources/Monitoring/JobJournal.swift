@@ -7,24 +7,22 @@ public import WAL
 ///
 ///     job/2026-11/20261120T101500Z-backup-3f9a02c41b77e5d8.json
 public struct JobJournal: Sendable {
-    public let incarnation: Incarnation
-    private let store: any ObjectStore
+    public let archive: ClusterArchive
     private let kept: KeptJobs?
 
     /// When `tidemark init` made the incarnation's place in the repository; nil where that isn't known.
     func created() throws -> Moment? {
         struct Marker: Decodable { let created: String }
         let document: SealedDocument?
-        do { document = try store.document(.incarnation, at: incarnation.marker) } catch is DocumentRefused {
-            return nil
-        }
+        do {
+            document = try archive.store.document(.incarnation, at: archive.incarnation.marker)
+        } catch is DocumentRefused { return nil }
         return (try? document?.value(Marker.self)).flatMap { Moment(iso8601: $0.created) }
     }
 
     /// - Parameter kept: records that the repository could not take yet; `contents` includes them.
-    public init(of incarnation: Incarnation, in store: any ObjectStore, kept: KeptJobs? = nil) {
-        self.incarnation = incarnation
-        self.store = store
+    public init(of archive: ClusterArchive, kept: KeptJobs? = nil) {
+        self.archive = archive
         self.kept = kept
     }
 
@@ -39,17 +37,17 @@ public struct JobJournal: Sendable {
     func record(_ job: JobRecord, as name: String) throws -> RepositoryKey {
         let key = key(of: job, name)
         do {
-            try store.create(key, job.document())
+            try archive.store.create(key, job.document())
         } catch is ObjectExists {
-            try store.makeDurable(key)
+            try archive.store.makeDurable(key)
         }
         // What a job left that was killed while it wrote its record.
-        _ = try? store.removeLeftovers(in: key.folder)
+        _ = try? archive.store.removeLeftovers(in: key.folder)
         return key
     }
 
     private func key(of job: JobRecord, _ name: String) -> RepositoryKey {
-        incarnation.jobFolder.appending(JobJournal.month(job.started)).appending(name + ".json")
+        archive.incarnation.jobFolder.appending(JobJournal.month(job.started)).appending(name + ".json")
     }
 
     /// A name that no other job gets: two jobs may start in the same second, even on two hosts.
@@ -76,8 +74,9 @@ public struct JobJournal: Sendable {
         let firstMonth = since.map(JobJournal.month) ?? ""
         // A record's name begins with the moment when the job started.
         let firstName = since?.compact
-        for folder in try store.list(incarnation.jobFolder) where folder.isFolder && folder.name >= firstMonth {
-            let month = incarnation.jobFolder.appending(folder.name)
+        for folder in try archive.store.list(archive.incarnation.jobFolder)
+        where folder.isFolder && folder.name >= firstMonth {
+            let month = archive.incarnation.jobFolder.appending(folder.name)
             func unreadable<Value>(_ key: RepositoryKey, _ body: () throws -> Value?) -> Value? {
                 do { return try body() } catch {
                     // Of a document the key is told already.
@@ -91,17 +90,17 @@ public struct JobJournal: Sendable {
                     return nil
                 }
             }
-            for entry in unreadable(month, { try store.list(month, after: firstName) }) ?? []
+            for entry in unreadable(month, { try archive.store.list(month, after: firstName) }) ?? []
             where !entry.isFolder && kind.map({ entry.name.contains("Z-\($0.rawValue)-") }) ?? true {
                 let key = month.appending(entry.name)
-                let found = unreadable(key) { try store.document(.job, at: key).map { try JobRecord($0) } }
+                let found = unreadable(key) { try archive.store.document(.job, at: key).map { try JobRecord($0) } }
                 guard let job = found else { continue }
                 if since.map({ job.started >= $0 }) ?? true { contents.jobs.append(job) }
             }
         }
         for (name, job) in (try? kept?.all(of: self)) ?? []
         where since.map({ job.started >= $0 }) ?? true && kind.map({ job.kind == $0 }) ?? true {
-            if try store.size(of: key(of: job, name)) == nil { contents.jobs.append(job) }
+            if try archive.store.size(of: key(of: job, name)) == nil { contents.jobs.append(job) }
         }
         contents.jobs.sort { ($0.started, $0.finished) < ($1.started, $1.finished) }
         return contents

@@ -59,8 +59,7 @@ public struct KnownGap: Sendable, Equatable {
     public var sentence: String { ArchiveObservation.Gap(first: first, last: last, count: 1).sentence }
 
     /// Looks again at what the last verifications of the WAL and of the backups have named.
-    static func find(in jobs: [JobRecord], of incarnation: Incarnation, in store: any ObjectStore) throws -> [KnownGap]
-    {
+    static func find(in jobs: [JobRecord], of archive: ClusterArchive) throws -> [KnownGap] {
         let runs = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
         let last = [VerifiedPart.backups, .wal].compactMap { part in runs.last(where: part.isRead) }
         var found: [KnownGap] = []
@@ -69,7 +68,7 @@ public struct KnownGap: Sendable, Equatable {
             guard let first = names.first, let last = names.last else { continue }
             let gap = KnownGap(first: first, last: last)
             guard !found.contains(gap),
-                try [first, last].contains(where: { try !store.exists(incarnation.segment($0)) })
+                try [first, last].contains(where: { try !archive.has(.segment($0)) })
             else { continue }
             found.append(gap)
         }
@@ -99,20 +98,18 @@ public struct KnownDamage: Sendable, Equatable {
     ///
     /// - Parameter backups: the complete ones.
     public static func find(
-        in jobs: [JobRecord], and backups: [BackupDescription], of incarnation: Incarnation, in store: any ObjectStore
+        in jobs: [JobRecord], and backups: [BackupDescription], of archive: ClusterArchive
     ) throws -> [KnownDamage] {
         let visible = try backups.compactMap { backup in
-            try visibleDamage(of: backup, from: incarnation, in: store).map {
+            try visibleDamage(of: backup, from: archive).map {
                 KnownDamage(name: backup.label, segment: nil, reason: $0)
             }
         }
         let seen = Set(visible.map(\.name))
-        return try visible + verified(jobs, incarnation, store).filter { !seen.contains($0.name) }
+        return try visible + verified(jobs, archive).filter { !seen.contains($0.name) }
     }
 
-    private static func verified(
-        _ jobs: [JobRecord], _ incarnation: Incarnation, _ store: any ObjectStore
-    ) throws -> [KnownDamage] {
+    private static func verified(_ jobs: [JobRecord], _ archive: ClusterArchive) throws -> [KnownDamage] {
         let runs = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
         var names: [String] = []
         for part in [VerifiedPart.backups, .wal] {
@@ -124,11 +121,11 @@ public struct KnownDamage: Sendable, Equatable {
         return try VerifiedPart.note(names).split(separator: " ").compactMap { text in
             let name = String(text)
             if let segment = SegmentName(name) {
-                return try Archiving.damage(of: segment, incarnation, in: store).map {
+                return try Archiving.damage(of: segment, archive).map {
                     KnownDamage(name: name, segment: segment, reason: $0.message)
                 }
             }
-            guard let last = try lastVerification(of: name, of: incarnation, in: store) else { return nil }
+            guard let last = try lastVerification(of: name, of: archive) else { return nil }
             if let fault = last.fault {
                 return KnownDamage(
                     name: name, segment: nil, reason: "the record of its verification of \(last.time) \(fault.verdict)")
@@ -139,9 +136,9 @@ public struct KnownDamage: Sendable, Equatable {
     }
 
     /// As above, by the journal's own records.
-    public static func find(of incarnation: Incarnation, in store: any ObjectStore) throws -> [KnownDamage] {
+    public static func find(of archive: ClusterArchive) throws -> [KnownDamage] {
         try find(
-            in: JobJournal(of: incarnation, in: store).contents(kind: .verify).jobs,
-            and: listBackups(of: incarnation, in: store).complete, of: incarnation, in: store)
+            in: JobJournal(of: archive).contents(kind: .verify).jobs,
+            and: archive.listBackups().complete, of: archive)
     }
 }

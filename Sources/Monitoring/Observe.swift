@@ -33,7 +33,7 @@ public struct ObservationRequest: Sendable {
 }
 
 /// Looks everything up once. Whatever can't be looked up is left out with its reason: a check must say what it knows.
-public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Observation {
+public func observe(_ request: ObservationRequest, in repository: Repository) -> Observation {
     let cluster = request.cluster
     var observation = Observation(cluster: cluster.name, now: Moment(microseconds: Clock.now))
     let directory = DataDirectory(cluster.dataDirectory)
@@ -65,8 +65,8 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
         observation.leftTargetsProblem =
             "The configuration files could not be read: \((error as? any Explained)?.message ?? "\(error)")."
     }
-    observeArchive(&observation, request, control, store)
-    observation.observeTimelines(control, dataDirectory: cluster.dataDirectory, store)
+    observeArchive(&observation, request, control, repository)
+    observation.observeTimelines(control, dataDirectory: cluster.dataDirectory, repository)
 
     if let control {
         // The server's own timeline: the control file's is that of the last checkpoint.
@@ -77,7 +77,8 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
                 segmentSize: control.segmentSize, now: Moment(microseconds: Clock.now),
                 isArchived: { path, segment in
                     guard let archive = observation.archive else { return false }
-                    do { return try isArchived(path, segment, of: archive.incarnation, in: store) } catch {
+                    let contents = repository.archive(archive.incarnation)
+                    do { return try isArchived(path, segment, of: contents) } catch {
                         throw NotCompared(segment: segment, cause: error)
                     }
                 })
@@ -93,7 +94,7 @@ public func observe(_ request: ObservationRequest, store: any ObjectStore) -> Ob
 
     do {
         observation.space = try SpaceObservation(
-            of: store, memory: cluster.state.space, now: observation.now)
+            of: repository.store, memory: cluster.state.space, now: observation.now)
         observation.isSpaceLimited = observation.space != nil
     } catch {
         observation.spaceProblem =
@@ -120,48 +121,41 @@ extension ClusterPlaces {
 }
 
 /// The segments that a recovery doesn't get over, as the catalog knows them; none where there is no catalog to be had.
-private func breaks(
-    of incarnation: Incarnation, _ cluster: ClusterConfiguration, _ store: any ObjectStore
-) -> [LogBreak] {
+private func breaks(of archive: ClusterArchive, _ cluster: ClusterConfiguration) -> [LogBreak] {
     let catalog = try? Catalog(
-        at: cluster.state.catalog(of: incarnation), store: store, incarnation: incarnation,
+        at: cluster.state.catalog(of: archive.incarnation), archive: archive,
         mayBeInMemory: false, note: { _ in })
     return (try? catalog?.current(jobs: cluster.jobs) { try $0.breaks() }) ?? []
 }
 
 private func observeArchive(
-    _ observation: inout Observation, _ request: ObservationRequest, _ control: ControlFile?, _ store: any ObjectStore
+    _ observation: inout Observation, _ request: ObservationRequest, _ control: ControlFile?, _ repository: Repository
 ) {
     let cluster = request.cluster
     do {
-        var incarnation: Incarnation?
+        let known = try ClusterIncarnations(of: cluster.name, dataDirectory: cluster.dataDirectory, in: repository)
         if let control, let major = try? DataDirectory(cluster.dataDirectory).majorVersion() {
             let own = Incarnation(cluster: cluster.name, major: major, systemIdentifier: control.systemIdentifier)
-            let isKnown = try store.exists(own.marker)
-            observation.ownCluster = (own.folderName, isKnown)
-            if isKnown { incarnation = own }
+            observation.ownCluster = (own.folderName, known?.current.incarnation == own)
         }
-        if incarnation == nil {
-            incarnation = try ClusterIncarnations(
-                of: cluster.name, dataDirectory: cluster.dataDirectory, in: store)?.current
-        }
-        guard let incarnation else {
+        guard let known else {
             throw Problem(
                 "cluster \"\(cluster.name)\" is not in repository \"\(cluster.repository)\"",
                 hint: "Create its place with \"tidemark init\".")
         }
+        let archive = known.current
         observation.archive = try ArchiveObservation(
-            of: incarnation, in: store, timeline: control?.timeline, segmentSize: control?.segmentSize ?? 16 << 20,
-            policy: request.policy, now: observation.now, breaks: breaks(of: incarnation, cluster, store))
+            of: archive, timeline: control?.timeline, segmentSize: control?.segmentSize ?? 16 << 20,
+            policy: request.policy, now: observation.now, breaks: breaks(of: archive, cluster))
         observation.archive?.lookForRemedies(cluster.dataDirectory, request.archiving.command)
-        (observation.former, observation.formerProblems) = try FormerIncarnation.all(besides: incarnation, in: store)
+        (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
         observation.jobs =
-            try JobJournal(of: incarnation, in: store, kept: KeptJobs(of: cluster)).contents(since: since).jobs
+            try JobJournal(of: archive, kept: KeptJobs(of: cluster)).contents(since: since).jobs
         do {
             observation.knownDamage = try KnownDamage.find(
-                in: observation.jobs, and: observation.archive?.backups.complete ?? [], of: incarnation, in: store)
-            observation.knownGaps = try KnownGap.find(in: observation.jobs, of: incarnation, in: store)
+                in: observation.jobs, and: observation.archive?.backups.complete ?? [], of: archive)
+            observation.knownGaps = try KnownGap.find(in: observation.jobs, of: archive)
         } catch {
             observation.knownDamageProblem =
                 "What is known to be damaged could not be looked at: \((error as? any Explained)?.message ?? "\(error)")."

@@ -13,29 +13,28 @@ extension ArchiveObservation {
     ///   - policy: what may have been expired on purpose: that is no gap.
     ///   - breaks: segments that are known not to go on where the one before ends, or to be damaged.
     public init(
-        of incarnation: Incarnation, in store: any ObjectStore, timeline: TimelineID?, segmentSize: UInt32,
+        of archive: ClusterArchive, timeline: TimelineID?, segmentSize: UInt32,
         policy: RetentionPolicy, now: Moment, breaks: [LogBreak] = []
     ) throws {
-        self.incarnation = incarnation
-        backups = try listBackups(of: incarnation, in: store)
+        incarnation = archive.incarnation
+        backups = try archive.listBackups()
         self.segmentSize = backups.complete.last?.segmentSize ?? segmentSize
-        let timelines = try store.timelines(of: incarnation)
+        let timelines = try archive.timelines()
         // A server may be on a timeline of which nothing has been archived yet.
         let followed = [timeline, timelines.last].compactMap { $0 }.first { timelines.contains($0) } ?? TimelineID(1)
         self.timeline = followed
         gaps = []
         var history = TimelineHistory(followed)
         if followed.rawValue > 1 {
-            if let found = try store.readableHistory(followed, of: incarnation) {
+            if let found = try archive.readableHistory(followed) {
                 history = found
             } else {
-                historyProblem = LostHistory.message(
-                    followed, isDamaged: try store.exists(incarnation.history(followed)))
+                historyProblem = LostHistory.message(followed, isDamaged: try archive.has(.history(followed)))
             }
         }
         if historyProblem == nil {
-            damagedHistory = try store.histories(of: incarnation)
-                .last { try store.readableHistory($0, of: incarnation) == nil }
+            damagedHistory = try archive.histories()
+                .last { try archive.readableHistory($0) == nil }
                 .map { LostHistory(timeline: $0, parent: nil, isDamaged: true) }
         }
         let size = self.segmentSize
@@ -47,7 +46,7 @@ extension ArchiveObservation {
         var present: Set<SegmentName> = []
         for timeline in timelines where history.includes(timeline) {
             let first = oldest.map { SegmentName(timeline: timeline, containing: $0.startLSN, segmentSize: size) }
-            present.formUnion(try store.segments(of: incarnation, timeline: timeline, from: first))
+            present.formUnion(try archive.segments(timeline: timeline, from: first))
         }
         let archived = SegmentSet(present.sorted(), segmentSize: size)
         // What an ancestor wrote after it was left is no part of the cluster's history.
@@ -55,7 +54,7 @@ extension ArchiveObservation {
         newest = lineage.file(last)
         let genealogy = Genealogy([followed: history], segmentSize: size)
         func commit(before number: UInt64) throws -> Moment? {
-            try ArchiveObservation.newestCommit(before: number, of: archived, on: lineage, incarnation, store)
+            try ArchiveObservation.newestCommit(before: number, of: archived, on: lineage, archive)
         }
         newestCommit = try commit(before: last + 1)
 
@@ -65,14 +64,14 @@ extension ArchiveObservation {
         let all = log.gaps(on: lineage, from: first)
         if !all.isEmpty {
             let expired = try expiredSegments(
-                of: incarnation, in: store, listing: backups, policy: policy, now: now, segmentSize: size)
+                of: archive, listing: backups, policy: policy, now: now, segmentSize: size)
             log = ArchivedLog(archived, genealogy, expired: expired, breaks: breaks)
         }
         gaps = log.gaps(on: lineage, from: first).map { Gap($0) }
         for found in log.breaks(on: lineage, from: first) {
             var gap = Gap(found)
             gap.from = try commit(before: found.segment.number(segmentSize: size))
-            gap.to = try? ArchiveObservation.summary(of: found.segment, incarnation, store)?.facts.earliestCommit?.time
+            gap.to = try? archive.summary(of: found.segment)?.facts.earliestCommit?.time
             gaps.append(gap)
         }
         gaps.sort { $0.first.number(segmentSize: size) < $1.first.number(segmentSize: size) }
@@ -82,7 +81,7 @@ extension ArchiveObservation {
             gaps[index].from = try commit(before: missing.numbers.lowerBound)
             let after = lineage.file(missing.numbers.upperBound + 1)
             if archived.contains(after) {
-                gaps[index].to = try ArchiveObservation.summary(of: after, incarnation, store)?
+                gaps[index].to = try archive.summary(of: after)?
                     .facts.earliestCommit?.time
             }
         }
@@ -126,26 +125,17 @@ extension ArchiveObservation {
 
     /// The time of the newest commit; looks back over at most fifty segments without one.
     private static func newestCommit(
-        before number: UInt64, of archived: SegmentSet, on lineage: Lineage, _ incarnation: Incarnation,
-        _ store: any ObjectStore
+        before number: UInt64, of archived: SegmentSet, on lineage: Lineage, _ archive: ClusterArchive
     ) throws -> Moment? {
         var number = number
         for _ in 0..<50 where number > 0 {
             number -= 1
             let name = lineage.file(number)
             guard archived.contains(name) else { return nil }
-            if let summary = try summary(of: name, incarnation, store), let time = summary.facts.latestCommit?.time {
+            if let summary = try archive.summary(of: name), let time = summary.facts.latestCommit?.time {
                 return time
             }
         }
         return nil
-    }
-
-    /// A segment's summary; nil when it was stored without one.
-    static func summary(
-        of name: SegmentName, _ incarnation: Incarnation, _ store: any ObjectStore
-    ) throws -> SegmentSummary? {
-        let head = try SegmentHead(of: store.open(incarnation.segment(name)))
-        return head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary)
     }
 }

@@ -24,13 +24,13 @@ public struct StrayTimeline: Sendable, Equatable {
     ///   - position: where a standby is: it may come to follow a timeline that branches off later; nil for a server that
     ///     takes writes, which can't.
     public static func find(
-        of incarnation: Incarnation, in store: any ObjectStore, server: TimelineID, standbyAt position: LSN?
+        of archive: ClusterArchive, server: TimelineID, standbyAt position: LSN?
     ) throws -> [StrayTimeline] {
-        try store.timelines(of: incarnation).filter { $0 > server }.compactMap { timeline in
-            let history = try store.readableHistory(timeline, of: incarnation)
+        try archive.timelines().filter { $0 > server }.compactMap { timeline in
+            let history = try archive.readableHistory(timeline)
             if let position, let history, history.contains(server, at: position) { return nil }
-            let newest = try store.segments(of: incarnation, timeline: timeline).last
-            let summary = try newest.flatMap { try ArchiveObservation.summary(of: $0, incarnation, store) }
+            let newest = try archive.segments(timeline: timeline).last
+            let summary = try newest.flatMap { try archive.summary(of: $0) }
             return StrayTimeline(
                 timeline: timeline, parent: history?.parent, left: history?.ancestors.last?.switchPoint,
                 last: summary?.facts.latestCommit?.time)
@@ -40,25 +40,22 @@ public struct StrayTimeline: Sendable, Equatable {
 
 extension Observation {
     /// Looks for them, where the server and the archive could be asked.
-    mutating func observeTimelines(
-        _ control: ControlFile?, dataDirectory: String, _ store: any ObjectStore
-    ) {
+    mutating func observeTimelines(_ control: ControlFile?, dataDirectory: String, _ repository: Repository) {
         guard let server, let archive, let control, control.systemIdentifier == archive.incarnation.systemIdentifier
         else { return }
         // After a promotion the checkpoint is still the old timeline's for a while.
         let timeline = max(control.timeline, control.minimumRecoveryTimeline)
+        let contents = repository.archive(archive.incarnation)
         do {
             strays = try StrayTimeline.find(
-                of: archive.incarnation, in: store, server: timeline,
+                of: contents, server: timeline,
                 standbyAt: server.isStandby ? server.position : nil)
-            contradiction = try Contradiction.find(
-                in: dataDirectory, timeline: timeline, of: archive.incarnation, in: store)
+            contradiction = try Contradiction.find(in: dataDirectory, timeline: timeline, of: contents)
             serverTimeline = timeline
             let aside = PutAside.Subject.timeline(timeline).name
-            let incarnation = archive.incarnation
             isPutAside =
-                try timeline > TimelineID(1) && !store.exists(incarnation.history(timeline))
-                && store.asideFolders(of: incarnation).contains { $0.subject == aside }
+                try timeline > TimelineID(1) && !contents.has(.history(timeline))
+                && contents.asideFolders().contains { $0.subject == aside }
         } catch {
             archiveProblem = archiveProblem ?? (error as? any Explained)?.message ?? "\(error)"
         }

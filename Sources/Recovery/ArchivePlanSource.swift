@@ -8,8 +8,7 @@ public import WAL
 public final class ArchivePlanSource: PlanSource {
     public let majorVersion: Int
     public let segmentSize: UInt32
-    private let store: any ObjectStore
-    private let incarnation: Incarnation
+    private let archive: ClusterArchive
     private let known: [RestorableBackup]
     private let jobs: Int
     private let usePartials: Bool
@@ -28,18 +27,18 @@ public final class ArchivePlanSource: PlanSource {
     ///   - usePartials: where a segment is missing, take what a `.partial` of it holds.
     ///   - waiting: counts as if it were archived already.
     public init(
-        store: any ObjectStore, incarnation: Incarnation, segmentSize: UInt32, backups: [RestorableBackup], jobs: Int,
+        archive: ClusterArchive, segmentSize: UInt32, backups: [RestorableBackup], jobs: Int,
         usePartials: Bool = false, waiting: WaitingWAL = WaitingWAL()
     ) {
-        (self.store, self.incarnation, self.segmentSize) = (store, incarnation, segmentSize)
+        (self.archive, self.segmentSize) = (archive, segmentSize)
         (known, self.jobs, self.usePartials, self.waiting) = (backups, jobs, usePartials, waiting)
-        majorVersion = incarnation.major
+        majorVersion = archive.incarnation.major
     }
 
     public func backups() -> [RestorableBackup] { known }
 
     public func histories() throws -> [TimelineID: TimelineHistory] {
-        try store.readableHistories(of: incarnation).merging(waiting.histories) { archived, _ in archived }
+        try archive.readableHistories().merging(waiting.histories) { archived, _ in archived }
     }
 
     /// Segments older than every backup can't be part of a recovery and aren't listed.
@@ -48,11 +47,11 @@ public final class ArchivePlanSource: PlanSource {
 
     private func segments(from oldest: LSN) throws -> SegmentSet {
         var all: Set<SegmentName> = []
-        for timeline in try store.timelines(of: incarnation) {
+        for timeline in try archive.timelines() {
             let first = SegmentName(timeline: timeline, containing: oldest, segmentSize: segmentSize)
-            all.formUnion(try store.segments(of: incarnation, timeline: timeline, from: first))
+            all.formUnion(try archive.segments(timeline: timeline, from: first))
             if usePartials {
-                partialSegments.formUnion(try store.partials(of: incarnation, timeline: timeline, from: first))
+                partialSegments.formUnion(try archive.partials(timeline: timeline, from: first))
             }
         }
         for (name, segment) in waiting.segments {
@@ -76,7 +75,7 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     private func endOfPartial(_ name: SegmentName) -> LSN? {
-        try? store.stored(.partial(name), of: incarnation).summary(reading: name).end
+        try? archive.stored(.partial(name)).summary(reading: name).end
     }
 
     public func isPartial(_ name: SegmentName) -> Bool { partialSegments.contains(name) }
@@ -122,7 +121,7 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     public func lostHistories() throws -> [LostHistory] {
-        try store.lostHistories(of: incarnation, among: try segments(), known: Set(try histories().keys))
+        try archive.lostHistories(among: try segments(), known: Set(try histories().keys))
     }
 
     public func serverChanges(of path: LogSegments, through index: Int) throws -> ServerChanges {
@@ -138,7 +137,7 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     public func prepared(in backup: RestorableBackup) throws -> [Prepare] {
-        try preparedTransactions(of: backup.label, of: incarnation, in: store)
+        try preparedTransactions(of: backup.label, of: archive)
     }
 
     public func preparations(of path: LogSegments, through index: Int, before end: LSN) throws -> Preparations {
@@ -247,7 +246,7 @@ public final class ArchivePlanSource: PlanSource {
                 SegmentRecords.Piece(
                     name: name,
                     place: try local[name].map { .file($0.path, $0.contents) }
-                        ?? .stored(store.stored(file(name), of: incarnation)))
+                        ?? .stored(archive.stored(file(name))))
             })
         return records
     }
@@ -301,11 +300,11 @@ public final class ArchivePlanSource: PlanSource {
     private func fetch(_ names: some Collection<SegmentName>) throws {
         let missing = names.filter { summaries[$0] == nil }
         guard !missing.isEmpty else { return }
-        let (store, incarnation) = (store, incarnation)
+        let archive = archive
         try mapInOrder(
             missing.map { ($0, file($0)) }, workers: missing.count < 4 ? 1 : jobs, ahead: 64,
             transform: { name, file -> (SegmentName, SegmentSummary?) in
-                let stored = try store.stored(file, of: incarnation)
+                let stored = try archive.stored(file)
                 return (name, try file.isPartial ? stored.summary(reading: name) : stored.summary())
             }, consume: { name, summary in summaries[name] = summary })
     }

@@ -14,13 +14,13 @@ extension RecoveryArchive {
         of names: [SegmentName], database: UInt32, relations: UInt32, schemas: UInt32, from start: LSN
     ) throws -> LoggedRelations {
         var rows = RelationRows(database: database, relations: relations, schemas: schemas, from: start)
-        let (store, incarnation) = (store, incarnation)
+        let archive = contents
         var concerned: [(name: SegmentName, follows: Bool)] = []
         var follows = false
         try mapInOrder(
             names, workers: 4, ahead: 64,
             transform: { name -> (SegmentName, Bool) in
-                guard let map = try store.stored(name, of: incarnation).summary()?.changedBlocks() else {
+                guard let map = try archive.summary(of: name)?.changedBlocks() else {
                     return (name, true)
                 }
                 return (
@@ -34,7 +34,7 @@ extension RecoveryArchive {
                 follows = isConcerned
             })
         for (name, follows) in concerned {
-            let stored = try store.stored(name, of: incarnation)
+            let stored = try contents.stored(name)
             rows.begin(name, length: stored.head.rawLength, contents: stored.contents, follows: follows)
             var pages = PageFeed()
             try stored.extractConcurrently { bytes in

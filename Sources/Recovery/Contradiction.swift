@@ -32,15 +32,14 @@ public struct Contradiction: Explained, Equatable {
     /// - Parameter segments: further ones, which the server may have archived.
     /// - Returns: the first one that contradicts; nil when there is none, or when nothing can be told.
     public static func find(
-        in dataDirectory: String, timeline: TimelineID, segments: [SegmentName] = [], of incarnation: Incarnation,
-        in store: any ObjectStore
+        in dataDirectory: String, timeline: TimelineID, segments: [SegmentName] = [], of archive: ClusterArchive
     ) throws -> Contradiction? {
         let folder = dataDirectory + "/pg_wal"
         let history = try TimelineHistory(timeline, in: dataDirectory)
         for step in [timeline] + (history?.ancestors.map(\.timeline) ?? []) {
             let file = ArchiveFileName.history(step).description
             guard let own = try TimelineHistory(step, in: dataDirectory),
-                let archived = try store.readableHistory(step, of: incarnation), !archived.isSame(as: own)
+                let archived = try archive.readableHistory(step), !archived.isSame(as: own)
             else { continue }
             return Contradiction(file: file, dataDirectory: dataDirectory)
         }
@@ -50,9 +49,9 @@ public struct Contradiction: Explained, Equatable {
         let candidates = Set(ready.sorted().prefix(8) + segments.sorted().suffix(8)).sorted()
         for name in candidates {
             let path = "\(folder)/\(name)"
-            guard try Files.exists(path), try store.exists(incarnation.segment(name)) else { continue }
+            guard try Files.exists(path), try archive.has(.segment(name)) else { continue }
             do {
-                guard try isContradicted(path, name, of: incarnation, in: store) else { continue }
+                guard try isContradicted(path, name, of: archive) else { continue }
             } catch let error as SystemError where error.code == ENOENT && error.subject == path {
                 // A server that runs has recycled it meanwhile.
                 continue

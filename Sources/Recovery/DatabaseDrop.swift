@@ -28,7 +28,7 @@ public func momentBeforeDrop(
     var known: Set<String> = []
     var numbers: Set<UInt32> = []
     for backup in archive.backups.complete.reversed() {
-        let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store) { _ in false }
+        let map = try RelationMap(of: backup.label, of: archive.contents) { _ in false }
         known.formUnion(map.databases.map(\.name))
         numbers.formUnion(map.databases.map(\.oid))
         guard let database = map.databases.first(where: { $0.name == name })?.oid,
@@ -116,11 +116,11 @@ extension RecoveryArchive {
     public func facts(of names: [SegmentName]) throws -> [SegmentFacts] {
         var continuity = Continuity()
         var all: [SegmentFacts] = []
-        let (store, incarnation) = (store, incarnation)
+        let archive = contents
         try mapInOrder(
             names, workers: 4, ahead: 64,
             transform: { name -> SegmentSummary? in
-                try store.stored(name, of: incarnation).summary()
+                try archive.summary(of: name)
             },
             consume: { summary in
                 guard let summary else { return }

@@ -38,7 +38,7 @@ public struct Drill: Sendable {
     /// Recovers, checks, and cleans up.
     /// - Throws: what restoring and recovering throw; the scratch cluster is gone then, too.
     public func run(
-        incarnation: Incarnation, store: any ObjectStore,
+        of archive: ClusterArchive,
         restoring: @escaping @Sendable (CopyProgress) -> Void = { _ in }, replaying: (ReplayProgress) -> Void = { _ in }
     ) throws -> DrillReport {
         try ScratchDirectory.reclaim(in: scratchDirectory)
@@ -54,8 +54,7 @@ public struct Drill: Sendable {
         }
         let scratch = try ScratchDirectory(for: .drill, in: scratchDirectory)
         let result: Result<DrillReport, any Error> = Result {
-            try rehearse(
-                in: scratch, incarnation: incarnation, store: store, restoring: restoring, replaying: replaying)
+            try rehearse(in: scratch, of: archive, restoring: restoring, replaying: replaying)
         }
         // Why the drill failed is worth more than what became of its remains, which the next one or "clean" removes.
         do { try scratch.remove() } catch { if case .success = result { throw error } }
@@ -63,14 +62,14 @@ public struct Drill: Sendable {
     }
 
     private func rehearse(
-        in scratch: ScratchDirectory, incarnation: Incarnation, store: any ObjectStore,
+        in scratch: ScratchDirectory, of archive: ClusterArchive,
         restoring: @escaping @Sendable (CopyProgress) -> Void, replaying: (ReplayProgress) -> Void
     ) throws -> DrillReport {
         let began = Clock.monotonic
-        let lease = try PlanLease(plan, of: incarnation, in: store)
+        let lease = try PlanLease(plan, of: archive)
         defer { withExtendedLifetime(lease) {} }
         try HostDemands(original: backup.settings, chosen: extra, plan: plan).refuseTooLow()
-        let superusers = try RelationMap.superusers(of: plan.backup.label, of: incarnation, in: store)
+        let superusers = try RelationMap.superusers(of: plan.backup.label, of: archive)
         let (path, socket) = (scratch.path, scratch.socketDirectory)
         try createDurably(path + "/pg_hba.conf", bytes: Array("local all all trust\n".utf8), mode: 0o600)
         try createDurably(path + "/pg_ident.conf", bytes: [], mode: 0o600)
@@ -90,7 +89,7 @@ public struct Drill: Sendable {
             request.tablespaceMapping[tablespace.location] = place
         }
         let prepared = try watchRestore(limit: self.limit, progress: restoring) { [request] progress in
-            try prepareRecovery(request, incarnation: incarnation, store: store, progress: progress)
+            try prepareRecovery(request, of: archive, progress: progress)
         }
         try completeRestore(directory)
         let server = ServerProcess(

@@ -46,19 +46,17 @@ extension ForkedSegment {
     ///   - isPartial: the child's file is in the repository as `.partial` only.
     ///   - isCopy: the folder isn't the cluster's own.
     /// - Throws: what reading the repository and writing throw.
-    func place(
-        in folder: String, isPartial: Bool, isCopy: Bool, of incarnation: Incarnation, from store: any ObjectStore
-    )
+    func place(in folder: String, isPartial: Bool, isCopy: Bool, of archive: ClusterArchive)
         throws
     {
-        let stored = try store.stored(isPartial ? .partial(child) : .segment(child), of: incarnation)
+        let stored = try archive.stored(isPartial ? .partial(child) : .segment(child))
         let path = "\(folder)/\(parent)"
         let length = UInt64(stored.head.rawLength)
         var left = end.rawValue % length
         let end = Int(left)
         try Files.removeIfPresent(path)
         try createDurably(path, mode: 0o600) { file, temporary in
-            let patches = try stored.extract(as: child, of: incarnation, from: store, isCopy: isCopy) { bytes in
+            let patches = try stored.extract(as: child, of: archive, isCopy: isCopy) { bytes in
                 let own = min(UInt64(bytes.count), left)
                 guard own > 0 else { return }
                 try file.write(UnsafeRawBufferPointer(rebasing: bytes[..<Int(own)]), path: temporary)

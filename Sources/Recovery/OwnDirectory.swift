@@ -24,7 +24,7 @@ public struct OwnDirectory: Sendable {
     ///
     /// Of a dead server's directory, the WAL from the last checkpoint on is read.
     /// - Throws: `DamagedControlFile`, `SystemError`, `Problem` when whose it is, or whether a server runs on it, can't be told.
-    public init?(_ path: String, of incarnation: Incarnation, in store: any ObjectStore) throws {
+    public init?(_ path: String, of archive: ClusterArchive) throws {
         let directory = DataDirectory(path)
         let (control, major): (ControlFile, Int)
         do { (control, major) = try (directory.controlFile(), directory.majorVersion()) } catch let error as SystemError
@@ -32,7 +32,7 @@ public struct OwnDirectory: Sendable {
         {
             return nil
         }
-        guard control.systemIdentifier == incarnation.systemIdentifier, major == incarnation.major,
+        guard control.systemIdentifier == archive.incarnation.systemIdentifier, major == archive.incarnation.major,
             try !isUnfinishedRestore(path)
         else { return nil }
         self.path = path
@@ -44,12 +44,12 @@ public struct OwnDirectory: Sendable {
         if isRunning {
             waiting = WaitingWAL()
         } else {
-            waiting = WaitingWAL(path, timeline: timeline, of: incarnation, in: store)
+            waiting = WaitingWAL(path, timeline: timeline, of: archive)
             position = max(position, waiting.end ?? .zero)
         }
         do {
             contradiction = try Contradiction.find(
-                in: path, timeline: timeline, segments: waiting.named, of: incarnation, in: store)
+                in: path, timeline: timeline, segments: waiting.named, of: archive)
             contradictionProblem = nil
         } catch { (contradiction, contradictionProblem) = (nil, error) }
         place = KnownPlace(
@@ -87,19 +87,16 @@ public struct WaitingWAL: Sendable {
     public init() {}
 
     /// - Parameter timeline: the server's.
-    init(
-        _ dataDirectory: String, timeline: TimelineID, of incarnation: Incarnation, in store: any ObjectStore
-    ) {
+    init(_ dataDirectory: String, timeline: TimelineID, of archive: ClusterArchive) {
         let rescue: Rescue
         do {
-            rescue = try Rescue(
-                dataDirectory: dataDirectory, history: { try store.timelineHistory($0, of: incarnation) })
+            rescue = try Rescue(dataDirectory: dataDirectory, history: { try archive.timelineHistory($0) })
         } catch {
             problem = error
             return
         }
         // What can't be asked for counts as missing: `recover` hands it over, which is right either way.
-        func isArchived(_ key: RepositoryKey) -> Bool { (try? store.exists(key)) ?? false }
+        func isArchived(_ name: SegmentName) -> Bool { (try? archive.has(.segment(name))) ?? false }
         named = rescue.items.compactMap { item in
             switch item {
             case .last(let name): name
@@ -110,21 +107,21 @@ public struct WaitingWAL: Sendable {
             switch item {
             case .last(let name):
                 add(name, in: dataDirectory, .partial, isLast: true) {
-                    trim(&$0, of: name, at: "\(dataDirectory)/pg_wal/\(name)", incarnation, in: store)
+                    trim(&$0, of: name, at: "\(dataDirectory)/pg_wal/\(name)", archive)
                 }
-                if isArchived(incarnation.segment(name)) { segments[name] = nil }
+                if isArchived(name) { segments[name] = nil }
             case .finished(let file):
                 guard let name = ArchiveFileName(file) else { continue }
                 switch name {
                 case .segment(let segment):
-                    guard !isArchived(incarnation.segment(segment)) || item == rescue.items.last else { continue }
+                    guard !isArchived(segment) || item == rescue.items.last else { continue }
                     let isLeft = segment.timeline < timeline
                     add(segment, in: dataDirectory, isLeft ? .partial : .completed, isLast: false) {
                         if isLeft {
-                            trim(&$0, of: segment, at: "\(dataDirectory)/pg_wal/\(segment)", incarnation, in: store)
+                            trim(&$0, of: segment, at: "\(dataDirectory)/pg_wal/\(segment)", archive)
                         }
                     }
-                    if isArchived(incarnation.segment(segment)) { segments[segment] = nil }
+                    if isArchived(segment) { segments[segment] = nil }
                 case .history(let timeline):
                     do { histories[timeline] = try TimelineHistory(timeline, in: dataDirectory) } catch {
                         unreadable.append(file)

@@ -9,16 +9,16 @@ public final class PlanLease: Sendable {
     private let backup: BackupLease
 
     /// - Throws: `NoSuchBackup`, `PlanOutdated`.
-    public init(_ plan: Plan, of incarnation: Incarnation, in store: any ObjectStore) throws {
-        backup = try BackupLease(plan.backup.label, of: incarnation, in: store)
+    public init(_ plan: Plan, of archive: ClusterArchive) throws {
+        backup = try BackupLease(plan.backup.label, of: archive)
         // What went between the planning and now doesn't come back.
         let partials = Set(plan.partials)
         var listed: (folder: RepositoryKey, names: Set<String>)?
         for name in plan.segmentNames where !partials.contains(name) {
-            let key = incarnation.segment(name)
+            let key = archive.key(for: .segment(name))
             if listed?.folder != key.folder {
                 // An object's name begins with its segment's, so it comes after that.
-                let entries = try store.list(key.folder, after: name.description)
+                let entries = try archive.store.list(key.folder, after: name.description)
                 listed = (key.folder, Set(entries.filter { $0.size != nil }.map(\.name)))
             }
             if listed?.names.contains(key.name) != true { throw PlanOutdated(segment: name) }

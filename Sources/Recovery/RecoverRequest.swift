@@ -52,7 +52,7 @@ public struct PreparedRecovery: Sendable {
 /// settings fail for want of WAL. The caller says with `completeRestore` that it won't do this again.
 /// - Throws: `TargetInUse`, and what restoring throws.
 public func prepareRecovery(
-    _ request: RecoverRequest, incarnation: Incarnation, store: any ObjectStore,
+    _ request: RecoverRequest, of archive: ClusterArchive,
     progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
 ) throws -> PreparedRecovery {
     try refuseIfInUse(request.directory)
@@ -63,17 +63,16 @@ public func prepareRecovery(
     restore.living = request.living
     // A replay of some length reads its pages one by one, and waits for each that isn't in memory.
     restore.isReadSoon = request.plan.logSize > request.backup.size / 20
-    let restored = try restoreBackup(
-        request.backup, of: incarnation, from: store, request: restore, progress: progress)
+    let restored = try restoreBackup(request.backup, of: archive, request: restore, progress: progress)
     try request.tablespaces.prepareYounger(in: request.directory)
     let configuration = ServerConfiguration(request.backup, directory: request.directory, setup: request.setup)
     try configuration.relocate()
     let (remarks, options) = try configuration.complete()
-    for name in request.plan.partials { try placePartial(name, request, incarnation: incarnation, store: store) }
+    for name in request.plan.partials { try placePartial(name, request, of: archive) }
     for segment in request.plan.forkedSegments {
         try segment.place(
             in: request.directory + "/pg_wal", isPartial: request.plan.partials.contains(segment.child),
-            isCopy: !request.setup.isOwnDirectory, of: incarnation, from: store)
+            isCopy: !request.setup.isOwnDirectory, of: archive)
     }
     try writeSettings(request, serverOptions: options)
     try signal(request.setup.isStandby ? "standby.signal" : "recovery.signal", directory: request.directory)
@@ -102,15 +101,12 @@ func refuseIfInUse(_ directory: String) throws {
 }
 
 /// PostgreSQL never asks its restore_command for a `.partial`, but takes a segment it finds in pg_wal.
-private func placePartial(
-    _ name: SegmentName, _ request: RecoverRequest, incarnation: Incarnation, store: any ObjectStore
-) throws {
+private func placePartial(_ name: SegmentName, _ request: RecoverRequest, of archive: ClusterArchive) throws {
     let path = "\(request.directory)/pg_wal/\(name)"
     try Files.removeIfPresent(path)
-    let stored = try store.stored(.partial(name), of: incarnation)
+    let stored = try archive.stored(.partial(name))
     try createDurably(path, mode: 0o600) { file, temporary in
-        let patches = try stored.extract(as: name, of: incarnation, from: store, isCopy: !request.setup.isOwnDirectory)
-        {
+        let patches = try stored.extract(as: name, of: archive, isCopy: !request.setup.isOwnDirectory) {
             try file.write($0, path: temporary)
         }
         for patch in patches {
@@ -123,10 +119,10 @@ extension StoredSegment {
     /// - Parameter isCopy: the directory that replays it isn't the cluster's own.
     /// - Returns: what must be written over.
     func extract(
-        as segment: SegmentName, of incarnation: Incarnation, from store: any ObjectStore, isCopy: Bool,
+        as segment: SegmentName, of archive: ClusterArchive, isCopy: Bool,
         write: (UnsafeRawBufferPointer) throws -> Void
     ) throws -> [SegmentPatch] {
-        if isCopy { return try extractConfined(as: segment, of: incarnation, from: store, write: write) }
+        if isCopy { return try extractConfined(as: segment, of: archive, write: write) }
         var decompressor = try Decompressor()
         try extract(with: &decompressor, write: write)
         return []

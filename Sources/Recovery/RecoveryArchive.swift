@@ -8,8 +8,8 @@ public import WAL
 /// A cluster's archive, opened for planning and recovering: the incarnation that is meant, its backups, and what the
 /// planner asks.
 public struct RecoveryArchive {
-    public let store: any ObjectStore
-    public let incarnation: Incarnation
+    /// What the repository holds of it.
+    public let contents: ClusterArchive
     public let backups: BackupListing
     /// What the cluster's own data directory tells; nil when it tells nothing.
     public let own: OwnDirectory?
@@ -28,34 +28,34 @@ public struct RecoveryArchive {
     ///   - label: the backup that was asked for, which tells as well.
     ///   - moment: the time that was asked for, which tells when nothing else does.
     public init(
-        store: any ObjectStore, cluster: String, dataDirectory: String, jobs: Int, timeline: TimelineID? = nil,
+        repository: Repository, cluster: String, dataDirectory: String, jobs: Int, timeline: TimelineID? = nil,
         incarnation named: String? = nil, backup label: String? = nil, at moment: Moment? = nil
     ) throws {
-        guard let known = try ClusterIncarnations(of: cluster, dataDirectory: dataDirectory, in: store) else {
-            throw NothingArchived(cluster: cluster, location: store.location)
+        guard let known = try ClusterIncarnations(of: cluster, dataDirectory: dataDirectory, in: repository) else {
+            throw NothingArchived(cluster: cluster, location: repository.location)
         }
-        let chosen =
+        let found =
             try named.map(known.named) ?? label.map(known.holding) ?? moment.map(known.holding) ?? known.current
+        let (chosen, current) = (found.incarnation, known.current.incarnation)
         var remarks: [String] = []
-        if chosen != known.current {
+        if chosen != current {
             let sentence =
                 "This is what the cluster was before initdb or pg_upgrade: incarnation \(chosen.folderName), "
-                + "PostgreSQL \(chosen.major). The one in use is \(known.current.folderName)."
+                + "PostgreSQL \(chosen.major). The one in use is \(current.folderName)."
             remarks.append(sentence)
             former = sentence
         } else {
             former = nil
         }
-        if chosen == known.current, known.all.count > 1, !known.isKnown {
+        if chosen == current, known.all.count > 1, !known.isKnown {
             remarks.append(
                 "The repository holds \(known.all.count) incarnations of cluster \"\(cluster)\"; \(chosen.folderName) has "
                     + "the newest backup and is used.")
         }
-        incarnation = chosen
-        var backups = try listBackups(of: chosen, in: store)
+        var backups = try found.listBackups()
         for bad in backups.unreadable { remarks.append("Backup \"\(bad.label)\" is left out: \(bad.reason.message).") }
-        let aside = try timeline.flatMap { try AsideStore(store, chosen, timeline: $0) }
-        self.store = aside ?? store
+        let aside = try timeline.flatMap(found.restoringAside)
+        contents = aside ?? found
         putAside = aside == nil ? nil : timeline
         if let putAside { backups.restore(putAside) }
         if let label, let one = backups.aside.first(where: { $0.backup.label == label }) { throw one.problem }
@@ -68,7 +68,7 @@ public struct RecoveryArchive {
                 "WAL of timeline \(putAside) was put aside; this recovery reads it where nothing is in its place.")
         }
         func because(_ error: any Error) -> String { (error as? any Explained)?.message ?? "\(error)" }
-        do { own = try OwnDirectory(dataDirectory, of: chosen, in: store) } catch {
+        do { own = try OwnDirectory(dataDirectory, of: found) } catch {
             own = nil
             remarks.append("Nothing is known of data directory \"\(dataDirectory)\": \(because(error)).")
         }
@@ -99,7 +99,7 @@ public struct RecoveryArchive {
     /// - Parameter waiting: counts as if it were archived already.
     public func planSource(usePartials: Bool, waiting: WaitingWAL = WaitingWAL()) -> ArchivePlanSource {
         ArchivePlanSource(
-            store: store, incarnation: incarnation, segmentSize: backups.complete.last?.segmentSize ?? 16 << 20,
+            archive: contents, segmentSize: backups.complete.last?.segmentSize ?? 16 << 20,
             backups: backups.complete.map(RestorableBackup.init), jobs: jobs, usePartials: usePartials,
             waiting: waiting)
     }
@@ -140,7 +140,7 @@ public struct RecoveryArchive {
     public func aware(_ request: PlanRequest) -> PlanRequest {
         var request = request
         request.known = request.known ?? own?.place
-        if former != nil { request.incarnation = incarnation.folderName }
+        if former != nil { request.incarnation = contents.incarnation.folderName }
         return request
     }
 
@@ -214,10 +214,10 @@ extension Plan {
         _ request: PlanRequest, in archive: RecoveryArchive, _ source: ArchivePlanSource
     ) throws -> PlanRefusal.Alternative? {
         guard let last = segments.last?.last.number(segmentSize: segmentSize) else { return nil }
-        let partial = try archive.store.timelines(of: archive.incarnation).filter { timeline in
+        let partial = try archive.contents.timelines().filter { timeline in
             try [last, last + 1].contains { number in
                 let name = SegmentName(timeline: timeline, number: number, segmentSize: segmentSize)
-                return try archive.store.exists(archive.incarnation.partial(name))
+                return try archive.contents.has(.partial(name))
             }
         }
         guard !partial.isEmpty else { return nil }

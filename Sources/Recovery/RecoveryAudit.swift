@@ -56,11 +56,11 @@ public struct RecoveryAudit: Sendable {
     public let line: String
 
     /// Writes the first object.
-    public init(_ subject: Subject, incarnation: Incarnation, store: any ObjectStore) throws {
+    public init(_ subject: Subject, of archive: ClusterArchive) throws {
         let now = Moment(microseconds: Clock.now)
-        self.store = store
+        store = archive.store
         began = Clock.monotonic
-        folder = incarnation.recoveryFolder.appending("\(now.compact)-\(subject.kind)-\(getpid())")
+        folder = archive.incarnation.recoveryFolder.appending("\(now.compact)-\(subject.kind)-\(getpid())")
         let environment = { (name: String) in getenv(name).map { String(cString: $0) } }
         var name = [CChar](repeating: 0, count: 256)
         gethostname(&name, name.count - 1)
@@ -69,7 +69,7 @@ public struct RecoveryAudit: Sendable {
         let user = environment("SUDO_USER").map { "\($0) as \(own)" } ?? own
         let remote = environment("SSH_CONNECTION")?.split(separator: " ").first.map(String.init)
         line =
-            "\(user) on \(host)\(remote.map { " from \($0)" } ?? "") recovers \(incarnation) to \(subject.target) from backup "
+            "\(user) on \(host)\(remote.map { " from \($0)" } ?? "") recovers \(archive.incarnation) to \(subject.target) from backup "
             + "\(subject.backup) into \"\(subject.directory)\""
         try RecoveryAudit.write(
             Begin(began: now.iso8601, user: user, host: host, remote: remote, subject: subject),

@@ -23,14 +23,15 @@ public struct RecoveryRates: Codable, Sendable, Equatable {
     }
 
     /// The sums over the last five that recorded anything; nil when none did.
-    public static func recorded(of incarnation: Incarnation, in store: any ObjectStore) throws -> RecoveryRates? {
-        let folder = incarnation.recoveryFolder
+    public static func recorded(of archive: ClusterArchive) throws -> RecoveryRates? {
+        let folder = archive.incarnation.recoveryFolder
         var sum: RecoveryRates?
         var counted = 0
-        for entry in try store.list(folder).reversed() where entry.isFolder && counted < 5 {
+        for entry in try archive.store.list(folder).reversed() where entry.isFolder && counted < 5 {
             let document: SealedDocument?
             do {
-                document = try store.document(.recoveryEnd, at: folder.appending(entry.name).appending("end.json"))
+                document = try archive.store.document(
+                    .recoveryEnd, at: folder.appending(entry.name).appending("end.json"))
             } catch is DocumentRefused { continue }
             guard let rates = try? document?.value(Record.self).rates, rates.arePossible else { continue }
             counted += 1

@@ -25,15 +25,15 @@ public struct AsideObject: Hashable, Sendable {
     public let copy: Int
 }
 
-extension ObjectStore {
+extension ClusterArchive {
     /// Newest first.
-    public func asideFolders(of incarnation: Incarnation) throws -> [AsideFolder] {
-        try list(incarnation.asideFolder).filter(\.isFolder).reversed()
+    public func asideFolders() throws -> [AsideFolder] {
+        try store.list(incarnation.asideFolder).filter(\.isFolder).reversed()
             .compactMap { AsideFolder($0.name, in: incarnation.asideFolder) }
     }
 
     /// What is in such a folder still, in order; histories last.
-    public func objects(of folder: AsideFolder, of incarnation: Incarnation) throws -> [AsideObject] {
+    public func objects(of folder: AsideFolder) throws -> [AsideObject] {
         var objects: [AsideObject] = []
         func add(_ entry: RepositoryEntry, _ key: RepositoryKey) {
             guard !entry.isFolder, let (file, copy) = ArchiveFileName.object(entry.name) else { return }
@@ -43,17 +43,19 @@ extension ObjectStore {
                     copy: copy))
         }
         let wal = folder.key.appending("wal")
-        let entries = try list(wal)
+        let entries = try store.list(wal)
         for timeline in entries where timeline.isFolder {
             let key = wal.appending(timeline.name)
-            for part in try list(key) where part.isFolder {
-                for entry in try list(key.appending(part.name)) { add(entry, key.appending(part.name)) }
+            for part in try store.list(key) where part.isFolder {
+                for entry in try store.list(key.appending(part.name)) { add(entry, key.appending(part.name)) }
             }
         }
         for entry in entries { add(entry, wal) }
         return objects
     }
+}
 
+extension ObjectStore {
     /// Whether an object that was put aside is of another history than what is at `place`: a segment or a timeline's history
     /// with other contents. Where nothing is, it isn't.
     func contradicts(_ object: AsideObject, at place: RepositoryKey) throws -> Bool {

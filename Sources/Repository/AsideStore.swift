@@ -13,16 +13,17 @@ public final class AsideStore: ObjectStore {
     private let folders: [RepositoryKey]
 
     /// Nil when nothing of the timeline is put aside that fits what is in place.
-    public init?(_ base: any ObjectStore, _ incarnation: Incarnation, timeline: TimelineID) throws {
-        (self.base, self.incarnation, self.timeline) = (base, incarnation, timeline)
+    public init?(_ archive: ClusterArchive, timeline: TimelineID) throws {
+        (base, incarnation, self.timeline) = (archive.store, archive.incarnation, timeline)
         var folders: [RepositoryKey] = []
-        for folder in try base.asideFolders(of: incarnation) where folder.subject.hasPrefix(timeline.fileNamePart) {
-            let objects = try base.objects(of: folder, of: incarnation)
+        for folder in try archive.asideFolders() where folder.subject.hasPrefix(timeline.fileNamePart) {
+            let objects = try archive.objects(of: folder)
             guard objects.contains(where: { if case .backupHistory = $0.file { false } else { true } }),
                 try !base.contradicts(objects),
                 try !objects.contains(where: { object in
                     try folders.contains {
-                        try base.contradicts(object, at: AsideStore.place(object.place, incarnation, in: $0))
+                        try archive.store.contradicts(
+                            object, at: AsideStore.place(object.place, archive.incarnation, in: $0))
                     }
                 })
             else { continue }

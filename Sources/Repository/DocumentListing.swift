@@ -1,17 +1,17 @@
-extension ObjectStore {
+extension ClusterArchive {
     /// The documents of an incarnation on which nothing else depends, and whether each can be read: all but
     /// `incarnation.json` and `backup.json`. Costs one read each.
     ///
     /// - Parameter refused: gets what is wrong with one; the others are read all the same.
-    public func proveRecords(of incarnation: Incarnation, refused: (any Error) -> Void) {
+    public func proveRecords(refused: (any Error) -> Void) {
         func entries(_ folder: RepositoryKey) -> [RepositoryEntry] {
-            do { return try list(folder) } catch {
+            do { return try store.list(folder) } catch {
                 refused(error)
                 return []
             }
         }
         func prove(_ kind: SealedDocument.Kind, _ key: RepositoryKey) {
-            do { _ = try document(kind, at: key) } catch { refused(error) }
+            do { _ = try store.document(kind, at: key) } catch { refused(error) }
         }
         func each(in folder: RepositoryKey, _ body: (RepositoryKey) -> Void) {
             for entry in entries(folder) where entry.isFolder { body(folder.appending(entry.name)) }

@@ -13,19 +13,22 @@ public struct DamagedMarker: Explained, Equatable {
     public var hint: String? { fault.hint }
 }
 
-extension ObjectStore {
-    /// Reads an incarnation's marker. What the store says of an object that isn't there is believed only between two such
+extension ClusterArchive {
+    /// Whether `tidemark init` made it: whether its marker is there, unread.
+    public func exists() throws -> Bool { try store.exists(incarnation.marker) }
+
+    /// Reads the marker. What the store says of an object that isn't there is believed only between two such
     /// looks: a file system that fails says of everything that it isn't there.
     ///
     /// - Returns: false when there is none.
     /// - Throws: `DamagedMarker`, and what reading throws.
-    public func confirms(_ incarnation: Incarnation) throws -> Bool {
+    public func isConfirmed() throws -> Bool {
         func refusal(_ fault: DocumentFault) -> DamagedMarker {
-            DamagedMarker(key: incarnation.marker, location: location, fault: fault)
+            DamagedMarker(key: incarnation.marker, location: store.location, fault: fault)
         }
         let marker: SealedDocument
         do {
-            guard let found = try document(.incarnation, at: incarnation.marker) else { return false }
+            guard let found = try store.document(.incarnation, at: incarnation.marker) else { return false }
             marker = found
         } catch let refused as DocumentRefused { throw refusal(refused.fault) }
         // The lean executable has no JSON decoder; the document is proven to be one that tidemark wrote.
@@ -36,13 +39,13 @@ extension ObjectStore {
         return true
     }
 
-    /// Whether an incarnation has a place here that this program can write into and read from. A damaged marker is no reason
-    /// not to archive what a server hands over, nor to deliver what is there; one of another format is.
+    /// Whether it has a place here that this program can write into and read from. A damaged marker is no reason not to
+    /// archive what a server hands over, nor to deliver what is there; one of another format is.
     ///
     /// - Throws: `DamagedMarker` when it is of another format; what looking for it throws.
-    public func holds(_ incarnation: Incarnation) throws -> Bool {
-        guard try exists(incarnation.marker) else { return false }
-        do { _ = try confirms(incarnation) } catch let damage as DamagedMarker
+    public func isUsable() throws -> Bool {
+        guard try exists() else { return false }
+        do { _ = try isConfirmed() } catch let damage as DamagedMarker
             where !damage.fault.isOfAnotherFormat
         {}
         return true

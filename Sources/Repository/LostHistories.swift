@@ -33,17 +33,15 @@ public struct LostHistory: Explained, Hashable {
     }
 }
 
-extension ObjectStore {
+extension ClusterArchive {
     /// Timelines whose history file is damaged, and those without one that began on another, as their first segment tells.
     ///
     /// - Parameter known: those whose history is there and can be read.
-    public func lostHistories(
-        of incarnation: Incarnation, among segments: SegmentSet, known: Set<TimelineID>
-    ) throws -> [LostHistory] {
-        let damaged = Set(try histories(of: incarnation)).subtracting(known)
+    public func lostHistories(among segments: SegmentSet, known: Set<TimelineID>) throws -> [LostHistory] {
+        let damaged = Set(try histories()).subtracting(known)
         let all = damaged.union(segments.timelines).subtracting(known).sorted()
         return all.compactMap { timeline in
-            let parent = parent(of: timeline, among: segments, incarnation)
+            let parent = parent(of: timeline, among: segments)
             guard parent != nil || damaged.contains(timeline) else { return nil }
             return LostHistory(timeline: timeline, parent: parent, isDamaged: damaged.contains(timeline))
         }
@@ -51,16 +49,14 @@ extension ObjectStore {
 
     /// The timeline from which the first segment was copied; where the switch point lies on a segment's border nothing was,
     /// and the record with which the timeline begins tells it.
-    private func parent(
-        of timeline: TimelineID, among segments: SegmentSet, _ incarnation: Incarnation
-    ) -> TimelineID? {
+    private func parent(of timeline: TimelineID, among segments: SegmentSet) -> TimelineID? {
         guard timeline.rawValue > 1, let run = segments.runs(of: timeline).first,
             // Of an archive that began on that timeline nothing is from before.
             segments.timelines.contains(where: { $0 < timeline })
         else { return nil }
         let first = SegmentName(timeline: timeline, number: run.lowerBound, segmentSize: segments.segmentSize)
         // What can't be read is told elsewhere.
-        guard let summary = try? stored(first, of: incarnation).summary() else { return nil }
+        guard let summary = try? summary(of: first) else { return nil }
         if summary.firstTimeline < timeline { return summary.firstTimeline }
         return summary.facts.timelineSwitches.first { $0.timeline == timeline && $0.previous < timeline }?.previous
     }

@@ -2,29 +2,33 @@ import Glibc
 import Platform
 public import WAL
 
-extension ObjectStore {
+extension Repository {
     /// The clusters that have a folder, in order of their names.
     public func clusters() throws -> [String] {
-        try list(.root).filter(\.isFolder).map(\.name)
+        try store.list(.root).filter(\.isFolder).map(\.name)
     }
 
     /// A cluster's incarnations that `tidemark init` completed, oldest major version first. One that can't be looked into is
     /// among them: nobody knows that it was not.
     public func incarnations(of cluster: String) throws -> [Incarnation] {
-        try list(RepositoryKey.root.appending(cluster)).filter(\.isFolder)
+        try store.list(RepositoryKey.root.appending(cluster)).filter(\.isFolder)
             .compactMap { Incarnation(cluster: cluster, folderName: $0.name) }
             .filter { incarnation in
-                do { return try exists(incarnation.marker) } catch let error as SystemError where error.code == EACCES {
+                do { return try store.exists(incarnation.marker) } catch let error as SystemError
+                    where error.code == EACCES
+                {
                     return true
                 }
             }
             .sorted { ($0.major, $0.systemIdentifier) < ($1.major, $1.systemIdentifier) }
     }
+}
 
+extension ClusterArchive {
     /// Timelines that have segments or a history file, in order.
-    public func timelines(of incarnation: Incarnation) throws -> [TimelineID] {
+    public func timelines() throws -> [TimelineID] {
         var found: Set<TimelineID> = []
-        for entry in try list(incarnation.walFolder) {
+        for entry in try store.list(incarnation.walFolder) {
             if entry.isFolder {
                 if let name = SegmentName(entry.name + "0000000000000000") { found.insert(name.timeline) }
             } else if let timeline = historyTimeline(entry.name) {
@@ -35,79 +39,79 @@ extension ObjectStore {
     }
 
     /// Timelines whose history file is there, in order.
-    public func histories(of incarnation: Incarnation) throws -> [TimelineID] {
-        try list(incarnation.walFolder).compactMap { historyTimeline($0.name) }.sorted()
+    public func histories() throws -> [TimelineID] {
+        try store.list(incarnation.walFolder).compactMap { historyTimeline($0.name) }.sorted()
     }
 
     /// A timeline history file's text, verified; nil when it isn't there.
-    public func history(_ timeline: TimelineID, of incarnation: Incarnation) throws -> [UInt8]? {
+    public func history(_ timeline: TimelineID) throws -> [UInt8]? {
         do {
-            return try StoredSegment(incarnation.history(timeline), in: self).bytes(limit: 1 << 20)
+            return try StoredSegment(incarnation.history(timeline), in: store).bytes(limit: 1 << 20)
         } catch is ObjectAbsent { return nil }
     }
 
     /// A timeline's history; nil when its file isn't there.
     /// - Throws: `BadTimelineHistory`, and what reading throws.
-    public func timelineHistory(_ timeline: TimelineID, of incarnation: Incarnation) throws -> TimelineHistory? {
-        try history(timeline, of: incarnation).map {
+    public func timelineHistory(_ timeline: TimelineID) throws -> TimelineHistory? {
+        try history(timeline).map {
             try TimelineHistory(timeline: timeline, file: String(decoding: $0, as: UTF8.self))
         }
     }
 
     /// As `timelineHistory`, and nil as well for one that is damaged: it leads nowhere, like one that is gone.
     /// `lostHistories` tells of both.
-    public func readableHistory(_ timeline: TimelineID, of incarnation: Incarnation) throws -> TimelineHistory? {
-        do { return try timelineHistory(timeline, of: incarnation) } catch is ObjectDamaged {
+    public func readableHistory(_ timeline: TimelineID) throws -> TimelineHistory? {
+        do { return try timelineHistory(timeline) } catch is ObjectDamaged {
             return nil
         } catch is BadTimelineHistory { return nil }
     }
 
     /// Every history that can be read.
-    public func readableHistories(of incarnation: Incarnation) throws -> [TimelineID: TimelineHistory] {
+    public func readableHistories() throws -> [TimelineID: TimelineHistory] {
         var found: [TimelineID: TimelineHistory] = [:]
-        for timeline in try histories(of: incarnation) {
-            found[timeline] = try readableHistory(timeline, of: incarnation)
+        for timeline in try histories() {
+            found[timeline] = try readableHistory(timeline)
         }
         return found
+    }
+
+    /// The folders of a timeline's WAL, one for 4 GiB of log, in order.
+    public func walFolders(of timeline: TimelineID) throws -> [RepositoryKey] {
+        let parent = incarnation.walFolder(timeline)
+        return try store.list(parent).filter(\.isFolder).map { parent.appending($0.name) }
+    }
+
+    /// The files from PostgreSQL's archiver in one of these folders, in order of their names; strangers are left out.
+    /// - Parameter name: only what comes after this name.
+    public func files(in folder: RepositoryKey, after name: String? = nil) throws -> [ArchivedFile] {
+        try store.list(folder, after: name).compactMap { entry in
+            guard !entry.isFolder, let (file, copy) = ArchiveFileName.object(entry.name) else { return nil }
+            return ArchivedFile(file: file, copy: copy, entry: entry)
+        }
     }
 
     /// The completed segments of a timeline, in order; with `from` only that one and later ones.
     ///
     /// Costs one folder listing per 4 GiB of log.
-    public func segments(
-        of incarnation: Incarnation, timeline: TimelineID, from first: SegmentName? = nil
-    ) throws -> [SegmentName] {
-        var names: [SegmentName] = []
-        for folder in try list(incarnation.walFolder(timeline)) where folder.isFolder {
-            if let first, folder.name < first.folder { continue }
-            // An object's name begins with its segment's, so the first one's own comes after that.
-            let start = first.flatMap { $0.folder == folder.name ? $0.description : nil }
-            for entry in try list(incarnation.walFolder(timeline).appending(folder.name), after: start)
-            where !entry.isFolder {
-                guard entry.name.hasSuffix(".zst"), let name = SegmentName(String(entry.name.dropLast(4))) else {
-                    continue
-                }
-                if let first, name < first { continue }
-                names.append(name)
-            }
-        }
-        return names.sorted()
+    public func segments(timeline: TimelineID, from first: SegmentName? = nil) throws -> [SegmentName] {
+        try names(of: timeline, from: first) { if case .segment(let name) = $0 { name } else { nil } }
     }
 
     /// As `segments`, of the incomplete last segments that servers left under their names with `.partial`.
-    public func partials(
-        of incarnation: Incarnation, timeline: TimelineID, from first: SegmentName? = nil
+    public func partials(timeline: TimelineID, from first: SegmentName? = nil) throws -> [SegmentName] {
+        try names(of: timeline, from: first) { if case .partial(let name) = $0 { name } else { nil } }
+    }
+
+    private func names(
+        of timeline: TimelineID, from first: SegmentName?, _ wanted: (ArchiveFileName) -> SegmentName?
     ) throws -> [SegmentName] {
         var names: [SegmentName] = []
-        for folder in try list(incarnation.walFolder(timeline)) where folder.isFolder {
-            if let first, folder.name < first.folder { continue }
+        for folder in try walFolders(of: timeline) {
+            let isFirst = first?.folder == folder.name
+            if let first, !isFirst, folder.name < first.folder { continue }
             // An object's name begins with its segment's, so the first one's own comes after that.
-            let start = first.flatMap { $0.folder == folder.name ? $0.description : nil }
-            for entry in try list(incarnation.walFolder(timeline).appending(folder.name), after: start)
-            where !entry.isFolder {
-                guard entry.name.hasSuffix(".partial.zst"), let name = SegmentName(String(entry.name.dropLast(12))),
-                    first.map({ $0 <= name }) ?? true
-                else { continue }
+            for found in try files(in: folder, after: isFirst ? first?.description : nil) where found.copy == 1 {
+                guard let name = wanted(found.file), first.map({ $0 <= name }) ?? true else { continue }
                 names.append(name)
             }
         }
@@ -115,10 +119,20 @@ extension ObjectStore {
     }
 
     /// Labels that have a folder under `backup/`, oldest first; complete or not.
-    public func backups(of incarnation: Incarnation) throws -> [String] {
-        try list(incarnation.backupFolder).filter(\.isFolder).map(\.name)
+    public func backups() throws -> [String] {
+        try store.list(incarnation.backupFolder).filter(\.isFolder).map(\.name)
     }
+}
 
+/// An object in a timeline's WAL folders.
+public struct ArchivedFile: Sendable, Hashable {
+    public let file: ArchiveFileName
+    /// 1 for the first of that name.
+    public let copy: Int
+    public let entry: RepositoryEntry
+}
+
+extension ObjectStore {
     /// The whole content of a small object; nil when it isn't there.
     /// - Throws: `ObjectDamaged` when it has more than `limit` bytes, and what the store throws.
     public func readIfPresent(_ key: RepositoryKey, limit: Int = 64 << 20) throws -> [UInt8]? {

@@ -14,49 +14,49 @@ extension Incarnation {
     }
 }
 
-extension ObjectStore {
+extension ClusterArchive {
     /// A file from PostgreSQL's archiver: of several copies of a segment the one with the most records.
     ///
     /// One object is opened, unless it is a `.partial` or a segment whose timeline was left in it.
     /// - Throws: `ObjectAbsent`, `ObjectDamaged`, `UnsupportedFormat`, and what the store throws.
-    public func stored(_ file: ArchiveFileName, of incarnation: Incarnation) throws -> StoredSegment {
-        let first = try StoredSegment(incarnation.key(for: file), in: self)
+    public func stored(_ file: ArchiveFileName) throws -> StoredSegment {
+        let first = try StoredSegment(incarnation.key(for: file), in: store)
         guard let segment = file.segmentName, file.isPartial || first.head.isLeft else { return first }
         var best = (copy: first, end: try first.recordsEnd(segment))
-        for copy in try furtherCopies(of: file, of: incarnation) {
+        for copy in try furtherCopies(of: file) {
             let end = try copy.recordsEnd(segment)
             if end > best.end { best = (copy, end) }
         }
         if file.isPartial { return best.copy }
         // A server that was promoted leaves a `.partial` of the same segment, which may have more of these records.
-        for copy in try copies(of: .partial(segment), of: incarnation) {
+        for copy in try copies(of: .partial(segment)) {
             let end = try copy.recordsEnd(segment)
             if end > best.end, try copy.agrees(with: best.copy, segment, until: best.end) { best = (copy, end) }
         }
         return best.copy
     }
 
-    public func stored(_ segment: SegmentName, of incarnation: Incarnation) throws -> StoredSegment {
-        try stored(.segment(segment), of: incarnation)
+    public func stored(_ segment: SegmentName) throws -> StoredSegment {
+        try stored(.segment(segment))
     }
 
     /// Every copy of a segment or `.partial`, in the order in which they came; empty when there is none.
-    public func copies(of file: ArchiveFileName, of incarnation: Incarnation) throws -> [StoredSegment] {
+    public func copies(of file: ArchiveFileName) throws -> [StoredSegment] {
         let first: StoredSegment
-        do { first = try StoredSegment(incarnation.key(for: file), in: self) } catch is ObjectAbsent { return [] }
+        do { first = try StoredSegment(incarnation.key(for: file), in: store) } catch is ObjectAbsent { return [] }
         guard file.isPartial || first.head.isLeft else { return [first] }
-        return try [first] + furtherCopies(of: file, of: incarnation)
+        return try [first] + furtherCopies(of: file)
     }
 
     /// As `copies`, but the first of them whose head can't be read is only named, and hides no other.
-    public func readableCopies(of file: ArchiveFileName, of incarnation: Incarnation) throws
+    public func readableCopies(of file: ArchiveFileName) throws
         -> (copies: [StoredSegment], headless: ObjectDamaged?)
     {
         var copies: [StoredSegment] = []
         var headless: ObjectDamaged?
         for number in 1... {
             do {
-                let copy = try StoredSegment(incarnation.key(for: file, copy: number), in: self)
+                let copy = try StoredSegment(incarnation.key(for: file, copy: number), in: store)
                 copies.append(copy)
                 if number == 1, !file.isPartial, !copy.head.isLeft { break }
             } catch let damage as ObjectDamaged where headless == nil {
@@ -66,11 +66,11 @@ extension ObjectStore {
         return (copies, headless)
     }
 
-    private func furtherCopies(of file: ArchiveFileName, of incarnation: Incarnation) throws -> [StoredSegment] {
+    private func furtherCopies(of file: ArchiveFileName) throws -> [StoredSegment] {
         var copies: [StoredSegment] = []
         while true {
             do {
-                copies.append(try StoredSegment(incarnation.key(for: file, copy: copies.count + 2), in: self))
+                copies.append(try StoredSegment(incarnation.key(for: file, copy: copies.count + 2), in: store))
             } catch is ObjectAbsent { return copies }
         }
     }

@@ -22,7 +22,7 @@ public struct IncarnationMarker: Codable, Sendable, Equatable {
 /// - Returns: the incarnation, and whether it is new.
 /// - Throws: `Problem` when the server isn't the one whose data directory is configured, or its page sizes aren't ours.
 public func initializeCluster(
-    named cluster: String, dataDirectory: DataDirectory, connection: Connection, store: any ObjectStore
+    named cluster: String, dataDirectory: DataDirectory, connection: Connection, in repository: Repository
 ) throws -> (incarnation: Incarnation, isNew: Bool) {
     let control = try dataDirectory.controlFile()
     let major = try dataDirectory.majorVersion()
@@ -41,13 +41,13 @@ public func initializeCluster(
         )
     }
     let incarnation = Incarnation(cluster: cluster, major: major, systemIdentifier: control.systemIdentifier)
-    if try store.holds(incarnation) { return (incarnation, false) }
+    if try repository.archive(incarnation).isUsable() { return (incarnation, false) }
     let marker = IncarnationMarker(
         cluster: cluster, major: major, systemIdentifier: String(control.systemIdentifier),
         segmentSize: control.segmentSize,
         created: Moment(microseconds: Clock.now).iso8601)
     do {
-        try store.create(incarnation.marker, SealedDocument(.incarnation, of: marker))
+        try repository.store.create(incarnation.marker, SealedDocument(.incarnation, of: marker))
     } catch is ObjectExists {
         return (incarnation, false)
     }

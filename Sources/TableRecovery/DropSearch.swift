@@ -78,10 +78,10 @@ private struct DropSearch {
             seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
         }
         let isNew = { [seen] (lsn: LSN) in log.holds(lsn) && seen.map { lsn < $0 } ?? true }
-        let found = RelationDrop.all(in: try archive.facts(of: segments), major: archive.incarnation.major)
+        let found = RelationDrop.all(in: try archive.facts(of: segments), major: archive.contents.incarnation.major)
             .filter { isNew($0.transaction.lsn) }
         let oids = Set(found.map(\.oid) + drops.filter { $0.relation == nil }.map(\.oid))
-        let map = try RelationMap(of: backup.label, of: archive.incarnation, in: archive.store) { relation in
+        let map = try RelationMap(of: backup.label, of: archive.contents) { relation in
             oids.contains(relation.oid) || LoggedNames.catalogs.contains(relation.oid)
         }
         newest = newest ?? backup.label

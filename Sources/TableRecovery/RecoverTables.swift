@@ -31,10 +31,10 @@ private final class TableRecovery {
     }
 
     func run() throws -> TableRecoveryReport {
-        let lease = try PlanLease(request.plan, of: archive.incarnation, in: archive.store)
+        let lease = try PlanLease(request.plan, of: archive.contents)
         defer { withExtendedLifetime(lease) {} }
         try ScratchDirectory.reclaim(in: request.scratchDirectory)
-        let map = try RelationMap(of: request.plan.backup.label, of: archive.incarnation, in: archive.store)
+        let map = try RelationMap(of: request.plan.backup.label, of: archive.contents)
         try Preconditions(request, map).check()
         try stopBeforeDropOfDatabase(map)
         report(.begun)

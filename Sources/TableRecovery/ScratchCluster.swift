@@ -35,7 +35,7 @@ final class ScratchCluster {
         directory = try ScratchDirectory(for: .table, in: parent)
         let data = directory.data
         do {
-            let backup = try showBackup(plan.backup.label, of: archive.incarnation, in: archive.store)
+            let backup = try archive.contents.backup(plan.backup.label)
             var request = RestoreRequest(target: data, jobs: jobs)
             request.selection = { selection.treatment(of: $0, size: $1) }
             request.isThrowaway = true
@@ -46,16 +46,16 @@ final class ScratchCluster {
                 request.tablespaceMapping[tablespace.location] = "\(directory.path)/tablespaces/\(tablespace.oid)"
                 try Files.makeDirectories("\(directory.path)/tablespaces/\(tablespace.oid)", mode: 0o700)
             }
-            let (incarnation, store) = (archive.incarnation, archive.store)
+            let contents = archive.contents
             restored = try watchRestore(limit: patience, progress: progress) { [request] progress in
-                try restoreBackup(backup, of: incarnation, from: store, request: request, progress: progress)
+                try restoreBackup(backup, of: contents, request: request, progress: progress)
             }
             let control = try DataDirectory(data).controlFile()
             let isFiltered = selection.method == .filteredLog
             let rules = try ScratchCluster.rules(plan, selection, archive)
             lastRemoval = rules.vanished.last
             supply = try SegmentSupply(
-                plan.segmentNames, of: archive.incarnation, in: archive.store, segmentSize: plan.segmentSize,
+                plan.segmentNames, of: archive.contents, segmentSize: plan.segmentSize,
                 rules: rules, target: plan.end,
                 directory: directory.path + "/wal", serverLog: data + "/pg_wal", jobs: jobs)
             try ScratchCluster.write(

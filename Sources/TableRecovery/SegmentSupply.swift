@@ -11,8 +11,7 @@ import WAL
 /// the log.
 final class SegmentSupply: Sendable {
     private let segments: [SegmentName]
-    private let store: any ObjectStore
-    private let incarnation: Incarnation
+    private let archive: ClusterArchive
     private let rules: LogFilterRules
     private let segmentSize: UInt32
     private let target: LSN
@@ -35,22 +34,22 @@ final class SegmentSupply: Sendable {
 
     /// - Parameter serverLog: the server's pg_wal.
     init(
-        _ segments: [SegmentName], of incarnation: Incarnation, in store: any ObjectStore, segmentSize: UInt32,
+        _ segments: [SegmentName], of archive: ClusterArchive, segmentSize: UInt32,
         rules: LogFilterRules, target: LSN, directory: String, serverLog: String, jobs: Int
     ) throws {
         self.target = target
         state = Mutex(State(replayed: ReplayedLog(directory: serverLog, taken: directory + "/taken")))
-        (self.segments, self.incarnation, self.store) = (segments, incarnation, store)
+        (self.segments, self.archive) = (segments, archive)
         (self.rules, self.segmentSize, self.directory, self.jobs) = (rules, segmentSize, directory, jobs)
         for folder in ["", "/ready", "/taken", "/history"] {
             try Files.makeDirectories(directory + folder, mode: 0o700)
         }
         try write("list", segments.map { "\($0)\n" }.joined())
         try write("deliver", script, mode: 0o700)
-        for timeline in try store.histories(of: incarnation) {
+        for timeline in try archive.histories() {
             // A damaged one leads nowhere, and the rows' history was chosen without it.
-            guard try store.readableHistory(timeline, of: incarnation) != nil,
-                let text = try store.history(timeline, of: incarnation)
+            guard try archive.readableHistory(timeline) != nil,
+                let text = try archive.history(timeline)
             else { continue }
             try write("history/\(timeline.fileNamePart).history", String(decoding: text, as: UTF8.self))
         }
@@ -134,7 +133,7 @@ final class SegmentSupply: Sendable {
     }
 
     @Sendable private func fetch(_ name: SegmentName) throws -> ReplaySegment {
-        let stored = try store.stored(name, of: incarnation)
+        let stored = try archive.stored(name)
         var decompressor = try Decompressor()
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Int(stored.head.rawLength))

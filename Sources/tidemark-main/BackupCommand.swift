@@ -1,3 +1,4 @@
+import Archiving
 import BaseBackup
 import Configuration
 import DataDirectory
@@ -55,14 +56,14 @@ enum BackupCommand: Command {
         request.tidemarkVersion = CommandLineTool.version
         try readOptions(arguments, into: &request)
         let (terminal, log) = (invocation.terminal, invocation.log)
-        let store = DirectoryStore(cluster.repository)
+        let repository = cluster.openRepository()
         invocation.notes.begin()
         // A backup would keep what a recovery left behind, where the server couldn't call us at its end.
         do { try RecoveryRecord.takeOut(of: DataDirectory(cluster.dataDirectory)) } catch { log(.warning, error) }
         let backup: BackupDescription
         do {
             defer { terminal.finishProgress() }
-            backup = try takeBackup(request, cluster: cluster.name, into: store) { event in
+            backup = try takeBackup(request, cluster: cluster.name, into: repository) { event in
                 switch event {
                 case .waitingForCheckpoint: terminal.progress("waiting for the server's checkpoint", log: log)
                 case .copying(let progress): terminal.progress("copying: " + progress.text, log: log)
@@ -121,7 +122,7 @@ enum BackupCommand: Command {
                 expiry.notes.begin()
                 let started = Moment(microseconds: Clock.now)
                 let done = try ExpireCommand.expire(
-                    incarnations(of: cluster, in: DirectoryStore(cluster.repository)), cluster, configuration,
+                    incarnations(of: cluster), cluster, configuration,
                     dryRun: false)
                 for line in ExpireCommand.text(done, dryRun: false) { invocation.log(.log, line) }
                 return ExpireCommand.conclude(done, since: started, expiry)

@@ -9,20 +9,18 @@ import WAL
 /// The cluster's catalog, brought up to date, with the backups that give its entries a meaning.
 struct CatalogAccess {
     let cluster: ClusterConfiguration
-    let store: DirectoryStore
-    let incarnation: Incarnation
+    let archive: ClusterArchive
     let catalog: Catalog
     /// The complete backups, in order of their start position.
     let backups: [BackupDescription]
 
     init(_ invocation: Invocation) throws {
         cluster = try invocation.cluster()
-        store = DirectoryStore(cluster.repository)
-        incarnation = try currentIncarnation(of: cluster, in: store)
+        archive = try currentArchive(of: cluster)
         let log = invocation.log
         do {
             catalog = try Catalog(
-                at: cluster.state.catalog(of: incarnation), store: store, incarnation: incarnation,
+                at: cluster.state.catalog(of: archive.incarnation), archive: archive,
                 note: { message in log(.warning, message) })
         } catch let error as SystemError {
             throw Problem(
@@ -37,7 +35,7 @@ struct CatalogAccess {
         }
         for damage in found.damaged { log(.warning, damage) }
         var backups = found.backups
-        backups = try withoutAside(backups, of: incarnation, in: store).usable
+        backups = try withoutAside(backups, of: archive).usable
         self.backups = backups.sorted { ($0.startLSN, $0.startTime) < ($1.startLSN, $1.startTime) }
     }
 
@@ -64,8 +62,7 @@ struct CatalogAccess {
 
     /// What of the log is not there on purpose.
     func expired(_ invocation: Invocation) throws -> SegmentSet {
-        try WALGaps.expired(
-            cluster, incarnation, store, segmentSize: try catalog.segmentSize() ?? 16 << 20, invocation)
+        try WALGaps.expired(cluster, archive, segmentSize: try catalog.segmentSize() ?? 16 << 20, invocation)
     }
 
     var spans: [BackupSpan] { backups.map(BackupSpan.init) }
@@ -109,7 +106,7 @@ final class BackupNames {
         if let known = maps[label] { return known }
         var names = RelationNames()
         do {
-            let map = try RelationMap(of: label, of: access.incarnation, in: access.store)
+            let map = try RelationMap(of: label, of: access.archive)
             for database in map.databases { names.add(database: database.oid, name: database.name) }
             for row in map.relations {
                 names.add(

@@ -1,3 +1,4 @@
+import Archiving
 import BaseBackup
 import Configuration
 import Glibc
@@ -111,7 +112,7 @@ enum CheckCommand: Command {
                 notifiers: configuration.notifiers,
                 archiving: try InitCommand.archivingCall(configuration, cluster),
                 policy: RetentionPolicy(configuration.retention(for: cluster))),
-            store: DirectoryStore(cluster.repository))
+            in: cluster.openRepository())
     }
 
     private static func notify(

@@ -53,7 +53,7 @@ enum DrillCommand: Command {
         // What was typed may be a slip; what a timer starts has no target.
         if !typed.contains(where: arguments.has) { invocation.notes.begin() }
         let archive = try RecoveryArchive(
-            store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
+            repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs, timeline: try TargetOptions.number(arguments),
             incarnation: arguments.value("incarnation"), backup: arguments.value("backup"),
             at: try TargetOptions.moment(arguments, zone: cluster.timezone))
@@ -61,7 +61,7 @@ enum DrillCommand: Command {
             try DrillCommand.plan(arguments, cluster, archive, $0)
         }
         invocation.notes.begin()
-        let backup = try showBackup(plan.backup.label, of: archive.incarnation, in: archive.store)
+        let backup = try archive.contents.backup(plan.backup.label)
         let commands = ServerCommands(
             executable: try leanExecutable(), configuration: try invocation.configurationPath(), cluster: cluster.name)
         let putAside = archive.putAside?.description
@@ -80,8 +80,7 @@ enum DrillCommand: Command {
         invocation.notes("size", plan.backup.size)
 
         let audit = try RecoveryAudit(
-            .init(kind: "drill", plan: plan, directory: cluster.scratchDirectory), incarnation: archive.incarnation,
-            store: archive.store)
+            .init(kind: "drill", plan: plan, directory: cluster.scratchDirectory), of: archive.contents)
         invocation.log(.debug, audit.line)
         Interruption.note(audit)
         let (terminal, log) = (invocation.terminal, invocation.log)
@@ -89,7 +88,7 @@ enum DrillCommand: Command {
         let report: DrillReport
         do {
             report = try drill.run(
-                incarnation: archive.incarnation, store: archive.store,
+                of: archive.contents,
                 restoring: { terminal.progress("restoring: \(size($0.done)) of \(size($0.total))", log: log) },
                 replaying: { progress in
                     terminal.progress(

@@ -45,18 +45,17 @@ enum DuCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let configuration = try invocation.configuration()
         let cluster = try invocation.cluster()
-        let store = DirectoryStore(cluster.repository)
-        let known = try incarnations(of: cluster, in: store)
+        let known = try incarnations(of: cluster)
         let shown = try invocation.arguments.integer("days", in: 0...36_500) ?? 14
         let policy = RetentionPolicy(configuration.retention(for: cluster))
-        let report = try storageReport(of: known.current, in: store, policy: policy)
-        let former = try known.former.map { ($0, try storageReport(of: $0, in: store, policy: policy)) }
-        let reports = [(known.current, report)] + former
+        let report = try storageReport(of: known.current, policy: policy)
+        let former = try known.former.map { ($0.incarnation, try storageReport(of: $0, policy: policy)) }
+        let reports = [(known.current.incarnation, report)] + former
         let backupBytes = reports.reduce(0) { $0 + $1.1.backupBytes }
         let walBytes = reports.reduce(0) { $0 + $1.1.walBytes }
         let asideBytes: Int64 = reports.reduce(0) { $0 + $1.1.asideBytes }
         let wouldFree = reports.reduce(0) { $0 + $1.1.wouldFree }
-        let free = try store.capacity()?.free
+        let free = try known.current.store.capacity()?.free
         let days = shown == 0 ? report.days[...] : report.days.suffix(shown)
         if invocation.json {
             try invocation.print(

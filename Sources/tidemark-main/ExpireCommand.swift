@@ -72,13 +72,13 @@ enum ExpireCommand: Command {
         let cluster = try invocation.cluster()
         let dryRun = invocation.arguments.has("dry-run")
         invocation.notes.begin()
-        let known = try incarnations(of: cluster, in: DirectoryStore(cluster.repository))
+        let known = try incarnations(of: cluster)
         let started = Moment(microseconds: Clock.now)
         let expiry = try expire(known, cluster, configuration, dryRun: dryRun)
         if invocation.json {
             try invocation.print(
                 json: Document(
-                    dryRun: dryRun, current: Document.Part(expiry.current, of: known.current),
+                    dryRun: dryRun, current: Document.Part(expiry.current, of: known.current.incarnation),
                     failures: expiry.failures,
                     former: expiry.former.compactMap { one in
                         one.report.map { Document.Part($0, of: one.incarnation) }

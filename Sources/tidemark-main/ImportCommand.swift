@@ -32,7 +32,7 @@ enum ImportCommand: Command {
         let cluster = try invocation.cluster()
         let log = invocation.log
         let push = Push(
-            into: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
+            into: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             level: Int(cluster.compressLevel), warn: { log(.warning, $0) })
         let work = ImportArchive(
             push, scratch: temporaryName(for: cluster.state.importing), jobs: cluster.jobs)

@@ -1,3 +1,4 @@
+import Archiving
 import Configuration
 import DataDirectory
 import Glibc
@@ -54,7 +55,7 @@ enum InitCommand: Command {
         for directory in [cluster.repository, cluster.stateDirectory] { try Files.makeDirectories(directory) }
         let (incarnation, isNew) = try initializeCluster(
             named: cluster.name, dataDirectory: DataDirectory(cluster.dataDirectory), connection: connection,
-            store: DirectoryStore(cluster.repository))
+            in: cluster.openRepository())
         let inspection = try ServerInspection(of: connection, archiving: archivingCall(configuration, cluster))
         let write = invocation.arguments.has("write")
         if write, let foreign = inspection.foreignArchiving, !invocation.arguments.has("replace") {

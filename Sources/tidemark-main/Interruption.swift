@@ -152,7 +152,7 @@ enum Interruption {
         let cluster = try? invocation.cluster()
         if let cluster {
             if let audit = left.audit {
-                let store = DirectoryStore(cluster.repository)
+                let store = cluster.openRepository().store
                 try? RecoveryAudit(audit, in: store)?.end(result: "interrupted")
             }
             do { try ScratchDirectory.reclaim(in: cluster.scratchDirectory, of: getpid()) } catch {

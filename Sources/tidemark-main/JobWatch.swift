@@ -1,3 +1,4 @@
+import Archiving
 import BaseBackup
 import Configuration
 import DataDirectory
@@ -25,8 +26,8 @@ enum JobWatch {
         Interruption.note(kind, since: started, invocation.notes)
         defer { Interruption.noteRecorded(invocation.notes) }
         // As long as it lives, the job and its record work in the same directory, whatever is mounted there at the end.
-        let store = (try? invocation.cluster(becomeOwner: false)).map { DirectoryStore($0.repository) }
-        defer { withExtendedLifetime(store) {} }
+        let repository = (try? invocation.cluster(becomeOwner: false))?.openRepository()
+        defer { withExtendedLifetime(repository) {} }
         func finish(_ status: ExitStatus, _ error: (any Error)?) {
             guard status != .usage, status != .interrupted else { return }
             // What was refused before anything was done is no failed job: a slip at the keyboard alarms nobody.
@@ -82,7 +83,7 @@ enum JobWatch {
     ) {
         do {
             let cluster = try invocation.cluster()
-            try JobJournal(of: incarnation, in: DirectoryStore(cluster.repository)).record(
+            try JobJournal(of: cluster.openRepository().archive(incarnation)).record(
                 JobRecord(
                     kind: kind, cluster: cluster.name, started: started, finished: Moment(microseconds: Clock.now),
                     result: .success, facts: facts, user: startedBy(), host: hostName(),
@@ -105,9 +106,8 @@ enum JobWatch {
     /// The journal of the cluster as it is now; without a data directory, of what the repository knows last. What was kept
     /// for it is in it from now on, where this user may write there.
     static func journal(of cluster: ClusterConfiguration) throws -> JobJournal {
-        let store = DirectoryStore(cluster.repository)
         let kept = KeptJobs(of: cluster)
-        let journal = JobJournal(of: try currentIncarnation(of: cluster, in: store), in: store, kept: kept)
+        let journal = JobJournal(of: try currentArchive(of: cluster), kept: kept)
         try? kept.carryOver(to: journal)
         return journal
     }
@@ -120,15 +120,16 @@ enum JobWatch {
     }
 }
 
-/// The incarnation in use.
-func currentIncarnation(of cluster: ClusterConfiguration, in store: any ObjectStore) throws -> Incarnation {
-    try incarnations(of: cluster, in: store).current
+/// The archive of the incarnation in use.
+func currentArchive(of cluster: ClusterConfiguration) throws -> ClusterArchive {
+    try incarnations(of: cluster).current
 }
 
 /// - Throws: when the repository holds nothing of the cluster.
-func incarnations(of cluster: ClusterConfiguration, in store: any ObjectStore) throws -> ClusterIncarnations {
+func incarnations(of cluster: ClusterConfiguration) throws -> ClusterIncarnations {
     guard
-        let known = try ClusterIncarnations(of: cluster.name, dataDirectory: cluster.dataDirectory, in: store)
+        let known = try ClusterIncarnations(
+            of: cluster.name, dataDirectory: cluster.dataDirectory, in: cluster.openRepository())
     else {
         throw Problem(
             "cluster \"\(cluster.name)\" is not in repository \"\(cluster.repository)\"",

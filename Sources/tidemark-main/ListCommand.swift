@@ -21,16 +21,17 @@ enum ListCommand: Command {
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
-        let store = DirectoryStore(cluster.repository)
-        let known = try incarnations(of: cluster, in: store)
+        let known = try incarnations(of: cluster)
         var rows: [ListedBackup] = []
         var remarks: [String] = []
         var gaps: [LineageGap] = []
         var isWhole = true
         var lost: [LostHistory] = []
-        for incarnation in known.all {
+        for archive in known.all {
+            let incarnation = archive.incarnation
+            let isCurrent = incarnation == known.current.incarnation
             let listing: BackupListing
-            do { listing = try listBackups(of: incarnation, in: store) } catch  where incarnation != known.current {
+            do { listing = try archive.listBackups() } catch  where !isCurrent {
                 // What was before is no reason to be silent about what is.
                 let explained = error as? any Explained
                 invocation.log(
@@ -40,15 +41,14 @@ enum ListCommand: Command {
                 continue
             }
             let (windows, histories) =
-                listing.complete.isEmpty ? ([], []) : windows(of: listing.complete, incarnation, cluster, invocation)
+                listing.complete.isEmpty ? ([], []) : windows(of: listing.complete, archive, cluster, invocation)
             lost += histories
             let ends = Dictionary(
                 windows.filter(\.isConsistent).map { ($0.backup.label, $0.last?.time ?? $0.from) },
                 uniquingKeysWith: max)
             let found = windows.compactMap { if case .missing(let gap) = $0.ending { gap } else { nil } }
             if !found.isEmpty {
-                let expired = try WALGaps.expired(
-                    cluster, incarnation, store, segmentSize: found[0].segmentSize, invocation)
+                let expired = try WALGaps.expired(cluster, archive, segmentSize: found[0].segmentSize, invocation)
                 for gap in found where !gaps.contains(gap) && !gap.names.allSatisfy({ expired.contains($0) }) {
                     gaps.append(gap)
                 }
@@ -56,7 +56,7 @@ enum ListCommand: Command {
             rows += try listing.all.map { backup in
                 ListedBackup(
                     backup, of: incarnation, until: ends[backup.label],
-                    verified: try lastVerification(of: backup.label, of: incarnation, in: store),
+                    verified: try lastVerification(of: backup.label, of: archive),
                     damage: listing.aside.first { $0.backup.label == backup.label }?.damage)
             }
             remarks += listing.aside.map {
@@ -64,7 +64,7 @@ enum ListCommand: Command {
             }
             remarks += listing.incomplete.map { "backup \"\($0)\" is not complete: it still runs, or was interrupted" }
             for damaged in listing.unreadable { invocation.log(.warning, damaged.reason) }
-            if incarnation != known.current {
+            if !isCurrent {
                 remarks += listing.all.map {
                     "backup \"\($0.label)\" is of incarnation \(incarnation.folderName), before initdb or pg_upgrade"
                 }
@@ -97,15 +97,14 @@ enum ListCommand: Command {
     /// How far the archived WAL takes each backup, and the histories that might take it further. Empty without a catalog:
     /// the backups are listed all the same.
     private static func windows(
-        of backups: [BackupDescription], _ incarnation: Incarnation, _ cluster: ClusterConfiguration,
+        of backups: [BackupDescription], _ archive: ClusterArchive, _ cluster: ClusterConfiguration,
         _ invocation: Invocation
     ) -> ([RecoveryWindow], [LostHistory]) {
         let (terminal, log) = (invocation.terminal, invocation.log)
         do {
             defer { terminal.finishProgress() }
             let catalog = try Catalog(
-                at: cluster.state.catalog(of: incarnation), store: DirectoryStore(cluster.repository),
-                incarnation: incarnation, note: { log(.warning, $0) })
+                at: cluster.state.catalog(of: archive.incarnation), archive: archive, note: { log(.warning, $0) })
             func show(_ done: Int, _ all: Int) {
                 terminal.progress("reading segments: \(done) of \(all)", log: log)
             }

@@ -49,7 +49,7 @@ struct PlannedRecovery {
         var setup = try RecoveryOptions.setup(invocation, cluster, isOwnDirectory: isOwn)
         tablespaces = try RecoveryOptions.tablespaces(arguments)
         archive = try RecoveryArchive(
-            store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
+            repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs, timeline: try TargetOptions.number(arguments),
             incarnation: arguments.value("incarnation"), backup: arguments.value("backup"),
             at: try TargetOptions.moment(arguments, zone: cluster.timezone))
@@ -83,8 +83,8 @@ struct PlannedRecovery {
         guard archive.putAside == nil else { return nil }
         do {
             let catalog = try Catalog(
-                at: cluster.state.catalog(of: archive.incarnation), store: archive.store,
-                incarnation: archive.incarnation, mayBeInMemory: false,
+                at: cluster.state.catalog(of: archive.contents.incarnation), archive: archive.contents,
+                mayBeInMemory: false,
                 note: { message in invocation.log(.warning, message) })
             try catalog.current(jobs: cluster.jobs) { _ in }
             return catalog
@@ -112,8 +112,7 @@ struct PlannedRecovery {
 
     /// Locales, and names of what the plan's last transactions changed, as its backup knew them; nil when they can't be read.
     private var names: RelationMap? {
-        try? RelationMap(
-            of: plan.backup.label, of: archive.incarnation, in: archive.store, where: plan.changes)
+        try? RelationMap(of: plan.backup.label, of: archive.contents, where: plan.changes)
     }
 
     /// What a person should know besides the plan's own warnings.
@@ -136,7 +135,7 @@ struct PlannedRecovery {
     /// What the plan needs and a verification has found damaged. A recovery ends there, or fails.
     private var damaged: [String] {
         let known: [KnownDamage]
-        do { known = try KnownDamage.find(of: archive.incarnation, in: archive.store) } catch {
+        do { known = try KnownDamage.find(of: archive.contents) } catch {
             return ["It cannot be told whether this recovery needs what is known to be damaged: \(error)."]
         }
         let needed = Set(plan.segmentNames)
@@ -179,13 +178,13 @@ struct PlannedRecovery {
     /// was promoted without archiving may have taken it before, and have archived its segments since.
     private func numbered() throws -> [String] {
         guard setup.isOwnDirectory, !setup.isStandby else { return [] }
-        let (incarnation, store) = (archive.incarnation, archive.store)
+        let contents = archive.contents
         var next = plan.timeline
         repeat {
             guard next.rawValue < .max else { return [] }
             next = TimelineID(next.rawValue + 1)
-        } while try store.exists(incarnation.history(next))
-        guard try !store.segments(of: incarnation, timeline: next).isEmpty else { return [] }
+        } while try contents.has(.history(next))
+        guard try !contents.segments(timeline: next).isEmpty else { return [] }
         return [
             "The recovered server will take number \(next) for its timeline. The archive has segments of another timeline "
                 + "\(next), without its history: archiving will stop at the first segment that differs. To take them out "
@@ -231,7 +230,7 @@ struct PlannedRecovery {
     }
     private func outlook(_ backup: BackupDescription) throws -> [String] {
         try configurationOutlook(backup, directory: directory, setup: setup) { path in
-            try backupHolds(path, backup: backup.label, of: archive.incarnation, in: archive.store)
+            try backupHolds(path, backup: backup.label, of: archive.contents)
         }
     }
     private func demands(_ backup: BackupDescription, _ names: RelationMap?) -> HostDemands {
@@ -242,7 +241,7 @@ struct PlannedRecovery {
         let names = names
         let remarks = try remarks(names)
         let touched = names.map(plan.changedTables) ?? [:]
-        let estimate = try RecoveryRates.recorded(of: archive.incarnation, in: archive.store)?.estimate(plan)
+        let estimate = try RecoveryRates.recorded(of: archive.contents)?.estimate(plan)
         if invocation.json {
             try invocation.print(
                 json: PlanDocument(

@@ -35,12 +35,10 @@ enum PutAsideAction {
     static func run(_ invocation: Invocation, _ name: String) throws -> ExitStatus {
         let subject = try subject(name)
         let cluster = try invocation.cluster()
-        let store = DirectoryStore(cluster.repository)
-        let incarnation = try currentIncarnation(of: cluster, in: store)
-        let aside = try PutAside(
-            subject, following: invocation.arguments.has("following"), of: incarnation, in: store)
+        let archive = try currentArchive(of: cluster)
+        let aside = try PutAside(subject, following: invocation.arguments.has("following"), of: archive)
         try PutAsideCheck(
-            dataDirectory: cluster.dataDirectory, incarnation, store, server: livingServer(cluster, incarnation),
+            dataDirectory: cluster.dataDirectory, archive, server: livingServer(cluster, archive.incarnation),
             isCertain: invocation.arguments.has("certain")
         ).refuse(aside)
         let names = aside.keys.map(\.name)
@@ -98,8 +96,7 @@ enum PutBackAction {
     static func run(_ invocation: Invocation, _ name: String) throws -> ExitStatus {
         let subject = try PutAsideAction.subject(name)
         let cluster = try invocation.cluster()
-        let store = DirectoryStore(cluster.repository)
-        let back = try PutBack(subject, of: currentIncarnation(of: cluster, in: store), in: store)
+        let back = try PutBack(subject, of: currentArchive(of: cluster))
         let names = back.objects.map(\.place.name)
         let isDryRun = invocation.arguments.has("dry-run")
         if !isDryRun {

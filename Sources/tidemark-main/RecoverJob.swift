@@ -23,7 +23,7 @@ struct RecoverJob {
     mutating func run(old: OldDirectory?) throws -> ExitStatus {
         let audit = try RecoveryAudit(
             .init(kind: "recover", plan: planned.plan, directory: planned.directory),
-            incarnation: planned.archive.incarnation, store: planned.archive.store)
+            of: planned.archive.contents)
         invocation.notes.begin()
         invocation.log(.log, audit.line)
         invocation.notes("target", planned.plan.target.summary)
@@ -64,7 +64,7 @@ struct RecoverJob {
         ExitStatus, PreparedRecovery?, RecoveryResult?
     ) {
         var prepared: PreparedRecovery?
-        let lease = try PlanLease(planned.plan, of: planned.archive.incarnation, in: planned.archive.store)
+        let lease = try PlanLease(planned.plan, of: planned.archive.contents)
         defer { withExtendedLifetime(lease) {} }
         if state.phase == .restoring {
             try planned.refuseWhatCannotBe(keeping: old == nil)
@@ -129,14 +129,12 @@ struct RecoverJob {
             plan: planned.plan, server: server, setup: planned.setup, conninfo: try planned.conninfo())
         // The role may not have been there at the target, and the target tells of another: then whoever may do everything.
         follower.roles =
-            (try? RelationMap.superusers(
-                of: planned.plan.backup.label, of: planned.archive.incarnation, in: planned.archive.store)) ?? []
+            (try? RelationMap.superusers(of: planned.plan.backup.label, of: planned.archive.contents)) ?? []
         return follower
     }
 
     private func request() throws -> RecoverRequest {
-        let backup = try showBackup(
-            planned.plan.backup.label, of: planned.archive.incarnation, in: planned.archive.store)
+        let backup = try planned.archive.contents.backup(planned.plan.backup.label)
         var request = RecoverRequest(
             plan: planned.plan, backup: backup, directory: planned.directory, setup: planned.setup,
             jobs: cluster.jobs)
@@ -151,7 +149,7 @@ struct RecoverJob {
         let request = try request()
         defer { invocation.terminal.finishProgress() }
         let (terminal, log) = (invocation.terminal, invocation.log)
-        return try prepareRecovery(request, incarnation: planned.archive.incarnation, store: planned.archive.store) {
+        return try prepareRecovery(request, of: planned.archive.contents) {
             progress in
             let percent = progress.total > 0 ? progress.done * 100 / progress.total : 100
             terminal.progress(

@@ -1,3 +1,4 @@
+import Archiving
 import BaseBackup
 import Configuration
 import Glibc
@@ -69,7 +70,7 @@ enum RecoverTableCommand: Command {
         let cluster = try invocation.clusterWithPlacesApart()
         let began = Clock.monotonic
         let archive = try RecoveryArchive(
-            store: DirectoryStore(cluster.repository), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
+            repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs, timeline: try TargetOptions.number(arguments),
             incarnation: arguments.value("incarnation"), backup: arguments.value("backup"),
             at: try TargetOptions.moment(arguments, zone: cluster.timezone))

@@ -37,12 +37,10 @@ enum RemoveCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
         let arguments = invocation.arguments
-        let store = DirectoryStore(cluster.repository)
         let label = arguments.words[0]
         var removal = try NamedRemoval(
             of: label, force: arguments.has("force"),
-            from: try incarnation(of: cluster, named: arguments.value("incarnation"), holding: label, in: store),
-            in: store)
+            from: try archive(of: cluster, named: arguments.value("incarnation"), holding: label))
         let dryRun = arguments.has("dry-run")
         if !dryRun {
             let subject =
@@ -62,10 +60,10 @@ enum RemoveCommand: Command {
         return .success
     }
 
-    private static func incarnation(
-        of cluster: ClusterConfiguration, named name: String?, holding label: String, in store: DirectoryStore
-    ) throws -> Incarnation {
-        let known = try incarnations(of: cluster, in: store)
+    private static func archive(
+        of cluster: ClusterConfiguration, named name: String?, holding label: String
+    ) throws -> ClusterArchive {
+        let known = try incarnations(of: cluster)
         return try name.map(known.named) ?? known.holding(label)
     }
 }

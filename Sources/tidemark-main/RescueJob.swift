@@ -15,20 +15,20 @@ struct RescueJob {
     /// - Returns: whether the segment the server was writing is in the archive now, as `.partial`.
     /// - Throws: `NotRescued`, `Contradiction` and `ContradictionUnknown`; then nothing in the directory was touched.
     func run(_ directory: String) throws -> Bool {
-        let store = DirectoryStore(cluster.repository)
+        let repository = cluster.openRepository()
         let rescue: Rescue
         do {
             let identifier = try DataDirectory(directory).controlFile().systemIdentifier
-            let incarnation = try store.incarnations(of: cluster.name).last { $0.systemIdentifier == identifier }
+            let archive = try repository.archive(of: cluster.name, systemIdentifier: identifier)
             // Before anything of it comes under another name.
-            if let incarnation, let own = try OwnDirectory(directory, of: incarnation, in: store) {
+            if let archive, let own = try OwnDirectory(directory, of: archive) {
                 if let contradiction = own.contradiction { throw contradiction }
                 if let problem = own.contradictionProblem {
                     throw ContradictionUnknown(dataDirectory: directory, cause: problem)
                 }
             }
             rescue = try Rescue(dataDirectory: directory) { timeline in
-                try incarnation.flatMap { try store.timelineHistory(timeline, of: $0) }
+                try archive?.timelineHistory(timeline)
             }
         } catch let contradiction as Contradiction {
             throw contradiction
@@ -41,7 +41,7 @@ struct RescueJob {
         }
         let (cluster, log) = (cluster, log)
         let push = Push(
-            into: store, cluster: cluster.name, dataDirectory: directory,
+            into: repository, cluster: cluster.name, dataDirectory: directory,
             level: Int(cluster.compressLevel), acceptDiscontinuity: false, warn: { log(.warning, $0) })
         let failures = try rescue.carryOut(scratch: cluster.state.rescue) { path in
             if try push(path) == .stored { log(.log, "archived \"\(Files.name(path))\" of the old directory") }

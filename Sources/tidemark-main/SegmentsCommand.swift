@@ -125,7 +125,7 @@ enum SegmentsCommand: Command {
     /// When the gaps that `expire` made were made, as far as its records tell.
     private static func removals(of gaps: [LogGap], _ access: CatalogAccess) throws -> [LogGap: Moment] {
         guard gaps.contains(where: \.isExpired) else { return [:] }
-        let expired = ExpiredLog(try JobJournal(of: access.incarnation, in: access.store).contents().jobs)
+        let expired = ExpiredLog(try JobJournal(of: access.archive).contents().jobs)
         var removals: [LogGap: Moment] = [:]
         for gap in gaps where gap.isExpired {
             guard let missing = gap.missing else { continue }

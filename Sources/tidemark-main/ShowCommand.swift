@@ -35,12 +35,11 @@ enum ShowCommand: Command {
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
-        let store = DirectoryStore(cluster.repository)
         let label = invocation.arguments.words[0]
-        let incarnation = try incarnations(of: cluster, in: store).holding(label)
+        let archive = try incarnations(of: cluster).holding(label)
         let limit = try invocation.arguments.integer("tables", in: 0...1_000_000) ?? 20
-        let backup = try showBackup(label, of: incarnation, in: store)
-        let contents = try backupContents(backup.label, of: incarnation, in: store, limit: limit)
+        let backup = try archive.backup(label)
+        let contents = try backupContents(backup.label, of: archive, limit: limit)
         if invocation.json {
             try invocation.print(json: document(backup, contents))
         } else {

@@ -66,8 +66,7 @@ enum VerifyCommand: Command {
         let isPart = !arguments.words.isEmpty || arguments.has("latest")
         let cluster = try invocation.cluster()
         invocation.notes.begin()
-        let store = DirectoryStore(cluster.repository)
-        let (backups, unreadable) = try chosen(invocation, try incarnations(of: cluster, in: store), store)
+        let (backups, unreadable) = try chosen(invocation, try incarnations(of: cluster))
         let request = VerifyRequest(
             jobs: cluster.jobs, progressDirectory: cluster.state.verification)
         let (terminal, log) = (invocation.terminal, invocation.log)
@@ -78,14 +77,14 @@ enum VerifyCommand: Command {
         var known: [ArchiveProblem] = []
         if isPart { invocation.notes(VerifiedPart.only, backups.map(\.1.label).joined(separator: " ")) }
         for reason in unreadable { log(.error, reason) }
-        for incarnation in try incarnations(of: cluster, in: store).all {
-            do { _ = try store.confirms(incarnation) } catch {
+        for archive in try incarnations(of: cluster).all {
+            do { _ = try archive.isConfirmed() } catch {
                 log(.error, error)
                 problems += 1
                 others += 1
             }
             if isPart { continue }
-            store.proveRecords(of: incarnation) { error in
+            archive.proveRecords { error in
                 log(.error, error)
                 problems += 1
                 others += 1
@@ -93,25 +92,25 @@ enum VerifyCommand: Command {
         }
         var logs: [Incarnation: ArchivedLog] = [:]
         var told: [LineageGap] = []
-        for (incarnation, backup) in backups {
+        for (archive, backup) in backups {
             let report: VerifyReport
             do {
                 defer { terminal.finishProgress() }
-                report = try verifyBackup(backup, of: incarnation, in: store, request: request) { progress in
+                report = try verifyBackup(backup, of: archive, request: request) { progress in
                     terminal.progress("verifying \(backup.label): \(progress.text)", log: log)
                 }
             }
-            try recordVerification(report, of: incarnation, in: store)
+            try recordVerification(report, of: archive)
             problems += report.problems.count
             if !report.problems.isEmpty { damaged.append(report.label) }
             for problem in report.problems { log(.error, problem) }
-            let archive =
-                try logs[incarnation]
+            let archived =
+                try logs[archive.incarnation]
                 ?? archivedLog(
-                    of: incarnation, in: store,
-                    expired: { try WALGaps.expired(cluster, incarnation, store, segmentSize: $0, invocation) })
-            logs[incarnation] = archive
-            let gaps = archive.gaps(behind: backup.stopLSN, on: backup.timeline)
+                    of: archive,
+                    expired: { try WALGaps.expired(cluster, archive, segmentSize: $0, invocation) })
+            logs[archive.incarnation] = archived
+            let gaps = archived.gaps(behind: backup.stopLSN, on: backup.timeline)
             for gap in gaps where !told.contains(gap) { told.append(gap) }
             documents.append(
                 Document(
@@ -137,8 +136,8 @@ enum VerifyCommand: Command {
             for gap in gaps { log(.error, gap) }
             if invocation.json { try invocation.print(json: documents) }
         } else {
-            let archives = try incarnations(of: cluster, in: store).all.map {
-                try VerifyWAL.read($0, in: store, cluster, invocation)
+            let archives = try incarnations(of: cluster).all.map {
+                try VerifyWAL.read($0, cluster, invocation)
             }
             let found = archives.flatMap(\.problems)
             // Both parts see what is missing after a backup.
@@ -159,24 +158,24 @@ enum VerifyCommand: Command {
     }
 
     private static func chosen(
-        _ invocation: Invocation, _ known: ClusterIncarnations, _ store: DirectoryStore
-    ) throws -> ([(Incarnation, BackupDescription)], [any Explained]) {
+        _ invocation: Invocation, _ known: ClusterIncarnations
+    ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
         let labels = invocation.arguments.words
         if !labels.isEmpty {
             return (
                 try labels.map { label in
-                    let incarnation = try known.holding(label)
-                    return (incarnation, try showBackup(label, of: incarnation, in: store))
+                    let archive = try known.holding(label)
+                    return (archive, try archive.backup(label))
                 }, []
             )
         }
         if invocation.arguments.has("latest") {
-            return (try listBackups(of: known.current, in: store).complete.suffix(1).map { (known.current, $0) }, [])
+            return (try known.current.listBackups().complete.suffix(1).map { (known.current, $0) }, [])
         }
-        var (backups, unreadable): ([(Incarnation, BackupDescription)], [any Explained]) = ([], [])
-        for incarnation in known.all {
-            let listing = try listBackups(of: incarnation, in: store)
-            backups += listing.all.map { (incarnation, $0) }
+        var (backups, unreadable): ([(ClusterArchive, BackupDescription)], [any Explained]) = ([], [])
+        for archive in known.all {
+            let listing = try archive.listBackups()
+            backups += listing.all.map { (archive, $0) }
             unreadable += listing.unreadable.map(\.reason)
         }
         return (backups, unreadable)

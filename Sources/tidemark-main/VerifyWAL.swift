@@ -36,10 +36,9 @@ enum VerifyWAL {
         }
         let cluster = try invocation.cluster()
         invocation.notes.begin()
-        let store = DirectoryStore(cluster.repository)
-        let incarnation = try currentIncarnation(of: cluster, in: store)
+        let archive = try currentArchive(of: cluster)
         let range = try range(invocation, cluster)
-        let verification = try read(incarnation, in: store, cluster, range: range, invocation)
+        let verification = try read(archive, cluster, range: range, invocation)
         if range != nil { invocation.notes(VerifiedPart.only, "a part of the WAL") }
         invocation.notes("segments", verification.segments)
         invocation.notes("problems", verification.problems.count)
@@ -55,14 +54,14 @@ enum VerifyWAL {
     }
 
     static func read(
-        _ incarnation: Incarnation, in store: any ObjectStore, _ cluster: ClusterConfiguration,
+        _ archive: ClusterArchive, _ cluster: ClusterConfiguration,
         range: ClosedRange<LSN>? = nil, _ invocation: Invocation
     ) throws -> ArchiveVerification {
         let (terminal, log) = (invocation.terminal, invocation.log)
         defer { terminal.finishProgress() }
         return try verifyArchive(
-            of: incarnation, in: store, range: range,
-            expired: { try WALGaps.expired(cluster, incarnation, store, segmentSize: $0, invocation) },
+            of: archive, range: range,
+            expired: { try WALGaps.expired(cluster, archive, segmentSize: $0, invocation) },
             jobs: cluster.jobs,
             progress: { done, all in terminal.progress("verifying WAL: \(done) of \(all) segments", log: log) })
     }

@@ -16,11 +16,11 @@ extension LineageGap {
 enum WALGaps {
     /// What is missing on purpose.
     static func expired(
-        _ cluster: ClusterConfiguration, _ incarnation: Incarnation, _ store: any ObjectStore, segmentSize: UInt32,
+        _ cluster: ClusterConfiguration, _ archive: ClusterArchive, segmentSize: UInt32,
         _ invocation: Invocation
     ) throws -> SegmentSet {
         try expiredSegments(
-            of: incarnation, in: store, listing: listBackups(of: incarnation, in: store),
+            of: archive, listing: archive.listBackups(),
             policy: RetentionPolicy(invocation.configuration().retention(for: cluster)),
             now: Moment(microseconds: Clock.now), segmentSize: segmentSize)
     }

@@ -56,7 +56,7 @@ enum WindowCommand: Command {
         let usable = windows.filter(\.isConsistent)
         let lost = try access.catalog.lostHistories()
         for history in lost { invocation.log(.error, history) }
-        let damage = try KnownDamage.find(of: access.incarnation, in: access.store)
+        let damage = try KnownDamage.find(of: access.archive)
         for item in damage { invocation.log(.error, item.sentence, hint: item.remedy) }
         // A window that ends at what expire removed is as it should be.
         let status: ExitStatus =

@@ -45,7 +45,7 @@ enum LeanTool {
         serve(line, by: .archivePush) { call in
             let warning = call.log
             let push = Push(
-                into: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
+                into: call.repository, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
                 level: Int(call.cluster.compressLevel),
                 acceptDiscontinuity: call.arguments.has("accept-discontinuity"),
                 lookAhead: call.cluster.archiveJobs > 1
@@ -70,7 +70,7 @@ enum LeanTool {
     private static func get(_ line: ArraySlice<String>) -> Int32 {
         serve(line, by: .archiveGet) { call in
             let fetch = Fetch(
-                from: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
+                from: call.repository, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
                 putAside: try call.putAside(), form: call.form, prefetch: call.prefetch(line), clock: call.clock)
             let words = call.arguments.words
             let patience = call.cluster.getRetryTimeout
@@ -122,7 +122,7 @@ enum LeanTool {
         serve(line, by: .archiveGet) { call in
             guard let prefetch = call.prefetch(line) else { return 0 }
             let fetch = Fetch(
-                from: call.store, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
+                from: call.repository, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
                 putAside: try call.putAside(), form: call.form, prefetch: prefetch, clock: call.clock)
             try fetch.runPrefetcher()
             return 0
@@ -134,7 +134,7 @@ enum LeanTool {
     private struct Call {
         let arguments: Arguments
         let cluster: ClusterConfiguration
-        let store: any ObjectStore
+        let repository: Repository
         let log: Log
         let clock: PhaseClock
 
@@ -176,7 +176,7 @@ enum LeanTool {
             try giveUpRoot(for: cluster)
             let status = try body(
                 Call(
-                    arguments: arguments, cluster: cluster, store: DirectoryStore(cluster.repository), log: log,
+                    arguments: arguments, cluster: cluster, repository: cluster.openRepository(), log: log,
                     clock: clock))
             if arguments.has("timing") { reportTiming(clock, log) }
             return status

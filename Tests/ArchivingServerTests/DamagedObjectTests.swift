@@ -101,7 +101,7 @@ import WAL
         try damaged.expectWhole()
         // Nothing is thrown away, and nothing of the timeline counts as put aside.
         #expect(try damaged.kept() == [damaged.object])
-        #expect(try damaged.archive.store.asideFolders(of: damaged.archive.origin.incarnation).isEmpty)
+        #expect(try damaged.archive.archived.asideFolders().isEmpty)
         let record = try run("/usr/bin/find", [damaged.archive.repository, "-name", "record.json"]).output
         let text = try Files.readText(String(record.split(separator: "\n").first ?? ""))
         #expect(text.contains("\"what\" : \"\(damaged.name)\"") && text.contains("It was damaged"), "\(text)")

@@ -102,7 +102,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         } else {
             #expect(got.ending == .exited(0), "\(got.errors)")
             #expect(try Files.read(archive.scratch.file("got")) == early.bytes)
-            let stored = try archive.store.stored(name, of: archive.origin.incarnation)
+            let stored = try archive.archived.stored(name)
             #expect(stored.head.isLeft)
             let end = try #require(try stored.summary()).end
             let records = try EarlySegment.records(early.bytes, name)

@@ -20,7 +20,7 @@ import WAL
         try stored.extract(with: &decompressor) { bytes += $0 }
         #expect(try bytes == Files.read(archive.origin.wal(segment.description)), "\(because)")
         #expect(
-            try archive.store.segments(of: archive.origin.incarnation, timeline: TimelineID(1)) == [segment],
+            try archive.archived.segments(timeline: TimelineID(1)) == [segment],
             "\(because)")
     }
 

@@ -71,6 +71,7 @@ final class Archive: Sendable {
     var repository: String { scratch.file("repository") }
     var configuration: String { scratch.file("tidemark.conf") }
     var store: DirectoryStore { DirectoryStore(repository) }
+    var archived: ClusterArchive { ClusterArchive(origin.incarnation, in: store) }
 
     init(
         _ server: TestServer = .v15, initialised: Bool = true, settings: [String] = [], repository: String? = nil

@@ -66,7 +66,7 @@ import WAL
         try site.cluster.stop()
         let incarnation = try site.incarnation()
         let store = DirectoryStore(site.repository)
-        let segments = try store.segments(of: incarnation, timeline: TimelineID(1))
+        let segments = try ClusterArchive(incarnation, in: store).segments(timeline: TimelineID(1))
         let victim = store.path(incarnation.segment(segments[segments.count / 2]))
         var bytes = try Files.read(victim)
         bytes[bytes.count / 2] ^= 1

@@ -40,13 +40,12 @@ import WAL
         try site.archiveEverything()
         try site.checkEverythingArchived()
 
-        let store = DirectoryStore(site.repository)
-        let incarnation = try site.incarnation()
-        let stored = try store.segments(of: incarnation, timeline: TimelineID(1))
+        let archive = try site.archive()
+        let stored = try archive.segments(timeline: TimelineID(1))
         var decompressor = try Decompressor()
         for segment in stored where try Files.exists("\(originals)/\(segment)") {
             var bytes: [UInt8] = []
-            try StoredSegment(incarnation.segment(segment), in: store).extract(with: &decompressor) { bytes += $0 }
+            try archive.stored(segment).extract(with: &decompressor) { bytes += $0 }
             #expect(try bytes == Files.read("\(originals)/\(segment)"), "\(segment)")
         }
         let kills = try Files.readText(site.scratch.file("kills")).count

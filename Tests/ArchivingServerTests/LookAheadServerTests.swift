@@ -48,7 +48,7 @@ struct HeldSegment: Sendable, CustomTestStringConvertible {
 
 @Suite struct LookAheadServerTests {
     private func stored(_ archive: Archive) throws -> [SegmentName] {
-        try archive.store.segments(of: archive.origin.incarnation, timeline: TimelineID(1))
+        try archive.archived.segments(timeline: TimelineID(1))
     }
 
     @Test(arguments: [2, 3, 16])

@@ -125,7 +125,7 @@ import WAL
         defer { try? recovered.stop() }
         try wait(for: "the pause") { try recovered.psql("select pg_get_wal_replay_pause_state()") == "paused" }
         try wait(for: "a full spool") { try spooled(site).count == 3 }
-        let names = try DirectoryStore(site.repository).segments(of: site.incarnation(), timeline: TimelineID(1))
+        let names = try site.archive().segments(timeline: TimelineID(1))
         try #require(names.count > 10)
         let jump = names[names.count - 5]
         let script = "cd \"$0\" && exec \"$@\""

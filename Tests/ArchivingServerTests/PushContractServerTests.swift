@@ -162,7 +162,7 @@ private let refusals = [
             }
         }
         #expect(
-            try archive.store.segments(of: archive.origin.incarnation, timeline: TimelineID(1))
+            try archive.archived.segments(timeline: TimelineID(1))
                 == archive.origin.segments)
         for name in names {
             let path = archive.scratch.file("fetched")
@@ -199,10 +199,10 @@ private let refusals = [
         }
         let finished = try archive.push(path, expectSuccess: true)
         #expect(finished.errors == "")
-        let stored = try archive.store.stored(.partial(archive.origin.segments[2]), of: archive.origin.incarnation)
+        let stored = try archive.archived.stored(.partial(archive.origin.segments[2]))
         let end = try #require(try stored.summary()).recordsEnd
         #expect(end > archive.origin.segments[2].start(segmentSize: 1 << 20) + 500_000)
-        #expect(try archive.store.segments(of: archive.origin.incarnation, timeline: TimelineID(1)) == [])
+        #expect(try archive.archived.segments(timeline: TimelineID(1)) == [])
         try archive.get(name + ".partial", to: archive.scratch.file("fetched"), expectSuccess: true)
         #expect(try Files.read(archive.scratch.file("fetched")) == Files.read(path))
     }
@@ -254,7 +254,7 @@ private let refusals = [
         let refused = try archive.push(path)
         #expect(refused.ending == .exited(1))
         #expect(refused.errors.contains("does not continue the archived segment \"\(names[1])\""), "\(refused.errors)")
-        #expect(try archive.store.segments(of: archive.origin.incarnation, timeline: TimelineID(1)) == [names[1]])
+        #expect(try archive.archived.segments(timeline: TimelineID(1)) == [names[1]])
         let accepted = try archive.push(path, ["--accept-discontinuity"], expectSuccess: true)
         #expect(accepted.errors.contains("WARNING"))
         let stored = try StoredSegment(archive.origin.incarnation.segment(names[2]), in: archive.store)

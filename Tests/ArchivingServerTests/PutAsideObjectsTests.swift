@@ -97,7 +97,7 @@ struct Naming: Sendable, CustomTestStringConvertible {
         let subject = try #require(PutAside.Subject(naming.expand(naming.subject, names, origin.backupHistory)))
         let moves = naming.moves.map { naming.expand($0, names, origin.backupHistory) }
 
-        let aside = try PutAside(subject, following: naming.following, of: origin.incarnation, in: store)
+        let aside = try PutAside(subject, following: naming.following, of: archive.archived)
         #expect(aside.keys.map(\.name).sorted() == moves.sorted())
         // Twice in one microsecond: each call has a folder of its own.
         let moment = Moment(microseconds: 1_800_000_000_123_456)
@@ -106,7 +106,7 @@ struct Naming: Sendable, CustomTestStringConvertible {
         let moved = try run("/usr/bin/find", [store.path(folder), "-name", "*.zst", "-printf", "%f\\n"])
         #expect(Set(moved.output.split(separator: "\n").map(String.init)) == Set(moves))
         try store.createFile(aside.keys[0], bytes: [1])
-        let second = try PutAside(subject, following: naming.following, of: origin.incarnation, in: store)
+        let second = try PutAside(subject, following: naming.following, of: archive.archived)
         #expect(try second.carryOut(now: moment, reason: "test") != folder)
         #expect(try store.list(origin.incarnation.asideFolder).count == 2)
     }
@@ -117,58 +117,58 @@ struct Naming: Sendable, CustomTestStringConvertible {
     @Test(arguments: Since.allCases)
     func `what was put aside is read and put back only beside its own history`(_ since: Since) throws {
         let archive = try Archive()
-        let (incarnation, store) = (archive.origin.incarnation, archive.store)
+        let (incarnation, store, archived) = (archive.origin.incarnation, archive.store, archive.archived)
         let names = Array(archive.origin.segments.prefix(3))
         for name in names { try store.createFile(incarnation.segment(name), bytes: Array(name.description.utf8)) }
         let subject = try #require(PutAside.Subject(names[1].description))
-        let aside = try PutAside(subject, following: true, of: incarnation, in: store)
+        let aside = try PutAside(subject, following: true, of: archived)
         let folder = try aside.carryOut(now: Moment(microseconds: 1_800_000_000_000_000), reason: "test")
         switch since {
         case .nothing: break
         case .theSame: try store.createFile(incarnation.segment(names[1]), bytes: Array(names[1].description.utf8))
         case .another: try store.createFile(incarnation.segment(names[1]), bytes: Array("another".utf8))
         }
-        #expect(try AsideStore(store, incarnation, timeline: TimelineID(2)) == nil)
+        #expect(try archived.restoringAside(TimelineID(2)) == nil)
         guard since != .another else {
-            #expect(try AsideStore(store, incarnation, timeline: TimelineID(1)) == nil)
-            #expect(throws: PlaceTaken.self) { try PutBack(subject, of: incarnation, in: store) }
+            #expect(try archived.restoringAside(TimelineID(1)) == nil)
+            #expect(throws: PlaceTaken.self) { try PutBack(subject, of: archived) }
             return
         }
-        let view = try #require(try AsideStore(store, incarnation, timeline: TimelineID(1)))
-        #expect(try view.segments(of: incarnation, timeline: TimelineID(1)) == names)
-        #expect(try StoredSegment(incarnation.segment(names[2]), in: view).key.description.hasPrefix("\(folder)"))
-        let back = try PutBack(subject, of: incarnation, in: store)
+        let view = try #require(try archived.restoringAside(TimelineID(1)))
+        #expect(try view.segments(timeline: TimelineID(1)) == names)
+        #expect(try view.stored(names[2]).key.description.hasPrefix("\(folder)"))
+        let back = try PutBack(subject, of: archived)
         #expect(back.objects.map(\.file) == names.dropFirst(since == .theSame ? 2 : 1).map { .segment($0) })
         #expect(back.staying.map(\.file) == (since == .theSame ? [.segment(names[1])] : []))
         try back.carryOut()
-        #expect(try store.segments(of: incarnation, timeline: TimelineID(1)) == names)
+        #expect(try archived.segments(timeline: TimelineID(1)) == names)
         #expect(try store.exists(folder.appending("record.json")))
     }
 
     @Test func `an older folder of the same name is put back where nothing of the newest can be`() throws {
         let archive = try Archive()
-        let (incarnation, store) = (archive.origin.incarnation, archive.store)
+        let (incarnation, store, archived) = (archive.origin.incarnation, archive.store, archive.archived)
         let names = Array(archive.origin.segments.prefix(2))
         let subject = try #require(PutAside.Subject(names[0].description))
         func put(_ name: SegmentName) throws {
             try store.createFile(incarnation.segment(name), bytes: Array(name.description.utf8))
         }
         for name in names { try put(name) }
-        let older = try PutAside(subject, following: true, of: incarnation, in: store)
+        let older = try PutAside(subject, following: true, of: archived)
             .carryOut(now: Moment(microseconds: 1_800_000_000_000_000), reason: "older")
         try put(names[0])
-        let newer = try PutAside(subject, following: true, of: incarnation, in: store)
+        let newer = try PutAside(subject, following: true, of: archived)
             .carryOut(now: Moment(microseconds: 1_800_000_001_000_000), reason: "newer")
         // As a call leaves it that was killed between the new name and the old one's end.
         try put(names[0])
-        let back = try PutBack(subject, of: incarnation, in: store)
+        let back = try PutBack(subject, of: archived)
         #expect(back.folder == older && older != newer)
         #expect(back.objects.map(\.file) == [.segment(names[1])])
         #expect(back.staying.map(\.file) == [.segment(names[0])])
         try back.carryOut()
-        #expect(try store.segments(of: incarnation, timeline: TimelineID(1)) == names)
+        #expect(try archived.segments(timeline: TimelineID(1)) == names)
         // Nothing can be moved any more: the newest says so.
-        let nothing = try PutBack(subject, of: incarnation, in: store)
+        let nothing = try PutBack(subject, of: archived)
         #expect(nothing.folder == newer && nothing.objects.isEmpty)
     }
 

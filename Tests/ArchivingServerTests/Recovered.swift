@@ -7,21 +7,22 @@ import WAL
 
 extension TestSite {
     func incarnation() throws -> Incarnation {
-        try #require(DirectoryStore(repository).incarnations(of: "main").first)
+        try #require(Repository(DirectoryStore(repository)).incarnations(of: "main").first)
     }
+
+    func archive() throws -> ClusterArchive { ClusterArchive(try incarnation(), in: DirectoryStore(repository)) }
 
     /// Every segment the server believes archived is in the repository and whole; those still in pg_wal are the same.
     func checkEverythingArchived() throws {
-        let store = DirectoryStore(repository)
-        let incarnation = try incarnation()
+        let archive = try archive()
         var decompressor = try Decompressor()
         let last = try #require(SegmentName(try cluster.psql("select last_archived_wal from pg_stat_archiver")))
-        let stored = try store.segments(of: incarnation, timeline: last.timeline)
+        let stored = try archive.segments(timeline: last.timeline)
         #expect(stored.last.map { $0 >= last } == true)
         for (name, next) in zip(stored, stored.dropFirst()) { #expect(name.next(segmentSize: 1 << 20) == next) }
         var previous: SegmentSummary?
         for name in stored {
-            let segment = try StoredSegment(incarnation.segment(name), in: store)
+            let segment = try archive.stored(name)
             var bytes: [UInt8] = []
             try segment.extract(with: &decompressor) { bytes += $0 }
             let local = cluster.data + "/pg_wal/\(name)"

@@ -76,7 +76,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
     @Test(arguments: TwoCopies.all)
     func `two copies conflict only where the records of both differ`(_ sample: TwoCopies) throws {
         let archive = try Archive(sample.server, settings: ["archive_jobs = 1"])
-        let (origin, store) = (archive.origin, archive.store)
+        let origin = archive.origin
         let name = origin.segments[2]
         let whole = try Files.read(origin.wal(name.description))
         var (first, second) = try sample.make(whole, name, Files.read(origin.wal(origin.segments[0].description)))
@@ -90,7 +90,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         try archive.push(wal.put(file.description, first), expectSuccess: true)
         let original = try archive.contents()
         let pushed = try archive.push(wal.put(file.description, second))
-        let copies = try store.copies(of: file, of: origin.incarnation)
+        let copies = try archive.archived.copies(of: file)
         for (index, copy) in copies.enumerated() {
             #expect(copy.key.name == "\(file.description)\(index == 0 ? "" : ".\(index + 1)").zst")
             #expect(ArchiveFileName.object(copy.key.name)?.copy == index + 1)
@@ -104,7 +104,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         case .longest:
             #expect(pushed.ending == .exited(0), "\(pushed.errors)")
             #expect(copies.count == (sample.isReversed ? 1 : 2))
-            let best = try store.stored(file, of: origin.incarnation)
+            let best = try archive.archived.stored(file)
             #expect(best.head.digest == Digest(of: longer))
         case .contradiction where sample.isPartial:
             #expect(pushed.ending == .exited(0), "\(pushed.errors)")
@@ -119,7 +119,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         try archive.push(wal.put(file.description, first), expectSuccess: true)
         if pushed.ending == .exited(0) {
             try archive.push(wal.put(file.description, second), expectSuccess: true)
-            #expect(try store.copies(of: file, of: origin.incarnation).count == copies.count)
+            #expect(try archive.archived.copies(of: file).count == copies.count)
         }
         let got = try archive.get(name.description, to: archive.scratch.file("got"))
         #expect(got.ending == .exited(sample.isPartial ? 1 : 0), "\(got.errors)")
@@ -133,7 +133,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
     @Test(arguments: [false, true])
     func `a copy whose records nobody can read is confirmed only by the same bytes`(isPartial: Bool) throws {
         let archive = try Archive(settings: ["archive_jobs = 1"])
-        let (origin, store) = (archive.origin, archive.store)
+        let origin = archive.origin
         let name = origin.segments[2]
         // The pages of a version that isn't known (XLOG_PAGE_MAGIC).
         func unknown(_ change: (inout [UInt8]) -> Void) throws -> [UInt8] {
@@ -151,7 +151,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         try archive.push(wal.put(file.description, first), expectSuccess: true)
         let pushed = try archive.push(wal.put(file.description, second))
         #expect(pushed.ending == .exited(isPartial ? 0 : 1), "\(pushed)")
-        let copies = try store.copies(of: file, of: origin.incarnation).map(\.head.digest)
+        let copies = try archive.archived.copies(of: file).map(\.head.digest)
         #expect(Set(copies) == (isPartial ? [Digest(of: first), Digest(of: second)] : [Digest(of: first)]))
     }
 
@@ -180,7 +180,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
                 #expect(!pushed.errors.contains("different contents"), "\(number): \(pushed)")
             }
             try archive.push(path, expectSuccess: true)
-            #expect(try archive.store.stored(name, of: archive.origin.incarnation).head.digest == Digest(of: whole))
+            #expect(try archive.archived.head(of: name).digest == Digest(of: whole))
         }
         #expect(struck > 2)
     }

@@ -95,7 +95,7 @@ struct StaleRecord: Sendable, CustomTestStringConvertible {
         try archive.push(path, expectSuccess: true)
 
         let end = sample.written == .header ? start : start + UInt64(first)
-        let stored = try archive.store.stored(file, of: archive.origin.incarnation)
+        let stored = try archive.archived.stored(file)
         let summary = try #require(try stored.summary())
         #expect(summary.end == end)
         #expect(summary.firstRecord == nil)
@@ -108,7 +108,7 @@ struct StaleRecord: Sendable, CustomTestStringConvertible {
         guard !isPartial, sample.way != .import else { return }
         let whole = try Files.read(archive.origin.wal(name.description))
         try archive.push(wal.put(name.description, whole), expectSuccess: true)
-        #expect(try archive.store.stored(name, of: archive.origin.incarnation).contents == .completed)
+        #expect(try archive.archived.stored(name).contents == .completed)
         try archive.push(wal.put(name.description, bytes), expectSuccess: true)
     }
 

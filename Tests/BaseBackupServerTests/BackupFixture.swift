@@ -12,6 +12,7 @@ final class BackupFixture {
     let scratch: Scratch
     let store: DirectoryStore
     let incarnation: Incarnation
+    var archive: ClusterArchive { ClusterArchive(incarnation, in: store) }
     let configuration: String
 
     init(
@@ -52,14 +53,14 @@ final class BackupFixture {
     }
 
     func takeBackup(_ change: (inout BackupRequest) -> Void = { _ in }) throws -> BackupDescription {
-        try BaseBackup.takeBackup(request(change), cluster: "main", into: store)
+        try BaseBackup.takeBackup(request(change), cluster: "main", into: Repository(store))
     }
 
     func restore(
         _ backup: BackupDescription, to directory: String, mapping: [String: String] = [:], delta: Bool = false
     ) throws -> RestoreReport {
         let report = try restoreBackup(
-            backup, of: incarnation, from: store,
+            backup, of: archive,
             request: RestoreRequest(target: directory, jobs: 2, tablespaceMapping: mapping, delta: delta))
         try completeRestore(directory)
         return report
@@ -69,8 +70,8 @@ final class BackupFixture {
     func verify(_ directory: String) throws -> Finished {
         let wal = scratch.file("wal-\(Files.name(directory))")
         try Files.makeDirectories(wal, mode: 0o777)
-        for timeline in try store.timelines(of: incarnation) {
-            for segment in try store.segments(of: incarnation, timeline: timeline) {
+        for timeline in try archive.timelines() {
+            for segment in try archive.segments(timeline: timeline) {
                 _ = try run(
                     "/usr/bin/zstd",
                     ["-q", "-d", "-f", store.path(incarnation.segment(segment)), "-o", wal + "/" + segment.description])

@@ -21,7 +21,7 @@ import WAL
         #expect(backup.corruptPages == [])
         #expect((backup.verifiedPages > 0) == checksums)
         #expect(backup.note == "the first")
-        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).complete == [backup])
+        #expect(try fixture.archive.listBackups().complete == [backup])
         try fixture.cluster.psql("INSERT INTO t SELECT i, 'later' FROM generate_series(1, 10) i")
         try fixture.cluster.psql("SELECT pg_switch_wal()")
 

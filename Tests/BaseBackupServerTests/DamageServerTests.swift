@@ -82,11 +82,11 @@ struct Damage: Sendable, CustomTestStringConvertible {
         let fixture = try BackupFixture()
         let backup = try fixture.takeBackup()
         let request = VerifyRequest(jobs: 2)
-        let before = try verifyBackup(backup, of: fixture.incarnation, in: fixture.store, request: request)
+        let before = try verifyBackup(backup, of: fixture.archive, request: request)
         #expect(before.problems == [])
         #expect(before.frames > 0 && before.pages > 0 && before.segments > 0)
         try damage.apply(fixture, backup)
-        let after = try verifyBackup(backup, of: fixture.incarnation, in: fixture.store, request: request)
+        let after = try verifyBackup(backup, of: fixture.archive, request: request)
         let messages = after.problems.map(\.message)
         #expect(messages.contains { $0.contains(damage.says) }, "\(after.problems)")
         if damage.name.contains("pack") || damage.name.contains("frame") || damage.name.contains("manifest") {
@@ -101,8 +101,7 @@ struct Damage: Sendable, CustomTestStringConvertible {
         let names = ["a flipped byte in a frame", "a missing pack", "a missing segment"]
         let damages = Self.damages.filter { names.contains($0.name) }
         for damage in damages { try damage.apply(fixture, backup) }
-        let report = try verifyBackup(
-            backup, of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
+        let report = try verifyBackup(backup, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(damages.count == 3)
         for damage in damages {
             #expect(report.problems.contains { $0.message.contains(damage.says) }, "\(damage): \(report.problems)")
@@ -124,10 +123,9 @@ struct Damage: Sendable, CustomTestStringConvertible {
                 CorruptPage(path: path, block: 7, relation: "postgres.public.t"),
                 CorruptPage(path: path, block: 9, relation: "postgres.public.t"),
             ])
-        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).complete == [backup])
+        #expect(try fixture.archive.listBackups().complete == [backup])
         // They were corrupt before; the backup itself is as it was taken.
-        let report = try verifyBackup(
-            backup, of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
+        let report = try verifyBackup(backup, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(report.problems == [])
     }
 
@@ -140,17 +138,17 @@ struct Damage: Sendable, CustomTestStringConvertible {
         let file = memory + "/\(fixture.incarnation.folderName)-\(backup.label)"
         // The last line is one that a killed process, or a full disk, cut off.
         try createDurably(file, bytes: Array("1\n2\n3".utf8))
-        let report = try verifyBackup(backup, of: fixture.incarnation, in: fixture.store, request: request)
+        let report = try verifyBackup(backup, of: fixture.archive, request: request)
         #expect(report.problems == [])
         #expect(report.skippedPacks == 2 && report.packs > 2)
         #expect(!(try Files.exists(file)))
-        try recordVerification(report, of: fixture.incarnation, in: fixture.store)
-        let last = try lastVerification(of: backup.label, of: fixture.incarnation, in: fixture.store)
+        try recordVerification(report, of: fixture.archive)
+        let last = try lastVerification(of: backup.label, of: fixture.archive)
         #expect(last?.problems == 0)
         // What was good days ago is read again.
         try createDurably(file, bytes: Array("1\n2\n".utf8))
         _ = try run("/bin/touch", ["-d", "25 hours ago", file])
-        let later = try verifyBackup(backup, of: fixture.incarnation, in: fixture.store, request: request)
+        let later = try verifyBackup(backup, of: fixture.archive, request: request)
         #expect(later.problems == [] && later.skippedPacks == 0 && later.frames > report.frames)
     }
 }

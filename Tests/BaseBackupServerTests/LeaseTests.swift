@@ -78,11 +78,11 @@ import Testing
         let isBarred = try bar.tryLock(path: folder)
         #expect(isBarred)
         #expect(throws: BackupInProgress.self) {
-            try BackupLease(backup.label, of: fixture.incarnation, in: fixture.store, patience: 100)
+            try BackupLease(backup.label, of: fixture.archive, patience: 100)
         }
         let seen = Mutex<String>("")
-        let reader = try Worker { [incarnation = fixture.incarnation, store = fixture.store] in
-            do { _ = try BackupLease(backup.label, of: incarnation, in: store) } catch {
+        let reader = try Worker { [archive = fixture.archive] in
+            do { _ = try BackupLease(backup.label, of: archive) } catch {
                 seen.withLock { $0 = (error as? any Explained)?.message ?? "\(error)" }
             }
         }

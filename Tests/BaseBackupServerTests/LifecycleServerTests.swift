@@ -23,24 +23,23 @@ import WAL
         try fixture.store.createFile(fixture.incarnation.history(old), bytes: history)
         var policy = RetentionPolicy()
         policy.keepFull = 1
-        let dry = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: policy, dryRun: true)
+        let dry = try expireBackups(of: fixture.archive, policy: policy, dryRun: true)
         #expect(dry.decision.expired == [backups[0].label, backups[1].label])
         #expect(dry.freed > 0 && !dry.segments.isEmpty)
-        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).complete.count == 3)
-        let report = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: policy, dryRun: false)
+        #expect(try fixture.archive.listBackups().complete.count == 3)
+        let report = try expireBackups(of: fixture.archive, policy: policy, dryRun: false)
         #expect(report.failures == [])
         #expect(report.segments == dry.segments)
-        let listing = try listBackups(of: fixture.incarnation, in: fixture.store)
+        let listing = try fixture.archive.listBackups()
         #expect(listing.complete == [backups[2]])
         #expect(listing.incomplete == [])
         #expect(!(try Files.exists(remains)))
-        let first = try fixture.store.segments(of: fixture.incarnation, timeline: TimelineID(1)).first
+        let first = try fixture.archive.segments(timeline: TimelineID(1)).first
         #expect(first == backups[2].startSegment)
-        #expect(try fixture.store.history(old, of: fixture.incarnation) == history)
+        #expect(try fixture.archive.history(old) == history)
         // It is no history of this server's, whose recovery would follow it.
         try fixture.store.remove(fixture.incarnation.history(old))
-        let verified = try verifyBackup(
-            backups[2], of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
+        let verified = try verifyBackup(backups[2], of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(verified.problems == [])
         let target = fixture.scratch.file("restored")
         _ = try fixture.restore(backups[2], to: target)
@@ -56,23 +55,22 @@ import WAL
         var policy = RetentionPolicy()
         policy.keepFull = 1
         do {
-            let lease = try BackupLease(backups[0].label, of: fixture.incarnation, in: fixture.store)
-            let report = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: policy, dryRun: false)
+            let lease = try BackupLease(backups[0].label, of: fixture.archive)
+            let report = try expireBackups(of: fixture.archive, policy: policy, dryRun: false)
             #expect(report.decision.expired == [])
             withExtendedLifetime(lease) {}
         }
-        let report = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: policy, dryRun: false)
+        let report = try expireBackups(of: fixture.archive, policy: policy, dryRun: false)
         #expect(report.decision.expired == [backups[0].label])
     }
 
     @Test func `one backup at a time, and a dead process holds no lock`() throws {
         let fixture = try BackupFixture()
         do {
-            let lock = try BackupLock(fixture.incarnation, in: fixture.store)
+            let lock = try BackupLock(fixture.archive)
             #expect(throws: BackupInProgress.self) { try fixture.takeBackup() }
             #expect(throws: BackupInProgress.self) {
-                try expireBackups(
-                    of: fixture.incarnation, in: fixture.store, policy: RetentionPolicy(), dryRun: false)
+                try expireBackups(of: fixture.archive, policy: RetentionPolicy(), dryRun: false)
             }
             withExtendedLifetime(lock) {}
         }
@@ -86,22 +84,21 @@ import WAL
         let first = try fixture.takeBackup { $0.packSize = 1 << 20 }
         // As if it had died before its manifest.
         try Files.removeTree(fixture.store.path(fixture.incarnation.backupFolder(first.label)))
-        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).incomplete == [first.label])
+        #expect(try fixture.archive.listBackups().incomplete == [first.label])
         let second = try fixture.takeBackup { $0.resumes = true }
         #expect(second.packLabels == [second.label, first.label])
         #expect(second.storedSize < first.storedSize / 3)
-        let report = try verifyBackup(
-            second, of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
+        let report = try verifyBackup(second, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(report.problems == [])
         // The packs it refers to outlive an expiry.
         var policy = RetentionPolicy()
         policy.keepFull = 1
-        _ = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: policy, dryRun: false)
+        _ = try expireBackups(of: fixture.archive, policy: policy, dryRun: false)
         let target = fixture.scratch.file("restored")
         _ = try fixture.restore(second, to: target)
         let verified = try fixture.verify(target)
         #expect(verified.ending == .exited(0), "\(verified.errors)")
-        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).incomplete == [])
+        #expect(try fixture.archive.listBackups().incomplete == [])
     }
 
     @Test func `a resumed backup uses the good frames of a pack that was never finished`() throws {
@@ -122,10 +119,10 @@ import WAL
         try Files.rename(pack, to: nobody)
         try Descriptor(open: nobody, O_RDWR).truncate(to: size - size / 8, path: nobody)
         try Files.removeTree(fixture.store.path(fixture.incarnation.backupFolder(first.label)))
-        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).incomplete == [first.label])
+        #expect(try fixture.archive.listBackups().incomplete == [first.label])
         // Its bytes are told of, although no listing of the repository shows them.
         let left = try FileStatus(of: nobody).size
-        let report = try storageReport(of: fixture.incarnation, in: fixture.store, policy: RetentionPolicy())
+        let report = try storageReport(of: fixture.archive, policy: RetentionPolicy())
         #expect(try #require(report.backups.first { $0.label == first.label }).stored >= left)
         #expect(report.wouldFree >= left)
         let second = try fixture.takeBackup {
@@ -136,10 +133,9 @@ import WAL
         let gain = plain.storedSize - first.storedSize
         #expect(second.storedSize < plain.storedSize - gain / 2 && second.storedSize > first.storedSize)
         // What was copied doesn't need the dead backup any more.
-        _ = try expireBackups(of: fixture.incarnation, in: fixture.store, policy: RetentionPolicy(), dryRun: false)
+        _ = try expireBackups(of: fixture.archive, policy: RetentionPolicy(), dryRun: false)
         #expect(!(try Files.exists(Files.parent(nobody))))
-        let verification = try verifyBackup(
-            second, of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
+        let verification = try verifyBackup(second, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(verification.problems == [])
         let target = fixture.scratch.file("restored")
         _ = try fixture.restore(second, to: target)

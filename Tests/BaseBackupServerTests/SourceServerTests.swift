@@ -88,7 +88,7 @@ import WAL
         }
         #expect((error as? any Explained)?.message.contains("did not reach the repository") == true)
         #expect((error as? any Explained)?.hint?.contains("pg_switch_wal()") == true)
-        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).complete == [])
+        #expect(try fixture.archive.listBackups().complete == [])
     }
 
     @Test func `tables and databases that come, go and move while they are copied do no harm`() throws {
@@ -193,7 +193,7 @@ import WAL
         let error = #expect(throws: SystemError.self) { try fixture.takeBackup() }
         #expect(error?.code == ENOSPC)
         #expect(error?.hint?.contains("Free space") == true)
-        #expect(try listBackups(of: fixture.incarnation, in: fixture.store).complete == [])
+        #expect(try fixture.archive.listBackups().complete == [])
         _ = try run("/bin/umount", ["-l", packs])
         isMounted = false
         _ = try fixture.takeBackup()
@@ -240,8 +240,7 @@ import WAL
             backup = taken
         }
         let taken = try #require(backup, "the kernel never left the page cache alone")
-        let verified = try verifyBackup(
-            taken, of: fixture.incarnation, in: fixture.store, request: VerifyRequest(jobs: 2))
+        let verified = try verifyBackup(taken, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(verified.problems == [])
     }
 

@@ -13,18 +13,19 @@ import WAL
         let labels: [String]
         let incarnation: Incarnation
         let store: DirectoryStore
+        var archive: ClusterArchive { ClusterArchive(incarnation, in: store) }
 
         init(rules: [String]) throws {
             site = try TestSite(initdb: ["--wal-segsize=1"])
             store = DirectoryStore(site.repository)
-            incarnation = try #require(store.incarnations(of: "main").first)
+            incarnation = try #require(Repository(store).incarnations(of: "main").first)
             try site.cluster.psql("create table t (n int)")
             for row in 0..<3 {
                 try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
                 try site.cluster.psql("insert into t values (\(row))")
                 try site.archiveEverything()
             }
-            labels = try listBackups(of: incarnation, in: store).complete.map(\.label)
+            labels = try ClusterArchive(incarnation, in: store).listBackups().complete.map(\.label)
             try #require(labels.count == 3)
             let text = try Files.readText(site.configuration) + (["[retention]"] + rules).joined(separator: "\n") + "\n"
             try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
@@ -65,7 +66,7 @@ import WAL
     @Test func `WAL that is lost is told like everywhere, and removes no backup`() throws {
         let backups = try Backups(rules: ["keep_full = 3"])
         let site = backups.site
-        let first = try showBackup(backups.labels[0], of: backups.incarnation, in: backups.store)
+        let first = try backups.archive.backup(backups.labels[0])
         let lost = first.stopSegment.next(segmentSize: first.segmentSize)
         try Files.remove(backups.store.path(backups.incarnation.segment(lost)))
         let verified = try site.tidemark(["verify"])

@@ -14,7 +14,8 @@ import WAL
     }
 
     private func importer(_ repository: FixtureRepository) -> ImportArchive {
-        let push = Push(into: repository.store, cluster: "main", dataDirectory: nil, level: 1, warn: { _ in })
+        let push = Push(
+            into: Repository(repository.store), cluster: "main", dataDirectory: nil, level: 1, warn: { _ in })
         return ImportArchive(push, scratch: repository.scratch.file("unpacked"), jobs: 2)
     }
 
@@ -70,7 +71,7 @@ import WAL
         try Files.remove(archive + "/" + names[5])
         try write(archive + "/" + names[5], raw(5))
         #expect(try importer(repository)(archive).problems.isEmpty)
-        let verification = try verifyArchive(of: repository.incarnation, in: repository.store, jobs: 2)
+        let verification = try verifyArchive(of: repository.archive, jobs: 2)
         #expect(verification.segments == 8)
         #expect(verification.otherFiles == 3)
         #expect(verification.problems.isEmpty, "\(verification.problems)")
@@ -142,12 +143,12 @@ import WAL
     @Test(arguments: harms)
     func `verifying the archive names the damage`(_ harm: Harm) throws {
         let repository = try FixtureRepository()
-        let good = try verifyArchive(of: repository.incarnation, in: repository.store, jobs: 2)
+        let good = try verifyArchive(of: repository.archive, jobs: 2)
         try #require(good.problems.isEmpty)
         #expect(good.segments == repository.names.count)
         #expect(good.records > 20_000)
         try harm.apply(repository)
-        let verification = try verifyArchive(of: repository.incarnation, in: repository.store, jobs: 2)
+        let verification = try verifyArchive(of: repository.archive, jobs: 2)
         let texts = verification.problems.map(\.description)
         #expect(texts.contains { $0.contains(harm.says) }, "\(texts)")
         #expect(texts.count <= 2, "\(texts)")
@@ -158,7 +159,7 @@ import WAL
         let names = ["a byte of a stored segment", "a byte of its head", "a history"]
         let some = Self.harms.filter { names.contains($0.name) }
         for harm in some { try harm.apply(repository) }
-        let verification = try verifyArchive(of: repository.incarnation, in: repository.store, jobs: 2)
+        let verification = try verifyArchive(of: repository.archive, jobs: 2)
         let texts = verification.problems.map(\.description)
         #expect(some.count == 3)
         for harm in some { #expect(texts.contains { $0.contains(harm.says) }, "\(harm): \(texts)") }
@@ -167,8 +168,7 @@ import WAL
     @Test func `a part of the archive can be verified`() throws {
         let repository = try FixtureRepository()
         try flip(repository.path(0), at: 5000)
-        let part = try verifyArchive(
-            of: repository.incarnation, in: repository.store, range: LSN(0xB0_0000)...LSN(0xC0_0000), jobs: 1)
+        let part = try verifyArchive(of: repository.archive, range: LSN(0xB0_0000)...LSN(0xC0_0000), jobs: 1)
         #expect(part.segments == 2)
         #expect(part.problems.isEmpty)
     }

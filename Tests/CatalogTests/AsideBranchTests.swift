@@ -85,7 +85,7 @@ import WAL
         try AsideBranchTests.store("old", "000000010000000000000008", "000000010000000000000008", in: repository)
         try AsideBranchTests.store("own", row.backup[0], row.backup[1], in: repository)
         let subject = try #require(PutAside.Subject(row.aside))
-        let aside = try PutAside(subject, following: row.following, of: incarnation, in: store)
+        let aside = try PutAside(subject, following: row.following, of: repository.archive)
         let folder = try aside.carryOut(now: AsideBranchTests.later(row.at), reason: "stray")
         func place(_ key: RepositoryKey) throws -> RepositoryKey {
             let rest = key.description.dropFirst(incarnation.folder.description.count + 1)
@@ -105,20 +105,21 @@ import WAL
             }
         }
 
-        let listing = try listBackups(of: incarnation, in: store)
+        let listing = try repository.archive.listBackups()
         #expect(listing.complete.map(\.label) == (row.isUsable ? ["old", "own"] : ["old"]))
         #expect(listing.aside.map(\.backup.label) == (row.isUsable ? [] : ["own"]))
         #expect(listing.incomplete == [])
         #expect(Set(listing.all.map(\.label)) == ["old", "own"])
 
         let archive = try RecoveryArchive(
-            store: store, cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1)
+            repository: Repository(store), cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1)
         #expect(archive.backups.complete.map(\.label) == listing.complete.map(\.label))
         #expect(
             archive.remarks.contains { $0.contains("\"own\" is left out: its branch was put aside") } != row.isUsable)
         func named() throws {
             _ = try RecoveryArchive(
-                store: store, cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1, backup: "own")
+                repository: Repository(store), cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1,
+                backup: "own")
         }
         if row.isUsable {
             try named()
@@ -126,8 +127,8 @@ import WAL
             #expect(throws: BackupProblem.self) { try named() }
         }
 
-        let backup = try showBackup("own", of: incarnation, in: store)
-        let found = try verifyBackup(backup, of: incarnation, in: store, request: VerifyRequest(jobs: 1)).problems
+        let backup = try repository.archive.backup("own")
+        let found = try verifyBackup(backup, of: repository.archive, request: VerifyRequest(jobs: 1)).problems
         #expect(found.contains { $0.message.contains("its branch was put aside") } != row.isUsable)
 
         // It stands for no good one.
@@ -135,7 +136,7 @@ import WAL
         var one = policy
         one.keepFull = 1
         let decision = try retentionDecision(
-            of: incarnation, in: store, listing: listing, policy: one, now: AsideBranchTests.later(3600))
+            of: repository.archive, listing: listing, policy: one, now: AsideBranchTests.later(3600))
         #expect(decision.kept.contains("old") != row.isUsable)
         #expect(
             decision.verdicts.first { $0.label == "own" }?.reasons.contains("damaged: its branch was put aside")
@@ -146,11 +147,12 @@ import WAL
         let repository = try FixtureRepository()
         try AsideBranchTests.store(
             "own", "00000002000000000000000F", "00000002000000000000000F", in: repository)
-        try PutAside(.timeline(TimelineID(2)), of: repository.incarnation, in: repository.store).carryOut(
+        try PutAside(.timeline(TimelineID(2)), of: repository.archive).carryOut(
             now: AsideBranchTests.later(60), reason: "stray")
         func labels(_ timeline: TimelineID?) throws -> [String] {
             try RecoveryArchive(
-                store: repository.store, cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1,
+                repository: Repository(repository.store), cluster: "main",
+                dataDirectory: repository.scratch.file("none"), jobs: 1,
                 timeline: timeline
             ).backups.complete.map(\.label)
         }

@@ -67,7 +67,8 @@ import WAL
             let catalog = try repository.freshCatalog()
             for catalog in [catalog, nil] {
                 let archive = try RecoveryArchive(
-                    store: repository.store, cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 2)
+                    repository: Repository(repository.store), cluster: "main",
+                    dataDirectory: repository.scratch.file("none"), jobs: 2)
                 let request = PlanRequest(try row.target(summaries))
                 if let label = row.serves {
                     let made = try archive.plan(request, usePartials: false, catalog: catalog)
@@ -94,7 +95,7 @@ import WAL
             let name = try #require(SegmentName(segment))
             let repository = try repository(fault, backups: ["00000001000000000000000A"])
             let catalog = try repository.freshCatalog()
-            let spans = try listBackups(of: repository.incarnation, in: repository.store).complete.map {
+            let spans = try repository.archive.listBackups().complete.map {
                 BackupSpan(
                     label: $0.label, timeline: $0.timeline, start: $0.startLSN, stop: $0.stopLSN,
                     startTime: $0.startTime, stopTime: $0.stopTime)
@@ -106,7 +107,7 @@ import WAL
                 continue
             }
             let archive = try ArchiveObservation(
-                of: repository.incarnation, in: repository.store, timeline: TimelineID(2), segmentSize: 1 << 20,
+                of: repository.archive, timeline: TimelineID(2), segmentSize: 1 << 20,
                 policy: RetentionPolicy(), now: Moment(microseconds: Clock.now), breaks: catalog.breaks())
             #expect(archive.gaps.first?.stop?.segment == name)
             #expect(archive.unreached?.stop?.segment == name)
@@ -127,7 +128,7 @@ import WAL
     @Test func `a broken link before the newest backup leaves its window whole`() throws {
         let repository = try repository(.link, backups: ["00000001000000000000000A", "00000001000000000000000F"])
         let archive = try ArchiveObservation(
-            of: repository.incarnation, in: repository.store, timeline: TimelineID(2), segmentSize: 1 << 20,
+            of: repository.archive, timeline: TimelineID(2), segmentSize: 1 << 20,
             policy: RetentionPolicy(), now: Moment(microseconds: Clock.now),
             breaks: repository.freshCatalog().breaks())
         #expect(archive.gaps.count == 1)

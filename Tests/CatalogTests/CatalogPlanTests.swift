@@ -40,7 +40,7 @@ import WAL
         for target in targets {
             func archive() -> ArchivePlanSource {
                 ArchivePlanSource(
-                    store: repository.store, incarnation: repository.incarnation, segmentSize: 1 << 20,
+                    archive: repository.archive, segmentSize: 1 << 20,
                     backups: [backup], jobs: 1)
             }
             let slow = Result { try plan(PlanRequest(target), from: archive()) }

@@ -13,6 +13,7 @@ final class FixtureRepository {
     let scratch: Scratch
     let store: DirectoryStore
     let incarnation: Incarnation
+    var archive: ClusterArchive { ClusterArchive(incarnation, in: store) }
     let names: [String]
     private let folder: String
 
@@ -64,8 +65,7 @@ final class FixtureRepository {
     }
 
     func catalog(note: @escaping (String) -> Void = { _ in }) throws -> Catalog {
-        try Catalog(
-            at: scratch.file("catalog"), store: store, incarnation: incarnation, note: note)
+        try Catalog(at: scratch.file("catalog"), archive: archive, note: note)
     }
 }
 
@@ -174,8 +174,8 @@ final class FixtureRepository {
         try Files.makeDirectories(other.file("repository"))
         var notes: [String] = []
         let catalog = try Catalog(
-            at: repository.scratch.file("catalog"), store: DirectoryStore(other.file("repository")),
-            incarnation: repository.incarnation
+            at: repository.scratch.file("catalog"),
+            archive: ClusterArchive(repository.incarnation, in: DirectoryStore(other.file("repository")))
         ) { notes.append($0) }
         #expect(try catalog.segments().isEmpty)
         #expect(notes.count == 1)
@@ -185,13 +185,12 @@ final class FixtureRepository {
         let repository = try FixtureRepository()
         let other = try FixtureRepository()
         let expected = try contents(current(other.catalog()))
-        let (store, incarnation, path) = (repository.store, repository.incarnation, repository.scratch.file("catalog"))
+        let (archive, path) = (repository.archive, repository.scratch.file("catalog"))
         var results: [[String]] = []
         try mapInOrder(
             Array(0..<6), workers: 6, ahead: 6,
             transform: { _ in
-                let catalog = try Catalog(
-                    at: path, store: store, incarnation: incarnation, note: { _ in })
+                let catalog = try Catalog(at: path, archive: archive, note: { _ in })
                 return try catalog.current(jobs: 1) { try CatalogTests().contents($0) }
             }, consume: { results.append($0) })
         #expect(results.count == 6)

@@ -155,7 +155,7 @@ private let cases = [
         if gap.partial != nil {
             #expect(try report.gaps.map(\.cause) == [.unfinished(Self.name(#require(gap.partial)))])
         }
-        let problems = try verifyArchive(of: repository.incarnation, in: repository.store, jobs: 1).problems
+        let problems = try verifyArchive(of: repository.archive, jobs: 1).problems
             .map(\.message).filter { $0.hasSuffix("missing") }
         #expect(problems == report.gaps.compactMap(\.missing).map { "WAL \($0.sentence)" })
     }
@@ -164,8 +164,7 @@ private let cases = [
     func `a plan tells the gap that no recovery gets over`(_ gap: ForkGap) throws {
         let repository = try Self.archive(gap)
         defer { withExtendedLifetime(repository) {} }
-        let source = ArchivePlanSource(
-            store: repository.store, incarnation: repository.incarnation, segmentSize: Self.size, backups: [], jobs: 1)
+        let source = ArchivePlanSource(archive: repository.archive, segmentSize: Self.size, backups: [], jobs: 1)
         let newest = gap.histories.keys.max().map { TimelineID($0) } ?? TimelineID(1)
         let path = try #require(try TimelinePath(to: newest, histories: source.histories(), known: true))
         let told = try Self.backups(gap).filter { path.contains($0.timeline, upTo: $0.stop) }.map { backup in
@@ -208,7 +207,7 @@ private let cases = [
         let newest = gap.histories.keys.max().map { TimelineID($0) } ?? TimelineID(1)
         var observation = Observation(cluster: "main", now: now)
         let archive = try ArchiveObservation(
-            of: repository.incarnation, in: repository.store, timeline: newest, segmentSize: Self.size,
+            of: repository.archive, timeline: newest, segmentSize: Self.size,
             policy: RetentionPolicy(), now: now)
         observation.archive = archive
         #expect(archive.gaps.map { Self.short($0.first, $0.last) } == gap.onHistory ?? gap.gaps)

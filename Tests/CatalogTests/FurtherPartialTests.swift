@@ -15,7 +15,7 @@ import WAL
         let names = try WALFixture.segments("pg15").filter { $0 >= "00000001000000000000000E" && $0 != partial }
         let repository = try FixtureRepository(storing: names)
         try repository.addHistory()
-        let push = Push(into: repository.store, cluster: "main", dataDirectory: nil, level: 1) { _ in }
+        let push = Push(into: Repository(repository.store), cluster: "main", dataDirectory: nil, level: 1) { _ in }
         let file = repository.scratch.file("\(partial).partial")
         try createDurably(file, bytes: WALFixture.unpacked("pg15", partial))
         #expect(try push(file) == .stored)
@@ -45,7 +45,8 @@ import WAL
             repository.incarnation.backup("20261120T081236Z-full", "backup.json"),
             SealedDocument(.backup, body: Array(json.utf8)))
         let archive = try RecoveryArchive(
-            store: repository.store, cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1)
+            repository: Repository(repository.store), cluster: "main", dataDirectory: repository.scratch.file("none"),
+            jobs: 1)
         return (repository, archive)
     }
 

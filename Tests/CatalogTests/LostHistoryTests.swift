@@ -21,11 +21,12 @@ import WAL
             at: #require(Moment(iso8601: "2026-11-20T08:12:30Z")))
         func found() throws -> (lost: [LostHistory], problems: [String], plan: Result<Plan, any Error>) {
             let catalog = try repository.freshCatalog()
-            let problems = try verifyArchive(of: incarnation, in: store, jobs: 1).problems.map(\.message)
+            let problems = try verifyArchive(of: repository.archive, jobs: 1).problems.map(\.message)
             var results: [Result<Plan, any Error>] = []
             for catalog in [catalog, nil] {
                 let archive = try RecoveryArchive(
-                    store: store, cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1)
+                    repository: Repository(store), cluster: "main", dataDirectory: repository.scratch.file("none"),
+                    jobs: 1)
                 results.append(
                     Result {
                         try archive.plan(PlanRequest(RecoveryTarget(.latest)), usePartials: false, catalog: catalog)
@@ -87,7 +88,7 @@ import WAL
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         let key = incarnation.history(TimelineID(2))
-        let text = try #require(try store.history(TimelineID(2), of: incarnation))
+        let text = try #require(try repository.archive.history(TimelineID(2)))
         try AsideBranchTests.store(
             "a", "00000001000000000000000A", "00000001000000000000000A", in: repository,
             at: #require(Moment(iso8601: "2026-11-20T08:12:30Z")))
@@ -103,17 +104,18 @@ import WAL
         #expect(try CatalogTests().contents(catalog) == CatalogTests().contents(repository.freshCatalog()))
         let lost = try catalog.lostHistories()
         #expect(lost.map(\.message) == ["timeline history file \"00000002.history\" is damaged"])
-        let backup = try #require(listBackups(of: incarnation, in: store).complete.first)
+        let backup = try #require(repository.archive.listBackups().complete.first)
         let span = BackupSpan(
             label: backup.label, timeline: backup.timeline, start: backup.startLSN, stop: backup.stopLSN,
             startTime: backup.startTime, stopTime: backup.stopTime)
         #expect(try catalog.windows(of: [span]).map(\.timeline) == [TimelineID(1)])
-        #expect(try verifyArchive(of: incarnation, in: store, jobs: 1).problems.count == 1)
+        #expect(try verifyArchive(of: repository.archive, jobs: 1).problems.count == 1)
         // PostgreSQL asks for the file before the recovered server takes a number, whatever it follows.
         for catalog in [catalog, nil] {
             for timeline in [RecoveryTarget.Timeline.own, .latest, .number(TimelineID(1))] {
                 let archive = try RecoveryArchive(
-                    store: store, cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1)
+                    repository: Repository(store), cluster: "main", dataDirectory: repository.scratch.file("none"),
+                    jobs: 1)
                 let refusal = try #require(throws: PlanRefusal.self) {
                     try archive.plan(
                         PlanRequest(RecoveryTarget(.latest, timeline: timeline)), usePartials: false, catalog: catalog)
@@ -124,7 +126,7 @@ import WAL
         }
         // check tells of it, whatever timeline the server is on.
         let observed = try ArchiveObservation(
-            of: incarnation, in: store, timeline: TimelineID(1), segmentSize: 16 << 20,
+            of: repository.archive, timeline: TimelineID(1), segmentSize: 16 << 20,
             policy: RetentionPolicy(), now: backup.stopTime)
         #expect(observed.damagedHistory?.message == lost.first?.message)
 

@@ -24,7 +24,7 @@ extension FixtureRepository {
     /// A catalog that knows nothing yet.
     func freshCatalog() throws -> Catalog {
         let catalog = try Catalog(
-            at: scratch.file("catalog-\(Clock.monotonic)"), store: store, incarnation: incarnation,
+            at: scratch.file("catalog-\(Clock.monotonic)"), archive: archive,
             note: { _ in })
         _ = try catalog.synchronize(jobs: 1)
         return catalog
@@ -66,7 +66,7 @@ extension FixtureRepository {
         _ = try catalog.synchronize(jobs: 1)
         let before = try CatalogTests().contents(catalog)
 
-        let aside = try PutAside(try #require(PutAside.Subject(row.aside)), of: incarnation, in: store)
+        let aside = try PutAside(try #require(PutAside.Subject(row.aside)), of: repository.archive)
         let folder = try aside.carryOut(now: Moment(microseconds: Clock.now), reason: "stray")
         if row.isSeen { _ = try catalog.synchronize(jobs: 1) }
         for key in aside.keys {
@@ -106,7 +106,7 @@ extension FixtureRepository {
             return try search.events(EventFilter(kinds: [.timelineSwitch])).map(\.timeline)
         }
         #expect(try switches() == [TimelineID(2)])
-        let text = try #require(try store.history(TimelineID(2), of: repository.incarnation))
+        let text = try #require(try repository.archive.history(TimelineID(2)))
         try store.remove(key)
         try store.createFile(key, bytes: Array("1\t0/11000100\tno recovery target specified\n".utf8))
         #expect(try switches() == [])

@@ -53,7 +53,7 @@ import WAL
             dataDirectory: data, archived: SegmentName("000000010000000000000012"), timeline: TimelineID(1),
             position: row.position.map { LSN($0) }, segmentSize: 1 << 20, now: now
         ) { path, segment in
-            try isArchived(path, segment, of: repository.incarnation, in: repository.store)
+            try isArchived(path, segment, of: repository.archive)
         }
         let commit = try row.first.map { name in
             try #require(FixtureRepository.scan(WALFixture.unpacked("pg15", name), name).facts.firstCommit).time

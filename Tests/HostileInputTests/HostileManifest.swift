@@ -13,6 +13,7 @@ struct HostileManifest {
     private let site: TestSite
     private let store: DirectoryStore
     private let incarnation: Incarnation
+    private var archive: ClusterArchive { ClusterArchive(incarnation, in: store) }
     private let backup: BackupDescription
     private let manifestFile: String
     /// The manifest as an SQLite file.
@@ -29,7 +30,7 @@ struct HostileManifest {
         let control = try ControlFile(dataDirectory: site.cluster.data)
         incarnation = Incarnation(cluster: "main", major: 15, systemIdentifier: control.systemIdentifier)
         store = DirectoryStore(site.repository)
-        guard let backup = try listBackups(of: incarnation, in: store).complete.first else {
+        guard let backup = try ClusterArchive(incarnation, in: store).listBackups().complete.first else {
             throw Problem("no backup")
         }
         self.backup = backup
@@ -130,9 +131,9 @@ struct HostileManifest {
 
     /// Everything that reads a manifest.
     private func read(in place: Scratch, _ number: Int) throws -> Bool {
-        _ = try? verifyBackup(backup, of: incarnation, in: store, request: VerifyRequest(jobs: 1, includesWAL: false))
-        _ = try? RelationMap(of: backup.label, of: incarnation, in: store)
-        _ = try? backupContents(backup.label, of: incarnation, in: store, limit: 10)
+        _ = try? verifyBackup(backup, of: archive, request: VerifyRequest(jobs: 1, includesWAL: false))
+        _ = try? RelationMap(of: backup.label, of: archive)
+        _ = try? backupContents(backup.label, of: archive, limit: 10)
         let target = place.file("data")
         var request = RestoreRequest(
             target: target, jobs: 1,
@@ -145,7 +146,7 @@ struct HostileManifest {
             try? Files.removeTree(place.file("space"))
         }
         do {
-            _ = try restoreBackup(backup, of: incarnation, from: store, request: request)
+            _ = try restoreBackup(backup, of: archive, request: request)
             return true
         } catch {
             return false

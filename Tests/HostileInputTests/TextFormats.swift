@@ -110,7 +110,7 @@ extension HostileFormat {
             let backup = try BackupDescription(stored: bytes, label: "L-full")
             _ = (try backup.json(), try backup.document())
             let next = backup.stopSegment.next(segmentSize: backup.segmentSize)
-            _ = try AsideWAL(of: incarnation, in: OneObject([], at: "x")).taken(from: backup)
+            _ = try AsideWAL(of: ClusterArchive(incarnation, in: OneObject([], at: "x"))).taken(from: backup)
             _ = Monitoring.duration(backup.timings.total)
             _ = Int64(backup.timings.total * 1_000_000)
             _ = (next, backup.timings.copyRate, backup.stopTime.microseconds - backup.startTime.microseconds)
@@ -142,7 +142,7 @@ extension HostileFormat {
             }, mend: reseal
         ).reading { bytes in
             let store = OneObject(bytes, at: "backup/L-full/verified-20261120T081245.123456Z.json")
-            _ = try lastVerification(of: "L-full", of: incarnation, in: store)
+            _ = try lastVerification(of: "L-full", of: ClusterArchive(incarnation, in: store))
         },
         HostileFormat(
             "a put-aside record",
@@ -153,7 +153,8 @@ extension HostileFormat {
                 ]
             }, mend: reseal
         ).reading { bytes in
-            _ = try AsideWAL(of: incarnation, in: OneObject(bytes, at: "aside/20261120T081245Z-stray/record.json"))
+            _ = try AsideWAL(
+                of: ClusterArchive(incarnation, in: OneObject(bytes, at: "aside/20261120T081245Z-stray/record.json")))
         },
         HostileFormat(
             "a recovery's record",
@@ -170,7 +171,7 @@ extension HostileFormat {
             for name in ["a", "b"] {
                 guard
                     let rates = try RecoveryRates.recorded(
-                        of: incarnation, in: OneObject(folder, at: "recovery/\(name)/end.json"))
+                        of: ClusterArchive(incarnation, in: OneObject(folder, at: "recovery/\(name)/end.json")))
                 else { continue }
                 _ = rates.restoreSeconds / Double(max(1, rates.restoredBytes))
             }
@@ -210,7 +211,9 @@ extension HostileFormat {
         HostileFormat(
             "incarnation.json",
             seeds: { [incarnation.sealedMarker.bytes] }, mend: reseal
-        ).reading { bytes in _ = try OneObject(bytes, at: "incarnation.json").confirms(incarnation) },
+        ).reading { bytes in
+            _ = try ClusterArchive(incarnation, in: OneObject(bytes, at: "incarnation.json")).isConfirmed()
+        },
         HostileFormat(
             "a document's two ends", seeds: { SealedDocument.Kind.allCases.map { sealed($0, #"{"a":1}"#) } },
             mend: reseal

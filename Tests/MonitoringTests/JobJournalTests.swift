@@ -29,7 +29,7 @@ struct JobJournalTests {
     init() throws {
         scratch = try Scratch()
         store = DirectoryStore(try scratch.repository(of: "main/15-7"))
-        journal = JobJournal(of: Self.incarnation, in: store)
+        journal = JobJournal(of: ClusterArchive(Self.incarnation, in: store))
     }
 
     @Test func `what was recorded is read back, oldest first`() throws {

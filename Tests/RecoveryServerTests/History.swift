@@ -106,9 +106,11 @@ final class History: Sendable {
 
     func source(_ backups: [RestorableBackup]) throws -> ArchivePlanSource {
         let store = DirectoryStore(site.repository)
-        guard let incarnation = try store.incarnations(of: "main").first else { throw Problem("nothing archived") }
+        guard let incarnation = try Repository(store).incarnations(of: "main").first else {
+            throw Problem("nothing archived")
+        }
         return ArchivePlanSource(
-            store: store, incarnation: incarnation, segmentSize: 1 << 20, backups: backups, jobs: 2)
+            archive: ClusterArchive(incarnation, in: store), segmentSize: 1 << 20, backups: backups, jobs: 2)
     }
 }
 

@@ -227,24 +227,25 @@ private struct Absence: Sendable, CustomTestStringConvertible {
         for incarnation in [new, old] { try store.create(incarnation.marker, bytes: [1]) }
         try Files.makeDirectories(scratch.file("main/16-3/wal"))
         try createDurably(scratch.file("main/16-3/wal/00000001.history.zst"), bytes: [1])
-        #expect(try store.incarnations(of: "main") == [old, new])
-        #expect(try store.clusters() == ["main"])
+        #expect(try Repository(store).incarnations(of: "main") == [old, new])
+        #expect(try Repository(store).clusters() == ["main"])
 
+        let archive = ClusterArchive(new, in: store)
         let names = ["0000000100000000000000FF", "000000010000000100000000", "000000010000000000000003"]
         for name in names { try store.create(new.segment(SegmentName(name)!), bytes: [1]) }
         try store.create(new.partial(SegmentName(names[0])!), bytes: [1])
         try store.create(new.key(for: ArchiveFileName(names[0] + ".00000028.backup")!), bytes: [1])
         try store.create(new.walFolder(TimelineID(1)).appending("0000000100000000").appending("README"), bytes: [1])
         try store.createFile(new.history(TimelineID(12)), bytes: Array("text".utf8))
-        #expect(try store.segments(of: new, timeline: TimelineID(1)) == names.compactMap(SegmentName.init).sorted())
+        #expect(try archive.segments(timeline: TimelineID(1)) == names.compactMap(SegmentName.init).sorted())
         #expect(
-            try store.segments(of: new, timeline: TimelineID(1), from: SegmentName(names[0])!).map(\.description)
+            try archive.segments(timeline: TimelineID(1), from: SegmentName(names[0])!).map(\.description)
                 == [names[0], names[1]])
-        #expect(try store.segments(of: new, timeline: TimelineID(3)) == [])
-        #expect(try store.timelines(of: new) == [TimelineID(1), TimelineID(12)])
-        #expect(try store.histories(of: new) == [TimelineID(12)])
-        #expect(try store.history(TimelineID(12), of: new) == Array("text".utf8))
-        #expect(try store.history(TimelineID(2), of: new) == nil)
+        #expect(try archive.segments(timeline: TimelineID(3)) == [])
+        #expect(try archive.timelines() == [TimelineID(1), TimelineID(12)])
+        #expect(try archive.histories() == [TimelineID(12)])
+        #expect(try archive.history(TimelineID(12)) == Array("text".utf8))
+        #expect(try archive.history(TimelineID(2)) == nil)
     }
 }
 

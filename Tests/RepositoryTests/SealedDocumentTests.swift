@@ -83,24 +83,25 @@ struct SealedDocumentTests {
             Incarnation(cluster: "main", major: 15, systemIdentifier: 7),
             Incarnation(cluster: "main", major: 15, systemIdentifier: 77)
         )
-        func store(_ bytes: [UInt8]) throws -> MemoryStore {
+        func archive(_ bytes: [UInt8]) throws -> ClusterArchive {
             let store = MemoryStore()
             try store.create(own.marker, bytes: bytes)
-            return store
+            return ClusterArchive(own, in: store)
         }
-        #expect(try store(own.sealedMarker.bytes).confirms(own))
+        #expect(try archive(own.sealedMarker.bytes).isConfirmed())
         for (bytes, isLeftAlone) in [
             (other.sealedMarker.bytes, true), (Self.whole, true), ([], true), (unsealed(own.sealedMarker.bytes), false),
             (document(own.sealedMarker.bytes, ofFormat: 2, version: "9.1"), false),
         ] {
-            #expect(throws: DamagedMarker.self) { try store(bytes).confirms(own) }
+            #expect(throws: DamagedMarker.self) { try archive(bytes).isConfirmed() }
             // Damage is no reason not to archive.
             if isLeftAlone {
-                #expect(try store(bytes).holds(own))
+                #expect(try archive(bytes).isUsable())
             } else {
-                #expect(throws: DamagedMarker.self) { try store(bytes).holds(own) }
+                #expect(throws: DamagedMarker.self) { try archive(bytes).isUsable() }
             }
         }
-        #expect(try !MemoryStore().confirms(own) && !MemoryStore().holds(own))
+        let nothing = ClusterArchive(own, in: MemoryStore())
+        #expect(try !nothing.isConfirmed() && !nothing.isUsable())
     }
 }

@@ -94,8 +94,8 @@ struct DatedArchive: Sendable, CustomTestStringConvertible {
             try put(SegmentName(timeline: TimelineID(timeline), number: number, segmentSize: Self.size), age, store)
         }
         if sample.hasBackup { try backUp(store) }
-        let expiry = Expiry(
-            incarnation: Self.incarnation, store: store, listing: try listBackups(of: Self.incarnation, in: store))
+        let archive = ClusterArchive(Self.incarnation, in: store)
+        let expiry = Expiry(archive: archive, listing: try archive.listBackups())
         let found = expiry.firstWAL(since: Self.moment(5))
         #expect(found == sample.first.map { LSN($0 * UInt64(Self.size)) })
         guard let found else { return }

@@ -68,7 +68,7 @@ import WAL
 
         func known() throws -> ClusterIncarnations {
             try #require(
-                try ClusterIncarnations(of: "main", dataDirectory: scratch.file("none"), in: store))
+                try ClusterIncarnations(of: "main", dataDirectory: scratch.file("none"), in: Repository(store)))
         }
 
         /// Every file of one incarnation, by its path in there, locks left out.
@@ -103,9 +103,9 @@ import WAL
         var newest: [String: String] = [:]
         var before: [String: Set<String>] = [:]
         for incarnation in holdings.incarnations {
-            let listing = try listBackups(of: incarnation, in: store)
-            let decision = try retentionDecision(
-                of: incarnation, in: store, listing: listing, policy: policy, now: Self.now)
+            let archive = ClusterArchive(incarnation, in: store)
+            let listing = try archive.listBackups()
+            let decision = try retentionDecision(of: archive, listing: listing, policy: policy, now: Self.now)
             let files = try holdings.files(incarnation)
             before[incarnation.folderName] = files
             newest[incarnation.folderName] = listing.newest?.label
@@ -146,17 +146,19 @@ import WAL
             random = SeededGenerator(seed: seed)
             let holdings = try Holdings(&random)
             let known = try holdings.known()
-            let counts = try holdings.incarnations.map { try listBackups(of: $0, in: holdings.store).complete.count }
+            let counts = try holdings.incarnations.map {
+                try ClusterArchive($0, in: holdings.store).listBackups().complete.count
+            }
             guard counts.count >= 3, counts.allSatisfy({ $0 >= 2 }) else { continue }
             let former = known.former
-            let spoilt = former[0]
+            let spoilt = former[0].incarnation
             // Its backup.json can't be understood, a backup of it runs, or its clock was ahead.
-            let label = try #require(try holdings.store.backups(of: spoilt).sorted().last)
+            let label = try #require(try former[0].backups().sorted().last)
             let path = holdings.store.path(spoilt.backup(label, "backup.json"))
             var lock: BackupLock?
             switch tried {
             case 0: try replaceDurably(path, bytes: Array("{}".utf8), mode: 0o644)
-            case 1: lock = try BackupLock(spoilt, in: holdings.store)
+            case 1: lock = try BackupLock(former[0])
             default:
                 let text = try Files.readText(path).replacing("\"stop_time\":\"20", with: "\"stop_time\":\"21")
                 try replaceDurably(path, bytes: resealed(text), mode: 0o644)
@@ -169,7 +171,7 @@ import WAL
             #expect(expiry.failures.count == 1, "\(expiry.failures)")
             #expect(expiry.failures.allSatisfy { $0.contains(spoilt.folderName) }, "\(expiry.failures)")
             for other in holdings.incarnations where other != spoilt {
-                let left = try listBackups(of: other, in: holdings.store).all.filter { !$0.isPinned }
+                let left = try ClusterArchive(other, in: holdings.store).listBackups().all.filter { !$0.isPinned }
                 #expect(left.count <= 1, "\(other.folderName)")
             }
         }

@@ -1,0 +1,125 @@
+public import Platform
+public import WAL
+
+// Which incarnation of a cluster is meant: the one rule, for archiving, recovering and watching alike.
+//
+// 1. What a server says of itself decides: a segment's first page, or the control file in a data directory. No segment
+//    is archived or delivered, and no backup taken, where the repository has no place for that very incarnation.
+// 2. Without a server to ask (a new machine, a data directory that is gone) it is the only one that there is.
+// 3. Of several, PostgreSQL's calls get none: its server would replay another cluster's WAL. A person gets the one
+//    whose newest backup ended last, or without backups the newest version, and is told so; or the one that was named,
+//    or that has the backup or the moment asked for.
+
+extension Repository {
+    /// The archive of an incarnation that a server says it is.
+    /// - Parameter subject: what says so, as a message begins: `data directory "…"`.
+    /// - Throws: `NotInitialised`, `DamagedMarker`, and what the store throws.
+    public func archive(of own: Incarnation, named subject: String) throws -> ClusterArchive {
+        let archive = archive(own)
+        guard try archive.isUsable() else {
+            throw NotInitialised(
+                message: "\(subject) belongs to system identifier \(own.systemIdentifier), which cluster "
+                    + "\"\(own.cluster)\" has not been initialised for",
+                detail: "There is no \"\(own.marker)\" in repository \"\(location)\".")
+        }
+        return archive
+    }
+
+    /// The archive of a dead server, which may have lost the file that tells its version: no two clusters have one
+    /// system identifier. Nil when there is none.
+    public func archive(of cluster: String, systemIdentifier: UInt64) throws -> ClusterArchive? {
+        try incarnations(of: cluster).last { $0.systemIdentifier == systemIdentifier }.map(archive)
+    }
+
+    /// The only archive of a cluster, where no server says which one it is.
+    /// - Throws: `NotInitialised` when there is none, or several; `DamagedMarker`; what the store throws.
+    public func onlyArchive(of cluster: String) throws -> ClusterArchive {
+        let known = try incarnations(of: cluster)
+        if known.count == 1, case let only = archive(known[0]), try only.isUsable() { return only }
+        throw NotInitialised(
+            message: known.isEmpty
+                ? "cluster \"\(cluster)\" has not been initialised in repository \"\(location)\""
+                : "cannot tell which incarnation of cluster \"\(cluster)\" is meant",
+            detail: known.isEmpty
+                ? nil
+                : "The repository holds \(known.map(\.folderName).joined(separator: ", ")), and there is no data directory."
+        )
+    }
+}
+
+/// No incarnation of the configured cluster in the repository fits.
+public struct NotInitialised: Explained, Equatable {
+    public let message: String
+    public let detail: String?
+    public var hint: String? {
+        "Run \"tidemark init\" for this cluster, or check --cluster and the repository setting. "
+            + "If the repository is on a file system of its own, is that mounted?"
+    }
+    public var isTransient: Bool { true }
+}
+
+/// The incarnations of a cluster, of which one is in use. initdb and pg_upgrade each begin another; what was before
+/// stays where it was, and can be recovered by the programs of its own version.
+public struct ClusterIncarnations {
+    /// By major version and system identifier; never empty.
+    public let all: [ClusterArchive]
+    /// The server's own or, when that tells nothing, the one whose newest backup ended last; without backups the newest
+    /// version.
+    public let current: ClusterArchive
+    /// Whether the server says which one is in use.
+    public let isKnown: Bool
+    private let stops: (ClusterArchive) throws -> [Moment]
+
+    /// - Returns: nil when the repository holds none of this cluster.
+    /// - Parameters:
+    ///   - own: what the server says of itself; nil when that can't be read. It may be another cluster's.
+    ///   - stops: when the complete backups of an archive ended, in order.
+    public init?(
+        of cluster: String, own: Incarnation?, in repository: Repository,
+        stops: @escaping (ClusterArchive) throws -> [Moment]
+    ) throws {
+        all = try repository.incarnations(of: cluster).map(repository.archive)
+        guard let last = all.last else { return nil }
+        self.stops = stops
+        if let own = all.first(where: { $0.incarnation == own }) {
+            (current, isKnown) = (own, true)
+        } else if all.count == 1 {
+            (current, isKnown) = (last, false)
+        } else {
+            let ended = all.compactMap { archive in ((try? stops(archive).last) ?? nil).map { (archive, $0) } }
+            current = ended.max { $0.1 < $1.1 }?.0 ?? last
+            isKnown = false
+        }
+    }
+
+    /// Those that are not in use.
+    public var former: [ClusterArchive] { all.filter { $0.incarnation != current.incarnation } }
+
+    /// The one with this folder's name.
+    public func named(_ name: String) throws -> ClusterArchive {
+        guard let found = all.first(where: { $0.incarnation.folderName == name }) else {
+            let names = all.map(\.incarnation.folderName).joined(separator: ", ")
+            throw Problem(
+                "cluster \"\(current.incarnation.cluster)\" has no incarnation \"\(name)\"",
+                detail: "The repository holds \(names).")
+        }
+        return found
+    }
+
+    /// The one that has this backup; the current one when none has.
+    public func holding(_ label: String) throws -> ClusterArchive {
+        guard RepositoryKey.isPart(label) else { return current }
+        if try current.hasBackup(label) { return current }
+        // One that can't be looked into may have it, and is no use.
+        return former.first { (try? $0.hasBackup(label)) == true } ?? current
+    }
+
+    /// The one that a moment belongs to: the current one, unless its oldest backup ended later and another one has
+    /// a backup that didn't. Of several, the one that was begun last.
+    public func holding(_ moment: Moment) throws -> ClusterArchive {
+        if all.count == 1 { return current }
+        if let own = try stops(current).first, own <= moment { return current }
+        let others = former.compactMap { other in ((try? stops(other).first) ?? nil).map { (other, $0) } }
+        return others.filter { $0.1 <= moment }.max { $0.1 < $1.1 }?.0 ?? current
+    }
+}

@@ -1,0 +1,13 @@
+/// A repository: the store in which everything is kept, and which clusters it is kept of.
+/// `ClusterConfiguration.openRepository()` (Archiving) opens the configured one.
+public struct Repository: Sendable {
+    public let store: any ObjectStore
+
+    public init(_ store: any ObjectStore) { self.store = store }
+
+    /// Its name in messages: a directory's path, a bucket's address.
+    public var location: String { store.location }
+
+    /// One incarnation's part of it, which need not be there. Nothing is touched.
+    public func archive(_ incarnation: Incarnation) -> ClusterArchive { ClusterArchive(incarnation, in: store) }
+}
