@@ -35,7 +35,7 @@ import Testing
             insert into sales.orders select n, 'c' || n from generate_series(1, 100) n
             """, database: "shop")
         try site.cluster.psql(try piece(of: "security.md", "```sql\n", "```"))
-        try site.cluster.psql(try piece(of: "security.md", "may not connect to, `", "…") + "closed to tidemark")
+        try site.cluster.psql(try piece(of: "security.md", "may not connect to one, run `", "…") + "closed to tidemark")
         try site.cluster.psql("alter role tidemark set search_path = 'sales'")
         let user = try runAsServerUser("/usr/bin/id", ["-un"]).output.split(separator: "\n")[0]
         let map = try piece(of: "security.md", "with `", "` in pg_ident.conf").split(separator: " ")

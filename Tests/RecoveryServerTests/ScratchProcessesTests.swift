@@ -11,7 +11,8 @@ struct EndedProcess: Sendable, CustomTestStringConvertible {
     let testDescription: String
     /// What the process is called; a server is asked first.
     let name: String
-    /// What it does about being asked.
+    /// What it does about being asked, as Perl's `$SIG` has it. A shell could not say: what was ignored when it began, it can't
+    /// trap, and a suite in the background ignores SIGQUIT.
     let trap: String
     /// For how long it is asked, in milliseconds.
     var asking: Int64 = 1000
@@ -21,14 +22,14 @@ struct EndedProcess: Sendable, CustomTestStringConvertible {
 
     static let all = [
         EndedProcess(
-            testDescription: "a server that ends when asked", name: "postgres", trap: "trap 'exit 0' QUIT;",
+            testDescription: "a server that ends when asked", name: "postgres", trap: "sub { exit 0 }",
             asking: 300_000, signals: [SIGQUIT]),
         EndedProcess(
-            testDescription: "a server that does not", name: "postgres", trap: "trap '' QUIT;",
+            testDescription: "a server that does not", name: "postgres", trap: "'IGNORE'",
             signals: [SIGQUIT, SIGKILL]),
-        EndedProcess(testDescription: "another program", name: "tool", trap: "", signals: [SIGKILL]),
+        EndedProcess(testDescription: "another program", name: "tool", trap: "'DEFAULT'", signals: [SIGKILL]),
         EndedProcess(
-            testDescription: "one that hears nothing", name: "postgres", trap: "", isReached: false,
+            testDescription: "one that hears nothing", name: "postgres", trap: "'DEFAULT'", isReached: false,
             signals: [SIGQUIT, SIGKILL]),
     ]
 }
@@ -44,7 +45,14 @@ struct EndedProcess: Sendable, CustomTestStringConvertible {
         let program = scratch.file(sample.name)
         try createDurably(
             program,
-            bytes: Array("#!/bin/bash\ncd \(data)\n\(sample.trap) touch began; while :; do sleep 0.1; done\n".utf8),
+            bytes: Array(
+                """
+                #!/usr/bin/perl
+                chdir '\(data)'; $SIG{QUIT} = \(sample.trap);
+                open(my $file, '>', 'began'); close($file);
+                sleep 1 while 1;
+
+                """.utf8),
             mode: 0o755)
         chmod(program, 0o755)
         try startDetached(program, [])
