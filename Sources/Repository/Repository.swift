@@ -1,6 +1,9 @@
 /// A repository: the store in which everything is kept, and which clusters it is kept of.
 /// `ClusterConfiguration.openRepository()` (Archiving) opens the configured one.
-public struct Repository: Sendable {
+///
+/// As long as one is open, all that this process opens at the same place look into the same directories
+/// (`HeldIncarnations`), whatever is mounted there by then.
+public final class Repository: Sendable {
     public let store: any ObjectStore
 
     public init(_ store: any ObjectStore) { self.store = store }
