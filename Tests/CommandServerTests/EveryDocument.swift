@@ -13,7 +13,7 @@ struct EveryDocument {
     let labels: [String]
 
     init() throws {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let site = try TestSite.shared { try TestSite(initdb: ["--wal-segsize=1"]) }.get()
         try site.cluster.psql("create table t as select n, md5(n::text) x from generate_series(1, 20000) n")
         try site.cluster.psql("create table nothing ()")
         for note in ["the older", "the newer"] {
