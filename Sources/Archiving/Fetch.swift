@@ -56,13 +56,14 @@ public struct Fetch: Sendable {
         }
         let stored: StoredSegment
         do {
-            stored = try served(archive).stored(file)
+            do { stored = try served(archive).stored(file) } catch let absent as ObjectAbsent {
+                // `archive()` found the marker before; it must still be there after, or the repository went away between.
+                guard try archive.isConfirmed() else { throw absent }
+                return .absent
+            }
             clock.mark(.open)
+            // An object that goes while the file is delivered doesn't say that the file isn't there.
             try deliver(stored, file, archive, to: destination)
-        } catch let absent as ObjectAbsent {
-            // `archive()` found the marker before; it must still be there after, or the repository went away between.
-            guard try archive.isConfirmed() else { throw absent }
-            return .absent
         } catch let damage as ObjectDamaged {
             throw ArchivedFileDamaged(file: file, damage: damage)
         }
