@@ -1,7 +1,7 @@
 import DataDirectory
 import Platform
 import Repository
-import WAL
+public import WAL
 
 /// A timeline that was left in a segment or before it, as a timeline history tells. PostgreSQL may hand over such a
 /// segment under its full name although it isn't full: a walreceiver closes the last one when its upstream is promoted
@@ -114,7 +114,7 @@ struct LeftTimeline: Equatable {
 
 extension TimelineHistory {
     /// A timeline's history in a server's pg_wal; nil when it isn't there or isn't one.
-    init?(_ timeline: TimelineID, inLog directory: String) throws {
+    public init?(_ timeline: TimelineID, inLog directory: String) throws {
         let path = "\(directory)/\(timeline.fileNamePart).history"
         guard try Files.exists(path) else { return nil }
         do { try self.init(timeline: timeline, file: Files.readText(path, limit: 1 << 20)) } catch is BadTimelineHistory

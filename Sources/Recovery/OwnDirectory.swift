@@ -171,11 +171,6 @@ public struct WaitingWAL: Sendable {
 extension TimelineHistory {
     /// A timeline's history as a server has it; nil when it isn't there or isn't one.
     init?(_ timeline: TimelineID, in dataDirectory: String) throws {
-        let path = "\(dataDirectory)/pg_wal/\(timeline.fileNamePart).history"
-        guard try Files.exists(path) else { return nil }
-        do { try self.init(timeline: timeline, file: Files.readText(path, limit: 1 << 20)) } catch is BadTimelineHistory
-        {
-            return nil
-        }
+        try self.init(timeline, inLog: dataDirectory + "/pg_wal")
     }
 }
