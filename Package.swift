@@ -47,6 +47,8 @@ let package = Package(
         module("SQLite", ["CSQLite", "Platform"]),
         module("Repository", ["Platform", "WAL", "CZstd", "CXXHash"]),
         module("Documents", ["Repository"]),
+        module("Planning", ["Platform", "WAL"]),
+        module("Retention", ["Platform", "WAL"]),
         module("Postgres", ["Platform", "WAL", "DataDirectory", "CPQ"]),
         module(
             "Archiving", ["Platform", "WAL", "Configuration", "DataDirectory", "Repository", "CZlib", "CLZ4"]),
@@ -56,23 +58,24 @@ let package = Package(
             "BaseBackup",
             [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "SQLite", "Postgres",
-                "CChecksum",
+                "CChecksum", "Retention",
             ]),
         module(
             "Recovery",
             [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Postgres", "Archiving",
-                "Catalog", "BaseBackup",
+                "Catalog", "BaseBackup", "Planning",
             ]),
         module(
             "Monitoring",
             [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Postgres", "Setup",
-                "Archiving", "Catalog", "BaseBackup", "Recovery", "CCrypto", "CCurl", "CCurlDoors",
+                "Archiving", "Catalog", "BaseBackup", "Recovery", "CCrypto", "CCurl", "CCurlDoors", "Retention",
+                "Planning",
             ]),
         module(
             "TableRecovery",
-            ["Platform", "WAL", "DataDirectory", "Repository", "Postgres", "BaseBackup", "Recovery"]),
+            ["Platform", "WAL", "DataDirectory", "Repository", "Postgres", "BaseBackup", "Recovery", "Planning"]),
 
         // PostgreSQL starts this one for every segment: static, so that it costs 0.6 ms before main() instead of 5.
         .executableTarget(
@@ -84,7 +87,8 @@ let package = Package(
             name: "tidemark-main",
             dependencies: [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Postgres", "Setup",
-                "Archiving", "Catalog", "BaseBackup", "Recovery", "Monitoring", "TableRecovery",
+                "Archiving", "Catalog", "BaseBackup", "Recovery", "Monitoring", "TableRecovery", "Planning",
+                "Retention",
             ],
             swiftSettings: strict),
 
@@ -101,24 +105,25 @@ let package = Package(
             [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "SQLite", "Postgres",
                 "Archiving", "Setup", "BaseBackup", "Recovery", "TableRecovery", "Monitoring", "CChecksum", "CXXHash",
+                "Retention", "Planning",
             ]),
         tests("RepositoryTests", ["Repository", "WAL", "Platform"]),
         tests("DataDirectoryTests", ["DataDirectory", "WAL", "Platform"], exclude: ["Fixtures"]),
         tests("ArchivingServerTests", ["Archiving", "Repository", "WAL", "Platform"]),
         tests(
             "BaseBackupServerTests",
-            ["BaseBackup", "DataDirectory", "Repository", "WAL", "Platform", "SQLite"],
+            ["BaseBackup", "DataDirectory", "Repository", "WAL", "Platform", "SQLite", "Retention"],
             exclude: ["shifted-clock.c"]),
         tests("CatalogServerTests", ["Platform", "WAL"], exclude: ["count-allocations.c"]),
         tests(
             "CatalogTests",
             [
                 "Catalog", "Configuration", "Archiving", "Recovery", "Monitoring", "BaseBackup", "Repository", "WAL",
-                "Platform", "SQLite",
+                "Platform", "SQLite", "Planning", "Retention",
             ]),
-        tests("RetentionTests", ["BaseBackup", "Recovery", "Repository", "Platform", "WAL"]),
+        tests("RetentionTests", ["BaseBackup", "Recovery", "Repository", "Platform", "WAL", "Planning", "Retention"]),
         tests(
-            "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],
+            "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres", "Planning"],
             exclude: ["coarse-clock.c"]),
         tests(
             "MonitoringTests",

@@ -1,5 +1,6 @@
 public import Platform
 public import Repository
+public import Retention
 public import WAL
 
 /// What an expiry does to each incarnation of a cluster.

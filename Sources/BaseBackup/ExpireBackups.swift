@@ -1,6 +1,7 @@
 import Glibc
 public import Platform
 public import Repository
+public import Retention
 public import WAL
 
 /// What `expire` does, or would do.
@@ -116,7 +117,7 @@ struct Expiry {
             let segments = try? timelines.flatMap({ try archive.segments(timeline: $0) }),
             let histories = try? timelines.compactMap({ try archive.timelineHistory($0) })
         else { return nil }
-        return BaseBackup.firstWAL(since: moment, segments, histories: histories, segmentSize: size) { name in
+        return Retention.firstWAL(since: moment, segments, histories: histories, segmentSize: size) { name in
             guard let summary = try? archive.summary(of: name) else { return .unreadable }
             return summary.facts.latestCommit.map { .commit($0.time) } ?? .noCommit
         }

@@ -1,4 +1,5 @@
 public import Repository
+public import Retention
 import WAL
 
 /// What a cluster's backups and WAL take in the repository.

@@ -1,4 +1,4 @@
-public import Repository
+import Repository
 import SQLite
 public import WAL
 

@@ -1,5 +1,6 @@
 public import BaseBackup
 public import Repository
+public import Retention
 public import WAL
 
 /// The WAL that `expire` has removed, as its job records remember it: what is missing there is missing on purpose.

@@ -95,20 +95,16 @@ extension Observation {
         let automatic = targets.filter { $0.file.map(Files.name) == ConfigurationFiles.automatic }
         if !automatic.isEmpty {
             let resets = automatic.map { " -c \"ALTER SYSTEM RESET \($0.name)\"" }.joined()
-            steps.append("psql\(conninfo.map { " " + quoted($0) } ?? "")\(resets)")
+            steps.append("psql\(conninfo.map { " " + shellQuoted($0) } ?? "")\(resets)")
         }
         let others = targets.filter { $0.file != nil && !automatic.contains($0) }
         for file in Set(others.compactMap(\.file)).sorted() {
             let names = others.filter { $0.file == file }.map(\.name).joined(separator: "|")
-            steps.append("sed -i -E 's/^[[:space:]]*(\(names))([[:space:]=])/#&/I' \(quoted(file))")
+            steps.append("sed -i -E 's/^[[:space:]]*(\(names))([[:space:]=])/#&/I' \(shellQuoted(file))")
         }
         if targets.contains(where: { $0.file == nil }) {
             steps.append("restart the server without them on its command line")
         }
         return "Take them out: \(steps.joined(separator: "; "))"
-    }
-
-    private func quoted(_ word: String) -> String {
-        "'" + word.reduce(into: "") { $0 += $1 == "'" ? "'\\''" : String($1) } + "'"
     }
 }

@@ -1,5 +1,5 @@
 import Archiving
-public import BaseBackup
+import BaseBackup
 import Catalog
 public import Configuration
 import DataDirectory
@@ -8,6 +8,7 @@ import Platform
 import Postgres
 import Recovery
 public import Repository
+public import Retention
 public import Setup
 import WAL
 

@@ -1,7 +1,8 @@
-public import BaseBackup
+import BaseBackup
 import Glibc
 import Platform
 public import Repository
+public import Retention
 public import WAL
 
 extension ArchiveObservation {

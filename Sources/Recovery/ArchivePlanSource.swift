@@ -1,4 +1,5 @@
 import BaseBackup
+public import Planning
 import Platform
 public import Repository
 public import WAL

@@ -1,5 +1,6 @@
 public import Catalog
-public import Repository
+public import Planning
+import Repository
 public import WAL
 
 /// Answers the planner from the catalog where that knows, and from the repository's segments where records are asked for:

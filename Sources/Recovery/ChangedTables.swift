@@ -1,4 +1,5 @@
 public import BaseBackup
+public import Planning
 import Platform
 import WAL
 

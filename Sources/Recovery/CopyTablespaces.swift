@@ -1,6 +1,7 @@
 public import BaseBackup
 import DataDirectory
 import Glibc
+public import Planning
 import Platform
 import WAL
 

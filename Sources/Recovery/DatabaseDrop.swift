@@ -1,4 +1,5 @@
 import BaseBackup
+public import Planning
 public import Platform
 import Repository
 public import WAL
@@ -131,34 +132,12 @@ extension RecoveryArchive {
     }
 }
 
-/// What a recovery from one backup can read: the log as far as it goes without a gap.
-public struct ReachableLog: Sendable {
-    public let segments: [SegmentName]
-    /// Records from here on belong to another history, although the last segment holds them.
-    public let limit: LSN?
-
-    public func holds(_ position: LSN) -> Bool { limit.map { position < $0 } ?? true }
-}
-
 extension RecoveryArchive {
     /// Nil when the backup doesn't lie on the history of the timeline.
     /// - Throws: `PlanRefusal` when there is no telling which timeline is meant.
     public func reachableLog(from backup: String, timeline: RecoveryTarget.Timeline) throws -> ReachableLog? {
         let request = PlanRequest(RecoveryTarget(.latest, timeline: timeline), backup: backup)
-        return try Planner(request: aware(request), source: source).reachableLog()
-    }
-}
-
-extension Planner {
-    fileprivate func reachableLog() throws -> ReachableLog? {
-        switch try choice() {
-        case .branches(let branches): throw undecided(branches)
-        case .history(let history):
-            return try history.candidates.first { $0.backup.label == request.backup }.map { candidate in
-                let log = try replayLog(candidate)
-                return ReachableLog(segments: Array(log.segments), limit: log.limit)
-            }
-        }
+        return try Planning.reachableLog(aware(request), from: source)
     }
 }
 

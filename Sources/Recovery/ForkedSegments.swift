@@ -1,4 +1,5 @@
 import Glibc
+public import Planning
 import Platform
 import Repository
 public import WAL

@@ -2,6 +2,7 @@ public import BaseBackup
 import Configuration
 import DataDirectory
 import Glibc
+public import Planning
 import Platform
 import Postgres
 

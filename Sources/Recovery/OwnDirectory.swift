@@ -2,6 +2,7 @@ import Archiving
 import BaseBackup
 import DataDirectory
 import Glibc
+public import Planning
 import Platform
 public import Repository
 public import WAL

@@ -1,3 +1,4 @@
+public import Planning
 import WAL
 
 /// A plan as machines read it: `--json`. Keys are written in snake_case, times in ISO 8601, LSNs as PostgreSQL does.

@@ -2,6 +2,7 @@ import Archiving
 public import BaseBackup
 public import DataDirectory
 import Glibc
+public import Planning
 import Platform
 public import Repository
 import WAL

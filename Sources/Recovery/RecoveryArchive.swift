@@ -1,6 +1,7 @@
 public import BaseBackup
 public import Catalog
 import DataDirectory
+public import Planning
 public import Platform
 public import Repository
 public import WAL
@@ -156,14 +157,14 @@ public struct RecoveryArchive {
     ) throws -> Plan {
         let request = aware(request)
         let withPartials = planSource(usePartials: true, waiting: waiting)
-        if usePartials { return try Recovery.plan(request, from: withPartials) }
+        if usePartials { return try Planning.plan(request, from: withPartials) }
         do {
             let source = planSource(usePartials: false, waiting: waiting)
             var plan =
                 if let catalog {
-                    try Recovery.plan(request, from: CatalogPlanSource(catalog, source))
+                    try Planning.plan(request, from: CatalogPlanSource(catalog, source))
                 } else {
-                    try Recovery.plan(request, from: source)
+                    try Planning.plan(request, from: source)
                 }
             if offersPartials, request.target.point == .latest,
                 let further = try plan.further(request, in: self, withPartials)
@@ -245,7 +246,7 @@ extension PlanRefusal.Alternative {
     fileprivate static func withPartials(
         _ request: PlanRequest, _ source: ArchivePlanSource, _ meaning: (Plan) -> String?
     ) -> PlanRefusal.Alternative? {
-        .proven(request, usePartials: true, by: { try Recovery.plan($0, from: source) }, meaning)
+        .proven(request, usePartials: true, by: { try Planning.plan($0, from: source) }, meaning)
     }
 }
 

@@ -1,5 +1,6 @@
 import Documents
 import Glibc
+public import Planning
 import Platform
 public import Repository
 public import WAL

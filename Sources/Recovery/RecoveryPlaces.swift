@@ -1,6 +1,7 @@
 public import BaseBackup
 import Configuration
 import Glibc
+public import Planning
 import Platform
 
 /// The directories that a recovery fills: whether they can take it is found out before anything is touched.

@@ -1,4 +1,5 @@
 import Documents
+public import Planning
 public import Repository
 
 /// How fast recoveries and drills of this incarnation were, as they recorded it.

@@ -1,4 +1,5 @@
 import DataDirectory
+public import Planning
 import WAL
 
 /// What a recovered server does when it reaches the target: `recovery_target_action`.

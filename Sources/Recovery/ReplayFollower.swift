@@ -1,4 +1,5 @@
 public import DataDirectory
+public import Planning
 public import Platform
 public import Postgres
 public import WAL
@@ -250,17 +251,5 @@ public struct ReplayFollower: Sendable {
         let control = try server.dataDirectory.controlFile()
         let timeline = max(control.timeline, control.minimumRecoveryTimeline)
         return try TimelineHistory(timeline, in: server.dataDirectory.path)
-    }
-}
-
-extension LSN {
-    /// Whether two positions are the same place in the log: one may be told as the end of a record that fills its page,
-    /// the other as the start of the next, behind the page's header of 24 bytes (40 in a segment's first page).
-    public static func agree(_ a: LSN, _ b: LSN, segmentSize: UInt32) -> Bool {
-        func normal(_ lsn: LSN) -> UInt64 {
-            let header: UInt64 = lsn.rawValue % UInt64(segmentSize) < 8192 ? 40 : 24
-            return lsn.rawValue % 8192 == header ? lsn.rawValue - header : lsn.rawValue
-        }
-        return normal(a) == normal(b)
     }
 }

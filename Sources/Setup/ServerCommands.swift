@@ -1,3 +1,4 @@
+import Platform
 /// The lines that make PostgreSQL call tidemark.
 public struct ServerCommands: Sendable, Equatable {
     private let call: @Sendable (String) -> String
@@ -37,16 +38,5 @@ public struct ServerCommands: Sendable, Equatable {
 /// A word for `sh -c` inside a setting where `%` starts a placeholder (`BuildArchiveRestoreCommand`,
 /// src/common/archive.c).
 func quotedForShell(_ word: String) -> String {
-    let doubled = word.reduce(into: "") { $0 += $1 == "%" ? "%%" : String($1) }
-    let plain = word.utf8.allSatisfy {
-        switch $0 {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"),
-            UInt8(ascii: "/"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "+"),
-            UInt8(ascii: ":"):
-            true
-        default: false
-        }
-    }
-    return plain ? word : "'" + doubled.reduce(into: "") { $0 += $1 == "'" ? "'\\''" : String($1) } + "'"
+    shellQuoted(word.reduce(into: "") { $0 += $1 == "%" ? "%%" : String($1) })
 }

@@ -1,4 +1,5 @@
 import BaseBackup
+public import Planning
 public import Platform
 public import Recovery
 import Repository

@@ -1,5 +1,6 @@
 import BaseBackup
 import Glibc
+import Planning
 import Platform
 import Postgres
 import Recovery

@@ -1,4 +1,5 @@
 import BaseBackup
+import Planning
 import Platform
 import Postgres
 public import Recovery

@@ -1,6 +1,7 @@
 import BaseBackup
 import DataDirectory
 import Glibc
+import Planning
 public import Platform
 import Postgres
 import Recovery

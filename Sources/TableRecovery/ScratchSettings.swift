@@ -1,4 +1,5 @@
 import DataDirectory
+import Planning
 import Recovery
 import WAL
 

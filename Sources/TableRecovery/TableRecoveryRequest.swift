@@ -1,5 +1,6 @@
 public import BaseBackup
-public import Recovery
+public import Planning
+import Recovery
 
 /// What a table recovery is to do.
 public struct TableRecoveryRequest: Sendable {

@@ -5,6 +5,7 @@ import DataDirectory
 import Monitoring
 import Platform
 import Repository
+import Retention
 import WAL
 
 enum BackupCommand: Command {

@@ -5,6 +5,7 @@ import Glibc
 import Monitoring
 import Platform
 import Repository
+import Retention
 import Setup
 import WAL
 

@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import Planning
 import Platform
 import Recovery
 import WAL

@@ -1,6 +1,7 @@
 import Archiving
 import BaseBackup
 import Configuration
+import Planning
 import Platform
 import Postgres
 import Recovery

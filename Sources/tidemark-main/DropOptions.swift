@@ -1,4 +1,5 @@
 import Configuration
+import Planning
 import Platform
 import Recovery
 import TableRecovery

@@ -2,6 +2,7 @@ import BaseBackup
 import Configuration
 import Platform
 import Repository
+import Retention
 
 enum DuCommand: Command {
     static let grammar = Grammar(

@@ -3,6 +3,7 @@ import Configuration
 import Monitoring
 import Platform
 import Repository
+import Retention
 import WAL
 
 enum ExpireCommand: Command {

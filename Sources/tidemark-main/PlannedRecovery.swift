@@ -4,6 +4,7 @@ import Catalog
 import Configuration
 import DataDirectory
 import Monitoring
+import Planning
 import Platform
 import Postgres
 import Recovery

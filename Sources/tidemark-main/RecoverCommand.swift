@@ -1,6 +1,7 @@
 import Archiving
 import Configuration
 import Glibc
+import Planning
 import Platform
 import Recovery
 import WAL

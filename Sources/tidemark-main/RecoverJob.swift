@@ -3,6 +3,7 @@ import BaseBackup
 import Configuration
 import DataDirectory
 import Glibc
+import Planning
 import Platform
 import Postgres
 import Recovery

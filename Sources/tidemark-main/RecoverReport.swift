@@ -1,6 +1,7 @@
 import BaseBackup
 import Configuration
 import DataDirectory
+import Planning
 import Platform
 import Postgres
 import Recovery

@@ -2,6 +2,7 @@ import Archiving
 import BaseBackup
 import Configuration
 import Glibc
+import Planning
 import Platform
 import Recovery
 import Repository

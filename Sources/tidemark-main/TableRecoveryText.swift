@@ -1,4 +1,5 @@
 import Configuration
+import Planning
 import Recovery
 import Setup
 import TableRecovery

@@ -4,6 +4,7 @@ import Configuration
 import Monitoring
 import Platform
 import Repository
+import Retention
 import Setup
 import WAL
 

@@ -3,6 +3,7 @@ import DataDirectory
 import Glibc
 import Platform
 import Repository
+import Retention
 import Support
 import Testing
 import WAL

@@ -4,6 +4,7 @@ import Catalog
 import Platform
 import Recovery
 import Repository
+import Retention
 import Support
 import Testing
 import WAL

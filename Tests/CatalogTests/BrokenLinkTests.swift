@@ -2,9 +2,11 @@ import BaseBackup
 import Catalog
 import Configuration
 import Monitoring
+import Planning
 import Platform
 import Recovery
 import Repository
+import Retention
 import Support
 import Testing
 import WAL

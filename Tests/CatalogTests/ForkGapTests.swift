@@ -4,11 +4,12 @@ import Catalog
 import Monitoring
 import Platform
 import Repository
+import Retention
 import Support
 import Testing
 import WAL
 
-@testable import Recovery
+@testable import Planning
 
 /// An archive with forks of which something is missing. Segments have 1 MB; `1/4` is the fourth of timeline 1.
 struct ForkGap: Sendable, CustomTestStringConvertible {

@@ -1,4 +1,5 @@
 import Archiving
+import Planning
 import Platform
 import Recovery
 import Repository

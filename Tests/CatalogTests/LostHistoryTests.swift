@@ -3,9 +3,11 @@ import BaseBackup
 import Catalog
 import Glibc
 import Monitoring
+import Planning
 import Platform
 import Recovery
 import Repository
+import Retention
 import Support
 import Testing
 import WAL

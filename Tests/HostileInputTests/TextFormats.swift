@@ -1,5 +1,6 @@
 import Documents
 import Platform
+import Retention
 import Support
 import Testing
 import WAL

@@ -1,3 +1,4 @@
+import Planning
 import Recovery
 import Testing
 import WAL

@@ -1,4 +1,5 @@
 import Glibc
+import Planning
 import Platform
 import Support
 import Testing

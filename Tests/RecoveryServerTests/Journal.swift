@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Planning
 import Platform
 import Support
 import WAL

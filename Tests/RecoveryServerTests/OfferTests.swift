@@ -1,3 +1,4 @@
+import Planning
 import Platform
 import Recovery
 import Support

@@ -1,5 +1,6 @@
 import Platform
 import Repository
+import Retention
 import Support
 import Testing
 

@@ -2,6 +2,7 @@ import BaseBackup
 import Glibc
 import Platform
 import Repository
+import Retention
 import Support
 import Testing
 import WAL

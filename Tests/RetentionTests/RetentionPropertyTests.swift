@@ -1,6 +1,8 @@
 import BaseBackup
 import Glibc
+import Planning
 import Recovery
+import Retention
 import Testing
 import WAL
 

@@ -1,5 +1,7 @@
 import BaseBackup
+import Planning
 import Recovery
+import Retention
 import Support
 import WAL
 
@@ -128,7 +130,7 @@ struct SimulatedCluster: PlanSource {
                 latest[name] = max(latest[name] ?? commit.time, commit.time)
             }
         }
-        return BaseBackup.firstWAL(
+        return Retention.firstWAL(
             since: moment, Array(allSegments().subtracting(removed)), histories: Array(allHistories.values),
             segmentSize: segmentSize
         ) { latest[$0].map { .commit($0) } ?? .noCommit }

@@ -1,4 +1,5 @@
 import BaseBackup
+import Retention
 import Testing
 import WAL
 

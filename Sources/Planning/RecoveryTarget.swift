@@ -1,3 +1,4 @@
+import Platform
 public import WAL
 
 /// Where a recovery is to end: one of PostgreSQL's `recovery_target…` settings, understood.
@@ -46,10 +47,10 @@ extension RecoveryTarget {
     public var arguments: [String] {
         var words: [String] =
             switch point {
-            case .time(let time): ["--target-time", quoted(time.description)]
+            case .time(let time): ["--target-time", shellQuoted(time.description)]
             case .lsn(let lsn): ["--target-lsn", lsn.description]
             case .xid(let xid): ["--target-xid", String(xid)]
-            case .name(let name): ["--target-name", quoted(name)]
+            case .name(let name): ["--target-name", shellQuoted(name)]
             case .immediate: ["--target", "immediate"]
             case .latest: ["--target", "latest"]
             }
@@ -74,19 +75,4 @@ extension RecoveryTarget {
         case .latest: "the end of the archive"
         }
     }
-}
-
-/// Quotes a word for a POSIX shell unless it is harmless as it is.
-func quoted(_ word: String) -> String {
-    let harmless = word.utf8.allSatisfy {
-        switch $0 {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "."), UInt8(ascii: "-"),
-            UInt8(ascii: "_"), UInt8(ascii: "+"), UInt8(ascii: ":"), UInt8(ascii: "="), UInt8(ascii: ","):
-            true
-        default: false
-        }
-    }
-    if harmless && !word.isEmpty { return word }
-    return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
 }

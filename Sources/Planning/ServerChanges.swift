@@ -8,7 +8,7 @@ public struct ServerChanges: Hashable, Sendable {
 
     public init() {}
 
-    mutating func add(_ facts: SegmentFacts) {
+    public mutating func add(_ facts: SegmentFacts) {
         tablespaces += facts.tablespaceCreations
         parameters += facts.parameterChanges
     }
@@ -23,7 +23,7 @@ public struct ServerChanges: Hashable, Sendable {
 
     /// Settings that a server that answers queries while it recovers must not have lower than the log's
     /// (`CheckRequiredParameterValues`): the highest values in it. Until then it would stop, or wait for ever.
-    var demands: [String: Int64] {
+    public var demands: [String: Int64] {
         var highest: [String: Int64] = [:]
         for change in parameters {
             for (name, value) in [

@@ -1,4 +1,3 @@
-public import Configuration
 import WAL
 
 /// What is to be kept. Every rule is optional; a backup is kept when any of them wants it.
@@ -88,22 +87,3 @@ enum RetentionPeriod {
 }
 
 private func floorDivide(_ value: Int, _ by: Int) -> Int { (value - (value % by + by) % by) / by }
-
-extension RetentionPolicy {
-    /// As configured.
-    public init(_ configuration: RetentionConfiguration) {
-        // 0 turns a rule off, one that another section sets as well; it is no rule that wants nothing.
-        func count(_ setting: String) -> Int? { configuration.number(setting).flatMap { $0 > 0 ? $0 : nil } }
-        func duration(_ setting: String) -> Int64? { configuration.milliseconds(setting).flatMap { $0 > 0 ? $0 : nil } }
-        keepFull = count("keep_full")
-        keepDaily = count("keep_daily")
-        keepWeekly = count("keep_weekly")
-        keepMonthly = count("keep_monthly")
-        keepDays = count("keep_days")
-        recoveryWindow = duration("recovery_window")
-        keepWAL = duration("keep_wal")
-        let day = configuration.value("week_starts").flatMap { RetentionConfiguration.weekdays.firstIndex(of: $0) }
-        weekStarts = day.flatMap(Weekday.init) ?? .monday
-        monthStarts = configuration.number("month_starts") ?? 1
-    }
-}

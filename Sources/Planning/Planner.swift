@@ -1,4 +1,4 @@
-import Repository
+import Platform
 public import WAL
 
 /// What is asked of the planner.
@@ -17,8 +17,8 @@ public struct PlanRequest: Hashable, Sendable {
 
     /// The options that ask for this on tidemark's command line.
     public var arguments: [String] {
-        target.arguments + (backup.map { ["--backup", quoted($0)] } ?? [])
-            + (incarnation.map { ["--incarnation", quoted($0)] } ?? [])
+        target.arguments + (backup.map { ["--backup", shellQuoted($0)] } ?? [])
+            + (incarnation.map { ["--incarnation", shellQuoted($0)] } ?? [])
     }
 }
 

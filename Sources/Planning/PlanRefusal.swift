@@ -1,5 +1,4 @@
 public import Platform
-public import Repository
 public import WAL
 
 /// A target that cannot be reached: why, and what can be reached instead. The command line exits with 4.
@@ -58,7 +57,7 @@ public struct PlanRefusal: Explained, Equatable {
         ///   - usePartials: `--use-partial` belongs to it.
         ///   - plan: makes the plan.
         ///   - meaning: nil when the plan isn't what was meant.
-        static func proven(
+        public static func proven(
             _ request: PlanRequest, usePartials: Bool = false, by plan: (PlanRequest) throws -> Plan,
             _ meaning: (Plan) -> String?
         ) -> Alternative? {
@@ -97,7 +96,7 @@ public struct PlanRefusal: Explained, Equatable {
         (self.target, self.reason, self.nearest, self.remarks) = (target, reason, nearest, remarks)
     }
 
-    func adding(_ alternative: Alternative) -> PlanRefusal {
+    public func adding(_ alternative: Alternative) -> PlanRefusal {
         PlanRefusal(target, reason, nearest: [alternative] + nearest, remarks: remarks)
     }
 

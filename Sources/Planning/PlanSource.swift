@@ -1,4 +1,3 @@
-public import Repository
 public import WAL
 
 /// What the planner asks of an archive. It knows neither files nor catalogs: a test answers from arrays.

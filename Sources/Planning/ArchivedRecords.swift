@@ -1,15 +1,15 @@
-import WAL
+public import WAL
 
 // What summaries and records of the archive say, as the planner asks for it.
 
 extension SegmentOutline {
-    init(_ summary: SegmentSummary) {
+    public init(_ summary: SegmentSummary) {
         self.init(summary.facts)
         firstRecord = summary.firstRecord
         lastRecord = summary.lastRecord
     }
 
-    init(_ facts: SegmentFacts) {
+    public init(_ facts: SegmentFacts) {
         self.init(
             earliestEnd: facts.earliestStop, latestEnd: facts.latestStop, firstCommit: facts.firstCommit,
             lastCommit: facts.lastCommit, commits: Int(facts.commits), lowestXid: facts.lowestXID,
@@ -18,7 +18,7 @@ extension SegmentOutline {
     }
 
     /// Adds the record across the left boundary.
-    mutating func prepend(_ facts: SegmentFacts, at lsn: LSN) {
+    public mutating func prepend(_ facts: SegmentFacts, at lsn: LSN) {
         let other = SegmentOutline(facts)
         firstRecord = lsn
         lastRecord = lastRecord ?? lsn
@@ -29,12 +29,10 @@ extension SegmentOutline {
         commits += other.commits
         lowestXid = [lowestXid, other.lowestXid].compactMap { $0 }.min()
         highestXid = [highestXid, other.highestXid].compactMap { $0 }.max()
-        lowestXid = [lowestXid, other.lowestXid].compactMap { $0 }.min()
-        highestXid = [highestXid, other.highestXid].compactMap { $0 }.max()
         restorePoints = other.restorePoints + restorePoints
     }
 
-    mutating func prepend(_ record: LogRecord) {
+    public mutating func prepend(_ record: LogRecord) {
         var facts = SegmentFacts()
         if let end = record.content.transactionEnd {
             (facts.earliestStop, facts.latestStop) = (end.time, end.time)
@@ -50,7 +48,7 @@ extension SegmentOutline {
 
 extension LogRecord {
     /// Nil when the summaries don't hold the record's content.
-    init?(_ boundary: BoundaryRecord) {
+    public init?(_ boundary: BoundaryRecord) {
         guard let facts = boundary.facts else { return nil }
         let content: Content
         if let commit = facts.firstCommit {
@@ -65,7 +63,7 @@ extension LogRecord {
         self.init(start: boundary.header.lsn, end: boundary.end, content: content)
     }
 
-    init(_ record: WALRecord) {
+    public init(_ record: WALRecord) {
         func mark(_ end: TransactionEnd) -> TransactionMark {
             TransactionMark(lsn: record.lsn, end: record.end, time: end.time, xid: end.xid)
         }

@@ -1,0 +1,29 @@
+public import WAL
+
+/// What a recovery from one backup can read: the log as far as it goes without a gap.
+public struct ReachableLog: Sendable {
+    public let segments: [SegmentName]
+    /// Records from here on belong to another history, although the last segment holds them.
+    public let limit: LSN?
+
+    public func holds(_ position: LSN) -> Bool { limit.map { position < $0 } ?? true }
+}
+
+/// What a recovery from the request's backup can read; nil when the backup doesn't lie on the history of its timeline.
+/// - Throws: `PlanRefusal` when there is no telling which timeline is meant; whatever `source` throws.
+public func reachableLog(_ request: PlanRequest, from source: some PlanSource) throws -> ReachableLog? {
+    try Planner(request: request, source: source).reachableLog()
+}
+
+extension Planner {
+    fileprivate func reachableLog() throws -> ReachableLog? {
+        switch try choice() {
+        case .branches(let branches): throw undecided(branches)
+        case .history(let history):
+            return try history.candidates.first { $0.backup.label == request.backup }.map { candidate in
+                let log = try replayLog(candidate)
+                return ReachableLog(segments: Array(log.segments), limit: log.limit)
+            }
+        }
+    }
+}

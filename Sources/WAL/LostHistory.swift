@@ -1,0 +1,33 @@
+public import Platform
+
+/// A timeline that has a parent, but whose history file isn't in the archive, or is damaged there: nothing leads from
+/// backups of its ancestors to it.
+public struct LostHistory: Explained, Hashable {
+    public let timeline: TimelineID
+    /// As its first segment tells; nil when only the damaged file is left.
+    public let parent: TimelineID?
+    /// The file is there. PostgreSQL asks for it whenever a recovery to an older timeline starts or ends, and can't go on.
+    public let isDamaged: Bool
+
+    public init(timeline: TimelineID, parent: TimelineID?, isDamaged: Bool) {
+        (self.timeline, self.parent, self.isDamaged) = (timeline, parent, isDamaged)
+    }
+
+    public var message: String { LostHistory.message(timeline, isDamaged: isDamaged) }
+
+    /// `timeline history file "00000002.history" is missing`
+    public static func message(_ timeline: TimelineID, isDamaged: Bool) -> String {
+        "timeline history file \"\(timeline.fileNamePart).history\" is \(isDamaged ? "damaged" : "missing")"
+    }
+
+    public var detail: String? {
+        guard let parent else { return "Without it no backup from before leads to timeline \(timeline)." }
+        return "Timeline \(timeline) began on timeline \(parent), as its first segment tells; without the file no "
+            + "backup from before leads to it."
+    }
+    public var hint: String? {
+        "Archive it again from the pg_wal of a server that has been on timeline \(timeline)"
+            + (isDamaged ? "" : ", or take a backup on it")
+            + "; if nobody is on it, run \"tidemark segments put-aside \(timeline.fileNamePart).history\"."
+    }
+}
