@@ -67,11 +67,24 @@ let package = Package(
                 "Catalog", "BaseBackup", "Planning",
             ]),
         module(
+            "Notifications",
+            [
+                "Platform", "WAL", "Configuration", "Repository", "Documents", "Archiving", "CCrypto", "CCurl",
+                "CCurlDoors",
+            ]),
+        module(
+            "Jobs", ["Platform", "WAL", "Configuration", "Repository", "Documents", "Archiving", "Notifications"]),
+        module(
             "Monitoring",
             [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Postgres", "Setup",
-                "Archiving", "Catalog", "BaseBackup", "Recovery", "CCrypto", "CCurl", "CCurlDoors", "Retention",
-                "Planning",
+                "Archiving", "Catalog", "BaseBackup", "Recovery", "Retention", "Planning", "Notifications", "Jobs",
+            ]),
+        module(
+            "Presentation",
+            [
+                "Platform", "WAL", "Configuration", "BaseBackup", "Planning", "Recovery", "Notifications", "Jobs",
+                "Monitoring",
             ]),
         module(
             "TableRecovery",
@@ -88,7 +101,7 @@ let package = Package(
             dependencies: [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Postgres", "Setup",
                 "Archiving", "Catalog", "BaseBackup", "Recovery", "Monitoring", "TableRecovery", "Planning",
-                "Retention",
+                "Retention", "Notifications", "Jobs", "Presentation",
             ],
             swiftSettings: strict),
 
@@ -105,7 +118,7 @@ let package = Package(
             [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "SQLite", "Postgres",
                 "Archiving", "Setup", "BaseBackup", "Recovery", "TableRecovery", "Monitoring", "CChecksum", "CXXHash",
-                "Retention", "Planning",
+                "Retention", "Planning", "Notifications", "Jobs", "Presentation",
             ]),
         tests("RepositoryTests", ["Repository", "WAL", "Platform"]),
         tests("DataDirectoryTests", ["DataDirectory", "WAL", "Platform"], exclude: ["Fixtures"]),
@@ -129,7 +142,7 @@ let package = Package(
             "MonitoringTests",
             [
                 "Monitoring", "Archiving", "BaseBackup", "Setup", "Configuration", "DataDirectory", "Repository", "WAL",
-                "Platform",
+                "Platform", "Notifications", "Jobs", "Presentation",
             ],
             exclude: ["Servers"]),
         tests(

@@ -1,8 +1,10 @@
 import BaseBackup
 import Configuration
+import Jobs
+import Planning
 import Recovery
 import Repository
-import WAL
+public import WAL
 
 /// What is right and wrong with what the repository holds of the log, and with what could be recovered from it.
 extension Observation {
@@ -121,7 +123,7 @@ extension Observation {
     }
 
     /// What the last three good drills took, the longest of them, for the cluster's present size.
-    var expectedDowntime: Double? {
+    public var expectedDowntime: Double? {
         let drills = jobs.filter { $0.kind == .drill && $0.result == .success }.suffix(3)
         let size = archive?.backups.complete.last.map { Double($0.size) }
         return drills.map { drill in
@@ -145,8 +147,7 @@ extension Observation {
     }
 }
 
-func wholeSeconds(_ moment: Moment) -> String {
+/// A moment without its fraction of a second: `2026-11-20 10:15:00+00`.
+public func wholeSeconds(_ moment: Moment) -> String {
     Moment(microseconds: moment.microseconds - moment.microseconds % 1_000_000).description
 }
-
-func capitalized(_ sentence: String) -> String { sentence.prefix(1).uppercased() + sentence.dropFirst() }

@@ -1,5 +1,7 @@
 import BaseBackup
 import Configuration
+import Jobs
+import Planning
 import Platform
 import WAL
 

@@ -2,6 +2,7 @@ import Archiving
 public import Configuration
 import Documents
 import Glibc
+public import Notifications
 import Platform
 import Repository
 public import WAL

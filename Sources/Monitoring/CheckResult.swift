@@ -23,7 +23,7 @@ public struct CheckResult: Sendable, Equatable {
         }
 
         /// What is worse comes later.
-        var severity: Int {
+        public var severity: Int {
             switch self {
             case .ok: 0
             case .silenced: 1
@@ -103,6 +103,6 @@ struct Limits {
 }
 
 /// `3 h 5 min` for seconds; what no clock counts, three centuries for.
-func duration(_ seconds: Double) -> String {
+public func duration(_ seconds: Double) -> String {
     Quantity.pretty(milliseconds: Int64(seconds > 0 ? min(seconds, 1e10) * 1000 : 0))
 }

@@ -1,4 +1,5 @@
 import BaseBackup
+import Jobs
 public import WAL
 
 /// One day (UTC) of a cluster's protection: what was done, and whether its moments can be reached.

@@ -1,5 +1,6 @@
 import Archiving
 public import BaseBackup
+public import Jobs
 import Platform
 public import Repository
 public import WAL

@@ -1,6 +1,7 @@
 public import Archiving
 public import BaseBackup
 public import DataDirectory
+public import Jobs
 public import Platform
 public import Recovery
 public import Repository
@@ -74,7 +75,7 @@ public struct Observation: Sendable {
     }
 
     /// Seconds from `moment` to now.
-    func age(_ moment: Moment) -> Double { Double(now.microseconds - moment.microseconds) / 1_000_000 }
+    public func age(_ moment: Moment) -> Double { Double(now.microseconds - moment.microseconds) / 1_000_000 }
 
     func lastJob(_ kind: JobKind) -> JobRecord? { jobs.last { $0.kind == kind } }
 }

@@ -4,6 +4,8 @@ import Catalog
 public import Configuration
 import DataDirectory
 import Glibc
+import Jobs
+import Notifications
 import Platform
 import Postgres
 import Recovery

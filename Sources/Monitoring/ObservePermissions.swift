@@ -1,4 +1,5 @@
 import Glibc
+import Notifications
 import Platform
 
 extension PermissionFinding {
@@ -66,10 +67,10 @@ extension PermissionFinding {
         for secret in secrets {
             do throws(SystemError) {
                 if let problem = try Secret.objection(to: secret.path) {
-                    add(true, "\(secret.setting): \(problem.message).", "chmod 0600 \(secret.path)")
+                    add(true, "\(secret.setting): \(problem.message).", "chmod 0600 \(shellQuoted(secret.path))")
                 }
             } catch {
-                add(true, "\(secret.setting): \(error.message).", "ls -l \(secret.path)")
+                add(true, "\(secret.setting): \(error.message).", "ls -l \(shellQuoted(secret.path))")
             }
         }
         return findings

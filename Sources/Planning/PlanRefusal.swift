@@ -219,7 +219,8 @@ extension Branch {
     }
 }
 
-func capitalized(_ sentence: String) -> String { sentence.prefix(1).uppercased() + sentence.dropFirst() }
+/// A sentence made of what was the middle of one.
+public func capitalized(_ sentence: String) -> String { sentence.prefix(1).uppercased() + sentence.dropFirst() }
 
 /// `3 d 4 h`, `12 min 5 s`, `0.25 s`: two units at most.
 func duration(microseconds: Int64) -> String {

@@ -3,7 +3,9 @@ import BaseBackup
 import Configuration
 import Glibc
 import Monitoring
+import Notifications
 import Platform
+import Presentation
 import Repository
 import Retention
 import Setup

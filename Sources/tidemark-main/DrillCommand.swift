@@ -4,6 +4,7 @@ import Configuration
 import Planning
 import Platform
 import Postgres
+import Presentation
 import Recovery
 import Repository
 import Setup

@@ -1,4 +1,5 @@
 import Configuration
+import Jobs
 import Monitoring
 import Platform
 import WAL
@@ -60,10 +61,6 @@ enum HistoryCommand: Command {
         }
         invocation.print(table.text)
         return .success
-    }
-
-    private static func wholeSeconds(_ moment: Moment) -> String {
-        Moment(microseconds: moment.microseconds - moment.microseconds % 1_000_000).description
     }
 
     /// The error, else what the job noted, the label first.

@@ -4,6 +4,7 @@ import Configuration
 import DataDirectory
 import Documents
 import Glibc
+import Jobs
 import Monitoring
 import Platform
 import Recovery

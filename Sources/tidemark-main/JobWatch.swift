@@ -3,6 +3,7 @@ import BaseBackup
 import Configuration
 import DataDirectory
 import Glibc
+import Jobs
 import Monitoring
 import Platform
 import Repository

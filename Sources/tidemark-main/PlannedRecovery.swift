@@ -7,6 +7,7 @@ import Monitoring
 import Planning
 import Platform
 import Postgres
+import Presentation
 import Recovery
 import Repository
 import Setup

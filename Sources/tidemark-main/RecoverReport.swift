@@ -4,6 +4,7 @@ import DataDirectory
 import Planning
 import Platform
 import Postgres
+import Presentation
 import Recovery
 import WAL
 

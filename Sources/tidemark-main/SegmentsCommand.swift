@@ -1,5 +1,6 @@
 import Catalog
 import Configuration
+import Jobs
 import Monitoring
 import Platform
 import WAL

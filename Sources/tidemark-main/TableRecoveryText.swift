@@ -1,5 +1,6 @@
 import Configuration
 import Planning
+import Presentation
 import Recovery
 import Setup
 import TableRecovery

@@ -1,6 +1,7 @@
 import Configuration
 import Glibc
 import Monitoring
+import Notifications
 import Platform
 import WAL
 

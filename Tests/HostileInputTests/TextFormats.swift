@@ -1,4 +1,6 @@
 import Documents
+import Jobs
+import Notifications
 import Platform
 import Retention
 import Support

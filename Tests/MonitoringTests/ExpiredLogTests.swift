@@ -1,3 +1,4 @@
+import Jobs
 import Monitoring
 import Testing
 import WAL

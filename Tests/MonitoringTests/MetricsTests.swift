@@ -2,6 +2,7 @@ import BaseBackup
 import Configuration
 import Monitoring
 import Platform
+import Presentation
 import Support
 import Testing
 import WAL

@@ -1,6 +1,7 @@
 import BaseBackup
 import Configuration
 import Monitoring
+import Notifications
 import Platform
 import Support
 import Testing

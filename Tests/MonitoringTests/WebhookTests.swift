@@ -2,6 +2,7 @@ import Configuration
 import FoundationEssentials
 import Glibc
 import Monitoring
+import Notifications
 import Platform
 import Support
 import Testing

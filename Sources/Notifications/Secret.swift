@@ -1,10 +1,10 @@
 import Glibc
-import Platform
+public import Platform
 
 /// A secret from a file or the environment. It has no description: it can't slip into a message.
-struct Secret: CustomStringConvertible {
+public struct Secret: CustomStringConvertible {
     let text: String
-    var description: String { "…" }
+    public var description: String { "…" }
 
     /// - Parameters:
     ///   - file: a setting's value; it wins over the environment.
@@ -30,7 +30,7 @@ struct Secret: CustomStringConvertible {
     }
 
     /// What makes the file unfit for a secret: others may read or change it. A group may read it, so that root can own it.
-    static func objection(to path: String) throws(SystemError) -> Problem? {
+    public static func objection(to path: String) throws(SystemError) -> Problem? {
         let status = try FileStatus(of: path)
         guard status.kind == .regular else { return Problem("secret file \"\(path)\" is not a regular file") }
         guard status.owner == geteuid() || status.owner == 0 else {

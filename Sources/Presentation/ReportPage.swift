@@ -1,5 +1,8 @@
 import BaseBackup
 import Configuration
+import Jobs
+public import Monitoring
+import Notifications
 import WAL
 
 /// The status as a page that needs nothing else: no scripts, no fonts, no pictures to fetch; readable in print, and with a

@@ -1,4 +1,7 @@
 import Configuration
+import Jobs
+public import Monitoring
+public import Notifications
 import WAL
 
 /// The week in a notification: the numbers as its details, the page for e-mail.

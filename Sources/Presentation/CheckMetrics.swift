@@ -1,4 +1,6 @@
 import BaseBackup
+import Jobs
+public import Monitoring
 import WAL
 
 /// What was observed and judged, as metrics (docs/monitoring.md). Moments are exported as moments: an age would stand still

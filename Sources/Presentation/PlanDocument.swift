@@ -1,4 +1,5 @@
 public import Planning
+public import Recovery
 import WAL
 
 /// A plan as machines read it: `--json`. Keys are written in snake_case, times in ISO 8601, LSNs as PostgreSQL does.

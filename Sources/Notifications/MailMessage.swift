@@ -100,7 +100,7 @@ extension Notification {
 }
 
 /// Text for an element's content or an attribute in double quotes.
-func escapedForHTML(_ text: String) -> String {
+public func escapedForHTML(_ text: String) -> String {
     text.reduce(into: "") {
         switch $1 {
         case "&": $0 += "&amp;"

@@ -1,5 +1,7 @@
 import BaseBackup
 import Configuration
+public import Monitoring
+import Planning
 import WAL
 
 /// One screen: the two numbers that matter, the last weeks as a picture, and what isn't well.

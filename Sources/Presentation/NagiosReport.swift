@@ -1,4 +1,5 @@
 import Configuration
+public import Monitoring
 
 /// The checks as a plugin of Nagios, Icinga and their kin prints them: a line, performance data, and the rest below.
 ///

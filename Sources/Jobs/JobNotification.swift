@@ -1,4 +1,5 @@
 import Configuration
+public import Notifications
 import WAL
 
 extension JobRecord {

@@ -1,0 +1,20 @@
+public import BaseBackup
+import Jobs
+public import Repository
+public import Retention
+public import WAL
+
+/// The WAL that is not missed: what `expire` has removed, and what it would remove by the rules of `[retention]`, for an
+/// expiry that was interrupted left no record.
+public func expiredSegments(
+    of archive: ClusterArchive, listing: BackupListing, policy: RetentionPolicy,
+    now: Moment, segmentSize: UInt32
+) throws -> SegmentSet {
+    var set = ExpiredLog(try JobJournal(of: archive).contents().jobs).segments(segmentSize: segmentSize)
+    // When the rules can't be applied, everything counts as wanted.
+    let decision = try? retentionDecision(of: archive, listing: listing, policy: policy, now: now)
+    if let decision {
+        set = set.union(decision.unwanted(on: try archive.timelines(), segmentSize: segmentSize))
+    }
+    return set
+}
