@@ -1,6 +1,7 @@
 import Configuration
 import Monitoring
 import Platform
+import Presentation
 
 enum ReportCommand: Command {
     static let grammar = Grammar(

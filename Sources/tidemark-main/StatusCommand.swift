@@ -1,5 +1,6 @@
 import Configuration
 import Monitoring
+import Presentation
 
 enum StatusCommand: Command {
     static let grammar = Grammar(

@@ -3,6 +3,7 @@ import Configuration
 import Monitoring
 import Notifications
 import Platform
+import Presentation
 import Support
 import Testing
 import WAL
