@@ -46,6 +46,9 @@ public struct PutAside: Sendable {
         }
         return Set(names).sorted()
     }
+    /// Of each key, what listing tells of the object (`RepositoryEntry.mark`).
+    private let marks: [Int64?]
+    private let following: Bool
     private let archive: ClusterArchive
 
     /// Finds what is to move.
@@ -53,16 +56,18 @@ public struct PutAside: Sendable {
     /// - Parameter following: with a segment, all later ones of its timeline as well, and their backup history files.
     /// - Throws: `NothingToPutAside`, and what the store throws.
     public init(_ subject: Subject, following: Bool = false, of archive: ClusterArchive) throws {
-        (self.subject, self.archive) = (subject, archive)
-        var keys: [RepositoryKey] = []
+        (self.subject, self.following, self.archive) = (subject, following, archive)
+        var found: [(key: RepositoryKey, mark: Int64?)] = []
         switch subject {
         case .timeline(let timeline):
             // The history first: from then on nobody is led onto the timeline.
-            if try archive.has(.history(timeline)) {
-                keys.append(archive.incarnation.history(timeline))
+            let history = archive.incarnation.history(timeline)
+            if let entry = try archive.store.list(history.folder).first(where: { $0.name == history.name }) {
+                found.append((history, entry.mark))
             }
             for folder in try archive.walFolders(of: timeline) {
-                keys += try archive.store.list(folder).filter { !$0.isFolder }.map { folder.appending($0.name) }
+                found += try archive.store.list(folder).filter { !$0.isFolder }
+                    .map { (folder.appending($0.name), $0.mark) }
             }
         case .file(let file):
             guard let segment = file.place else { throw NothingToPutAside(name: subject.name) }
@@ -70,12 +75,12 @@ public struct PutAside: Sendable {
                 guard folder.name == segment.folder || following && folder.name > segment.folder else { continue }
                 for other in try archive.files(in: folder)
                 where other.file == file || following && PutAside.isLater(other.file, than: segment) {
-                    keys.append(folder.appending(other.entry.name))
+                    found.append((folder.appending(other.entry.name), other.entry.mark))
                 }
             }
         }
-        guard !keys.isEmpty else { throw NothingToPutAside(name: subject.name) }
-        self.keys = keys
+        guard !found.isEmpty else { throw NothingToPutAside(name: subject.name) }
+        (keys, marks) = (found.map(\.key), found.map(\.mark))
     }
 
     /// A branch's backup history files begin with the one that lies beside its first segment.
@@ -85,13 +90,26 @@ public struct PutAside: Sendable {
         return place > segment
     }
 
-    /// Moves them. Killed at any moment, it leaves every object under one of its keys, and a second call moves the rest.
+    /// Looks once more, and moves them: somebody may have been asked in between. Killed at any moment, it leaves every object
+    /// under one of its keys, and a second call moves the rest.
     /// - Parameters:
     ///   - now: names the folder.
     ///   - reason: for the record.
+    ///   - judge: whether it may still be put aside; what it throws prevents that.
     /// - Returns: the folder they are in now.
+    /// - Throws: `AsideInProgress`; `AsideChanged` when there is something else now; what the store throws.
     @discardableResult
-    public func carryOut(now: Moment, reason: String) throws -> RepositoryKey {
+    public func carryOut(
+        now: Moment, reason: String, judge: (PutAside) throws -> Void = { _ in }
+    ) throws -> RepositoryKey {
+        let lock = try AsideLock(archive)
+        defer { withExtendedLifetime(lock) {} }
+        let again: PutAside
+        do { again = try PutAside(subject, following: following, of: archive) } catch is NothingToPutAside {
+            throw AsideChanged(name: subject.name)
+        }
+        guard again.keys == keys, again.marks == marks else { throw AsideChanged(name: subject.name) }
+        try judge(again)
         let record = AsideRecord(subject.name, reason: reason, time: now.iso8601, objects: keys.map(relative))
         let folder = try newFolder(now, record: record.document)
         for key in keys {

@@ -12,7 +12,7 @@ public struct PutBack: Sendable {
     public let objects: [AsideObject]
     /// What stays, because a file of the same name has been archived since.
     public let staying: [AsideObject]
-    private let store: any ObjectStore
+    private let archive: ClusterArchive
 
     /// Finds what is to move.
     ///
@@ -20,7 +20,7 @@ public struct PutBack: Sendable {
     ///   between those of this one; and what the store throws.
     public init(_ subject: PutAside.Subject, of archive: ClusterArchive) throws {
         let store = archive.store
-        (self.subject, self.store) = (subject, store)
+        (self.subject, self.archive) = (subject, archive)
         let folders = try archive.asideFolders().map { ($0, try archive.objects(of: $0)) }
             .filter { !$0.1.isEmpty }
         let own = folders.filter { $0.0.subject == subject.name }
@@ -46,8 +46,18 @@ public struct PutBack: Sendable {
             + moving.filter { $0.copy == 1 && $0.file.place == nil }
     }
 
-    /// Moves them. Killed at any moment, it leaves every object under one of its keys, and a second call moves the rest.
+    /// Looks once more, and moves them: somebody may have been asked in between. Killed at any moment, it leaves every object
+    /// under one of its keys, and a second call moves the rest.
+    /// - Throws: `AsideInProgress`; `AsideChanged` when there is something else now; what the store throws.
     public func carryOut() throws {
+        let lock = try AsideLock(archive)
+        defer { withExtendedLifetime(lock) {} }
+        let again: PutBack
+        do { again = try PutBack(subject, of: archive) } catch is NothingToPutBack {
+            throw AsideChanged(name: subject.name)
+        }
+        guard again.objects == objects, again.staying == staying else { throw AsideChanged(name: subject.name) }
+        let store = archive.store
         for object in objects {
             do { try store.move(object.key, to: object.place) } catch is ObjectAbsent { continue }
         }

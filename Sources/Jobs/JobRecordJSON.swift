@@ -1,5 +1,5 @@
 import Documents
-import Repository
+public import Repository
 import WAL
 
 /// What a job's document says in the repository (docs/repository.md).
@@ -44,7 +44,7 @@ struct JobDocument: Codable, Sendable {
 
 extension JobRecord {
     /// As it is stored.
-    func document() throws -> SealedDocument {
+    public func document() throws -> SealedDocument {
         try SealedDocument(.job, of: JobDocument(self), version: tidemarkVersion)
     }
 

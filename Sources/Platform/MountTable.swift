@@ -59,14 +59,33 @@ extension Files {
         path == directory || directory == "/" || path.hasPrefix(directory + "/")
     }
 
-    /// A path without symbolic links, as far as it exists.
+    /// A path without symbolic links, as far as it exists: one that leads to nothing is followed, too.
     public static func resolvedAsFarAsPossible(_ path: String) -> String {
+        resolvedAsFarAsPossible(path, links: 40)
+    }
+
+    /// - Parameter links: how many that lead to nothing are followed (`MAXSYMLINKS`, path_resolution(7)).
+    private static func resolvedAsFarAsPossible(_ path: String, links: Int) -> String {
         var (missing, existing) = ("", path)
         while (try? FileStatus(ofLinkItself: existing)) == nil, existing != "/", existing != "." {
             missing = "/" + name(existing) + missing
             existing = parent(existing)
         }
+        if links > 0, (try? FileStatus(ofLinkItself: existing))?.kind == .symbolicLink,
+            (try? FileStatus(of: existing)) == nil, let target = try? readLink(existing)
+        {
+            let whole = target.hasPrefix("/") ? target : resolved(parent(existing)) + "/" + target
+            return resolvedAsFarAsPossible(whole + missing, links: links - 1)
+        }
         let found = resolved(existing)
         return missing.isEmpty ? found : found == "/" ? missing : found + missing
+    }
+
+    /// Whether two paths lead to the same place, however they are spelled: over symbolic links, other mounts of the same
+    /// directory, or to what isn't there yet.
+    public static func isSamePlace(_ path: String, _ other: String) -> Bool {
+        if resolvedAsFarAsPossible(path) == resolvedAsFarAsPossible(other) { return true }
+        guard let status = try? FileStatus(of: path), let second = try? FileStatus(of: other) else { return false }
+        return status.isSame(as: second)
     }
 }

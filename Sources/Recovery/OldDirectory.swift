@@ -2,6 +2,7 @@ import BaseBackup
 import DataDirectory
 import Glibc
 public import Platform
+import Postgres
 import WAL
 
 /// A data directory that a recovery is to take the place of.
@@ -33,6 +34,27 @@ public struct OldDirectory: Sendable, Equatable {
         control = try? DataDirectory(path).controlFile()
     }
 
+    /// Whoever asks a person, or waits for another process, looks again before the first change.
+    /// - Throws: `Problem` when the directory is another one now, or when a server has run on it since; `TargetInUse` when
+    ///   one runs.
+    public static func refuseIfChanged(_ directory: String, since old: OldDirectory?) throws {
+        guard try OldDirectory(directory) == old else {
+            throw Problem(
+                "directory \"\(directory)\" is not what it was when the recovery was planned",
+                detail: "Somebody else has worked on it meanwhile.", hint: "Look at it, and run the command again.")
+        }
+    }
+
+    /// A server that was started while the directory was being renamed works on under its new name.
+    /// - Throws: `TargetInUse`.
+    private func refuseIfStarted(_ renamed: String) throws {
+        try refuseIfInUse(renamed)
+        guard let server = try DirectoryProcesses(renamed).find().first(where: \.isServer) else { return }
+        throw TargetInUse(
+            path: path, reason: "A server was started on it meanwhile (process \(server.process)).",
+            advice: "Stop that server, and run the command again.")
+    }
+
     /// Refuses a directory that cannot be renamed because something is mounted there.
     /// - Throws: `Problem`.
     public func refuseIfMounted() throws {
@@ -56,7 +78,10 @@ public struct OldDirectory: Sendable, Equatable {
     /// Renames the directory, and each tablespace's folder of this version, to `….before-<time>`; nothing is removed.
     ///
     /// - Returns: old and new names, the directory's own last.
+    /// - Throws: `Problem` when the directory has changed since it was looked at, and `TargetInUse` when a server was started
+    ///   on it; then everything has its name again.
     public func setAside(stamp: String) throws -> [(from: String, to: String)] {
+        try OldDirectory.refuseIfChanged(path, since: self)
         let directory = DataDirectory(path)
         var old: [OldName] = []
         let major = try directory.majorVersion()
@@ -70,8 +95,9 @@ public struct OldDirectory: Sendable, Equatable {
         var renamed: [(from: String, to: String)] = []
         do {
             for name in old + [own] { renamed.append((name.path, try name.rename(stamp: stamp))) }
+            if let (_, now) = renamed.last { try refuseIfStarted(now) }
         } catch {
-            for (from, to) in renamed { try? Files.rename(to, to: from) }
+            for (from, to) in renamed.reversed() { try? Files.rename(to, to: from) }
             throw error
         }
         // A symbolic link still leads to where the directory was: to the disk that somebody chose for it.

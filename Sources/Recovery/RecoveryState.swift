@@ -1,3 +1,4 @@
+import DataDirectory
 import Documents
 import Platform
 import Postgres
@@ -17,9 +18,11 @@ public struct RecoveryState: Codable, Sendable {
     /// The options that a password was taken out of: `conninfo`, or `set` with the name of the setting, as `set NAME`.
     public var withheld: [String]?
     public var directory: String
-    public var phase: Phase
+    public private(set) var phase: Phase
     /// For the server's command line.
-    public var serverOptions: [String]
+    public private(set) var serverOptions: [String]
+    /// Of the restored directory, from `.prepared` on: what a resumed call finds there is the same.
+    private var inode: UInt64?
 
     /// - Parameter arguments: as they were typed.
     public init(arguments: [String], directory: String) {
@@ -28,6 +31,28 @@ public struct RecoveryState: Codable, Sendable {
         self.directory = directory
         phase = .restoring
         serverOptions = []
+    }
+
+    /// Everything in the directory is in place.
+    public mutating func remember(_ serverOptions: [String]) throws {
+        inode = try FileStatus(of: directory).inode
+        (phase, self.serverOptions) = (.prepared, serverOptions)
+    }
+
+    /// Before a directory that was restored by an earlier call is written to and started.
+    ///
+    /// - Parameter incarnation: what was restored.
+    /// - Throws: `Problem` when another directory has come to its place, or another cluster.
+    public func refuseAnother(of incarnation: Incarnation) throws {
+        let found = try DataDirectory(directory).controlFile().systemIdentifier
+        let isSame = try inode == nil || FileStatus(of: directory).inode == inode
+        guard found != incarnation.systemIdentifier || !isSame else { return }
+        throw Problem(
+            "directory \"\(directory)\" is not the one that was restored",
+            detail: found == incarnation.systemIdentifier
+                ? "Another directory has taken its place since."
+                : "Its cluster has system identifier \(found); the restored one has \(incarnation.systemIdentifier).",
+            hint: "Look at it. \"tidemark recover --keep-old\" with a target renames it and recovers in its place.")
     }
 
     private static func path(_ directory: String, in state: StateDirectory) -> String {

@@ -41,8 +41,10 @@ public struct StateDirectory: Sendable, Hashable {
     public var checks: String { path + "/check/last.json" }
 
     /// What the names of the files about a recovery into `directory` begin with: its last part, for whoever looks, and a
-    /// digest of the whole path, which may be longer than a file's name and have anything in it.
+    /// digest of the whole path, which may be longer than a file's name and have anything in it. However the directory is
+    /// spelled, they are the same.
     public func recovery(into directory: String) -> String {
+        let directory = Files.resolvedAsFarAsPossible(directory)
         let name = directory.split(separator: "/").last.map { String($0.prefix(40)) } ?? ""
         return "\(path)/recover/\(name)-\(Digest(of: Array(directory.utf8)))"
     }

@@ -20,18 +20,20 @@ struct PlannedRecovery {
     let plan: Plan
     let directory: String
     /// Whether what is in it is brought to the backup's state.
-    private let isDelta: Bool
+    let isDelta: Bool
     /// Whether a server is started on it.
     private let starts: Bool
     let setup: RecoverySetup
     /// Where tablespaces go: location in the backup → directory to use now.
     let tablespaces: [String: String]
 
-    /// Where to recover to: a place that has nothing to do with any other of the cluster's, but is perhaps its own.
+    /// Where to recover to: a place that has nothing to do with any other of the cluster's, but is perhaps its own, which is
+    /// spelled as in the configuration then.
     static func directory(_ invocation: Invocation, _ cluster: ClusterConfiguration) throws -> String {
         let arguments = invocation.arguments
-        let directory = try absolutePath(arguments.value("data-directory") ?? cluster.dataDirectory)
-            .withoutTrailingSlash
+        let named = try absolutePath(arguments.value("data-directory") ?? cluster.dataDirectory)
+        let isOwn = Files.isSamePlace(named, cluster.dataDirectory)
+        let directory = (isOwn ? cluster.dataDirectory : named).withoutTrailingSlash
         try cluster.places.check(
             recovery: directory, mapped: RecoveryOptions.tablespaces(arguments).values.sorted())
         return directory
@@ -100,10 +102,7 @@ struct PlannedRecovery {
 
     /// The cluster's own data directory, where the recovery goes elsewhere.
     var living: String? {
-        let own = cluster.dataDirectory
-        let status = try? FileStatus(of: own)
-        let isSame = status.map { own in (try? FileStatus(of: directory))?.isSame(as: own) == true } ?? false
-        return setup.isOwnDirectory || isSame ? nil : own
+        setup.isOwnDirectory ? nil : cluster.dataDirectory
     }
 
     var archiving: String {

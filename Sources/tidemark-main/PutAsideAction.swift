@@ -37,10 +37,13 @@ enum PutAsideAction {
         let cluster = try invocation.cluster()
         let archive = try currentArchive(of: cluster)
         let aside = try PutAside(subject, following: invocation.arguments.has("following"), of: archive)
-        try PutAsideCheck(
-            dataDirectory: cluster.dataDirectory, archive, server: livingServer(cluster, archive.incarnation),
-            isCertain: invocation.arguments.has("certain")
-        ).refuse(aside)
+        func judge(_ aside: PutAside) throws {
+            try PutAsideCheck(
+                dataDirectory: cluster.dataDirectory, archive, server: livingServer(cluster, archive.incarnation),
+                isCertain: invocation.arguments.has("certain")
+            ).refuse(aside)
+        }
+        try judge(aside)
         let names = aside.keys.map(\.name)
         var folder: String?
         if !invocation.arguments.has("dry-run") {
@@ -49,7 +52,7 @@ enum PutAsideAction {
                 + "Recovery then does without them, unless it is told to go to their timeline. Continue?"
             guard try invocation.confirm(question) else { return .interrupted }
             folder = try aside.carryOut(
-                now: Moment(microseconds: Clock.now), reason: invocation.arguments.value("reason") ?? ""
+                now: Moment(microseconds: Clock.now), reason: invocation.arguments.value("reason") ?? "", judge: judge
             ).description
         }
         if invocation.json {

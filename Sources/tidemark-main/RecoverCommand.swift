@@ -72,11 +72,11 @@ enum RecoverCommand: Command {
         else { return .interrupted }
         let claim = try RecoveryClaim(directory, in: cluster.state)
         defer { withExtendedLifetime(claim) {} }
-        try refuseIfChanged(directory, since: old)
+        try OldDirectory.refuseIfChanged(directory, since: old)
         var job = RecoverJob(
             invocation: invocation, planned: planned,
             state: RecoveryState(arguments: line(following: planned.plan.history), directory: directory))
-        return try job.run(old: isDelta ? nil : old)
+        return try job.run(old: old)
     }
 
     private static func isInPlace(_ directory: String, _ cluster: ClusterConfiguration) -> Bool {
@@ -118,15 +118,6 @@ enum RecoverCommand: Command {
                 : "Recover into \"\(directory)\", and rename what is there now?"
         let agreed = try takesOwn ? asking.confirm(question, byTyping: cluster.name) : asking.confirm(question)
         return agreed ? planned : nil
-    }
-
-    /// - Throws: `Problem` when the directory is another one now, or when a server has run on it since.
-    private static func refuseIfChanged(_ directory: String, since old: OldDirectory?) throws {
-        guard try OldDirectory(directory) == old else {
-            throw Problem(
-                "directory \"\(directory)\" is not what it was when the recovery was planned",
-                detail: "Somebody else has worked on it meanwhile.", hint: "Look at it, and run the command again.")
-        }
     }
 
     /// The command line, with the timeline that was chosen: what told it may be gone when the recovery is resumed.
@@ -182,15 +173,17 @@ enum RecoverCommand: Command {
         // Nothing was done yet when it was interrupted, or somebody has put a directory there since: a server may have run on
         // it, and has committed what the first call knew nothing of.
         let old = state.phase == .restoring ? try OldDirectory(directory) : nil
+        // What an old directory's WAL held was archived, and the server's partial may be part of it. A copy beside the cluster
+        // was restored without.
+        let rescued: Bool? = old == nil && isInPlace(directory, configured) ? true : nil
         if invocation.arguments.has("dry-run") {
-            let planned = try PlannedRecovery(again, configured, rescued: old == nil ? true : nil)
+            let planned = try PlannedRecovery(again, configured, rescued: rescued)
             try planned.show(again)
             return .success
         }
         guard let old else {
-            // What an old directory's WAL held was archived, and the server's partial may be part of it.
             var job = RecoverJob(
-                invocation: again, planned: try PlannedRecovery(again, configured, rescued: true), state: state)
+                invocation: again, planned: try PlannedRecovery(again, configured, rescued: rescued), state: state)
             return try job.run(old: nil)
         }
         let isDelta = again.arguments.has("delta")
@@ -203,8 +196,8 @@ enum RecoverCommand: Command {
         guard
             let planned = try plan(again, configured, in: directory, takingPlaceOf: old, asking: invocation)
         else { return .interrupted }
-        try refuseIfChanged(directory, since: old)
+        try OldDirectory.refuseIfChanged(directory, since: old)
         var job = RecoverJob(invocation: again, planned: planned, state: state)
-        return try job.run(old: isDelta ? nil : old)
+        return try job.run(old: old)
     }
 }

@@ -68,9 +68,11 @@ struct RecoverJob {
         let lease = try PlanLease(planned.plan, of: planned.archive.contents)
         defer { withExtendedLifetime(lease) {} }
         if state.phase == .restoring {
-            try planned.refuseWhatCannotBe(keeping: old == nil)
+            try planned.refuseWhatCannotBe(keeping: old == nil || planned.isDelta)
             try state.save(in: cluster.state)
-            if let old {
+            if planned.isDelta {
+                try OldDirectory.refuseIfChanged(planned.directory, since: old)
+            } else if let old {
                 for (from, to) in try old.setAside(stamp: Moment(microseconds: Clock.now).compact) {
                     invocation.log(.log, "renamed \"\(from)\" to \"\(to)\"")
                 }
@@ -79,11 +81,11 @@ struct RecoverJob {
             do { done = try restore() } catch {
                 throw UnfinishedRestore(cause: error, directory: planned.directory) ?? error
             }
-            state.phase = .prepared
-            state.serverOptions = done.serverOptions
+            try state.remember(done.serverOptions)
             try state.save(in: cluster.state)
             prepared = done
         }
+        try state.refuseAnother(of: planned.archive.contents.incarnation)
         // Only now: a restore that is complete, but not known to be, would be taken for somebody's old directory.
         try completeRestore(planned.directory)
         let server = ServerProcess(

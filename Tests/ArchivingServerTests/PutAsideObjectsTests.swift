@@ -111,6 +111,46 @@ struct Naming: Sendable, CustomTestStringConvertible {
         #expect(try store.list(origin.incarnation.asideFolder).count == 2)
     }
 
+    /// What happens between the look and the move, while somebody is asked.
+    enum Meanwhile: CaseIterable { case gone, another, anotherCopy, otherProcess, refused }
+
+    @Test(arguments: Meanwhile.allCases)
+    func `what has changed since it was shown does not move`(_ meanwhile: Meanwhile) throws {
+        let archive = try Archive()
+        let (incarnation, store, archived) = (archive.origin.incarnation, archive.store, archive.archived)
+        let name = archive.origin.segments[0]
+        try store.createFile(incarnation.segment(name), bytes: [1])
+        let subject = try #require(PutAside.Subject(name.description))
+        let shown = try PutAside(subject, of: archived)
+        let moment = Moment(microseconds: 1_800_000_000_000_000)
+        var (mayStay, folders) = ([incarnation.segment(name)], 0)
+        var lock: LockAttempt?
+        switch meanwhile {
+        case .gone, .another:
+            try PutAside(subject, of: archived).carryOut(now: moment, reason: "somebody else's")
+            (mayStay, folders) = ([], 1)
+            if meanwhile == .another {
+                try store.createFile(incarnation.segment(name), bytes: [2, 2])
+                mayStay = [incarnation.segment(name)]
+            }
+        case .anotherCopy:
+            try store.createFile(incarnation.key(for: .segment(name), copy: 2), bytes: [2])
+            mayStay.append(incarnation.key(for: .segment(name), copy: 2))
+        case .otherProcess:
+            lock = try store.lock(
+                "lock", in: incarnation.asideFolder, isShared: false, patience: 0, makesFolder: true)
+        case .refused: break
+        }
+        #expect(throws: (any Error).self) {
+            try shown.carryOut(now: moment, reason: "") { _ in
+                if meanwhile == .refused { throw Problem("it is needed") }
+            }
+        }
+        withExtendedLifetime(lock) {}
+        for key in mayStay { #expect(try store.exists(key), "\(key)") }
+        #expect(try store.list(incarnation.asideFolder).count == folders)
+    }
+
     /// What has been archived under the first name of a branch that was put aside.
     enum Since: CaseIterable { case nothing, theSame, another }
 

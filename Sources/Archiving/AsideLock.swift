@@ -1,0 +1,35 @@
+public import Platform
+import Repository
+
+/// Another process puts WAL of this cluster aside, or back, at this moment.
+public struct AsideInProgress: Explained, Equatable {
+    public let cluster: String
+    public var message: String { "another process puts WAL of cluster \"\(cluster)\" aside or back" }
+    public var detail: String? { "It holds the lock of what was put aside; the lock ends with that process." }
+    public var hint: String? { "Wait for it to finish, or end it, then try again." }
+}
+
+/// What was to move is not there any more, or something else is in its place.
+public struct AsideChanged: Explained, Equatable {
+    public let name: String
+    public var message: String { "nothing was moved: \"\(name)\" is not what it was a moment ago" }
+    public var detail: String? { "Objects of this name have come or gone since they were shown." }
+    public var hint: String? { "Run the command again, to see what is there now." }
+}
+
+/// The right to put WAL of an incarnation aside or back: one process at a time. While it is held, what is under a name stays
+/// there, for a server can archive only under names that are free.
+final class AsideLock {
+    private let lock: any StoreLock
+
+    /// - Throws: `AsideInProgress` when somebody else holds it.
+    init(_ archive: ClusterArchive) throws {
+        switch try archive.store.lock(
+            "lock", in: archive.incarnation.asideFolder, isShared: false, patience: 1000, makesFolder: true)
+        {
+        case .taken(let lock): self.lock = lock
+        case .refused: throw AsideInProgress(cluster: archive.incarnation.cluster)
+        case .impossible(let error): throw error
+        }
+    }
+}
