@@ -43,7 +43,7 @@ public func expireBackups(
         throw Problem(
             "cannot expire: what backup \"\(unreadable.label)\" needs is unknown",
             detail: "Its backup.json \(fault.verdict). \(fault.detail)",
-            hint: "\(fault.hint) Or give the backup up: tidemark remove \(unreadable.label).")
+            hint: "\(fault.hint) Or give the backup up: tidemark remove \(shellQuoted(unreadable.label)).")
     }
     let expiry = Expiry(archive: archive, listing: listing)
     var bars: [String: LeaseBar] = [:]

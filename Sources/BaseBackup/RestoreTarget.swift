@@ -109,7 +109,8 @@ struct RestoreTarget {
                 {
                     throw TargetInUse(
                         path: place, reason: "Data directory \"\(living)\" has a tablespace there.",
-                        advice: "Send the tablespace elsewhere with --tablespace-mapping \(place)=DIRECTORY.")
+                        advice:
+                            "Send the tablespace elsewhere with --tablespace-mapping \(shellQuoted(place))=DIRECTORY.")
                 }
                 continue
             }
@@ -121,7 +122,7 @@ struct RestoreTarget {
             if try !Files.listIfPresent(place + "/" + folder).isEmpty {
                 throw TargetInUse(
                     path: place, reason: "It already holds a tablespace of this version, in \"\(folder)\".",
-                    advice: "Send the tablespace elsewhere with --tablespace-mapping \(place)=DIRECTORY.")
+                    advice: "Send the tablespace elsewhere with --tablespace-mapping \(shellQuoted(place))=DIRECTORY.")
             }
         }
     }

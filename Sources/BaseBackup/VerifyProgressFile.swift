@@ -2,7 +2,7 @@ import Glibc
 import Platform
 
 /// Remembers which packs of a backup were found good, so that an interrupted verification goes on where it was.
-/// A local file that may be deleted at any moment. After a day it counts no more: what was good then may be damaged now.
+/// A local file that may be deleted at any moment. After a day a pack counts no more: what was good then may be damaged now.
 final class VerifyProgressFile: Sendable {
     private let path: String?
     private let state: Monitor<[Int: Int]>
@@ -18,22 +18,26 @@ final class VerifyProgressFile: Sendable {
         }
         let name = directory + "/\(incarnation)-\(label)"
         path = name
-        let status = try? FileStatus(ifPresent: name)
-        if let status, (0..<VerifyProgressFile.lifetime).contains(Clock.now - status.modified) {
-            good = VerifyProgressFile.packs((try? Files.readText(name, limit: 1 << 20)) ?? "")
-        } else {
-            try? Files.removeIfPresent(name)
-            good = []
-        }
+        good = VerifyProgressFile.packs((try? Files.readText(name, limit: 1 << 20)) ?? "", now: Clock.now)
+        if good.isEmpty { try? Files.removeIfPresent(name) }
     }
 
     /// Microseconds.
     private static let lifetime: Int64 = 86_400_000_000
 
-    /// - Parameter text: a number in each line; a last line without its end is cut off, and might be another's number.
-    static func packs(_ text: String) -> Set<Int> {
+    /// - Parameters:
+    ///   - text: in each line a pack's number and when it was found good, in microseconds since 1970; a last line without its
+    ///     end is cut off, and might be another's number.
+    ///   - now: in microseconds since 1970.
+    static func packs(_ text: String, now: Int64) -> Set<Int> {
         let whole = text.lastIndex(of: "\n").map { text[..<$0] } ?? ""
-        return Set(whole.split(separator: "\n").compactMap { Int($0) })
+        return Set(
+            whole.split(separator: "\n").compactMap { line in
+                let words = line.split(separator: " ", omittingEmptySubsequences: false)
+                guard words.count == 2, let pack = Int(words[0]), let time = Int64(words[1]) else { return nil }
+                let (age, isImpossible) = now.subtractingReportingOverflow(time)
+                return !isImpossible && (0..<lifetime).contains(age) ? pack : nil
+            })
     }
 
     /// So many pieces of work belong to the pack; the last to finish writes it down.
@@ -51,7 +55,7 @@ final class VerifyProgressFile: Sendable {
     private func append(_ pack: Int, to path: String) {
         guard let file = try? Descriptor(open: path, O_WRONLY | O_CREAT | O_APPEND) else { return }
         // Begins a line of its own, whatever a writer that died has left.
-        let line = Array("\n\(pack)\n".utf8)
+        let line = Array("\n\(pack) \(Clock.now)\n".utf8)
         line.withUnsafeBytes { _ = try? file.write($0, path: path) }
     }
 

@@ -1,4 +1,5 @@
 import Documents
+import Glibc
 public import Platform
 public import Repository
 public import WAL
@@ -10,6 +11,25 @@ public struct BackupProblem: Explained, Equatable, Hashable {
     public init(_ message: String, detail: String? = nil) {
         self.message = message
         self.detail = detail
+    }
+}
+
+extension BackupProblem {
+    /// What kept an object from being read, where that is the object's or its storage's fault.
+    /// - Throws: `error` itself where it may as well be this host's, or the whole repository's.
+    init(of error: any Error, in archive: ClusterArchive) throws {
+        switch error {
+        case let error as ObjectAbsent: self.init(error.message)
+        case let error as SystemError where ![EIO, ENOTDIR, EISDIR, ELOOP, EACCES, EPERM, ESTALE].contains(error.code):
+            throw error
+        case let error as any Explained
+        where error is SystemError || error is ObjectDamaged || error is UnsupportedFormat || error is NotAnObject
+            || error is UnreachableObject:
+            // Without its marker the repository is away.
+            guard try archive.isConfirmed() else { throw error }
+            self.init(error.message, detail: error.detail)
+        default: throw error
+        }
     }
 }
 
@@ -56,9 +76,12 @@ public func recordVerification(_ report: VerifyReport, of archive: ClusterArchiv
     let record = Record(
         time: now.iso8601, problems: report.problems.count, messages: report.problems.prefix(20).map(\.message),
         frames: report.frames, bytes: report.bytes, seconds: report.seconds)
-    // To the microsecond: a second verification may find what the first, a moment ago, didn't.
-    let fraction = String(now.microseconds % 1_000_000 + 1_000_000).dropFirst()
-    let name = "verified-\(now.compact.dropLast()).\(fraction)Z.json"
+    // To the microsecond: a second verification may find what the first, a moment ago, didn't. The order of the names is the
+    // order of the verifications, whatever the clock says.
+    let newest = try verificationNames(of: report.label, archive).max().map { moment(named: $0).microseconds } ?? 0
+    let ordered = Moment(microseconds: max(now.microseconds, newest + 1))
+    let fraction = String(ordered.microseconds % 1_000_000 + 1_000_000).dropFirst()
+    let name = "verified-\(ordered.compact.dropLast()).\(fraction)Z.json"
     try archive.store.create(archive.incarnation.backup(report.label, name), SealedDocument(.verification, of: record))
 }
 
@@ -67,9 +90,7 @@ public func recordVerification(_ report: VerifyReport, of archive: ClusterArchiv
 public func lastVerification(of label: String, of archive: ClusterArchive) throws
     -> RecordedVerification?
 {
-    let names = try archive.store.list(archive.incarnation.backupFolder(label)).filter { !$0.isFolder }.map(\.name)
-        .filter { $0.hasPrefix("verified-") && $0.hasSuffix(".json") }
-    guard let newest = names.max() else { return nil }
+    guard let newest = try verificationNames(of: label, archive).max() else { return nil }
     do {
         guard let document = try archive.store.document(.verification, at: archive.incarnation.backup(label, newest))
         else {
@@ -92,8 +113,18 @@ public func lastVerification(of label: String, of archive: ClusterArchive) throw
     }
 }
 
+private func verificationNames(of label: String, _ archive: ClusterArchive) throws -> [String] {
+    try archive.store.list(archive.incarnation.backupFolder(label)).filter { !$0.isFolder }.map(\.name)
+        .filter { $0.hasPrefix("verified-") && $0.hasSuffix(".json") }
+}
+
 /// As a verification's record is named; the earliest moment for any other name.
 private func moment(named name: String) -> Moment {
-    let digits = name.dropFirst("verified-".utf8.count).prefix(15)
-    return Moment(compact: digits + "Z") ?? Moment(microseconds: 0)
+    let text = name.dropFirst("verified-".utf8.count)
+    guard let second = Moment(compact: text.prefix(15) + "Z") else { return Moment(microseconds: 0) }
+    let digits = text.dropFirst(15).prefix(7)
+    guard digits.first == ".", digits.utf8.count == 7, let fraction = Int64(digits.dropFirst()), fraction >= 0 else {
+        return second
+    }
+    return Moment(microseconds: second.microseconds + fraction)
 }

@@ -38,6 +38,12 @@ struct WALVerification {
             } catch let error as BadSummary {
                 problems.append(
                     BackupProblem("the summary of WAL segment \"\(segment)\" is damaged", detail: "\(error)"))
+            } catch {
+                let problem = try BackupProblem(of: error, in: archive)
+                problems.append(
+                    BackupProblem(
+                        "WAL segment \"\(segment)\", which the backup needs, cannot be read",
+                        detail: "\(problem.message)."))
             }
         }
         return (count, problems)

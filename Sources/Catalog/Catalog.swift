@@ -16,6 +16,8 @@ public final class Catalog {
     private(set) var file: CatalogFile
     private(set) var database: Database
     private let note: (String) -> Void
+    /// Segments that are read before their rows are written.
+    var batchSize = 2000
 
     /// Opens the catalog of an incarnation, made if need be.
     /// - Parameters:
@@ -38,31 +40,45 @@ public final class Catalog {
             file.isKept = false
             database = try file.open(note: note)
         }
+        try belong()
+    }
+
+    /// Notes which repository the catalog is of; one of another repository is emptied first.
+    private func belong() throws {
         let location = archive.store.location
-        let known = try about("location")
-        guard known != location else { return }
-        try Catalog.patiently(path, note) {
+        guard try about("location") != location else { return }
+        // Whoever fills it keeps the others from writing.
+        try file.locked {
+            let known = try about("location")
+            guard known != location else { return }
             if let known {
                 note("catalog \"\(path)\" is of repository \"\(known)\" and is rebuilt from \"\(location)\"")
-                try startAnew()
+                try empty()
+            } else {
+                try Catalog.patiently(path, note) { try setAbout("location", location) }
             }
-            try setAbout("location", location)
         }
     }
 
     /// Empties the catalog, so that the next `synchronize` reads everything again.
-    public func startAnew() throws {
-        for table in ["segment", "object", "chunk", "run", "event", "open", "folder", "history", "backup", "about"] {
-            do {
-                try database.execute("DELETE FROM \(table)")
-            } catch {
-                // Too damaged even for that.
-                try file.remove()
-                database = try file.open(note: note)
-                break
+    public func startAnew() throws { try file.locked { try empty() } }
+
+    private func empty() throws {
+        do {
+            try Catalog.patiently(path, note) {
+                // All or nothing: what is left of the one would be believed without the other.
+                try database.transaction {
+                    for table in ["segment", "object", "chunk", "run", "event", "open", "folder", "history", "about"] {
+                        try database.execute("DELETE FROM \(table)")
+                    }
+                    try setAbout("location", archive.store.location)
+                }
             }
+        } catch is DatabaseError {
+            // Too damaged even for that.
+            database = try file.makeAnew()
+            try setAbout("location", archive.store.location)
         }
-        try setAbout("location", archive.store.location)
     }
 
     /// Brings the catalog up to date, then runs `body`; both again with an empty catalog when it turns out to be damaged.
@@ -114,7 +130,7 @@ public final class Catalog {
             note("catalog \"\(path)\" is damaged and is rebuilt from the repository: \(error.reason)")
             try file.remove()
             database = try file.open(note: note)
-            try setAbout("location", archive.store.location)
+            try belong()
             return try body(self)
         }
     }

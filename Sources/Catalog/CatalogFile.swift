@@ -4,8 +4,8 @@ import SQLite
 
 /// The SQLite file behind a catalog: made when it isn't there, made anew when it is damaged or of another format.
 struct CatalogFile {
-    /// Raised with every change of the tables; a file with another number is made anew.
-    static let format: Int64 = 5
+    /// Raised with every change of the tables or of what may be believed of them; a file with another number is made anew.
+    static let format: Int64 = 6
 
     let path: String
     /// False for one that lives in memory, and no longer than its process.
@@ -81,6 +81,13 @@ struct CatalogFile {
         return try body()
     }
 
+    /// Replaces the file by an empty one; for a caller that holds the lock.
+    func makeAnew() throws -> Database {
+        guard isKept else { return try fill(Database(":memory:", .create)) }
+        try remove()
+        return try createLocked()
+    }
+
     private func createLocked() throws -> Database {
         if let made = try? openExisting(note: { _ in }) { return made }
         try remove()
@@ -110,7 +117,6 @@ struct CatalogFile {
     private static let tables = """
         CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
         CREATE TABLE history (timeline INTEGER PRIMARY KEY, content TEXT NOT NULL);
-        CREATE TABLE backup (label TEXT PRIMARY KEY, json BLOB NOT NULL) WITHOUT ROWID;
         CREATE TABLE folder (timeline INTEGER, name TEXT, mark INTEGER, PRIMARY KEY (timeline, name)) WITHOUT ROWID;
         CREATE TABLE segment (
             timeline INTEGER NOT NULL, number INTEGER NOT NULL,

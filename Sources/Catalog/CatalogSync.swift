@@ -14,18 +14,19 @@ public struct CatalogChanges: Hashable, Sendable {
 }
 
 extension Catalog {
-    /// Segments in a row of the table `chunk`.
-    static let chunkBits: Int64 = 10
-
     /// Makes the catalog say what the repository holds now. Reads the head of each new segment, folders that
     /// changed, and the histories.
     public func synchronize(jobs: Int, progress: (Int, Int) -> Void = { _, _ in }) throws -> CatalogChanges {
         if try !historiesDiffer(), try changedFolders().isEmpty { return CatalogChanges() }
         // One process at a time; whoever waited finds most of it done.
-        return try file.locked { try synchronizeLocked(jobs: jobs, progress: progress) }
+        return try file.locked {
+            // Rows are known, and not read again, as soon as they are committed: whatever follows from them is committed with
+            // them, so that a process that ends on the way leaves a catalog of less, and never a wrong one.
+            try database.transaction { try synchronizeInTransaction(jobs: jobs, progress: progress) }
+        }
     }
 
-    private func synchronizeLocked(jobs: Int, progress: (Int, Int) -> Void) throws -> CatalogChanges {
+    private func synchronizeInTransaction(jobs: Int, progress: (Int, Int) -> Void) throws -> CatalogChanges {
         let told = try synchronizeHistories()
         var changes = CatalogChanges()
         let listing = try changedFolders()
@@ -47,6 +48,7 @@ extension Catalog {
             removed += known.keys.filter { !present.contains($0) }
         }
         for name in removed { set.remove(name) }
+        let known = set
         for name in added { set.insert(name) }
         try remove(removed, size)
         changes.gone = removed.count
@@ -59,9 +61,10 @@ extension Catalog {
         }
         let work = try fresh.union(reopened).union(successors(of: fresh, told, in: set, genealogy)).sorted()
         let marks = listing.reduce(into: [:]) { $0.merge($1.marks) { mark, _ in mark } }
-        try read(work, in: set, genealogy, marks: marks, size: size, jobs: jobs, progress: progress)
+        try read(work, fresh, beside: known, in: set, genealogy, marks, jobs: jobs, progress: progress)
         changes.read = work.count
-        try finish(listing, set, work + removed, size)
+        if !(work.isEmpty && removed.isEmpty) { try write(runsOf: set) }
+        try write(listing)
         return changes
     }
 
@@ -152,15 +155,13 @@ extension Catalog {
 
     private func remove(_ names: [SegmentName], _ size: UInt32) throws {
         guard !names.isEmpty else { return }
-        try database.transaction {
-            for table in ["segment", "object", "event", "open"] {
-                let statement = try database.prepare("DELETE FROM \(table) WHERE timeline = ? AND number = ?")
-                for name in names {
-                    try statement.run(
-                        Int64(name.timeline.rawValue), Int64(bitPattern: name.number(segmentSize: size)))
-                }
+        for table in ["segment", "object", "event", "open"] {
+            let statement = try database.prepare("DELETE FROM \(table) WHERE timeline = ? AND number = ?")
+            for name in names {
+                try statement.run(Int64(name.timeline.rawValue), Int64(bitPattern: name.number(segmentSize: size)))
             }
         }
+        try summarize(names, size)
     }
 
     private func openLeft(_ set: SegmentSet, _ size: UInt32) throws -> [SegmentName] {
@@ -231,55 +232,17 @@ extension Catalog {
         return found
     }
 
-    private func finish(_ listing: [Folder], _ set: SegmentSet, _ touched: [SegmentName], _ size: UInt32) throws {
-        try database.transaction {
-            try summarize(touched, size)
-            if !touched.isEmpty {
-                try database.execute("DELETE FROM run")
-                let statement = try database.prepare("INSERT INTO run (timeline, first, last) VALUES (?, ?, ?)")
-                for timeline in set.timelines {
-                    for run in set.runs(of: timeline) {
-                        try statement.run(
-                            Int64(timeline.rawValue), Int64(bitPattern: run.lowerBound),
-                            Int64(bitPattern: run.upperBound))
-                    }
-                }
+    /// Notes the folders as read. Until then they are listed again.
+    private func write(_ listing: [Folder]) throws {
+        for folder in listing {
+            if folder.names.isEmpty {
+                try database.run("DELETE FROM folder WHERE name = ?", folder.name)
+            } else {
+                try database.run(
+                    "INSERT OR REPLACE INTO folder (timeline, name, mark) VALUES (?, ?, ?)",
+                    Int64(folder.timeline.rawValue), folder.name, folder.mark)
             }
-            for folder in listing {
-                if folder.names.isEmpty {
-                    try database.run("DELETE FROM folder WHERE name = ?", folder.name)
-                } else {
-                    try database.run(
-                        "INSERT OR REPLACE INTO folder (timeline, name, mark) VALUES (?, ?, ?)",
-                        Int64(folder.timeline.rawValue), folder.name, folder.mark)
-                }
-            }
-            try setAbout("synchronized", String(Clock.now))
         }
-    }
-
-    private func summarize(_ touched: [SegmentName], _ size: UInt32) throws {
-        struct Place: Hashable {
-            let timeline: Int64, chunk: Int64
-        }
-        let places = Set(
-            touched.map {
-                Place(
-                    timeline: Int64($0.timeline.rawValue),
-                    chunk: Int64($0.number(segmentSize: size)) >> Catalog.chunkBits)
-            })
-        let clear = try database.prepare("DELETE FROM chunk WHERE timeline = ? AND chunk = ?")
-        let fill = try database.prepare(
-            """
-            INSERT INTO chunk
-            SELECT timeline, number >> \(Catalog.chunkBits), count(*), sum(stored_bytes), sum(records), sum(commits),
-                min(earliest_stop), max(latest_stop), min(lowest_xid), max(highest_xid)
-            FROM segment WHERE timeline = ? AND number >= ? AND number < ? GROUP BY 1, 2
-            """)
-        for place in places {
-            try clear.run(place.timeline, place.chunk)
-            try fill.run(
-                place.timeline, place.chunk << Catalog.chunkBits, (place.chunk + 1) << Catalog.chunkBits)
-        }
+        try setAbout("synchronized", String(Clock.now))
     }
 }

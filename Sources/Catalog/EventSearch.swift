@@ -115,6 +115,17 @@ public struct EventSearch {
         return newestFirst(found)
     }
 
+    /// Drops and truncations that `events` doesn't tell of because a table is wanted, and nobody knows the names of the
+    /// relations that they concern; newest first.
+    public func nameless(_ filter: EventFilter) throws -> [Event] {
+        guard filter.table != nil else { return [] }
+        var all = filter
+        all.table = nil
+        all.limit = .max
+        all.kinds = Set([.drop, .truncate].filter { filter.wants($0) })
+        return try events(all).filter { $0.objects.isEmpty && !$0.unnamed.isEmpty }
+    }
+
     private func newestFirst(_ events: [Event]) -> [Event] {
         events.sorted {
             ($0.time ?? .init(microseconds: .min), $0.lsn) > ($1.time ?? .init(microseconds: .min), $1.lsn)

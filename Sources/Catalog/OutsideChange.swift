@@ -5,7 +5,7 @@ import SQLite
 /// that they cost nothing.
 enum OutsideChange {
     private static let tables = [
-        "about", "history", "backup", "folder", "segment", "object", "chunk", "run", "event", "open",
+        "about", "history", "folder", "segment", "object", "chunk", "run", "event", "open",
     ]
 
     /// For a catalog that is being made, beside its tables.

@@ -14,12 +14,22 @@ extension Catalog {
         var isDamaged = false
     }
 
+    /// Reads segments in a transaction, and commits it on the way wherever the catalog is right as it stands then: where only
+    /// segments are left to read that the next synchronization reads as well.
+    ///
+    /// - Parameters:
+    ///   - fresh: those that are new or other than they were; the others are joined to their predecessors again.
+    ///   - known: what the catalog holds already.
+    ///   - set: what it will hold.
     func read(
-        _ names: [SegmentName], in set: SegmentSet, _ genealogy: Genealogy, marks: [SegmentName: Int64], size: UInt32,
-        jobs: Int, progress: (Int, Int) -> Void
+        _ names: [SegmentName], _ fresh: Set<SegmentName>, beside known: SegmentSet, in set: SegmentSet,
+        _ genealogy: Genealogy, _ marks: [SegmentName: Int64], jobs: Int, progress: (Int, Int) -> Void
     ) throws {
         guard !names.isEmpty else { return }
+        let size = set.segmentSize
         let archive = archive
+        var known = known
+        let rejoined = (names.lastIndex { !fresh.contains($0) } ?? -1) + 1
         var chain = Chain()
         var batch: [(row: SegmentRow, events: [EventRow])] = []
         var done = 0
@@ -35,15 +45,20 @@ extension Catalog {
                 batch.append(try row(for: head, &chain, size: size))
                 chain.last = head.name
                 done += 1
+                let isFull = batch.count == batchSize || done == names.count
                 // What is still open at the end of a run is kept for the segment that will follow.
-                if head.name == names.last || names[done] != head.name.next(segmentSize: size) {
+                if isFull || names[done] != head.name.next(segmentSize: size) {
                     try save(chain, after: head.name, size)
                 }
-                if batch.count == 2000 || done == names.count {
-                    try write(batch, marks, size)
-                    batch = []
-                    progress(done, names.count)
+                guard isFull else { return }
+                try write(batch, marks, size)
+                for entry in batch { known.insert(entry.row.name) }
+                batch = []
+                if done >= rejoined, done < names.count {
+                    try write(runsOf: known)
+                    try database.commitSoFar()
                 }
+                progress(done, names.count)
             })
     }
 
@@ -185,25 +200,19 @@ extension Catalog {
     private func write(
         _ batch: [(row: SegmentRow, events: [EventRow])], _ marks: [SegmentName: Int64], _ size: UInt32
     ) throws {
-        try database.transaction {
-            let rows = try database.prepare(SegmentRow.insertion)
-            let clear = try database.prepare("DELETE FROM event WHERE timeline = ? AND number = ?")
-            let events = try database.prepare(EventRow.insertion)
-            let objects = try database.prepare(
-                "INSERT OR REPLACE INTO object (timeline, number, mark) VALUES (?, ?, ?)")
-            for entry in batch {
-                try entry.row.insert(with: rows, segmentSize: size)
-                if let mark = marks[entry.row.name] {
-                    try objects.run(
-                        Int64(entry.row.name.timeline.rawValue),
-                        Int64(bitPattern: entry.row.name.number(segmentSize: size)), mark)
-                }
-                try clear.run(
-                    Int64(entry.row.name.timeline.rawValue),
-                    Int64(bitPattern: entry.row.name.number(segmentSize: size)))
-                for event in entry.events { try event.insert(with: events) }
-            }
+        let rows = try database.prepare(SegmentRow.insertion)
+        let clear = try database.prepare("DELETE FROM event WHERE timeline = ? AND number = ?")
+        let events = try database.prepare(EventRow.insertion)
+        let objects = try database.prepare("INSERT OR REPLACE INTO object (timeline, number, mark) VALUES (?, ?, ?)")
+        for entry in batch {
+            let timeline = Int64(entry.row.name.timeline.rawValue)
+            let number = Int64(bitPattern: entry.row.name.number(segmentSize: size))
+            try entry.row.insert(with: rows, segmentSize: size)
+            if let mark = marks[entry.row.name] { try objects.run(timeline, number, mark) }
+            try clear.run(timeline, number)
+            for event in entry.events { try event.insert(with: events) }
         }
+        try summarize(batch.map(\.row.name), size)
     }
 }
 

@@ -89,7 +89,7 @@ private func zoneOffset(_ zone: String, at local: Int) throws(MomentError) -> In
         return sign == "-" ? -seconds : seconds
     }
     guard zone.contains("/"), !zone.contains(".."), zone.utf8.allSatisfy({ $0.isZoneNameByte }),
-        access("/usr/share/zoneinfo/\(zone)", R_OK) == 0
+        isZoneFile("/usr/share/zoneinfo/\(zone)")
     else {
         throw MomentError(
             "unknown time zone \"\(zone)\"",
@@ -111,6 +111,16 @@ private func zoneOffset(_ zone: String, at local: Int) throws(MomentError) -> In
     let earlierHolds = offset(atUTC: local - before) == before
     let laterHolds = offset(atUTC: local - after) == after
     return laterHolds ? after : earlierHolds ? before : before
+}
+
+/// Whether a file describes a time zone (tzfile(5)). The C library takes anything else, such as a directory of zones, for UTC.
+private func isZoneFile(_ path: String) -> Bool {
+    guard (try? FileStatus(of: path))?.kind == .regular, let file = try? Descriptor(open: path, O_RDONLY) else {
+        return false
+    }
+    var magic = [UInt8](repeating: 0, count: 4)
+    let count = magic.withUnsafeMutableBytes { try? file.read(into: $0, at: 0, path: path) }
+    return count == 4 && magic == Array("TZif".utf8)
 }
 
 extension UInt8 {

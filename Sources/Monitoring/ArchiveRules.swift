@@ -31,6 +31,9 @@ extension Observation {
             return .warning("No WAL has been archived yet.", "\"tidemark init\" says what the server lacks.")
         }
         guard let gap = archive.gaps.first else {
+            if let breaksProblem {
+                return .unknown(breaksProblem, "\"tidemark catalog status\" shows what is wrong with the catalog.")
+            }
             return .ok(
                 archive.backups.complete.isEmpty
                     ? "Archived up to \"\(newest)\"; there is no backup yet that it could continue."

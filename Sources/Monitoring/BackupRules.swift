@@ -16,7 +16,7 @@ extension Observation {
             return .critical(
                 "The newest backup, \"\(newest.label)\", ended \(duration(-age(newest.stopTime))) in the future: a clock is wrong, "
                     + "or was. Nothing expires.",
-                "Set the clock right. If it is, take a backup; \"tidemark remove \(newest.label)\" takes this one away."
+                "Set the clock right. If it is, take a backup; \"tidemark remove \(shellQuoted(newest.label))\" takes this one away."
             )
         }
         let seconds = max(0, age(newest.stopTime))
@@ -68,7 +68,7 @@ extension Observation {
             return .critical(
                 "The newest backup holds \(newest.corruptPages.count) pages with wrong checksums, the first in "
                     + "\"\(newest.corruptPages[0].relation ?? newest.corruptPages[0].path)\".",
-                "The server's own disk has damaged them: \"tidemark show \(newest.label)\" lists them.")
+                "The server's own disk has damaged them: \"tidemark show \(shellQuoted(newest.label))\" lists them.")
         }
         let count = archive.backups.complete.count
         return count == 0
@@ -77,7 +77,7 @@ extension Observation {
 
     /// How long ago a part of the repository was read as a whole, and what came of it and of what was read since.
     func verificationVerdict(_ part: VerifiedPart, _ limits: Limits) -> Verdict {
-        let runs = jobs.filter { $0.kind == .verify && part.isRead(by: $0) }
+        let runs = pastJobs.filter { $0.kind == .verify && part.isRead(by: $0) }
         let whole = runs.last { $0.facts[VerifiedPart.only] == nil }
         let command = part == .backups ? "tidemark verify --backups" : "tidemark verify --wal"
         let damage = knownDamage.filter { ($0.segment == nil) == (part == .backups) }
@@ -109,12 +109,13 @@ extension Observation {
                     : "The last verification failed \(ago) ago: \(last.message ?? "no reason is known").",
                 last.hint ?? "Run \"\(command)\": it names what is wrong.")
         }
-        return ageVerdict(of: whole, limits, "verified", "Run \"\(command)\".")
+        let later = jobs.contains { $0.kind == .verify && part.isRead(by: $0) && age($0.finished) < -60 }
+        return ageVerdict(of: whole, isInFuture: later, limits, "verified", "Run \"\(command)\".")
     }
 
     /// A drill: when was it done last, and what came of it?
     func rehearsalVerdict(_ limits: Limits) -> Verdict {
-        let last = jobs.last { $0.kind == .drill }
+        let last = lastJob(.drill)
         if let last, last.result != .success {
             let ago = duration(max(0, age(last.finished)))
             return .critical(
@@ -123,15 +124,22 @@ extension Observation {
                     : "The last drill failed \(ago) ago: \(last.message ?? "no reason is known").",
                 last.hint ?? "\"tidemark history --job drill\" shows when a drill last succeeded.")
         }
-        return ageVerdict(of: last, limits, "rehearsed", "Run \"tidemark drill\".")
+        let later = jobs.contains { $0.kind == .drill && age($0.finished) < -60 }
+        return ageVerdict(of: last, isInFuture: later, limits, "rehearsed", "Run \"tidemark drill\".")
     }
 
+    /// - Parameter isInFuture: whether a job's record tells of one that ended in the future.
     private func ageVerdict(
-        of last: JobRecord?, _ limits: Limits, _ participle: String, _ nextStep: String
+        of last: JobRecord?, isInFuture: Bool, _ limits: Limits, _ participle: String, _ nextStep: String
     ) -> Verdict {
         if let last {
             let seconds = max(0, age(last.finished))
             return limits.judge(seconds, "It was \(participle) \(duration(seconds)) ago.", nextStep)
+        }
+        if isInFuture {
+            return .unknown(
+                "It was \(participle), but when is not known: the record of it is dated in the future, so a clock is wrong, or was.",
+                "Set the clock right. \(nextStep)")
         }
         // Never done: counted from the first backup, so that a new installation is left in peace for a while.
         guard let first = archive?.backups.complete.map(\.stopTime).min() else {

@@ -89,7 +89,7 @@ public struct KnownDamage: Sendable, Equatable {
     public var sentence: String { "\(segment == nil ? "backup" : "segment") \"\(name)\" is damaged: \(reason)" }
     public var remedy: String {
         segment == nil
-            ? "Take a backup now; \"tidemark remove \(name)\" takes this one away."
+            ? "Take a backup now; \"tidemark remove \(shellQuoted(name))\" takes this one away."
             : "If a server still has it in its pg_wal, store it again with \"tidemark archive-push PATH\". Take a backup now: "
                 + "recovery from earlier ones ends before this segment."
     }
@@ -97,9 +97,11 @@ public struct KnownDamage: Sendable, Equatable {
     /// Looks at the sizes of what backups consist of, and again at what verifications since the last one of the whole have
     /// named; nothing else is read.
     ///
-    /// - Parameter backups: the complete ones.
+    /// - Parameters:
+    ///   - backups: the complete ones.
+    ///   - now: whatever a job that ended later has named is looked at as well: when it ran is not known.
     public static func find(
-        in jobs: [JobRecord], and backups: [BackupDescription], of archive: ClusterArchive
+        in jobs: [JobRecord], and backups: [BackupDescription], of archive: ClusterArchive, now: Moment
     ) throws -> [KnownDamage] {
         let visible = try backups.compactMap { backup in
             try visibleDamage(of: backup, from: archive).map {
@@ -107,17 +109,23 @@ public struct KnownDamage: Sendable, Equatable {
             }
         }
         let seen = Set(visible.map(\.name))
-        return try visible + verified(jobs, archive).filter { !seen.contains($0.name) }
+        return try visible + verified(jobs, archive, now).filter { !seen.contains($0.name) }
     }
 
-    private static func verified(_ jobs: [JobRecord], _ archive: ClusterArchive) throws -> [KnownDamage] {
-        let runs = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
+    private static func verified(
+        _ jobs: [JobRecord], _ archive: ClusterArchive, _ now: Moment
+    ) throws -> [KnownDamage] {
+        let all = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
+        let runs = all.ended(by: now)
+        let undated = all.filter { !runs.contains($0) }
         var names: [String] = []
         for part in [VerifiedPart.backups, .wal] {
             let own = runs.filter(part.isRead)
             let start = own.lastIndex { $0.facts[VerifiedPart.only] == nil } ?? own.startIndex
-            names += own[start...].flatMap { ($0.facts[VerifiedPart.damaged] ?? "").split(separator: " ") }
-                .map(String.init).filter { (SegmentName($0) != nil) == (part == .wal) }
+            names += (own[start...] + undated.filter(part.isRead)).flatMap {
+                ($0.facts[VerifiedPart.damaged] ?? "").split(separator: " ")
+            }
+            .map(String.init).filter { (SegmentName($0) != nil) == (part == .wal) }
         }
         return try VerifiedPart.note(names).split(separator: " ").compactMap { text in
             let name = String(text)
@@ -140,6 +148,6 @@ public struct KnownDamage: Sendable, Equatable {
     public static func find(of archive: ClusterArchive) throws -> [KnownDamage] {
         try find(
             in: JobJournal(of: archive).contents(kind: .verify).jobs,
-            and: archive.listBackups().complete, of: archive)
+            and: archive.listBackups().complete, of: archive, now: Moment(microseconds: Clock.now))
     }
 }

@@ -47,6 +47,8 @@ public struct Observation: Sendable {
     public var knownDamageProblem: String?
     /// What a verification has found missing and still is.
     public var knownGaps: [KnownGap] = []
+    /// Why it could not be found out which segments don't continue the one before, as a sentence.
+    public var breaksProblem: String?
     public var space: SpaceObservation?
     /// Whether the repository's store has a limit that it can tell.
     public var isSpaceLimited = true
@@ -54,6 +56,8 @@ public struct Observation: Sendable {
     public var permissions: [PermissionFinding] = []
     /// Two places of which one lies in the other.
     public var nested: NestedPlaces?
+    /// Why it could not be found out whether one lies in another, as a sentence.
+    public var placesProblem: String?
     /// The cluster in the data directory, and whether the repository has a place for it; nil without a data directory.
     public var ownCluster: (folderName: String, isKnown: Bool)?
     /// The timeline the server is on; nil when that, or the archive's timelines, could not be found out.
@@ -68,6 +72,10 @@ public struct Observation: Sendable {
     public var contradiction: Contradiction?
     /// Undelivered notifications, and how long the oldest has been waiting, in seconds; nil when nobody is notified.
     public var undelivered: (count: Int, age: Double)?
+    /// Why it could not be found out what waits, as a sentence.
+    public var undeliveredProblem: String?
+    /// The receivers of the notifications that were given up within the last week, one for each.
+    public var givenUp: [String] = []
 
     public init(cluster: String, now: Moment) {
         self.cluster = cluster
@@ -77,7 +85,15 @@ public struct Observation: Sendable {
     /// Seconds from `moment` to now.
     public func age(_ moment: Moment) -> Double { Double(now.microseconds - moment.microseconds) / 1_000_000 }
 
-    func lastJob(_ kind: JobKind) -> JobRecord? { jobs.last { $0.kind == kind } }
+    func lastJob(_ kind: JobKind) -> JobRecord? { pastJobs.last { $0.kind == kind } }
+
+    /// The jobs without those that ended in the future: when they ran is not known.
+    public var pastJobs: [JobRecord] { jobs.ended(by: now) }
+}
+
+extension [JobRecord] {
+    /// Those that ended before `now`, or a minute later at most: a clock may be a little wrong.
+    func ended(by now: Moment) -> [JobRecord] { filter { $0.finished.microseconds - now.microseconds <= 60_000_000 } }
 }
 
 /// What the server itself says.

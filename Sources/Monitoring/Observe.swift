@@ -43,7 +43,7 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
     let control = try? directory.controlFile()
     var server: Connection?
     do {
-        let connection = try Connection(cluster.conninfo, applicationName: "tidemark check")
+        let connection = try Connection(cluster.conninfo, applicationName: "tidemark check", patience: 30)
         // Without a control file here there is nothing to compare, and the server itself may not get over it.
         if let own = control?.systemIdentifier, case let served = try connection.systemIdentifier(), own != served {
             observation.foreignServer = "system identifier \(served); the data directory's is \(own)"
@@ -51,8 +51,9 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
             observation.foreignServer = "the same system identifier, but another pg_control, as a standby or a copy has"
         } else {
             server = connection
-            observation.server = try ServerObservation(of: connection, archiving: request.archiving)
-            observation.pausedReplay = try? PausedReplay(connection, directory)
+            let asked = try ServerObservation(of: connection, archiving: request.archiving)
+            observation.pausedReplay = try PausedReplay(connection, directory)
+            observation.server = asked
         }
     } catch {
         let explained = error as? any Explained
@@ -104,13 +105,25 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
             "The repository could not be read: \((error as? any Explained)?.message ?? "\(error)")."
     }
     do throws(Problem) { _ = try NamedExclusions(cluster.exclude) } catch { observation.excludeProblem = error }
-    do { try ClusterPlaces(of: cluster).check() } catch { observation.nested = error as? NestedPlaces }
+    do { try ClusterPlaces(of: cluster).check() } catch let nested as NestedPlaces { observation.nested = nested } catch
+    {
+        observation.placesProblem =
+            "Where the directories lie could not be found out: \((error as? any Explained)?.message ?? "\(error)")."
+    }
     observation.permissions = PermissionFinding.find(
         repository: cluster.repository, stateDirectory: cluster.stateDirectory,
         configuration: request.configurationPath, secrets: request.notifiers.flatMap(\.secretFiles))
-    if !request.notifiers.isEmpty, let waiting = try? Outbox(for: cluster).waiting() {
-        let age = waiting.oldest.map { Double(observation.now.microseconds - $0) / 1_000_000 } ?? 0
-        observation.undelivered = (waiting.count, age)
+    if !request.notifiers.isEmpty {
+        do {
+            let outbox = Outbox(for: cluster)
+            let waiting = try outbox.waiting()
+            let age = waiting.oldest.map { Double(observation.now.microseconds - $0) / 1_000_000 } ?? 0
+            observation.undelivered = (waiting.count, age)
+            observation.givenUp = try outbox.givenUp(now: observation.now)
+        } catch {
+            observation.undeliveredProblem =
+                "Which messages wait could not be found out: \((error as? any Explained)?.message ?? "\(error)")."
+        }
     }
     return observation
 }
@@ -123,12 +136,12 @@ extension ClusterPlaces {
     }
 }
 
-/// The segments that a recovery doesn't get over, as the catalog knows them; none where there is no catalog to be had.
-private func breaks(of archive: ClusterArchive, _ cluster: ClusterConfiguration) -> [LogBreak] {
-    let catalog = try? Catalog(
+/// The segments that a recovery doesn't get over, as the catalog knows them.
+private func breaks(of archive: ClusterArchive, _ cluster: ClusterConfiguration) throws -> [LogBreak] {
+    let catalog = try Catalog(
         at: cluster.state.catalog(of: archive.incarnation), archive: archive,
         mayBeInMemory: false, note: { _ in })
-    return (try? catalog?.current(jobs: cluster.jobs) { try $0.breaks() }) ?? []
+    return try catalog.current(jobs: cluster.jobs) { try $0.breaks() }
 }
 
 private func observeArchive(
@@ -147,9 +160,14 @@ private func observeArchive(
                 hint: "Create its place with \"tidemark init\".")
         }
         let archive = known.current
+        var found: [LogBreak] = []
+        do { found = try breaks(of: archive, cluster) } catch {
+            observation.breaksProblem =
+                "Whether each segment continues the one before is not known: \((error as? any Explained)?.message ?? "\(error)")."
+        }
         observation.archive = try ArchiveObservation(
             of: archive, timeline: control?.timeline, segmentSize: control?.segmentSize ?? 16 << 20,
-            policy: request.policy, now: observation.now, breaks: breaks(of: archive, cluster))
+            policy: request.policy, now: observation.now, breaks: found)
         observation.archive?.lookForRemedies(cluster.dataDirectory, request.archiving.command)
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
@@ -157,8 +175,9 @@ private func observeArchive(
             try JobJournal(of: archive, kept: KeptJobs(of: cluster)).contents(since: since).jobs
         do {
             observation.knownDamage = try KnownDamage.find(
-                in: observation.jobs, and: observation.archive?.backups.complete ?? [], of: archive)
-            observation.knownGaps = try KnownGap.find(in: observation.jobs, of: archive)
+                in: observation.jobs, and: observation.archive?.backups.complete ?? [], of: archive,
+                now: observation.now)
+            observation.knownGaps = try KnownGap.find(in: observation.jobs.ended(by: observation.now), of: archive)
         } catch {
             observation.knownDamageProblem =
                 "What is known to be damaged could not be looked at: \((error as? any Explained)?.message ?? "\(error)")."

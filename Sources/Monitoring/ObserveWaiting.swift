@@ -56,8 +56,6 @@ extension WaitingObservation {
                 return
             case .none: continue
             case .unreadable:
-                // A segment kept for reuse holds what it held before; behind the last one in use that is no loss.
-                if position == nil { return }
                 (oldestCommit, unreadable) = (nil, name)
                 return
             }

@@ -27,6 +27,7 @@ extension Observation {
     }
 
     var placesVerdict: Verdict {
+        if let placesProblem { return .unknown(placesProblem) }
         guard let nested else { return .ok("Repository, state, scratch and data directories lie apart.") }
         return .critical(
             "The \(nested.message): \(nested.detail ?? "")", nested.hint ?? "Move one of them.")
@@ -43,8 +44,17 @@ extension Observation {
     }
 
     var notificationsVerdict: Verdict {
+        if let undeliveredProblem { return .unknown(undeliveredProblem) }
         guard let undelivered else { return .ok("Nobody is to be notified.") }
-        guard undelivered.count > 0, undelivered.age > 600 else { return .ok("Every message was delivered.") }
+        guard undelivered.count > 0, undelivered.age > 600 else {
+            guard !givenUp.isEmpty else { return .ok("Every message was delivered.") }
+            let receivers = Set(givenUp).sorted().map { "\"\($0)\"" }.joined(separator: ", ")
+            return .warning(
+                "\(givenUp.count) message\(givenUp.count == 1 ? " was" : "s were") given up within the last week: \(receivers) "
+                    + "could not be reached for a day.",
+                "\"tidemark history\" shows what happened, \"tidemark notify --test\" whether everybody can be reached.",
+                value: Double(givenUp.count))
+        }
         return .warning(
             "\(undelivered.count) messages wait for delivery, the oldest for \(duration(undelivered.age)).",
             "Run \"tidemark notify --deliver\" and see why.", value: Double(undelivered.count))

@@ -36,7 +36,8 @@ public struct Outbox: Sendable {
 
     /// Queues `notification` for everybody who wants it and wasn't told the same already.
     ///
-    /// - Parameter quietIfToldSince: leave it untold when any trouble about its subject was told after this moment.
+    /// - Parameter quietIfToldSince: leave it untold when any trouble about its subject was told between this moment and the
+    ///   notification's.
     /// - Returns: the receivers it is queued for.
     @discardableResult
     public func enqueue(
@@ -54,7 +55,8 @@ public struct Outbox: Sendable {
                     let isSame = last.status == notification.status && last.message == notification.message
                     let age = notification.time.microseconds - last.time
                     let isRecent = age >= 0 && age < receiver.notifier.repeatAfter * 1000
-                    if isSame && isRecent || quietIfToldSince.map({ last.time >= $0.microseconds }) ?? false {
+                    if isSame && isRecent || quietIfToldSince.map({ $0.microseconds <= last.time && age >= 0 }) ?? false
+                    {
                         told[key]?.suppressed += 1
                         continue
                     }
@@ -108,8 +110,12 @@ public struct Outbox: Sendable {
             var unreachable: Set<String> = []
             for name in try Files.list(queue).sorted() where name.hasSuffix(".json") {
                 let path = queue + "/" + name
-                guard let bytes = try? Files.read(path, limit: 4 << 20),
-                    var queued = try? decodeJSON(QueuedNotification.self, from: bytes),
+                guard let bytes = try? Files.read(path, limit: 4 << 20) else {
+                    // What can't be read now may be readable another time.
+                    isEmpty = false
+                    continue
+                }
+                guard var queued = try? decodeJSON(QueuedNotification.self, from: bytes),
                     let notification = queued.notification
                 else {
                     // Not ours, or of another version: nobody can deliver it.
@@ -124,6 +130,7 @@ public struct Outbox: Sendable {
                     if !unreachable.contains(receiverName), attempt(notification, receiver, sleep, report) {
                         report(.delivered(id: notification.id, receiver: receiverName))
                     } else if Clock.now - notification.time.microseconds > Outbox.lifetime {
+                        try noteGivenUp(receiverName)
                         report(.givenUp(id: notification.id, receiver: receiverName))
                     } else {
                         unreachable.insert(receiverName)
@@ -166,6 +173,29 @@ public struct Outbox: Sendable {
         let names = try Files.listIfPresent(queue).filter { $0.hasSuffix(".json") }
         let times = try names.compactMap { try FileStatus(ifPresent: queue + "/" + $0)?.modified }
         return (names.count, times.min())
+    }
+
+    /// A notification that a receiver never got.
+    private struct GivenUp: Codable {
+        var receiver: String
+        /// Microseconds since 1970.
+        var time: Int64
+    }
+    private var givenUpFile: String { directory + "/given-up.json" }
+
+    /// The receivers of the notifications that were given up in the week before `now`, one for each notification.
+    public func givenUp(now: Moment) throws -> [String] {
+        guard try Files.exists(givenUpFile) else { return [] }
+        return try decodeJSON([GivenUp].self, from: Files.read(givenUpFile, limit: 16 << 20))
+            .filter { (0..<7 * Outbox.lifetime).contains(now.microseconds - $0.time) }.map(\.receiver)
+    }
+
+    private func noteGivenUp(_ receiver: String) throws {
+        let known = (try? decodeJSON([GivenUp].self, from: Files.read(givenUpFile, limit: 16 << 20))) ?? []
+        let now = Clock.now
+        let kept = known.filter { (0..<7 * Outbox.lifetime).contains(now - $0.time) }.suffix(999)
+        try replaceDurably(
+            givenUpFile, bytes: try encodeJSON(kept + [GivenUp(receiver: receiver, time: now)]), mode: 0o640)
     }
 
     private func readTold() -> [String: Told] {

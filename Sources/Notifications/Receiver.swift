@@ -75,8 +75,11 @@ public struct Receiver: Sendable {
             receiver: name, reason: "\(shown) answered with status \(answer.status)",
             advice: (300..<400).contains(answer.status)
                 ? "It redirects, which is not followed: set the final address." : nil,
-            isPermanent: isPermanent, retryAfter: Int64(answer.retryAfter) * 1000)
+            isPermanent: isPermanent, retryAfter: Receiver.pause(asked: answer.retryAfter))
     }
+
+    /// Milliseconds of the seconds that a server asks us to wait, which may be any number; an hour at most.
+    static func pause(asked seconds: Int) -> Int64 { Int64(min(max(0, seconds), 3600)) * 1000 }
 
     private func deliverByMail(_ notification: Notification) throws {
         let url = notifier.smtpURL ?? ""

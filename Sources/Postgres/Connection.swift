@@ -100,11 +100,15 @@ public final class Connection {
     /// - Parameters:
     ///   - conninfo: keywords or a URI; what it leaves out comes from the environment.
     ///   - database: overrides `dbname`.
-    public init(_ conninfo: String, database: String? = nil, applicationName: String = "tidemark")
-        throws(ConnectionFailure)
-    {
+    ///   - patience: how long the server may take to answer, in seconds: to let us in, unless `connect_timeout` is set, and
+    ///     to each query. Nil waits for ever, as a long query needs it.
+    public init(
+        _ conninfo: String, database: String? = nil, applicationName: String = "tidemark", patience: Int32? = nil
+    ) throws(ConnectionFailure) {
         // With expand_dbname the first dbname may be a whole conninfo string; a later dbname overrides its database.
-        var pairs: [(String, String)] = [("fallback_application_name", applicationName), ("dbname", conninfo)]
+        var pairs: [(String, String)] = [("fallback_application_name", applicationName)]
+        if let patience, getenv("PGCONNECT_TIMEOUT") == nil { pairs.append(("connect_timeout", "\(patience)")) }
+        pairs.append(("dbname", conninfo))
         if let database { pairs.append(("dbname", database)) }
         let words = pairs.map { (strdup($0.0), strdup($0.1)) }
         defer {
@@ -131,16 +135,24 @@ public final class Connection {
         let version = Int(PQserverVersion(handle))
         // Nothing below the command line prints.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
-        let result = PQexec(handle, OwnSession.statement(major: version / 10000))
-        defer { PQclear(result) }
-        guard PQresultStatus(result) == PGRES_COMMAND_OK else {
-            let message = String(cString: PQerrorMessage(handle))
+        let settings = OwnSession.statement(major: version / 10000)
+        let answer =
+            if let patience { Answer(handle, patience: patience) { PQsendQuery(handle, settings) } } else {
+                Answer.result(QueryResult(PQexec(handle, settings)))
+            }
+        guard case .result(let result) = answer, PQresultStatus(result.pointer) == PGRES_COMMAND_OK else {
+            let message = answer.isLate ? Connection.silence(patience ?? 0) : String(cString: PQerrorMessage(handle))
             PQfinish(handle)
             throw ConnectionFailure(libpqMessage: message)
         }
         self.handle = handle
+        self.patience = patience
         serverVersion = version
     }
+
+    private let patience: Int32?
+
+    private static func silence(_ seconds: Int32) -> String { "the server does not answer within \(seconds) seconds" }
 
     deinit { PQfinish(handle) }
 
@@ -150,11 +162,20 @@ public final class Connection {
         let words = parameters.map { $0.flatMap { strdup($0) } }
         defer { for word in words { free(word) } }
         var values = words.map { UnsafePointer<CChar>($0) }
-        let result = PQexecParams(handle, sql, Int32(parameters.count), nil, &values, nil, nil, 0)
-        defer { PQclear(result) }
-        switch PQresultStatus(result) {
-        case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: return rows(of: result)
-        default: throw failure(result, sql)
+        let count = Int32(parameters.count)
+        let answer =
+            if let patience {
+                Answer(handle, patience: patience) {
+                    PQsendQueryParams(handle, sql, count, nil, &values, nil, nil, 0)
+                }
+            } else { Answer.result(QueryResult(PQexecParams(handle, sql, count, nil, &values, nil, nil, 0))) }
+        guard case .result(let result) = answer else {
+            throw QueryFailure(
+                sqlState: "", reason: Connection.silence(patience ?? 0), serverDetail: nil, serverHint: nil, sql: sql)
+        }
+        switch PQresultStatus(result.pointer) {
+        case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: return rows(of: result.pointer)
+        default: throw failure(result.pointer, sql)
         }
     }
 

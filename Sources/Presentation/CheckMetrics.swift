@@ -14,7 +14,7 @@ public func metrics(_ observation: Observation, _ results: [CheckResult], tidema
     }
     func seconds(_ moment: Moment?) -> Double? { moment.map { Double($0.microseconds) / 1_000_000 } }
     func last(_ kind: JobKind, ok: Bool? = nil) -> JobRecord? {
-        observation.jobs.last { $0.kind == kind && (ok == nil || ($0.result == .success) == ok) }
+        observation.pastJobs.last { $0.kind == kind && (ok == nil || ($0.result == .success) == ok) }
     }
     let (archive, server, waiting) = (observation.archive, observation.server, observation.waiting)
     let newest = archive?.backups.newest

@@ -15,12 +15,15 @@ public struct RecoverySetting: Hashable, Sendable {
     public let value: String
     public init(_ name: String, _ value: String) { (self.name, self.value) = (name, value) }
 
-    /// A setting's value as bytes: `32MB`, or a number of 8 kB blocks, as pg_settings shows shared_buffers.
+    /// A setting's value as bytes: `32MB`, or a number of 8 kB blocks, as pg_settings shows shared_buffers. Nil for what is no
+    /// such value, or more than there can be bytes.
     public static func bytes(_ text: String) -> Int64? {
         let digits = text.prefix { $0.isNumber }
         guard let number = Int64(digits) else { return nil }
         let factors: [Substring: Int64] = ["": 8192, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40]
-        return factors[text.dropFirst(digits.count)].map { number * $0 }
+        guard let factor = factors[text.dropFirst(digits.count)] else { return nil }
+        let (bytes, isTooMany) = number.multipliedReportingOverflow(by: factor)
+        return isTooMany ? nil : bytes
     }
 
     public var line: String { "\(name) = \(ConfigurationLine.quoted(value))" }

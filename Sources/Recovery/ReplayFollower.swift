@@ -223,7 +223,7 @@ public struct ReplayFollower: Sendable {
             do { try RecoveryRecord.takeOut(of: server.dataDirectory) } catch {
                 result.problem =
                     "The recovery's settings could not be taken out of postgresql.auto.conf (\(error)): do it with \"tidemark "
-                    + "recovery-end --data-directory \(server.dataDirectory.path)\" before anybody copies the directory."
+                    + "recovery-end --data-directory \(shellQuoted(server.dataDirectory.path))\" before anybody copies the directory."
             }
             // A server that found nothing of the plan's last timeline may take the same number for its own.
             if let history = try ownHistory(), let last = history.ancestors.last {

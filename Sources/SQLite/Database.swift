@@ -127,6 +127,12 @@ public final class Database {
         }
     }
 
+    /// Within `transaction`: commits what was done so far. What follows is a transaction of its own.
+    public func commitSoFar() throws(DatabaseError) {
+        try execute("COMMIT")
+        try execute("BEGIN IMMEDIATE")
+    }
+
     /// What `PRAGMA quick_check` finds wrong with the file; empty when it is sound.
     public func problems() throws(DatabaseError) -> [String] {
         let statement = try prepare("PRAGMA quick_check")

@@ -26,9 +26,37 @@ public struct ArchivingCall: Sendable, Equatable {
         return calls && command.contains("%p") ? .tidemark(cluster: cluster(named: words)) : .otherProgram
     }
 
+    /// Whether the shell runs more than one command, or takes a part for a comment: then the server may be told that a segment is
+    /// archived that isn't. `&&` is harmless: every command of the chain must succeed.
+    static func mayHideFailure(_ command: String) -> Bool {
+        var quote: Character?
+        var before: Character = " "
+        var rest = command[...]
+        while let character = rest.popFirst() {
+            defer { before = character }
+            if character == "\\", quote != "'" {
+                _ = rest.popFirst()
+            } else if let open = quote {
+                if character == open { quote = nil }
+            } else {
+                switch character {
+                case "'", "\"": quote = character
+                case ";", "|", "\n": return true
+                case "#" where before == " " || before == "\t": return true
+                case "&" where rest.first == "&": rest.removeFirst()
+                // 2>&1, &>file
+                case "&" where before != ">" && before != "<" && rest.first != ">": return true
+                default: break
+                }
+            }
+        }
+        return false
+    }
+
     /// Whether a command archives for this cluster, and still does when it isn't the only one.
     func isServed(by command: String) -> Bool {
-        switch ArchivingCall.receiver(of: command) {
+        if ArchivingCall.mayHideFailure(command) { return false }
+        return switch ArchivingCall.receiver(of: command) {
         case .otherProgram: false
         case .tidemark(nil): !hasOthers
         case .tidemark(let named?): named == cluster

@@ -4,8 +4,10 @@ public import Postgres
 /// Compares a server's settings with what archiving and recovery need.
 public struct ServerInspection: Sendable {
     public let findings: [ServerFinding]
+    private let cluster: String
 
     public init(of connection: Connection, archiving: ArchivingCall) throws {
+        cluster = archiving.cluster
         func show(_ name: String) throws -> String {
             try connection.query("SELECT current_setting($1, true)", [name]).scalar ?? ""
         }
@@ -31,9 +33,11 @@ public struct ServerInspection: Sendable {
             "The server must hand over finished WAL segments.")
         try check(
             "archive_command", archiving.isServed, wanted: archiving.command, .required,
-            archiving.hasOthers
-                ? "Finished WAL segments must go to tidemark, under this cluster's name."
-                : "Finished WAL segments must go to tidemark.")
+            ArchivingCall.mayHideFailure(show("archive_command"))
+                ? "Its status must be that of one command: the server removes what it takes for archived."
+                : archiving.hasOthers
+                    ? "Finished WAL segments must go to tidemark, under this cluster's name."
+                    : "Finished WAL segments must go to tidemark.")
         if connection.majorVersion >= 15 {
             // A library takes precedence over the command, and from 16 on the server refuses to have both.
             try check(
@@ -63,7 +67,7 @@ public struct ServerInspection: Sendable {
         guard let command = wrong("archive_command") else { return nil }
         switch ArchivingCall.receiver(of: command.current) {
         case .otherProgram: return (command, "archive_command calls another program")
-        case .tidemark(nil): return nil
+        case .tidemark(nil), .tidemark(cluster): return nil
         case .tidemark: return (command, "archive_command archives for another cluster")
         }
     }

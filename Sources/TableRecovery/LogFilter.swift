@@ -20,8 +20,8 @@ public struct ReplaySegment: Sendable {
 ///
 /// Every segment is read as WAL on the way: a damaged record before the target ends the filter with an error; from one
 /// behind it on, everything is passed as it is, for nothing of it will be replayed. A record that runs into the
-/// next segment is decided when it is complete, so a segment comes out one later than it goes in, and both halves are
-/// always treated alike.
+/// next segment is decided when it is complete, so a segment comes out one later than it goes in, or as many as the record
+/// runs through, and all its parts are always treated alike.
 public struct LogFilter: ~Copyable {
     private let rules: LogFilterRules
     private let segmentSize: UInt32
@@ -65,7 +65,10 @@ public struct LogFilter: ~Copyable {
         held[held.count - 1].lastRecord = last
         for header in marked { void(header) }
         for stretch in prepared { keep(stretch) }
-        let finished = held.dropLast()
+        let first = isOver ? nil : walk.openRecord.map { $0.rawValue / UInt64(segmentSize) }
+        let finished = held.dropLast().prefix { held in
+            first.map { held.name.number(segmentSize: segmentSize) < $0 } ?? true
+        }
         held.removeFirst(finished.count)
         return Array(finished)
     }
@@ -112,6 +115,7 @@ public struct LogFilter: ~Copyable {
         while done < total {
             // Where in which segment; and how far it is to the end of the page.
             let first = held[0].name.start(segmentSize: segmentSize).rawValue
+            guard position.rawValue >= first else { return }
             let index = Int((position.rawValue - first) / UInt64(segmentSize))
             let offset = Int((position.rawValue - first) % UInt64(segmentSize))
             guard index < held.count else { return }

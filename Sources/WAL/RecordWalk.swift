@@ -39,6 +39,9 @@ public struct RecordWalk: ~Copyable {
         }
     }
 
+    /// Where the record begins that has not ended in what was fed so far; nil between two records.
+    public var openRecord: LSN? { reader.state == .record ? reader.open?.lsn : nil }
+
     public mutating func endSegment() throws(WALDamage) { try reader.endSegment() }
 }
 

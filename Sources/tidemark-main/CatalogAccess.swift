@@ -13,6 +13,8 @@ struct CatalogAccess {
     let catalog: Catalog
     /// The complete backups, in order of their start position.
     let backups: [BackupDescription]
+    /// Backups that can't be understood: what could be recovered from them is not known.
+    let unreadable: [BackupListing.Unreadable]
 
     init(_ invocation: Invocation) throws {
         cluster = try invocation.cluster()
@@ -27,28 +29,9 @@ struct CatalogAccess {
                 error.message, detail: "The catalog of the repository is kept in \"\(cluster.stateDirectory)\".",
                 hint: "Make that directory writable for the user who runs tidemark, or set state_directory.")
         }
-        var found = try CatalogAccess.read(catalog)
-        if !found.damaged.isEmpty {
-            // Perhaps only the catalog's copy is.
-            try catalog.startAnew()
-            found = try CatalogAccess.read(catalog)
-        }
-        for damage in found.damaged { log(.warning, damage) }
-        var backups = found.backups
-        backups = try withoutAside(backups, of: archive).usable
-        self.backups = backups.sorted { ($0.startLSN, $0.startTime) < ($1.startLSN, $1.startTime) }
-    }
-
-    private static func read(
-        _ catalog: Catalog
-    ) throws -> (backups: [BackupDescription], damaged: [DamagedDescription]) {
-        var (backups, damaged): ([BackupDescription], [DamagedDescription]) = ([], [])
-        for backup in try catalog.intact({ try $0.backups() }) {
-            do throws(DamagedDescription) {
-                backups.append(try BackupDescription(stored: backup.json, label: backup.label))
-            } catch { damaged.append(error) }
-        }
-        return (backups, damaged)
+        let listing = try archive.listBackups()
+        (backups, unreadable) = (listing.complete, listing.unreadable)
+        for backup in unreadable { log(.warning, backup.reason) }
     }
 
     /// Brings the catalog up to date and asks it.

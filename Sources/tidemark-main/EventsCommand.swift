@@ -53,12 +53,24 @@ enum EventsCommand: Command {
         let filter = try filter(invocation)
         let access = try CatalogAccess(invocation)
         let names = BackupNames(access, log: invocation.log)
-        let (events, places) = try access.ask(invocation) { catalog in
+        let (events, nameless, places) = try access.ask(invocation) { catalog in
             let gaps = try catalog.report(backups: access.spans, expired: access.expired(invocation)).gaps
+            let search = try EventSearch(catalog, names: names.names(at:))
             return (
-                try EventSearch(catalog, names: names.names(at:)).events(filter, among: gaps),
+                try search.events(filter, among: gaps), try search.nameless(filter),
                 try ReachablePlaces(catalog, backups: access.spans)
             )
+        }
+        if let newest = nameless.first {
+            let count = nameless.count
+            invocation.log(
+                .warning,
+                count == 1
+                    ? "1 drop or truncation is not shown, and may be this table's"
+                    : "\(count) drops or truncations are not shown, and may be this table's",
+                detail: "No backup's relation map knows the names; the newest is at LSN \(newest.lsn)"
+                    + (newest.time.map { ", \($0)." } ?? "."),
+                hint: "Without --table they are shown, with their numbers.")
         }
         let lost = try access.catalog.lostHistories()
         for history in lost { invocation.log(.error, history) }

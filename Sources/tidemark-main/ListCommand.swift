@@ -16,7 +16,10 @@ enum ListCommand: Command {
         options: [.init("json", "print JSON")],
         examples: [Grammar.Example("tidemark list", "as it says")],
         exits: [
-            (3, "WAL is missing that a backup needs to reach later moments, or an earlier incarnation cannot be read")
+            (
+                3,
+                "WAL is missing that a backup needs to reach later moments, or a backup or an earlier incarnation cannot be read"
+            )
         ])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
@@ -26,6 +29,7 @@ enum ListCommand: Command {
         var remarks: [String] = []
         var gaps: [LineageGap] = []
         var isWhole = true
+        var unreadable = 0
         var lost: [LostHistory] = []
         for archive in known.all {
             let incarnation = archive.incarnation
@@ -64,6 +68,7 @@ enum ListCommand: Command {
             }
             remarks += listing.incomplete.map { "backup \"\($0)\" is not complete: it still runs, or was interrupted" }
             for damaged in listing.unreadable { invocation.log(.warning, damaged.reason) }
+            unreadable += listing.unreadable.count
             if !isCurrent {
                 remarks += listing.all.map {
                     "backup \"\($0.label)\" is of incarnation \(incarnation.folderName), before initdb or pg_upgrade"
@@ -73,7 +78,10 @@ enum ListCommand: Command {
         if invocation.json {
             try invocation.print(json: rows)
         } else if rows.isEmpty {
-            invocation.print("Cluster \"\(cluster.name)\" has no complete backup.")
+            invocation.print(
+                unreadable == 0
+                    ? "Cluster \"\(cluster.name)\" has no complete backup."
+                    : "Cluster \"\(cluster.name)\" has no complete backup that can be read; \(unreadable) cannot.")
         } else {
             var table = TextTable(
                 [
@@ -91,7 +99,7 @@ enum ListCommand: Command {
             }
         }
         for history in lost { invocation.log(.error, history) }
-        return gaps.isEmpty && lost.isEmpty && isWhole ? .success : .problemsFound
+        return gaps.isEmpty && lost.isEmpty && isWhole && unreadable == 0 ? .success : .problemsFound
     }
 
     /// How far the archived WAL takes each backup, and the histories that might take it further. Empty without a catalog:

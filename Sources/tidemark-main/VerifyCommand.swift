@@ -63,7 +63,8 @@ enum VerifyCommand: Command {
             return try VerifyWAL.run(invocation)
         }
         if let option = ["from", "to"].first(where: arguments.has) { throw UsageError("--\(option) goes with --wal") }
-        let isPart = !arguments.words.isEmpty || arguments.has("latest")
+        let labels = arguments.words
+        let isPart = !labels.isEmpty || arguments.has("latest")
         let cluster = try invocation.cluster()
         invocation.notes.begin()
         let (backups, unreadable) = try chosen(invocation, try incarnations(of: cluster))
@@ -99,8 +100,23 @@ enum VerifyCommand: Command {
                 report = try verifyBackup(backup, of: archive, request: request) { progress in
                     terminal.progress("verifying \(backup.label): \(progress.text)", log: log)
                 }
+            } catch let error as NoSuchBackup where labels.isEmpty {
+                log(.warning, "backup \"\(backup.label)\" was removed meanwhile", detail: "\(error.message).")
+                continue
+            } catch let error as any Explained where backups.count > 1 {
+                // Nothing is known of this one; that is no reason not to look at the others.
+                log(.error, error)
+                problems += 1
+                others += 1
+                continue
             }
-            try recordVerification(report, of: archive)
+            do { try recordVerification(report, of: archive) } catch let error as any Explained {
+                log(
+                    .error, "the verification of backup \"\(backup.label)\" could not be recorded",
+                    detail: "\(error.message).", hint: error.hint)
+                problems += 1
+                others += 1
+            }
             problems += report.problems.count
             if !report.problems.isEmpty { damaged.append(report.label) }
             for problem in report.problems { log(.error, problem) }

@@ -15,7 +15,12 @@ enum WindowCommand: Command {
         examples: [
             Grammar.Example("tidemark window", "how far back, how far forward, how much would be lost now?")
         ],
-        exits: [(3, "no moment can be recovered to, or a window ends where WAL is missing or cannot be used")])
+        exits: [
+            (
+                3,
+                "no moment can be recovered to, a window ends where WAL is missing or cannot be used, or a backup cannot be read"
+            )
+        ])
 
     private struct Document: Encodable {
         struct Window: Encodable {
@@ -60,7 +65,8 @@ enum WindowCommand: Command {
         for item in damage { invocation.log(.error, item.sentence, hint: item.remedy) }
         // A window that ends at what expire removed is as it should be.
         let status: ExitStatus =
-            usable.isEmpty || !lost.isEmpty || !damage.isEmpty || windows.contains { !$0.endsWell(expired) }
+            usable.isEmpty || !lost.isEmpty || !damage.isEmpty || !access.unreadable.isEmpty
+                || windows.contains { !$0.endsWell(expired) }
             ? .problemsFound : .success
         let from = usable.map(\.from).min()
         let to = usable.map { $0.last?.time ?? $0.from }.max()
@@ -85,7 +91,12 @@ enum WindowCommand: Command {
             return status
         }
         guard !windows.isEmpty else {
-            invocation.print("Cluster \"\(access.cluster.name)\" has no complete backup: nothing can be recovered.")
+            let count = access.unreadable.count
+            invocation.print(
+                count == 0
+                    ? "Cluster \"\(access.cluster.name)\" has no complete backup: nothing can be recovered."
+                    : "Cluster \"\(access.cluster.name)\" has no complete backup that can be read (\(count) cannot): nothing can "
+                        + "be recovered.")
             return .problemsFound
         }
         var table = TextTable(

@@ -125,6 +125,10 @@ import Testing
             #expect(verified.ending == .exited(3) && verified.errors.contains(labels[0]), "\(loss): \(verified)")
             let listed = try site.tidemark(["list"])
             #expect(listed.errors.contains("cannot be used"), "\(loss): \(listed)")
+            // Whoever had read it before knows no better.
+            for looked in [listed, try site.tidemark(["window"])] {
+                #expect(looked.ending == .exited(3) && looked.errors.contains(labels[0]), "\(loss): \(looked)")
+            }
             let planned = try site.tidemark(["plan", "--target", "latest"])
             #expect(planned.ending == .exited(0) && planned.output.contains(labels[1]), "\(loss): \(planned)")
             let before = try everything()

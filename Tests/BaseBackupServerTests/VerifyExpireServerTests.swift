@@ -82,6 +82,35 @@ import WAL
         for label in backups.labels { #expect(try !backups.verdict(label).contains("damaged")) }
     }
 
+    @Test func `one backup that the disk doesn't give keeps no other from being verified`() throws {
+        let backups = try Backups(rules: ["keep_full = 3"])
+        let (site, old) = (backups.site, backups.labels[0])
+        func others(_ verified: Finished, _ what: String) {
+            #expect(verified.ending == .exited(3), "\(what): \(verified)")
+            for label in backups.labels.dropFirst() {
+                #expect(verified.output.contains("backup \(label): good"), "\(what): \(verified)")
+            }
+        }
+        for place in ["/pack/\(old)", "\(old)/manifest"] {
+            let verified = try site.tidemark(["verify"], environment: ["TIDEMARK_FAULT": "open:\(place)=EIO"])
+            others(verified, place)
+            #expect(verified.output.contains("backup \(old): 1 problem;"), "\(verified)")
+            #expect(try backups.verdict(old).contains("damaged"))
+        }
+        // Where the disk is too full for what only this host needs, nothing is known of a backup.
+        let full = try site.tidemark(["verify"], environment: ["TIDEMARK_FAULT": "open:\(old)/manifest=ENOSPC"])
+        others(full, "full")
+        #expect(!full.output.contains("backup \(old)"), "\(full)")
+        let folder = backups.store.path(backups.incarnation.backupFolder(old))
+        try runAsServerUser("/bin/chmod", ["a-w", folder])
+        let unrecorded = try site.tidemark(["verify"])
+        try runAsServerUser("/bin/chmod", ["u+w", folder])
+        others(unrecorded, "unrecorded")
+        #expect(unrecorded.errors.contains("verification of backup \"\(old)\" could not be recorded"), "\(unrecorded)")
+        try site.tidemark(["verify"], expectSuccess: true)
+        #expect(try !backups.verdict(old).contains("damaged"))
+    }
+
     @Test(arguments: [false, true]) func `a damaged backup stays as long as it would if it were good, and is named`(
         isCut: Bool
     ) throws {

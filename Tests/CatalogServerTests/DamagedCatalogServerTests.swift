@@ -23,10 +23,6 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
             testDescription: "no database", script: "echo nonsense >$CATALOG; rm -f $CATALOG-*",
             says: "is damaged and is rebuilt"),
         Mishap(
-            testDescription: "a changed copy of a backup's description",
-            script: sqlite("update backup set json = cast('{}' as blob)"),
-            says: "somebody else has changed its table"),
-        Mishap(
             testDescription: "a row that somebody has added",
             script: sqlite("insert into folder values (9, '00000009000000AA', null)"),
             says: "somebody else has changed its table"),
@@ -42,7 +38,7 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
             undo: "chmod 0750 $STATE"),
     ]
 
-    static let outside = ["segment", "object", "chunk", "run", "event", "folder", "backup"].map { table in
+    static let outside = ["segment", "object", "chunk", "run", "event", "folder"].map { table in
         Mishap(
             testDescription: "rows that are gone from \(table)", script: sqlite("delete from \(table)"),
             says: "somebody else has changed its table")

@@ -64,6 +64,13 @@ import WAL
             let found = try site.tidemark(["events", "--json", "--table", name], expectSuccess: true).output
             #expect(try decode([Event].self, found).map(\.lsn) == [odd.lsn], "\(name)")
         }
+        // One that nobody knows by name may be the table that is asked for.
+        try cluster.psql("create table ghost (i int); drop table ghost", database: "shop")
+        try site.archiveEverything()
+        let ghost = try site.tidemark(["events", "--table", "ghost"], expectSuccess: true)
+        #expect(ghost.errors.contains("1 drop or truncation is not shown, and may be this table's"), "\(ghost)")
+        let known = try site.tidemark(["events"], expectSuccess: true)
+        #expect(!known.errors.contains("not shown"), "\(known)")
         let before = try site.tidemark(["plan", "--before-drop", odd.objects[0]], expectSuccess: true)
         #expect(before.output.contains("LSN \(odd.lsn), exclusive"), "\(before.output)")
         #expect(events.contains { $0.kind == "restore-point" })

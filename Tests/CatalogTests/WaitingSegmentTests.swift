@@ -62,8 +62,10 @@ import WAL
         #expect(try #require(found.oldestCommit) == age)
     }
 
-    @Test(arguments: [0x20, 0x258, 0x3000, 0x40000])
-    func `what lies behind damage in a finished segment is unknown, not nothing`(_ offset: Int) throws {
+    /// Nil: the server is down.
+    @Test(arguments: [0x20, 0x258, 0x3000, 0x40000], [LSN(0xD0_0100), nil])
+    func `what lies behind damage in a finished segment is unknown, not nothing`(_ offset: Int, _ position: LSN?) throws
+    {
         let repository = try FixtureRepository(storing: ["00000001000000000000000B"])
         let data = repository.scratch.file("data")
         try Files.makeDirectories(data + "/pg_wal/archive_status")
@@ -73,7 +75,7 @@ import WAL
         try createDurably("\(data)/pg_wal/archive_status/\(Self.b).ready", bytes: [])
         let found = try WaitingObservation(
             dataDirectory: data, archived: SegmentName("00000001000000000000000B"), timeline: TimelineID(1),
-            position: LSN(0xD0_0100), segmentSize: 1 << 20, now: Moment(microseconds: Clock.now)
+            position: position, segmentSize: 1 << 20, now: Moment(microseconds: Clock.now)
         ) { _, _ in false }
         // Either a commit before the damage tells an age, or nobody knows.
         #expect(found.oldestCommit != 0)

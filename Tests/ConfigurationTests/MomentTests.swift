@@ -23,6 +23,10 @@ struct MomentTests {
         ("2025-02-29 10:00Z", "day expected at \"29 10:00Z\" in \"2025-02-29 10:00Z\""),
         ("2025-11-05", "time of day missing in \"2025-11-05\""),
         ("2025-11-05 10:00 CET", "unknown time zone \"CET\""),
+        // Directories of zones, and files that aren't one: the C library takes them for UTC.
+        ("2025-11-05 10:00 America/Indiana", "unknown time zone \"America/Indiana\""),
+        ("2025-11-05 10:00 Europe/", "unknown time zone \"Europe/\""),
+        ("2025-11-05 10:00 /zone.tab", "unknown time zone \"/zone.tab\""),
         ("2025-11-05 10:00:00 ../../etc/passwd", "unknown time zone \"../../etc/passwd\""),
         ("2025-11-05 25:00Z", "hour expected at \"25:00Z\" in \"2025-11-05 25:00Z\""),
         (

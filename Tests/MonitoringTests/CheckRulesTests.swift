@@ -256,6 +256,23 @@ struct Trouble: Sendable, CustomTestStringConvertible {
             $0.jobs = [ObservedCluster.job(.verify, days: 20)]
         },
         Trouble(name: "never verified", check: "verify", status: .warning, says: "never verified") { $0.jobs = [] },
+        Trouble(
+            name: "verified by a clock in the future", check: "verify", status: .unknown, says: "dated in the future"
+        ) {
+            $0.jobs = [ObservedCluster.job(.verify, days: -365)]
+        },
+        Trouble(
+            name: "verified long ago, and by a clock in the future", check: "verify", status: .warning, says: "20 days"
+        ) {
+            $0.jobs = [ObservedCluster.job(.verify, days: 20), ObservedCluster.job(.verify, days: -365)]
+        },
+        Trouble(
+            name: "a drill that failed after one in the future", check: "drill", status: .critical,
+            says: "The last drill failed"
+        ) {
+            $0.jobs.append(ObservedCluster.job(.drill, days: 0.1, .failure))
+            $0.jobs.append(ObservedCluster.job(.drill, days: -365))
+        },
         Trouble(name: "WAL never read", check: "verify_wal", status: .warning, says: "never verified") { $0.jobs = [] },
         Trouble(name: "WAL read long ago", check: "verify_wal", status: .warning, says: "verified 20 d") {
             $0.jobs = [ObservedCluster.job(.verify, days: 20)]
@@ -285,6 +302,9 @@ struct Trouble: Sendable, CustomTestStringConvertible {
                 ).check()
             } catch { $0.nested = error as? NestedPlaces }
         },
+        Trouble(name: "places that can't be looked up", check: "places", status: .unknown, says: "Permission denied") {
+            $0.placesProblem = "Where the directories lie could not be found out: Permission denied."
+        },
         Trouble(name: "open secret", check: "permissions", status: .critical, says: "(and 1 more)") {
             $0.permissions = [
                 PermissionFinding(false, "a", remedy: "b"),
@@ -299,6 +319,15 @@ struct Trouble: Sendable, CustomTestStringConvertible {
         },
         Trouble(name: "too new a server", check: "version", status: .warning, says: "newer than this") {
             $0.server?.version = 190_001
+        },
+        Trouble(name: "messages that can't be counted", check: "notifications", status: .unknown, says: "I/O error") {
+            ($0.undelivered, $0.undeliveredProblem) = (nil, "Which messages wait could not be found out: I/O error.")
+        },
+        Trouble(
+            name: "messages given up", check: "notifications", status: .warning,
+            says: "2 messages were given up within the last week: \"ops/webhook\""
+        ) {
+            $0.givenUp = ["ops/webhook", "ops/webhook"]
         },
         Trouble(name: "messages stuck", check: "notifications", status: .warning, says: "2 messages wait") {
             $0.undelivered = (2, 3600)

@@ -105,6 +105,10 @@ import WAL
         let unit = notification(.unitFailure, .error, message: "unit tidemark-backup@main.service failed", at: 1)
         #expect(try !outbox.enqueue(notification(), for: teller).isEmpty)
         #expect(try outbox.enqueue(unit, for: teller, quietIfToldSince: since).isEmpty)
+        // What a wrong clock has dated in the future says nothing of now.
+        let ahead = Outbox(scratch.file("ahead"))
+        #expect(try !ahead.enqueue(notification(at: 365 * 86_400), for: teller).isEmpty)
+        #expect(try !ahead.enqueue(unit, for: teller, quietIfToldSince: since).isEmpty)
         let other = Outbox(scratch.file("other"))
         #expect(try !other.enqueue(unit, for: teller, quietIfToldSince: since).isEmpty)
     }
@@ -161,6 +165,10 @@ import WAL
         let outcome = try deliver(nobody)
         #expect(outcome.isEmpty)
         #expect(outcome.events.contains { if case .givenUp = $0 { true } else { false } })
+        // That is known for a week, and nothing else counts.
+        #expect(try outbox.givenUp(now: Moment(microseconds: Clock.now)) == [nobody[0].name])
+        #expect(try outbox.givenUp(now: Moment(microseconds: Clock.now + 8 * 86_400_000_000)).isEmpty)
+        #expect(try Outbox(scratch.file("another")).givenUp(now: Moment(microseconds: Clock.now)).isEmpty)
     }
 
     /// The command, and what is said of it; nil when it is well.

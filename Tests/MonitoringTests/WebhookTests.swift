@@ -37,6 +37,7 @@ func notification(
             Behaviour(path: "ok"), Behaviour(path: "huge"),
             Behaviour(path: "failing", says: "answered with status 500"),
             Behaviour(path: "busy", says: "answered with status 429"),
+            Behaviour(path: "patient", says: "answered with status 429"),
             Behaviour(path: "gone", says: "answered with status 410", isPermanent: true),
             Behaviour(path: "redirect", says: "answered with status 302", isPermanent: true),
             Behaviour(path: "slow", says: "timed out"), Behaviour(path: "drip", says: "timed out"),

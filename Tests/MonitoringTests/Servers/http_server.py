@@ -45,6 +45,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(503 if count <= 2 else 200)
         elif what == "busy":
             self.answer(429, Retry_After="1") if count == 1 else self.answer(200)
+        elif what == "patient":
+            self.answer(429, Retry_After="9000000000000000000")
         elif what == "gone":
             self.answer(410, b"no such channel")
         elif what == "failing":

@@ -1,0 +1,48 @@
+import CPQ
+import Glibc
+import Platform
+
+/// A result of libpq's, cleared with the object.
+final class QueryResult {
+    /// Nil when the statement could not be sent; the connection has the reason.
+    let pointer: OpaquePointer?
+    init(_ pointer: OpaquePointer?) { self.pointer = pointer }
+    deinit { PQclear(pointer) }
+}
+
+/// What came back for a statement: the last result, as PQexec returns it, or nothing in time.
+enum Answer {
+    case result(QueryResult)
+    /// The connection is of no use any more.
+    case late
+
+    var isLate: Bool { if case .late = self { true } else { false } }
+
+    /// - Parameters:
+    ///   - patience: in seconds.
+    ///   - send: sends the statement; 0 when that didn't work.
+    init(_ handle: OpaquePointer, patience: Int32, send: () -> Int32) {
+        let end = Clock.monotonic + UInt64(max(0, patience)) * 1_000_000_000
+        guard send() == 1 else {
+            self = .result(QueryResult(nil))
+            return
+        }
+        var last = QueryResult(nil)
+        while true {
+            while PQisBusy(handle) == 1 {
+                let now = Clock.monotonic
+                let milliseconds = end > now ? (end - now) / 1_000_000 : 0
+                guard milliseconds > 0 else {
+                    self = .late
+                    return
+                }
+                var socket = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
+                // Interrupted or not, the clock decides; a connection that is lost shows in what PQgetResult returns.
+                if poll(&socket, 1, Int32(clamping: milliseconds)) > 0, PQconsumeInput(handle) == 0 { break }
+            }
+            guard let next = PQgetResult(handle) else { break }
+            last = QueryResult(next)
+        }
+        self = .result(last)
+    }
+}
