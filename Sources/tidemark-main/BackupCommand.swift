@@ -2,6 +2,7 @@ import Archiving
 import BaseBackup
 import Configuration
 import DataDirectory
+import Jobs
 import Monitoring
 import Platform
 import Repository

@@ -1,5 +1,6 @@
 import BaseBackup
 import Configuration
+import Jobs
 import Monitoring
 import Notifications
 import Platform
