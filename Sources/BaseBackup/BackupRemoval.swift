@@ -140,6 +140,15 @@ public func visibleDamage(of backup: BackupDescription, from archive: ClusterArc
         }
         size += its
     }
-    guard size < backup.storedSize else { return nil }
-    return "\(backup.storedSize - size) bytes of what was stored are missing from the repository"
+    if size < backup.storedSize {
+        return "\(backup.storedSize - size) bytes of what was stored are missing from the repository"
+    }
+    for label in backup.packLabels where label != backup.label {
+        let packs = try archive.store.list(archive.incarnation.packFolder(label)).filter { !$0.isFolder }
+        if packs.isEmpty { return "the packs of backup \"\(label)\", which it refers to, are missing" }
+        if let empty = packs.first(where: { $0.size == 0 }) {
+            return "pack \"\(empty.name)\" of backup \"\(label)\", which it refers to, is empty"
+        }
+    }
+    return nil
 }
