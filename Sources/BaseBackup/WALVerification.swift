@@ -38,6 +38,11 @@ struct WALVerification {
             } catch let error as BadSummary {
                 problems.append(
                     BackupProblem("the summary of WAL segment \"\(segment)\" is damaged", detail: "\(error)"))
+            } catch let error as any Explained where error.concernsOneObject {
+                problems.append(
+                    BackupProblem(
+                        "WAL segment \"\(segment)\", which the backup needs, cannot be read",
+                        detail: "\(error.message).\(error.detail.map { " \($0)" } ?? "")"))
             }
         }
         return (count, problems)
