@@ -57,17 +57,22 @@ public struct RecoveryResult: Sendable, Equatable {
 public struct RecoveryFailure: Explained, Equatable {
     /// The server's last words.
     public let lastWords: [String]
-    /// What they mean.
+    /// What they mean, with what to do.
     public let meaning: String?
-    public let logFile: String
+    /// Nil where it goes with the directory.
+    public let logFile: String?
     public let dataDirectory: String
+    /// The command that goes on with it; nil where nobody can.
+    let resume: String?
     public var message: String { "the server stopped before it reached the target" }
     public var detail: String? {
         (lastWords.isEmpty ? "It left no message." : "Its last words: " + lastWords.joined(separator: " / "))
-            + " The log is \"\(logFile)\"."
+            + (logFile.map { " The log is \"\($0)\"." } ?? "")
     }
     public var hint: String? {
-        meaning ?? "Remove the cause that the log names, then continue with \"tidemark recover --resume\"."
+        if let meaning { return meaning }
+        return resume.map { "Remove the cause that the log names, then continue with \"\($0)\"." }
+            ?? "Remove the cause that its last words name, then run the same command again."
     }
 }
 
@@ -83,6 +88,8 @@ public struct ReplayFollower: Sendable {
     public var roles: [String] = []
     /// How long replay may stand still, in milliseconds; nil for as long as somebody waits for it.
     public var patience: Int64?
+    /// The directory goes when this ends, and the log with it: a rehearsal.
+    public var isThrowaway = false
 
     public init(plan: Plan, server: ServerProcess, setup: RecoverySetup, conninfo: ConnectionString) {
         (self.plan, self.server, self.setup, self.conninfo) = (plan, server, setup, conninfo)
@@ -201,16 +208,18 @@ public struct ReplayFollower: Sendable {
         }
         let log = server.log()
         throw RecoveryFailure(
-            lastWords: LastWords.of(log), meaning: LastWords.meaning(of: log) ?? fullDisk(), logFile: server.logFile,
-            dataDirectory: server.dataDirectory.path)
+            lastWords: LastWords.of(log), meaning: LastWords.meaning(of: log, resume: resume) ?? fullDisk(),
+            logFile: isThrowaway ? nil : server.logFile, dataDirectory: server.dataDirectory.path, resume: resume)
     }
+
+    private var resume: String? { isThrowaway ? nil : resumeCommand(server.dataDirectory.path) }
 
     /// A server without space for its data may have none for its last words either.
     private func fullDisk() -> String? {
         guard let free = try? Files.space(at: server.dataDirectory.path).free, free < Int64(plan.segmentSize) else {
             return nil
         }
-        return LastWords.fullDisk
+        return LastWords.fullDisk(resume: resume)
     }
 
     private func result(_ state: RecoveryResult.State, _ connection: Connection?, _ seconds: Double) throws
@@ -223,7 +232,7 @@ public struct ReplayFollower: Sendable {
             do { try RecoveryRecord.takeOut(of: server.dataDirectory) } catch {
                 result.problem =
                     "The recovery's settings could not be taken out of postgresql.auto.conf (\(error)): do it with \"tidemark "
-                    + "recovery-end --data-directory \(server.dataDirectory.path)\" before anybody copies the directory."
+                    + "recovery-end --data-directory \(shellQuoted(server.dataDirectory.path))\" before anybody copies the directory."
             }
             // A server that found nothing of the plan's last timeline may take the same number for its own.
             if let history = try ownHistory(), let last = history.ancestors.last {
