@@ -15,15 +15,19 @@ extension PermissionFinding {
         }
         if let status = try? FileStatus(of: repository) {
             if status.mode & 0o002 != 0 {
-                add(true, "Everybody may write to repository \"\(repository)\".", "chmod 0750 \(repository)")
+                add(
+                    true, "Everybody may write to repository \"\(repository)\".",
+                    "chmod 0750 \(shellQuoted(repository))")
             } else if status.mode & 0o005 != 0 {
                 add(
                     false, "Everybody may read repository \"\(repository)\", and with it the whole database.",
-                    "chmod 0750 \(repository)")
+                    "chmod 0750 \(shellQuoted(repository))")
             }
         }
         if let status = try? FileStatus(of: stateDirectory), status.mode & 0o002 != 0 {
-            add(true, "Everybody may write to state directory \"\(stateDirectory)\".", "chmod 0750 \(stateDirectory)")
+            add(
+                true, "Everybody may write to state directory \"\(stateDirectory)\".",
+                "chmod 0750 \(shellQuoted(stateDirectory))")
         }
         for (name, place) in [("repository", repository), ("state directory", stateDirectory)] {
             let open = OpenPlaces(below: place)
@@ -46,9 +50,9 @@ extension PermissionFinding {
             if status.mode & 0o002 != 0 {
                 add(
                     true, "Everybody may change \"\(configuration)\", which names programs that are run.",
-                    "chmod 0644 \(configuration)")
+                    "chmod 0644 \(shellQuoted(configuration))")
             } else if status.mode & 0o020 != 0, status.group != 0 {
-                add(false, "A group may change \"\(configuration)\".", "chmod 0644 \(configuration)")
+                add(false, "A group may change \"\(configuration)\".", "chmod 0644 \(shellQuoted(configuration))")
             }
         }
         for place in [repository, stateDirectory, configuration] {

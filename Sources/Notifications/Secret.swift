@@ -42,7 +42,7 @@ public struct Secret: CustomStringConvertible {
             return Problem(
                 "secret file \"\(path)\" is open to others",
                 detail: "Its mode is \(octal(status.mode)).",
-                hint: "Run \"chmod 0600 \(path)\", or 0640 when a group must read it.")
+                hint: "Run \"chmod 0600 \(shellQuoted(path))\", or 0640 when a group must read it.")
         }
         return nil
     }

@@ -73,7 +73,8 @@ public struct RecoveryPlaces: Sendable {
             let place = request.tablespaceMapping[tablespace.location] ?? tablespace.location
             guard !tablespace.location.isEmpty, (try? Files.exists(place)) == false else { return nil }
             return "Directory \"\(place)\" of tablespace \"\(tablespace.name)\" does not exist here and will be made. "
-                + "Mount what belongs there first, or use --tablespace-mapping \(tablespace.location)=DIRECTORY."
+                + "Mount what belongs there first, or use --tablespace-mapping "
+                + "\(shellQuoted(tablespace.location + "=DIRECTORY"))."
         }
     }
 
@@ -88,13 +89,13 @@ public struct RecoveryPlaces: Sendable {
             throw Problem(
                 "cannot make directory \"\(path)\"",
                 detail: "User \"\(name(geteuid()))\", as whom this runs, may not write in \"\(place)\".",
-                hint: "Make it as root: install -d -o \(name(geteuid())) -m 700 \"\(path)\"")
+                hint: "Make it as root: install -d -o \(name(geteuid())) -m 700 \(shellQuoted(path))")
         }
         guard status.owner != geteuid() else { return }
         throw Problem(
             "cannot recover into directory \"\(path)\"",
             detail: "It belongs to user \"\(name(status.owner))\", not to \"\(name(geteuid()))\", who runs this.",
-            hint: "Give it away as root: chown \(name(geteuid())): \"\(path)\"")
+            hint: "Give it away as root: chown \(name(geteuid())): \(shellQuoted(path))")
     }
 
     private static func existing(_ path: String) throws -> String {
