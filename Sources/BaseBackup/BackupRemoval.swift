@@ -1,5 +1,6 @@
 public import Platform
 public import Repository
+import WAL
 
 /// Takes one backup's objects out of the repository.
 ///
@@ -77,7 +78,7 @@ public struct NamedRemoval {
         let others = listing.all.filter { $0.label != label }
         keepsPacks = others.contains { $0.packLabels.contains(label) } || unreadable.contains { $0 != label }
         if !force {
-            if let backup, backup.isPinned {
+            if let backup, backup.isPinned(at: Moment(microseconds: Clock.now)) {
                 throw refuse("It is pinned.", hint: "With --force it is removed all the same.")
             }
             // Of a backup whose branch was put aside nothing is recovered without being told.
