@@ -48,10 +48,8 @@ struct ChainCheck {
         guard let previous = genealogy.predecessor(of: name) else { return nil }
         do {
             return try archive.summary(of: previous).map { (previous, $0) }
-        } catch is ObjectAbsent {
+        } catch is BadSummary {
             return nil
-        } catch is ObjectDamaged {
-            return nil
-        } catch is BadSummary { return nil }
+        } catch let failure as any Explained where failure.concernsOneObject { return nil }
     }
 }

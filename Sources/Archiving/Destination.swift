@@ -23,7 +23,7 @@ extension Push {
     ///   another file can't be read.
     func destination(_ local: LocalFile, _ place: SegmentPlace, _ batch: PushBatch?) throws -> Destination {
         let (copies, headless) = try place.archive.readableCopies(of: place.file)
-        guard !copies.isEmpty || headless != nil else {
+        guard !copies.isEmpty || !headless.isEmpty else {
             return try asideDestination(local, place) ?? .create(place.archive.key(for: place.file), nil)
         }
         var digester = Digester()
@@ -67,7 +67,7 @@ extension Push {
             case .contradicts: contradiction = contradiction ?? (comparison, copy)
             }
         }
-        let (file, number) = (place.file.description, copies.count + (headless == nil ? 1 : 2))
+        let (file, number) = (place.file.description, copies.count + headless.count + 1)
         let key = place.archive.key(for: place.file, copy: number)
         if let unreadable, contradiction == nil {
             guard place.file.isPartial else {
@@ -78,7 +78,7 @@ extension Push {
             return .create(key, BesideDamaged(file: file, key: key, damage: unreadable))
         }
         guard let contradiction else {
-            if let headless { return .replace(headless.key, nil) }
+            if let damaged = headless.first { return .replace(damaged.key, nil) }
             return .create(key, LongerCopy(file: file, key: key))
         }
         guard place.file.isPartial else {

@@ -1,4 +1,5 @@
 import Platform
+import Repository
 import WAL
 
 /// The long header at the start of every segment (`XLogLongPageHeaderData`, src/include/access/xlog_internal.h). Its
@@ -40,6 +41,13 @@ struct FirstPage {
         }
         guard let page else { return nil }
         self = page
+    }
+
+    /// Of which incarnation the file is; nil for a version that this program doesn't know.
+    func incarnation(of cluster: String) -> Incarnation? {
+        WALVersion(magic: magic).map {
+            Incarnation(cluster: cluster, major: $0.major, systemIdentifier: systemIdentifier)
+        }
     }
 
     /// Whether this is the first page of the segment `name` in a file of `length` bytes; says what is wrong otherwise.

@@ -26,7 +26,6 @@ public struct ImportReport: Sendable {
 /// import that was interrupted can be started again.
 public struct ImportArchive {
     private let push: Push
-    private let archive: () throws -> ClusterArchive
     private let scratch: String
     private let jobs: Int
 
@@ -36,8 +35,6 @@ public struct ImportArchive {
     ///   - jobs: how many files are checked and stored at once.
     public init(_ push: Push, scratch: String, jobs: Int) {
         self.push = push
-        let identity = push.identity
-        archive = { try identity.archive() }
         self.scratch = scratch
         self.jobs = jobs
     }
@@ -47,6 +44,26 @@ public struct ImportArchive {
         /// As it is called when unpacked.
         let name: ArchiveFileName
         let packing: Packing?
+
+        /// It doesn't say whose it is.
+        var isText: Bool {
+            switch name {
+            case .history, .backupHistory: true
+            case .segment, .partial: false
+            }
+        }
+
+        func text() throws -> String {
+            guard let packing else { return try Files.readText(path) }
+            return String(decoding: try packing.start(of: path, count: 1 << 20), as: UTF8.self)
+        }
+
+        /// Nil for what isn't WAL, or can't be read.
+        func firstPage() -> FirstPage? {
+            guard let packing else { return (try? LocalFile(path)).flatMap { try? FirstPage(of: $0) } }
+            let bytes = try? packing.start(of: path, count: FirstPage.length)
+            return bytes?.withUnsafeBytes { FirstPage($0) }
+        }
     }
 
     private enum Outcome: Sendable {
@@ -58,16 +75,19 @@ public struct ImportArchive {
         _ directory: String, progress: (Int, Int) -> Void = { _, _ in }
     ) throws -> ImportReport {
         // Before anything else: without a place in the repository nothing can be stored.
-        _ = try archive()
+        _ = try push.ownArchive()
         var report = ImportReport()
         let files = try find(in: directory, &report)
+        var push = push
+        let unknown: (any Explained)?
+        (push.owner, unknown) = try ImportArchive.owner(files, push.identity)
         Temporaries.add(scratch)
         try Files.makeDirectories(scratch)
         defer {
             try? Files.removeTree(scratch)
             Temporaries.forget(scratch)
         }
-        let (push, scratch) = (push, scratch)
+        let (importing, scratch) = (push, scratch)
         // Of files with the same name only one can be stored; which comes first is open.
         var outcomes: [ArchiveFileName: (stored: Int, confirmed: Int)] = [:]
         var failed: Set<ArchiveFileName> = []
@@ -79,7 +99,8 @@ public struct ImportArchive {
                 Array(part.enumerated()), workers: max(1, jobs), ahead: max(1, jobs) * 2,
                 transform: { index, file -> (Found, Outcome) in
                     do {
-                        return (file, .done(try ImportArchive.take(file, push, scratch + "/\(index)")))
+                        if file.isText, let unknown { throw unknown }
+                        return (file, .done(try ImportArchive.take(file, importing, scratch + "/\(index)")))
                     } catch let error as any Explained where error.preventsWriting {
                         // It would be the same for every other file.
                         throw error
@@ -112,8 +133,27 @@ public struct ImportArchive {
             if outcome.stored == 0 { report.present += 1 }
             report.duplicates += outcome.stored + outcome.confirmed - 1
         }
-        try checkChain(Set(outcomes.keys).subtracting(failed), &report)
+        try checkChain(Set(outcomes.keys).subtracting(failed), push.ownArchive(), &report)
         return report
+    }
+
+    /// Whose the histories and backup labels of a directory are, as its segments tell: the configured data directory may be of
+    /// another incarnation. Of a version that this program doesn't know only the data directory can tell.
+    private static func owner(
+        _ files: [Found], _ identity: Identity
+    ) throws -> (archive: ClusterArchive?, unknown: (any Explained)?) {
+        var found: Set<UInt64> = []
+        var own: Incarnation?
+        for file in files where !file.isText {
+            guard let page = file.firstPage() else { continue }
+            found.insert(page.systemIdentifier)
+            own = page.incarnation(of: identity.cluster)
+        }
+        guard found.count == 1 else { return (nil, UnknownOwner(identifiers: found.sorted())) }
+        guard let own else { return (nil, nil) }
+        do {
+            return (try identity.repository.archive(of: own, named: "its directory"), nil)
+        } catch let unknown as NotInitialised { return (nil, unknown) }
     }
 
     /// Pushes a file, unpacked if need be.
@@ -134,8 +174,8 @@ public struct ImportArchive {
         let names = Set(found.map(\.name))
         var histories: [TimelineHistory] = []
         for file in found {
-            guard case .history(let timeline) = file.name, file.packing == nil,
-                let history = try? TimelineHistory(timeline: timeline, file: Files.readText(file.path))
+            guard case .history(let timeline) = file.name, let text = try? file.text(),
+                let history = try? TimelineHistory(timeline: timeline, file: text)
             else { continue }
             histories.append(history)
         }
@@ -200,10 +240,11 @@ public struct ImportArchive {
     // MARK: Afterwards
 
     /// Segments are stored several at once, so that their links to each other are checked when all are there.
-    private func checkChain(_ names: Set<ArchiveFileName>, _ report: inout ImportReport) throws {
+    private func checkChain(
+        _ names: Set<ArchiveFileName>, _ archive: ClusterArchive, _ report: inout ImportReport
+    ) throws {
         let segments = names.compactMap(\.completedSegment).sorted()
         guard !segments.isEmpty else { return }
-        let archive = try archive()
         let listing = try ArchiveListing(of: archive)
         var chain = ChainCheck(archive, listing.genealogy)
         try mapInOrder(
@@ -231,5 +272,23 @@ extension ArchiveFileName {
         case .history: "0" + description
         case .segment, .partial, .backupHistory: "1" + description
         }
+    }
+}
+
+/// A history or backup label in a directory whose segments don't tell whose it is.
+private struct UnknownOwner: Explained {
+    /// Of the clusters that the segments are of.
+    let identifiers: [UInt64]
+    var message: String { "cannot tell which cluster it belongs to" }
+    var detail: String? {
+        identifiers.isEmpty
+            ? "The directory has no segment that tells."
+            : "The directory has segments of \(identifiers.count) clusters, with system identifiers "
+                + identifiers.map(String.init).joined(separator: " and ") + "."
+    }
+    var hint: String? {
+        identifiers.isEmpty
+            ? "If it is of the cluster in the data directory, store it with \"tidemark archive-push PATH\"."
+            : "Import the files of each cluster from a directory of their own."
     }
 }

@@ -16,6 +16,8 @@ public struct Push: Sendable {
     }
 
     let identity: Identity
+    /// Whose the files are that don't say it themselves; nil asks the server at hand.
+    var owner: ClusterArchive?
     let level: Int
     let acceptDiscontinuity: Bool
     let lookAhead: LookAhead?
@@ -25,16 +27,18 @@ public struct Push: Sendable {
     /// - Parameters:
     ///   - cluster: the configured name.
     ///   - dataDirectory: asked which cluster a history file belongs to when the working directory isn't a data directory.
+    ///   - owner: whose history files they are, where that is known.
     ///   - level: of zstd.
     ///   - acceptDiscontinuity: store a segment although it doesn't continue its predecessor.
     ///   - lookAhead: how to push what else is waiting; nil pushes one file per call.
     ///   - warn: hears of what is worth knowing but prevents nothing.
     public init(
-        into repository: Repository, cluster: String, dataDirectory: String?, level: Int,
-        acceptDiscontinuity: Bool = false, lookAhead: LookAhead? = nil, clock: PhaseClock = PhaseClock(),
+        into repository: Repository, cluster: String, dataDirectory: String?, owner: ClusterArchive? = nil,
+        level: Int, acceptDiscontinuity: Bool = false, lookAhead: LookAhead? = nil, clock: PhaseClock = PhaseClock(),
         warn: @escaping @Sendable (any Explained) -> Void
     ) {
         identity = Identity(repository: repository, cluster: cluster, dataDirectory: dataDirectory)
+        self.owner = owner
         self.level = level
         self.acceptDiscontinuity = acceptDiscontinuity
         self.lookAhead = acceptDiscontinuity ? nil : lookAhead
@@ -43,6 +47,8 @@ public struct Push: Sendable {
     }
 
     var store: any ObjectStore { identity.repository.store }
+
+    func ownArchive() throws -> ClusterArchive { try owner ?? identity.archive() }
 
     /// Stores the file at `path`, whose last part is the name PostgreSQL gave it.
     public func callAsFunction(_ path: String) throws -> Outcome {

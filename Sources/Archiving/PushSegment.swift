@@ -77,7 +77,7 @@ extension Push {
                 major: version.major, systemIdentifier: page.systemIdentifier, named: subject)
         }
         // A version that is newer than this program: only the data directory can tell which.
-        let archive = try identity.archive()
+        let archive = try ownArchive()
         guard archive.incarnation.systemIdentifier == page.systemIdentifier else {
             throw WALDamage(
                 .systemIdentifier(found: page.systemIdentifier, expected: archive.incarnation.systemIdentifier),
@@ -246,7 +246,7 @@ extension Push {
             segment.isPossible(segmentSize: size),
             try !local.hasPage(of: segment.start(segmentSize: size))
         else { return nil }
-        return try LeftTimeline.find(segment, segmentSize: size, beside: local, identity.archive())
+        return try LeftTimeline.find(segment, segmentSize: size, beside: local, ownArchive())
     }
 }
 

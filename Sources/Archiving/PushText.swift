@@ -7,7 +7,7 @@ extension Push {
     func pushText(_ local: LocalFile, _ name: ArchiveFileName) throws -> Outcome {
         let bytes = try local.bytes(limit: 1 << 20)
         try checkText(bytes, name)
-        let incarnation = try identity.archive().incarnation
+        let incarnation = try ownArchive().incarnation
         guard case .history(let timeline) = name else { return try pushBackupHistory(bytes, name, incarnation) }
         // Another process may be faster.
         for attempt in 1...Push.attempts {

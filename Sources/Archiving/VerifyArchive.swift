@@ -139,8 +139,11 @@ private func verifyOthers(
     var files: [(name: ArchiveFileName, copy: Int)] = []
     if try archive.has(.history(timeline)) { files.append((.history(timeline), 1)) }
     for folder in try archive.walFolders(of: timeline) {
-        for found in try archive.files(in: folder) {
-            if case .segment = found.file, found.copy == 1 { continue }
+        let all = try archive.files(in: folder)
+        // Of several copies of a segment only the best was read.
+        let copied = Set(all.filter { $0.copy > 1 }.map(\.file))
+        for found in all {
+            if case .segment = found.file, found.copy == 1, !copied.contains(found.file) { continue }
             files.append((found.file, found.copy))
         }
     }

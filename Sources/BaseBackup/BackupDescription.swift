@@ -69,6 +69,9 @@ public struct BackupDescription: Sendable, Equatable {
     /// The version of tidemark that took it.
     public var tidemarkVersion: String
 
+    /// Whether it is pinned, and its pin has not ended.
+    public func isPinned(at moment: Moment) -> Bool { isPinned && pinnedUntil.map { moment <= $0 } ?? true }
+
     /// Where it was taken, as `host:directory`; the data directory alone when the host isn't recorded, nil when neither is.
     public var place: String? {
         guard let directory = settings[BackupDescription.resolvedDirectory] else { return nil }

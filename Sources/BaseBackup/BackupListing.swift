@@ -50,12 +50,11 @@ extension ClusterArchive {
     public func listBackups() throws -> BackupListing {
         var listing = BackupListing(complete: [], incomplete: [], unreadable: [])
         for label in try backups() {
-            let bytes: [UInt8]?
             var described: BackupDescription?
             do {
-                bytes = try store.readIfPresent(incarnation.backup(label, "backup.json"))
+                let (bytes, objection) = try BackupSeal.read(label, of: self)
                 if let bytes { described = try BackupDescription(stored: bytes, label: label) }
-                if let objection = try BackupSeal.objection(to: bytes, label: label, of: self) { throw objection }
+                if let objection { throw objection }
             } catch let objection as DamagedDescription {
                 listing.unreadable.append(.init(label: label, reason: objection))
                 continue
@@ -83,11 +82,12 @@ extension ClusterArchive {
     /// One complete backup.
     /// - Throws: `NoSuchBackup`, `DamagedDescription`, and what the store throws.
     public func backup(_ label: String) throws -> BackupDescription {
-        guard RepositoryKey.isPart(label),
-            let bytes = try store.readIfPresent(incarnation.backup(label, "backup.json"))
-        else { throw NoSuchBackup(label: label, cluster: incarnation.cluster) }
-        let backup = try BackupDescription(stored: bytes, label: label)
-        if let objection = try BackupSeal.objection(to: bytes, label: label, of: self) { throw objection }
+        let unknown = NoSuchBackup(label: label, cluster: incarnation.cluster)
+        guard RepositoryKey.isPart(label) else { throw unknown }
+        let (bytes, objection) = try BackupSeal.read(label, of: self)
+        let backup = try bytes.map { try BackupDescription(stored: $0, label: label) }
+        if let objection { throw objection }
+        guard let backup else { throw unknown }
         return backup
     }
 }

@@ -1,5 +1,6 @@
 public import Platform
 public import Repository
+import WAL
 
 /// Takes one backup's objects out of the repository.
 ///
@@ -77,7 +78,7 @@ public struct NamedRemoval {
         let others = listing.all.filter { $0.label != label }
         keepsPacks = others.contains { $0.packLabels.contains(label) } || unreadable.contains { $0 != label }
         if !force {
-            if let backup, backup.isPinned {
+            if let backup, backup.isPinned(at: Moment(microseconds: Clock.now)) {
                 throw refuse("It is pinned.", hint: "With --force it is removed all the same.")
             }
             // Of a backup whose branch was put aside nothing is recovered without being told.
@@ -140,6 +141,15 @@ public func visibleDamage(of backup: BackupDescription, from archive: ClusterArc
         }
         size += its
     }
-    guard size < backup.storedSize else { return nil }
-    return "\(backup.storedSize - size) bytes of what was stored are missing from the repository"
+    if size < backup.storedSize {
+        return "\(backup.storedSize - size) bytes of what was stored are missing from the repository"
+    }
+    for label in backup.packLabels where label != backup.label {
+        let packs = try archive.store.list(archive.incarnation.packFolder(label)).filter { !$0.isFolder }
+        if packs.isEmpty { return "the packs of backup \"\(label)\", which it refers to, are missing" }
+        if let empty = packs.first(where: { $0.size == 0 }) {
+            return "pack \"\(empty.name)\" of backup \"\(label)\", which it refers to, is empty"
+        }
+    }
+    return nil
 }

@@ -9,20 +9,30 @@ enum BackupSeal {
     /// One line as `xxhsum -H2` prints it.
     static func text(of description: [UInt8]) -> [UInt8] { Array("\(Digest(of: description))  backup.json\n".utf8) }
 
-    /// Why the `backup.json` in the repository isn't the one that was written; nil when it is, or when there is
-    /// no seal: the backup died between the two, or is being removed.
-    static func objection(
-        to description: [UInt8]?, label: String, of archive: ClusterArchive
-    ) throws -> DamagedDescription? {
-        guard let seal = try archive.store.readIfPresent(archive.incarnation.backup(label, objectName)) else {
-            return nil
+    /// What is in a backup's `backup.json`, nil when there is none; and why that isn't what was written, nil when it is, or when
+    /// there is no seal: the backup died between the two, or is being removed.
+    static func read(
+        _ label: String, of archive: ClusterArchive
+    ) throws -> (description: [UInt8]?, objection: DamagedDescription?) {
+        func bytes(_ name: String) throws -> [UInt8]? {
+            try archive.store.readIfPresent(archive.incarnation.backup(label, name))
         }
+        var description = try bytes("backup.json")
+        guard let seal = try bytes(objectName) else { return (description, nil) }
+        // The seal comes last and goes first: a backup may have been completed, or removed, between two looks.
+        if description == nil { description = try bytes("backup.json") }
         guard let description else {
-            return DamagedDescription(label: label, reason: "It is gone; the backup was complete.")
+            let isGone = try bytes(objectName) != nil
+            return (
+                nil, isGone ? DamagedDescription(label: label, reason: "It is gone; the backup was complete.") : nil
+            )
         }
-        return seal == text(of: description)
-            ? nil
-            : DamagedDescription(
-                label: label, reason: "It is whole, but not the one that \(objectName) beside it was written for.")
+        return (
+            description,
+            seal == text(of: description)
+                ? nil
+                : DamagedDescription(
+                    label: label, reason: "It is whole, but not the one that \(objectName) beside it was written for.")
+        )
     }
 }

@@ -87,7 +87,9 @@ struct RestoreTarget {
         let marker = path + "/" + markerName
         if try Files.exists(marker) {
             let text = try Files.readText(marker, limit: 4096)
-            return (text.contains("\n\(backup.systemIdentifier)\n"), text.hasPrefix("\(backup.label)\n"))
+            let isOurs = text.contains("\n\(backup.systemIdentifier)\n")
+            // Backups of two clusters may have one label.
+            return (isOurs, isOurs && text.hasPrefix("\(backup.label)\n"))
         }
         guard let control = try? ControlFile(dataDirectory: path) else { return (false, false) }
         return (control.systemIdentifier == backup.systemIdentifier, false)
@@ -102,6 +104,9 @@ struct RestoreTarget {
         let links = try DataDirectory(target).tablespaces()
         let taken = try living.map { try DataDirectory($0).tablespaces().filter { !$0.isInPlace } } ?? []
         for (oid, place) in places {
+            let original = backup.tablespaces.first { $0.oid == oid }?.location ?? place
+            let elsewhere =
+                "Send the tablespace elsewhere with --tablespace-mapping \(shellQuoted(original + "=DIRECTORY"))."
             if links.contains(where: { $0.oid == oid && $0.location == place }) {
                 // What was copied by hand shares its links with the original.
                 if let living, let status = try FileStatus(ifPresent: place),
@@ -109,8 +114,7 @@ struct RestoreTarget {
                 {
                     throw TargetInUse(
                         path: place, reason: "Data directory \"\(living)\" has a tablespace there.",
-                        advice:
-                            "Send the tablespace elsewhere with --tablespace-mapping \(shellQuoted(place))=DIRECTORY.")
+                        advice: elsewhere)
                 }
                 continue
             }
@@ -122,7 +126,7 @@ struct RestoreTarget {
             if try !Files.listIfPresent(place + "/" + folder).isEmpty {
                 throw TargetInUse(
                     path: place, reason: "It already holds a tablespace of this version, in \"\(folder)\".",
-                    advice: "Send the tablespace elsewhere with --tablespace-mapping \(shellQuoted(place))=DIRECTORY.")
+                    advice: elsewhere)
             }
         }
     }

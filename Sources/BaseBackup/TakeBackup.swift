@@ -150,7 +150,7 @@ struct BackupSource {
         let waitBegan = Clock.monotonic
         try WALArrival(
             archive: archive, segmentSize: control.segmentSize, dataDirectory: directory.path,
-            timeout: request.walTimeout
+            stop: stop, timeout: request.walTimeout
         ).wait(for: neededWAL(labelFile, stopSegment), server: server, isStandby: isStandby, report: report)
         let ended = Clock.monotonic
 

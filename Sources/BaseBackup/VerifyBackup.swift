@@ -22,8 +22,9 @@ public struct VerifyRequest: Sendable {
 /// Reads a whole backup in the repository, without a server: the manifest is sound and complete, every pack is there and
 /// fits it, every frame has the content it had, every page its checksum, and the WAL is there and continuous.
 ///
-/// Goes on after a problem; all are in the report. So is an object that the repository's storage doesn't give.
-/// - Throws: only what makes verifying impossible, such as a repository that can't be reached, or what this host lacks.
+/// Goes on after a problem; all are in the report. An object that can't be read is one.
+/// - Throws: only what makes verifying impossible, such as a repository that can't be reached; `NoSuchBackup` and
+///   `BackupInProgress` as a lease does.
 public func verifyBackup(
     _ backup: BackupDescription, of archive: ClusterArchive, request: VerifyRequest,
     progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
@@ -37,8 +38,12 @@ public func verifyBackup(
         try BackupVerification(backup, archive, request, manifest).run(into: &report) { done in
             progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
         }
-    } catch {
-        report.problems.append(try BackupProblem(of: error, in: archive))
+    } catch let error as ObjectAbsent {
+        report.problems.append(BackupProblem(error.message))
+    } catch let error as DatabaseError where error.isDamage {
+        report.problems.append(BackupProblem("the manifest is damaged", detail: "SQLite says: \(error.reason)."))
+    } catch let error as any Explained where error.concernsOneObject || error is Problem {
+        report.problems.append(BackupProblem(error.message, detail: error.detail))
     }
     report.problems += try withoutAside([backup], of: archive).aside.map(\.problem)
     if request.includesWAL {
@@ -209,8 +214,8 @@ private struct PackFeed {
             problems.append(BackupProblem("pack \"\(error.key)\" is missing"))
         } catch let error as ObjectDamaged {
             problems.append(BackupProblem("pack \"\(error.key)\" is damaged", detail: error.detail))
-        } catch {
-            problems.append(try BackupProblem(of: error, in: archive))
+        } catch let error as any Explained where error.concernsOneObject {
+            problems.append(BackupProblem(error.message, detail: error.detail))
         }
     }
 

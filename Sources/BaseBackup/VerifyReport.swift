@@ -14,25 +14,6 @@ public struct BackupProblem: Explained, Equatable, Hashable {
     }
 }
 
-extension BackupProblem {
-    /// What kept an object from being read, where that is the object's or its storage's fault.
-    /// - Throws: `error` itself where it may as well be this host's, or the whole repository's.
-    init(of error: any Error, in archive: ClusterArchive) throws {
-        switch error {
-        case let error as ObjectAbsent: self.init(error.message)
-        case let error as SystemError where ![EIO, ENOTDIR, EISDIR, ELOOP, EACCES, EPERM, ESTALE].contains(error.code):
-            throw error
-        case let error as any Explained
-        where error is SystemError || error is ObjectDamaged || error is UnsupportedFormat || error is NotAnObject
-            || error is UnreachableObject:
-            // Without its marker the repository is away.
-            guard try archive.isConfirmed() else { throw error }
-            self.init(error.message, detail: error.detail)
-        default: throw error
-        }
-    }
-}
-
 /// What a verification of one backup found.
 public struct VerifyReport: Sendable, Equatable {
     public var label: String

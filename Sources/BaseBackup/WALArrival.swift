@@ -1,4 +1,5 @@
 import DataDirectory
+import Glibc
 import Platform
 import Postgres
 import Repository
@@ -9,12 +10,14 @@ struct WALArrival {
     let archive: ClusterArchive
     let segmentSize: UInt32
     let dataDirectory: String
+    /// Where the copy is consistent.
+    let stop: LSN
     /// Milliseconds; 0 waits for ever.
     let timeout: Int64
 
     /// Waits until every file is in the repository.
     ///
-    /// - Throws: `WALMissing` when the time is over.
+    /// - Throws: `WALMissing` when the time is over, `ForeignWAL`.
     func wait(
         for files: [ArchiveFileName], server: Connection, isStandby: Bool, report: (BackupEvent) -> Void
     ) throws {
@@ -37,6 +40,7 @@ struct WALArrival {
                 Clock.sleep(milliseconds: pause)
                 pause = min(pause * 2, 500)
             }
+            if case .segment(let segment) = file { try checkIsOwn(segment) }
         }
     }
 
@@ -53,6 +57,71 @@ struct WALArrival {
             }
         }
         return text
+    }
+
+    /// A clone or a former primary may have archived another file of that name before this server. As long as the server has
+    /// its own, the two must have the same content, as far as the server had come by the end of the backup.
+    private func checkIsOwn(_ segment: SegmentName) throws {
+        let path = dataDirectory + "/pg_wal/\(segment)"
+        guard try Files.exists(path) else { return }
+        let start = segment.start(segmentSize: segmentSize)
+        let length = min(UInt64(segmentSize), max(stop, start).rawValue - start.rawValue)
+        do {
+            let file = try OwnFile(path)
+            if try archive.copies(of: .segment(segment)).contains(where: { try file.begins(as: $0, through: length) }) {
+                return
+            }
+            // Its own may have been archived meanwhile, and the file be used again.
+            guard try file.hasItsName() else { return }
+        } catch let error as SystemError where error.code == ENOENT && error.subject == path { return }
+        throw ForeignWAL(segment: segment, location: archive.store.location, path: path)
+    }
+}
+
+/// A segment in the server's pg_wal.
+private final class OwnFile {
+    private let path: String
+    private let file: Descriptor
+
+    init(_ path: String) throws {
+        self.path = path
+        file = try Descriptor(open: path, O_RDONLY)
+    }
+
+    /// Whether it has the same bytes as an archived segment, up to an offset.
+    func begins(as archived: StoredSegment, through length: UInt64) throws -> Bool {
+        guard archived.head.rawLength >= length else { return false }
+        var offset: UInt64 = 0
+        var isSame = true
+        var decompressor = try Decompressor()
+        try archived.extract(with: &decompressor) { piece in
+            defer { offset += UInt64(piece.count) }
+            guard isSame, offset < length else { return }
+            let wanted = min(piece.count, Int(length - offset))
+            isSame = try withUnsafeTemporaryAllocation(byteCount: wanted, alignment: 16) { window in
+                let count = try file.read(into: window, at: Int64(offset), path: path)
+                return count == wanted && memcmp(window.baseAddress!, piece.baseAddress!, wanted) == 0
+            }
+        }
+        return isSame
+    }
+
+    func hasItsName() throws -> Bool {
+        try FileStatus(ifPresent: path)?.isSame(as: file.status(path: path)) == true
+    }
+}
+
+/// What is archived under the name of a segment that a backup needs is another server's.
+struct ForeignWAL: Explained {
+    let segment: SegmentName
+    let location: String
+    let path: String
+
+    var message: String { "WAL segment \"\(segment)\" in repository \"\(location)\" is not this server's" }
+    var detail: String? { "It differs from \"\(path)\". The backup is not usable with it." }
+    var hint: String? {
+        "Does a copy of the cluster, or a former primary, archive as this cluster? Give it a cluster name of its own, move its WAL "
+            + "out of the way with \"tidemark segments put-aside\", then take the backup again."
     }
 }
 

@@ -38,12 +38,11 @@ struct WALVerification {
             } catch let error as BadSummary {
                 problems.append(
                     BackupProblem("the summary of WAL segment \"\(segment)\" is damaged", detail: "\(error)"))
-            } catch {
-                let problem = try BackupProblem(of: error, in: archive)
+            } catch let error as any Explained where error.concernsOneObject {
                 problems.append(
                     BackupProblem(
                         "WAL segment \"\(segment)\", which the backup needs, cannot be read",
-                        detail: "\(problem.message)."))
+                        detail: "\(error.message).\(error.detail.map { " \($0)" } ?? "")"))
             }
         }
         return (count, problems)

@@ -70,7 +70,8 @@ public func run(
     while watched.contains(where: { $0.fd >= 0 }) {
         let left = deadline.map { $0 > Clock.monotonic ? Int32(clamping: ($0 - Clock.monotonic) / 1_000_000 + 1) : 0 }
         let ready = try retrying(.wait, program) { poll(&watched, 2, left ?? -1) }
-        if ready == 0 {
+        // One that doesn't stop writing has had its time, too.
+        if ready == 0 || left == 0 {
             kill(-child, SIGKILL)
             break
         }

@@ -104,6 +104,7 @@ public struct Drill: Sendable {
             conninfo: conninfo.atOwnServer(socketDirectory: host, port: port))
         follower.roles = superusers
         follower.patience = self.limit
+        follower.isThrowaway = true
         let result: RecoveryResult
         var raised: [PausedReplay.Setting] = []
         do {

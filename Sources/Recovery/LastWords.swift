@@ -24,82 +24,91 @@ enum LastWords {
         return words.suffix(4)
     }
 
-    static let fullDisk =
-        "Free space on the file system that holds the data directory, then continue with \"tidemark recover --resume\"."
+    private static let space = "Free space on the file system that holds the data directory."
 
-    /// From the particular to the general.
-    private static let meanings: [(sign: String, meaning: String)] = [
+    /// - Parameter resume: the command that goes on with the recovery; nil where nobody can.
+    static func fullDisk(resume: String?) -> String { space + andResume(resume) }
+
+    private static func andResume(_ command: String?) -> String {
+        command.map { " Then continue with \"\($0)\"." } ?? ""
+    }
+
+    /// From the particular to the general. `resumes`: after that the recovery can go on.
+    private static let meanings: [(sign: String, meaning: String, resumes: Bool)] = [
         (
             "recovery ended before configured recovery target was reached",
             "A WAL file that the plan counted on could not be fetched. Run \"tidemark plan\" again for the same target; "
-                + "if it still finds every segment, look for messages of archive-get in the log."
+                + "if it still finds every segment, look for messages of archive-get in the log.", false
         ),
         (
             "requested recovery stop point is before consistent recovery point",
-            "The backup is not consistent yet at the target. Choose an older one with --backup."
+            "The backup is not consistent yet at the target. Choose an older one with --backup.", false
         ),
         (
             "insufficient parameter settings",
             "The original ran with higher settings than this server. Give it the values the message names, for example "
-                + "--set max_connections=200."
+                + "--set max_connections=200.", false
         ),
         (
             "could not map anonymous shared memory",
             "The server asks for more memory than this host has. Give it less, for example --set shared_buffers=256MB "
-                + "--set huge_pages=off."
+                + "--set huge_pages=off.", false
         ),
         (
             "could not allocate",
             "The server asks for more memory than this host has. Give it less, for example "
-                + "--set shared_buffers=256MB."
+                + "--set shared_buffers=256MB.", false
         ),
         (
             "could not create any Unix-domain sockets",
-            "Another server uses this socket or port. Choose another with --set port=5433."
+            "Another server uses this socket or port. Choose another with --set port=5433.", false
         ),
         (
             "could not create lock file",
             "The directory for the server's socket is missing or not writable. Choose another with "
-                + "--set unix_socket_directories=/tmp."
+                + "--set unix_socket_directories=/tmp.", false
         ),
         (
             "resource manager with ID",
             "An extension writes WAL of its own kind, which only its library can replay. A copy doesn't load it by itself: name "
-                + "it with --set shared_preload_libraries=…."
+                + "it with --set shared_preload_libraries=….", false
         ),
         (
             "could not access file \"",
             "A library that the server loads at its start is not installed on this host. Install it, or leave it out "
-                + "with --set shared_preload_libraries=."
+                + "with --set shared_preload_libraries=.", false
         ),
         (
             "is not a child of this server's history",
-            "The backup does not lie on the history of the timeline asked for. Name a timeline with --target-timeline."
+            "The backup does not lie on the history of the timeline asked for. Name a timeline with --target-timeline.",
+            false
         ),
         (
             "could not locate required checkpoint record",
-            "The WAL at the backup's start could not be fetched; look for messages of archive-get in the log."
+            "The WAL at the backup's start could not be fetched; look for messages of archive-get in the log.", false
         ),
-        ("No space left on device", fullDisk),
+        ("No space left on device", space, true),
         (
             "could not restore file",
             "archive-get could not say for sure whether the file is in the archive, so the server stopped instead of "
-                + "ending recovery early. Remove the cause that the log names, then continue with \"tidemark recover --resume\"."
+                + "ending recovery early. Remove the cause that the log names.", true
         ),
         (
             "has invalid permissions",
-            "The data directory must belong to the user that runs the server and be closed to others (mode 0700 or 0750)."
+            "The data directory must belong to the user that runs the server and be closed to others (mode 0700 or 0750).",
+            false
         ),
         (
             "was terminated by signal 9",
             "Somebody or something killed a process of the server; Linux does so when memory runs out, and the kernel's log "
-                + "tells. Continue with \"tidemark recover --resume\", if need be with --set shared_buffers=256MB."
+                + "tells. If need be, give it less with --set shared_buffers=256MB.", true
         ),
-        ("could not open configuration file", "Name the server's configuration with --set config_file=…."),
+        ("could not open configuration file", "Name the server's configuration with --set config_file=….", false),
     ]
 
-    static func meaning(of log: String) -> String? {
+    /// - Parameter resume: the command that goes on with the recovery; nil where nobody can.
+    static func meaning(of log: String, resume: String?) -> String? {
         let tail = log.split(separator: "\n").suffix(200).joined(separator: "\n")
-        return meanings.first { tail.contains($0.sign) }?.meaning
+        return meanings.first { tail.contains($0.sign) }.map { $0.meaning + ($0.resumes ? andResume(resume) : "") }
     }
 }

@@ -73,7 +73,8 @@ public struct RecoveryPlaces: Sendable {
             let place = request.tablespaceMapping[tablespace.location] ?? tablespace.location
             guard !tablespace.location.isEmpty, (try? Files.exists(place)) == false else { return nil }
             return "Directory \"\(place)\" of tablespace \"\(tablespace.name)\" does not exist here and will be made. "
-                + "Mount what belongs there first, or use --tablespace-mapping \(shellQuoted(tablespace.location))=DIRECTORY."
+                + "Mount what belongs there first, or use --tablespace-mapping "
+                + "\(shellQuoted(tablespace.location + "=DIRECTORY"))."
         }
     }
 

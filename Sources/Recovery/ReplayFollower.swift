@@ -57,17 +57,22 @@ public struct RecoveryResult: Sendable, Equatable {
 public struct RecoveryFailure: Explained, Equatable {
     /// The server's last words.
     public let lastWords: [String]
-    /// What they mean.
+    /// What they mean, with what to do.
     public let meaning: String?
-    public let logFile: String
+    /// Nil where it goes with the directory.
+    public let logFile: String?
     public let dataDirectory: String
+    /// The command that goes on with it; nil where nobody can.
+    let resume: String?
     public var message: String { "the server stopped before it reached the target" }
     public var detail: String? {
         (lastWords.isEmpty ? "It left no message." : "Its last words: " + lastWords.joined(separator: " / "))
-            + " The log is \"\(logFile)\"."
+            + (logFile.map { " The log is \"\($0)\"." } ?? "")
     }
     public var hint: String? {
-        meaning ?? "Remove the cause that the log names, then continue with \"tidemark recover --resume\"."
+        if let meaning { return meaning }
+        return resume.map { "Remove the cause that the log names, then continue with \"\($0)\"." }
+            ?? "Remove the cause that its last words name, then run the same command again."
     }
 }
 
@@ -83,6 +88,8 @@ public struct ReplayFollower: Sendable {
     public var roles: [String] = []
     /// How long replay may stand still, in milliseconds; nil for as long as somebody waits for it.
     public var patience: Int64?
+    /// The directory goes when this ends, and the log with it: a rehearsal.
+    public var isThrowaway = false
 
     public init(plan: Plan, server: ServerProcess, setup: RecoverySetup, conninfo: ConnectionString) {
         (self.plan, self.server, self.setup, self.conninfo) = (plan, server, setup, conninfo)
@@ -201,16 +208,18 @@ public struct ReplayFollower: Sendable {
         }
         let log = server.log()
         throw RecoveryFailure(
-            lastWords: LastWords.of(log), meaning: LastWords.meaning(of: log) ?? fullDisk(), logFile: server.logFile,
-            dataDirectory: server.dataDirectory.path)
+            lastWords: LastWords.of(log), meaning: LastWords.meaning(of: log, resume: resume) ?? fullDisk(),
+            logFile: isThrowaway ? nil : server.logFile, dataDirectory: server.dataDirectory.path, resume: resume)
     }
+
+    private var resume: String? { isThrowaway ? nil : resumeCommand(server.dataDirectory.path) }
 
     /// A server without space for its data may have none for its last words either.
     private func fullDisk() -> String? {
         guard let free = try? Files.space(at: server.dataDirectory.path).free, free < Int64(plan.segmentSize) else {
             return nil
         }
-        return LastWords.fullDisk
+        return LastWords.fullDisk(resume: resume)
     }
 
     private func result(_ state: RecoveryResult.State, _ connection: Connection?, _ seconds: Double) throws

@@ -41,9 +41,14 @@ public final class ScratchDirectory: Sendable {
         marker = try Descriptor(open: file, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
         let text = "\(ScratchDirectory.markerText)\(getpid()).\nsocket \(socketDirectory)\n"
         try Array(text.utf8).withUnsafeBytes { try marker.write($0, path: file) }
-        // Whoever looks for remains may have taken it for one meanwhile.
-        guard try marker.tryLock(path: file),
-            let there = try FileStatus(ifPresent: file), try there.isSame(as: marker.status(path: file))
+        // Whoever looks for remains locks it for a moment, or may have taken it for one.
+        var waited = 0
+        while try !marker.tryLock(path: file) {
+            guard waited < 5000 else { throw Problem("could not lock file \"\(file)\"") }
+            Clock.sleep(milliseconds: 10)
+            waited += 10
+        }
+        guard let there = try FileStatus(ifPresent: file), try there.isSame(as: marker.status(path: file))
         else { throw Problem("could not lock file \"\(file)\"") }
     }
 

@@ -48,19 +48,19 @@ extension ClusterArchive {
         return try [first] + furtherCopies(of: file)
     }
 
-    /// As `copies`, but the first of them whose head can't be read is only named, and hides no other.
+    /// As `copies`, but those whose head can't be read are only named, and hide no others.
     public func readableCopies(of file: ArchiveFileName) throws
-        -> (copies: [StoredSegment], headless: ObjectDamaged?)
+        -> (copies: [StoredSegment], headless: [ObjectDamaged])
     {
         var copies: [StoredSegment] = []
-        var headless: ObjectDamaged?
+        var headless: [ObjectDamaged] = []
         for number in 1... {
             do {
                 let copy = try StoredSegment(incarnation.key(for: file, copy: number), in: store)
                 copies.append(copy)
                 if number == 1, !file.isPartial, !copy.head.isLeft { break }
-            } catch let damage as ObjectDamaged where headless == nil {
-                headless = damage
+            } catch let damage as ObjectDamaged {
+                headless.append(damage)
             } catch is ObjectAbsent { break }
         }
         return (copies, headless)

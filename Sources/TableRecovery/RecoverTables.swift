@@ -258,17 +258,38 @@ private final class TableRecovery {
         for text in copied.notes { note(text) }
     }
 
+    /// All tables in one transaction: the lost rows of all of them come back, or none. Their locks are held for no longer than
+    /// that takes.
     private func compare(_ catalog: TargetCatalog, _ scratch: Connection, _ live: Connection, insert: Bool) throws {
-        let roots = catalog.tables.filter { $0.parent == nil }
         result.tables = []
-        for root in roots {
-            report(.takingOut(table: root.name.description))
-            let comparison = TableComparison(catalog, root, scratch: scratch, live: live)
-            let (difference, inserted) = try comparison.run(insertMissing: insert)
-            result.tables.append(
-                .init(
-                    name: root.name, rows: difference.recovered, destination: nil, difference: difference,
-                    inserted: inserted))
+        try live.execute("BEGIN")
+        do {
+            var comparisons: [TableComparison] = []
+            for root in catalog.tables where root.parent == nil {
+                report(.takingOut(table: root.name.description))
+                let comparison = try TableComparison(catalog, root, scratch: scratch, live: live)
+                let difference = try comparison.compare()
+                comparisons.append(comparison)
+                result.tables.append(.init(name: root.name, rows: difference.recovered, difference: difference))
+            }
+            if insert { try putBack(comparisons, live) }
+            let done = result.tables.compactMap { table in
+                table.inserted.map { "\($0) missing rows of \"\(table.name)\" are inserted." }
+            }
+            try LastStep.run(done.isEmpty ? nil : done.joined(separator: " ")) { try live.execute("COMMIT") }
+        } catch {
+            try? live.execute("ROLLBACK")
+            throw error
         }
+    }
+
+    private func putBack(_ comparisons: [TableComparison], _ live: Connection) throws {
+        let triggers = try SilentTriggers(
+            of: comparisons.map { (name: $0.root.name, oid: $0.oid) }, live: live
+        ) { [report] in report(.takingOut(table: $0)) }
+        for (index, comparison) in comparisons.enumerated() {
+            result.tables[index].inserted = try comparison.insertMissing()
+        }
+        try triggers.enableAgain()
     }
 }

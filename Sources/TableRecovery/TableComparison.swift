@@ -16,47 +16,60 @@ public struct TableDifference: Sendable, Equatable {
     public var uncomparedColumns: [String]
 }
 
-/// Compares a recovered table with the live one, within the live server: the recovered rows are streamed into a temporary
-/// table there.
+/// Compares a recovered table with the live one, within the live server and its transaction: the recovered rows are streamed
+/// into a temporary table there, which stays to the transaction's end.
 struct TableComparison {
     private let catalog: TargetCatalog
-    private let root: TargetRelation
+    let root: TargetRelation
     private let scratch: Connection
     private let live: Connection
+    /// The live table's number.
+    let oid: String
+    private let common: [Column]
+    private let others: [String]
+    private let key: [String]
 
-    init(_ catalog: TargetCatalog, _ root: TargetRelation, scratch: Connection, live: Connection) {
+    /// - Throws: `Problem` when the two can't be compared.
+    init(_ catalog: TargetCatalog, _ root: TargetRelation, scratch: Connection, live: Connection) throws {
         (self.catalog, self.root, self.scratch, self.live) = (catalog, root, scratch, live)
-    }
-
-    /// - Parameter insertMissing: put the missing rows back, and nothing else.
-    func run(insertMissing: Bool) throws -> (TableDifference, inserted: Int64?) {
         guard let oid = try live.query("SELECT to_regclass($1)::oid", [root.name.sql]).scalar else {
             throw Problem(
                 "table \(root.name.quoted) does not exist in the live database",
                 hint: "There is nothing to compare with; bring it back with --into-table or --replace.")
         }
-        let recovered = try columns(of: String(root.oid), in: scratch)
-        let present = try columns(of: oid, in: live)
+        self.oid = oid
+        let recovered = try TableComparison.columns(of: String(root.oid), in: scratch)
+        let present = try TableComparison.columns(of: oid, in: live)
         let common = recovered.filter { column in present.contains { $0.name == column.name } }
-        let key = try keyColumns(oid)
+        self.common = common
+        others = Set(recovered.map(\.name)).symmetricDifference(present.map(\.name)).sorted()
+        key = try TableComparison.keyColumns(oid, root, live)
         if let absent = key.first(where: { column in !common.contains { $0.name == column } }) {
             throw Problem(
                 "cannot compare table \(root.name.quoted)",
                 detail: "Column \"\(absent)\" of its primary key did not exist at the target.")
         }
-        try live.execute("BEGIN")
-        do {
-            try load(common)
-            let difference = try compare(common.map(\.name), key, recovered.map(\.name), present.map(\.name))
-            let inserted = insertMissing ? try insert(common.map(\.name), key, oid) : nil
-            try LastStep.run(inserted.map { "\($0) missing rows of \"\(root.name)\" are inserted." }) {
-                try live.execute("COMMIT")
-            }
-            return (difference, inserted)
-        } catch {
-            try? live.execute("ROLLBACK")
-            throw error
-        }
+    }
+
+    func compare() throws -> TableDifference {
+        try load()
+        return try difference()
+    }
+
+    /// Puts the missing rows back, and nothing else; after `compare`.
+    /// - Returns: how many.
+    func insertMissing() throws -> Int64 {
+        let list = common.map { quotedIdentifier($0.name) }.joined(separator: ", ")
+        let rows = try live.query(
+            """
+            WITH put AS (
+                INSERT INTO \(root.name.sql) (\(list)) OVERRIDING SYSTEM VALUE
+                SELECT \(list) FROM \(temporary) r
+                WHERE NOT EXISTS (SELECT FROM \(root.name.sql) l WHERE \(matches("r", "l")))
+                ON CONFLICT DO NOTHING RETURNING 1)
+            SELECT count(*) FROM put
+            """)
+        return rows.scalar.flatMap { Int64($0) } ?? 0
     }
 
     private struct Column {
@@ -64,7 +77,7 @@ struct TableComparison {
         let type: String
     }
 
-    private func columns(of oid: String, in connection: Connection) throws -> [Column] {
+    private static func columns(of oid: String, in connection: Connection) throws -> [Column] {
         let rows = try connection.query(
             """
             SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
@@ -73,7 +86,7 @@ struct TableComparison {
         return rows.values.map { Column(name: $0[0] ?? "", type: $0[1] ?? "") }
     }
 
-    private func keyColumns(_ oid: String) throws -> [String] {
+    private static func keyColumns(_ oid: String, _ root: TargetRelation, _ live: Connection) throws -> [String] {
         let rows = try live.query(
             """
             SELECT a.attname FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(number, place)
@@ -89,21 +102,21 @@ struct TableComparison {
         return names
     }
 
-    private static let temporary = "pg_temp.tidemark_recovered"
+    private var temporary: String { "pg_temp.tidemark_recovered_\(root.oid)" }
 
-    private func load(_ columns: [Column]) throws {
-        let definition = columns.map { "\(quotedIdentifier($0.name)) \($0.type)" }.joined(separator: ", ")
-        try live.execute("CREATE TEMPORARY TABLE tidemark_recovered (\(definition)) ON COMMIT DROP")
-        let list = columns.map { quotedIdentifier($0.name) }.joined(separator: ", ")
+    private func load() throws {
+        let definition = common.map { "\(quotedIdentifier($0.name)) \($0.type)" }.joined(separator: ", ")
+        try live.execute("CREATE TEMPORARY TABLE tidemark_recovered_\(root.oid) (\(definition)) ON COMMIT DROP")
+        let list = common.map { quotedIdentifier($0.name) }.joined(separator: ", ")
         for table in family() where !table.isPartitioned {
-            let into = "COPY \(TableComparison.temporary) (\(list)) FROM STDIN"
+            let into = "COPY \(temporary) (\(list)) FROM STDIN"
             var sent: Int64 = 0
             let taken = try live.copyIn(into) { append in
                 sent = try scratch.copyOut("COPY \(table.name.sql) (\(list)) TO STDOUT") { try append($0) }
             }
             guard sent == taken else { throw Problem("the copy of table \(table.name.quoted) is not complete") }
         }
-        try live.execute("ANALYZE \(TableComparison.temporary)")
+        try live.execute("ANALYZE \(temporary)")
     }
 
     /// The table and its partitions, or children.
@@ -117,14 +130,13 @@ struct TableComparison {
         return members
     }
 
-    private func compare(
-        _ columns: [String], _ key: [String], _ recovered: [String], _ present: [String]
-    ) throws -> TableDifference {
-        let others = columns.filter { !key.contains($0) }
+    private func difference() throws -> TableDifference {
+        let columns = common.map(\.name)
+        let compared = columns.filter { !key.contains($0) }
         let differs =
-            others.isEmpty
+            compared.isEmpty
             ? "false"
-            : others.map {
+            : compared.map {
                 "r.\(quotedIdentifier($0))::text IS DISTINCT FROM l.\(quotedIdentifier($0))::text"
             }.joined(separator: " OR ")
         let list = columns.map(quotedIdentifier).joined(separator: ", ")
@@ -132,42 +144,16 @@ struct TableComparison {
             """
             SELECT count(r.here), count(l.here), count(*) FILTER (WHERE l.here IS NULL),
                    count(*) FILTER (WHERE r.here AND l.here AND (\(differs))), count(*) FILTER (WHERE r.here IS NULL)
-            FROM (SELECT true AS here, \(list) FROM \(TableComparison.temporary)) r
-            FULL JOIN (SELECT true AS here, \(list) FROM \(root.name.sql)) l ON \(matches(key, "r", "l"))
+            FROM (SELECT true AS here, \(list) FROM \(temporary)) r
+            FULL JOIN (SELECT true AS here, \(list) FROM \(root.name.sql)) l ON \(matches("r", "l"))
             """)
         let counts = row[0].map { Int64($0 ?? "") ?? 0 }
-        let one = Set(recovered).symmetricDifference(present).sorted()
         return TableDifference(
             recovered: counts[0], live: counts[1], missing: counts[2], changed: counts[3], added: counts[4],
-            uncomparedColumns: one)
+            uncomparedColumns: others)
     }
 
-    private func matches(_ key: [String], _ left: String, _ right: String) -> String {
+    private func matches(_ left: String, _ right: String) -> String {
         key.map { "\(left).\(quotedIdentifier($0)) = \(right).\(quotedIdentifier($0))" }.joined(separator: " AND ")
-    }
-
-    private func insert(_ columns: [String], _ key: [String], _ oid: String) throws -> Int64 {
-        // Lost rows come back as they were: nothing is to be counted, logged or sent once more.
-        let triggers = try live.query(
-            """
-            SELECT quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS ' ELSE '' END FROM pg_trigger
-            WHERE tgrelid = $1::oid AND NOT tgisinternal AND tgenabled IN ('O', 'A')
-            """, [oid]
-        ).values.map { (name: $0[0] ?? "", mode: $0[1] ?? "") }
-        for trigger in triggers { try live.execute("ALTER TABLE \(root.name.sql) DISABLE TRIGGER \(trigger.name)") }
-        let list = columns.map(quotedIdentifier).joined(separator: ", ")
-        let rows = try live.query(
-            """
-            WITH put AS (
-                INSERT INTO \(root.name.sql) (\(list)) OVERRIDING SYSTEM VALUE
-                SELECT \(list) FROM \(TableComparison.temporary) r
-                WHERE NOT EXISTS (SELECT FROM \(root.name.sql) l WHERE \(matches(key, "r", "l")))
-                ON CONFLICT DO NOTHING RETURNING 1)
-            SELECT count(*) FROM put
-            """)
-        for trigger in triggers {
-            try live.execute("ALTER TABLE \(root.name.sql) ENABLE \(trigger.mode)TRIGGER \(trigger.name)")
-        }
-        return rows.scalar.flatMap { Int64($0) } ?? 0
     }
 }

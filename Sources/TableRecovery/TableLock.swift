@@ -17,32 +17,50 @@ extension Connection {
     static let lockMinutes = 10
 
     /// Keeps everybody else from the table until the transaction ends.
-    ///
-    /// Whoever waits for such a lock makes all later users of the table wait behind him, so each attempt is short, and
-    /// others have their turn in between.
-    ///
     /// - Throws: `TableInUse` after ten minutes.
     func lockOut(_ table: TableName, progress: (String) -> Void) throws {
+        try lock([table], in: "ACCESS EXCLUSIVE", progress: progress)
+    }
+
+    /// Locks all of the tables, with their partitions, until the transaction ends.
+    ///
+    /// Whoever waits for such a lock makes all later users of the table wait behind him, so each attempt is short and leaves
+    /// none of them locked, and others have their turn in between.
+    ///
+    /// - Throws: `TableInUse` after ten minutes.
+    func lock(_ tables: [TableName], in mode: String, progress: (String) -> Void) throws {
         let end = Clock.monotonic + UInt64(Connection.lockMinutes) * 60_000_000_000
+        let list = tables.map(\.sql).joined(separator: ", ")
         while true {
             try execute("SAVEPOINT before_lock; SET LOCAL lock_timeout = '2s'")
             do {
-                try execute("LOCK TABLE \(table.sql) IN ACCESS EXCLUSIVE MODE")
+                try execute("LOCK TABLE \(list) IN \(mode) MODE")
                 // What else the transaction locks must not keep everybody waiting for the table either.
                 try execute("RELEASE SAVEPOINT before_lock; SET LOCAL lock_timeout = '1min'")
                 return
             } catch {
                 guard error.sqlState == "55P03" else { throw error }
                 try execute("ROLLBACK TO SAVEPOINT before_lock")
-                let users = try query(
-                    "SELECT DISTINCT pid FROM pg_locks WHERE relation = to_regclass($1) AND granted "
-                        + "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-                        + "AND pid <> pg_backend_pid() ORDER BY 1", [table.sql]
-                ).values.compactMap { $0[0] }
+                var (table, users) = (tables[0], [String]())
+                for candidate in tables where users.isEmpty {
+                    (table, users) = (candidate, try self.users(of: candidate))
+                }
                 guard Clock.monotonic < end else { throw TableInUse(table: table, sessions: users) }
                 progress("waiting for table \(table), which process \(users.joined(separator: ", ")) uses")
                 Clock.sleep(milliseconds: 1000)
             }
         }
+    }
+
+    /// Processes of other sessions that have locked the table or a partition of it.
+    private func users(of table: TableName) throws -> [String] {
+        try query(
+            """
+            SELECT DISTINCT pid FROM pg_locks WHERE granted AND pid <> pg_backend_pid()
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND relation IN (SELECT to_regclass($1)::oid UNION SELECT relid::oid FROM pg_partition_tree(to_regclass($1)))
+            ORDER BY 1
+            """, [table.sql]
+        ).values.compactMap { $0[0] }
     }
 }

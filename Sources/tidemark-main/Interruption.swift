@@ -72,7 +72,9 @@ enum Interruption {
     static func comesTooLate() {
         var pending = sigset_t()
         sigpending(&pending)
-        let isPending = left == nil && [SIGINT, SIGTERM, SIGHUP].contains { sigismember(&pending, $0) == 1 }
+        // One that is ignored and blocked stays pending for ever.
+        let isPending =
+            left == nil && [SIGINT, SIGTERM, SIGHUP].contains { !isIgnored($0) && sigismember(&pending, $0) == 1 }
         while isPending || isCaught.load(ordering: .acquiring) { Clock.sleep(milliseconds: 1000) }
         LastStep.begin()
     }

@@ -36,8 +36,9 @@ enum Ownership {
     static func makeDirectory(_ path: String, for cluster: ClusterConfiguration) throws {
         guard geteuid() == 0, try !Files.exists(path) else { return }
         try Files.makeDirectories(path)
-        if let owner = try owner(for: cluster) {
-            _ = try retrying(.changeOwner, path) { chown(path, owner.owner, owner.group) }
-        }
+        guard let owner = try owner(for: cluster) else { return }
+        // Whoever may write beside it could have put a link in its place.
+        let directory = try Descriptor(open: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        _ = try retrying(.changeOwner, path) { fchown(directory.raw, owner.owner, owner.group) }
     }
 }

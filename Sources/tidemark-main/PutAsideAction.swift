@@ -1,4 +1,5 @@
 import Archiving
+import BaseBackup
 import Configuration
 import DataDirectory
 import Platform
@@ -99,13 +100,17 @@ enum PutBackAction {
     static func run(_ invocation: Invocation, _ name: String) throws -> ExitStatus {
         let subject = try PutAsideAction.subject(name)
         let cluster = try invocation.cluster()
-        let back = try PutBack(subject, of: currentArchive(of: cluster))
+        let archive = try currentArchive(of: cluster)
+        var back = try PutBack(subject, of: archive)
         let names = back.objects.map(\.place.name)
         let isDryRun = invocation.arguments.has("dry-run")
         if !isDryRun {
             let question = "\(PutAsideAction.objects(names)) will be put back into the cluster's history. Continue?"
             guard try invocation.confirm(question) else { return .interrupted }
-            try back.carryOut()
+            // An expiration must not decide between what is there before and what is there afterwards.
+            let lock = try BackupLock(archive)
+            back = try PutBack(subject, of: archive)
+            try withExtendedLifetime(lock) { try back.carryOut() }
         }
         if invocation.json {
             try invocation.print(

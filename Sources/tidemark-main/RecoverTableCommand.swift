@@ -62,7 +62,10 @@ enum RecoverTableCommand: Command {
                 "tidemark recover-table -t shop.public.orders --target-time '2026-11-05 09:59:00+01' --diff --apply missing",
                 "after a bad DELETE: only the lost rows"),
         ],
-        exits: [(3, "with --diff: the tables differ"), (4, "the target cannot be reached; nothing was touched")])
+        exits: [
+            (3, "with --diff: the tables differ; with --apply: not all rows came back"),
+            (4, "the target cannot be reached; nothing was touched"),
+        ])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let arguments = invocation.arguments
@@ -121,7 +124,10 @@ enum RecoverTableCommand: Command {
         for table in report.tables { invocation.notes("table", table.name) }
         try TableRecoveryText.show(report, plan, planSeconds: planSeconds, invocation)
         let differs = report.tables.contains { table in
-            table.inserted == nil && table.difference.map { $0.missing + $0.changed + $0.added > 0 } == true
+            guard let difference = table.difference else { return false }
+            // Only the missing rows were to come back.
+            if let inserted = table.inserted { return inserted < difference.missing }
+            return difference.missing + difference.changed + difference.added > 0
         }
         return differs ? .problemsFound : .success
     }

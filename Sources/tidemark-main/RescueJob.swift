@@ -17,9 +17,11 @@ struct RescueJob {
     func run(_ directory: String) throws -> Bool {
         let repository = cluster.openRepository()
         let rescue: Rescue
+        var owner: ClusterArchive?
         do {
             let identifier = try DataDirectory(directory).controlFile().systemIdentifier
             let archive = try repository.archive(of: cluster.name, systemIdentifier: identifier)
+            owner = archive
             // Before anything of it comes under another name.
             if let archive, let own = try OwnDirectory(directory, of: archive) {
                 if let contradiction = own.contradiction { throw contradiction }
@@ -41,9 +43,16 @@ struct RescueJob {
         }
         let (cluster, log) = (cluster, log)
         let push = Push(
-            into: repository, cluster: cluster.name, dataDirectory: directory,
+            into: repository, cluster: cluster.name, dataDirectory: directory, owner: owner,
             level: Int(cluster.compressLevel), acceptDiscontinuity: false, warn: { log(.warning, $0) })
-        let failures = try rescue.carryOut(scratch: cluster.state.rescue) { path in
+        // Named after this process: another one may rescue from the same directory, and what it leaves is known as its own.
+        let scratch = temporaryName(for: cluster.state.rescue)
+        Temporaries.add(scratch)
+        defer {
+            try? Files.removeTree(scratch)
+            Temporaries.forget(scratch)
+        }
+        let failures = try rescue.carryOut(scratch: scratch) { path in
             if try push(path) == .stored { log(.log, "archived \"\(Files.name(path))\" of the old directory") }
         }
         if let first = failures.first {

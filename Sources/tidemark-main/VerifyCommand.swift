@@ -76,22 +76,20 @@ enum VerifyCommand: Command {
         var damaged: [String] = []
         var others = problems
         var known: [ArchiveProblem] = []
+        func tell(_ failure: any Error) {
+            log(.error, failure)
+            problems += 1
+            others += 1
+        }
         if isPart { invocation.notes(VerifiedPart.only, backups.map(\.1.label).joined(separator: " ")) }
         for reason in unreadable { log(.error, reason) }
         for archive in try incarnations(of: cluster).all {
-            do { _ = try archive.isConfirmed() } catch {
-                log(.error, error)
-                problems += 1
-                others += 1
-            }
+            do { _ = try archive.isConfirmed() } catch { tell(error) }
             if isPart { continue }
-            archive.proveRecords { error in
-                log(.error, error)
-                problems += 1
-                others += 1
-            }
+            archive.proveRecords { tell($0) }
         }
-        var logs: [Incarnation: ArchivedLog] = [:]
+        /// One that can't be listed is nil.
+        var logs: [Incarnation: ArchivedLog?] = [:]
         var told: [LineageGap] = []
         for (archive, backup) in backups {
             let report: VerifyReport
@@ -100,33 +98,38 @@ enum VerifyCommand: Command {
                 report = try verifyBackup(backup, of: archive, request: request) { progress in
                     terminal.progress("verifying \(backup.label): \(progress.text)", log: log)
                 }
-            } catch let error as NoSuchBackup where labels.isEmpty {
-                log(.warning, "backup \"\(backup.label)\" was removed meanwhile", detail: "\(error.message).")
+            } catch let gone as NoSuchBackup where !isPart {
+                log(.log, gone.message, detail: "It was removed in the meantime.")
                 continue
-            } catch let error as any Explained where backups.count > 1 {
-                // Nothing is known of this one; that is no reason not to look at the others.
-                log(.error, error)
-                problems += 1
-                others += 1
+            } catch let failure as any Explained
+                where failure is NoSuchBackup || failure is BackupInProgress || failure.concernsOneObject
+                || backups.count > 1 && failure is SystemError
+            {
+                // It tells nothing of the others.
+                tell(failure)
                 continue
             }
-            do { try recordVerification(report, of: archive) } catch let error as any Explained {
+            do { try recordVerification(report, of: archive) } catch {
                 log(
-                    .error, "the verification of backup \"\(backup.label)\" could not be recorded",
-                    detail: "\(error.message).", hint: error.hint)
+                    .error, "the verification of backup \"\(report.label)\" could not be recorded", detail: "\(error)")
                 problems += 1
                 others += 1
             }
             problems += report.problems.count
             if !report.problems.isEmpty { damaged.append(report.label) }
             for problem in report.problems { log(.error, problem) }
-            let archived =
-                try logs[archive.incarnation]
-                ?? archivedLog(
-                    of: archive,
-                    expired: { try WALGaps.expired(cluster, archive, segmentSize: $0, invocation) })
-            logs[archive.incarnation] = archived
-            let gaps = archived.gaps(behind: backup.stopLSN, on: backup.timeline)
+            if logs[archive.incarnation] == nil {
+                do {
+                    logs[archive.incarnation] = .some(
+                        try archivedLog(
+                            of: archive,
+                            expired: { try WALGaps.expired(cluster, archive, segmentSize: $0, invocation) }))
+                } catch let failure as any Explained where failure.concernsOneObject {
+                    tell(failure)
+                    logs[archive.incarnation] = .some(nil)
+                }
+            }
+            let gaps = logs[archive.incarnation]??.gaps(behind: backup.stopLSN, on: backup.timeline) ?? []
             for gap in gaps where !told.contains(gap) { told.append(gap) }
             documents.append(
                 Document(
@@ -152,8 +155,13 @@ enum VerifyCommand: Command {
             for gap in gaps { log(.error, gap) }
             if invocation.json { try invocation.print(json: documents) }
         } else {
-            let archives = try incarnations(of: cluster).all.map {
-                try VerifyWAL.read($0, cluster, invocation)
+            let archives = try incarnations(of: cluster).all.compactMap { archive in
+                do { return try VerifyWAL.read(archive, cluster, invocation) } catch let failure as any Explained
+                    where failure.concernsOneObject
+                {
+                    tell(failure)
+                    return nil
+                }
             }
             let found = archives.flatMap(\.problems)
             // Both parts see what is missing after a backup.
@@ -177,24 +185,39 @@ enum VerifyCommand: Command {
         _ invocation: Invocation, _ known: ClusterIncarnations
     ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
         let labels = invocation.arguments.words
-        if !labels.isEmpty {
-            return (
-                try labels.map { label in
-                    let archive = try known.holding(label)
-                    return (archive, try archive.backup(label))
-                }, []
-            )
-        }
-        if invocation.arguments.has("latest") {
-            return (try known.current.listBackups().complete.suffix(1).map { (known.current, $0) }, [])
-        }
+        if labels.isEmpty, invocation.arguments.has("latest") { return try latest(known.current) }
         var (backups, unreadable): ([(ClusterArchive, BackupDescription)], [any Explained]) = ([], [])
-        for archive in known.all {
-            let listing = try archive.listBackups()
-            backups += listing.all.map { (archive, $0) }
-            unreadable += listing.unreadable.map(\.reason)
+        for label in labels {
+            do {
+                let archive = try known.holding(label)
+                backups.append((archive, try archive.backup(label)))
+            } catch let failure as any Explained where failure is DamagedDescription || failure.concernsOneObject {
+                unreadable.append(failure)
+            }
+        }
+        for archive in known.all where labels.isEmpty {
+            do {
+                let listing = try archive.listBackups()
+                backups += listing.all.map { (archive, $0) }
+                unreadable += listing.unreadable.map(\.reason)
+            } catch let failure as any Explained where failure.concernsOneObject { unreadable.append(failure) }
         }
         return (backups, unreadable)
+    }
+
+    /// The newest backup. Each that can't be read is told of, because it may be the newest; so is each newer one whose branch
+    /// was put aside.
+    private static func latest(
+        _ archive: ClusterArchive
+    ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
+        let listing = try archive.listBackups()
+        let newest = listing.newest
+        var told: [any Explained] = listing.unreadable.map(\.reason)
+        for aside in listing.aside where newest.map({ $0.startTime < aside.backup.startTime }) ?? true {
+            told.append(aside.problem)
+        }
+        if newest == nil, told.isEmpty { told.append(NoBackup(cluster: archive.incarnation.cluster)) }
+        return (newest.map { [(archive, $0)] } ?? [], told)
     }
 
     private static func line(_ report: VerifyReport) -> String {
@@ -213,4 +236,11 @@ enum VerifyCommand: Command {
             + "\(report.pages) pages and \(report.segments) WAL segments read, "
             + Quantity.pretty(milliseconds: Int64(report.seconds * 1000)) + before
     }
+}
+
+/// There is nothing that could be verified.
+private struct NoBackup: Explained {
+    let cluster: String
+    var message: String { "cluster \"\(cluster)\" has no complete backup" }
+    var hint: String? { "\"tidemark backup\" takes one." }
 }

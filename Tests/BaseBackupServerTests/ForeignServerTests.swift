@@ -66,4 +66,44 @@ import Testing
         let backup = try made.site.tidemark(["backup", "--no-expire", "--conninfo", conninfo])
         #expect(backup.ending == .exited(0), "\(backup)")
     }
+
+    @Test func `a backup is not complete with another server's WAL`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"], configuration: ["wal_wait_timeout = 2min"])
+        let cluster = site.cluster
+        let clone = site.scratch.file("clone")
+        try site.archiveEverything()
+        try cluster.stop()
+        let bin = cluster.server.bin
+        try runAsServerUser(
+            "/bin/sh",
+            [
+                "-c", "cp -a \"$1\" \"$2\" && \"$3\"/pg_ctl -D \"$2\" -l \"$2/log\" -w -o \"-k $2\" start", "sh",
+                cluster.data, clone, bin,
+            ], expectSuccess: true)
+        defer {
+            _ = try? runAsServerUser(
+                bin + "/pg_ctl", ["-D", clone, "-m", "immediate", "stop"], expectSuccess: false)
+        }
+        func tell(_ sql: String) throws -> String {
+            try runAsServerUser(
+                bin + "/psql", ["-h", clone, "-U", "postgres", "-d", "postgres", "-XAtqc", sql], expectSuccess: true
+            ).output
+        }
+        for number in 1...6 { _ = try tell("create table clone_\(number) (n int); select pg_switch_wal()") }
+        try wait(for: "the clone's archiver") {
+            try tell(
+                "select last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1048576) from pg_stat_archiver"
+            ).hasPrefix("t")
+        }
+        // Its own WAL goes elsewhere.
+        let push = "\(try Executables.tidemark()) archive-push --config \(site.configuration) %p"
+        try cluster.append(
+            to: "postgresql.conf",
+            ["archive_command = 'case %f in *.backup) \(push);; esac'"])
+        try cluster.start()
+        let backup = try site.tidemark(["backup"])
+        #expect(backup.ending == .exited(1), "\(backup)")
+        #expect(backup.errors.contains("is not this server's"), "\(backup)")
+        #expect(try site.backupLabels().isEmpty)
+    }
 }

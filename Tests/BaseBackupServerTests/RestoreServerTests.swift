@@ -68,8 +68,13 @@ import WAL
         let other = try TestCluster(start: false)
         let file = fixture.scratch.file("file")
         try createDurably(file, bytes: [1])
+        // Another cluster's backup of the same label, half restored.
+        let half = fixture.scratch.file("half")
+        try Files.makeDirectories(half)
+        try createDurably(half + "/tidemark.restoring", bytes: Array("\(backup.label)\n7\n".utf8))
         for (path, delta) in [
             (fixture.cluster.data, true), (fixture.cluster.data, false), (other.data, true), (file, false),
+            (half, true), (half, false),
         ] {
             #expect(throws: TargetInUse.self, "\(path)") { try fixture.restore(backup, to: path, delta: delta) }
         }

@@ -126,4 +126,31 @@ import WAL
         try backups.site.tidemark(["expire"], expectSuccess: true)
         #expect(try backups.site.backupLabels() == [old, newest])
     }
+
+    @Test(arguments: ["rm -r \"$1\"", "find \"$1\" -type f -exec truncate -s 0 {} +"])
+    func `a backup whose packs of a dead one are lost is damaged, and another one is kept`(damage: String) throws {
+        let site = try TestSite()
+        try site.cluster.psql("CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 50000) i; CHECKPOINT")
+        try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        let store = DirectoryStore(site.repository)
+        let incarnation = try #require(Repository(store).incarnations(of: "main").first)
+        let archive = ClusterArchive(incarnation, in: store)
+        let good = try #require(archive.listBackups().newest?.label)
+        try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        let dead = try #require(archive.listBackups().newest?.label)
+        try Files.removeTree(store.path(incarnation.backupFolder(dead)))
+        try site.tidemark(["backup", "--no-expire", "--resume"], expectSuccess: true)
+        let resumed = try #require(archive.listBackups().newest)
+        try #require(try visibleDamage(of: resumed, from: archive) == nil)
+        let folder = store.path(incarnation.packFolder(dead))
+        try runAsServerUser(
+            "/bin/sh", ["-c", "chmod -R u+w \"$1\"; \(damage)", "sh", folder])
+        #expect(try visibleDamage(of: resumed, from: archive) != nil)
+        let said = try site.tidemark(["expire", "--dry-run", "--keep-full", "1"], expectSuccess: true).output
+        let verdict = said.split(separator: "\n").first { $0.hasPrefix("backup \(resumed.label) ") } ?? ""
+        #expect(verdict.contains("damaged: "), "\(said)")
+        try site.tidemark(["expire", "--keep-full", "1"], expectSuccess: true)
+        #expect(try site.backupLabels() == [good, resumed.label])
+        #expect(try site.tidemark(["remove", good, "--dry-run"]).ending == .exited(1))
+    }
 }

@@ -143,4 +143,64 @@ import Testing
         #expect(said.contains { $0.contains("\(names[3]).lz4") && $0.contains("could not decompress") }, "\(said)")
         #expect(said.contains { $0.contains(names[1]) && $0.contains("missing") }, "\(said)")
     }
+
+    /// Its data directory is of the present one.
+    @Test func `a former incarnation's histories and labels are not taken for the present one's`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let plain = try Scratch()
+        try runAsServerUser("/bin/mkdir", [plain.file("former"), plain.file("both"), plain.file("texts")])
+        let former = try TestCluster(
+            settings: ["archive_mode": "on", "archive_command": "'cp %p \(plain.file("former"))/%f'"],
+            initdb: ["--wal-segsize=1"])
+        try former.psql("select \(former.server.startBackup("x")); select \(former.server.stopBackup(waiting: false))")
+        try former.psql("select pg_switch_wal()")
+        try former.waitForArchiver()
+        let own = try #require(try Files.list(site.cluster.data + "/pg_wal").first { $0.utf8.count == 24 })
+        try runAsServerUser(
+            "/bin/sh",
+            [
+                "-c",
+                """
+                cp "$1"/former/* "$1"/both; cp "$2" "$1"/both/0000000100000000000000FE
+                printf '1\t0/3000000\tbefore\n' | tee "$1"/texts/00000002.history >"$1"/former/00000002.history
+                cp "$1"/former/*.history "$1"/both
+                """, "sh", plain.path, site.cluster.data + "/pg_wal/" + own,
+            ], expectSuccess: true)
+        let folder = "\(site.repository)/main/\(try Files.list(site.repository + "/main")[0])"
+        func texts() throws -> [String] {
+            try runAsServerUser(
+                "/usr/bin/find", [folder, "-name", "*.history*", "-o", "-name", "*.backup*"], expectSuccess: true
+            ).output.split(separator: "\n").map(String.init)
+        }
+        let before = try texts()
+        for (directory, says) in [
+            ("former", "has not been initialised"), ("both", "cannot tell which cluster it belongs to"),
+            ("texts", "cannot tell which cluster it belongs to"),
+        ] {
+            let (ending, report) = try imported(site, plain.file(directory))
+            #expect(ending == .exited(3), "\(directory): \(report)")
+            #expect(
+                report.problems.contains { $0.message.contains("00000002.history") && $0.message.contains(says) },
+                "\(directory): \(report)")
+            #expect(try texts() == before, "\(directory)")
+        }
+    }
+
+    @Test func `a partial segment that a packed history explains is taken`() throws {
+        let plain = try Scratch()
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let wal = site.cluster.data + "/pg_wal/"
+        let own = try #require(try Files.list(wal).filter { $0.utf8.count == 24 }.sorted().first)
+        try runAsServerUser(
+            "/bin/sh",
+            [
+                "-c",
+                """
+                chmod a+rwx "$1" || true; cp "$2" "$1/$3.partial"; cp "$2" "$1/$3"
+                printf '1\t0/FF00000\tbefore\n' >"$1"/00000002.history; gzip "$1"/00000002.history; rm "$1/$3"
+                """, "sh", plain.path, wal + own, own,
+            ])
+        let (_, report) = try imported(site, plain.path)
+        #expect(report.unfinished.isEmpty && report.stored == 2, "\(report)")
+    }
 }

@@ -116,6 +116,17 @@ private enum Signal: String, Sendable, CaseIterable {
         return true
     }
 
+    @Test func `a signal that is ignored and blocked, as its starter wanted, holds up no command`() throws {
+        let script = """
+            $SIG{HUP} = "IGNORE"; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGHUP)); kill "HUP", $$; exec @ARGV
+            """
+        let finished = try runAsServerUser(
+            "/usr/bin/timeout",
+            ["-k", "1", "60", "/usr/bin/perl", "-MPOSIX", "-e", script, Executables.directory.get() + "/tidemark-main"]
+                + ["list"], environment: ["TIDEMARK_CONFIG": Self.site.get().configuration], expectSuccess: false)
+        #expect(finished.ending == .exited(0), "\(finished)")
+    }
+
     @Test func `nothing goes on, and nothing stays`() throws {
         let site = try Self.site.get()
         for (index, moment) in Moment.all.enumerated() {

@@ -308,7 +308,7 @@ extension HostileFormat {
             }
             _ = RecoveryRecord([.init("a", "b")]).removed(from: Array(text.utf8))
             _ = LastWords.of(text)
-            _ = LastWords.meaning(of: text)
+            _ = LastWords.meaning(of: text, resume: nil)
         },
         HostileFormat(
             "postmaster.pid",
@@ -325,7 +325,7 @@ extension HostileFormat {
             ]
         ).readingText { text in
             _ = LastWords.of(text)
-            _ = LastWords.meaning(of: text)
+            _ = LastWords.meaning(of: text, resume: nil)
         },
         HostileFormat(
             "a word on the command line",

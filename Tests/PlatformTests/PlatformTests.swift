@@ -57,6 +57,13 @@ struct SubprocessTests {
         #expect(piped.output == "y\n")
         #expect(piped.errors == "")
     }
+
+    @Test func `a program that writes all the time is ended at its deadline`() throws {
+        // Without the deadline, the pipe's end or its own alarm would end it.
+        let finished = try run(
+            "/usr/bin/perl", ["-e", "alarm 20; print \"x\\n\" while 1"], until: Clock.monotonic + 200_000_000)
+        #expect(finished.ending == .signalled(SIGKILL))
+    }
 }
 
 struct FileStatusTests {

@@ -72,7 +72,7 @@ import Testing
 
     @Test func `tablespaces go where the mapping says, and never into the living server's`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
-        let old = site.scratch.file("space")
+        let old = site.scratch.file("a space")
         try runAsServerUser("/bin/mkdir", [old])
         try site.cluster.psql("create tablespace fast location '\(old)'")
         try site.cluster.psql("create table t tablespace fast as select generate_series(1, 1000) n")
@@ -84,6 +84,7 @@ import Testing
         let new = directory.scratch.file("space")
         for (mapping, status, says) in [
             ([], 1, "It already holds a tablespace of this version"),
+            ([], 1, "elsewhere with --tablespace-mapping '\(old)=DIRECTORY'."),
             (["--tablespace-mapping", "/nowhere=\(new)"], 1, "has no tablespace in \"/nowhere\""),
             (["--tablespace-mapping", "\(old)=here"], 2, "two absolute paths"),
         ] as [([String], Int32, String)] {

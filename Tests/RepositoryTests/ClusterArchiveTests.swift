@@ -51,6 +51,15 @@ import WAL
         #expect(throws: ObjectAbsent.self) { try archive.head(of: Self.names[2]) }
     }
 
+    @Test func `copies whose heads cannot be read hide no others`() throws {
+        let file = ArchiveFileName.partial(Self.names[0])
+        for number in [1, 2] { try store.create(archive.key(for: file, copy: number), bytes: [1, 2, 3]) }
+        try put(archive.key(for: file, copy: 3), [1, 2, 3])
+        let (copies, headless) = try archive.readableCopies(of: file)
+        #expect(copies.map(\.key) == [archive.key(for: file, copy: 3)])
+        #expect(headless.map(\.key) == [1, 2].map { archive.key(for: file, copy: $0) })
+    }
+
     @Test func `a history is there, is not, or is damaged`() throws {
         let (good, absent, garbled) = (TimelineID(2), TimelineID(3), TimelineID(4))
         try putHistory(good, "1\t0/3000000\tno recovery target specified\n")

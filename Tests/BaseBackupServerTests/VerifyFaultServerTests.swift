@@ -1,0 +1,121 @@
+import BaseBackup
+import Platform
+import Repository
+import Support
+import Testing
+
+/// What can't be read of one backup, or is gone, doesn't keep `verify` from the others.
+@Suite struct VerifyFaultServerTests {
+    /// What stands in the way, with the older backup's folder of objects, of packs and its first segment.
+    struct Obstacle: Sendable, CustomTestStringConvertible {
+        let name: String
+        /// As `TIDEMARK_FAULT` takes it: `OLD` is the older backup's label, `SEGMENT` its first segment.
+        var fault = ""
+        /// Of a shell that gets the label as `$0` and the incarnation's folder as `$1`.
+        var script = "true"
+        let says: String
+        var status: Int32 = 3
+        var testDescription: String { name }
+    }
+
+    static let obstacles = [
+        Obstacle(name: "a pack that cannot be opened", fault: "open:/pack/OLD/=EIO", says: "Input/output error"),
+        Obstacle(name: "a pack that cannot be read", fault: "read:/pack/OLD/=EIO", says: "Input/output error"),
+        Obstacle(name: "a manifest that cannot be read", fault: "read:/OLD/manifest=EIO", says: "Input/output error"),
+        Obstacle(name: "WAL that cannot be read", fault: "read:SEGMENT.zst=EIO", says: "Input/output error"),
+        Obstacle(
+            name: "a directory in a pack's place",
+            script: "for p in \"$1\"/pack/$0/*; do rm -f $p; mkdir $p; break; done", says: "not an ordinary file"),
+        Obstacle(
+            name: "a pack of a later format",
+            script: "for p in \"$1\"/pack/$0/*; do chmod u+w $p; "
+                + "printf '\\011' | dd of=$p bs=1 seek=16 conv=notrunc status=none; break; done",
+            says: "has a format this version cannot read"),
+        Obstacle(
+            name: "a record that cannot be written", fault: "open:/OLD/.verified-=EROFS",
+            says: "could not be recorded", status: 0),
+    ]
+
+    private static let made = TestSite.shared {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        for _ in 1...2 {
+            try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+            try site.archiveEverything()
+        }
+        return site
+    }
+
+    private func archive(_ repository: String) throws -> ClusterArchive {
+        let store = DirectoryStore(repository)
+        return ClusterArchive(try #require(Repository(store).incarnations(of: "main").first), in: store)
+    }
+
+    @Test(arguments: obstacles) func `verify goes on after what it cannot read`(_ obstacle: Obstacle) throws {
+        let site = try Self.made.get()
+        let scratch = try Scratch()
+        let repository = scratch.file("repository")
+        try runAsServerUser("/bin/sh", ["-c", "cp -a '\(site.repository)' '\(repository)'"])
+        let archive = try archive(repository)
+        let backups = try archive.listBackups().complete
+        try #require(backups.count == 2)
+        let (old, new) = (backups[0], backups[1])
+        let folder = "\(repository)/main/\(archive.incarnation.folderName)"
+        try runAsServerUser("/bin/sh", ["-c", obstacle.script, old.label, folder])
+        let fault = obstacle.fault.replacing("OLD", with: old.label)
+            .replacing("SEGMENT", with: old.startSegment.description)
+        let finished = try site.tidemark(
+            ["verify", "--backups", "--repository", repository], environment: ["TIDEMARK_FAULT": fault])
+        #expect(finished.ending == .exited(obstacle.status), "\(finished)")
+        #expect(finished.errors.contains(obstacle.says), "\(finished.errors)")
+        #expect(finished.output.contains("backup \(new.label): good"), "\(finished)")
+        #expect(finished.output.contains("backup \(old.label): "), "\(finished)")
+    }
+
+    @Test func `a backup that is removed meanwhile is passed over`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        for _ in 1...2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
+        let backups = try archive(site.repository).listBackups().complete
+        let program = try Executables.directory.get() + "/tidemark-main"
+        let finished = try Gate(at: "open:/pack/\(backups[0].label)/").run(
+            program, ["verify"], environment: ["TIDEMARK_CONFIG": site.configuration],
+            meanwhile:
+                "unset TIDEMARK_FAULT; \(program) remove \(backups[1].label) --force --yes; echo \"status $?\" >&2")
+        #expect(finished.errors.contains("status 0"), "\(finished)")
+        #expect(finished.ending == .exited(0), "\(finished)")
+        #expect(finished.output.contains("backup \(backups[0].label): good"), "\(finished)")
+        #expect(finished.errors.contains("has no complete backup \"\(backups[1].label)\""), "\(finished)")
+    }
+
+    @Test func `the newest backup is verified, or it is said that it cannot be`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let none = try site.tidemark(["verify", "--latest"])
+        #expect(none.ending == .exited(3) && none.errors.contains("has no complete backup"), "\(none)")
+        for _ in 1...2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
+        let archive = try archive(site.repository)
+        let labels = try archive.listBackups().complete.map(\.label)
+        let good = try site.tidemark(["verify", "--latest"])
+        #expect(good.ending == .exited(0) && good.output.contains("backup \(labels[1]): good"), "\(good)")
+        let path = "\(site.repository)/main/\(archive.incarnation.folderName)/backup/\(labels[1])/backup.json"
+        try runAsServerUser("/bin/sh", ["-c", "chmod u+w \"$0\"; truncate -s 10 \"$0\"", path])
+        let damaged = try site.tidemark(["verify", "--latest"])
+        #expect(damaged.ending == .exited(3), "\(damaged)")
+        #expect(damaged.errors.contains("backup \"\(labels[1])\" cannot be used"), "\(damaged)")
+    }
+
+    /// `backup.json` comes before its seal: whoever looks for the one too early and for the other in time sees no damage.
+    @Test func `a backup that is completed between two looks is whole`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        let archive = try archive(site.repository)
+        let label = try #require(archive.listBackups().newest?.label)
+        let folder = "\(site.repository)/main/\(archive.incarnation.folderName)/backup/\(label)"
+        try runAsServerUser("/bin/sh", ["-c", "mkdir \"$0.kept\"; mv \"$0\"/backup.json* \"$0.kept\"", folder])
+        // The kept files are in a folder that looks like one more backup.
+        try runAsServerUser("/bin/sh", ["-c", "mv \"$0.kept\" \"$1\"", folder, site.repository + "/kept"])
+        let program = try Executables.directory.get() + "/tidemark-main"
+        let finished = try Gate(at: "open:/\(label)/backup.json.xxh128").run(
+            program, ["list"], environment: ["TIDEMARK_CONFIG": site.configuration],
+            meanwhile: "mv \(site.repository)/kept/* \(folder)")
+        #expect(finished.ending == .exited(0) && finished.output.contains("\(label) | full"), "\(finished)")
+    }
+}
