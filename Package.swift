@@ -73,6 +73,12 @@ let package = Package(
         module(
             "TableRecovery",
             ["Platform", "WAL", "DataDirectory", "Repository", "Postgres", "BaseBackup", "Recovery"]),
+        module(
+            "Operations",
+            [
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Postgres", "Setup", "Archiving",
+                "Catalog", "BaseBackup", "Recovery", "Monitoring", "TableRecovery",
+            ]),
 
         // PostgreSQL starts this one for every segment: static, so that it costs 0.6 ms before main() instead of 5.
         .executableTarget(
@@ -84,7 +90,7 @@ let package = Package(
             name: "tidemark-main",
             dependencies: [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Postgres", "Setup",
-                "Archiving", "Catalog", "BaseBackup", "Recovery", "Monitoring", "TableRecovery",
+                "Archiving", "Catalog", "BaseBackup", "Recovery", "Monitoring", "TableRecovery", "Operations",
             ],
             swiftSettings: strict),
 
@@ -133,6 +139,9 @@ let package = Package(
         tests("TableRecoveryTests", ["TableRecovery", "BaseBackup"]),
         tests(
             "TableRecoveryServerTests", ["TableRecovery", "Repository", "WAL", "Platform"]),
+        tests(
+            "OperationsServerTests",
+            ["Operations", "Archiving", "BaseBackup", "Configuration", "Recovery", "Postgres", "WAL", "Platform"]),
         tests("CommandServerTests", ["Platform"]),
         tests("HistoryServerTests", ["Platform", "Recovery", "WAL"]),
     ],

@@ -3,6 +3,7 @@ import BaseBackup
 import Configuration
 import DataDirectory
 import Monitoring
+import Operations
 import Platform
 import Repository
 import WAL

@@ -1,6 +1,7 @@
 import BaseBackup
 import Configuration
 import Monitoring
+import Operations
 import Platform
 import Repository
 import WAL

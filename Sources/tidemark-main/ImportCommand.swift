@@ -1,5 +1,6 @@
 import Archiving
 import Configuration
+import Operations
 import Platform
 import Repository
 

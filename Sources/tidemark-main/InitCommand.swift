@@ -2,6 +2,7 @@ import Archiving
 import Configuration
 import DataDirectory
 import Glibc
+import Operations
 import Platform
 import Postgres
 import Repository

@@ -5,6 +5,7 @@ import DataDirectory
 import Documents
 import Glibc
 import Monitoring
+import Operations
 import Platform
 import Recovery
 import Repository
@@ -76,10 +77,10 @@ enum Interruption {
         LastStep.begin()
     }
 
-    static func note(directory: String, _ audit: RecoveryAudit) {
+    static func note(_ recovery: RecoveryRemains) {
         remains.withLock {
-            $0.directory = directory
-            $0.audit = audit.reference
+            $0.directory = recovery.directory
+            $0.audit = recovery.audit
         }
     }
 
@@ -97,8 +98,6 @@ enum Interruption {
         guard notes.withLock({ $0 === job }) else { return }
         remains.withLock { $0.job = nil }
     }
-
-    static func note(_ audit: RecoveryAudit) { remains.withLock { $0.audit = audit.reference } }
 
     private static func isIgnored(_ signal: Int32) -> Bool {
         var action = sigaction()

@@ -4,6 +4,7 @@ import Configuration
 import DataDirectory
 import Glibc
 import Monitoring
+import Operations
 import Platform
 import Repository
 import WAL

@@ -2,6 +2,7 @@ import Archiving
 import Catalog
 import Configuration
 import Monitoring
+import Operations
 import Platform
 import Repository
 import WAL
