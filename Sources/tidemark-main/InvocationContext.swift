@@ -1,3 +1,4 @@
+import BaseBackup
 import Configuration
 import Glibc
 import Operations
@@ -33,6 +34,29 @@ extension Invocation {
             "Which timeline is the cluster's? [\(branches.map(\.timeline.description).joined(separator: "/"))] ")
         let answer = (readLine(strippingNewline: true) ?? "").filter { !$0.isWhitespace }
         return branches.first { $0.timeline.description == answer }?.timeline
+    }
+
+    /// The cluster's catalog, brought up to date when it is asked.
+    func catalogAccess() throws -> CatalogAccess {
+        try CatalogAccess(
+            of: cluster(),
+            context { progress in
+                if case .readingSegments(let done, let total) = progress {
+                    "reading segments: \(done) of \(total)"
+                } else {
+                    ""
+                }
+            })
+    }
+
+    /// What may be removed of the cluster's backups and WAL.
+    func policy(for cluster: ClusterConfiguration) throws -> RetentionPolicy {
+        RetentionPolicy(try configuration().retention(for: cluster))
+    }
+
+    /// Tells those of `[notify]` what happens to the cluster.
+    func telling(of cluster: ClusterConfiguration) throws -> Telling {
+        Telling(of: cluster, to: try configuration().notifiers, try installation(), context())
     }
 
     /// What a job's settings and commands call: this installation.

@@ -1,6 +1,7 @@
 import Archiving
 import Configuration
 import DataDirectory
+import Operations
 import Platform
 import Postgres
 import Repository
