@@ -1,5 +1,6 @@
 import Archiving
 public import Configuration
+import DataDirectory
 import Platform
 public import Recovery
 
@@ -8,8 +9,9 @@ public final class InterruptedRecovery: Sendable {
     let claim: RecoveryClaim
     public let state: RecoveryState
 
-    /// - Throws: `RecoveryInProgress`; `Problem` when no recovery into that directory was interrupted.
+    /// - Throws: `NestedPlaces`; `RecoveryInProgress`; `Problem` when no recovery into that directory was interrupted.
     public init(into directory: String, of cluster: ClusterConfiguration) throws {
+        try cluster.places.check(recovery: directory)
         claim = try RecoveryClaim(directory, in: cluster.state)
         guard let state = try RecoveryState(of: directory, in: cluster.state) else {
             throw Problem(
