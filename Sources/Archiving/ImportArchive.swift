@@ -72,7 +72,7 @@ public struct ImportArchive {
     }
 
     public func callAsFunction(
-        _ directory: String, progress: (Int, Int) -> Void = { _, _ in }
+        _ directory: String, progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> ImportReport {
         // Before anything else: without a place in the repository nothing can be stored.
         _ = try push.ownArchive()
@@ -125,7 +125,7 @@ public struct ImportArchive {
                         report.problems.append(problem)
                     }
                     done += 1
-                    progress(done, files.count)
+                    try progress(done, files.count)
                 })
         }
         for outcome in outcomes.values {

@@ -6,7 +6,7 @@ import WAL
 
 /// How `archive-get` fetches ahead while a server recovers.
 public struct Prefetch: Sendable {
-    /// What the lean executable is called with to become a prefetcher, followed by the arguments of `archive-get`.
+    /// What either executable is called with to become a prefetcher, followed by the arguments of `archive-get`.
     public static let command = "archive-prefetch"
 
     /// The most segments to be ahead.

@@ -22,11 +22,11 @@ public struct ArchiveVerification: Sendable {
 ///   - range: only segments with a byte of it; nil reads all of them, and the other files.
 ///   - expired: what of the log is not there on purpose; asked only when something isn't there.
 ///   - jobs: how many segments are read at once.
-///   - progress: told how many have been read, and of how many.
+///   - progress: told how many have been read, and of how many. What it throws ends the verification.
 public func verifyArchive(
     of archive: ClusterArchive, range: ClosedRange<LSN>? = nil,
     expired: (_ segmentSize: UInt32) throws -> SegmentSet = { SegmentSet(segmentSize: $0) }, jobs: Int,
-    progress: (Int, Int) -> Void = { _, _ in }
+    progress: (Int, Int) throws -> Void = { _, _ in }
 ) throws -> ArchiveVerification {
     var verification = ArchiveVerification()
     let listing = try ArchiveListing(of: archive)
@@ -61,7 +61,7 @@ public func verifyArchive(
             verification.problems += examination.problems
             verification.problems += try chain.add(examination.name, examination.summary)
             done += 1
-            progress(done, names.count)
+            try progress(done, names.count)
         })
     for gap in try listing.gaps(expired: expired)
     where range.map({ gap.from <= $0.upperBound && gap.to > $0.lowerBound }) ?? true {

@@ -44,7 +44,7 @@ final class ClusterCopy {
     }
 
     /// Copies everything but what comes last; returns when all packs are durable.
-    func run(report: (BackupEvent) -> Void) throws {
+    func run(report: (BackupEvent) throws -> Void) throws {
         let job = job
         let began = Clock.monotonic
         let total = try manifest.regularFiles().size
@@ -83,7 +83,7 @@ final class ClusterCopy {
                 stored.verifiedPages += batch.verifiedPages
                 stored.bytesRead += batch.read
                 done += batch.planned
-                report(
+                try report(
                     .copying(CopyProgress(done: done, total: total, seconds: Double(Clock.monotonic - began) / 1e9)))
             }
         } catch {

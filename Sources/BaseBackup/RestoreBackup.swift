@@ -12,11 +12,11 @@ import WAL
 /// pg_control comes last, so that a directory whose restore was interrupted cannot be started; the same call on it
 /// continues the restore, until the caller has done what else there is to do and calls `completeRestore`.
 ///
-/// - Parameter progress: called now and then, from the calling thread.
+/// - Parameter progress: called now and then, from the calling thread. What it throws ends the restore.
 /// - Throws: `TargetInUse`, `ObjectDamaged`, `NoSuchBackup`, `SystemError`.
 public func restoreBackup(
     _ backup: BackupDescription, of archive: ClusterArchive, request: RestoreRequest,
-    progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
+    progress: @escaping @Sendable (CopyProgress) throws -> Void = { _ in }
 ) throws -> RestoreReport {
     let began = Clock.monotonic
     let lease = try BackupLease(backup.label, of: archive)
@@ -39,7 +39,7 @@ public func restoreBackup(
     let job = try RestoreJob(
         places: places, isDelta: target.isDelta, keepsPages: request.isThrowaway || request.isReadSoon, jobs: jobs)
     try restoreFrames(job, manifest, part, archive, jobs: jobs) { done in
-        progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
+        try progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
     }
     try finishFiles(job, manifest, part)
 
@@ -77,7 +77,7 @@ public func restoreBackup(
 /// Feeds the workers and waits for them.
 private func restoreFrames(
     _ job: RestoreJob, _ manifest: ManifestReader, _ part: RestorePart, _ archive: ClusterArchive, jobs: Int,
-    progress: (Int64) -> Void
+    progress: (Int64) throws -> Void
 ) throws {
     var threads: [Worker] = []
     defer { for thread in threads { thread.join() } }
@@ -95,7 +95,7 @@ private func restoreFrames(
             if !job.isDelta { item.pack?.readAhead(item.frames.lazy.map(\.frame)) }
             if item.pack != nil || !item.zeros.isEmpty { try job.items.send(item) }
             item = RestoreItem(pack: current?.pack)
-            progress(job.done.load(ordering: .relaxed))
+            try progress(job.done.load(ordering: .relaxed))
         }
         // A run of an unknown file is for whoever restores it to complain of.
         var last: (file: Int, isCopied: Bool)?
@@ -129,7 +129,7 @@ private func restoreFrames(
         for thread in threads { thread.join() }
         threads = []
         if let failure = job.items.failure { throw failure }
-        progress(job.done.load(ordering: .relaxed))
+        try progress(job.done.load(ordering: .relaxed))
     } catch {
         job.items.cancel(error)
         throw error

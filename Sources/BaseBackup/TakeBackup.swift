@@ -13,12 +13,12 @@ import WAL
 ///
 /// - Parameters:
 ///   - cluster: its name in the repository, which `tidemark init` must have prepared for it.
-///   - report: called from the calling thread.
+///   - report: called from the calling thread. What it throws ends the backup.
 /// - Returns: the backup; its `corruptPages` may not be empty.
 /// - Throws: `ConnectionFailure`, `QueryFailure`, `BackupInProgress`, `SystemError`, and `Problem`s.
 public func takeBackup(
     _ request: BackupRequest, cluster: String, into repository: Repository,
-    report: @escaping @Sendable (BackupEvent) -> Void = { _ in }
+    report: @escaping @Sendable (BackupEvent) throws -> Void = { _ in }
 ) throws -> BackupDescription {
     let source = try BackupSource(request, cluster: cluster, repository: repository)
     let lock = try BackupLock(source.archive)
@@ -111,13 +111,13 @@ struct BackupSource {
         }
     }
 
-    func backUp(report: @escaping @Sendable (BackupEvent) -> Void) throws
+    func backUp(report: @escaping @Sendable (BackupEvent) throws -> Void) throws
         -> BackupDescription
     {
         let began = Clock.monotonic
         let startTime = try server.now()
         let label = try freeLabel(from: startTime)
-        report(.waitingForCheckpoint)
+        try report(.waitingForCheckpoint)
         let start = try server.startBackup(label: "tidemark \(label)", fast: request.fastCheckpoint)
         let checkpointDone = Clock.monotonic
 
@@ -127,7 +127,7 @@ struct BackupSource {
             tablespaceFolder: DataDirectory.tablespaceFolder(
                 major: archive.incarnation.major, catalogVersion: control.catalogVersion), request: request,
             into: manifest)
-        for warning in walk.warnings { report(.warning(warning)) }
+        for warning in walk.warnings { try report(.warning(warning)) }
         let copy = ClusterCopy(
             manifest, source: self, label: label, start: start,
             salvage: try request.resumes ? Salvage(archive) : Salvage())
@@ -136,7 +136,7 @@ struct BackupSource {
 
         var survey = RelationSurvey(server, conninfo: request.conninfo, into: manifest)
         let superusers = try survey.run()
-        for warning in survey.warnings { report(.warning(warning)) }
+        for warning in survey.warnings { try report(.warning(warning)) }
         let lastControl = try ControlFile.readWithBytes(dataDirectory: directory.path)
         let end = try server.stopBackup()
         let stopTime = try server.now()

@@ -22,12 +22,12 @@ public struct VerifyRequest: Sendable {
 /// Reads a whole backup in the repository, without a server: the manifest is sound and complete, every pack is there and
 /// fits it, every frame has the content it had, every page its checksum, and the WAL is there and continuous.
 ///
-/// Goes on after a problem; all are in the report. An object that can't be read is one.
+/// Goes on after a problem; all are in the report. An object that can't be read is one. What `progress` throws ends it.
 /// - Throws: only what makes verifying impossible, such as a repository that can't be reached; `NoSuchBackup` and
 ///   `BackupInProgress` as a lease does.
 public func verifyBackup(
     _ backup: BackupDescription, of archive: ClusterArchive, request: VerifyRequest,
-    progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
+    progress: @escaping @Sendable (CopyProgress) throws -> Void = { _ in }
 ) throws -> VerifyReport {
     let began = Clock.monotonic
     let lease = try BackupLease(backup.label, of: archive)
@@ -36,7 +36,7 @@ public func verifyBackup(
     do {
         let manifest = try ManifestReader(backup.label, of: archive)
         try BackupVerification(backup, archive, request, manifest).run(into: &report) { done in
-            progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
+            try progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
         }
     } catch let error as ObjectAbsent {
         report.problems.append(BackupProblem(error.message))
@@ -70,7 +70,7 @@ private struct BackupVerification {
         (self.request, self.manifest) = (request, manifest)
     }
 
-    func run(into report: inout VerifyReport, progress: (Int64) -> Void) throws {
+    func run(into report: inout VerifyReport, progress: (Int64) throws -> Void) throws {
         for problem in try manifest.database.problems() {
             report.problems.append(BackupProblem("the manifest is damaged", detail: "SQLite says: \(problem)."))
         }
@@ -112,7 +112,7 @@ private struct BackupVerification {
     }
 
     private func checkFrames(
-        _ job: VerifyJob, _ jobs: Int, _ report: inout VerifyReport, _ progress: (Int64) -> Void
+        _ job: VerifyJob, _ jobs: Int, _ report: inout VerifyReport, _ progress: (Int64) throws -> Void
     ) throws {
         var threads: [Worker] = []
         defer { for thread in threads { thread.join() } }
@@ -125,7 +125,9 @@ private struct BackupVerification {
             }
             var feed = PackFeed(job: job, archive: archive, manifest: manifest)
             try manifest.forEachFrame { pack, frame, runs in
-                if try feed.add(pack, frame, runs) { progress(job.findings.update { $0.bytes } + feed.skippedBytes) }
+                if try feed.add(pack, frame, runs) {
+                    try progress(job.findings.update { $0.bytes } + feed.skippedBytes)
+                }
             }
             try feed.finish()
             report.packs = feed.packs

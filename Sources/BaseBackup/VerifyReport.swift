@@ -1,5 +1,4 @@
 import Documents
-import Glibc
 public import Platform
 public import Repository
 public import WAL

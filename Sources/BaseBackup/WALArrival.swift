@@ -19,7 +19,7 @@ struct WALArrival {
     ///
     /// - Throws: `WALMissing` when the time is over, `ForeignWAL`.
     func wait(
-        for files: [ArchiveFileName], server: Connection, isStandby: Bool, report: (BackupEvent) -> Void
+        for files: [ArchiveFileName], server: Connection, isStandby: Bool, report: (BackupEvent) throws -> Void
     ) throws {
         let began = Clock.monotonic
         var lastReport = began
@@ -34,7 +34,7 @@ struct WALArrival {
                         isStandby: isStandby)
                 }
                 if now - lastReport > 5_000_000_000 {
-                    report(.waitingForWAL(file: file.description, behind: archiverState(server)))
+                    try report(.waitingForWAL(file: file.description, behind: archiverState(server)))
                     lastReport = now
                 }
                 Clock.sleep(milliseconds: pause)

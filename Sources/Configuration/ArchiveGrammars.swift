@@ -1,5 +1,5 @@
 extension Grammar {
-    /// The commands PostgreSQL starts itself; they live in the lean executable.
+    /// The commands PostgreSQL starts itself.
     public static let archivePush = Grammar(
         "archive-push", "archive one WAL file; PostgreSQL's archive_command",
         description: [

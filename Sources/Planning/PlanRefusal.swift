@@ -96,8 +96,14 @@ public struct PlanRefusal: Explained, Equatable {
         (self.target, self.reason, self.nearest, self.remarks) = (target, reason, nearest, remarks)
     }
 
-    public func adding(_ alternative: Alternative) -> PlanRefusal {
-        PlanRefusal(target, reason, nearest: [alternative] + nearest, remarks: remarks)
+    /// - Parameter command: the one that takes the alternative's options, where that isn't the command that is refused.
+    public func adding(_ alternative: Alternative, by command: String? = nil) -> PlanRefusal {
+        guard let command else {
+            return PlanRefusal(target, reason, nearest: [alternative] + nearest, remarks: remarks)
+        }
+        let words = ([command] + alternative.arguments).joined(separator: " ")
+        let remark = "With \"\(words)\" the whole cluster can be recovered (\(alternative.meaning))."
+        return PlanRefusal(target, reason, nearest: nearest, remarks: remarks + [remark])
     }
 
     public var message: String {

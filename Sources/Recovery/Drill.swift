@@ -36,11 +36,12 @@ public struct Drill: Sendable {
         (self.conninfo, self.jobs, self.checks) = (conninfo, jobs, checks)
     }
 
-    /// Recovers, checks, and cleans up.
+    /// Recovers, checks, and cleans up. What `restoring` and `replaying` throw ends it.
     /// - Throws: what restoring and recovering throw; the scratch cluster is gone then, too.
     public func run(
         of archive: ClusterArchive,
-        restoring: @escaping @Sendable (CopyProgress) -> Void = { _ in }, replaying: (ReplayProgress) -> Void = { _ in }
+        restoring: @escaping @Sendable (CopyProgress) throws -> Void = { _ in },
+        replaying: (ReplayProgress) throws -> Void = { _ in }
     ) throws -> DrillReport {
         try ScratchDirectory.reclaim(in: scratchDirectory)
         try Files.makeDirectories(scratchDirectory, mode: 0o700)
@@ -64,7 +65,7 @@ public struct Drill: Sendable {
 
     private func rehearse(
         in scratch: ScratchDirectory, of archive: ClusterArchive,
-        restoring: @escaping @Sendable (CopyProgress) -> Void, replaying: (ReplayProgress) -> Void
+        restoring: @escaping @Sendable (CopyProgress) throws -> Void, replaying: (ReplayProgress) throws -> Void
     ) throws -> DrillReport {
         let began = Clock.monotonic
         let lease = try PlanLease(plan, of: archive)

@@ -49,7 +49,7 @@ extension ReplayFollower {
     /// - Throws: `PausedReplay` where a setting was chosen by the user, or comes from elsewhere.
     public func follow(
         _ request: RecoverRequest, serverOptions: [String], since began: UInt64 = Clock.monotonic,
-        raised: (PausedReplay) -> Void = { _ in }, progress: (ReplayProgress) -> Void = { _ in }
+        raised: (PausedReplay) -> Void = { _ in }, progress: (ReplayProgress) throws -> Void = { _ in }
     ) throws -> RecoveryResult {
         var earlier: PausedReplay?
         while true {

@@ -54,7 +54,7 @@ public struct PreparedRecovery: Sendable {
 /// - Throws: `TargetInUse`, and what restoring throws.
 public func prepareRecovery(
     _ request: RecoverRequest, of archive: ClusterArchive,
-    progress: @escaping @Sendable (CopyProgress) -> Void = { _ in }
+    progress: @escaping @Sendable (CopyProgress) throws -> Void = { _ in }
 ) throws -> PreparedRecovery {
     try refuseIfInUse(request.directory)
     var restore = RestoreRequest(

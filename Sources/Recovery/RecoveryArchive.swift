@@ -8,7 +8,7 @@ public import WAL
 
 /// A cluster's archive, opened for planning and recovering: the incarnation that is meant, its backups, and what the
 /// planner asks.
-public struct RecoveryArchive {
+public struct RecoveryArchive: Sendable {
     /// What the repository holds of it.
     public let contents: ClusterArchive
     public let backups: BackupListing
@@ -148,12 +148,13 @@ public struct RecoveryArchive {
     /// Plans; where the incomplete last segment of a timeline would lead further, says so.
     /// - Throws: `PlanRefusal`, and what reading throws.
     /// - Parameters:
-    ///   - offersPartials: whether whoever asks knows `--use-partial`.
+    ///   - offersPartials: whether whoever asks is to hear of incomplete segments that lead further.
+    ///   - command: the command that replays them (`--use-partial`), where the asker's own doesn't.
     ///   - waiting: what isn't archived yet, and will be.
     ///   - catalog: brought up to date; with it a plan costs the same however large the archive is.
     public func plan(
-        _ request: PlanRequest, usePartials: Bool, offersPartials: Bool = false, waiting: WaitingWAL = WaitingWAL(),
-        catalog: Catalog? = nil
+        _ request: PlanRequest, usePartials: Bool, offersPartials: Bool = false, partialsBy command: String? = nil,
+        waiting: WaitingWAL = WaitingWAL(), catalog: Catalog? = nil
     ) throws -> Plan {
         let request = aware(request)
         let withPartials = planSource(usePartials: true, waiting: waiting)
@@ -167,7 +168,7 @@ public struct RecoveryArchive {
                     try Planning.plan(request, from: source)
                 }
             if offersPartials, request.target.point == .latest,
-                let further = try plan.further(request, in: self, withPartials)
+                let further = try plan.further(request, in: self, withPartials, by: command)
             {
                 plan.offers.append(further)
                 plan.warnings.append(further.meaning)
@@ -178,13 +179,13 @@ public struct RecoveryArchive {
             if case .severalBranches = refusal.reason, request.target.point == .latest,
                 let furthest = try furthestPartial(request, withPartials)
             {
-                throw refusal.adding(furthest)
+                throw refusal.adding(furthest, by: command)
             }
             guard case .afterLast = refusal.reason,
                 let further = PlanRefusal.Alternative.withPartials(
                     request, withPartials, { _ in "with the incomplete last segment of the timeline" })
             else { throw refusal }
-            throw refusal.adding(further)
+            throw refusal.adding(further, by: command)
         }
     }
 
@@ -212,7 +213,7 @@ extension Plan {
     /// It may have to name the incomplete segment's timeline, when nothing is archived yet of the one that branched off.
     /// Only an alternative that includes all of this plan's WAL is offered.
     fileprivate func further(
-        _ request: PlanRequest, in archive: RecoveryArchive, _ source: ArchivePlanSource
+        _ request: PlanRequest, in archive: RecoveryArchive, _ source: ArchivePlanSource, by command: String?
     ) throws -> PlanRefusal.Alternative? {
         guard let last = segments.last?.last.number(segmentSize: segmentSize) else { return nil }
         let partial = try archive.contents.timelines().filter { timeline in
@@ -229,10 +230,11 @@ extension Plan {
                 guard plan.end > end, !plan.partials.isEmpty,
                     plan.path.contains(path.timeline(at: LSN(end.rawValue - 1)), upTo: end)
                 else { return nil }
-                let words = (other.arguments + ["--use-partial"]).joined(separator: " ")
+                let words = ([command].compactMap(\.self) + other.arguments + ["--use-partial"]).joined(separator: " ")
                 return
                     "Segment \"\(plan.partials.map(\.description).joined(separator: "\", \""))\" exists as .partial only; "
-                    + "\"\(words)\" takes the recovery to LSN \(plan.end)"
+                    + "\"\(words)\" takes \(command == nil ? "the recovery" : "a recovery of the whole cluster") to LSN "
+                    + "\(plan.end)"
                     + (plan.lastIncluded.map { ", transaction \($0.xid) of \($0.time)." } ?? ".")
             }
             if let further { return further }

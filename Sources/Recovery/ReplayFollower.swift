@@ -99,7 +99,7 @@ public struct ReplayFollower: Sendable {
     /// - Parameter began: when the server was started (`Clock.monotonic`).
     /// - Throws: `RecoveryFailure`, `PausedReplay`, `ReplayStandstill`.
     public func follow(
-        since began: UInt64 = Clock.monotonic, progress: (ReplayProgress) -> Void = { _ in }
+        since began: UInt64 = Clock.monotonic, progress: (ReplayProgress) throws -> Void = { _ in }
     ) throws -> RecoveryResult {
         func elapsed() -> Double { Double(Clock.monotonic - began) / 1e9 }
         let numbers = plan.segments.flatMap { range in
@@ -148,7 +148,7 @@ public struct ReplayFollower: Sendable {
             now.standstill = try movement.note(now) {
                 server.standstill(now.segment, connection, problem: problem)
             }
-            progress(now)
+            try progress(now)
         }
     }
 

@@ -28,15 +28,15 @@ public struct RestoreStandstill: Explained, Equatable {
 ///   - restore: gets what is to hear of its progress.
 /// - Throws: `RestoreStandstill`, and what `restore` throws.
 public func watchRestore<Outcome: Sendable>(
-    limit: Int64, progress: @escaping @Sendable (CopyProgress) -> Void,
-    _ restore: @escaping @Sendable (@escaping @Sendable (CopyProgress) -> Void) throws -> Outcome
+    limit: Int64, progress: @escaping @Sendable (CopyProgress) throws -> Void,
+    _ restore: @escaping @Sendable (@escaping @Sendable (CopyProgress) throws -> Void) throws -> Outcome
 ) throws -> Outcome {
     let watched = WatchedRestore<Outcome>()
     _ = try Worker {
         let outcome = Result {
             try restore {
                 watched.note($0)
-                progress($0)
+                try progress($0)
             }
         }
         watched.outcome.withLock { $0 = outcome }

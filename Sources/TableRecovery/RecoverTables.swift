@@ -9,11 +9,11 @@ import WAL
 /// `request` names. The scratch cluster is gone afterwards, whatever happens; if this process is killed,
 /// `ScratchDirectory.reclaim` removes it.
 ///
-/// - Throws: `TableRefusal`, `ScratchFailure`, and what restoring, replaying and the servers throw. The live database is
-///   as it was then.
+/// - Throws: `TableRefusal`, `ScratchFailure`, and what `report`, restoring, replaying and the servers throw. The live
+///   database is as it was then.
 public func recoverTables(
     _ request: TableRecoveryRequest, from archive: RecoveryArchive,
-    report: @escaping @Sendable (TableRecoveryEvent) -> Void = { _ in }
+    report: @escaping @Sendable (TableRecoveryEvent) throws -> Void = { _ in }
 ) throws -> TableRecoveryReport {
     try TableRecovery(request, archive, report).run()
 }
@@ -21,12 +21,12 @@ public func recoverTables(
 private final class TableRecovery {
     var request: TableRecoveryRequest
     let archive: RecoveryArchive
-    let report: @Sendable (TableRecoveryEvent) -> Void
+    let report: @Sendable (TableRecoveryEvent) throws -> Void
     var result = TableRecoveryReport()
 
     init(
         _ request: TableRecoveryRequest, _ archive: RecoveryArchive,
-        _ report: @escaping @Sendable (TableRecoveryEvent) -> Void
+        _ report: @escaping @Sendable (TableRecoveryEvent) throws -> Void
     ) {
         (self.request, self.archive, self.report) = (request, archive, report)
     }
@@ -38,7 +38,7 @@ private final class TableRecovery {
         let map = try RelationMap(of: request.plan.backup.label, of: archive.contents)
         try Preconditions(request, map).check()
         try stopBeforeDropOfDatabase(map)
-        report(.begun)
+        try report(.begun)
         // From the cheapest way to the surest one.
         var ways: [(selection: (Set<UInt32>) -> FileSelection, name: String)] = []
         for method in [FileSelection.Method.filteredLog, .holes] where request.method == method || method == .holes {
@@ -90,7 +90,7 @@ private final class TableRecovery {
 
     private func note(_ text: String) {
         result.notes.append(text)
-        report(.note(text))
+        try? report(.note(text))
     }
 
     /// Replays until the files of the wanted tables at the target are known to have been complete.
@@ -102,11 +102,11 @@ private final class TableRecovery {
             let scratch = try ScratchCluster(
                 plan: request.plan, selection: selection, archive: archive, binDirectory: request.binDirectory,
                 parent: request.scratchDirectory, jobs: request.jobs, patience: request.patience
-            ) { [report] in report(.restoring($0)) }
+            ) { [report] in try report(.restoring($0)) }
             do {
                 let restored = Clock.monotonic
                 try scratch.replay { [report] in
-                    report(.replaying(done: $0.done, total: $0.total, standstill: $0.standstill))
+                    try report(.replaying(done: $0.done, total: $0.total, standstill: $0.standstill))
                 }
                 let replayed = Clock.monotonic
                 account(scratch, seconds: (restored - began, replayed - restored))
@@ -218,7 +218,7 @@ private final class TableRecovery {
             database: request.database, user: user)
         // Files first: what follows changes names.
         for case .file(let path, let format) in request.destinations where !result.files.contains(path) {
-            report(.takingOut(table: path))
+            try report(.takingOut(table: path))
             _ = try? removeStaleTemporaries(in: Files.parent(path), of: Files.name(path))
             try createDurably(path) { _, temporary in
                 try programs.dumpContent(catalog.tables.map(\.name), format: format, to: temporary)
@@ -238,12 +238,14 @@ private final class TableRecovery {
                 let copy = TableCopy(request, catalog, scratch: connection, live: live, programs: programs)
                 absorb(
                     try copy.make(named: name, directory: scratch.directory.path) { [report] in
-                        report(.takingOut(table: $0))
+                        try? report(.takingOut(table: $0))
                     })
             case .replacement:
                 let copy = TableCopy(request, catalog, scratch: connection, live: live, programs: programs)
                 absorb(
-                    try copy.replace(directory: scratch.directory.path) { [report] in report(.takingOut(table: $0)) })
+                    try copy.replace(directory: scratch.directory.path) { [report] in
+                        try? report(.takingOut(table: $0))
+                    })
             }
         }
     }
@@ -266,7 +268,7 @@ private final class TableRecovery {
         do {
             var comparisons: [TableComparison] = []
             for root in catalog.tables where root.parent == nil {
-                report(.takingOut(table: root.name.description))
+                try report(.takingOut(table: root.name.description))
                 let comparison = try TableComparison(catalog, root, scratch: scratch, live: live)
                 let difference = try comparison.compare()
                 comparisons.append(comparison)
@@ -286,7 +288,7 @@ private final class TableRecovery {
     private func putBack(_ comparisons: [TableComparison], _ live: Connection) throws {
         let triggers = try SilentTriggers(
             of: comparisons.map { (name: $0.root.name, oid: $0.oid) }, live: live
-        ) { [report] in report(.takingOut(table: $0)) }
+        ) { [report] in try report(.takingOut(table: $0)) }
         for (index, comparison) in comparisons.enumerated() {
             result.tables[index].inserted = try comparison.insertMissing()
         }

@@ -28,7 +28,7 @@ final class ScratchCluster {
     /// - Throws: `NotEnoughSpace` before anything is restored, and what restoring throws.
     init(
         plan: Plan, selection: FileSelection, archive: RecoveryArchive, binDirectory: String, parent: String, jobs: Int,
-        patience: Int64, progress: @escaping @Sendable (CopyProgress) -> Void
+        patience: Int64, progress: @escaping @Sendable (CopyProgress) throws -> Void
     ) throws {
         self.patience = patience
         self.plan = plan
@@ -106,7 +106,7 @@ final class ScratchCluster {
     /// Replays to the target and returns when the server takes connections.
     ///
     /// - Throws: `ScratchFailure`, `MissingPages`, `ReplayStandstill`, what kept the log from being delivered.
-    func replay(progress: (ReplayProgress) -> Void = { _ in }) throws {
+    func replay(progress: (ReplayProgress) throws -> Void = { _ in }) throws {
         do { try runToEnd(progress) } catch {
             // On a full disk neither the server nor its log may find words for it.
             guard isFull else { throw error }
@@ -116,7 +116,7 @@ final class ScratchCluster {
 
     private var isFull: Bool { ((try? Files.space(at: directory.path).free) ?? .max) < 1 << 20 }
 
-    private func runToEnd(_ progress: (ReplayProgress) -> Void) throws {
+    private func runToEnd(_ progress: (ReplayProgress) throws -> Void) throws {
         try supply.start()
         try server.launch()
         var isSeen = false
@@ -143,7 +143,7 @@ final class ScratchCluster {
                 supply.abandon()
                 throw error
             }
-            progress(now)
+            try progress(now)
             Clock.sleep(milliseconds: 10)
         }
         try readLog()

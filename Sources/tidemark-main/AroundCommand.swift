@@ -1,5 +1,6 @@
 import Catalog
 import Configuration
+import Operations
 import Platform
 import WAL
 
@@ -56,10 +57,11 @@ enum AroundCommand: Command {
         let moment = try Moment(parsing: text, zone: invocation.cluster().timezone)
         let count = try arguments.integer("count", in: 1...1000) ?? 5
         let timeline = try arguments.integer("target-timeline", in: 1...Int(UInt32.max)).map { TimelineID(UInt32($0)) }
-        let access = try CatalogAccess(invocation)
-        let names = BackupNames(access, log: invocation.log)
-        let found = try access.ask(invocation) {
-            try $0.surroundings(of: moment, on: timeline, count: count, expired: access.expired(invocation))
+        let access = try invocation.catalogAccess()
+        let names = BackupNames(access, invocation.context())
+        let policy = try invocation.policy(for: access.cluster)
+        let found = try access.ask {
+            try $0.surroundings(of: moment, on: timeline, count: count, expired: access.expired(by: policy))
         }
         guard let found else {
             throw Problem("no WAL of cluster \"\(access.cluster.name)\" is archived")

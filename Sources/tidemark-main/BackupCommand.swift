@@ -1,12 +1,10 @@
-import Archiving
 import BaseBackup
 import Configuration
 import DataDirectory
 import Jobs
 import Monitoring
+import Operations
 import Platform
-import Repository
-import Retention
 import WAL
 
 enum BackupCommand: Command {
@@ -47,39 +45,16 @@ enum BackupCommand: Command {
         case let other?: throw UsageError("option --type takes full, not \"\(other)\"")
         }
         let cluster = try invocation.clusterWithPlacesApart()
-        var request = BackupRequest(
-            conninfo: cluster.conninfo, dataDirectory: cluster.dataDirectory, jobs: cluster.jobs)
-        request.own = cluster.places.own
-        request.exclude = try NamedExclusions(cluster.exclude)
-        request.compressLevel = Int(cluster.backupCompressLevel)
-        request.walTimeout = cluster.walWaitTimeout
-        request.fastCheckpoint = !arguments.has("spread-checkpoint")
-        request.note = arguments.value("note")
-        request.tidemarkVersion = CommandLineTool.version
-        try readOptions(arguments, into: &request)
+        var job = try BackupJob(of: cluster, by: JobWatch.origin(), invocation.context(progress))
+        job.request.fastCheckpoint = !arguments.has("spread-checkpoint")
+        job.request.note = arguments.value("note")
+        try readOptions(arguments, into: &job.request)
         let (terminal, log) = (invocation.terminal, invocation.log)
-        let repository = cluster.openRepository()
-        invocation.notes.begin()
-        // A backup would keep what a recovery left behind, where the server couldn't call us at its end.
-        do { try RecoveryRecord.takeOut(of: DataDirectory(cluster.dataDirectory)) } catch { log(.warning, error) }
         let backup: BackupDescription
         do {
             defer { terminal.finishProgress() }
-            backup = try takeBackup(request, cluster: cluster.name, into: repository) { event in
-                switch event {
-                case .waitingForCheckpoint: terminal.progress("waiting for the server's checkpoint", log: log)
-                case .copying(let progress): terminal.progress("copying: " + progress.text, log: log)
-                case .waitingForWAL(let file, let behind):
-                    terminal.progress("waiting for WAL file \"\(file)\": \(behind)", log: log)
-                case .warning(let text):
-                    terminal.finishProgress()
-                    log(.warning, text)
-                }
-            }
+            backup = try job.run()
         }
-        invocation.notes("label", backup.label)
-        invocation.notes("size", backup.size)
-        invocation.notes("stored_size", backup.storedSize)
         if invocation.json {
             invocation.print(String(decoding: try backup.json(), as: UTF8.self))
         } else {
@@ -91,6 +66,15 @@ enum BackupCommand: Command {
         }
         if !arguments.has("no-expire") { expire(cluster, invocation) }
         return backup.corruptPages.isEmpty ? .success : .problemsFound
+    }
+
+    @Sendable private static func progress(_ progress: JobProgress) -> String {
+        switch progress {
+        case .waitingForCheckpoint: "waiting for the server's checkpoint"
+        case .copying(let progress): "copying: " + progress.text
+        case .waitingForWAL(let file, let behind): "waiting for WAL file \"\(file)\": \(behind)"
+        default: ""
+        }
     }
 
     private static func readOptions(_ arguments: Arguments, into request: inout BackupRequest) throws {
@@ -117,17 +101,13 @@ enum BackupCommand: Command {
     /// The backup is complete; an expiry that fails doesn't change that.
     private static func expire(_ cluster: ClusterConfiguration, _ invocation: Invocation) {
         do {
-            let configuration = try invocation.configuration()
-            guard !RetentionPolicy(configuration.retention(for: cluster)).isEmpty else { return }
+            let policy = try invocation.policy(for: cluster)
+            guard !policy.isEmpty else { return }
             let expiry = Invocation(arguments: invocation.arguments, log: invocation.log)
             _ = try JobWatch.watch(.expire, expiry) {
-                expiry.notes.begin()
-                let started = Moment(microseconds: Clock.now)
-                let done = try ExpireCommand.expire(
-                    incarnations(of: cluster), cluster, configuration,
-                    dryRun: false)
-                for line in ExpireCommand.text(done, dryRun: false) { invocation.log(.log, line) }
-                return ExpireCommand.conclude(done, since: started, expiry)
+                let done = try ExpireJob(of: cluster, by: policy, JobWatch.origin(), expiry.context()).run()
+                for line in ExpireText.lines(done, dryRun: false) { invocation.log(.log, line) }
+                return ExpireText.conclude(done, expiry)
             }
         } catch { invocation.log(.warning, "the backup is complete, but expiring old ones failed: \(error)") }
     }

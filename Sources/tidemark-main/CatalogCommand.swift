@@ -1,5 +1,6 @@
 import Catalog
 import Configuration
+import Operations
 import Platform
 import WAL
 
@@ -30,7 +31,7 @@ enum CatalogCommand: Command {
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let access = try CatalogAccess(invocation)
+        let access = try invocation.catalogAccess()
         let catalog = access.catalog
         let (terminal, log) = (invocation.terminal, invocation.log)
         var problems: [String] = []

@@ -4,6 +4,7 @@ import Configuration
 import Glibc
 import Monitoring
 import Notifications
+import Operations
 import Platform
 import Presentation
 import Repository
@@ -75,7 +76,7 @@ enum CheckCommand: Command {
     private static func run(_ invocation: Invocation, _ format: Format, _ only: Set<String>) throws -> ExitStatus {
         let configuration = try invocation.configuration()
         let cluster = try invocation.cluster()
-        let observation = try observed(cluster, configuration, invocation)
+        let observation = observe(cluster, in: configuration, try invocation.installation())
         let results = judge(observation, by: configuration.checks(for: cluster))
             .filter { only.isEmpty || only.contains($0.id) }
         if let path = invocation.arguments.value("textfile") {
@@ -105,35 +106,23 @@ enum CheckCommand: Command {
         return worst.nagios == 0 ? .success : .problemsFound
     }
 
-    /// Everything there is to know of a cluster.
-    static func observed(
-        _ cluster: ClusterConfiguration, _ configuration: Configuration, _ invocation: Invocation
-    ) throws -> Observation {
-        observe(
-            ObservationRequest(
-                cluster: cluster, configurationPath: try invocation.configurationPath(),
-                notifiers: configuration.notifiers,
-                archiving: try InitCommand.archivingCall(configuration, cluster),
-                policy: RetentionPolicy(configuration.retention(for: cluster))),
-            in: cluster.openRepository())
-    }
-
     private static func notify(
         _ observation: Observation, _ results: [CheckResult], _ cluster: ClusterConfiguration,
         _ configuration: Configuration, _ invocation: Invocation
     ) throws {
+        let telling = try invocation.telling(of: cluster)
         for notifier in configuration.notifiers {
             let patience = Double(notifier.archiveFailingAfter) / 1000
             guard let notification = observation.archivingNotification(host: hostName(), patience: patience) else {
                 continue
             }
-            Telling.tell([notification], of: cluster, invocation, only: notifier)
+            telling.tell([notification], only: notifier)
         }
         let changes = try CheckMemory(for: cluster).changes(
             to: results, cluster: cluster.name, host: hostName(), now: observation.now)
-        Telling.tell(changes, of: cluster, invocation)
+        telling.tell(changes)
         // What an earlier job could not deliver gets another chance.
-        if try Outbox(for: cluster).waiting().count > 0 { Telling.startDelivery(of: cluster, invocation) }
+        if try Outbox(for: cluster).waiting().count > 0 { telling.startDelivery() }
     }
 }
 

@@ -1,10 +1,5 @@
-import Archiving
-import BaseBackup
 import Configuration
-import Glibc
-import Platform
-import Recovery
-import Repository
+import Operations
 
 enum CleanCommand: Command {
     static let grammar = Grammar(
@@ -34,43 +29,18 @@ enum CleanCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
         let dryRun = invocation.arguments.has("dry-run")
-        let scratch = try ScratchDirectory.reclaim(in: cluster.scratchDirectory, dryRun: dryRun)
-        var temporaries: [String] = []
-        for root in ["\(cluster.repository)/\(cluster.name)", cluster.state.path] {
-            do throws(SystemError) {
-                let held = try HeldDirectory(confining: root, followsLink: false)
-                clean(
-                    Place(".", in: held), except: cluster.scratchDirectory, dryRun: dryRun, invocation.log,
-                    into: &temporaries)
-            } catch  where [ENOENT, ENOTDIR, ELOOP].contains(error.code) {
-                continue
-            } catch { invocation.log(.warning, "\(error.message); it is passed over", hint: error.hint) }
-        }
-        temporaries += try removeStaleManifests(dryRun: dryRun)
+        let report = try CleanJob(of: cluster, invocation.context()).run(dryRun: dryRun)
         if invocation.json {
             try invocation.print(
-                json: Document(dryRun: dryRun, scratchClusters: scratch, temporaries: temporaries))
+                json: Document(dryRun: dryRun, scratchClusters: report.scratchClusters, temporaries: report.temporaries)
+            )
             return .success
         }
         let gone = dryRun ? "Would remove" : "Removed"
         let lines =
-            scratch.map { "\(gone) the temporary cluster \"\($0)\"" }
-            + temporaries.map { "\(gone) the temporary file \"\($0)\"" }
+            report.scratchClusters.map { "\(gone) the temporary cluster \"\($0)\"" }
+            + report.temporaries.map { "\(gone) the temporary file \"\($0)\"" }
         invocation.print(lines.isEmpty ? "There is nothing to clean." : lines.joined(separator: "\n"))
         return .success
-    }
-
-    /// Goes through the directories below a held one; symbolic links are not followed. One that can't be read is named, and
-    /// passed over.
-    private static func clean(
-        _ directory: Place, except scratch: String, dryRun: Bool, _ log: Log, into found: inout [String]
-    ) {
-        do {
-            guard directory.path != scratch, try FileStatus(ofLinkItself: directory)?.kind == .directory else { return }
-            found += try removeStaleTemporaries(in: directory, dryRun: dryRun).map(\.path)
-            for name in try Files.listIfPresent(directory).sorted() where !name.hasPrefix(".") {
-                clean(directory.appending(name), except: scratch, dryRun: dryRun, log, into: &found)
-            }
-        } catch { log(.warning, "\(error.message); it is passed over", hint: error.hint) }
     }
 }

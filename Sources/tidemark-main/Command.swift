@@ -49,7 +49,7 @@ enum Commands {
 
     static var all: [any Command.Type] { groups.flatMap(\.commands) }
 
-    /// Every command's grammar, those of the lean executable first.
+    /// Every command's grammar, those that PostgreSQL calls first.
     static var grammars: [Grammar] { [.archivePush, .archiveGet, .recoveryEnd] + all.map { $0.grammar } }
 
     static func named(_ name: String) -> (any Command.Type)? { all.first { $0.grammar.command == name } }

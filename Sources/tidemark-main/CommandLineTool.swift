@@ -1,3 +1,4 @@
+import ArchiveCommandLine
 import Configuration
 import Glibc
 import Platform
@@ -9,6 +10,8 @@ enum CommandLineTool {
     static let version = tidemarkVersion
 
     static func run(_ line: [String]) -> Int32 {
+        // Before anything is set up that a command of people needs and PostgreSQL's doesn't.
+        if let status = ArchiveCommands.run(line) { return status }
         // A reader that goes away must not kill a command in the middle of its work.
         signal(SIGPIPE, SIG_IGN)
         var log = Log()
@@ -32,15 +35,11 @@ enum CommandLineTool {
         }
         let aliases = ["--help": "help", "-h": "help", "--version": "version", "-V": "version"]
         let wanted = aliases[name] ?? name
-        // The lean executable runs these itself, and comes here for their help only.
+        // Of these only their help comes here.
         for grammar in [Grammar.archivePush, .archiveGet, .recoveryEnd] where grammar.command == wanted {
-            if try Arguments(line.dropFirst(), by: grammar).has("help") {
-                writeToStandardOutput(grammar.help)
-                return .success
-            }
-            throw Problem(
-                "\(wanted) is run by the executable \"tidemark\", not \"tidemark-main\"",
-                hint: "Start \"tidemark \(wanted)\".")
+            _ = try Arguments(line.dropFirst(), by: grammar)
+            writeToStandardOutput(grammar.help)
+            return .success
         }
         guard let command = Commands.named(wanted) else {
             if name.hasPrefix("-") {

@@ -1,13 +1,12 @@
-import Archiving
 import BaseBackup
 import Configuration
 import Planning
 import Platform
 import Postgres
 import Presentation
+import Operations
+import Platform
 import Recovery
-import Repository
-import Setup
 import WAL
 
 enum DrillCommand: Command {
@@ -54,108 +53,35 @@ enum DrillCommand: Command {
         let arguments = invocation.arguments
         // What was typed may be a slip; what a timer starts has no target.
         if !typed.contains(where: arguments.has) { invocation.notes.begin() }
-        let archive = try RecoveryArchive(
-            repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
-            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments),
-            incarnation: arguments.value("incarnation"), backup: arguments.value("backup"),
-            at: try TargetOptions.moment(arguments, zone: cluster.timezone))
-        let plan = try choosingTimeline(invocation, in: archive) {
-            try DrillCommand.plan(arguments, cluster, archive, $0)
-        }
-        invocation.notes.begin()
-        let backup = try archive.contents.backup(plan.backup.label)
-        let commands = ServerCommands(
-            executable: try leanExecutable(), configuration: try invocation.configurationPath(), cluster: cluster.name)
-        let putAside = archive.putAside?.description
-        var conninfo = try ConnectionString(cluster.conninfo)
-        if let database = cluster.drillDatabase { conninfo["dbname"] = database }
-        var drill = Drill(
-            plan: plan, backup: backup,
-            restoreCommand: { commands.restore(putAside: putAside, isCopy: true, stateDirectory: $0) },
-            scratchDirectory: cluster.scratchDirectory,
-            binDirectory: cluster.binDirectory(major: plan.majorVersion), conninfo: conninfo, jobs: cluster.jobs,
-            checks: DrillCheck.queries(cluster.drillQueries) + (try DrillCheck.minimums(cluster.drillMinimumRows)))
-        drill.limit = cluster.drillTimeout
-        drill.extra = try RecoveryOptions.settings(arguments)
-        invocation.notes("target", plan.target.summary)
-        invocation.notes("backup", plan.backup.label)
-        invocation.notes("size", plan.backup.size)
-
-        let audit = try RecoveryAudit(
-            .init(kind: "drill", plan: plan, directory: cluster.scratchDirectory), of: archive.contents)
-        invocation.log(.debug, audit.line)
-        Interruption.note(audit)
-        let (terminal, log) = (invocation.terminal, invocation.log)
-        defer { terminal.finishProgress() }
-        let report: DrillReport
-        do {
-            report = try drill.run(
-                of: archive.contents,
-                restoring: { terminal.progress("restoring: \(size($0.done)) of \(size($0.total))", log: log) },
-                replaying: { progress in
-                    terminal.progress(
-                        "replaying: \(progress.done) of \(progress.total) segments"
-                            + (progress.standstill.map { "; \($0)" } ?? ""), log: log)
-                })
-        } catch {
-            try? audit.end(result: "failed", detail: (error as? any Explained)?.message ?? "\(error)")
-            throw error
-        }
-        terminal.finishProgress()
-        Interruption.comesTooLate()
-        try audit.end(
-            result: report.complaints.isEmpty ? "passed" : "problems", detail: report.complaints.first,
-            reached: report.reached,
-            rates: RecoveryRates(
-                restoredBytes: report.restore.size, restoreSeconds: report.restore.seconds,
-                replayedBytes: plan.logSize, replaySeconds: report.replaySeconds))
-        invocation.notes("seconds", report.seconds)
-        invocation.notes("reached", report.reached?.description ?? "")
-        if let first = report.complaints.first { invocation.notes("problem", first) }
-        try show(report, plan, cluster, invocation)
+        let job = try DrillJob(
+            target(arguments, cluster), settings: RecoveryOptions.settings(arguments), of: cluster,
+            invocation.installation(), invocation.context(progress))
+        defer { invocation.terminal.finishProgress() }
+        let report = try job.run()
+        invocation.terminal.finishProgress()
+        try show(report, job.plan, cluster, invocation)
         return report.complaints.isEmpty ? .success : .problemsFound
     }
 
-    private static let targets = ["target-time", "target-lsn", "target-xid", "target-name", "target"]
-    private static let typed = targets + ["target-timeline", "incarnation", "backup", "set"]
+    @Sendable private static func progress(_ progress: JobProgress) -> String {
+        switch progress {
+        case .restoring(let progress): "restoring: \(size(progress.done)) of \(size(progress.total))"
+        case .replaying(let progress):
+            "replaying: \(progress.done) of \(progress.total) segments" + (progress.standstill.map { "; \($0)" } ?? "")
+        default: ""
+        }
+    }
 
-    private static func plan(
-        _ arguments: Arguments, _ cluster: ClusterConfiguration, _ archive: RecoveryArchive,
-        _ timeline: RecoveryTarget.Timeline
-    ) throws -> Plan {
-        let targets = targets.filter(arguments.has)
-        guard arguments.has("random") else {
-            var request =
-                try targets.isEmpty
-                ? PlanRequest(RecoveryTarget(.latest), backup: arguments.value("backup"))
-                : TargetOptions.request(arguments, zone: cluster.timezone)
-            request.target.timeline = timeline
-            return try archive.plan(request, usePartials: false)
+    private static let typed = TargetOptions.points + ["target-timeline", "incarnation", "backup", "set"]
+
+    private static func target(_ arguments: Arguments, _ cluster: ClusterConfiguration) throws -> TargetRequest {
+        let given = TargetOptions.points.first(where: arguments.has)
+        if arguments.has("random") {
+            if let given { throw UsageError("--random and --\(given) exclude each other") }
+            return try TargetOptions.request(.anyMoment, arguments)
         }
-        if let target = targets.first { throw UsageError("--random and --\(target) exclude each other") }
-        let latest = PlanRequest(RecoveryTarget(.latest, timeline: timeline))
-        var everything: Plan?
-        var refusal: PlanRefusal?
-        do { everything = try archive.plan(latest, usePartials: false) } catch let found as PlanRefusal {
-            if case .severalBranches = found.reason { throw found }
-            // A gap: what lies before it can still be rehearsed.
-            refusal = found
-        }
-        let stops = archive.backups.complete.map(\.stopTime)
-        let from = stops.min() ?? Moment(microseconds: 0)
-        let until = everything?.lastIncluded?.time ?? everything?.backup.stopTime ?? Moment(microseconds: Clock.now)
-        // A moment before the first backup of this history can't be reached, nor one in a gap; another one can.
-        for _ in 0..<20 where from < until {
-            let moment = Moment(microseconds: Int64.random(in: from.microseconds...until.microseconds))
-            let request = PlanRequest(RecoveryTarget(.time(moment), timeline: timeline))
-            do { return try archive.plan(request, usePartials: false) } catch is PlanRefusal { continue }
-        }
-        if let everything { return everything }
-        for stop in stops.sorted().reversed() {
-            let request = PlanRequest(RecoveryTarget(.time(stop), timeline: timeline))
-            do { return try archive.plan(request, usePartials: false) } catch is PlanRefusal { continue }
-        }
-        throw refusal ?? PlanRefusal(latest.target, .noBackup)
+        guard given != nil else { return try TargetOptions.request(.target(RecoveryTarget(.latest)), arguments) }
+        return try TargetOptions.request(arguments, zone: cluster.timezone)
     }
 
     private static func show(

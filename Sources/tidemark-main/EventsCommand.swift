@@ -1,5 +1,6 @@
 import Catalog
 import Configuration
+import Operations
 import Platform
 import WAL
 
@@ -44,6 +45,13 @@ enum EventsCommand: Command {
         let unreachable: String?
     }
 
+    /// Words that must be repeated on other tidemark command lines to mean the same cluster.
+    private static func sameCluster(_ invocation: Invocation) -> String {
+        ["config", "cluster"].compactMap { name in
+            invocation.arguments.value(name).map { " --\(name) \(shellQuoted($0))" }
+        }.joined()
+    }
+
     private struct Way {
         var command: String?
         var obstacle: PlaceObstacle?
@@ -51,10 +59,11 @@ enum EventsCommand: Command {
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let filter = try filter(invocation)
-        let access = try CatalogAccess(invocation)
-        let names = BackupNames(access, log: invocation.log)
-        let (events, nameless, places) = try access.ask(invocation) { catalog in
-            let gaps = try catalog.report(backups: access.spans, expired: access.expired(invocation)).gaps
+        let access = try invocation.catalogAccess()
+        let names = BackupNames(access, invocation.context())
+        let policy = try invocation.policy(for: access.cluster)
+        let (events, nameless, places) = try access.ask { catalog in
+            let gaps = try catalog.report(backups: access.spans, expired: access.expired(by: policy)).gaps
             let search = try EventSearch(catalog, names: names.names(at:))
             return (
                 try search.events(filter, among: gaps), try search.nameless(filter),
@@ -76,7 +85,7 @@ enum EventsCommand: Command {
         for history in lost { invocation.log(.error, history) }
         let status: ExitStatus =
             lost.isEmpty && !events.contains { $0.kind == .gap } ? .success : .problemsFound
-        let same = CatalogAccess.sameCluster(invocation)
+        let same = sameCluster(invocation)
         func way(_ event: Event) -> Way {
             guard let target = event.target else { return Way() }
             let (position, words) =

@@ -2,6 +2,7 @@ import BaseBackup
 import Configuration
 import Jobs
 import Monitoring
+import Operations
 import Platform
 import Repository
 import Retention
@@ -70,64 +71,46 @@ enum ExpireCommand: Command {
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let configuration = try invocation.configuration()
         let cluster = try invocation.cluster()
         let dryRun = invocation.arguments.has("dry-run")
-        invocation.notes.begin()
-        let known = try incarnations(of: cluster)
-        let started = Moment(microseconds: Clock.now)
-        let expiry = try expire(known, cluster, configuration, dryRun: dryRun)
+        let job = try ExpireJob(
+            of: cluster, by: invocation.policy(for: cluster), JobWatch.origin(), invocation.context())
+        let expiry = try job.run(dryRun: dryRun)
         if invocation.json {
             try invocation.print(
                 json: Document(
-                    dryRun: dryRun, current: Document.Part(expiry.current, of: known.current.incarnation),
+                    dryRun: dryRun, current: Document.Part(expiry.current, of: job.current),
                     failures: expiry.failures,
                     former: expiry.former.compactMap { one in
                         one.report.map { Document.Part($0, of: one.incarnation) }
                     }))
         } else {
-            invocation.print(text(expiry, dryRun: dryRun).joined(separator: "\n"))
+            invocation.print(ExpireText.lines(expiry, dryRun: dryRun).joined(separator: "\n"))
         }
-        return conclude(expiry, since: started, dryRun: dryRun, invocation)
+        return ExpireText.conclude(expiry, invocation)
     }
+}
 
-    /// Names what couldn't be removed, and notes what went.
-    static func conclude(
-        _ expiry: ClusterExpiry, since started: Moment, dryRun: Bool = false, _ invocation: Invocation
-    ) -> ExitStatus {
+/// What `expire` says, and `backup` of the expiry that follows it.
+enum ExpireText {
+    /// Names what couldn't be removed.
+    static func conclude(_ expiry: ClusterExpiry, _ invocation: Invocation) -> ExitStatus {
         for failure in expiry.failures { invocation.log(.warning, failure) }
-        let reports = [expiry.current] + expiry.former.compactMap(\.report)
-        invocation.notes("expired", reports.reduce(0) { $0 + $1.decision.expired.count })
-        invocation.notes("segments", reports.reduce(0) { $0 + $1.segments.count })
-        let runs = expiry.current.segmentRuns
-        if !runs.isEmpty { invocation.notes(ExpiredLog.fact, ExpiredLog.note(runs)) }
-        for one in expiry.former where !dryRun {
-            // What is missing there on purpose is asked of its own records.
-            guard let runs = one.report?.segmentRuns, !runs.isEmpty else { continue }
-            JobWatch.record(
-                .expire, of: one.incarnation, since: started, [ExpiredLog.fact: ExpiredLog.note(runs)], invocation)
-        }
         return expiry.failures.isEmpty ? .success : .problemsFound
     }
 
-    static func expire(
-        _ known: ClusterIncarnations, _ cluster: ClusterConfiguration, _ configuration: Configuration, dryRun: Bool
-    ) throws -> ClusterExpiry {
-        try known.expire(policy: RetentionPolicy(configuration.retention(for: cluster)), dryRun: dryRun)
-    }
-
     /// One line per decision, the incarnation in use first.
-    static func text(_ expiry: ClusterExpiry, dryRun: Bool) -> [String] {
-        text(expiry.current, dryRun: dryRun)
+    static func lines(_ expiry: ClusterExpiry, dryRun: Bool) -> [String] {
+        lines(expiry.current, dryRun: dryRun)
             + expiry.former.flatMap { one in
                 guard let report = one.report else { return [String]() }
                 return ["Before initdb or pg_upgrade, incarnation \(one.incarnation.folderName):"]
-                    + text(report, dryRun: dryRun)
+                    + lines(report, dryRun: dryRun)
             }
     }
 
     /// One line per decision.
-    private static func text(_ report: ExpiryReport, dryRun: Bool) -> [String] {
+    private static func lines(_ report: ExpiryReport, dryRun: Bool) -> [String] {
         let gone = dryRun ? "would go" : "removed"
         var lines = report.decision.verdicts.map { verdict in
             "backup \(verdict.label) \(verdict.isKept ? "kept" : gone): \(verdict.reasons.joined(separator: "; "))"

@@ -1,6 +1,7 @@
 import Configuration
 import Jobs
 import Monitoring
+import Operations
 import Platform
 import WAL
 
@@ -35,7 +36,7 @@ enum HistoryCommand: Command {
             }
             return kind
         }
-        let journal = try JobWatch.journal(of: invocation.cluster())
+        let journal = try JobRecords.journal(of: invocation.cluster())
         let since = days == 0 ? nil : Moment(microseconds: Clock.now - Int64(days) * 86_400_000_000)
         let contents = try journal.contents(since: since)
         for (key, reason) in contents.unreadable {

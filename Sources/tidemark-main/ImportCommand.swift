@@ -1,7 +1,7 @@
 import Archiving
 import Configuration
+import Operations
 import Platform
-import Repository
 
 enum ImportCommand: Command {
     static let grammar = Grammar(
@@ -30,21 +30,15 @@ enum ImportCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let directory = try absolutePath(invocation.arguments.words[0])
         let cluster = try invocation.cluster()
-        let log = invocation.log
-        let push = Push(
-            into: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
-            level: Int(cluster.compressLevel), warn: { log(.warning, $0) })
-        let work = ImportArchive(
-            push, scratch: temporaryName(for: cluster.state.importing), jobs: cluster.jobs)
-        let terminal = invocation.terminal
+        let context = invocation.context { progress in
+            if case .importing(let done, let total) = progress { "imported \(done) of \(total) files" } else { "" }
+        }
         let report: ImportReport
         do {
-            defer { terminal.finishProgress() }
-            report = try work(directory) { done, all in terminal.progress("imported \(done) of \(all) files", log: log)
-            }
+            defer { invocation.terminal.finishProgress() }
+            report = try ImportJob(into: cluster, context).run(directory)
         }
-        invocation.notes("stored", report.stored)
-        for problem in report.problems { log(.error, problem) }
+        for problem in report.problems { invocation.log(.error, problem) }
         if invocation.json {
             try invocation.print(
                 json: Document(

@@ -2,6 +2,7 @@ import Archiving
 import Configuration
 import DataDirectory
 import Glibc
+import Operations
 import Platform
 import Postgres
 import Repository
@@ -56,7 +57,8 @@ enum InitCommand: Command {
         let (incarnation, isNew) = try initializeCluster(
             named: cluster.name, dataDirectory: DataDirectory(cluster.dataDirectory), connection: connection,
             in: cluster.openRepository())
-        let inspection = try ServerInspection(of: connection, archiving: archivingCall(configuration, cluster))
+        let inspection = try ServerInspection(
+            of: connection, archiving: invocation.installation().archivingCall(for: cluster, in: configuration))
         let write = invocation.arguments.has("write")
         if write, let foreign = inspection.foreignArchiving, !invocation.arguments.has("replace") {
             throw Problem(
@@ -102,22 +104,6 @@ enum InitCommand: Command {
         let timers = ["backup", "check", "verify", "drill"].map { "tidemark-\($0)@\(cluster).timer" }
         return "To have backups and checks made by themselves:\n    systemctl enable --now "
             + timers.joined(separator: " ")
-    }
-
-    /// How the server calls this very installation.
-    static func serverCommands(_ configuration: Configuration, _ cluster: ClusterConfiguration) throws -> ServerCommands
-    {
-        ServerCommands(
-            executable: try leanExecutable(),
-            configuration: configuration.path == Configuration.standardPath
-                ? nil : try absolutePath(configuration.path),
-            cluster: cluster.name)
-    }
-
-    static func archivingCall(_ configuration: Configuration, _ cluster: ClusterConfiguration) throws -> ArchivingCall {
-        ArchivingCall(
-            command: try serverCommands(configuration, cluster).archive, cluster: cluster.name,
-            hasOthers: configuration.clusters.count > 1)
     }
 }
 

@@ -6,6 +6,7 @@ import Documents
 import Glibc
 import Jobs
 import Monitoring
+import Operations
 import Platform
 import Recovery
 import Repository
@@ -79,10 +80,10 @@ enum Interruption {
         LastStep.begin()
     }
 
-    static func note(directory: String, _ audit: RecoveryAudit) {
+    static func note(_ recovery: RecoveryRemains) {
         remains.withLock {
-            $0.directory = directory
-            $0.audit = audit.reference
+            $0.directory = recovery.directory
+            $0.audit = recovery.audit
         }
     }
 
@@ -100,8 +101,6 @@ enum Interruption {
         guard notes.withLock({ $0 === job }) else { return }
         remains.withLock { $0.job = nil }
     }
-
-    static func note(_ audit: RecoveryAudit) { remains.withLock { $0.audit = audit.reference } }
 
     private static func isIgnored(_ signal: Int32) -> Bool {
         var action = sigaction()

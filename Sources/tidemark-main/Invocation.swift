@@ -2,6 +2,7 @@ import Configuration
 import DataDirectory
 import Documents
 import Glibc
+import Operations
 import Platform
 import Synchronization
 

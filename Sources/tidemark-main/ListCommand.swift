@@ -2,6 +2,7 @@ import Archiving
 import BaseBackup
 import Catalog
 import Configuration
+import Operations
 import Platform
 import Repository
 import WAL
@@ -52,7 +53,8 @@ enum ListCommand: Command {
                 uniquingKeysWith: max)
             let found = windows.compactMap { if case .missing(let gap) = $0.ending { gap } else { nil } }
             if !found.isEmpty {
-                let expired = try WALGaps.expired(cluster, archive, segmentSize: found[0].segmentSize, invocation)
+                let expired = try expiredSegments(
+                    of: archive, by: invocation.policy(for: cluster), segmentSize: found[0].segmentSize)
                 for gap in found where !gaps.contains(gap) && !gap.names.allSatisfy({ expired.contains($0) }) {
                     gaps.append(gap)
                 }

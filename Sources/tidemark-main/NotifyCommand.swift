@@ -2,6 +2,7 @@ import Configuration
 import Glibc
 import Monitoring
 import Notifications
+import Operations
 import Platform
 import WAL
 
@@ -53,7 +54,7 @@ enum NotifyCommand: Command {
         }
         if arguments.has("test") { return try test(receivers, cluster, invocation) }
         if arguments.has("deliver") {
-            return try Telling.deliver(of: cluster, invocation) ? .success : .failure
+            return try invocation.telling(of: cluster).deliver() ? .success : .failure
         }
         let waiting = try Outbox(for: cluster).waiting()
         let rows = receivers.map {
@@ -118,15 +119,14 @@ enum NotifyCommand: Command {
         let name = unit.contains(".") ? unit : unit + ".service"
         let subject = String((parts.first ?? "").trimmingPrefix("tidemark-"))
         let now = Moment(microseconds: Clock.now)
-        Telling.tell(
+        try invocation.telling(of: cluster).tell(
             [
                 Notification(
                     event: .unitFailure, status: .error, cluster: cluster.name, host: hostName(), time: now,
                     subject: subject, message: "unit \(name) failed", details: details)
             ],
-            of: cluster, invocation,
             // The job itself usually told moments ago, and more.
             quietIfToldSince: Moment(microseconds: now.microseconds - 600_000_000))
-        return try Telling.deliver(of: cluster, invocation) ? .success : .failure
+        return try invocation.telling(of: cluster).deliver() ? .success : .failure
     }
 }

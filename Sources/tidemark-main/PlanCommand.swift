@@ -1,8 +1,5 @@
 import Configuration
-import Platform
-import Recovery
-import Repository
-import Setup
+import Operations
 
 enum PlanCommand: Command {
     static let grammar = Grammar(
@@ -23,7 +20,8 @@ enum PlanCommand: Command {
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
-        let planned = try PlannedRecovery(invocation, cluster)
+        let order = try RecoveryOptions.order(invocation.arguments, cluster)
+        let planned = try PlannedRecovery(order, of: cluster, invocation.installation(), invocation.context())
         try planned.show(invocation)
         return .success
     }

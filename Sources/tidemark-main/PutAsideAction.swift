@@ -2,6 +2,7 @@ import Archiving
 import BaseBackup
 import Configuration
 import DataDirectory
+import Operations
 import Platform
 import Postgres
 import Repository

@@ -1,7 +1,7 @@
-import Archiving
 import Configuration
 import Glibc
 import Planning
+import Operations
 import Platform
 import Recovery
 import WAL
@@ -53,71 +53,51 @@ enum RecoverCommand: Command {
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
-        let directory = try PlannedRecovery.directory(invocation, cluster)
-        if invocation.arguments.has("resume") { return try resume(invocation, cluster, directory) }
-        let old = try OldDirectory(directory)
-        let isDelta = invocation.arguments.has("delta")
-        if old != nil, !isInPlace(directory, cluster), !isDelta, !invocation.arguments.has("keep-old") {
-            try refuseToRename(directory, cluster)
-        }
-        if !isDelta { try old?.refuseIfMounted() }
-        if invocation.arguments.has("dry-run") {
-            let planned = try PlannedRecovery(invocation, cluster)
+        let arguments = invocation.arguments
+        let directory = try RecoveryOptions.directory(arguments, cluster)
+        if arguments.has("resume") { return try resume(invocation, cluster, directory) }
+        var order = try RecoveryOptions.order(arguments, cluster)
+        order.words = line
+        let context = invocation.context(RecoverText.progress)
+        let job = try RecoverJob(order, of: cluster, invocation.installation(), context)
+        return try carryOut(job, invocation, asking: invocation)
+    }
+
+    /// - Parameters:
+    ///   - invocation: the call that gave the order.
+    ///   - asking: the call whose `--yes` and `--dry-run` count.
+    private static func carryOut(
+        _ job: RecoverJob, _ invocation: Invocation, asking: Invocation
+    ) throws -> ExitStatus {
+        if asking.arguments.has("dry-run") {
+            let planned = try job.preview()
             try planned.show(invocation)
-            try planned.refuseWhatCannotBe(keeping: old == nil || isDelta)
+            try job.refuseWhatCannotBe(planned)
             return .success
         }
-        guard
-            let planned = try plan(invocation, cluster, in: directory, takingPlaceOf: old, asking: invocation)
-        else { return .interrupted }
-        let claim = try RecoveryClaim(directory, in: cluster.state)
-        defer { withExtendedLifetime(claim) {} }
-        try OldDirectory.refuseIfChanged(directory, since: old)
-        var job = RecoverJob(
-            invocation: invocation, planned: planned,
-            state: RecoveryState(arguments: line(following: planned.plan.history), directory: directory))
-        return try job.run(old: old)
+        let planned = try job.plan()
+        if job.wantsConsent {
+            if !invocation.json { try planned.show(invocation) }
+            let question = question(job)
+            let agreed =
+                try job.replacesOwn
+                ? asking.confirm(question, byTyping: planned.cluster.name) : asking.confirm(question)
+            guard agreed else { return .interrupted }
+        }
+        defer { invocation.terminal.finishProgress() }
+        let report = try job.run(planned)
+        invocation.terminal.finishProgress()
+        try report.show(invocation)
+        return report.result?.asPredicted == false ? .problemsFound : .success
     }
 
-    private static func isInPlace(_ directory: String, _ cluster: ClusterConfiguration) -> Bool {
-        directory == cluster.dataDirectory.withoutTrailingSlash
-    }
-
-    private static func refuseToRename(_ directory: String, _ cluster: ClusterConfiguration) throws {
-        let isRestored = try RecoveryState(of: directory, in: cluster.state)?.phase == .prepared
-        throw Problem(
-            "cannot recover into directory \"\(directory)\"",
-            detail: isRestored
-                ? "A recovery into it was interrupted after everything had been restored." : "It is not empty.",
-            hint: isRestored
-                ? "Go on with \"\(resumeCommand(directory))\"; or rename the directory with --keep-old, and start anew."
-                : "Name an empty directory or one that does not exist yet; or rename this one with --keep-old.")
-    }
-
-    /// Archives what only the old directory holds, plans, and asks.
-    ///
-    /// - Parameter asking: the call whose `--yes` counts.
-    /// - Returns: nil when the answer is no.
-    private static func plan(
-        _ invocation: Invocation, _ cluster: ClusterConfiguration, in directory: String,
-        takingPlaceOf old: OldDirectory?, asking: Invocation
-    ) throws -> PlannedRecovery? {
-        let isDelta = invocation.arguments.has("delta")
-        let takesOwn = isInPlace(directory, cluster) && old != nil
-        let rescued =
-            try takesOwn ? RescueJob(cluster: cluster, log: invocation.log, isDelta: isDelta).run(directory) : nil
-        let planned = try PlannedRecovery(invocation, cluster, rescued: rescued)
-        // Found out before anybody is asked.
-        try planned.refuseWhatCannotBe(keeping: old == nil || isDelta)
-        if !invocation.json { try planned.show(invocation) }
-        let question =
-            old == nil
+    private static func question(_ job: RecoverJob) -> String {
+        let directory = job.order.directory
+        return job.old == nil
             ? "Recover into \"\(directory)\"?"
-            : isDelta
+            : job.order.isDelta
                 ? "Recover into \"\(directory)\", and overwrite what is there now?"
                 : "Recover into \"\(directory)\", and rename what is there now?"
-        let agreed = try takesOwn ? asking.confirm(question, byTyping: cluster.name) : asking.confirm(question)
-        return agreed ? planned : nil
     }
 
     /// The command line, with the timeline that was chosen: what told it may be gone when the recovery is resumed.
@@ -152,13 +132,8 @@ enum RecoverCommand: Command {
     private static func resume(
         _ invocation: Invocation, _ cluster: ClusterConfiguration, _ directory: String
     ) throws -> ExitStatus {
-        let claim = try RecoveryClaim(directory, in: cluster.state)
-        defer { withExtendedLifetime(claim) {} }
-        guard let state = try RecoveryState(of: directory, in: cluster.state) else {
-            throw Problem(
-                "no recovery into \"\(directory)\" was interrupted",
-                hint: "Name the directory with --data-directory, or start a recovery with a target.")
-        }
+        let interrupted = try InterruptedRecovery(into: directory, of: cluster)
+        let state = interrupted.state
         try refuseWithoutSecrets(state, invocation)
         let line =
             state.arguments + (invocation.json && !state.arguments.contains("--json") ? ["--json"] : [])
@@ -170,34 +145,11 @@ enum RecoverCommand: Command {
         let flags = again.arguments.settings.merging(invocation.arguments.settings) { $1 }
         let configured = try Configuration(reading: invocation.configurationPath(), flags: flags)
             .cluster(named: cluster.name)
-        // Nothing was done yet when it was interrupted, or somebody has put a directory there since: a server may have run on
-        // it, and has committed what the first call knew nothing of.
-        let old = state.phase == .restoring ? try OldDirectory(directory) : nil
-        // What an old directory's WAL held was archived, and the server's partial may be part of it. A copy beside the cluster
-        // was restored without.
-        let rescued: Bool? = old == nil && isInPlace(directory, configured) ? true : nil
-        if invocation.arguments.has("dry-run") {
-            let planned = try PlannedRecovery(again, configured, rescued: rescued)
-            try planned.show(again)
-            return .success
-        }
-        guard let old else {
-            var job = RecoverJob(
-                invocation: again, planned: try PlannedRecovery(again, configured, rescued: rescued), state: state)
-            return try job.run(old: nil)
-        }
-        let isDelta = again.arguments.has("delta")
-        if !isInPlace(directory, configured), !isDelta,
-            !again.arguments.has("keep-old"), !invocation.arguments.has("keep-old")
-        {
-            try refuseToRename(directory, configured)
-        }
-        if !isDelta { try old.refuseIfMounted() }
-        guard
-            let planned = try plan(again, configured, in: directory, takingPlaceOf: old, asking: invocation)
-        else { return .interrupted }
-        try OldDirectory.refuseIfChanged(directory, since: old)
-        var job = RecoverJob(invocation: again, planned: planned, state: state)
-        return try job.run(old: old)
+        var order = try RecoveryOptions.order(again.arguments, configured)
+        order.directory = directory
+        order.keepsOld = order.keepsOld || invocation.arguments.has("keep-old")
+        let job = try RecoverJob(
+            resuming: interrupted, order, of: configured, again.installation(), again.context(RecoverText.progress))
+        return try carryOut(job, again, asking: invocation)
     }
 }

@@ -1,13 +1,10 @@
-import Archiving
-import BaseBackup
 import Configuration
 import Glibc
 import Planning
+import Operations
 import Platform
 import Recovery
-import Repository
 import TableRecovery
-import WAL
 
 enum RecoverTableCommand: Command {
     static let grammar = Grammar(
@@ -72,16 +69,15 @@ enum RecoverTableCommand: Command {
         let tables = try patterns(arguments)
         let destinations = try TableDestinations.read(arguments)
         let cluster = try invocation.clusterWithPlacesApart()
-        let began = Clock.monotonic
-        let archive = try RecoveryArchive(
-            repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
-            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments),
-            incarnation: arguments.value("incarnation"), backup: arguments.value("backup"),
-            at: try TargetOptions.moment(arguments, zone: cluster.timezone))
-        let (plan, doubt) = try plan(tables, archive, cluster, invocation)
-        let planSeconds = Double(Clock.monotonic - began) / 1e9
+        var order = TableRecoveryOrder(tables, try target(tables, arguments, cluster))
+        order.destinations = destinations
+        order.method = arguments.has("no-filter-wal") ? .holes : .filteredLog
+        order.parts.foreignKeys = arguments.has("with-foreign-keys")
+        order.parts.triggers = arguments.has("with-triggers")
+        order.parts.views = arguments.has("with-views")
+        let job = try TableRecoveryJob(order, of: cluster, invocation.context(progress))
         if arguments.has("dry-run") {
-            try TableRecoveryText.show(plan, archive, cluster, invocation)
+            try TableRecoveryText.show(job, cluster, invocation)
             return .success
         }
         guard !destinations.isEmpty else {
@@ -89,40 +85,17 @@ enum RecoverTableCommand: Command {
                 "where should the tables go?",
                 hint: "Say --into-table, --to-file FILE, --diff or --replace; --dry-run only plans.")
         }
-        if let doubt, try !confirm(doubt, invocation) { return .interrupted }
+        if let doubt = job.doubt, try !confirm(doubt, invocation) { return .interrupted }
         if destinations.contains(.replacement), try !confirmReplacement(tables, invocation) { return .interrupted }
         if destinations.contains(.missingRows),
             try !invocation.confirm("Insert the rows that are missing into the live tables?")
         {
             return .interrupted
         }
-        var request = TableRecoveryRequest(
-            tables: tables, plan: plan, destinations: destinations,
-            binDirectory: cluster.binDirectory(major: plan.majorVersion), scratchDirectory: cluster.scratchDirectory,
-            liveConninfo: cluster.conninfo, jobs: cluster.jobs)
-        request.patience = cluster.drillTimeout
-        request.method = arguments.has("no-filter-wal") ? .holes : .filteredLog
-        request.parts.foreignKeys = arguments.has("with-foreign-keys")
-        request.parts.triggers = arguments.has("with-triggers")
-        request.parts.views = arguments.has("with-views")
         defer { invocation.terminal.finishProgress() }
-        let (terminal, log) = (invocation.terminal, invocation.log)
-        let report = try recoverTables(request, from: archive) { event in
-            switch event {
-            case .begun: invocation.notes.begin()
-            case .restoring(let progress): terminal.progress("restoring: " + progress.text, log: log)
-            case .replaying(let done, let total, let standstill):
-                terminal.progress(
-                    "replaying segment \(done) of \(total)" + (standstill.map { "; \($0)" } ?? ""), log: log)
-            case .takingOut(let table): terminal.progress("copying \(table)", log: log)
-            case .note(let text):
-                terminal.finishProgress()
-                log(.log, text)
-            }
-        }
-        terminal.finishProgress()
-        for table in report.tables { invocation.notes("table", table.name) }
-        try TableRecoveryText.show(report, plan, planSeconds: planSeconds, invocation)
+        let report = try job.run()
+        invocation.terminal.finishProgress()
+        try TableRecoveryText.show(report, job.plan, planSeconds: job.planSeconds, invocation)
         let differs = report.tables.contains { table in
             guard let difference = table.difference else { return false }
             // Only the missing rows were to come back.
@@ -130,6 +103,16 @@ enum RecoverTableCommand: Command {
             return difference.missing + difference.changed + difference.added > 0
         }
         return differs ? .problemsFound : .success
+    }
+
+    @Sendable private static func progress(_ progress: JobProgress) -> String {
+        switch progress {
+        case .restoring(let progress): "restoring: " + progress.text
+        case .replaying(let progress):
+            "replaying segment \(progress.done) of \(progress.total)" + (progress.standstill.map { "; \($0)" } ?? "")
+        case .takingOut(let table): "copying \(table)"
+        default: ""
+        }
     }
 
     private static func patterns(_ arguments: Arguments) throws -> [TablePattern] {
@@ -150,47 +133,15 @@ enum RecoverTableCommand: Command {
         return tables
     }
 
-    private static func plan(
-        _ tables: [TablePattern], _ archive: RecoveryArchive, _ cluster: ClusterConfiguration, _ invocation: Invocation
-    ) throws -> (Plan, doubt: String?) {
-        let arguments = invocation.arguments
-        return try choosingTimeline(invocation, in: archive) { timeline in
-            var request: PlanRequest
-            var doubt: String?
-            if arguments.has("before-drop") {
-                let given = ["target-time", "target-lsn", "target-xid", "target-name", "target"].filter(arguments.has)
-                if let option = given.first { throw UsageError("--before-drop and --\(option) exclude each other") }
-                let found = try target(beforeDropOf: tables, archive, timeline, invocation)
-                request = PlanRequest(found.target, backup: arguments.value("backup"))
-                doubt = found.doubt
-            } else {
-                request = try TargetOptions.request(arguments, zone: cluster.timezone)
-            }
-            request.target.timeline = timeline
-            var plan = try archive.plan(request, usePartials: false)
-            if let doubt { plan.warnings.append(doubt) }
-            return (plan, doubt)
-        }
-    }
-
-    /// Tables may also have gone with their database.
     private static func target(
-        beforeDropOf tables: [TablePattern], _ archive: RecoveryArchive, _ timeline: RecoveryTarget.Timeline,
-        _ invocation: Invocation
-    ) throws -> (target: RecoveryTarget, doubt: String?) {
-        do {
-            let moment = try momentBeforeDrop(
-                of: tables, in: archive, timeline: timeline, backup: invocation.arguments.value("backup"))
-            moment.tell(invocation.log)
-            return (moment.target, moment.doubt)
-        } catch let nothing as NoDropFound {
-            let name = tables[0].database
-            guard let moment = try? momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline)
-            else { throw nothing }
-            invocation.log(
-                .log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")
-            return (moment.target, nil)
+        _ tables: [TablePattern], _ arguments: Arguments, _ cluster: ClusterConfiguration
+    ) throws -> TargetRequest {
+        guard arguments.has("before-drop") else { return try TargetOptions.request(arguments, zone: cluster.timezone) }
+        if let option = TargetOptions.points.first(where: arguments.has) {
+            throw UsageError("--before-drop and --\(option) exclude each other")
         }
+        // Tables may also have gone with their database.
+        return try TargetOptions.request(.beforeDrop(of: tables, isDatabaseMeant: true), arguments)
     }
 
     /// Which of several tables of a name is meant must not be guessed.

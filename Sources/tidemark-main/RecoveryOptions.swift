@@ -1,7 +1,7 @@
 import Configuration
+import Operations
+import Platform
 import Recovery
-import Setup
-import WAL
 
 /// The options that shape the recovered server.
 enum RecoveryOptions {
@@ -21,29 +21,37 @@ enum RecoveryOptions {
             "set", value: "NAME=VALUE", repeats: true, "a server setting for the recovered directory; may be repeated"),
     ]
 
-    static func setup(
-        _ invocation: Invocation, _ cluster: ClusterConfiguration, isOwnDirectory: Bool, putAside: TimelineID? = nil
-    ) throws -> RecoverySetup {
-        let arguments = invocation.arguments
-        let commands = ServerCommands(
-            executable: try leanExecutable(), configuration: try invocation.configurationPath(),
-            cluster: cluster.name)
-        var setup = RecoverySetup(
-            restoreCommand: commands.restore(putAside: putAside?.description, isCopy: !isOwnDirectory),
-            endCommand: commands.recoveryEnd, isOwnDirectory: isOwnDirectory)
-        setup.isStandby = arguments.has("standby")
+    /// What `plan` and `recover` are asked for.
+    /// - Throws: `UsageError`, `MomentError`, `BadTablePattern`.
+    static func order(_ arguments: Arguments, _ cluster: ClusterConfiguration) throws -> RecoveryOrder {
+        var target = try DropOptions.request(arguments) ?? TargetOptions.request(arguments, zone: cluster.timezone)
+        target.usesPartials = arguments.has("use-partial")
+        var order = RecoveryOrder(target, directory: try directory(arguments, cluster))
+        order.tablespaces = try tablespaces(arguments)
+        order.isStandby = arguments.has("standby")
         if let word = arguments.value("target-action") {
             guard let action = TargetAction(rawValue: word) else {
                 throw UsageError("--target-action takes \"promote\", \"pause\" or \"shutdown\", not \"\(word)\"")
             }
-            setup.action = action
+            order.action = action
         }
-        setup.extra = try settings(arguments)
-        return setup
+        order.settings = try settings(arguments)
+        order.isDelta = arguments.has("delta")
+        order.keepsOld = arguments.has("keep-old")
+        order.starts = arguments.has("start")
+        order.logFile = try arguments.value("log-file").map(absolutePath)
+        return order
+    }
+
+    /// Where to recover to. The cluster's own directory is spelled as in the configuration.
+    static func directory(_ arguments: Arguments, _ cluster: ClusterConfiguration) throws -> String {
+        let named = try absolutePath(arguments.value("data-directory") ?? cluster.dataDirectory)
+        let isOwn = Files.isSamePlace(named, cluster.dataDirectory)
+        return (isOwn ? cluster.dataDirectory : named).withoutTrailingSlash
     }
 
     /// What `--tablespace-mapping` says: location in the backup → directory to use now.
-    static func tablespaces(_ arguments: Arguments) throws(UsageError) -> [String: String] {
+    private static func tablespaces(_ arguments: Arguments) throws(UsageError) -> [String: String] {
         var mapping: [String: String] = [:]
         for text in arguments.all("tablespace-mapping") {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
@@ -76,14 +84,5 @@ enum RecoveryOptions {
             }
             return RecoverySetting(name, String(parts[1]))
         }
-    }
-}
-
-extension String {
-    /// `/a/b` for `/a/b/`.
-    var withoutTrailingSlash: String {
-        var text = self
-        while text.count > 1 && text.hasSuffix("/") { text.removeLast() }
-        return text
     }
 }

@@ -1,5 +1,6 @@
 import Configuration
 import Monitoring
+import Operations
 import Platform
 import Presentation
 
@@ -25,7 +26,7 @@ enum ReportCommand: Command {
         let days = try arguments.integer("days", in: 7...120) ?? 28
         let configuration = try invocation.configuration()
         let cluster = try invocation.cluster()
-        let observation = try CheckCommand.observed(cluster, configuration, invocation)
+        let observation = observe(cluster, in: configuration, try invocation.installation())
         let results = judge(observation, by: configuration.checks(for: cluster))
         let page = reportPage(observation, results, days: days, tidemarkVersion: CommandLineTool.version)
         if let path = arguments.value("html") {
@@ -38,7 +39,7 @@ enum ReportCommand: Command {
         }
         if arguments.has("notify") {
             let report = weeklyReport(observation, results, page: page, host: hostName())
-            Telling.tell([report], of: cluster, invocation)
+            try invocation.telling(of: cluster).tell([report])
         }
         if !arguments.has("html") && !arguments.has("notify") {
             invocation.print(statusText(observation, results, days: days, paint: CheckText.paint))

@@ -2,6 +2,7 @@ import Catalog
 import Configuration
 import Jobs
 import Monitoring
+import Operations
 import Platform
 import WAL
 
@@ -70,9 +71,9 @@ enum SegmentsCommand: Command {
             return try words[0] == "put-aside"
                 ? PutAsideAction.run(invocation, words[1]) : PutBackAction.run(invocation, words[1])
         }
-        let access = try CatalogAccess(invocation)
-        let (stretches, gaps) = try access.ask(invocation) {
-            try $0.report(backups: access.spans, expired: access.expired(invocation))
+        let access = try invocation.catalogAccess()
+        let (stretches, gaps) = try access.ask {
+            try $0.report(backups: access.spans, expired: access.expired(by: invocation.policy(for: access.cluster)))
         }
         let removals = try removals(of: gaps, access)
         let lost = try access.catalog.lostHistories()

@@ -1,5 +1,6 @@
 import BaseBackup
 import Configuration
+import Operations
 import Platform
 import Repository
 import WAL

@@ -1,6 +1,7 @@
 import Configuration
 import Monitoring
 import Presentation
+import Operations
 
 enum StatusCommand: Command {
     static let grammar = Grammar(
@@ -17,7 +18,7 @@ enum StatusCommand: Command {
         let days = try invocation.arguments.integer("days", in: 7...120) ?? 28
         let configuration = try invocation.configuration()
         let cluster = try invocation.cluster()
-        let observation = try CheckCommand.observed(cluster, configuration, invocation)
+        let observation = observe(cluster, in: configuration, try invocation.installation())
         let results = judge(observation, by: configuration.checks(for: cluster))
         invocation.print(statusText(observation, results, days: days, paint: CheckText.paint), hasColours: true)
         return CheckResult.worst(results).nagios == 0 ? .success : .problemsFound

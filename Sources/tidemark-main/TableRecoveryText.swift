@@ -1,8 +1,8 @@
 import Configuration
 import Planning
 import Presentation
+import Operations
 import Recovery
-import Setup
 import TableRecovery
 import WAL
 
@@ -10,17 +10,17 @@ import WAL
 enum TableRecoveryText {
     /// The plan, for --dry-run.
     static func show(
-        _ plan: Plan, _ archive: RecoveryArchive, _ cluster: ClusterConfiguration, _ invocation: Invocation
+        _ job: TableRecoveryJob, _ cluster: ClusterConfiguration, _ invocation: Invocation
     ) throws {
         if invocation.json {
             try invocation.print(
-                json: PlanDocument(plan, settings: [], archiving: false, remarks: archive.remarks))
+                json: PlanDocument(job.plan, settings: [], archiving: false, remarks: job.remarks))
         } else {
             invocation.print(
                 PlanText(
-                    plan: plan, settings: [], archiving: "off in the temporary cluster", tablespaces: [],
+                    plan: job.plan, settings: [], archiving: "off in the temporary cluster", tablespaces: [],
                     zone: cluster.timezone,
-                    remarks: archive.remarks
+                    remarks: job.remarks
                 ).text)
         }
     }

@@ -1,5 +1,6 @@
 import Configuration
 import Planning
+import Operations
 import Recovery
 import WAL
 
@@ -22,10 +23,20 @@ enum TargetOptions {
         ),
     ]
 
+    /// Those that name a point.
+    static let points = ["target-time", "target-lsn", "target-xid", "target-name", "target"]
+
+    /// The point, with the timeline, backup and incarnation that the options name.
+    static func request(_ point: TargetRequest.Point, _ arguments: Arguments) throws -> TargetRequest {
+        TargetRequest(
+            point, timeline: try timeline(arguments.value("target-timeline")), backup: arguments.value("backup"),
+            incarnation: arguments.value("incarnation"))
+    }
+
     /// What the options ask for.
     /// - Throws: `UsageError`, `MomentError`.
-    static func request(_ arguments: Arguments, zone: String?) throws -> PlanRequest {
-        let given = ["target-time", "target-lsn", "target-xid", "target-name", "target"].filter(arguments.has)
+    static func request(_ arguments: Arguments, zone: String?) throws -> TargetRequest {
+        let given = points.filter(arguments.has)
         guard let option = given.first, let text = arguments.value(option) else {
             throw UsageError(
                 "no recovery target",
@@ -36,8 +47,7 @@ enum TargetOptions {
             throw UsageError("--\(given[0]) and --\(given[1]) exclude each other", hint: "Name one target.")
         }
         let target = RecoveryTarget(
-            try point(option, text, zone: zone), inclusive: !arguments.has("exclusive"),
-            timeline: try timeline(arguments.value("target-timeline")))
+            try point(option, text, zone: zone), inclusive: !arguments.has("exclusive"))
         if arguments.has("exclusive") {
             switch target.point {
             case .name, .immediate, .latest:
@@ -45,7 +55,7 @@ enum TargetOptions {
             case .time, .lsn, .xid: break
             }
         }
-        return PlanRequest(target, backup: arguments.value("backup"))
+        return try request(.target(target), arguments)
     }
 
     private static func point(_ option: String, _ text: String, zone: String?) throws -> RecoveryTarget.Point {
@@ -79,17 +89,7 @@ enum TargetOptions {
         }
     }
 
-    /// The timeline's number, where one was given.
-    static func number(_ arguments: Arguments) throws -> TimelineID? {
-        if case .number(let number) = try timeline(arguments.value("target-timeline")) { number } else { nil }
-    }
-
-    /// The target time, where one was given.
-    static func moment(_ arguments: Arguments, zone: String?) throws -> Moment? {
-        try arguments.value("target-time").map { try Moment(parsing: $0, zone: zone) }
-    }
-
-    static func timeline(_ text: String?) throws -> RecoveryTarget.Timeline {
+    private static func timeline(_ text: String?) throws -> RecoveryTarget.Timeline {
         switch text {
         case nil: return .own
         case "latest": return .latest

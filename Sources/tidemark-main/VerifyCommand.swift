@@ -1,9 +1,6 @@
-import Archiving
 import BaseBackup
 import Configuration
-import Monitoring
-import Platform
-import Repository
+import Operations
 import WAL
 
 enum VerifyCommand: Command {
@@ -66,158 +63,43 @@ enum VerifyCommand: Command {
         let labels = arguments.words
         let isPart = !labels.isEmpty || arguments.has("latest")
         let cluster = try invocation.cluster()
-        invocation.notes.begin()
-        let (backups, unreadable) = try chosen(invocation, try incarnations(of: cluster))
-        let request = VerifyRequest(
-            jobs: cluster.jobs, progressDirectory: cluster.state.verification)
-        let (terminal, log) = (invocation.terminal, invocation.log)
-        var documents: [Document] = []
-        var problems = unreadable.count
-        var damaged: [String] = []
-        var others = problems
-        var known: [ArchiveProblem] = []
-        func tell(_ failure: any Error) {
-            log(.error, failure)
-            problems += 1
-            others += 1
+        let job = VerifyJob(
+            of: cluster, policy: try invocation.policy(for: cluster), invocation.context(VerifyWAL.progress))
+        defer { invocation.terminal.finishProgress() }
+        let report = try job.run(chosen(arguments), withWAL: !isPart && !arguments.has("backups")) { backup in
+            invocation.terminal.finishProgress()
+            if !invocation.json { invocation.print(line(backup.report)) }
         }
-        if isPart { invocation.notes(VerifiedPart.only, backups.map(\.1.label).joined(separator: " ")) }
-        for reason in unreadable { log(.error, reason) }
-        for archive in try incarnations(of: cluster).all {
-            do { _ = try archive.isConfirmed() } catch { tell(error) }
-            if isPart { continue }
-            archive.proveRecords { tell($0) }
-        }
-        /// One that can't be listed is nil.
-        var logs: [Incarnation: ArchivedLog?] = [:]
-        var told: [LineageGap] = []
-        for (archive, backup) in backups {
-            let report: VerifyReport
-            do {
-                defer { terminal.finishProgress() }
-                report = try verifyBackup(backup, of: archive, request: request) { progress in
-                    terminal.progress("verifying \(backup.label): \(progress.text)", log: log)
-                }
-            } catch let gone as NoSuchBackup where !isPart {
-                log(.log, gone.message, detail: "It was removed in the meantime.")
-                continue
-            } catch let failure as any Explained
-                where failure is NoSuchBackup || failure is BackupInProgress || failure.concernsOneObject
-                || backups.count > 1 && failure is SystemError
-            {
-                // It tells nothing of the others.
-                tell(failure)
-                continue
-            }
-            do { try recordVerification(report, of: archive) } catch {
-                log(
-                    .error, "the verification of backup \"\(report.label)\" could not be recorded", detail: "\(error)")
-                problems += 1
-                others += 1
-            }
-            problems += report.problems.count
-            if !report.problems.isEmpty { damaged.append(report.label) }
-            for problem in report.problems { log(.error, problem) }
-            if logs[archive.incarnation] == nil {
-                do {
-                    logs[archive.incarnation] = .some(
-                        try archivedLog(
-                            of: archive,
-                            expired: { try WALGaps.expired(cluster, archive, segmentSize: $0, invocation) }))
-                } catch let failure as any Explained where failure.concernsOneObject {
-                    tell(failure)
-                    logs[archive.incarnation] = .some(nil)
-                }
-            }
-            let gaps = logs[archive.incarnation]??.gaps(behind: backup.stopLSN, on: backup.timeline) ?? []
-            for gap in gaps where !told.contains(gap) { told.append(gap) }
-            documents.append(
-                Document(
-                    label: report.label,
-                    problems: report.problems.map { .init(message: $0.message, detail: $0.detail) },
-                    gaps: gaps.map {
-                        .init(first: $0.first.description, last: $0.last.description, segments: $0.count)
-                    },
-                    packs: report.packs, skippedPacks: report.skippedPacks, frames: report.frames,
-                    segments: report.segments, bytes: report.bytes, pages: report.pages, seconds: report.seconds))
-            if !invocation.json { invocation.print(line(report)) }
-        }
-        if backups.isEmpty && unreadable.isEmpty && !invocation.json {
+        invocation.terminal.finishProgress()
+        if report.backups.isEmpty && report.unreadable == 0 && !invocation.json {
             invocation.print("Cluster \"\(cluster.name)\" has no complete backup.")
         }
-        invocation.notes("backups", backups.count)
-        invocation.notes("backup_problems", problems)
-        invocation.notes(VerifiedPart.backups.others, others)
-        if !told.isEmpty { invocation.notes("gaps", told.count) }
-        let gaps = told.map { ArchiveProblem($0) }
-        known += gaps
+        let documents = report.backups.map(document)
         if isPart || arguments.has("backups") {
-            for gap in gaps { log(.error, gap) }
             if invocation.json { try invocation.print(json: documents) }
+        } else if invocation.json {
+            try invocation.print(json: Whole(backups: documents, wal: report.archives.map(VerifyWAL.document)))
         } else {
-            let archives = try incarnations(of: cluster).all.compactMap { archive in
-                do { return try VerifyWAL.read(archive, cluster, invocation) } catch let failure as any Explained
-                    where failure.concernsOneObject
-                {
-                    tell(failure)
-                    return nil
-                }
-            }
-            let found = archives.flatMap(\.problems)
-            // Both parts see what is missing after a backup.
-            for problem in gaps.filter({ !found.contains($0) }) + found { log(.error, problem) }
-            problems += found.count
-            known += found
-            invocation.notes("segments", archives.reduce(0) { $0 + $1.segments })
-            invocation.notes("wal_problems", found.count)
-            if invocation.json {
-                try invocation.print(json: Whole(backups: documents, wal: archives.map(VerifyWAL.document)))
-            } else {
-                for archive in archives { invocation.print(VerifyWAL.text(archive)) }
-            }
+            for archive in report.archives { invocation.print(VerifyWAL.text(archive)) }
         }
-        invocation.notes("problems", problems)
-        invocation.notes.found(known, labels: damaged)
-        return problems == 0 && told.isEmpty ? .success : .problemsFound
+        return report.isGood ? .success : .problemsFound
     }
 
-    private static func chosen(
-        _ invocation: Invocation, _ known: ClusterIncarnations
-    ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
-        let labels = invocation.arguments.words
-        if labels.isEmpty, invocation.arguments.has("latest") { return try latest(known.current) }
-        var (backups, unreadable): ([(ClusterArchive, BackupDescription)], [any Explained]) = ([], [])
-        for label in labels {
-            do {
-                let archive = try known.holding(label)
-                backups.append((archive, try archive.backup(label)))
-            } catch let failure as any Explained where failure is DamagedDescription || failure.concernsOneObject {
-                unreadable.append(failure)
-            }
-        }
-        for archive in known.all where labels.isEmpty {
-            do {
-                let listing = try archive.listBackups()
-                backups += listing.all.map { (archive, $0) }
-                unreadable += listing.unreadable.map(\.reason)
-            } catch let failure as any Explained where failure.concernsOneObject { unreadable.append(failure) }
-        }
-        return (backups, unreadable)
+    private static func chosen(_ arguments: Arguments) -> VerifiedBackups {
+        if !arguments.words.isEmpty { return .named(arguments.words) }
+        return arguments.has("latest") ? .newest : .all
     }
 
-    /// The newest backup. Each that can't be read is told of, because it may be the newest; so is each newer one whose branch
-    /// was put aside.
-    private static func latest(
-        _ archive: ClusterArchive
-    ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
-        let listing = try archive.listBackups()
-        let newest = listing.newest
-        var told: [any Explained] = listing.unreadable.map(\.reason)
-        for aside in listing.aside where newest.map({ $0.startTime < aside.backup.startTime }) ?? true {
-            told.append(aside.problem)
-        }
-        if newest == nil, told.isEmpty { told.append(NoBackup(cluster: archive.incarnation.cluster)) }
-        return (newest.map { [(archive, $0)] } ?? [], told)
+    private static func document(_ backup: VerifyJob.Backup) -> Document {
+        let report = backup.report
+        return Document(
+            label: report.label,
+            problems: report.problems.map { .init(message: $0.message, detail: $0.detail) },
+            gaps: backup.gaps.map {
+                .init(first: $0.first.description, last: $0.last.description, segments: $0.count)
+            },
+            packs: report.packs, skippedPacks: report.skippedPacks, frames: report.frames,
+            segments: report.segments, bytes: report.bytes, pages: report.pages, seconds: report.seconds)
     }
 
     private static func line(_ report: VerifyReport) -> String {

@@ -1,9 +1,7 @@
 import Archiving
 import Catalog
 import Configuration
-import Monitoring
-import Platform
-import Repository
+import Operations
 import WAL
 
 /// The part of `tidemark verify` that reads the archive.
@@ -36,15 +34,11 @@ enum VerifyWAL {
         }
         let cluster = try invocation.cluster()
         invocation.notes.begin()
-        let archive = try currentArchive(of: cluster)
         let range = try range(invocation, cluster)
-        let verification = try read(archive, cluster, range: range, invocation)
-        if range != nil { invocation.notes(VerifiedPart.only, "a part of the WAL") }
-        invocation.notes("segments", verification.segments)
-        invocation.notes("problems", verification.problems.count)
-        invocation.notes("wal_problems", verification.problems.count)
-        invocation.notes.found(verification.problems)
-        for problem in verification.problems { invocation.log(.error, problem) }
+        let job = VerifyJob(of: cluster, policy: try invocation.policy(for: cluster), invocation.context(progress))
+        defer { invocation.terminal.finishProgress() }
+        let verification = try job.runWAL(range)
+        invocation.terminal.finishProgress()
         if invocation.json {
             try invocation.print(json: document(verification))
         } else {
@@ -53,17 +47,12 @@ enum VerifyWAL {
         return verification.problems.isEmpty ? .success : .problemsFound
     }
 
-    static func read(
-        _ archive: ClusterArchive, _ cluster: ClusterConfiguration,
-        range: ClosedRange<LSN>? = nil, _ invocation: Invocation
-    ) throws -> ArchiveVerification {
-        let (terminal, log) = (invocation.terminal, invocation.log)
-        defer { terminal.finishProgress() }
-        return try verifyArchive(
-            of: archive, range: range,
-            expired: { try WALGaps.expired(cluster, archive, segmentSize: $0, invocation) },
-            jobs: cluster.jobs,
-            progress: { done, all in terminal.progress("verifying WAL: \(done) of \(all) segments", log: log) })
+    @Sendable static func progress(_ progress: JobProgress) -> String {
+        switch progress {
+        case .verifying(let backup, let progress): "verifying \(backup): \(progress.text)"
+        case .verifyingWAL(let done, let total): "verifying WAL: \(done) of \(total) segments"
+        default: ""
+        }
     }
 
     static func document(_ verification: ArchiveVerification) -> Document {
@@ -93,8 +82,8 @@ enum VerifyWAL {
             guard let text = arguments.value(option) else { return nil }
             if let lsn = LSN(text) { return lsn }
             let moment = try Moment(parsing: text, zone: cluster.timezone)
-            let access = try CatalogAccess(invocation)
-            return try access.ask(invocation) { catalog in
+            let access = try invocation.catalogAccess()
+            return try access.ask { catalog in
                 let set = try catalog.segments()
                 let found = try set.timelines.compactMap { timeline in
                     try catalog.firstEnding(

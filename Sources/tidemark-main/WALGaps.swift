@@ -1,10 +1,10 @@
-import BaseBackup
 import Catalog
 import Configuration
 import Monitoring
 import Platform
 import Repository
 import Retention
+import Operations
 import Setup
 import WAL
 
@@ -15,17 +15,6 @@ extension LineageGap {
 
 /// What the commands say of missing WAL, in the same words.
 enum WALGaps {
-    /// What is missing on purpose.
-    static func expired(
-        _ cluster: ClusterConfiguration, _ archive: ClusterArchive, segmentSize: UInt32,
-        _ invocation: Invocation
-    ) throws -> SegmentSet {
-        try expiredSegments(
-            of: archive, listing: archive.listBackups(),
-            policy: RetentionPolicy(invocation.configuration().retention(for: cluster)),
-            now: Moment(microseconds: Clock.now), segmentSize: segmentSize)
-    }
-
     /// Which moments no recovery reaches for a gap, without a full stop.
     static func moments(_ gap: LogGap) -> String {
         let from = gap.lastBefore.map { "\($0.time) (transaction \($0.xid))" } ?? "the beginning"
@@ -35,7 +24,7 @@ enum WALGaps {
 
     /// The commands that store what the server still has of a gap.
     static func remedy(_ gap: LineageGap, _ cluster: ClusterConfiguration, _ invocation: Invocation) -> GapRemedy? {
-        guard let push = try? InitCommand.serverCommands(invocation.configuration(), cluster).archive else {
+        guard let push = try? invocation.installation().serverCommands(for: cluster).archive else {
             return nil
         }
         return GapRemedy(gap, dataDirectory: cluster.dataDirectory, pushCommand: push)

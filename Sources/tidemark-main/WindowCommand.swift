@@ -1,6 +1,7 @@
 import Catalog
 import Configuration
 import Monitoring
+import Operations
 import Platform
 import WAL
 
@@ -53,9 +54,9 @@ enum WindowCommand: Command {
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let access = try CatalogAccess(invocation)
-        let expired = try access.expired(invocation)
-        let (windows, gaps) = try access.ask(invocation) {
+        let access = try invocation.catalogAccess()
+        let expired = try access.expired(by: invocation.policy(for: access.cluster))
+        let (windows, gaps) = try access.ask {
             (try $0.windows(of: access.spans), try $0.gaps(behind: access.spans, expired: expired))
         }
         let usable = windows.filter(\.isConsistent)

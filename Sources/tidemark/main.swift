@@ -1,4 +1,6 @@
+import ArchiveCommandLine
 import Glibc
 import Platform
 
-exit(LeanTool.run(commandLineWords()))
+let line = commandLineWords()
+exit(ArchiveCommands.run(line) ?? HandOver.run(line))

@@ -102,19 +102,21 @@ final class Archive: Sendable {
 
     @discardableResult
     func push(
-        _ path: String, _ options: [String] = [], fault: String? = nil, expectSuccess: Bool = false
+        _ path: String, _ options: [String] = [], by program: Program = .lean, fault: String? = nil,
+        expectSuccess: Bool = false
     ) throws -> Finished {
         try tidemark(
-            ["archive-push", "--config", configuration] + options + [path],
+            ["archive-push", "--config", configuration] + options + [path], by: program,
             environment: fault.map { ["TIDEMARK_FAULT": $0] } ?? [:], expectSuccess: expectSuccess)
     }
 
     @discardableResult
     func get(
-        _ name: String, to destination: String, fault: String? = nil, expectSuccess: Bool = false
+        _ name: String, to destination: String, by program: Program = .lean, fault: String? = nil,
+        expectSuccess: Bool = false
     ) throws -> Finished {
         try tidemark(
-            ["archive-get", "--config", configuration, name, destination],
+            ["archive-get", "--config", configuration, name, destination], by: program,
             environment: fault.map { ["TIDEMARK_FAULT": $0] } ?? [:], expectSuccess: expectSuccess)
     }
 

@@ -114,15 +114,15 @@ private let doubts = [
         return archive
     }
 
-    @Test(arguments: doubts)
-    func `any doubt is a hard error and delivers nothing`(_ doubt: Doubt) throws {
+    @Test(arguments: doubts, Program.allCases)
+    func `any doubt is a hard error and delivers nothing`(_ doubt: Doubt, by program: Program) throws {
         let archive = try filled()
         let name = archive.origin.segments[0].description
         let destination = archive.scratch.file("fetched")
-        try archive.get(name, to: destination, expectSuccess: true)
+        try archive.get(name, to: destination, by: program, expectSuccess: true)
         try Files.remove(destination)
         try doubt.spoil(archive)
-        let finished = try archive.get(name, to: destination)
+        let finished = try archive.get(name, to: destination, by: program)
         #expect(finished.ending == .exited(200), "\(finished.errors)")
         #expect(finished.errors.contains(doubt.says), "\(finished.errors)")
         #expect(try FileStatus(ifPresent: destination)?.kind != .regular)
@@ -148,29 +148,32 @@ private let doubts = [
         }
     }
 
-    @Test func `what is known not to be there ends with 1 and without a word`() throws {
+    @Test(arguments: Program.allCases)
+    func `what is known not to be there ends with 1 and without a word`(by program: Program) throws {
         let archive = try filled()
         for name in ["00000002.history", "0000000100000000000000F0", "000000020000000000000001"] {
-            let finished = try archive.get(name, to: archive.scratch.file("fetched"))
+            let finished = try archive.get(name, to: archive.scratch.file("fetched"), by: program)
             #expect(finished.ending == .exited(1))
             #expect(finished.errors == "")
         }
     }
 
-    @Test(arguments: [
-        [], ["000000010000000000000001"], ["a", "b", "c"], ["--no-such-option", "a", "b"],
-        ["postgresql.conf", "/var/tmp/x"], ["000000010000000000000001\n", "/var/tmp/x"], ["", ""],
-        ["--cluster", "other", "000000010000000000000001", "/var/tmp/x"], ["--config"],
-    ])
-    func `wrong usage is a hard error as well`(_ arguments: [String]) throws {
+    @Test(
+        arguments: [
+            [], ["000000010000000000000001"], ["a", "b", "c"], ["--no-such-option", "a", "b"],
+            ["postgresql.conf", "/var/tmp/x"], ["000000010000000000000001\n", "/var/tmp/x"], ["", ""],
+            ["--cluster", "other", "000000010000000000000001", "/var/tmp/x"], ["--config"],
+        ], Program.allCases)
+    func `wrong usage is a hard error as well`(_ arguments: [String], by program: Program) throws {
         let archive = try Archive()
         let finished = try tidemark(
-            ["archive-get"] + arguments, environment: ["TIDEMARK_CONFIG": archive.configuration])
+            ["archive-get"] + arguments, by: program, environment: ["TIDEMARK_CONFIG": archive.configuration])
         #expect(finished.ending == .exited(200))
         #expect(finished.errors.contains("ERROR"))
     }
 
-    @Test func `a slip in front of the command, or help beside a segment, is a hard error`() throws {
+    @Test(arguments: Program.allCases)
+    func `a slip in front of the command, or help beside a segment, is a hard error`(by program: Program) throws {
         let archive = try filled()
         let name = archive.origin.segments[0].description
         let destination = archive.scratch.file("fetched")
@@ -180,7 +183,7 @@ private let doubts = [
             ["archive-get", "--config", archive.configuration, "--help", name, destination],
             ["archive-get", "-h", name, destination],
         ] {
-            let finished = try tidemark(line)
+            let finished = try tidemark(line, by: program)
             #expect(finished.ending == .exited(200) && finished.errors.contains("ERROR"), "\(line): \(finished)")
         }
         for line in [
@@ -189,7 +192,7 @@ private let doubts = [
             ["plan", "--config", archive.configuration, "--target", "latest", "--help"],
             ["show", "20261105T020000Z-full", "-h"],
         ] {
-            let finished = try tidemark(line)
+            let finished = try tidemark(line, by: program)
             #expect(finished.ending == .exited(0) && finished.output.contains("Usage"), "\(line): \(finished)")
         }
     }

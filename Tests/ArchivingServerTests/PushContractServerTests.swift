@@ -116,11 +116,11 @@ private let refusals = [
 ]
 
 @Suite struct PushContractServerTests {
-    @Test(arguments: refusals)
-    func `what must not be archived is refused and changes nothing`(_ refusal: Refusal) throws {
+    @Test(arguments: refusals, Program.allCases)
+    func `what must not be archived is refused and changes nothing`(_ refusal: Refusal, by program: Program) throws {
         let archive = try Archive()
         let before = try archive.contents()
-        let finished = try archive.push(try refusal.prepare(archive))
+        let finished = try archive.push(try refusal.prepare(archive), by: program)
         #expect(finished.ending == .exited(1), "\(finished.errors)")
         #expect(finished.errors.contains(refusal.says), "\(finished.errors)")
         #expect(try archive.contents() == before)
@@ -152,12 +152,13 @@ private let refusals = [
         try readOnly.push(readOnly.origin.wal(name), expectSuccess: true)
     }
 
-    @Test func `segments and the other files are stored, and the same again is confirmed`() throws {
+    @Test(arguments: Program.allCases)
+    func `segments and the other files are stored, and the same again is confirmed`(by program: Program) throws {
         let archive = try Archive()
         let names = archive.origin.segments.map(\.description) + [archive.origin.backupHistory]
         for _ in 1...2 {
             for name in names {
-                let finished = try archive.push(archive.origin.wal(name), expectSuccess: true)
+                let finished = try archive.push(archive.origin.wal(name), by: program, expectSuccess: true)
                 #expect(finished.errors == "")
             }
         }
@@ -166,7 +167,7 @@ private let refusals = [
                 == archive.origin.segments)
         for name in names {
             let path = archive.scratch.file("fetched")
-            try archive.get(name, to: path, expectSuccess: true)
+            try archive.get(name, to: path, by: program, expectSuccess: true)
             #expect(try Files.read(path) == Files.read(archive.origin.wal(name)))
         }
     }

@@ -33,7 +33,7 @@ import Testing
             says: "has a format this version cannot read"),
         Obstacle(
             name: "a record that cannot be written", fault: "open:/OLD/.verified-=EROFS",
-            says: "could not be recorded", status: 0),
+            says: "could not be recorded", status: 3),
     ]
 
     private static let made = TestSite.shared {

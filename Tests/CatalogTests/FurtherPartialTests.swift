@@ -79,4 +79,26 @@ import WAL
         )
         #expect(refusal.nearest.count == 3)
     }
+
+    /// Its options would be understood by another command only.
+    @Test func `a command that replays no incomplete segment names the one that does`() throws {
+        let (repository, archive) = try archive(withThird: false)
+        defer { withExtendedLifetime(repository) {} }
+        let words = "\"tidemark recover --target latest"
+        let plan = try archive.plan(
+            PlanRequest(RecoveryTarget(.latest, timeline: .latest)), usePartials: false, offersPartials: true,
+            partialsBy: "tidemark recover")
+        let warning = plan.warnings.first { $0.contains(words) } ?? ""
+        #expect(warning.contains("--use-partial\" takes a recovery of the whole cluster"), "\(plan.warnings)")
+        let (other, undecided) = try self.archive(withThird: true)
+        defer { withExtendedLifetime(other) {} }
+        let refusal = try #require(throws: PlanRefusal.self) {
+            try undecided.plan(
+                PlanRequest(RecoveryTarget(.latest)), usePartials: false, offersPartials: true,
+                partialsBy: "tidemark recover")
+        }
+        #expect(refusal.hint?.contains("--use-partial") == false, "\(refusal.hint ?? "")")
+        let remark = "With \(words) --target-timeline 2 --use-partial\" the whole cluster can be recovered"
+        #expect(refusal.detail?.contains(remark) == true, "\(refusal.detail ?? "")")
+    }
 }

@@ -78,6 +78,17 @@ struct ArchitectureTests {
         }
     }
 
+    /// Whoever starts a job, be it a command or a server, has its own.
+    @Test func `jobs know no command line, no process and no terminal`() throws {
+        let words =
+            "Invocation|Arguments|Grammar|UsageError|ExitStatus|CommandLine|exit\\(|abort\\(|getcwd|chdir|umask"
+            + "|set[ug]id|sigaction|signal\\(|isatty|readLine|print\\(|getenv|setenv"
+        let folder = "\(Self.root)/Sources/Operations"
+        let found = try run("/bin/grep", ["-rnE", "--include=*.swift", "(^|[^A-Za-z.])(\(words))", folder])
+        try #require(try Files.list(folder).count > 5)
+        #expect(found.output == "")
+    }
+
     /// A type that was renamed leaves no trace in a page that nobody compiles.
     @Test func `the page names types that exist`() throws {
         let page = try Files.readText(Self.root + "/docs/architecture.md")

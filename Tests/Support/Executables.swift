@@ -36,10 +36,19 @@ public enum Executables {
     public static func tidemark() throws -> String { try directory.get() + "/tidemark" }
 }
 
+/// Both executables serve what PostgreSQL starts.
+public enum Program: String, CaseIterable, Sendable, CustomStringConvertible {
+    case lean = "tidemark"
+    case whole = "tidemark-main"
+    public var description: String { rawValue }
+}
+
 /// Runs the built `tidemark` as the server's user.
 @discardableResult
-public func tidemark(_ arguments: [String], environment: [String: String] = [:], expectSuccess: Bool = false) throws
-    -> Finished
-{
-    try runAsServerUser(Executables.tidemark(), arguments, environment: environment, expectSuccess: expectSuccess)
+public func tidemark(
+    _ arguments: [String], by program: Program = .lean, environment: [String: String] = [:], expectSuccess: Bool = false
+) throws -> Finished {
+    try runAsServerUser(
+        Executables.directory.get() + "/" + program.rawValue, arguments, environment: environment,
+        expectSuccess: expectSuccess)
 }

@@ -2,6 +2,7 @@ import BaseBackup
 import Configuration
 import DataDirectory
 import Planning
+import Operations
 import Platform
 import Postgres
 import Presentation
@@ -9,15 +10,7 @@ import Recovery
 import WAL
 
 /// What `recover` says at the end.
-struct RecoverReport {
-    let planned: PlannedRecovery
-    /// Nil when a resumed recovery had restored everything before.
-    let prepared: PreparedRecovery?
-    let server: ServerProcess
-    let result: RecoveryResult?
-    /// About prepared transactions that are pending, as sentences.
-    let pending: [String]
-
+extension RecoverReport {
     private struct Document: Encodable {
         let plan: PlanDocument
         let directory: String
@@ -121,5 +114,26 @@ struct RecoverReport {
     private func seconds(_ value: Double) -> String {
         let tenths = Int((value * 10).rounded())
         return "\(tenths / 10).\(tenths % 10) s"
+    }
+}
+
+/// What `recover` says on its way.
+enum RecoverText {
+    @Sendable static func progress(_ progress: JobProgress) -> String {
+        switch progress {
+        case .restoring(let progress): "restoring: " + progress.text
+        case .replaying(let progress): replay(progress)
+        default: ""
+        }
+    }
+
+    private static func replay(_ progress: ReplayProgress) -> String {
+        guard let segment = progress.segment else {
+            return "the server is starting" + (progress.standstill.map { "; \($0)" } ?? "")
+        }
+        return "replaying \(segment), \(progress.done) of \(progress.total)"
+            + (progress.time.map { ", reached \($0)" } ?? "")
+            + (progress.standstill.map { "; \($0) Interrupt to leave the server to itself." }
+                ?? progress.secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? "")
     }
 }

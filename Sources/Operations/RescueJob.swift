@@ -1,14 +1,14 @@
 import Archiving
 import Configuration
 import DataDirectory
-import Platform
+public import Platform
 import Recovery
 import Repository
 
 /// Archives what the dead server left in its pg_wal.
 struct RescueJob {
     let cluster: ClusterConfiguration
-    let log: Log
+    let context: JobContext
     /// The directory is changed where it is, not renamed: what is in it now is gone afterwards.
     let isDelta: Bool
 
@@ -38,13 +38,13 @@ struct RescueJob {
             throw unknown
         } catch {
             guard !isDelta else { throw NotRescued(directory: directory, files: [], reason: error) }
-            log(.warning, "WAL that the server has not archived could not be looked for", detail: "\(error)")
+            context.note(.warning, "WAL that the server has not archived could not be looked for", detail: "\(error)")
             return false
         }
-        let (cluster, log) = (cluster, log)
+        let context = context
         let push = Push(
             into: repository, cluster: cluster.name, dataDirectory: directory, owner: owner,
-            level: Int(cluster.compressLevel), acceptDiscontinuity: false, warn: { log(.warning, $0) })
+            level: Int(cluster.compressLevel), acceptDiscontinuity: false, warn: { context.note(.warning, $0) })
         // Named after this process: another one may rescue from the same directory, and what it leaves is known as its own.
         let scratch = temporaryName(for: cluster.state.rescue)
         Temporaries.add(scratch)
@@ -53,7 +53,7 @@ struct RescueJob {
             Temporaries.forget(scratch)
         }
         let failures = try rescue.carryOut(scratch: scratch) { path in
-            if try push(path) == .stored { log(.log, "archived \"\(Files.name(path))\" of the old directory") }
+            if try push(path) == .stored { context.note(.log, "archived \"\(Files.name(path))\" of the old directory") }
         }
         if let first = failures.first {
             throw NotRescued(directory: directory, files: failures.map(\.name), reason: first.reason)
@@ -66,23 +66,23 @@ struct RescueJob {
 }
 
 /// What the dead server committed last is in its pg_wal only, and can't be archived: a recovery would do without it.
-struct NotRescued: Explained {
-    let directory: String
-    let files: [String]
-    let reason: any Error
+public struct NotRescued: Explained {
+    public let directory: String
+    public let files: [String]
+    public let reason: any Error
 
-    var message: String {
+    public var message: String {
         guard let first = files.first else {
             return "cannot tell what WAL in \"\(directory)\" is not archived"
         }
         return "cannot archive \"\(first)\"" + (files.count > 1 ? " and \(files.count - 1) more files" : "")
             + " of the old directory \"\(directory)\""
     }
-    var detail: String? {
+    public var detail: String? {
         let explained = reason as? any Explained
         return "\(explained?.message ?? "\(reason)")." + (explained?.detail.map { " \($0)" } ?? "")
     }
-    var hint: String? {
+    public var hint: String? {
         "Nothing was changed. Fix the cause, and run the command again. A recovery without this WAL is possible when the directory "
             + "is out of its way: mv \(shellQuoted(directory)) \(shellQuoted(directory + ".dead"))"
     }

@@ -1,18 +1,20 @@
-import Archiving
+public import Archiving
 import Monitoring
 import Synchronization
 import WAL
 
 /// What a command wants its job's record in the repository to remember, such as the backup's label.
-final class JobNotes: Sendable {
+public final class JobNotes: Sendable {
+    public init() {}
+
     private let notes = Mutex<[String: String]>([:])
 
-    func callAsFunction(_ name: String, _ value: some CustomStringConvertible) {
+    public func callAsFunction(_ name: String, _ value: some CustomStringConvertible) {
         notes.withLock { $0[name] = value.description }
     }
 
     /// What a verification has found wrong with backups, by their labels, and with the archive.
-    func found(_ problems: [ArchiveProblem], labels: [String] = []) {
+    public func found(_ problems: [ArchiveProblem], labels: [String] = []) {
         let names = labels + problems.filter { $0.kind == .damage }.compactMap(\.segment?.description)
         if !names.isEmpty { self(VerifiedPart.damaged, VerifiedPart.note(names)) }
         let missing = problems.compactMap { problem in
@@ -22,12 +24,12 @@ final class JobNotes: Sendable {
         self(VerifiedPart.wal.others, problems.count { $0.kind == .other })
     }
 
-    var all: [String: String] { notes.withLock { $0 } }
+    public var all: [String: String] { notes.withLock { $0 } }
 
     private let isBegun = Mutex(false)
 
     /// Must be called before the command does anything: an error that comes earlier is a refusal and leaves no job record.
-    func begin() { isBegun.withLock { $0 = true } }
+    public func begin() { isBegun.withLock { $0 = true } }
 
-    var hasBegun: Bool { isBegun.withLock { $0 } }
+    public var hasBegun: Bool { isBegun.withLock { $0 } }
 }

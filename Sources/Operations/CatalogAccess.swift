@@ -1,29 +1,31 @@
 import Archiving
-import BaseBackup
-import Catalog
-import Configuration
+public import BaseBackup
+public import Catalog
+public import Configuration
 import Platform
-import Repository
-import WAL
+public import Repository
+import Retention
+public import WAL
 
 /// The cluster's catalog, brought up to date, with the backups that give its entries a meaning.
-struct CatalogAccess {
-    let cluster: ClusterConfiguration
-    let archive: ClusterArchive
-    let catalog: Catalog
+public struct CatalogAccess {
+    public let cluster: ClusterConfiguration
+    public let archive: ClusterArchive
+    public let catalog: Catalog
     /// The complete backups, in order of their start position.
-    let backups: [BackupDescription]
+    public let backups: [BackupDescription]
     /// Backups that can't be understood: what could be recovered from them is not known.
-    let unreadable: [BackupListing.Unreadable]
+    public let unreadable: [BackupListing.Unreadable]
+    private let context: JobContext
 
-    init(_ invocation: Invocation) throws {
-        cluster = try invocation.cluster()
+    /// - Throws: `Problem` where the catalog cannot be kept, and what reading the repository throws.
+    public init(of cluster: ClusterConfiguration, _ context: JobContext = JobContext()) throws {
+        (self.cluster, self.context) = (cluster, context)
         archive = try currentArchive(of: cluster)
-        let log = invocation.log
         do {
             catalog = try Catalog(
                 at: cluster.state.catalog(of: archive.incarnation), archive: archive,
-                note: { message in log(.warning, message) })
+                note: { message in context.note(.warning, message) })
         } catch let error as SystemError {
             throw Problem(
                 error.message, detail: "The catalog of the repository is kept in \"\(cluster.stateDirectory)\".",
@@ -31,35 +33,26 @@ struct CatalogAccess {
         }
         let listing = try archive.listBackups()
         (backups, unreadable) = (listing.complete, listing.unreadable)
-        for backup in unreadable { log(.warning, backup.reason) }
+        for backup in unreadable { context.note(.warning, backup.reason) }
     }
 
     /// Brings the catalog up to date and asks it.
-    func ask<Value>(_ invocation: Invocation, _ body: (Catalog) throws -> Value) throws -> Value {
-        let (terminal, log) = (invocation.terminal, invocation.log)
-        defer { terminal.finishProgress() }
-        return try catalog.current(
+    public func ask<Value>(_ body: (Catalog) throws -> Value) throws -> Value {
+        try catalog.current(
             jobs: cluster.jobs,
-            progress: { done, all in terminal.progress("reading segments: \(done) of \(all)", log: log) }, body)
+            progress: { [context] done, total in context.progress(.readingSegments(done: done, total: total)) }, body)
     }
 
-    /// What of the log is not there on purpose.
-    func expired(_ invocation: Invocation) throws -> SegmentSet {
-        try WALGaps.expired(cluster, archive, segmentSize: try catalog.segmentSize() ?? 16 << 20, invocation)
+    /// What of the WAL is not there on purpose.
+    public func expired(by policy: RetentionPolicy) throws -> SegmentSet {
+        try expiredSegments(of: archive, by: policy, segmentSize: try catalog.segmentSize() ?? 16 << 20)
     }
 
-    var spans: [BackupSpan] { backups.map(BackupSpan.init) }
-
-    /// Words that must be repeated on other tidemark command lines to mean the same cluster.
-    static func sameCluster(_ invocation: Invocation) -> String {
-        ["config", "cluster"].compactMap { name in
-            invocation.arguments.value(name).map { " --\(name) \(shellQuoted($0))" }
-        }.joined()
-    }
+    public var spans: [BackupSpan] { backups.map(BackupSpan.init) }
 }
 
 extension BackupSpan {
-    init(_ backup: BackupDescription) {
+    public init(_ backup: BackupDescription) {
         self.init(
             label: backup.label, timeline: backup.timeline, start: backup.startLSN, stop: backup.stopLSN,
             startTime: backup.startTime, stopTime: backup.stopTime)
@@ -68,17 +61,17 @@ extension BackupSpan {
 
 /// The relation maps of the backups, read when they are asked for: the newest before a position is tried first, then
 /// the one after it.
-final class BackupNames {
+public final class BackupNames {
     private let access: CatalogAccess
     private var maps: [String: RelationNames] = [:]
-    private let log: Log
+    private let context: JobContext
 
-    init(_ access: CatalogAccess, log: Log) {
+    public init(_ access: CatalogAccess, _ context: JobContext = JobContext()) {
         self.access = access
-        self.log = log
+        self.context = context
     }
 
-    func names(at lsn: LSN) -> [RelationNames] {
+    public func names(at lsn: LSN) -> [RelationNames] {
         let backups = access.backups
         let before = backups.last { $0.startLSN <= lsn }
         let after = backups.first { $0.startLSN > lsn }
@@ -97,7 +90,7 @@ final class BackupNames {
                     file: row.fileNode)
             }
         } catch {
-            log(.warning, "the relation map of backup \"\(label)\" cannot be read: \(error)")
+            context.note(.warning, "the relation map of backup \"\(label)\" cannot be read: \(error)")
         }
         maps[label] = names
         return names

@@ -1,9 +1,9 @@
-import Configuration
-import DataDirectory
+public import Configuration
+public import DataDirectory
 
 extension ClusterConfiguration {
     /// The directories that the configuration names, to be compared with each other.
-    var places: ClusterPlaces {
+    public var places: ClusterPlaces {
         ClusterPlaces(
             repository: repository, stateDirectory: stateDirectory, scratchDirectory: scratchDirectory,
             dataDirectory: dataDirectory)

@@ -6,10 +6,16 @@ import Platform
 import Repository
 import WAL
 
-/// The program PostgreSQL starts for every WAL file, and at the end of a recovery. It serves `archive-push`, `archive-get`
-/// and `recovery-end` itself and becomes `tidemark-main` for everything else.
-enum LeanTool {
-    static func run(_ line: [String]) -> Int32 {
+/// What PostgreSQL starts for every WAL file, and at the end of a recovery: `archive-push`, `archive-get` and
+/// `recovery-end`. Either executable serves them, with the same exit statuses.
+public enum ArchiveCommands {
+    /// Runs the command if it is one of these.
+    ///
+    /// It is the process's only work: signals, the file mode mask and the user are changed for good.
+    ///
+    /// - Parameter line: the command line, with the program's name in front.
+    /// - Returns: the exit status; nil when the line is for somebody else, such as one that asks for help.
+    public static func run(_ line: [String]) -> Int32? {
         let rest = Array(line.dropFirst())
         // Help for whoever types; beside a segment's name it would end a recovery with "delivered".
         let isOwn = [Grammar.archivePush, .archiveGet, .recoveryEnd].contains { $0.command == rest.first }
@@ -18,7 +24,7 @@ enum LeanTool {
                 Log()(.error, UsageError("--help stands among other arguments", hint: "Leave it out, or them."))
                 return rest.contains("archive-get") ? 200 : 2
             }
-            return HandOver.run(line)
+            return nil
         }
         // PostgreSQL takes 1 to 125 of a restore_command for "there is no such segment" and ends the recovery: a slip in one
         // that means archive-get must not read as that.
@@ -36,7 +42,7 @@ enum LeanTool {
         case "recovery-end": return endRecovery(rest.dropFirst())
         // Started by archive-get itself, with its own arguments.
         case Prefetch.command: return prefetch(rest.dropFirst())
-        default: return HandOver.run(line)
+        default: return nil
         }
     }
 

@@ -1,9 +1,9 @@
-import BaseBackup
-import Recovery
-import TableRecovery
+public import BaseBackup
+public import Recovery
+public import TableRecovery
 
 /// An error that refuses a request. It leaves no job record, even when it comes after the job has begun.
-protocol Refusal: Error {}
+public protocol Refusal: Error {}
 
 extension NoSuchBackup: Refusal {}
 extension BackupInProgress: Refusal {}

@@ -1,114 +1,70 @@
-import Archiving
 import BaseBackup
-import Catalog
-import Configuration
+public import Configuration
 import DataDirectory
 import Monitoring
 import Planning
 import Platform
-import Postgres
-import Presentation
-import Recovery
+public import Postgres
+public import Recovery
 import Repository
-import Setup
 import WAL
 
 /// A plan with the archive and the setup it was made for.
-struct PlannedRecovery {
-    let cluster: ClusterConfiguration
+public struct PlannedRecovery: Sendable {
+    public let cluster: ClusterConfiguration
     let archive: RecoveryArchive
-    let plan: Plan
-    let directory: String
+    public let plan: Plan
+    public let directory: String
     /// Whether what is in it is brought to the backup's state.
     let isDelta: Bool
     /// Whether a server is started on it.
     private let starts: Bool
-    let setup: RecoverySetup
+    public let setup: RecoverySetup
     /// Where tablespaces go: location in the backup → directory to use now.
     let tablespaces: [String: String]
 
-    /// Where to recover to: a place that has nothing to do with any other of the cluster's, but is perhaps its own, which is
-    /// spelled as in the configuration then.
-    static func directory(_ invocation: Invocation, _ cluster: ClusterConfiguration) throws -> String {
-        let arguments = invocation.arguments
-        let named = try absolutePath(arguments.value("data-directory") ?? cluster.dataDirectory)
-        let isOwn = Files.isSamePlace(named, cluster.dataDirectory)
-        let directory = (isOwn ? cluster.dataDirectory : named).withoutTrailingSlash
-        try cluster.places.check(
-            recovery: directory, mapped: RecoveryOptions.tablespaces(arguments).values.sorted())
-        return directory
+    /// Plans a recovery. Nothing is touched, and nothing is promised: `plan` shows what this host or the directory may
+    /// make impossible.
+    ///
+    /// - Throws: `NestedPlaces`, `Unreachable`, and what reading the archive throws.
+    public init(
+        _ order: RecoveryOrder, of cluster: ClusterConfiguration, _ installation: Installation,
+        _ context: JobContext = JobContext()
+    ) throws {
+        try self.init(order, of: cluster, installation, context, rescued: nil)
     }
 
     /// - Parameter rescued: what the old directory's pg_wal held was archived already; true, when its last segment was, as
     ///   `.partial`. Nil: it still has to be read where it lies.
-    init(_ invocation: Invocation, _ cluster: ClusterConfiguration, rescued: Bool? = nil) throws {
+    init(
+        _ order: RecoveryOrder, of cluster: ClusterConfiguration, _ installation: Installation, _ context: JobContext,
+        rescued: Bool?
+    ) throws {
         self.cluster = cluster
-        let arguments = invocation.arguments
-        // A command line that can't be understood is refused before the repository is opened.
-        let byDrop = DropOptions.options.contains { arguments.has($0.name) }
-        let typed = byDrop ? nil : try TargetOptions.request(arguments, zone: cluster.timezone)
-        directory = try PlannedRecovery.directory(invocation, cluster)
-        (isDelta, starts) = (arguments.has("delta"), arguments.has("start"))
-        let isOwn = directory == cluster.dataDirectory.withoutTrailingSlash
-        var setup = try RecoveryOptions.setup(invocation, cluster, isOwnDirectory: isOwn)
-        tablespaces = try RecoveryOptions.tablespaces(arguments)
-        archive = try RecoveryArchive(
-            repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
-            jobs: cluster.jobs, timeline: try TargetOptions.number(arguments),
-            incarnation: arguments.value("incarnation"), backup: arguments.value("backup"),
-            at: try TargetOptions.moment(arguments, zone: cluster.timezone))
-        if let timeline = archive.putAside {
-            setup = try RecoveryOptions.setup(invocation, cluster, isOwnDirectory: isOwn, putAside: timeline)
-        }
-        let (archive, isInPlace) = (archive, setup.isOwnDirectory)
-        let catalog = PlannedRecovery.catalog(of: archive, cluster, invocation)
-        plan = try choosingTimeline(invocation, in: archive) { timeline in
-            let drop = try typed == nil ? DropOptions.request(invocation, archive, timeline) : nil
-            var request = typed ?? drop?.request ?? PlanRequest(RecoveryTarget(.latest))
-            request.target.timeline = timeline
-            let usePartials = rescued == true || arguments.has("use-partial")
-            var plan =
-                isInPlace && rescued == nil
-                ? try archive.planInPlace(request, usePartials: usePartials, catalog: catalog)
-                : try archive.plan(request, usePartials: usePartials, offersPartials: true, catalog: catalog)
-            if let doubt = drop?.doubt { plan.warnings.append(doubt) }
-            return plan
+        directory = order.directory
+        (isDelta, starts, tablespaces) = (order.isDelta, order.starts, order.tablespaces)
+        try order.checkPlaces(of: cluster)
+        let planner = try TargetPlanner(order.target, of: cluster, context)
+        archive = planner.archive
+        var setup = order.setup(of: cluster, installation, putAside: archive.putAside)
+        let found = try planner.plan(
+            isInPlace: setup.isOwnDirectory && rescued == nil, usesPartials: rescued == true, partialsBy: nil)
+        plan = found.plan
+        if order.target.isBeforeDrop, order.action == .pause {
+            context.note(
+                .warning, "a paused server still holds the lock of the transaction that dropped the table",
+                detail: "Queries of the table would wait until the server is promoted.",
+                hint: "Leave out --target-action pause.")
         }
         setup.original = archive.backups.backup(plan.backup.label)?.settings ?? [:]
         self.setup = setup
     }
 
-    /// The catalog, up to date; nil when there is none to be had, as on a machine where nothing can be written: then the
-    /// repository alone answers, more slowly.
-    private static func catalog(
-        of archive: RecoveryArchive, _ cluster: ClusterConfiguration, _ invocation: Invocation
-    ) -> Catalog? {
-        // It knows nothing of what was put aside.
-        guard archive.putAside == nil else { return nil }
-        do {
-            let catalog = try Catalog(
-                at: cluster.state.catalog(of: archive.contents.incarnation), archive: archive.contents,
-                mayBeInMemory: false,
-                note: { message in invocation.log(.warning, message) })
-            try catalog.current(jobs: cluster.jobs) { _ in }
-            return catalog
-        } catch {
-            invocation.log(.debug, "planning without a catalog: \(error)")
-            return nil
-        }
-    }
-
-    var settings: [RecoverySetting] { plan.settings(for: setup, directory: directory) }
+    public var settings: [RecoverySetting] { plan.settings(for: setup, directory: directory) }
 
     /// The cluster's own data directory, where the recovery goes elsewhere.
     var living: String? {
         setup.isOwnDirectory ? nil : cluster.dataDirectory
-    }
-
-    var archiving: String {
-        setup.isOwnDirectory
-            ? "as configured: \"\(directory)\" is the cluster's own directory"
-            : "off in \"\(directory)\", which is not the cluster's configured directory"
     }
 
     /// Locales, and names of what the plan's last transactions changed, as its backup knew them; nil when they can't be read.
@@ -117,7 +73,7 @@ struct PlannedRecovery {
     }
 
     /// What a person should know besides the plan's own warnings.
-    func remarks() throws -> [String] { try remarks(names) }
+    public func remarks() throws -> [String] { try remarks(names) }
 
     private func remarks(_ names: RelationMap?) throws -> [String] {
         let databases = Dictionary((names?.databases ?? []).map { ($0.oid, $0.name) }) { first, _ in first }
@@ -224,7 +180,7 @@ struct PlannedRecovery {
         LinkOutlook(backup, directory: directory, exclude: try NamedExclusions(cluster.exclude))
     }
     private var backup: BackupDescription? { archive.backups.backup(plan.backup.label) }
-    var tablespacePlaces: [CopyTablespaces.Place] { backup.map { places($0).tablespaces.places } ?? [] }
+    public var tablespacePlaces: [CopyTablespaces.Place] { backup.map { places($0).tablespaces.places } ?? [] }
     private func places(_ backup: BackupDescription) -> RecoveryPlaces {
         RecoveryPlaces(
             plan, backup, directory: directory, mapping: tablespaces, isCopy: !setup.isOwnDirectory, living: living)
@@ -238,49 +194,28 @@ struct PlannedRecovery {
         HostDemands(original: backup.settings, chosen: settings, databases: names?.databases ?? [], plan: plan)
     }
 
-    func show(_ invocation: Invocation) throws {
+    /// What is worth knowing of the plan before it is carried out.
+    public func outlook() throws -> Outlook {
         let names = names
         let remarks = try remarks(names)
-        let touched = names.map(plan.changedTables) ?? [:]
-        let estimate = try RecoveryRates.recorded(of: archive.contents)?.estimate(plan)
-        if invocation.json {
-            try invocation.print(
-                json: PlanDocument(
-                    plan, settings: settings, archiving: setup.isOwnDirectory,
-                    tablespaces: tablespacePlaces, touched: touched,
-                    estimate: estimate, remarks: remarks))
-        } else {
-            invocation.print(
-                PlanText(
-                    plan: plan, settings: settings, archiving: archiving,
-                    tablespaces: tablespacePlaces, zone: cluster.timezone,
-                    touched: touched, estimate: estimate, remarks: remarks
-                ).text)
-        }
+        return Outlook(
+            remarks: remarks, touched: names.map(plan.changedTables) ?? [:],
+            estimate: try RecoveryRates.recorded(of: archive.contents)?.estimate(plan))
     }
-}
 
-extension Contradiction: ExitStatusProviding {
-    var exitStatus: ExitStatus { .unreachable }
-}
-
-/// A refusal, with its exit status.
-struct Unreachable: Explained, ExitStatusProviding {
-    let refusal: PlanRefusal
-    var message: String { refusal.message }
-    var detail: String? { refusal.detail }
-    var hint: String? { refusal.hint }
-    var exitStatus: ExitStatus {
-        switch refusal.reason {
-        case .unknownBackup: .failure
-        default: .unreachable
-        }
+    public struct Outlook: Sendable {
+        /// Besides the plan's own warnings, as sentences.
+        public let remarks: [String]
+        /// The tables that the plan's last transactions changed, as far as known, by transaction.
+        public let touched: [UInt32: [String]]
+        /// Seconds, by the recoveries so far; nil where there was none.
+        public let estimate: (restore: Double, replay: Double)?
     }
 }
 
 extension PlannedRecovery {
     /// How to talk to the recovered server: as configured, but through its own socket.
-    func conninfo() throws -> ConnectionString {
+    public func conninfo() throws -> ConnectionString {
         let effective = Dictionary(settings.map { ($0.name, $0.value) }) { $1 }
         var words = try ConnectionString(cluster.conninfo)
         if let sockets = effective["unix_socket_directories"], let first = sockets.split(separator: ",").first {

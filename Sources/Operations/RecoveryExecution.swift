@@ -2,7 +2,6 @@ import Archiving
 import BaseBackup
 import Configuration
 import DataDirectory
-import Glibc
 import Planning
 import Platform
 import Postgres
@@ -11,29 +10,27 @@ import Repository
 import WAL
 
 /// Carries out a planned recovery, leaving a state from which it can be resumed at every step.
-struct RecoverJob {
-    let invocation: Invocation
+struct RecoveryExecution {
+    let order: RecoveryOrder
     let planned: PlannedRecovery
+    let context: JobContext
     var state: RecoveryState
     private var cluster: ClusterConfiguration { planned.cluster }
 
-    init(invocation: Invocation, planned: PlannedRecovery, state: RecoveryState) {
-        (self.invocation, self.planned, self.state) = (invocation, planned, state)
-    }
-
-    mutating func run(old: OldDirectory?) throws -> ExitStatus {
+    mutating func run(old: OldDirectory?) throws -> RecoverReport {
         let audit = try RecoveryAudit(
             .init(kind: "recover", plan: planned.plan, directory: planned.directory),
             of: planned.archive.contents)
-        invocation.notes.begin()
-        invocation.log(.log, audit.line)
-        invocation.notes("target", planned.plan.target.summary)
-        invocation.notes("backup", planned.plan.backup.label)
-        invocation.notes("directory", planned.directory)
-        Interruption.note(directory: planned.directory, audit)
+        context.notes.begin()
+        context.note(.log, audit.line)
+        context.notes("target", planned.plan.target.summary)
+        context.notes("backup", planned.plan.backup.label)
+        context.notes("directory", planned.directory)
+        context.leaving(RecoveryRemains(directory: planned.directory, audit: audit.reference))
         do {
-            let (status, prepared, result) = try carryOut(old)
-            Interruption.comesTooLate()
+            let report = try carryOut(old)
+            let (prepared, result) = (report.prepared, report.result)
+            context.cancellation.close()
             var rates: RecoveryRates?
             if let prepared, let result {
                 rates = RecoveryRates(
@@ -48,37 +45,39 @@ struct RecoverJob {
             } catch {
                 // What was recovered is there, whatever has become of the repository.
                 let explained = error as? any Explained
-                invocation.log(
+                context.note(
                     .warning, "could not record the end of the recovery: \(explained?.message ?? "\(error)")",
                     detail: explained?.detail)
             }
             try state.forget(in: cluster.state)
-            return status
+            return report
         } catch {
             let explained = error as? any Explained
-            try? audit.end(result: "failed", detail: explained?.message ?? "\(error)")
+            try? audit.end(
+                result: error is JobCancelled ? "interrupted" : "failed", detail: explained?.message ?? "\(error)")
             throw error
         }
     }
 
-    private mutating func carryOut(_ old: OldDirectory?) throws -> (
-        ExitStatus, PreparedRecovery?, RecoveryResult?
-    ) {
+    private mutating func carryOut(_ old: OldDirectory?) throws -> RecoverReport {
         var prepared: PreparedRecovery?
         let lease = try PlanLease(planned.plan, of: planned.archive.contents)
         defer { withExtendedLifetime(lease) {} }
         if state.phase == .restoring {
             try planned.refuseWhatCannotBe(keeping: old == nil || planned.isDelta)
             try state.save(in: cluster.state)
+            try context.cancellation.check()
             if planned.isDelta {
                 try OldDirectory.refuseIfChanged(planned.directory, since: old)
             } else if let old {
                 for (from, to) in try old.setAside(stamp: Moment(microseconds: Clock.now).compact) {
-                    invocation.log(.log, "renamed \"\(from)\" to \"\(to)\"")
+                    context.note(.log, "renamed \"\(from)\" to \"\(to)\"")
                 }
             }
             let done: PreparedRecovery
-            do { done = try restore() } catch {
+            do { done = try restore() } catch let cancelled as JobCancelled {
+                throw cancelled
+            } catch {
                 throw UnfinishedRestore(cause: error, directory: planned.directory) ?? error
             }
             try state.remember(done.serverOptions)
@@ -90,11 +89,11 @@ struct RecoverJob {
         try completeRestore(planned.directory)
         let server = ServerProcess(
             binDirectory: cluster.binDirectory(major: planned.plan.majorVersion), dataDirectory: planned.directory,
-            logFile: try absolutePath(
-                invocation.arguments.value("log-file") ?? planned.directory + "/tidemark-recovery.log"),
+            logFile: order.logFile ?? planned.directory + "/tidemark-recovery.log",
             options: state.serverOptions)
         var result: RecoveryResult?
-        if invocation.arguments.has("start") {
+        if order.starts {
+            try context.cancellation.check()
             let began = Clock.monotonic
             if try !server.isRunning() {
                 if prepared == nil {
@@ -102,20 +101,18 @@ struct RecoverJob {
                 }
                 try server.launch()
             }
-            defer { invocation.terminal.finishProgress() }
             result = try follower(server).follow(
                 request(), serverOptions: state.serverOptions, since: began,
                 raised: { pause in
-                    invocation.terminal.finishProgress()
-                    invocation.log(
-                        .warning, "\(pause.message); it is started again with them", detail: pause.detail)
-                }, progress: { invocation.terminal.progress(RecoverJob.text($0), log: invocation.log) })
+                    context.note(.warning, "\(pause.message); it is started again with them", detail: pause.detail)
+                },
+                progress: { progress in
+                    context.progress(.replaying(progress))
+                    try context.cancellation.check()
+                })
         }
-        invocation.terminal.finishProgress()
-        try RecoverReport(
-            planned: planned, prepared: prepared, server: server, result: result, pending: pending(server)
-        ).show(invocation)
-        return (result?.asPredicted == false ? .problemsFound : .success, prepared, result)
+        return RecoverReport(
+            planned: planned, prepared: prepared, server: server, result: result, pending: pending(server))
     }
 
     /// What waits to be decided, as sentences; none where the server can't be asked.
@@ -141,7 +138,7 @@ struct RecoverJob {
         var request = RecoverRequest(
             plan: planned.plan, backup: backup, directory: planned.directory, setup: planned.setup,
             jobs: cluster.jobs)
-        request.delta = invocation.arguments.has("delta")
+        request.delta = order.isDelta
         request.living = planned.living
         request.exclude = try NamedExclusions(cluster.exclude)
         request.tablespaceMapping = planned.tablespaces
@@ -149,25 +146,10 @@ struct RecoverJob {
     }
 
     private func restore() throws -> PreparedRecovery {
-        let request = try request()
-        defer { invocation.terminal.finishProgress() }
-        let (terminal, log) = (invocation.terminal, invocation.log)
-        return try prepareRecovery(request, of: planned.archive.contents) {
-            progress in
-            let percent = progress.total > 0 ? progress.done * 100 / progress.total : 100
-            terminal.progress(
-                "restoring: \(percent) % of \(size(progress.total)), \(size(Int64(progress.rate)))/s"
-                    + (progress.secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? ""), log: log)
+        let context = context
+        return try prepareRecovery(request(), of: planned.archive.contents) { progress in
+            context.progress(.restoring(progress))
+            try context.cancellation.check()
         }
-    }
-
-    private static func text(_ progress: ReplayProgress) -> String {
-        guard let segment = progress.segment else {
-            return "the server is starting" + (progress.standstill.map { "; \($0)" } ?? "")
-        }
-        return "replaying \(segment), \(progress.done) of \(progress.total)"
-            + (progress.time.map { ", reached \($0)" } ?? "")
-            + (progress.standstill.map { "; \($0) Interrupt to leave the server to itself." }
-                ?? progress.secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? "")
     }
 }

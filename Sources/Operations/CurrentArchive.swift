@@ -1,0 +1,24 @@
+import Archiving
+import BaseBackup
+public import Configuration
+import Platform
+public import Repository
+
+/// The archive of the incarnation in use.
+/// - Throws: when the repository holds nothing of the cluster.
+public func currentArchive(of cluster: ClusterConfiguration) throws -> ClusterArchive {
+    try incarnations(of: cluster).current
+}
+
+/// - Throws: when the repository holds nothing of the cluster.
+public func incarnations(of cluster: ClusterConfiguration) throws -> ClusterIncarnations {
+    guard
+        let known = try ClusterIncarnations(
+            of: cluster.name, dataDirectory: cluster.dataDirectory, in: cluster.openRepository())
+    else {
+        throw Problem(
+            "cluster \"\(cluster.name)\" is not in repository \"\(cluster.repository)\"",
+            hint: "Create its place with \"tidemark init\".")
+    }
+    return known
+}

@@ -1,0 +1,50 @@
+public import BaseBackup
+public import Configuration
+import Jobs
+import Monitoring
+import Platform
+public import Repository
+import Retention
+import WAL
+
+/// Removes the backups and the WAL that no rule keeps, in all incarnations of a cluster.
+public struct ExpireJob {
+    /// The incarnation in use.
+    public let current: Incarnation
+    private let known: ClusterIncarnations
+    private let cluster: ClusterConfiguration
+    private let policy: RetentionPolicy
+    private let origin: JobOrigin
+    private let context: JobContext
+
+    /// - Throws: when the repository holds nothing of the cluster.
+    public init(
+        of cluster: ClusterConfiguration, by policy: RetentionPolicy, _ origin: JobOrigin,
+        _ context: JobContext = JobContext()
+    ) throws {
+        context.notes.begin()
+        known = try incarnations(of: cluster)
+        current = known.current.incarnation
+        (self.cluster, self.policy, self.origin, self.context) = (cluster, policy, origin, context)
+    }
+
+    /// - Parameter dryRun: remove nothing; the report says what would go.
+    /// - Returns: what went, and what couldn't be removed.
+    /// - Throws: `BackupInProgress`, and what reading the repository throws.
+    public func run(dryRun: Bool = false) throws -> ClusterExpiry {
+        let started = Moment(microseconds: Clock.now)
+        let expiry = try known.expire(policy: policy, dryRun: dryRun)
+        let reports = [expiry.current] + expiry.former.compactMap(\.report)
+        context.notes("expired", reports.reduce(0) { $0 + $1.decision.expired.count })
+        context.notes("segments", reports.reduce(0) { $0 + $1.segments.count })
+        let runs = expiry.current.segmentRuns
+        if !runs.isEmpty { context.notes(ExpiredLog.fact, ExpiredLog.note(runs)) }
+        for one in expiry.former where !dryRun {
+            // What is missing there on purpose is asked of its own records.
+            guard let runs = one.report?.segmentRuns, !runs.isEmpty else { continue }
+            JobRecords(of: cluster, by: origin, context)
+                .add(.expire, of: one.incarnation, since: started, [ExpiredLog.fact: ExpiredLog.note(runs)])
+        }
+        return expiry
+    }
+}

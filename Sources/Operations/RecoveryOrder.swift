@@ -1,0 +1,69 @@
+import Configuration
+import DataDirectory
+import Platform
+public import Recovery
+import Setup
+public import WAL
+
+/// What to recover, where to, and what the recovered server is to be like.
+public struct RecoveryOrder: Sendable {
+    public var target: TargetRequest
+    /// Becomes the data directory: an absolute path without a slash at its end.
+    public var directory: String
+    /// Absolute paths: where a tablespace was → where it goes.
+    public var tablespaces: [String: String] = [:]
+    public var action: TargetAction = .promote
+    /// Set up a standby that follows the archive, instead of ending recovery.
+    public var isStandby = false
+    /// Settings of the user's own for the recovered server.
+    public var settings: [RecoverySetting] = []
+    /// Bring what is in the directory to the backup's state, rewriting only what differs.
+    public var isDelta = false
+    /// Whether a directory that isn't empty may be renamed; the cluster's own always is.
+    public var keepsOld = false
+    /// Start the server, and wait until the target is reached.
+    public var starts = false
+    /// The absolute path of the started server's log; nil for a file in the directory.
+    public var logFile: String?
+    /// What is kept of the order for whoever resumes the recovery, given the timeline that is followed. The jobs don't
+    /// look into it, but passwords in options `--set` and `--conninfo` are left out (`RecoveryState`).
+    public var words: @Sendable (TimelineID) -> [String] = { _ in [] }
+
+    public init(_ target: TargetRequest, directory: String) {
+        (self.target, self.directory) = (target, directory.withoutTrailingSlash)
+    }
+}
+
+extension RecoveryOrder {
+    /// A recovery's place has nothing to do with any other of the cluster's, but is perhaps its own.
+    /// - Throws: `NestedPlaces`.
+    func checkPlaces(of cluster: ClusterConfiguration) throws {
+        try cluster.places.check(recovery: directory, mapped: tablespaces.values.sorted())
+    }
+
+    /// Whether the recovery takes the place of the cluster itself.
+    func isInPlace(of cluster: ClusterConfiguration) -> Bool {
+        Files.isSamePlace(directory, cluster.dataDirectory)
+    }
+
+    func setup(
+        of cluster: ClusterConfiguration, _ installation: Installation, putAside: TimelineID?
+    ) -> RecoverySetup {
+        let isOwn = isInPlace(of: cluster)
+        let commands = installation.commands(for: cluster)
+        var setup = RecoverySetup(
+            restoreCommand: commands.restore(putAside: putAside?.description, isCopy: !isOwn),
+            endCommand: commands.recoveryEnd, isOwnDirectory: isOwn)
+        (setup.isStandby, setup.action, setup.extra) = (isStandby, action, settings)
+        return setup
+    }
+}
+
+extension String {
+    /// `/a/b` for `/a/b/`.
+    public var withoutTrailingSlash: String {
+        var text = self
+        while text.count > 1 && text.hasSuffix("/") { text.removeLast() }
+        return text
+    }
+}

@@ -1,0 +1,73 @@
+public import Configuration
+import Planning
+import Platform
+public import Recovery
+public import TableRecovery
+
+/// Which tables to bring back, to when, and where to.
+public struct TableRecoveryOrder: Sendable {
+    /// At least one, all of one database.
+    public var tables: [TablePattern]
+    public var target: TargetRequest
+    /// At least one, unless nothing but a plan is wanted.
+    public var destinations: [TableRecoveryRequest.Destination] = []
+    public var method: FileSelection.Method = .filteredLog
+    /// What new tables get beyond columns, constraints, indexes, sequences, statistics, comments, owner and grants.
+    public var parts = SchemaParts()
+
+    public init(_ tables: [TablePattern], _ target: TargetRequest) { (self.tables, self.target) = (tables, target) }
+}
+
+/// Brings back tables, and nothing else.
+public struct TableRecoveryJob {
+    public let plan: Plan
+    /// Why the target may be another than the one that is meant, as a sentence.
+    public let doubt: String?
+    /// What planning took.
+    public let planSeconds: Double
+    /// What had to be assumed of the archive, as sentences.
+    public var remarks: [String] { archive.remarks }
+    private let archive: RecoveryArchive
+    private let order: TableRecoveryOrder
+    private let cluster: ClusterConfiguration
+    private let context: JobContext
+
+    /// Plans.
+    /// - Throws: `Unreachable`, `NoDropFound`, and what reading the archive throws.
+    public init(
+        _ order: TableRecoveryOrder, of cluster: ClusterConfiguration, _ context: JobContext = JobContext()
+    ) throws {
+        (self.order, self.cluster, self.context) = (order, cluster, context)
+        let began = Clock.monotonic
+        let planner = try TargetPlanner(order.target, of: cluster, context)
+        archive = planner.archive
+        (plan, doubt) = try planner.plan()
+        planSeconds = Double(Clock.monotonic - began) / 1e9
+    }
+
+    /// - Throws: `JobCancelled`, and as `recoverTables`; the live database is then as it was.
+    public func run() throws -> TableRecoveryReport {
+        var request = TableRecoveryRequest(
+            tables: order.tables, plan: plan, destinations: order.destinations,
+            binDirectory: cluster.binDirectory(major: plan.majorVersion), scratchDirectory: cluster.scratchDirectory,
+            liveConninfo: cluster.conninfo, jobs: cluster.jobs)
+        request.patience = cluster.drillTimeout
+        (request.method, request.parts) = (order.method, order.parts)
+        let context = context
+        let report = try recoverTables(request, from: archive) { event in
+            switch event {
+            case .begun: return context.notes.begin()
+            case .note(let text): return context.note(.log, text)
+            case .restoring(let progress): context.progress(.restoring(progress))
+            case .replaying(let done, let total, let standstill):
+                var progress = ReplayProgress(done: done, total: total, seconds: 0)
+                progress.standstill = standstill
+                context.progress(.replaying(progress))
+            case .takingOut(let table): context.progress(.takingOut(table))
+            }
+            try context.cancellation.check()
+        }
+        for table in report.tables { context.notes("table", table.name) }
+        return report
+    }
+}

@@ -1,0 +1,154 @@
+import Archiving
+import BaseBackup
+import Catalog
+import Configuration
+import Planning
+public import Platform
+public import Recovery
+import Repository
+import TableRecovery
+import WAL
+
+/// The one way from a target that somebody asks for to a plan: the archive of the incarnation that is meant, its catalog
+/// where there is one, and whoever knows which timeline is the cluster's.
+struct TargetPlanner {
+    let request: TargetRequest
+    let archive: RecoveryArchive
+    private let context: JobContext
+    private let catalog: Catalog?
+
+    /// A plan, and what may be wrong about its target, as a sentence.
+    typealias Outcome = (plan: Plan, doubt: String?)
+
+    init(_ request: TargetRequest, of cluster: ClusterConfiguration, _ context: JobContext) throws {
+        archive = try RecoveryArchive(
+            repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
+            jobs: cluster.jobs, timeline: request.number, incarnation: request.incarnation, backup: request.backup,
+            at: request.moment)
+        catalog = TargetPlanner.catalog(of: archive, cluster, context)
+        (self.request, self.context) = (request, context)
+    }
+
+    /// The catalog, up to date; nil when there is none to be had, as on a machine where nothing can be written: then the
+    /// repository alone answers, more slowly.
+    private static func catalog(
+        of archive: RecoveryArchive, _ cluster: ClusterConfiguration, _ context: JobContext
+    ) -> Catalog? {
+        // It knows nothing of what was put aside.
+        guard archive.putAside == nil else { return nil }
+        do {
+            let catalog = try Catalog(
+                at: cluster.state.catalog(of: archive.contents.incarnation), archive: archive.contents,
+                mayBeInMemory: false,
+                note: { message in context.note(.warning, message) })
+            try catalog.current(jobs: cluster.jobs) { _ in }
+            return catalog
+        } catch {
+            context.note(.debug, "planning without a catalog: \(error)")
+            return nil
+        }
+    }
+
+    /// Plans along the timeline that was asked for; where nothing tells which one "latest" means, asks.
+    ///
+    /// - Parameters:
+    ///   - isInPlace: the cluster's own dead server is recovered, before what it left in pg_wal is archived.
+    ///   - usesPartials: whether to replay incomplete segments, whatever the request says.
+    ///   - command: the command that replays incomplete segments, where the asker's own doesn't.
+    /// - Throws: `Unreachable`, and what reading the archive throws.
+    func plan(
+        isInPlace: Bool = false, usesPartials: Bool = false, partialsBy command: String? = "tidemark recover"
+    ) throws -> Outcome {
+        try choosingTimeline { timeline in
+            let usesPartials = usesPartials || request.usesPartials
+            func plan(_ request: PlanRequest) throws -> Plan {
+                isInPlace
+                    ? try archive.planInPlace(request, usePartials: usesPartials, catalog: catalog)
+                    : try archive.plan(
+                        request, usePartials: usesPartials, offersPartials: true, partialsBy: command, catalog: catalog)
+            }
+            if case .anyMoment = request.point { return (try anyMoment(timeline, plan), nil) }
+            var (target, doubt) = try target(timeline)
+            target.timeline = timeline
+            var made = try plan(PlanRequest(target, backup: request.backup))
+            if let doubt { made.warnings.append(doubt) }
+            return (made, doubt)
+        }
+    }
+
+    private func choosingTimeline(_ plan: (RecoveryTarget.Timeline) throws -> Outcome) throws -> Outcome {
+        do { return try plan(request.timeline) } catch let refusal as PlanRefusal {
+            guard case .severalBranches(let branches) = refusal.reason,
+                let chosen = context.chooseTimeline(refusal, branches),
+                branches.contains(where: { $0.timeline == chosen })
+            else { throw Unreachable(refusal: archive.told(refusal)) }
+            do { return try plan(.number(chosen)) } catch let refusal as PlanRefusal {
+                throw Unreachable(refusal: archive.told(refusal))
+            }
+        }
+    }
+
+    private func target(_ timeline: RecoveryTarget.Timeline) throws -> (target: RecoveryTarget, doubt: String?) {
+        switch request.point {
+        case .target(let target): return (target, nil)
+        case .anyMoment: return (RecoveryTarget(.latest), nil)
+        case .beforeDropOfDatabase(let name): return (try beforeDrop(ofDatabase: name, timeline), nil)
+        case .beforeDrop(let tables, let isDatabaseMeant):
+            do {
+                let moment = try momentBeforeDrop(
+                    of: tables, in: archive, timeline: timeline, backup: request.backup)
+                for (table, transaction) in moment.drops {
+                    let what = "transaction \(transaction.xid), LSN \(transaction.lsn)"
+                    context.note(.log, "table \(table.quoted) was dropped at \(transaction.time) by \(what)")
+                }
+                return (moment.target, moment.doubt)
+            } catch let nothing as NoDropFound where isDatabaseMeant {
+                guard let target = try? beforeDrop(ofDatabase: tables[0].database, timeline) else { throw nothing }
+                return (target, nil)
+            }
+        }
+    }
+
+    private func beforeDrop(
+        ofDatabase name: String, _ timeline: RecoveryTarget.Timeline
+    ) throws -> RecoveryTarget {
+        let moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline)
+        context.note(.log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")
+        return moment.target
+    }
+
+    /// A plan for a moment between the oldest backup and the end of the archive that can be recovered to.
+    private func anyMoment(_ timeline: RecoveryTarget.Timeline, _ plan: (PlanRequest) throws -> Plan) throws -> Plan {
+        let latest = PlanRequest(RecoveryTarget(.latest, timeline: timeline))
+        var everything: Plan?
+        var refusal: PlanRefusal?
+        do { everything = try plan(latest) } catch let found as PlanRefusal {
+            if case .severalBranches = found.reason { throw found }
+            // A gap: what lies before it can still be rehearsed.
+            refusal = found
+        }
+        let stops = archive.backups.complete.map(\.stopTime)
+        let from = stops.min() ?? Moment(microseconds: 0)
+        let until = everything?.lastIncluded?.time ?? everything?.backup.stopTime ?? Moment(microseconds: Clock.now)
+        // A moment before the first backup of this history can't be reached, nor one in a gap; another one can.
+        for _ in 0..<20 where from < until {
+            let moment = Moment(microseconds: Int64.random(in: from.microseconds...until.microseconds))
+            let request = PlanRequest(RecoveryTarget(.time(moment), timeline: timeline))
+            do { return try plan(request) } catch is PlanRefusal { continue }
+        }
+        if let everything { return everything }
+        for stop in stops.sorted().reversed() {
+            let request = PlanRequest(RecoveryTarget(.time(stop), timeline: timeline))
+            do { return try plan(request) } catch is PlanRefusal { continue }
+        }
+        throw refusal ?? PlanRefusal(latest.target, .noBackup)
+    }
+}
+
+/// A refusal that says which archive it is about.
+public struct Unreachable: Explained {
+    public let refusal: PlanRefusal
+    public var message: String { refusal.message }
+    public var detail: String? { refusal.detail }
+    public var hint: String? { refusal.hint }
+}

@@ -1,0 +1,68 @@
+public import Configuration
+public import Monitoring
+import Notifications
+import Platform
+public import WAL
+
+/// Hands notifications to a process that delivers them, without waiting for it.
+public struct Telling: Sendable {
+    private let cluster: ClusterConfiguration
+    private let notifiers: [NotifierConfiguration]
+    private let installation: Installation
+    private let context: JobContext
+
+    /// - Parameter notifiers: who is told.
+    public init(
+        of cluster: ClusterConfiguration, to notifiers: [NotifierConfiguration], _ installation: Installation,
+        _ context: JobContext
+    ) {
+        (self.cluster, self.notifiers) = (cluster, notifiers)
+        (self.installation, self.context) = (installation, context)
+    }
+
+    /// Queues and starts delivering. Whatever goes wrong is logged and changes nothing else.
+    public func tell(
+        _ notifications: [Notification], only notifier: NotifierConfiguration? = nil, quietIfToldSince: Moment? = nil
+    ) {
+        do {
+            let receivers = Receiver.all(of: notifier.map { [$0] } ?? notifiers)
+            guard !receivers.isEmpty else { return }
+            let outbox = Outbox(for: cluster)
+            var queued = false
+            for notification in notifications.map(\.withoutSecrets) {
+                let told = try outbox.enqueue(notification, for: receivers, quietIfToldSince: quietIfToldSince)
+                queued = queued || !told.isEmpty
+            }
+            // What an earlier job could not deliver gets another chance.
+            if try queued || outbox.waiting().count > 0 { startDelivery() }
+        } catch {
+            context.note(.warning, "could not queue a notification: \(error)")
+        }
+    }
+
+    /// Starts a process that delivers what is queued, and doesn't wait for it.
+    public func startDelivery() {
+        do {
+            try startDetached(
+                installation.executable + "-main",
+                ["notify", "--deliver", "--config", installation.configuration, "--cluster", cluster.name],
+                logFile: Outbox(for: cluster).directory + "/delivery.log")
+        } catch {
+            context.note(.warning, "could not start delivering notifications: \(error)")
+        }
+    }
+
+    /// Delivers what is queued, here and now, and logs how that went.
+    /// - Returns: whether everything was delivered.
+    public func deliver() throws -> Bool {
+        try Outbox(for: cluster).deliver(to: Receiver.all(of: notifiers)) { [context] event in
+            switch event {
+            case .delivered(let id, let receiver):
+                context.note(.log, "delivered notification \"\(id)\" to \"\(receiver)\"")
+            case .failed(let failure): context.note(.warning, failure)
+            case .givenUp(let id, let receiver):
+                context.note(.warning, "gave up notification \"\(id)\" to \"\(receiver)\": it is more than a day old")
+            }
+        }
+    }
+}

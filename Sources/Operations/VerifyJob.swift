@@ -1,0 +1,226 @@
+public import Archiving
+public import BaseBackup
+public import Configuration
+import Monitoring
+import Platform
+public import Repository
+import Retention
+public import WAL
+
+/// Which backups to verify.
+public enum VerifiedBackups: Sendable {
+    case all
+    /// The newest one of the incarnation in use.
+    case newest
+    /// Those with these labels, in whatever incarnation.
+    case named([String])
+}
+
+/// Reads backups and archived WAL in the repository, and reports what is wrong with them.
+public struct VerifyJob {
+    private let cluster: ClusterConfiguration
+    private let policy: RetentionPolicy
+    private let context: JobContext
+
+    /// - Parameter policy: what may be missing on purpose.
+    public init(of cluster: ClusterConfiguration, policy: RetentionPolicy, _ context: JobContext = JobContext()) {
+        (self.cluster, self.policy, self.context) = (cluster, policy, context)
+    }
+
+    /// A backup that was read.
+    public struct Backup: Sendable {
+        public let report: VerifyReport
+        /// What of the WAL after it is missing.
+        public let gaps: [LineageGap]
+    }
+
+    public struct Report: Sendable {
+        public fileprivate(set) var backups: [Backup] = []
+        /// How many can't even be looked up.
+        public fileprivate(set) var unreadable = 0
+        /// What was read of the WAL, by incarnation; empty where only backups were read.
+        public fileprivate(set) var archives: [ArchiveVerification] = []
+        public fileprivate(set) var problems = 0
+        /// Missing WAL after the backups, each gap once.
+        fileprivate var gaps: [LineageGap] = []
+        public var isGood: Bool { problems == 0 && gaps.isEmpty }
+    }
+
+    /// Verifies backups, and, when they are all meant, the archived WAL of all incarnations as well.
+    ///
+    /// - Parameter verified: called with each backup that was read.
+    /// - Throws: `NoSuchBackup`, `JobCancelled`, and what makes verifying impossible. Damage is in the report; so is what one
+    ///   object keeps from being read, which tells nothing of the others.
+    public func run(
+        _ which: VerifiedBackups, withWAL: Bool, verified: (Backup) throws -> Void = { _ in }
+    ) throws -> Report {
+        let isPart = if case .all = which { false } else { true }
+        context.notes.begin()
+        let known = try incarnations(of: cluster)
+        let (backups, unreadable) = try chosen(which, known)
+        var report = Report()
+        report.unreadable = unreadable.count
+        report.problems = unreadable.count
+        var others = unreadable.count
+        func complain(_ error: any Error) {
+            context.note(.error, error)
+            report.problems += 1
+            others += 1
+        }
+        if isPart { context.notes(VerifiedPart.only, backups.map(\.1.label).joined(separator: " ")) }
+        for reason in unreadable { context.note(.error, reason) }
+        for archive in known.all {
+            do { _ = try archive.isConfirmed() } catch { complain(error) }
+            if !isPart { archive.proveRecords { complain($0) } }
+        }
+        /// One that can't be listed is nil.
+        var logs: [Incarnation: ArchivedLog?] = [:]
+        for (archive, backup) in backups {
+            let found: VerifyReport
+            do { found = try verify(backup, archive) } catch let gone as NoSuchBackup where !isPart {
+                context.note(.log, gone.message, detail: "It was removed in the meantime.")
+                continue
+            } catch let failure as any Explained
+                where failure is NoSuchBackup || failure is BackupInProgress || failure.concernsOneObject
+                || backups.count > 1 && failure is SystemError
+            {
+                complain(failure)
+                continue
+            }
+            do { try recordVerification(found, of: archive) } catch {
+                context.note(
+                    .error, "the verification of backup \"\(found.label)\" could not be recorded", detail: "\(error)")
+                report.problems += 1
+                others += 1
+            }
+            for problem in found.problems { context.note(.error, problem) }
+            if logs[archive.incarnation] == nil {
+                do {
+                    logs[archive.incarnation] = .some(
+                        try archivedLog(
+                            of: archive, expired: { try expiredSegments(of: archive, by: policy, segmentSize: $0) }))
+                } catch let failure as any Explained where failure.concernsOneObject {
+                    complain(failure)
+                    logs[archive.incarnation] = .some(nil)
+                }
+            }
+            let gaps = logs[archive.incarnation]??.gaps(behind: backup.stopLSN, on: backup.timeline) ?? []
+            let backup = Backup(report: found, gaps: gaps)
+            report.problems += backup.report.problems.count
+            for gap in backup.gaps where !report.gaps.contains(gap) { report.gaps.append(gap) }
+            report.backups.append(backup)
+            try verified(backup)
+        }
+        context.notes("backups", backups.count)
+        context.notes("backup_problems", report.problems)
+        context.notes(VerifiedPart.backups.others, others)
+        if !report.gaps.isEmpty { context.notes("gaps", report.gaps.count) }
+        let gaps = report.gaps.map { ArchiveProblem($0) }
+        var found: [ArchiveProblem] = []
+        if withWAL, !isPart {
+            report.archives = try known.all.compactMap { archive in
+                do { return try verifyWAL(archive) } catch let failure as any Explained
+                    where failure.concernsOneObject
+                {
+                    complain(failure)
+                    return nil
+                }
+            }
+            found = report.archives.flatMap(\.problems)
+            context.notes("segments", report.archives.reduce(0) { $0 + $1.segments })
+            context.notes("wal_problems", found.count)
+        }
+        // Both parts see what is missing after a backup.
+        for problem in gaps.filter({ !found.contains($0) }) + found { context.note(.error, problem) }
+        report.problems += found.count
+        context.notes("problems", report.problems)
+        let damaged = report.backups.filter { !$0.report.problems.isEmpty }.map(\.report.label)
+        context.notes.found(gaps + found, labels: damaged)
+        return report
+    }
+
+    /// Verifies the archived WAL of the incarnation in use.
+    ///
+    /// - Parameter range: nothing else is read; nil for everything.
+    /// - Throws: `JobCancelled`, and what makes verifying impossible.
+    public func runWAL(_ range: ClosedRange<LSN>? = nil) throws -> ArchiveVerification {
+        let verification = try verifyWAL(currentArchive(of: cluster), range)
+        if range != nil { context.notes(VerifiedPart.only, "a part of the WAL") }
+        context.notes("segments", verification.segments)
+        context.notes("problems", verification.problems.count)
+        context.notes("wal_problems", verification.problems.count)
+        context.notes.found(verification.problems)
+        for problem in verification.problems { context.note(.error, problem) }
+        return verification
+    }
+
+    private func verify(_ backup: BackupDescription, _ archive: ClusterArchive) throws -> VerifyReport {
+        let context = context
+        let request = VerifyRequest(jobs: cluster.jobs, progressDirectory: cluster.state.verification)
+        return try verifyBackup(backup, of: archive, request: request) { progress in
+            context.progress(.verifying(backup: backup.label, progress))
+            try context.cancellation.check()
+        }
+    }
+
+    private func verifyWAL(_ archive: ClusterArchive, _ range: ClosedRange<LSN>? = nil) throws -> ArchiveVerification {
+        try verifyArchive(
+            of: archive, range: range,
+            expired: { try expiredSegments(of: archive, by: policy, segmentSize: $0) }, jobs: cluster.jobs,
+            progress: { done, total in
+                context.progress(.verifyingWAL(done: done, total: total))
+                try context.cancellation.check()
+            })
+    }
+
+    private func chosen(
+        _ which: VerifiedBackups, _ known: ClusterIncarnations
+    ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
+        var (backups, unreadable): ([(ClusterArchive, BackupDescription)], [any Explained]) = ([], [])
+        switch which {
+        case .named(let labels):
+            for label in labels {
+                do {
+                    let archive = try known.holding(label)
+                    backups.append((archive, try archive.backup(label)))
+                } catch let failure as any Explained where failure is DamagedDescription || failure.concernsOneObject {
+                    unreadable.append(failure)
+                }
+            }
+        case .newest: return try VerifyJob.latest(known.current)
+        case .all:
+            for archive in known.all {
+                do {
+                    let listing = try archive.listBackups()
+                    backups += listing.all.map { (archive, $0) }
+                    unreadable += listing.unreadable.map(\.reason)
+                } catch let failure as any Explained where failure.concernsOneObject { unreadable.append(failure) }
+            }
+        }
+        return (backups, unreadable)
+    }
+
+    /// The newest backup. Each that can't be read is told of, because it may be the newest; so is each newer one whose branch
+    /// was put aside.
+    private static func latest(
+        _ archive: ClusterArchive
+    ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
+        let listing = try archive.listBackups()
+        let newest = listing.newest
+        var told: [any Explained] = listing.unreadable.map(\.reason)
+        for aside in listing.aside where newest.map({ $0.startTime < aside.backup.startTime }) ?? true {
+            told.append(aside.problem)
+        }
+        if newest == nil, told.isEmpty { told.append(NoBackup(cluster: archive.incarnation.cluster)) }
+        return (newest.map { [(archive, $0)] } ?? [], told)
+    }
+}
+
+/// What of an archive's WAL is not there on purpose.
+public func expiredSegments(
+    of archive: ClusterArchive, by policy: RetentionPolicy, segmentSize: UInt32
+) throws -> SegmentSet {
+    try expiredSegments(
+        of: archive, listing: archive.listBackups(), policy: policy, now: Moment(microseconds: Clock.now),
+        segmentSize: segmentSize)
+}

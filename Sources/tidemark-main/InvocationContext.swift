@@ -1,0 +1,68 @@
+import BaseBackup
+import Configuration
+import Glibc
+import Operations
+import Planning
+import Platform
+import Recovery
+import Retention
+import WAL
+
+extension Invocation {
+    /// What a job needs of this call: its log, its terminal, whoever sits at it, and what an interruption must know.
+    ///
+    /// - Parameter text: how progress reads.
+    func context(_ text: @escaping @Sendable (JobProgress) -> String = { _ in "" }) -> JobContext {
+        let (log, terminal) = (log, terminal)
+        var context = JobContext()
+        context.report = { message in
+            guard message.level.rawValue <= log.threshold.rawValue else { return }
+            terminal.finishProgress()
+            log(message.level, message.message, detail: message.detail, hint: message.hint)
+        }
+        context.progress = { progress in terminal.progress(text(progress), log: log) }
+        context.chooseTimeline = { refusal, branches in chooseTimeline(refusal, branches) }
+        context.leaving = { remains in Interruption.note(remains) }
+        context.cancellation = Cancellation(closing: { Interruption.comesTooLate() })
+        context.notes = notes
+        return context
+    }
+
+    /// Asks whoever sits at the terminal; without one nobody knows.
+    private func chooseTimeline(_ refusal: PlanRefusal, _ branches: [Branch]) -> TimelineID? {
+        guard isatty(0) == 1, !json, !arguments.has("yes") else { return nil }
+        print("\(refusal.message): \(refusal.detail ?? "")")
+        writeToStandardOutput(
+            "Which timeline is the cluster's? [\(branches.map(\.timeline.description).joined(separator: "/"))] ")
+        let answer = (readLine(strippingNewline: true) ?? "").filter { !$0.isWhitespace }
+        return branches.first { $0.timeline.description == answer }?.timeline
+    }
+
+    /// The cluster's catalog, brought up to date when it is asked.
+    func catalogAccess() throws -> CatalogAccess {
+        try CatalogAccess(
+            of: cluster(),
+            context { progress in
+                if case .readingSegments(let done, let total) = progress {
+                    "reading segments: \(done) of \(total)"
+                } else {
+                    ""
+                }
+            })
+    }
+
+    /// What may be removed of the cluster's backups and WAL.
+    func policy(for cluster: ClusterConfiguration) throws -> RetentionPolicy {
+        RetentionPolicy(try configuration().retention(for: cluster))
+    }
+
+    /// Tells those of `[notify]` what happens to the cluster.
+    func telling(of cluster: ClusterConfiguration) throws -> Telling {
+        Telling(of: cluster, to: try configuration().notifiers, try installation(), context())
+    }
+
+    /// What a job's settings and commands call: this installation.
+    func installation() throws -> Installation {
+        Installation(executable: try leanExecutable(), configuration: try configurationPath())
+    }
+}
