@@ -157,11 +157,26 @@ enum RecoverCommand: Command {
         }
     }
 
+    /// The right to go on with a recovery that was looked at without it: nobody waits for a person's answer.
+    /// - Throws: `RecoveryInProgress`; `Problem` when somebody else has gone on with it meanwhile.
+    private static func claim(
+        _ directory: String, _ cluster: ClusterConfiguration, goingOnWith state: RecoveryState
+    ) throws -> RecoveryClaim {
+        let claim = try RecoveryClaim(directory, in: cluster.state)
+        guard try RecoveryState(of: directory, in: cluster.state) == state else {
+            throw Problem(
+                "the recovery into \"\(directory)\" is not where it was when it was looked at",
+                detail: "Somebody else has gone on with it meanwhile, or has ended it.",
+                hint: "Look at the directory, and run the command again if the recovery is still unfinished.")
+        }
+        return claim
+    }
+
     private static func resume(
         _ invocation: Invocation, _ cluster: ClusterConfiguration, _ directory: String
     ) throws -> ExitStatus {
-        let claim = try RecoveryClaim(directory, in: cluster.state)
-        defer { withExtendedLifetime(claim) {} }
+        // Whoever works on it is known before anything is looked at; it is given back at once.
+        _ = try RecoveryClaim(directory, in: cluster.state)
         guard let state = try RecoveryState(of: directory, in: cluster.state) else {
             throw Problem(
                 "no recovery into \"\(directory)\" was interrupted",
@@ -188,8 +203,11 @@ enum RecoverCommand: Command {
         }
         guard let old else {
             // What an old directory's WAL held was archived, and the server's partial may be part of it.
-            var job = RecoverJob(
-                invocation: again, planned: try PlannedRecovery(again, configured, rescued: true), state: state)
+            let planned = try PlannedRecovery(again, configured, rescued: true)
+            let claim = try claim(directory, cluster, goingOnWith: state)
+            defer { withExtendedLifetime(claim) {} }
+            if state.phase == .restoring { try refuseIfChanged(directory, since: nil) }
+            var job = RecoverJob(invocation: again, planned: planned, state: state)
             return try job.run(old: nil)
         }
         let isDelta = again.arguments.has("delta")
@@ -202,6 +220,8 @@ enum RecoverCommand: Command {
         guard
             let planned = try plan(again, configured, in: directory, takingPlaceOf: old, asking: invocation)
         else { return .interrupted }
+        let claim = try claim(directory, cluster, goingOnWith: state)
+        defer { withExtendedLifetime(claim) {} }
         try refuseIfChanged(directory, since: old)
         var job = RecoverJob(invocation: again, planned: planned, state: state)
         return try job.run(old: isDelta ? nil : old)
