@@ -36,6 +36,7 @@ enum DropOptions {
             let moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline)
             invocation.log(
                 .log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")
+            doubt = moment.doubt
             target = moment.target
         }
         if arguments.value("target-action") == "pause" {

@@ -178,11 +178,13 @@ enum RecoverTableCommand: Command {
             return (moment.target, moment.doubt)
         } catch let nothing as NoDropFound {
             let name = tables[0].database
-            guard let moment = try? momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline)
-            else { throw nothing }
+            let moment: DatabaseDropMoment
+            do {
+                moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline)
+            } catch is NoDatabaseDropFound { throw nothing }
             invocation.log(
                 .log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")
-            return (moment.target, nil)
+            return (moment.target, moment.doubt)
         }
     }
 
