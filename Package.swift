@@ -119,7 +119,7 @@ let package = Package(
         tests("RetentionTests", ["BaseBackup", "Recovery", "Repository", "Platform", "WAL"]),
         tests(
             "RecoveryServerTests", ["Recovery", "BaseBackup", "Repository", "WAL", "Platform", "Postgres"],
-            exclude: ["coarse-clock.c"]),
+            exclude: ["coarse-clock.c", "fast-clock.c"]),
         tests(
             "MonitoringTests",
             [
