@@ -17,21 +17,40 @@ extension StoredSegment {
             try confinement.feed(RawSpan(_unsafeBytes: piece))
         }
         let size = UInt32(clamping: head.rawLength)
-        return try confinement.patches { try archive.tails(before: segment, segmentSize: size) }
+        return try confinement.patches { source in try archive.tails(before: segment, segmentSize: size, source) }
     }
 }
 
 extension ClusterArchive {
     /// What segments that may come before this one hold of a record that goes on in it: the own timeline's, or one that it
     /// descends from.
-    fileprivate func tails(before segment: SegmentName, segmentSize: UInt32) throws -> [TailFragment] {
+    /// - Throws: `ObjectAbsent` when one goes in between.
+    fileprivate func tails(
+        before segment: SegmentName, segmentSize: UInt32, _ source: TablespaceConfinement.TailSource
+    ) throws -> [TailFragment] {
         guard let before = segment.previous(segmentSize: segmentSize) else { return [] }
         let timelines = try timelines().filter { $0 <= segment.timeline }.sorted().reversed()
         return try timelines.flatMap { timeline in
             let name = before.on(timeline)
             return try [ArchiveFileName.segment(name), .partial(name)].flatMap { file in
-                try copies(of: file).compactMap { try $0.summary(reading: name).tail }
+                guard try has(file) else { return [TailFragment]() }
+                let copies = try copies(of: file)
+                // Whoever finds nothing now doesn't know what was there.
+                if copies.isEmpty { throw ObjectAbsent(key: incarnation.key(for: file), location: store.location) }
+                return try copies.compactMap { try $0.tail(as: name, from: source) }
             }
+        }
+    }
+}
+
+extension StoredSegment {
+    /// A summary that can't be read tells nothing.
+    fileprivate func tail(
+        as segment: SegmentName, from source: TablespaceConfinement.TailSource
+    ) throws -> TailFragment? {
+        switch source {
+        case .summary: do { return try summary()?.tail } catch is BadSummary { return nil }
+        case .content: return try scan(segment).tail
         }
     }
 }

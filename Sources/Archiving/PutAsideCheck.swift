@@ -20,22 +20,24 @@ public struct PutAsideCheck {
     private let dataDirectory: String
     private let archive: ClusterArchive
     private let server: LivingServer?
+    private let problem: String?
     private let isCertain: Bool
 
     /// - Parameters:
-    ///   - server: nil when the cluster's server doesn't run here as a primary.
+    ///   - server: nil when the cluster's server doesn't run here as a primary, or can't be asked.
+    ///   - problem: why it can't be asked.
     ///   - isCertain: somebody answers for what no server can tell.
     public init(
-        dataDirectory: String, _ archive: ClusterArchive, server: LivingServer?,
+        dataDirectory: String, _ archive: ClusterArchive, server: LivingServer?, problem: String? = nil,
         isCertain: Bool = false
     ) {
         (self.dataDirectory, self.archive) = (dataDirectory, archive)
-        (self.server, self.isCertain) = (server, isCertain)
+        (self.server, self.problem, self.isCertain) = (server, problem, isCertain)
     }
 
     /// - Throws: `StillNeeded`, and `NobodyTells` when there is no server to ask.
     public func refuse(_ aside: PutAside) throws {
-        guard server != nil || isCertain else { throw NobodyTells(name: aside.subject.name) }
+        guard server != nil || isCertain else { throw NobodyTells(name: aside.subject.name, problem: problem) }
         let own = try own()
         switch aside.subject {
         case .timeline(let timeline): try refuse(timeline, own)
@@ -165,11 +167,16 @@ public struct StillNeeded: Explained, Equatable {
 /// There is no server that could tell whether something is needed.
 public struct NobodyTells: Explained, Equatable {
     public let name: String
+    /// Why the server at hand can't be asked; nil when there is none.
+    public let problem: String?
     public var message: String { "cannot tell whether \"\(name)\" is needed" }
     public var detail: String? {
-        "Only the server on which the cluster lives can tell which timeline that is, and none runs here as a primary."
+        "Only the server on which the cluster lives can tell which timeline that is, and "
+            + (problem.map { "the one here could not be asked: \($0)." } ?? "none runs here as a primary.")
     }
     public var hint: String? {
-        "Run this where the primary runs. If you know that no server and no recovery needs it, add --certain."
+        problem != nil
+            ? "Remove the cause, then try again."
+            : "Run this where the primary runs. If you know that no server and no recovery needs it, add --certain."
     }
 }

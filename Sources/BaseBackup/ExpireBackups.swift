@@ -57,7 +57,15 @@ public func expireBackups(
         expiry.facts { try dryRun ? BackupLease.isHeld($0, of: archive) : bars[$0] == nil },
         timelines: expiry.timelines(), policy: policy, now: now, firstWAL: expiry.firstWAL)
     var report = ExpiryReport(decision: decision)
-    try expiry.survey(&report, includesRemains: lock != nil || !expiry.isBackupRunning())
+    var isRunning = false
+    if lock == nil {
+        do { isRunning = try BackupLock.isHeld(archive) } catch {
+            isRunning = true
+            report.failures.append(
+                "whether a backup is running, and so whether what dead ones left would go, cannot be told: \(error)")
+        }
+    }
+    try expiry.survey(&report, includesRemains: !isRunning)
     if let removal { expiry.carryOut(&report, removal) }
     return report
 }
@@ -122,8 +130,6 @@ struct Expiry {
             return summary.facts.latestCommit.map { .commit($0.time) } ?? .noCommit
         }
     }
-
-    func isBackupRunning() -> Bool { (try? BackupLock.isHeld(archive)) ?? true }
 
     /// Finds the objects that go.
     func survey(_ report: inout ExpiryReport, includesRemains: Bool) throws {

@@ -26,7 +26,7 @@ public struct LinkedPath: Hashable, Sendable {
     static func find(_ settings: [String: String], dataDirectory: DataDirectory) -> String? {
         guard let real = resolved(dataDirectory.path) else { return nil }
         var words: Set<String> = []
-        let configuration = try? ConfigurationFiles(of: dataDirectory, top: settings["config_file"])
+        let configuration = try? ConfigurationFiles(of: dataDirectory, top: settings["config_file"], passingOver: true)
         for value in configuration?.entries.map(\.value) ?? [] {
             words.insert(value)
             words.formUnion(value.split { " \t,;:=\"'".contains($0) }.map(String.init))

@@ -139,7 +139,12 @@ final class RestoreWorker {
         let path = place.path
         do throws(SystemError) {
             let descriptor = try Descriptor(open: place, O_RDONLY | O_NOFOLLOW)
-            guard try descriptor.status(path: path).size == file.size else { return false }
+            let status = try descriptor.status(path: path)
+            guard status.size == file.size else { return false }
+            // What somebody has opened to others since isn't in place, whatever it holds.
+            if status.mode != file.restoredMode {
+                _ = try retrying(.changeMode, path) { fchmod(descriptor.raw, file.restoredMode) }
+            }
             return try descriptor.read(into: bytes, path: path) == bytes.count
         } catch {
             if error.code == ENOENT || error.code == ELOOP { return false }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -133,6 +134,21 @@ int clinux_isolate(void)
         FIELD(nr),
         REFUSE_IF(BPF_JGT, LAST_CALL),
         REFUSE_CALL(connect),
+        // Neither may it send without a connection, nor have one made by what it sends first (MSG_FASTOPEN): no socket but a
+        // stream of this host.
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 6),
+        FIELD(args[0]),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 3),
+        FIELD(args[1]),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xF),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+        FIELD(nr),
+        // Another process of the same user is not to be made to act for it.
+        REFUSE_CALL(ptrace),
+        REFUSE_CALL(process_vm_readv),
+        REFUSE_CALL(process_vm_writev),
+        REFUSE_IF(BPF_JEQ, 438 /* pidfd_getfd */),
         // It connects without the call.
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 425 /* io_uring_setup */, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),

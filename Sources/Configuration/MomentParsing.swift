@@ -25,9 +25,12 @@ extension Moment {
         var rest = Substring(text)
         func number(_ digits: ClosedRange<Int>, _ what: String, _ range: ClosedRange<Int>) throws(MomentError) -> Int {
             let run = rest.prefix { $0.isASCII && $0.isNumber }
-            guard digits.contains(run.count), let value = Int(run), range.contains(value) else {
-                throw MomentError("\(what) expected at \"\(rest)\" in \"\(text)\"")
+            guard digits.contains(run.count), let value = Int(run) else {
+                throw MomentError(
+                    run.isEmpty && rest.count == text.count
+                        ? "\"\(text)\" is not a date and time" : "\(what) expected at \"\(rest)\" in \"\(text)\"")
             }
+            guard range.contains(value) else { throw MomentError("there is no \(what) \(run) in \"\(text)\"") }
             rest = rest.dropFirst(run.count)
             return value
         }

@@ -1,4 +1,4 @@
-import Platform
+public import Platform
 
 /// What a server's configuration files set, read as the server does: includes where they stand, and
 /// `postgresql.auto.conf` last.
@@ -19,17 +19,31 @@ public struct ConfigurationFiles: Sendable {
     public private(set) var files: [String] = []
     /// Files that are asked for and aren't there, without those of `include_if_exists`.
     public private(set) var missing: [String] = []
+    /// Why files that are there could not be read, each with its path; what they set is not among the entries.
+    public private(set) var unreadable: [SystemError] = []
+    private let passesOver: Bool
 
     /// - Parameters:
     ///   - top: the server's `config_file`; nil: `postgresql.conf` in the directory.
     ///   - relocated: where to look for a file that is named so; a copy's includes may still name the original's place.
+    ///   - passesOver: goes on without what can't be read, and names it in `unreadable`.
     /// - Throws: `SystemError` when a file that is there can't be read.
     public init(
-        of directory: DataDirectory, top: String? = nil, relocated: (String) -> String = { $0 }
+        of directory: DataDirectory, top: String? = nil, passingOver passesOver: Bool = false,
+        relocated: (String) -> String = { $0 }
     ) throws {
+        self.passesOver = passesOver
         try read(top ?? directory.path + "/postgresql.conf", depth: 0, relocated)
         let own = directory.path + "/" + ConfigurationFiles.automatic
-        if try Files.exists(own) { try read(own, depth: 0, relocated) }
+        if try look({ try Files.exists(own) }) == true { try read(own, depth: 0, relocated) }
+    }
+
+    /// Nil when it can't be had, and is to be passed over.
+    private mutating func look<Value>(_ body: () throws -> Value) throws -> Value? {
+        do { return try body() } catch let error as SystemError where passesOver {
+            unreadable.append(error)
+            return nil
+        }
     }
 
     /// Written by the server itself (`PG_AUTOCONF_FILENAME`).
@@ -42,12 +56,14 @@ public struct ConfigurationFiles: Sendable {
     private mutating func read(_ file: String, depth: Int, _ relocated: (String) -> String) throws {
         // CONF_FILE_MAX_DEPTH
         guard depth <= 10 else { return }
-        guard try Files.exists(file) else {
+        guard let isThere = try look({ try Files.exists(file) }) else { return }
+        guard isThere else {
             missing.append(file)
             return
         }
+        guard let text = try look({ try Files.read(file) }) else { return }
         files.append(file)
-        for (index, bytes) in try Files.read(file).split(separator: 10, omittingEmptySubsequences: false).enumerated() {
+        for (index, bytes) in text.split(separator: 10, omittingEmptySubsequences: false).enumerated() {
             guard let line = ConfigurationLine(bytes) else { continue }
             func place() -> String {
                 relocated(line.value.hasPrefix("/") ? line.value : Files.parent(file) + "/" + line.value)
@@ -55,16 +71,20 @@ public struct ConfigurationFiles: Sendable {
             switch line.name {
             case "include": try read(place(), depth: depth + 1, relocated)
             case "include_if_exists":
-                if try Files.exists(place()) { try read(place(), depth: depth + 1, relocated) }
+                if try look({ try Files.exists(place()) }) == true { try read(place(), depth: depth + 1, relocated) }
             case "include_dir":
-                guard try Files.exists(place()) else {
+                guard let isThere = try look({ try Files.exists(place()) }) else { continue }
+                guard isThere else {
                     missing.append(place())
                     continue
                 }
-                for name in try Files.list(place()).sorted(by: { Array($0.utf8).lexicographicallyPrecedes($1.utf8) })
+                guard let names = try look({ try Files.list(place()) }) else { continue }
+                for name in names.sorted(by: { Array($0.utf8).lexicographicallyPrecedes($1.utf8) })
                 where name.hasSuffix(".conf") && !name.hasPrefix(".") && name.utf8.count > 5 {
                     let path = place() + "/" + name
-                    guard try FileStatus(ifPresent: path)?.kind != .directory else { continue }
+                    guard let status = try look({ try FileStatus(ifPresent: path) }), status?.kind != .directory else {
+                        continue
+                    }
                     try read(path, depth: depth + 1, relocated)
                 }
             default: entries.append(Entry(name: line.name, value: line.value, file: file, line: index + 1))

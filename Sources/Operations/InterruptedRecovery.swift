@@ -4,20 +4,34 @@ import DataDirectory
 import Platform
 public import Recovery
 
-/// A recovery that was interrupted, and that nobody else continues as long as this object lives.
-public final class InterruptedRecovery: Sendable {
-    let claim: RecoveryClaim
+/// A recovery that was interrupted, as it was found: who looks at it, and asks a person, doesn't hold it.
+public struct InterruptedRecovery: Sendable {
     public let state: RecoveryState
+    private let cluster: ClusterConfiguration
 
     /// - Throws: `NestedPlaces`; `RecoveryInProgress`; `Problem` when no recovery into that directory was interrupted.
     public init(into directory: String, of cluster: ClusterConfiguration) throws {
         try cluster.places.check(recovery: directory)
-        claim = try RecoveryClaim(directory, in: cluster.state)
+        // Whoever works on it is known before anything is looked at; it is given back at once.
+        _ = try RecoveryClaim(directory, in: cluster.state)
         guard let state = try RecoveryState(of: directory, in: cluster.state) else {
             throw Problem(
                 "no recovery into \"\(directory)\" was interrupted",
                 hint: "Name the directory with --data-directory, or start a recovery with a target.")
         }
-        self.state = state
+        (self.state, self.cluster) = (state, cluster)
+    }
+
+    /// The right to continue it.
+    /// - Throws: `RecoveryInProgress`; `Problem` when somebody else has continued or ended it meanwhile.
+    func claim() throws -> RecoveryClaim {
+        let claim = try RecoveryClaim(state.directory, in: cluster.state)
+        guard try RecoveryState(of: state.directory, in: cluster.state) == state else {
+            throw Problem(
+                "the recovery into \"\(state.directory)\" is not where it was when it was looked at",
+                detail: "Somebody else has continued it meanwhile, or has ended it.",
+                hint: "Look at the directory, and run the command again if the recovery is still unfinished.")
+        }
+        return claim
     }
 }

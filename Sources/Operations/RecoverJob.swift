@@ -98,9 +98,10 @@ public struct RecoverJob {
     ///   `UnfinishedRestore`, `RecoveryFailure`, `JobCancelled`, and what restoring and following throw. The state that is
     ///   kept then says how far it has come.
     public func run(_ planned: PlannedRecovery) throws -> RecoverReport {
-        let claim = try interrupted?.claim ?? RecoveryClaim(order.directory, in: cluster.state)
+        let claim = try interrupted?.claim() ?? RecoveryClaim(order.directory, in: cluster.state)
         defer { withExtendedLifetime(claim) {} }
-        if wantsConsent { try OldDirectory.refuseIfChanged(order.directory, since: old) }
+        // One whose restore was complete is looked at before it is started.
+        if interrupted?.state.phase != .prepared { try OldDirectory.refuseIfChanged(order.directory, since: old) }
         var execution = RecoveryExecution(
             order: order, planned: planned, context: context,
             state: interrupted?.state

@@ -115,13 +115,17 @@ struct RecoveryExecution {
             planned: planned, prepared: prepared, server: server, result: result, pending: pending(server))
     }
 
-    /// What waits to be decided, as sentences; none where the server can't be asked.
+    /// What waits to be decided, as sentences; none where no server runs.
     private func pending(_ server: ServerProcess) -> [String] {
-        guard let running = try? server.dataDirectory.runningServer(),
-            let connection = try? follower(server).connect(to: running),
-            let all = try? PendingTransaction.all(connection)
-        else { return [] }
-        return all.map(\.sentence)
+        do {
+            guard let running = try server.dataDirectory.runningServer(),
+                let connection = try follower(server).connect(to: running)
+            else { return [] }
+            return try PendingTransaction.all(connection).map(\.sentence)
+        } catch {
+            let reason = (error as? ConnectionFailure)?.reason ?? (error as? QueryFailure)?.reason ?? "\(error)"
+            return ["Whether prepared transactions wait to be decided is not known: \(reason)"]
+        }
     }
 
     private func follower(_ server: ServerProcess) throws -> ReplayFollower {

@@ -92,7 +92,7 @@ struct TargetPlanner {
         switch request.point {
         case .target(let target): return (target, nil)
         case .anyMoment: return (RecoveryTarget(.latest), nil)
-        case .beforeDropOfDatabase(let name): return (try beforeDrop(ofDatabase: name, timeline), nil)
+        case .beforeDropOfDatabase(let name): return try beforeDrop(ofDatabase: name, timeline)
         case .beforeDrop(let tables, let isDatabaseMeant):
             do {
                 let moment = try momentBeforeDrop(
@@ -103,18 +103,19 @@ struct TargetPlanner {
                 }
                 return (moment.target, moment.doubt)
             } catch let nothing as NoDropFound where isDatabaseMeant {
-                guard let target = try? beforeDrop(ofDatabase: tables[0].database, timeline) else { throw nothing }
-                return (target, nil)
+                do { return try beforeDrop(ofDatabase: tables[0].database, timeline) } catch is NoDatabaseDropFound {
+                    throw nothing
+                }
             }
         }
     }
 
     private func beforeDrop(
         ofDatabase name: String, _ timeline: RecoveryTarget.Timeline
-    ) throws -> RecoveryTarget {
+    ) throws -> (target: RecoveryTarget, doubt: String?) {
         let moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline)
         context.note(.log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")
-        return moment.target
+        return (moment.target, moment.doubt)
     }
 
     /// A plan for a moment between the oldest backup and the end of the archive that can be recovered to.

@@ -74,7 +74,7 @@ extension Planner {
             let children = histories.values.filter { $0.includes(timeline) }.map(\.timeline).sorted()
             throw refusal(
                 .unknownTimeline(timeline, known: timelines(), descendants: children),
-                nearest: offers(children.map { onTimeline($0) }))
+                nearest: children.isEmpty ? otherTimelines(nil) : offers(children.map { onTimeline($0) }))
         }
         let found = onPath(path)
         guard !found.isEmpty else {
@@ -193,10 +193,14 @@ extension Planner {
                     number,
                     {
                         var last: TransactionMark?
-                        try? source.landmarks(of: segments, at: Int(before)) { record in
-                            guard record.end <= next.begin else { return false }
-                            last = record.content.commit ?? last
-                            return true
+                        do {
+                            try source.landmarks(of: segments, at: Int(before)) { record in
+                                guard record.end <= next.begin else { return false }
+                                last = record.content.commit ?? last
+                                return true
+                            }
+                        } catch  where !isOutOfReach(error) {
+                            // Its records end where they can't be read.
                         }
                         return last
                     }

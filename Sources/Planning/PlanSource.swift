@@ -1,3 +1,4 @@
+import Platform
 public import WAL
 
 /// What the planner asks of an archive. It knows neither files nor catalogs: a test answers from arrays.
@@ -47,7 +48,7 @@ public protocol PlanSource {
     func prepared(in backup: RestorableBackup) throws -> [Prepare]
     /// Every whole segment, those before the oldest backup as well.
     func everySegment() throws -> SegmentSet
-    /// The last commit at or after a position; segments that can't be read are passed over.
+    /// The last commit at or after a position; damaged segments are passed over.
     func lastCommit(of path: LogSegments, from position: LSN) throws -> TransactionMark?
 }
 
@@ -77,14 +78,19 @@ extension PlanSource {
     public func everySegment() throws -> SegmentSet { try segments() }
     public func lastCommit(of path: LogSegments, from position: LSN) throws -> TransactionMark? {
         for index in path.indices.reversed() {
-            if let last = (try? facts(of: path, index..<index + 1))?.first?.lastCommit {
-                return last.lsn >= position ? last : nil
+            var found: TransactionMark?
+            do { found = try facts(of: path, index..<index + 1).first?.lastCommit } catch  where !isOutOfReach(error) {
+                // What isn't WAL holds no commit.
             }
+            if let last = found { return last.lsn >= position ? last : nil }
             if path[index].start(segmentSize: segmentSize) <= position { break }
         }
         return nil
     }
 }
+
+/// Whether an error says nothing about what is stored, but that it could not be asked for.
+func isOutOfReach(_ error: any Error) -> Bool { error is SystemError || error is UnreachableObject }
 
 /// Prepared transactions that a stretch of the log tells of.
 public struct Preparations: Sendable {

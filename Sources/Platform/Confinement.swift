@@ -9,7 +9,7 @@ public struct Confinement: Sendable {
     private let writable: [String]
 
     /// - Parameter own: directories; what isn't there doesn't count.
-    public init(to own: [String]) { writable = own + ["/dev/null", "/dev/shm", "/dev/tty"] }
+    public init(to own: [String]) { writable = own + ["/dev/null", "/dev/tty"] }
 
     /// Whether this kernel can keep files from being written: Linux 5.19 and later, unless Landlock was left out.
     public static var isPossible: Bool { clinux_confinement() >= 2 }

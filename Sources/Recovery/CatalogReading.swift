@@ -1,6 +1,12 @@
+public import BaseBackup
 import Platform
 import Repository
 public import WAL
+
+extension RelationMap {
+    /// pg_database's OID, and the number of its file until it is rewritten.
+    public static let databaseCatalog: UInt32 = 1262
+}
 
 extension RecoveryArchive {
     /// What the log of these segments, neighbours in this order, does to a database's pg_class and pg_namespace. Reads
@@ -13,7 +19,30 @@ extension RecoveryArchive {
     public func relationRows(
         of names: [SegmentName], database: UInt32, relations: UInt32, schemas: UInt32, from start: LSN
     ) throws -> LoggedRelations {
-        var rows = RelationRows(database: database, relations: relations, schemas: schemas, from: start)
+        try follow(
+            RelationRows(database: database, relations: relations, schemas: schemas, from: start), through: names
+        ) { map in
+            map.mentions(database: database, number: relations) || map.mentions(database: database, number: schemas)
+        }
+    }
+
+    /// The same for the names of databases.
+    ///
+    /// - Parameter map: of the backup from whose redo position, `start`, on the log is looked at.
+    public func databaseNames(
+        in names: [SegmentName], _ map: RelationMap, from start: LSN
+    ) throws -> LoggedRelations {
+        let file = map.relations.first { $0.database == 0 && $0.oid == RelationMap.databaseCatalog }?.fileNode
+        let number = file ?? RelationMap.databaseCatalog
+        return try follow(RelationRows(databases: number, from: start), through: names) { map in
+            map.mentions(database: 0, number: number)
+        }
+    }
+
+    private func follow(
+        _ rows: consuming RelationRows, through names: [SegmentName],
+        where isConcerned: @Sendable @escaping (BlockMap) -> Bool
+    ) throws -> LoggedRelations {
         let archive = contents
         var concerned: [(name: SegmentName, follows: Bool)] = []
         var follows = false
@@ -23,11 +52,7 @@ extension RecoveryArchive {
                 guard let map = try archive.summary(of: name)?.changedBlocks() else {
                     return (name, true)
                 }
-                return (
-                    name,
-                    map.mentions(database: database, number: relations)
-                        || map.mentions(database: database, number: schemas)
-                )
+                return (name, isConcerned(map))
             },
             consume: { name, isConcerned in
                 if isConcerned { concerned.append((name, follows)) }

@@ -42,7 +42,10 @@ private struct ConfigurationOutlook {
             return []
         }
         if try hasOwnConfiguration() { return outside() }
-        if configuration.isOwn, try configuration.ownFile(major: major) != nil { return outside() }
+        if configuration.isOwn, let file = try configuration.ownFile(major: major) {
+            return unreadable(file).map { ["The server's configuration file cannot be read: \($0)"] + outside() }
+                ?? outside()
+        }
         guard let file = settings["config_file"], !file.isEmpty else { return [] }
         return [
             "The original's configuration file, \"\(file)\", is not in the backup; a minimal one will be written. To use "
@@ -71,6 +74,13 @@ private struct ConfigurationOutlook {
         return try !hasOwnConfiguration() && !(configuration.isOwn && configuration.ownFile(major: major) != nil)
     }
 
+    /// Why a file that is there can't be read, with what follows; nil when it can.
+    private func unreadable(_ path: String) -> String? {
+        ServerConfiguration.whyUnreadable(path).map { reason in
+            "\(reason). What is set there is not known here, and a server whose user can't read it either will not start."
+        }
+    }
+
     // MARK: Paths outside of the data directory
 
     /// Settings of files that the server reads and doesn't start without.
@@ -94,6 +104,11 @@ private struct ConfigurationOutlook {
             return configuration.relocation.isInside(moved) ? nil : moved
         }
         func isThere(_ path: String) -> Bool { (try? Files.exists(path)) != false }
+        func isReadable(_ path: String, _ name: String) -> Bool {
+            guard let problem = unreadable(path) else { return true }
+            sentences.append("The original's \(name) cannot be read: \(problem)")
+            return false
+        }
         var sentences: [String] = []
         for name in read {
             guard let path = outsider(name) else { continue }
@@ -101,6 +116,8 @@ private struct ConfigurationOutlook {
                 sentences.append(
                     "The original's \(name) is \"\(path)\", which this host doesn't have: the server will not "
                         + "start. Use --set \(name)=FILE.")
+            } else if !isReadable(path, name) {
+                continue
             } else if !configuration.isOwn {
                 sentences.append(
                     "The original's \(name) is \"\(path)\", outside of its data directory: this server will read the same "
@@ -110,7 +127,7 @@ private struct ConfigurationOutlook {
         for file in settings[BackupDescription.configurationFiles]?.split(separator: "\n").map(String.init) ?? [] {
             let moved = configuration.relocation.moved(file)
             guard !configuration.relocation.isInside(moved), file != settings["config_file"],
-                !(configuration.isOwn && isThere(moved))
+                isReadable(moved, "included configuration file"), !(configuration.isOwn && isThere(moved))
             else { continue }
             if let other = ServerConfiguration.dataDirectory(in: moved), other != directory {
                 sentences.append(

@@ -98,6 +98,8 @@ public enum CopySettings {
             RecoverySetting("local_preload_libraries", ""),
             RecoverySetting("autovacuum", "off"), RecoverySetting("shared_buffers", "128MB"),
             RecoverySetting("huge_pages", "off"),
+            // In files of its own directory: whoever may write in /dev/shm may write into the living server's memory.
+            RecoverySetting("dynamic_shared_memory_type", "mmap"), RecoverySetting("shared_memory_type", "mmap"),
         ]
         // A trigger on login may do anything.
         if major >= 17 { settings.append(RecoverySetting("event_triggers", "off")) }

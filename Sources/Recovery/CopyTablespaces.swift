@@ -55,7 +55,7 @@ public struct CopyTablespaces: Sendable {
     /// - Throws: `TargetInUse`, `Problem`.
     public func check(_ backup: BackupDescription, directory: String, isCopy: Bool, mapping: [String: String]) throws {
         guard isCopy else { return }
-        let links = (try? DataDirectory(directory).tablespaces()) ?? []
+        let links = try Files.exists(directory + "/pg_tblspc") ? DataDirectory(directory).tablespaces() : []
         func isLinked(_ place: Place) -> Bool {
             links.contains { $0.oid == place.oid && $0.location == place.directory }
         }

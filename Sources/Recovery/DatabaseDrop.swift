@@ -1,4 +1,5 @@
 import BaseBackup
+import Configuration
 public import Planning
 public import Platform
 import Repository
@@ -14,9 +15,23 @@ public struct DatabaseDropMoment: Sendable {
     public let drop: DatabaseDrop
     /// Whether there is a mark.
     public let isMarked: Bool
+    /// Later drops of databases whose names neither a backup nor the log tells: a younger one of the name may be among them.
+    public fileprivate(set) var untold: [DatabaseDrop] = []
+
+    /// That, as sentences; nil when there is no doubt.
+    public var doubt: String? {
+        guard !untold.isEmpty else { return nil }
+        let listed = untold.suffix(8).map { "transaction \($0.xid) (LSN \($0.lsn))" }
+        return
+            "A later database of this name may have been dropped as well. Databases whose names neither a backup nor the "
+            + "WAL tells were dropped by "
+            + (untold.count > listed.count ? "\(untold.count) transactions, the last of them " : "")
+            + listed.joined(separator: ", ") + "."
+    }
 }
 
-/// Finds when a database was dropped: its OID is in the backups' relation maps, and the drop's record names it.
+/// Finds when a database was dropped: its OID is in the backups' relation maps, and the drop's record names it. Of one that
+/// no backup has, or that had another name then, the log tells the name. Of several of the name, the last is meant.
 ///
 /// The files vanish when that record is replayed, before the transaction that deletes the row commits; so neither the
 /// transaction nor its time can be the target.
@@ -26,24 +41,48 @@ public struct DatabaseDropMoment: Sendable {
 public func momentBeforeDrop(
     ofDatabase name: String, in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .own
 ) throws -> DatabaseDropMoment {
-    var known: Set<String> = []
-    var numbers: Set<UInt32> = []
+    var names: Set<String> = []
+    var others: [(name: String?, moment: DatabaseDropMoment)] = []
+    var (facts, seen): ([SegmentFacts], LSN?) = ([], nil)
     for backup in archive.backups.complete.reversed() {
-        let map = try RelationMap(of: backup.label, of: archive.contents) { _ in false }
-        known.formUnion(map.databases.map(\.name))
-        numbers.formUnion(map.databases.map(\.oid))
-        guard let database = map.databases.first(where: { $0.name == name })?.oid,
-            let log = try archive.reachableLog(from: backup.label, timeline: timeline)
-        else { continue }
-        if let moment = DatabaseDropMoment(of: database, in: try archive.facts(of: log.segments)),
-            log.holds(moment.drop.lsn)
-        {
-            return moment
+        let map = try RelationMap(of: backup.label, of: archive.contents) {
+            $0.database == 0 && $0.oid == RelationMap.databaseCatalog
+        }
+        names.formUnion(map.databases.map(\.name))
+        guard let log = try archive.reachableLog(from: backup.label, timeline: timeline) else { continue }
+        // What lies behind has been looked at.
+        let segments = log.segments.filter { name in
+            seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
+        }
+        let isNew = { [seen] (lsn: LSN) in
+            lsn >= backup.startLSN && log.holds(lsn) && seen.map { lsn < $0 } ?? true
+        }
+        let new = try archive.facts(of: segments)
+        (facts, seen) = (new + facts, backup.startLSN)
+        let own = map.databases.first { $0.name == name }?.oid
+        let drops = new.flatMap(\.databaseDrops).filter { isNew($0.lsn) }
+        let known = own.flatMap { DatabaseDropMoment(of: $0, in: facts) }
+        var found = [known].compactMap(\.self).filter { log.holds($0.drop.lsn) }
+        // Where the only drop is the one that is looked for, nobody need know how others were called.
+        if drops.contains(where: { $0.database != own }) {
+            let logged = try archive.databaseNames(in: segments, map, from: backup.startLSN)
+            for drop in drops where drop.database != own {
+                guard let moment = DatabaseDropMoment(of: drop.database, in: facts) else { continue }
+                let told =
+                    logged.databaseName(drop.database, before: drop.lsn)
+                    ?? map.databases.first { $0.oid == drop.database }?.name
+                if told == name { found.append(moment) } else { others.append((told, moment)) }
+            }
+        }
+        if var last = found.max(by: { $0.drop.lsn < $1.drop.lsn }) {
+            last.untold = others.filter { $0.name == nil && $0.moment.drop.lsn > last.drop.lsn }.map(\.moment.drop)
+                .sorted { $0.lsn < $1.lsn }
+            return last
         }
     }
     throw NoDatabaseDropFound(
-        name: name, known: known.sorted(), newest: archive.backups.newest?.label,
-        others: known.contains(name) ? [] : try archive.dropsOfUnknown(besides: numbers, timeline))
+        name: name, known: names.sorted(), newest: archive.backups.newest?.label,
+        others: names.contains(name) ? [] : archive.offers(others, timeline))
 }
 
 extension DatabaseDropMoment {
@@ -73,7 +112,7 @@ public struct NoDatabaseDropFound: Explained, Equatable {
     public let name: String
     public let known: [String]
     public let newest: String?
-    /// What leads to the moments just before databases were dropped that no backup has; which one was called so, nobody knows.
+    /// What leads to the moments just before other databases were dropped.
     public let others: [PlanRefusal.Alternative]
 
     private var isUnknown: Bool { newest != nil && !known.contains(name) }
@@ -83,34 +122,33 @@ public struct NoDatabaseDropFound: Explained, Equatable {
     public var detail: String? {
         let all = "The backups know the databases \(known.map { "\"\($0)\"" }.joined(separator: ", "))."
         guard isUnknown, let newest else { return all }
-        return "It was made after the newest backup, \"\(newest)\", or has another name. tidemark knows the names of "
-            + "databases from the backups only, and so can't tell which drop in the WAL was its. " + all
+        return
+            "Nor does the WAL behind the newest one, \"\(newest)\", or before it tell of a database that was dropped "
+            + "under this name. " + all
     }
     public var hint: String? {
         if let last = others.last { return "Reachable: \(last.sentence)." }
-        if isUnknown { return "Name the moment with --target-time." }
+        if isUnknown {
+            return suggestion(for: name, among: known).map { "Did you mean \"\($0)\"?" }
+                ?? "Name the moment with --target-time."
+        }
         return "Is the segment with the drop archived already? Otherwise name the moment with --target-time."
     }
 }
 
 extension RecoveryArchive {
-    /// The moments just before databases with other numbers were dropped, in the order of the log.
-    fileprivate func dropsOfUnknown(
-        besides known: Set<UInt32>, _ timeline: RecoveryTarget.Timeline
-    ) throws -> [PlanRefusal.Alternative] {
-        for backup in backups.complete {
-            guard let log = try reachableLog(from: backup.label, timeline: timeline) else { continue }
-            let all = try facts(of: log.segments)
-            let drops = all.flatMap(\.databaseDrops).filter { !known.contains($0.database) && log.holds($0.lsn) }
-            return drops.compactMap { drop in
-                guard var target = DatabaseDropMoment(of: drop.database, in: all)?.target else { return nil }
-                target.timeline = timeline
-                return offer(PlanRequest(target)) { _ in
-                    "just before transaction \(drop.xid) dropped a database that no backup has, number \(drop.database)"
-                }
+    /// The moments just before databases of other names were dropped, in the order of the log.
+    fileprivate func offers(
+        _ drops: [(name: String?, moment: DatabaseDropMoment)], _ timeline: RecoveryTarget.Timeline
+    ) -> [PlanRefusal.Alternative] {
+        drops.sorted { $0.moment.drop.lsn < $1.moment.drop.lsn }.compactMap { name, moment in
+            var target = moment.target
+            target.timeline = timeline
+            let database = name.map { "\"\($0)\"" } ?? "number \(moment.database), whose name is not known"
+            return offer(PlanRequest(target)) { _ in
+                "just before transaction \(moment.drop.xid) dropped database \(database)"
             }
         }
-        return []
     }
 
     /// What the segments say, in order; the record that straddles into one comes before the segment's own.

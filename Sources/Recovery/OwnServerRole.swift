@@ -30,12 +30,15 @@ public enum OwnServerRole {
                 if failure == nil || failure?.kind == .noSuchUser { failure = error }
                 continue
             }
-            if (try? session.query("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").scalar) == "t" {
-                do { try pin(session) } catch {
-                    failure = ConnectionFailure(libpqMessage: error.reason)
-                    continue
+            // A session of which it isn't known whether it is a superuser's is nobody's to use.
+            do throws(QueryFailure) {
+                if try session.query("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").scalar == "t" {
+                    try pin(session)
+                    return (session, other)
                 }
-                return (session, other)
+            } catch {
+                failure = ConnectionFailure(libpqMessage: error.reason)
+                continue
             }
             if other == nil {
                 other = session

@@ -67,7 +67,7 @@ public func prepareRecovery(
     let restored = try restoreBackup(request.backup, of: archive, request: restore, progress: progress)
     try request.tablespaces.prepareYounger(in: request.directory)
     let configuration = ServerConfiguration(request.backup, directory: request.directory, setup: request.setup)
-    try configuration.relocate()
+    let unread = try configuration.relocate()
     let (remarks, options) = try configuration.complete()
     for name in request.plan.partials { try placePartial(name, request, of: archive) }
     for segment in request.plan.forkedSegments {
@@ -80,7 +80,7 @@ public func prepareRecovery(
     return PreparedRecovery(
         restore: restored, settings: request.settings,
         remarks: LinkOutlook(request.backup, directory: request.directory, exclude: request.exclude).told(restored)
-            + remarks,
+            + unread + remarks,
         serverOptions: options)
 }
 

@@ -6,7 +6,7 @@ public import Repository
 
 /// What an interrupted recovery has done so far, so that `recover --resume` can go on with it. Kept in the state
 /// directory, one file per directory being recovered; gone when the recovery is over.
-public struct RecoveryState: Codable, Sendable {
+public struct RecoveryState: Codable, Sendable, Equatable {
     public enum Phase: String, Codable, Sendable {
         /// The files are being restored; the directory can't be started.
         case restoring

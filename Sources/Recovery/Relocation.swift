@@ -78,9 +78,11 @@ struct Relocation: Sendable {
     /// Rewrites the configuration files that lie in the new directory; others are somebody else's and are left alone.
     ///
     /// - Parameter top: the server's configuration file, when it isn't the directory's own.
-    func rewriteFiles(top: String?) throws {
-        let found = try? ConfigurationFiles(of: DataDirectory(directory), top: top, relocated: moved)
-        guard let files = found else { return }
+    /// - Returns: why some of the configuration could not be read.
+    func rewriteFiles(top: String?) throws -> [SystemError] {
+        let files = try ConfigurationFiles(
+            of: DataDirectory(directory), top: top, passingOver: true, relocated: moved)
+        var unreadable = files.unreadable
         for file in Set(files.files) where isInside(file) {
             try rewriteLines(of: file) { bytes in
                 guard let line = ConfigurationLine(bytes) else { return bytes }
@@ -96,12 +98,14 @@ struct Relocation: Sendable {
         let effective = files.effective
         for (name, standard) in [("hba_file", "pg_hba.conf"), ("ident_file", "pg_ident.conf")] {
             let file = moved(effective[name]?.value ?? directory + "/" + standard)
-            try rewriteRules(file)
+            unreadable += try rewriteRules(file)
         }
+        return unreadable
     }
 
     /// Rewrites a file of rules, and those it includes (`tokenize_auth_file`, src/backend/libpq/hba.c).
-    private func rewriteRules(_ top: String) throws {
+    private func rewriteRules(_ top: String) throws -> [SystemError] {
+        var unreadable: [SystemError] = []
         var waiting = [top]
         var done: Set<String> = []
         while let file = waiting.popLast() {
@@ -111,21 +115,25 @@ struct Relocation: Sendable {
                 let text = String(validating: bytes, as: UTF8.self)
                 guard let text, !text.drop(while: \.isWhitespace).hasPrefix("#") else { return bytes }
                 let new = moved(text)
-                waiting += included(by: new, in: Files.parent(file))
+                do throws(SystemError) { waiting += try included(by: new, in: Files.parent(file)) } catch {
+                    unreadable.append(error)
+                }
                 return Array(new.utf8)
             }
         }
+        return unreadable
     }
 
-    private func included(by line: String, in folder: String) -> [String] {
+    private func included(by line: String, in folder: String) throws(SystemError) -> [String] {
         let words = line.split { " \t\r,\"".contains($0) }.map(String.init)
         func path(_ word: some StringProtocol) -> String { word.hasPrefix("/") ? String(word) : "\(folder)/\(word)" }
         switch words.first {
         case "include", "include_if_exists": return words.dropFirst().prefix(1).map(path)
         case "include_dir":
             guard let place = words.dropFirst().first.map(path) else { return [] }
-            let names = (try? Files.listIfPresent(place)) ?? []
-            return names.filter { $0.hasSuffix(".conf") && !$0.hasPrefix(".") }.map { "\(place)/\($0)" }
+            return try Files.listIfPresent(place).filter { $0.hasSuffix(".conf") && !$0.hasPrefix(".") }.map {
+                "\(place)/\($0)"
+            }
         default: return words.filter { $0.hasPrefix("@") && $0.count > 1 }.map { path($0.dropFirst()) }
         }
     }

@@ -155,15 +155,23 @@ public struct ReplayFollower: Sendable {
     /// A session with this server and no other; nil when another one answers.
     public func connect(to running: PostmasterFile) throws(ConnectionFailure) -> Connection? {
         let connection = try firstSession(running)
-        let identifier = try? connection.query("SELECT system_identifier FROM pg_control_system()").scalar
-        let process = try? connection.query("SELECT setting FROM pg_settings WHERE name = 'data_directory'").scalar
         // A role that may not look at these is asked no less; the socket is that of the process in postmaster.pid.
-        if let identifier, let own = try? server.dataDirectory.controlFile().systemIdentifier,
-            identifier != "\(own)"
-        {
-            return nil
+        func ask(_ sql: String) throws(QueryFailure) -> String? {
+            do { return try connection.query(sql).scalar } catch {
+                guard error.sqlState == "42501" else { throw error }
+                return nil
+            }
         }
-        if let process, Files.resolved(process) != Files.resolved(server.dataDirectory.path) { return nil }
+        do throws(QueryFailure) {
+            let identifier = try ask("SELECT system_identifier FROM pg_control_system()")
+            let process = try ask("SELECT setting FROM pg_settings WHERE name = 'data_directory'")
+            if let identifier, let own = try? server.dataDirectory.controlFile().systemIdentifier,
+                identifier != "\(own)"
+            {
+                return nil
+            }
+            if let process, Files.resolved(process) != Files.resolved(server.dataDirectory.path) { return nil }
+        } catch { throw ConnectionFailure(libpqMessage: error.reason) }
         return connection
     }
 

@@ -35,19 +35,24 @@ struct ServerConfiguration {
             linked: LinkedPath.all(in: settings[BackupDescription.linkedPaths]), to: directory)
     }
 
-    /// Leads what the backup's configuration files name into the new directory.
-    func relocate() throws {
+    /// Leads what the backup's configuration files name into the new directory; says what of it could not be read.
+    func relocate() throws -> [String] {
         let major = try DataDirectory(directory).majorVersion()
         let hasOne = try Files.exists(directory + "/postgresql.conf")
-        try relocation.rewriteFiles(top: chosenFile ?? (isOwn && !hasOne ? ownFile(major: major) : nil))
+        let unreadable = try relocation.rewriteFiles(
+            top: chosenFile ?? (isOwn && !hasOne ? ownFile(major: major) : nil))
+        return unreadable.map { error in
+            "Not all of the server's configuration could be read: \(error.message). What is set there is not known, and not led "
+                + "into the new directory; look at it before the server goes into service."
+        }
     }
 
     /// Makes up what is missing; says what that was, and what the server must be told on its command line.
     func complete() throws -> (remarks: [String], options: [String]) {
         var (remarks, options) = try files()
         // Only our own files are rewritten.
-        let effective = try? ConfigurationFiles(
-            of: DataDirectory(directory), top: ServerConfiguration.file(in: options)
+        let effective = try ConfigurationFiles(
+            of: DataDirectory(directory), top: ServerConfiguration.file(in: options), passingOver: true
         ).effective["data_directory"]
         if let entry = effective, entry.value != directory {
             options.append("data_directory=\(directory)")
@@ -92,10 +97,9 @@ struct ServerConfiguration {
     /// The cluster's own configuration file on this host, outside of the data directory: where the backup says it was, or
     /// in Debian's `/etc/postgresql/<major>/<cluster>/postgresql.conf`.
     func ownFile(major: Int) throws -> String? {
-        if let file = settings["config_file"], !file.hasPrefix(directory + "/"), try Files.exists(file),
-            (try? isFor(directory, file)) == true
-        {
-            return file
+        if let file = settings["config_file"], !file.hasPrefix(directory + "/"), try Files.exists(file) {
+            // One that can't be read is taken for what the backup says it is: a server starts with no other in its place.
+            do { if try isFor(directory, file) { return file } } catch is SystemError { return file }
         }
         let root = "/etc/postgresql/\(major)"
         return try Files.listIfPresent(root).sorted().map { "\(root)/\($0)/postgresql.conf" }
@@ -109,6 +113,14 @@ struct ServerConfiguration {
 
     private func names(_ directory: String, _ file: String) throws -> Bool {
         try dataDirectories(in: file).contains { $0.contains("'\(directory)'") }
+    }
+
+    /// Why a file that is there can't be read; nil when it can, or isn't there.
+    static func whyUnreadable(_ file: String) -> String? {
+        do throws(SystemError) {
+            _ = try Descriptor(open: file, O_RDONLY)
+            return nil
+        } catch { return [ENOENT, ENOTDIR].contains(error.code) ? nil : error.message }
     }
 
     /// What a configuration file sets data_directory to; nil when it doesn't, or can't be read.

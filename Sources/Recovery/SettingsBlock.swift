@@ -91,13 +91,13 @@ struct SettingsBlock {
         return Array(kept.joined(separator: [10]))
     }
 
-    /// What the server would use without this recovery. A configuration that can't be read says nothing; the server will
-    /// say why.
+    /// What the server would use without this recovery, as far as its configuration can be read; `ServerConfiguration` tells
+    /// what can't.
     private func effective(with automatic: [UInt8]) throws -> [String: ConfigurationFiles.Entry] {
-        let files = try? ConfigurationFiles(of: directory, top: configurationFile)
+        let files = try ConfigurationFiles(of: directory, top: configurationFile, passingOver: true)
         let own = directory.path + "/" + ConfigurationFiles.automatic
         var values: [String: ConfigurationFiles.Entry] = [:]
-        for entry in files?.entries ?? [] where entry.file != own { values[entry.name] = entry }
+        for entry in files.entries where entry.file != own { values[entry.name] = entry }
         for (index, line) in automatic.split(separator: 10, omittingEmptySubsequences: false).enumerated() {
             guard let line = ConfigurationLine(line) else { continue }
             values[line.name] = .init(name: line.name, value: line.value, file: own, line: index + 1)

@@ -90,7 +90,7 @@ extension Descriptor {
     /// Network file systems lock only what is open for writing; elsewhere reading is enough.
     init(openForLock place: Place) throws(SystemError) {
         do throws(SystemError) { self = try Descriptor(open: place, O_RDWR) } catch {
-            guard error.code == EACCES else { throw error }
+            guard [EACCES, EPERM, EROFS].contains(error.code) else { throw error }
             self = try Descriptor(open: place, O_RDONLY)
         }
     }

@@ -149,7 +149,13 @@ public final class DirectoryStore: ObjectStore {
         let path = try place(folder).appending("." + name)
         guard try Files.exists(path) else { return false }
         let file = try Descriptor(openForLock: path)
-        guard try file.tryLock(path: path.path) else { return true }
+        do throws(SystemError) {
+            guard try file.tryLock(path: path.path) else { return true }
+        } catch {
+            // A network file system lets readers only share: whether nobody has it alone doesn't tell that nobody has it.
+            guard error.code == EBADF, try !file.tryLock(path: path.path, shared: true) else { throw error }
+            return true
+        }
         file.unlock()
         return false
     }

@@ -77,7 +77,8 @@ public protocol ObjectStore: Sendable {
         _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
     ) throws -> LockAttempt
 
-    /// Whether somebody holds a lock, alone or shared. Takes and makes nothing.
+    /// Whether somebody holds a lock, alone or shared. Takes and makes nothing, and needs no right to write.
+    /// - Throws: the store's own errors, when that can't be told.
     func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool
 
     /// How much can be stored; nil where a store has no end, or can't tell.

@@ -90,7 +90,12 @@ extension StoredSegment {
 
     /// As `summary`, but what was stored unread is read now, as a file that may end early.
     public func summary(reading segment: SegmentName) throws -> SegmentSummary {
-        if let summary = try summary() { return summary }
+        try summary() ?? scan(segment)
+    }
+
+    /// What the segment's own bytes tell, read as a file that may end early.
+    /// - Throws: `WALDamage`, `ObjectDamaged`, and what the store throws.
+    public func scan(_ segment: SegmentName) throws -> SegmentSummary {
         var scanner = SegmentScanner(name: segment, length: head.rawLength, contents: .partial)
         var decompressor = try Decompressor()
         try extract(with: &decompressor) { try scanner.feed(RawSpan(_unsafeBytes: $0)) }

@@ -49,7 +49,8 @@ public func momentBeforeDrop(
     }
     let untold = search.untold(behind: .zero)
     throw NoDropFound(
-        pattern: tables[0], newest: search.isDatabaseKnown ? nil : search.newest, untold: untold, later: later(untold))
+        pattern: tables[0], newest: search.isDatabaseKnown ? nil : search.newest, isYoung: search.isDatabaseYoung,
+        untold: untold, later: later(untold))
 }
 
 /// Goes back from backup to backup.
@@ -70,6 +71,9 @@ private struct DropSearch {
     private var databases: Set<UInt32> = []
     /// What was dropped in whatever database, as long as no backup has the tables'.
     private var elsewhere: [RelationDrop] = []
+    /// The databases that had the name of the tables', as the log tells of those that no backup has.
+    private var young: Set<UInt32> = []
+    var isDatabaseYoung: Bool { !young.isEmpty }
 
     init(_ tables: [TablePattern], _ archive: RecoveryArchive) { (self.tables, self.archive) = (tables, archive) }
 
@@ -84,11 +88,15 @@ private struct DropSearch {
         let oids = Set(found.map(\.oid) + drops.filter { $0.relation == nil }.map(\.oid))
         let map = try RelationMap(of: backup.label, of: archive.contents) { relation in
             oids.contains(relation.oid) || LoggedNames.catalogs.contains(relation.oid)
+                || relation.oid == RelationMap.databaseCatalog
         }
         newest = newest ?? backup.label
         databases.formUnion(map.databases.map(\.oid))
         guard let database = map.databases.first(where: { $0.name == tables[0].database })?.oid else {
             elsewhere += found
+            young.formUnion(
+                try archive.databaseNames(in: segments, map, from: backup.startLSN).databases(named: tables[0].database)
+            )
             return
         }
         (isDatabaseKnown, elsewhere) = (true, [])
@@ -129,7 +137,9 @@ private struct DropSearch {
         if !isDatabaseKnown {
             // Each backup's log holds that of the later ones.
             for drop in elsewhere.sorted(by: { $0.transaction.lsn < $1.transaction.lsn })
-            where !databases.contains(drop.database) && marks.last != drop.transaction {
+            where !databases.contains(drop.database) && (young.isEmpty || young.contains(drop.database))
+                && marks.last != drop.transaction
+            {
                 marks.append(drop.transaction)
             }
             return marks
@@ -157,6 +167,8 @@ public struct NoDropFound: Explained, Equatable {
     public let pattern: TablePattern
     /// The newest backup, when none has the tables' database.
     public let newest: String?
+    /// Whether the WAL tells of a database of this name.
+    public let isYoung: Bool
     /// As in `DropMoment`; of a database that no backup has, what was dropped in any such one.
     public let untold: [TransactionMark]
     public let later: PlanRefusal.Alternative?
@@ -166,9 +178,16 @@ public struct NoDropFound: Explained, Equatable {
     }
     public var detail: String? {
         if let newest {
-            return "It was made after the newest backup, \"\(newest)\", or has another name. tidemark knows the names "
-                + "of databases from the backups only, and so can't tell which drop in the WAL was one of its tables."
-                + (untold.isEmpty ? "" : " In databases that no backup has: " + DropMoment.sentence(untold))
+            let listed = untold.isEmpty ? "" : DropMoment.sentence(untold)
+            if isYoung {
+                return
+                    "As the WAL tells, no backup was taken while it was there; which of its tables was dropped when, it "
+                    + "doesn't tell."
+                    + (untold.isEmpty ? "" : " In this database: " + listed)
+            }
+            return
+                "Nor does the WAL behind the newest one, \"\(newest)\", or before it tell of a database of this name."
+                + (untold.isEmpty ? "" : " In databases that no backup has: " + listed)
         }
         return "Looked for tables of database \"\(pattern.database)\" that a backup or the WAL itself knows, and for "
             + "transactions that dropped them." + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold))

@@ -19,6 +19,17 @@ enum ConfinedTablespace {
         }
     }
 
+    /// Whether a record that goes on with these bytes creates a tablespace, as they tell without those in the segment before:
+    /// what tells it, and the checksum, are among them.
+    static func concerns(start: [UInt8], before segment: LSN) -> Bool {
+        [0, 8].contains { at in
+            guard start.count >= at + 4, mayConcern(start: Array(start[at...])) else { return false }
+            let bytes = start.span.bytes
+            // The padding of a header is zero (`XLogRecord`), and what it says to be before it, is.
+            return bytes.u16(at + 2) == 0 && (at == 0 || LSN(bytes.u64(0)) < segment)
+        }
+    }
+
     /// Whether a record with this header creates a tablespace (`XLOG_TBLSPC_CREATE`).
     static func concerns(_ header: [UInt8]) -> Bool {
         header.count >= 18 && header[17] == ResourceManager.tablespace.rawValue

@@ -41,6 +41,12 @@ public struct RelationRows: ~Copyable {
         rows = CatalogRows(database: database, relations: relations, schemas: schemas, start: start)
     }
 
+    /// The same for the names of databases.
+    /// - Parameter file: the number of pg_database's file.
+    public init(databases file: UInt32, from start: LSN) {
+        rows = CatalogRows(database: 0, relations: file, schemas: file, start: start)
+    }
+
     /// Starts the next segment.
     /// - Parameter follows: whether it follows the one before on the same history.
     public mutating func begin(_ name: SegmentName, length: UInt64, contents: SegmentContents, follows: Bool) {
@@ -55,10 +61,15 @@ public struct RelationRows: ~Copyable {
     public var told: LoggedRelations { rows.told }
 }
 
-/// What the log tells of the relations and schemas of a database.
+/// What the log tells of the relations and schemas of a database, or of the databases.
 public struct LoggedRelations: Sendable {
+    fileprivate struct Name {
+        let lsn: LSN
+        let xid: UInt32
+        let name: String
+    }
     fileprivate var changes: [UInt32: [RelationRow]] = [:]
-    fileprivate var schemaNames: [UInt32: Set<String>] = [:]
+    fileprivate var names: [UInt32: [Name]] = [:]
     fileprivate var aborted: Set<UInt32> = []
 
     /// The row of a relation as the last transaction before `lsn` that wasn't rolled back left it.
@@ -67,7 +78,17 @@ public struct LoggedRelations: Sendable {
     }
 
     /// The names that a schema is known to have had.
-    public func schemaNames(_ oid: UInt32) -> Set<String> { schemaNames[oid] ?? [] }
+    public func schemaNames(_ oid: UInt32) -> Set<String> { Set((names[oid] ?? []).map(\.name)) }
+
+    /// Those that have had a name.
+    public func databases(named name: String) -> Set<UInt32> {
+        Set(names.filter { $0.value.contains { $0.name == name && !aborted.contains($0.xid) } }.keys)
+    }
+
+    /// The name that the last transaction before `lsn` that wasn't rolled back gave a database; nil when the log doesn't tell.
+    public func databaseName(_ oid: UInt32, before lsn: LSN) -> String? {
+        names[oid]?.last { $0.lsn < lsn && !aborted.contains($0.xid) }?.name
+    }
 }
 
 private struct CatalogRows: RecordVisitor {
@@ -127,7 +148,7 @@ private struct CatalogRows: RecordVisitor {
         pages[place, default: [:]][written.number] = written.row
         guard let row = written.row else { return }
         if first.file.number == schemas {
-            note(schema: row)
+            note(name: row, header)
         } else if let change = RelationRow(row, lsn: header.lsn, xid: header.xid, version: version) {
             told.changes[change.oid, default: []].append(change)
         }
@@ -138,9 +159,11 @@ private struct CatalogRows: RecordVisitor {
             && (block.file.number == relations || block.file.number == schemas)
     }
 
-    private mutating func note(schema row: [UInt8]) {
+    /// Rows of pg_namespace and of pg_database begin alike.
+    private mutating func note(name row: [UInt8], _ header: RecordHeader) {
         guard row.count >= 68 else { return }
-        told.schemaNames[number(row, at: 0), default: []].insert(text(row, 4..<68))
+        told.names[number(row, at: 0), default: []].append(
+            LoggedRelations.Name(lsn: header.lsn, xid: header.xid, name: text(row, 4..<68)))
     }
 
     /// Everything in a page of which the record holds an image.

@@ -10,7 +10,7 @@ public struct SegmentPatch: Hashable, Sendable {
 ///
 ///     var confinement = TablespaceConfinement(name, length: fileSize, contents: contents)
 ///     while let window = try next() { try confinement.feed(window) }
-///     let patches = try confinement.patches { tails of the segment before }
+///     let patches = try confinement.patches { source in tails of the segment before }
 public struct TablespaceConfinement: ~Copyable {
     private var reader: SegmentReader
     private var finder = Finder()
@@ -26,13 +26,23 @@ public struct TablespaceConfinement: ~Copyable {
         try reader.feed(chunk, &finder)
     }
 
+    /// From where the beginning of a record is known.
+    public enum TailSource: Sendable, CaseIterable {
+        /// From what was noted about the segment when it was stored.
+        case summary
+        /// From the segment itself.
+        case content
+    }
+
     /// What has to be written over; the whole file has been fed.
     ///
     /// - Parameter before: what segments that may come before this one hold of the record that goes on in it; asked only if
-    ///   that may be of the kind.
+    ///   that may be of the kind, and for their content only if no summary has the beginning, which the checksum of the whole
+    ///   record proves.
     /// - Throws: `WALDamage` also of such a record in several segments that is shorter or longer than any server's: half of it
-    ///   may have been delivered, and what a server makes of the whole can't be told.
-    public consuming func patches(before: () throws -> [TailFragment]) throws -> [SegmentPatch] {
+    ///   may have been delivered, and what a server makes of the whole can't be told. The same of one whose beginning is
+    ///   nowhere.
+    public consuming func patches(before: (TailSource) throws -> [TailFragment]) throws -> [SegmentPatch] {
         try reader.endSegment()
         var patches: [SegmentPatch] = []
         let size = Int(reader.segmentSize)
@@ -46,19 +56,17 @@ public struct TablespaceConfinement: ~Copyable {
         if let head = reader.head, !head.isAbandoned,
             head.missing <= ConfinedTablespace.lengths.upperBound || ConfinedTablespace.mayConcern(start: head.start)
         {
-            for tail in try before() where UInt64(tail.total) == UInt64(tail.length) + UInt64(head.missing) {
-                if ConfinedTablespace.concerns(Array((tail.header + head.start).prefix(24))),
-                    !ConfinedTablespace.lengths.contains(tail.total)
-                {
-                    throw reader.damage(.recordLength(tail.total), of: tail.lsn)
+            var straddling: (record: [UInt8], begun: Int)?
+            for source in TailSource.allCases where straddling == nil {
+                straddling = try joined(head, try before(source))
+            }
+            if let (record, begun) = straddling {
+                if ConfinedTablespace.concerns(record) {
+                    write(
+                        ConfinedTablespace.record(record, length: UInt32(record.count), cut: begun)[begun...], at: 0)
                 }
-                guard head.length == head.missing, let bytes = head.bytes, let begun = tail.bytes,
-                    begun.count == Int(tail.length), ConfinedTablespace.isValid(begun + bytes)
-                else { continue }
-                let whole = begun + bytes
-                guard ConfinedTablespace.concerns(whole) else { break }
-                write(ConfinedTablespace.record(whole, length: tail.total, cut: begun.count)[begun.count...], at: 0)
-                break
+            } else if ConfinedTablespace.concerns(start: head.start, before: reader.start) {
+                throw reader.damage(.unknownBeginning)
             }
         }
         let start = reader.start
@@ -75,6 +83,24 @@ public struct TablespaceConfinement: ~Copyable {
                 at: Int(tail.lsn - start))
         }
         return patches
+    }
+
+    /// The record that goes on in the segment, with the one of the beginnings that its checksum proves right; nil when none is.
+    private mutating func joined(
+        _ head: HeadFragment, _ tails: [TailFragment]
+    ) throws(WALDamage) -> (record: [UInt8], begun: Int)? {
+        for tail in tails where UInt64(tail.total) == UInt64(tail.length) + UInt64(head.missing) {
+            if ConfinedTablespace.concerns(Array((tail.header + head.start).prefix(24))),
+                !ConfinedTablespace.lengths.contains(tail.total)
+            {
+                throw reader.damage(.recordLength(tail.total), of: tail.lsn)
+            }
+            guard head.length == head.missing, let bytes = head.bytes, let begun = tail.bytes,
+                begun.count == Int(tail.length), ConfinedTablespace.isValid(begun + bytes)
+            else { continue }
+            return (begun + bytes, begun.count)
+        }
+        return nil
     }
 }
 

@@ -35,6 +35,8 @@ public struct WALDamage: Explained, Equatable {
         case abandonedRecord
         /// The zeroed rest is only right if the record before it is a segment switch, and it isn't.
         case straddlingSwitch
+        /// What goes on here creates a tablespace, and no segment has the record's beginning.
+        case unknownBeginning
     }
 
     public let reason: Reason
@@ -98,6 +100,8 @@ public struct WALDamage: Explained, Equatable {
         case .abandonedRecord: return "The record that must report an abandoned record is not there."
         case .straddlingSwitch:
             return "The segment has no records, and the one before it does not end in a segment switch."
+        case .unknownBeginning:
+            return "A record that creates a tablespace continues here, and its beginning is in no segment before."
         }
     }
 

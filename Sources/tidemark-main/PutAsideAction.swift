@@ -40,8 +40,14 @@ enum PutAsideAction {
         let archive = try currentArchive(of: cluster)
         let aside = try PutAside(subject, following: invocation.arguments.has("following"), of: archive)
         func judge(_ aside: PutAside) throws {
+            var server: LivingServer?
+            var problem: String?
+            do { server = try livingServer(cluster, archive.incarnation) } catch {
+                let explained = error as? any Explained
+                problem = [explained?.message ?? "\(error)", explained?.detail].compactMap(\.self).joined(separator: ": ")
+            }
             try PutAsideCheck(
-                dataDirectory: cluster.dataDirectory, archive, server: livingServer(cluster, archive.incarnation),
+                dataDirectory: cluster.dataDirectory, archive, server: server, problem: problem,
                 isCertain: invocation.arguments.has("certain")
             ).refuse(aside)
         }
@@ -76,15 +82,19 @@ enum PutAsideAction {
     }
 
     /// The server on this data directory, if it takes writes; a crashed one's directory looks as if it did, so it is asked.
-    private static func livingServer(_ cluster: ClusterConfiguration, _ incarnation: Incarnation) -> LivingServer? {
+    private static func livingServer(_ cluster: ClusterConfiguration, _ incarnation: Incarnation) throws
+        -> LivingServer?
+    {
         let directory = DataDirectory(cluster.dataDirectory)
-        guard let control = try? directory.controlFile(), control.state == .inProduction,
-            control.systemIdentifier == incarnation.systemIdentifier, (try? directory.runningServer()) ?? nil != nil,
-            let connection = try? Connection(cluster.conninfo), (try? connection.isStandby()) == false,
-            (try? connection.systemIdentifier()) == incarnation.systemIdentifier,
-            let timeline = try? connection.currentTimeline(), let position = try? connection.currentLSN()
+        guard try Files.exists(directory.path + "/global/pg_control") else { return nil }
+        let control = try directory.controlFile()
+        guard control.state == .inProduction, control.systemIdentifier == incarnation.systemIdentifier,
+            try directory.runningServer() != nil
         else { return nil }
-        return LivingServer(timeline: timeline, position: position)
+        let connection = try Connection(cluster.conninfo)
+        guard try !connection.isStandby(), try connection.systemIdentifier() == incarnation.systemIdentifier
+        else { return nil }
+        return LivingServer(timeline: try connection.currentTimeline(), position: try connection.currentLSN())
     }
 }
 

@@ -114,6 +114,13 @@ import WAL
         }
         let asked = try site.tidemark(["segments", "put-aside", "00000009.history"])
         #expect(asked.ending == .exited(1), "\(asked)")
+        // A server that can't be asked is not said not to be there.
+        let nowhere = site.scratch.file("nowhere")
+        let unheard = try site.tidemark([
+            "segments", "put-aside", String(name), "--yes", "--conninfo", "host=\(nowhere) user=postgres",
+        ])
+        #expect(unheard.ending == .exited(1) && unheard.errors.contains("could not be asked"), "\(unheard)")
+        #expect(unheard.errors.contains(nowhere) && !unheard.errors.contains("none runs here"), "\(unheard)")
     }
 
     @Test(arguments: TestServer.allCases)

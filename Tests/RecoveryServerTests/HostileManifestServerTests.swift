@@ -81,11 +81,12 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
         return site
     }
 
-    private func recover(_ site: TestSite, _ scratch: Scratch) throws -> Finished {
-        try site.tidemark([
-            "recover", "--target", "immediate", "--data-directory", scratch.file("data"), "--yes",
-            "--tablespace-mapping", "\(site.scratch.file("space"))=\(scratch.file("space"))",
-        ])
+    private func recover(_ site: TestSite, _ scratch: Scratch, _ options: [String] = []) throws -> Finished {
+        try site.tidemark(
+            [
+                "recover", "--target", "immediate", "--data-directory", scratch.file("data"), "--yes",
+                "--tablespace-mapping", "\(site.scratch.file("space"))=\(scratch.file("space"))",
+            ] + options)
     }
 
     /// Changes the manifest as long as `body` runs.
@@ -143,6 +144,14 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
             #expect(open.output == "", "\(open.output)")
             #expect(try FileStatus(of: scratch.file("data")).mode == 0o750)
             #expect(try FileStatus(of: scratch.file("data/PG_VERSION")).mode == 0o750 & 2541)
+            // Nor does a second restore over it, or what somebody has made of it meanwhile.
+            try runAsServerUser(
+                "/bin/chmod", ["-R", "o+rwx,g+w,u+s", scratch.file("data/base"), scratch.file("data/PG_VERSION")])
+            let again = try recover(site, scratch, ["--delta"])
+            try #require(again.ending == .exited(0), "\(again.errors)")
+            let still = try run(
+                "/usr/bin/find", [scratch.file("data"), scratch.file("space"), "!", "-type", "l", "-perm", "/7027"])
+            #expect(still.output == "", "\(still.output)")
         }
     }
 }

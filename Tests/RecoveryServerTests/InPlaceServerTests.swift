@@ -254,7 +254,7 @@ import WAL
                 says: ["exclude each other"]),
             Refusal(
                 name: "nonsense for a time", arguments: ["--target-time", "yesterday"], status: 2,
-                says: ["year expected"]),
+                says: ["is not a date and time"]),
             Refusal(
                 name: "too late", arguments: ["--target-time", "2099-01-01 00:00:00+00"], status: 4,
                 says: ["cannot reach time 2099-01-01", "before the target", "--target latest"]),

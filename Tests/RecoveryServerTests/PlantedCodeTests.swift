@@ -87,6 +87,27 @@ import Testing
             create function attack_as_owner(text) returns boolean security definer language sql as 'select public.attack($1)';
             create table wanted as select 1 n;
             """)
+        // The recovered table itself.
+        try cluster.psql(
+            """
+            create function checked(who text, integer) returns boolean immutable language sql
+                as $$select public.attack(who)$$;
+            create function fired() returns trigger language plpgsql
+                as $$begin perform public.attack('trigger of the table'); return new; end$$;
+            create table wanted_parts (n integer, m integer generated always as (n + 1) stored) partition by range (n);
+            create table wanted_part partition of wanted_parts for values from (0) to (10);
+            insert into wanted_parts (n) values (1);
+            alter table wanted_parts add check (checked('check', n)), alter n set default length(attack('default')::text);
+            create index on wanted_parts (checked('index of the table', n)) where checked('its condition', n);
+            create statistics of_wanted on (checked('statistics', n)), n from wanted_parts;
+            create trigger fired before insert on wanted_parts for each row execute function fired();
+            alter table wanted_part enable always trigger fired;
+            alter table wanted_parts enable row level security; alter table wanted_parts force row level security;
+            create policy p on wanted_parts using (checked('policy of the table', n));
+            create view wanted_view as select *, attack('view of the table') from wanted_parts;
+            create rule copied as on insert to wanted_parts where attack('rule') do also select 1;
+            truncate arrived;
+            """)
         func arrived() throws -> String { try cluster.psql("select string_agg(distinct who, ' ') from arrived") }
         #expect(try cluster.psql("select attack('control')") == "t")
         try #require(try arrived() == "control", "the attack works")
@@ -112,6 +133,13 @@ import Testing
             ["recover-table", "--table", "postgres.public.wanted", "--target", "latest", "--into-table=public.again"])
         #expect(table.ending == .exited(0), "\(table.errors)\(table.output)")
         #expect(try arrived() == "", "of the table's recovery")
+        // Without what belongs to it: nothing of its own runs in the living server, either.
+        let parts = try site.tidemark([
+            "recover-table", "--table", "postgres.public.wanted_parts", "--target", "latest", "--to-file",
+            site.scratch.file("parts.sql"),
+        ])
+        #expect(parts.ending == .exited(0), "\(parts.errors)\(parts.output)")
+        #expect(try arrived() == "", "of the recovery of a table with code of its own")
         #expect(try cluster.psql("select count(*) from again") == "1")
     }
 }

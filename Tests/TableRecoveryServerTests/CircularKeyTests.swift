@@ -129,6 +129,19 @@ private let circles = [
         #expect(
             refused.errors.contains("cannot recover table \"public.later\": it was unlogged at the target"),
             "\(refused.errors)")
+        // Nor does it need anybody to tell what it is now.
+        let gone = ["--conninfo", "host=\(shop.site.scratch.file("nowhere")) user=postgres"]
+        for (table, wanted) in [("again", "3"), ("dropped", "1 2")] {
+            let file = shop.site.scratch.file("\(table)-alone.sql")
+            try shop.recover(["-t", "shop.public.\(table)", "--target-time", target, "--to-file", file] + gone)
+            let rows = try Files.readText(file).split(separator: "\n").filter { Int($0) != nil }.sorted()
+            #expect(rows.joined(separator: " ") == wanted, "\(table)")
+        }
+        let alone = try shop.recover(
+            ["-t", "shop.public.later", "--target-time", target, "--to-file", shop.site.scratch.file("later.sql")]
+                + gone,
+            expectSuccess: false)
+        #expect(alone.ending == .exited(1) && alone.errors.contains("it was unlogged at the target"), "\(alone)")
         // Names of two parts, and how they are told.
         for (text, hint) in [
             ("t2", "Did you mean --into-table=public.t2?"),

@@ -175,7 +175,7 @@ private let namedDrops = [
 
 extension String {
     /// The last value of a key in JSON.
-    fileprivate func lsn(of key: String) -> LSN? {
+    func lsn(of key: String) -> LSN? {
         guard let stop = split(separator: "\"stop\"").last else { return nil }
         return stop.firstMatch(of: try! Regex("\"\(key)\" : \"([0-9A-F/]+)\"")).flatMap { $0[1].substring }.flatMap {
             LSN(String($0))

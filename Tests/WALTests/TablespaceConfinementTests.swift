@@ -43,13 +43,22 @@ import WAL
             let log = TwoSegments(cut: cut, path: path, hasOrigin: hasOrigin)
             let tail = try #require(try scan(log.first, TwoSegments.names[0]).tail)
             #expect(tail.length == cut)
-            // Of a continuation that belongs to another record nothing is changed.
             var other = tail
             other.bytes?[0] ^= 1
-            #expect(try confine(TwoSegments.names[1], log.second, after: [other]) == log.second)
-
             let first = try confine(TwoSegments.names[0], log.first)
             let second = try confine(TwoSegments.names[1], log.second, after: [other, tail])
+            // What was noted about the segment before need not be right, nor be there.
+            for noted in [[other], []] {
+                #expect(try confine(TwoSegments.names[1], log.second, after: noted, content: [tail]) == second)
+            }
+            // Of a continuation that belongs to another record nothing is changed, unless it tells itself what it is.
+            for known in [[other], []] {
+                if cut < 24 {
+                    #expect(throws: WALDamage.self) { try confine(TwoSegments.names[1], log.second, after: known) }
+                } else {
+                    #expect(try confine(TwoSegments.names[1], log.second, after: known) == log.second)
+                }
+            }
             var kinds: [RecordKind] = []
             var walk = RecordWalk()
             for (name, bytes) in zip(TwoSegments.names, [first, second]) {
@@ -110,7 +119,12 @@ import WAL
         #expect(replayed > 0 && refused > 0)
     }
 
-    private func confine(_ name: String, _ bytes: [UInt8], after tails: [TailFragment] = []) throws -> [UInt8] {
+    /// - Parameters:
+    ///   - tails: what summaries have of the record that goes on in the segment.
+    ///   - content: what the segments themselves have of it, if not the same.
+    private func confine(
+        _ name: String, _ bytes: [UInt8], after tails: [TailFragment] = [], content: [TailFragment]? = nil
+    ) throws -> [UInt8] {
         var confinement = TablespaceConfinement(
             try #require(SegmentName(name)), length: UInt64(bytes.count), contents: .partial)
         var at = 0
@@ -119,7 +133,7 @@ import WAL
             at += 65_536
         }
         var result = bytes
-        for patch in try confinement.patches(before: { tails }) {
+        for patch in try confinement.patches(before: { $0 == .content ? content ?? tails : tails }) {
             result.replaceSubrange(patch.offset..<patch.offset + patch.bytes.count, with: patch.bytes)
         }
         return result
