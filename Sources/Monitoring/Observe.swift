@@ -69,12 +69,12 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
     observation.observeTimelines(control, dataDirectory: cluster.dataDirectory, repository)
 
     if let control {
-        // The server's own timeline: the control file's is that of the last checkpoint.
         do {
             observation.waiting = try WaitingObservation(
                 dataDirectory: cluster.dataDirectory, archived: observation.archive?.newest,
-                timeline: observation.archive?.timeline ?? control.timeline, position: observation.server?.position,
-                segmentSize: control.segmentSize, now: Moment(microseconds: Clock.now),
+                timeline: observation.archive?.timeline ?? control.serverTimeline,
+                position: observation.server?.position, segmentSize: control.segmentSize,
+                now: Moment(microseconds: Clock.now),
                 isArchived: { path, segment in
                     guard let archive = observation.archive else { return false }
                     let contents = repository.archive(archive.incarnation)
@@ -145,7 +145,7 @@ private func observeArchive(
         }
         let archive = known.current
         observation.archive = try ArchiveObservation(
-            of: archive, timeline: control?.timeline, segmentSize: control?.segmentSize ?? 16 << 20,
+            of: archive, timeline: control?.serverTimeline, segmentSize: control?.segmentSize ?? 16 << 20,
             policy: request.policy, now: observation.now, breaks: breaks(of: archive, cluster))
         observation.archive?.lookForRemedies(cluster.dataDirectory, request.archiving.command)
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
