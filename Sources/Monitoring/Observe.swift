@@ -147,7 +147,7 @@ private func observeArchive(
         observation.archive = try ArchiveObservation(
             of: archive, timeline: control?.serverTimeline, segmentSize: control?.segmentSize ?? 16 << 20,
             policy: request.policy, now: observation.now, breaks: breaks(of: archive, cluster))
-        observation.archive?.lookForRemedies(cluster.dataDirectory, request.archiving.command)
+        observation.archive?.lookForRemedies(in: archive, cluster.dataDirectory, request.archiving.command)
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
         observation.jobs =
