@@ -19,15 +19,10 @@ extension Push {
             try requireOneTimeline(local, place)
             return nil
         }
-        let subject = PutAside.Subject.timeline(timeline).name
-        let folders = try place.archive.asideFolders().filter { $0.subject == subject }
-        guard let newest = folders.first else { return nil }
-        let isElsewhere = try LeftTimeline.isElsewhere(
-            place.segment, segmentSize: place.page.segmentSize, beside: local, place.archive)
-        let chosen =
-            try isElsewhere
-            ? newest : folders.first { try isOn(timeline, in: $0, beside: local, place.archive) }
-        guard let folder = chosen else { return nil }
+        guard
+            let (folder, isElsewhere) = try asideFolder(
+                for: place.segment, segmentSize: place.page.segmentSize, beside: local, place.archive)
+        else { return nil }
         var digester = Digester()
         try local.forEachPiece { digester.update($0) }
         let digest = digester.finish()
@@ -53,6 +48,31 @@ extension Push {
             } catch is ObjectDamaged {}
             copy += 1
         }
+    }
+
+    /// The folder below `aside/` that a file of a timeline that was put aside belongs into, and whether the server is on a
+    /// timeline that doesn't come from that one; nil where the file belongs into its own place.
+    ///
+    /// - Parameters:
+    ///   - segment: the file's, or the one it lies beside.
+    ///   - segmentSize: nil asks the server's data directory.
+    func asideFolder(
+        for segment: SegmentName, segmentSize: UInt32? = nil, beside local: LocalFile, _ archive: ClusterArchive
+    ) throws -> (folder: AsideFolder, isElsewhere: Bool)? {
+        let timeline = segment.timeline
+        guard timeline > TimelineID(1), try !archive.has(.history(timeline)) else { return nil }
+        let subject = PutAside.Subject.timeline(timeline).name
+        let folders = try archive.asideFolders().filter { $0.subject == subject }
+        guard let newest = folders.first else { return nil }
+        let server = DataDirectory(Files.parent(Files.parent(local.path)))
+        let isElsewhere =
+            if let size = try segmentSize ?? server.controlFileIfPresent()?.segmentSize {
+                try LeftTimeline.isElsewhere(segment, segmentSize: size, beside: local, archive)
+            } else {
+                false
+            }
+        if isElsewhere { return (newest, true) }
+        return try folders.first { try isOn(timeline, in: $0, beside: local, archive) }.map { ($0, false) }
     }
 
     /// The same for the history itself: in its place, everybody who asks for the latest timeline would follow it again,

@@ -14,7 +14,7 @@ struct WALArrival {
 
     /// Waits until every file is in the repository.
     ///
-    /// - Throws: `WALMissing` when the time is over.
+    /// - Throws: `WALMissing` when the time is over, `TimelineAside` when they won't come.
     func wait(
         for files: [ArchiveFileName], server: Connection, isStandby: Bool, report: (BackupEvent) -> Void
     ) throws {
@@ -31,6 +31,7 @@ struct WALArrival {
                         isStandby: isStandby)
                 }
                 if now - lastReport > 5_000_000_000 {
+                    if let timeline = file.place?.timeline { try refuseAside(timeline) }
                     report(.waitingForWAL(file: file.description, behind: archiverState(server)))
                     lastReport = now
                 }
@@ -38,6 +39,19 @@ struct WALArrival {
                 pause = min(pause * 2, 500)
             }
         }
+    }
+
+    /// What a server archives of a timeline that was put aside goes there, too: a backup would wait for it in vain.
+    ///
+    /// - Parameter timeline: the server's.
+    /// - Throws: `TimelineAside`.
+    func refuseAside(_ timeline: TimelineID) throws {
+        let path = "\(dataDirectory)/pg_wal/\(ArchiveFileName.history(timeline))"
+        guard timeline > TimelineID(1), try Files.exists(path),
+            let own = try? TimelineHistory(timeline: timeline, file: Files.readText(path, limit: 1 << 20)),
+            try archive.timelinesAside(of: own).contains(timeline)
+        else { return }
+        throw TimelineAside(timeline: timeline)
     }
 
     /// How far behind the server's archiver is, in words.
@@ -69,5 +83,17 @@ struct WALMissing: Explained {
         isStandby
             ? "An idle primary finishes its segment only when told to: run \"SELECT pg_switch_wal()\" there."
             : "Look for failures of archive_command in the server's log; the setting wal_wait_timeout says how long to wait."
+    }
+}
+
+/// The server is on a timeline that was put aside.
+struct TimelineAside: Explained {
+    let timeline: TimelineID
+
+    var message: String { "cannot back up a server on timeline \(timeline), which was put aside" }
+    var detail: String? { "The WAL that makes the backup complete goes aside as well." }
+    var hint: String? {
+        "If this server is the right one, run \"tidemark segments put-back \(ArchiveFileName.history(timeline))\". If not, it "
+            + "should not archive into this cluster."
     }
 }

@@ -102,6 +102,51 @@ import Testing
         }
     }
 
+    @Test(arguments: TestServer.ends)
+    func `what a server makes on a timeline that was put aside goes there, and no backup waits for it`(
+        _ version: TestServer
+    ) throws {
+        let group = try ServerGroup(version)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            try a.tidemark(["backup"], expectSuccess: true)
+            let b = try group.addStandby("b", of: a)
+            try group.catchUp(b, with: a)
+            try b.promote()
+            try fill(b)
+            try group.drain(b)
+            try a.psql("insert into t values (1)", "select pg_switch_wal()")
+            try group.drain(a)
+            try a.tidemark(["segments", "put-aside", "2", "--yes"], expectSuccess: true)
+            group.step("a standby of b, which is a base backup and its .backup file")
+            let c = try group.addStandby("c", of: b, settings: ["archive_mode": "always"])
+            try fill(b)
+            try group.catchUp(c, with: b)
+            try group.drain(b)
+            try group.drain(c)
+            func aside(_ suffix: String) throws -> Int {
+                try run(
+                    "/usr/bin/find", [Files.parent(group.wal), "-path", "*/aside/*/wal/00000002/*", "-name", suffix]
+                ).output.split(separator: "\n").count
+            }
+            #expect(try !group.archived().contains { $0.hasPrefix("00000002") })
+            #expect(try aside("*.backup.zst") == 1 && aside("*.zst") > 4)
+            try a.tidemark(["check", "--only", "timelines"], expectSuccess: true)
+            let backup = try b.tidemark(["backup"])
+            #expect(backup.ending == .exited(1) && backup.errors.contains("segments put-back 00000002"), "\(backup)")
+            #expect(try aside("*.backup.zst") == 1)
+
+            group.step("b is the right one after all")
+            try a.stop("immediate")
+            try b.tidemark(["segments", "put-back", "2", "--yes"], expectSuccess: true)
+            try b.tidemark(["backup"], expectSuccess: true)
+            for arguments in [["check", "--only", "timelines"], ["verify", "--wal"], ["plan", "--target", "latest"]] {
+                try b.tidemark(arguments, expectSuccess: true)
+            }
+        }
+    }
+
     /// Another server's timeline of the same number is aside; this one's own has not been archived yet.
     @Test func `a stray timeline that was put aside is not taken for the server's own of its number`() throws {
         let group = try ServerGroup(.v15)
