@@ -19,36 +19,60 @@ extension Push {
             try requireOneTimeline(local, place)
             return nil
         }
-        let subject = PutAside.Subject.timeline(timeline).name
-        let folders = try place.archive.asideFolders().filter { $0.subject == subject }
-        guard let newest = folders.first else { return nil }
-        let isElsewhere = try LeftTimeline.isElsewhere(
-            place.segment, segmentSize: place.page.segmentSize, beside: local, place.archive)
-        let chosen =
-            try isElsewhere
-            ? newest : folders.first { try isOn(timeline, in: $0, beside: local, incarnation) }
-        guard let folder = chosen else { return nil }
+        guard
+            let (folder, isElsewhere) = try asideFolder(
+                for: place.segment, segmentSize: place.page.segmentSize, beside: local, place.archive)
+        else { return nil }
         var digester = Digester()
         try local.forEachPiece { digester.update($0) }
         let digest = digester.finish()
         var copy = 1
         while true {
             let key = AsideStore.place(incarnation.key(for: place.file, copy: copy), incarnation, in: folder.key)
+            func note(isThere: Bool) -> StoredAside {
+                StoredAside(
+                    file: place.file.description, timeline: timeline, key: key, isThere: isThere,
+                    isElsewhere: isElsewhere)
+            }
             do {
                 let stored = try StoredSegment(key, in: store)
                 if stored.head.digest == digest && stored.head.rawLength == UInt64(local.size) {
                     var decompressor = try Decompressor()
                     try stored.extract(with: &decompressor) { _ in }
                     try store.makeDurable(key)
+                    warn(note(isThere: true))
                     return .confirmed
                 }
             } catch is ObjectAbsent {
-                let note = StoredAside(
-                    file: place.file.description, timeline: timeline, key: key, isElsewhere: isElsewhere)
-                return .create(key, note)
+                return .create(key, note(isThere: false))
             } catch is ObjectDamaged {}
             copy += 1
         }
+    }
+
+    /// The folder below `aside/` that a file of a timeline that was put aside belongs into, and whether the server is on a
+    /// timeline that doesn't come from that one; nil where the file belongs into its own place.
+    ///
+    /// - Parameters:
+    ///   - segment: the file's, or the one it lies beside.
+    ///   - segmentSize: nil asks the server's data directory.
+    func asideFolder(
+        for segment: SegmentName, segmentSize: UInt32? = nil, beside local: LocalFile, _ archive: ClusterArchive
+    ) throws -> (folder: AsideFolder, isElsewhere: Bool)? {
+        let timeline = segment.timeline
+        guard timeline > TimelineID(1), try !archive.has(.history(timeline)) else { return nil }
+        let subject = PutAside.Subject.timeline(timeline).name
+        let folders = try archive.asideFolders().filter { $0.subject == subject }
+        guard let newest = folders.first else { return nil }
+        let server = DataDirectory(Files.parent(Files.parent(local.path)))
+        let isElsewhere =
+            if let size = try segmentSize ?? server.controlFileIfPresent()?.segmentSize {
+                try LeftTimeline.isElsewhere(segment, segmentSize: size, beside: local, archive)
+            } else {
+                false
+            }
+        if isElsewhere { return (newest, true) }
+        return try folders.first { try isOn(timeline, in: $0, beside: local, archive) }.map { ($0, false) }
     }
 
     /// The same for the history itself: in its place, everybody who asks for the latest timeline would follow it again,
@@ -60,12 +84,13 @@ extension Push {
         _ local: LocalFile, _ bytes: [UInt8], _ timeline: TimelineID, _ incarnation: Incarnation
     ) throws -> Destination? {
         let subject = PutAside.Subject.timeline(timeline).name
-        let folders = try ClusterArchive(incarnation, in: store).asideFolders().filter { $0.subject == subject }
+        let archive = ClusterArchive(incarnation, in: store)
+        let folders = try archive.asideFolders().filter { $0.subject == subject }
         guard !folders.isEmpty,
             try !LeftTimeline.isPrimary(DataDirectory(Files.parent(Files.parent(local.path))), on: timeline)
         else { return nil }
         let offered = try TimelineHistory(timeline: timeline, file: String(decoding: bytes, as: UTF8.self))
-        for folder in folders where try history(timeline, in: folder, incarnation)?.isSame(as: offered) == true {
+        for folder in folders where try archive.history(timeline, in: folder)?.isSame(as: offered) == true {
             let key = AsideStore.place(incarnation.history(timeline), incarnation, in: folder.key)
             try store.makeDurable(key)
             warn(StaysAside(timeline: timeline, key: key))
@@ -74,25 +99,12 @@ extension Push {
         return nil
     }
 
-    /// The history of a timeline that was put aside; nil where it isn't there or can't be read.
-    private func history(
-        _ timeline: TimelineID, in folder: AsideFolder, _ incarnation: Incarnation
-    ) throws -> TimelineHistory? {
-        do {
-            let key = AsideStore.place(incarnation.history(timeline), incarnation, in: folder.key)
-            let text = try StoredSegment(key, in: store).bytes(limit: 1 << 20)
-            return try TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
-        } catch is ObjectAbsent { return nil } catch is ObjectDamaged { return nil } catch is BadTimelineHistory {
-            return nil
-        }
-    }
-
     /// Whether the history of a timeline beside a file is the one that was put aside.
     private func isOn(
-        _ timeline: TimelineID, in folder: AsideFolder, beside local: LocalFile, _ incarnation: Incarnation
+        _ timeline: TimelineID, in folder: AsideFolder, beside local: LocalFile, _ archive: ClusterArchive
     ) throws -> Bool {
         guard let own = try TimelineHistory(timeline, inLog: Files.parent(local.path)) else { return false }
-        return try history(timeline, in: folder, incarnation)?.isSame(as: own) == true
+        return try archive.history(timeline, in: folder)?.isSame(as: own) == true
     }
 
     /// As long as the segment before isn't archived, nothing but the histories tells that two servers have taken the same
@@ -133,10 +145,15 @@ struct StoredAside: Explained {
     let file: String
     let timeline: TimelineID
     let key: RepositoryKey
+    /// The same file was there already.
+    let isThere: Bool
+    /// The server is on a timeline that doesn't come from this one.
     let isElsewhere: Bool
-    var message: String { "stored \"\(file)\" as \"\(key)\"" }
+    var message: String {
+        isThere ? "\"\(file)\" stays aside with its timeline, as \"\(key)\"" : "stored \"\(file)\" as \"\(key)\""
+    }
     var detail: String? {
-        "Timeline \(timeline) was put aside, and the server is \(isElsewhere ? "not on it" : "on it still")."
+        "Timeline \(timeline) was put aside, and \(isElsewhere ? "is not" : "is") part of the server's history."
     }
     var hint: String? {
         isElsewhere

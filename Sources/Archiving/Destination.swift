@@ -64,7 +64,9 @@ extension Push {
                     return .confirmed
                 }
                 contradiction = contradiction ?? (comparison, copy)
-            case .contradicts: contradiction = contradiction ?? (comparison, copy)
+            case .contradicts:
+                if !place.file.isPartial { _ = try comparison.contradicts() }
+                contradiction = contradiction ?? (comparison, copy)
             }
         }
         let (file, number) = (place.file.description, copies.count + headless.count + 1)

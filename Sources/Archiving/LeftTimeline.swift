@@ -67,8 +67,7 @@ struct LeftTimeline: Equatable {
         _ segment: SegmentName, segmentSize: UInt32, _ control: ControlFile, _ dataDirectory: String,
         _ archive: ClusterArchive
     ) throws -> LeftTimeline? {
-        // A promoted server writes its timeline here before the first checkpoint on it (`CreateEndOfRecoveryRecord`).
-        let timeline = max(control.timeline, control.minimumRecoveryTimeline)
+        let timeline = control.serverTimeline
         func local(_ timeline: TimelineID) throws -> TimelineHistory? {
             try TimelineHistory(timeline, inLog: dataDirectory + "/pg_wal")
         }
@@ -108,7 +107,7 @@ struct LeftTimeline: Equatable {
 
     static func isPrimary(_ directory: DataDirectory, on timeline: TimelineID) throws -> Bool {
         guard let control = try directory.controlFileIfPresent() else { return false }
-        return control.state == .inProduction && max(control.timeline, control.minimumRecoveryTimeline) == timeline
+        return control.state == .inProduction && control.serverTimeline == timeline
     }
 }
 

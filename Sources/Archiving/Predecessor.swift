@@ -46,19 +46,25 @@ struct Predecessor {
 
     /// Takes out of the summary of a file that may end early what does not go on from the log before it: that is the
     /// file's earlier content. What can't be known leaves it as it is.
-    func trim(_ summary: inout SegmentSummary, of name: SegmentName) {
-        guard summary.ending != .full else { return }
+    /// - Returns: why the log before it could not be read, if it is there.
+    @discardableResult
+    func trim(_ summary: inout SegmentSummary, of name: SegmentName) -> (any Error)? {
+        guard summary.ending != .full else { return nil }
         var before: [SegmentSummary] = []
         var next = (name, summary)
-        // A record may have begun several segments before.
-        while let found = (try? find(before: next.0, next.1)) ?? nil {
-            before.append(found.1)
-            if found.1.firstRecord != nil { break }
-            next = found
-        }
+        var obstacle: (any Error)?
+        do {
+            // A record may have begun several segments before.
+            while let found = try find(before: next.0, next.1) {
+                before.append(found.1)
+                if found.1.firstRecord != nil { break }
+                next = found
+            }
+        } catch { obstacle = error }
         var continuity = Continuity()
         for segment in before.reversed() { _ = continuity.add(segment) }
         _ = continuity.add(trimming: &summary, mayEndEarly: true)
+        return obstacle
     }
 
     private func find(

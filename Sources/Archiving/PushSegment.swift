@@ -153,7 +153,9 @@ extension Push {
                     do throws(WALDamage) { summary = try scanner.finish() } catch { unreadable = try tolerate(error) }
                     // A completed segment's link is checked; this one's is its end, if it is none.
                     if contents == .partial, summary != nil {
-                        predecessor(of: local, place, batch).trim(&summary!, of: segment)
+                        let obstacle = predecessor(of: local, place, batch).trim(&summary!, of: segment)
+                        // A full name's link is checked below.
+                        if let obstacle, place.file.isPartial { warn(unchecked("\"\(place.file)\"", obstacle)) }
                     }
                     if let summary, let left {
                         // Of the records that the next timeline builds on, one is damaged.
@@ -184,6 +186,10 @@ extension Push {
         Predecessor(archive: place.archive, batch: batch, directory: Files.parent(local.path))
     }
 
+    private func unchecked(_ subject: String, _ obstacle: any Error) -> Problem {
+        Problem("could not check that \(subject) continues the one before it", detail: "\(obstacle)")
+    }
+
     /// A version this program doesn't know must not stop archiving: nothing says that the segment is damaged.
     private func tolerate(_ damage: WALDamage) throws(WALDamage) -> WALDamage {
         if case .unknownVersion = damage.reason { return damage }
@@ -201,10 +207,7 @@ extension Push {
             let isShort = summary.ending == .switch && (summary.lastRecord ?? .zero) < summary.start + 16384
             let predecessor = Predecessor(archive: archive, batch: batch, directory: isShort ? directory : nil)
             if let obstacle = try predecessor.check(summary, of: segment) {
-                warn(
-                    Problem(
-                        "could not check that segment \"\(segment)\" continues the one before it",
-                        detail: "\(obstacle)"))
+                warn(unchecked("segment \"\(segment)\"", obstacle))
             }
             return false
         } catch {

@@ -7,8 +7,9 @@ extension Push {
     func pushText(_ local: LocalFile, _ name: ArchiveFileName) throws -> Outcome {
         let bytes = try local.bytes(limit: 1 << 20)
         try checkText(bytes, name)
-        let incarnation = try ownArchive().incarnation
-        guard case .history(let timeline) = name else { return try pushBackupHistory(bytes, name, incarnation) }
+        let archive = try ownArchive()
+        let incarnation = archive.incarnation
+        guard case .history(let timeline) = name else { return try pushBackupHistory(local, bytes, name, archive) }
         // Another process may be faster.
         for attempt in 1...Push.attempts {
             do {
@@ -32,15 +33,18 @@ extension Push {
     }
 
     /// Recovery reads no backup history file, so another one of the same name is no reason to stop the archiver: it is
-    /// stored beside the first.
+    /// stored beside the first. One of a timeline that was put aside goes there: it would tell of that timeline again.
     private func pushBackupHistory(
-        _ bytes: [UInt8], _ name: ArchiveFileName, _ incarnation: Incarnation
+        _ local: LocalFile, _ bytes: [UInt8], _ name: ArchiveFileName, _ archive: ClusterArchive
     ) throws -> Outcome {
+        let incarnation = archive.incarnation
         let digest = Digest(of: bytes)
         var number = 1
         var attempt = 1
+        let aside = try name.place.flatMap { try asideFolder(for: $0, beside: local, archive) }
         while true {
-            let key = incarnation.key(for: name, copy: number)
+            let place = incarnation.key(for: name, copy: number)
+            let key = aside.map { AsideStore.place(place, incarnation, in: $0.folder.key) } ?? place
             do {
                 let object = try store.open(key)
                 if try StoredSegment(object).head.digest == digest {
@@ -48,6 +52,7 @@ extension Push {
                         try store.makeDurable(key)
                         return .confirmed
                     }
+                    guard aside == nil else { throw ObjectDamaged(key: key, "Its content can't be read.") }
                     try replaceDamaged(key, name, incarnation) {
                         try store.createFile(key, replacing: $0, bytes: bytes)
                     }
@@ -64,6 +69,12 @@ extension Push {
                 // Another process may be faster; then what it stored is looked at.
                 do { try store.createFile(key, bytes: bytes) } catch is ObjectExists { continue }
                 if number > 1 { warn(BackupHistoriesDiffer(file: name.description, key: key)) }
+                if let aside, let timeline = name.place?.timeline {
+                    warn(
+                        StoredAside(
+                            file: name.description, timeline: timeline, key: key, isThere: false,
+                            isElsewhere: aside.isElsewhere))
+                }
                 clock.mark(.sync)
                 return .stored
             }

@@ -100,7 +100,8 @@ public struct PutAsideCheck {
             for copy in try archive.copies(of: .segment(segment)) {
                 let comparison = try SegmentComparison(copy, local, segment, before: before)
                 switch comparison.verdict {
-                case .contradicts: return .other
+                case .contradicts where try comparison.contradicts(): return .other
+                case .contradicts: continue
                 case .offersNothing, .offersMore: isSame = true
                 case .unknown:
                     isSame =
@@ -125,7 +126,7 @@ public struct PutAsideCheck {
         guard let control = try DataDirectory(dataDirectory).controlFileIfPresent(),
             control.systemIdentifier == archive.incarnation.systemIdentifier
         else { return nil }
-        let timeline = server?.timeline ?? max(control.timeline, control.minimumRecoveryTimeline)
+        let timeline = server?.timeline ?? control.serverTimeline
         let history = try localHistory(timeline) ?? archivedHistory(timeline) ?? TimelineHistory(timeline)
         return Own(history: history, segmentSize: control.segmentSize)
     }

@@ -25,16 +25,23 @@ struct SegmentComparison {
     let firstDifference: UInt64
     /// That place in the log, when it is known.
     let position: LSN?
+    /// Why the log before the segment could not be read; what is left of a file's earlier content may count as its records
+    /// then.
+    let obstacle: (any Error)?
 
     /// - Parameter before: knows the log before the segment, without which the first record can't be judged.
     init(_ stored: StoredSegment, _ local: LocalFile, _ segment: SegmentName, before: Predecessor) throws {
         firstDifference = try offsetOfFirstDifference(stored, local)
         var archived: SegmentSummary?
         do { archived = try stored.summary(reading: segment) } catch is WALDamage {} catch is BadSummary {}
-        if stored.contents == .partial, archived != nil { before.trim(&archived!, of: segment) }
+        var obstacles: [any Error] = []
+        if stored.contents == .partial, archived != nil {
+            if let obstacle = before.trim(&archived!, of: segment) { obstacles.append(obstacle) }
+        }
         let scanned = try SegmentComparison.scan(local, segment)
         var offered = scanned?.summary
-        if offered != nil { before.trim(&offered!, of: segment) }
+        if offered != nil, let obstacle = before.trim(&offered!, of: segment) { obstacles.append(obstacle) }
+        obstacle = obstacles.first
         isDamaged = scanned?.endsCleanly == false
         offersNoRecord = offered.map { $0.recordsEnd <= $0.start } ?? false
         let difference = firstDifference
@@ -53,6 +60,14 @@ struct SegmentComparison {
         } else {
             verdict = offered.recordsEnd <= archived.recordsEnd ? .offersNothing : .offersMore
         }
+    }
+
+    /// Whether the records of both are known to differ.
+    /// - Throws: what kept the log before them from being read, where that may be why they seem to: it may pass.
+    func contradicts() throws -> Bool {
+        guard verdict == .contradicts else { return false }
+        if let obstacle = obstacle as? SystemError { throw obstacle }
+        return true
     }
 
     /// What can be learned of a file, by the rules for files that may end early; nil when it isn't WAL of this segment.
@@ -97,7 +112,7 @@ public func isContradicted(_ path: String, _ segment: SegmentName, of archive: C
     do {
         let copies = try archive.copies(of: .segment(segment))
         return try !copies.isEmpty
-            && copies.allSatisfy { try SegmentComparison($0, local, segment, before: before).verdict == .contradicts }
+            && copies.allSatisfy { try SegmentComparison($0, local, segment, before: before).contradicts() }
     } catch is ObjectDamaged { return false }
 }
 

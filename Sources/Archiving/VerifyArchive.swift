@@ -114,12 +114,15 @@ private struct Examination: Sendable {
         if let damage { throw damage }
         guard var found = try scanner.take()?.finish() else { return }
         let before = Predecessor(archive: archive)
-        if stored.contents == .partial { before.trim(&found, of: name) }
+        var obstacle: (any Error)?
+        if stored.contents == .partial { obstacle = before.trim(&found, of: name) }
         summary = found
         guard !stored.head.summary.isEmpty else { return }
         var told = try SegmentSummary(decoding: stored.head.summary)
         // The segment before may have come later.
-        if stored.contents == .partial { before.trim(&told, of: name) }
+        if stored.contents == .partial { obstacle = before.trim(&told, of: name) ?? obstacle }
+        // What keeps that from being read is told of it, if it lasts.
+        guard obstacle == nil else { return }
         if told.start != found.start || told.end != found.end || told.facts.records != found.facts.records
             || told.facts.commits != found.facts.commits
         {

@@ -91,6 +91,13 @@ struct BackupSource {
                     + "\(archive.incarnation.systemIdentifier).",
                 hint: "Run \"tidemark init\".")
         }
+        try arrival.refuseAside(control.serverTimeline)
+    }
+
+    private var arrival: WALArrival {
+        WALArrival(
+            archive: archive, segmentSize: control.segmentSize, dataDirectory: directory.path,
+            timeout: request.walTimeout)
     }
 
     /// The start time, moved on by whole seconds while another backup has that label.
@@ -148,10 +155,8 @@ struct BackupSource {
             timeline: labelFile.timeline, number: (stop.rawValue - 1) / UInt64(control.segmentSize),
             segmentSize: control.segmentSize)
         let waitBegan = Clock.monotonic
-        try WALArrival(
-            archive: archive, segmentSize: control.segmentSize, dataDirectory: directory.path,
-            stop: stop, timeout: request.walTimeout
-        ).wait(for: neededWAL(labelFile, stopSegment), server: server, isStandby: isStandby, report: report)
+        try arrival.wait(
+            for: neededWAL(labelFile, stopSegment), through: stop, server: server, isStandby: isStandby, report: report)
         let ended = Clock.monotonic
 
         func seconds(_ from: UInt64, _ to: UInt64) -> Double { Double((to - from) / 1000) / 1e6 }

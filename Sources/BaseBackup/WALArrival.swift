@@ -10,16 +10,16 @@ struct WALArrival {
     let archive: ClusterArchive
     let segmentSize: UInt32
     let dataDirectory: String
-    /// Where the copy is consistent.
-    let stop: LSN
     /// Milliseconds; 0 waits for ever.
     let timeout: Int64
 
     /// Waits until every file is in the repository.
     ///
-    /// - Throws: `WALMissing` when the time is over, `ForeignWAL`.
+    /// - Parameter stop: where the copy is consistent.
+    /// - Throws: `WALMissing` when the time is over; `TimelineAside` when they won't come; `ForeignWAL`.
     func wait(
-        for files: [ArchiveFileName], server: Connection, isStandby: Bool, report: (BackupEvent) throws -> Void
+        for files: [ArchiveFileName], through stop: LSN, server: Connection, isStandby: Bool,
+        report: (BackupEvent) throws -> Void
     ) throws {
         let began = Clock.monotonic
         var lastReport = began
@@ -34,14 +34,28 @@ struct WALArrival {
                         isStandby: isStandby)
                 }
                 if now - lastReport > 5_000_000_000 {
+                    if let timeline = file.place?.timeline { try refuseAside(timeline) }
                     try report(.waitingForWAL(file: file.description, behind: archiverState(server)))
                     lastReport = now
                 }
                 Clock.sleep(milliseconds: pause)
                 pause = min(pause * 2, 500)
             }
-            if case .segment(let segment) = file { try checkIsOwn(segment) }
+            if case .segment(let segment) = file { try checkIsOwn(segment, through: stop) }
         }
+    }
+
+    /// What a server archives of a timeline that was put aside goes there, too: a backup would wait for it in vain.
+    ///
+    /// - Parameter timeline: the server's.
+    /// - Throws: `TimelineAside`.
+    func refuseAside(_ timeline: TimelineID) throws {
+        let path = "\(dataDirectory)/pg_wal/\(ArchiveFileName.history(timeline))"
+        guard timeline > TimelineID(1), try Files.exists(path),
+            let own = try? TimelineHistory(timeline: timeline, file: Files.readText(path, limit: 1 << 20)),
+            try archive.timelinesAside(of: own).contains(timeline)
+        else { return }
+        throw TimelineAside(timeline: timeline)
     }
 
     /// How far behind the server's archiver is, in words.
@@ -61,7 +75,7 @@ struct WALArrival {
 
     /// A clone or a former primary may have archived another file of that name before this server. As long as the server has
     /// its own, the two must have the same content, as far as the server had come by the end of the backup.
-    private func checkIsOwn(_ segment: SegmentName) throws {
+    private func checkIsOwn(_ segment: SegmentName, through stop: LSN) throws {
         let path = dataDirectory + "/pg_wal/\(segment)"
         guard try Files.exists(path) else { return }
         let start = segment.start(segmentSize: segmentSize)
@@ -138,5 +152,17 @@ struct WALMissing: Explained {
         isStandby
             ? "An idle primary finishes its segment only when told to: run \"SELECT pg_switch_wal()\" there."
             : "Look for failures of archive_command in the server's log; the setting wal_wait_timeout says how long to wait."
+    }
+}
+
+/// The server is on a timeline that was put aside.
+struct TimelineAside: Explained {
+    let timeline: TimelineID
+
+    var message: String { "cannot back up a server on timeline \(timeline), which was put aside" }
+    var detail: String? { "The WAL that makes the backup complete goes aside as well." }
+    var hint: String? {
+        "If this server is the right one, run \"tidemark segments put-back \(ArchiveFileName.history(timeline))\". If not, it "
+            + "should not archive into this cluster."
     }
 }

@@ -125,7 +125,7 @@ extension Catalog {
     private func cause(of gap: LineageGap, _ log: ArchivedLog, _ backups: [BackupSpan]) throws -> LogGap.Cause {
         let (first, number) = (gap.first, gap.numbers.lowerBound)
         let size = log.segments.segmentSize
-        if let name = try putAside(gap) { return .putAside(name) }
+        if let name = try archive.aside(gap) { return .putAside(name) }
         if let backup = backups.last(where: {
             $0.timeline == first.timeline && $0.stop.rawValue > 0
                 && ($0.stop.rawValue - 1) / UInt64(size) + 1 == number
@@ -143,18 +143,6 @@ extension Catalog {
             return .elsewhere(other)
         }
         return .missing
-    }
-
-    /// The newest name under which some of what is missing was put aside.
-    private func putAside(_ gap: LineageGap) throws -> String? {
-        try archive.asideFolders().first { folder in
-            try archive.objects(of: folder).contains { object in
-                guard case .segment(let name) = object.file else { return false }
-                return gap.ranges.contains {
-                    $0.first.timeline == name.timeline && $0.first <= name && name <= $0.last
-                }
-            }
-        }?.subject
     }
 
     /// A run cut where it isn't continuous.

@@ -57,6 +57,10 @@ public struct ControlFile: Equatable, Sendable {
 
     public var hasChecksums: Bool { checksumVersion != 0 }
 
+    /// The timeline that the server is on. A promoted one names it here before its first checkpoint on it
+    /// (`CreateEndOfRecoveryRecord`, src/backend/access/transam/xlog.c), which may take minutes.
+    public var serverTimeline: TimelineID { max(timeline, minimumRecoveryTimeline) }
+
     /// The bytes of the file that carry meaning; the rest up to 8192 is zeros.
     public static let fileSize = 8192
 }

@@ -1,18 +1,28 @@
+import Archiving
 import Platform
-import Repository
+public import Repository
 public import WAL
 
-/// What the server's pg_wal still has of a gap, and the commands that store it.
+/// The commands that close a gap: those that store what the server's pg_wal still has of it, or the one that brings back what
+/// was put aside.
 public struct GapRemedy: Sendable, Equatable {
     /// As a person can run them, from anywhere.
     public let commands: [String]
-    /// Whether the server has all that is missing.
+    /// Whether they bring all that is missing.
     public let isComplete: Bool
+    /// The gap is in a timeline that was put aside. What the server has of it goes aside, too.
+    public let isAside: Bool
 
-    /// Nil when the server has nothing of it.
+    /// Nil when the server has nothing of it, and none of its timelines was put aside.
     ///
     /// - Parameter pushCommand: what `archive_command` should be, with `%p`.
-    public init?(_ gap: LineageGap, dataDirectory: String, pushCommand: String) {
+    public init?(_ gap: LineageGap, in archive: ClusterArchive, dataDirectory: String, pushCommand: String) throws {
+        if let timeline = try archive.timelineAside(gap) {
+            let name = PutAside.Subject.timeline(timeline).name
+            (commands, isComplete, isAside) = (["tidemark segments put-back \(name)"], false, true)
+            return
+        }
+        isAside = false
         var commands: [String] = []
         // A server keeps some gigabytes at most.
         for name in gap.names.prefix(4096) {
@@ -27,6 +37,7 @@ public struct GapRemedy: Sendable, Equatable {
 
     /// One line.
     public var hint: String {
+        if isAside { return "It was put aside, all or some of it; bring it back with: " + commands[0] }
         let more = commands.count > 3 ? "; and so on for \(commands.count - 3) more" : ""
         let advice =
             isComplete ? "The server still has what is missing; store it with: " : "Store what the server still has: "
@@ -35,10 +46,12 @@ public struct GapRemedy: Sendable, Equatable {
 }
 
 extension ArchiveObservation {
-    /// Looks into the server's pg_wal for the first few gaps.
-    mutating func lookForRemedies(_ dataDirectory: String, _ pushCommand: String) {
+    /// Looks into the server's pg_wal, and at what was put aside, for the first few gaps.
+    mutating func lookForRemedies(in archive: ClusterArchive, _ dataDirectory: String, _ pushCommand: String) {
         func remedy(_ gap: Gap) -> GapRemedy? {
-            gap.missing.flatMap { GapRemedy($0, dataDirectory: dataDirectory, pushCommand: pushCommand) }
+            try? gap.missing.flatMap {
+                try GapRemedy($0, in: archive, dataDirectory: dataDirectory, pushCommand: pushCommand)
+            }
         }
         for index in gaps.indices.prefix(8) { gaps[index].remedy = remedy(gaps[index]) }
         if let gap = unreached { unreached?.remedy = remedy(gap) }

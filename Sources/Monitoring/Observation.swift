@@ -109,6 +109,8 @@ public struct ServerObservation: Sendable {
     public var failedCount: Int
     public var isFailing: Bool
     public var lastFailed: String?
+    /// Seconds since the server archived a file, or was started; nil where it doesn't archive.
+    public var archiverQuiet: Double?
     /// Where new WAL goes; on a standby, what has been replayed.
     public var position: LSN
 

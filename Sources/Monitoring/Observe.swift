@@ -73,12 +73,12 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
     observation.observeTimelines(control, dataDirectory: cluster.dataDirectory, repository)
 
     if let control {
-        // The server's own timeline: the control file's is that of the last checkpoint.
         do {
             observation.waiting = try WaitingObservation(
                 dataDirectory: cluster.dataDirectory, archived: observation.archive?.newest,
-                timeline: observation.archive?.timeline ?? control.timeline, position: observation.server?.position,
-                segmentSize: control.segmentSize, now: Moment(microseconds: Clock.now),
+                timeline: observation.archive?.timeline ?? control.serverTimeline,
+                position: observation.server?.position, segmentSize: control.segmentSize,
+                now: Moment(microseconds: Clock.now),
                 isArchived: { path, segment in
                     guard let archive = observation.archive else { return false }
                     let contents = repository.archive(archive.incarnation)
@@ -166,9 +166,9 @@ private func observeArchive(
                 "Whether each segment continues the one before is not known: \((error as? any Explained)?.message ?? "\(error)")."
         }
         observation.archive = try ArchiveObservation(
-            of: archive, timeline: control?.timeline, segmentSize: control?.segmentSize ?? 16 << 20,
+            of: archive, timeline: control?.serverTimeline, segmentSize: control?.segmentSize ?? 16 << 20,
             policy: request.policy, now: observation.now, breaks: found)
-        observation.archive?.lookForRemedies(cluster.dataDirectory, request.archiving.command)
+        observation.archive?.lookForRemedies(in: archive, cluster.dataDirectory, request.archiving.command)
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
         observation.jobs =

@@ -20,7 +20,11 @@ extension ServerObservation {
         let row = try connection.query(
             """
             SELECT archived_count, failed_count, last_failed_wal,
-                   last_failed_time IS NOT NULL AND last_failed_time > coalesce(last_archived_time, '-infinity')
+                   last_failed_time IS NOT NULL AND last_failed_time > coalesce(last_archived_time, '-infinity'),
+                   CASE WHEN current_setting('archive_mode') = 'always'
+                          OR current_setting('archive_mode') = 'on' AND NOT pg_is_in_recovery()
+                        THEN extract(epoch FROM clock_timestamp() - greatest(last_archived_time, pg_postmaster_start_time()))
+                   END
             FROM pg_stat_archiver
             """
         ).values.first
@@ -28,6 +32,7 @@ extension ServerObservation {
         failedCount = row?[1].flatMap { Int($0) } ?? 0
         lastFailed = row?[2]
         isFailing = row?[3] == "t"
+        archiverQuiet = row?[4].flatMap { Double($0) }
         position = try connection.currentLSN()
     }
 }

@@ -3,6 +3,7 @@ import Configuration
 import Platform
 import Recovery
 import Setup
+import WAL
 
 /// What is right and wrong with the server and how it archives.
 extension Observation {
@@ -77,6 +78,9 @@ extension Observation {
         if failing, waiting.oldestReady >= 30 || knownFailure?.isRefusal == true {
             return standstill(waiting, limits)
         }
+        if !failing, waiting.ready > 0, let quiet = server?.archiverQuiet, min(quiet, waiting.oldestReady) >= 45 {
+            return silence(waiting, quiet, limits)
+        }
         let last = server?.lastFailed.map { " The last failure was with \"\($0)\"." } ?? ""
         let message =
             waiting.ready == 0
@@ -114,10 +118,30 @@ extension Observation {
         return Verdict(
             failure.isRefusal ? .critical : atLeastWarning, "\(message) \(reason)",
             failure.hint
-                ?? (failure.isRefusal
-                    ? "If a standby has an intact copy of the file in its pg_wal, store that with \"tidemark archive-push "
-                        + "PATH\": this server then continues by itself."
-                    : "Fix the cause; PostgreSQL tries again by itself."),
+                ?? (failure.isRefusal ? wayOut(failure.file) : "Fix the cause; PostgreSQL tries again by itself."),
+            waiting.oldestReady)
+    }
+
+    /// For a file that will be refused whenever it is handed over.
+    private func wayOut(_ file: String) -> String {
+        let copy =
+            "If a standby has an intact copy of the file in its pg_wal, store that with \"tidemark archive-push PATH\": this "
+            + "server then continues by itself."
+        guard SegmentName(file) != nil else { return copy }
+        let status = "pg_wal/archive_status/\(file)"
+        return copy + " If nobody has one, its WAL is lost: let the archiver go on without it by \"mv \(status).ready "
+            + "\(status).done\" in the data directory, and take a backup at once."
+    }
+
+    /// Nothing is archived, and nothing fails: a command that ends above 125 or by a signal ends the archiver process, which
+    /// then counts no failure (`pgarch_archiveXlog`, src/backend/postmaster/pgarch.c), and neither does one that hangs.
+    private func silence(_ waiting: WaitingObservation, _ quiet: Double, _ limits: Limits) -> Verdict {
+        Verdict(
+            limits.status(of: waiting.oldestReady) == .critical ? .critical : .warning,
+            "Archiving is stuck: nothing has been archived for \(duration(quiet)); the oldest of \(waiting.ready) has been waiting "
+                + "for \(duration(waiting.oldestReady)).",
+            "Does archive_command hang (ps shows it), can't its program be found, or is it killed? PostgreSQL counts none of these as a "
+                + "failure, but its log tells the last two.",
             waiting.oldestReady)
     }
 

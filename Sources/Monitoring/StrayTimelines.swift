@@ -43,8 +43,7 @@ extension Observation {
     mutating func observeTimelines(_ control: ControlFile?, dataDirectory: String, _ repository: Repository) {
         guard let server, let archive, let control, control.systemIdentifier == archive.incarnation.systemIdentifier
         else { return }
-        // After a promotion the checkpoint is still the old timeline's for a while.
-        let timeline = max(control.timeline, control.minimumRecoveryTimeline)
+        let timeline = control.serverTimeline
         let contents = repository.archive(archive.incarnation)
         do {
             strays = try StrayTimeline.find(
@@ -52,10 +51,8 @@ extension Observation {
                 standbyAt: server.isStandby ? server.position : nil)
             contradiction = try Contradiction.find(in: dataDirectory, timeline: timeline, of: contents)
             serverTimeline = timeline
-            let aside = PutAside.Subject.timeline(timeline).name
-            isPutAside =
-                try timeline > TimelineID(1) && !contents.has(.history(timeline))
-                && contents.asideFolders().contains { $0.subject == aside }
+            let own = try TimelineHistory(timeline, inLog: dataDirectory + "/pg_wal")
+            isPutAside = try own.map { try contents.timelinesAside(of: $0).contains(timeline) } ?? false
         } catch {
             archiveProblem = archiveProblem ?? (error as? any Explained)?.message ?? "\(error)"
         }

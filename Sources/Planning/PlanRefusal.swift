@@ -62,8 +62,10 @@ public struct PlanRefusal: Explained, Equatable {
             _ meaning: (Plan) -> String?
         ) -> Alternative? {
             guard let made = try? plan(request), let meaning = meaning(made) else { return nil }
+            // A refusal to somebody who has given the option already is no exception: the command is complete in itself.
+            let usesPartials = usePartials || !made.partials.isEmpty
             return Alternative(
-                meaning: meaning, arguments: request.arguments + (usePartials ? ["--use-partial"] : []), end: made.end)
+                meaning: meaning, arguments: request.arguments + (usesPartials ? ["--use-partial"] : []), end: made.end)
         }
 
         /// `--target latest (the end of the archive)`.

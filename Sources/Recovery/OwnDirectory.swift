@@ -39,7 +39,7 @@ public struct OwnDirectory: Sendable {
         self.path = path
         isRunning = try directory.runningServer() != nil
         // After a promotion the checkpoint is still the old timeline's for a while (`CreateEndOfRecoveryRecord`, xlog.c).
-        let timeline = max(control.timeline, control.minimumRecoveryTimeline)
+        let timeline = control.serverTimeline
         var position = max(control.checkpoint, control.minimumRecoveryPoint)
         let isRecovering = try ["standby.signal", "recovery.signal"].contains { try Files.exists("\(path)/\($0)") }
         if isRunning {

@@ -1,3 +1,4 @@
+import Archiving
 public import BaseBackup
 public import Catalog
 import DataDirectory
@@ -67,6 +68,12 @@ public struct RecoveryArchive: Sendable {
         if let putAside {
             remarks.append(
                 "WAL of timeline \(putAside) was put aside; this recovery reads it where nothing is in its place.")
+            // Where the server is to live on, its archive goes on from there.
+            if let subject = (contents.store as? AsideStore)?.subjects.first {
+                remarks.append(
+                    "Once a server has recovered to it and archives, bring it back with \"tidemark segments put-back "
+                        + "\(subject)\": later recoveries need it as well.")
+            }
         }
         func because(_ error: any Error) -> String { (error as? any Explained)?.message ?? "\(error)" }
         do { own = try OwnDirectory(dataDirectory, of: found) } catch {
@@ -125,11 +132,19 @@ public struct RecoveryArchive: Sendable {
         return plan
     }
 
-    /// A refusal that says which archive it is about, where the repository has several of the cluster.
+    /// A refusal that says which archive it is about, where the repository has several of the cluster, and what of a gap was
+    /// put aside.
     public func told(_ refusal: PlanRefusal) -> PlanRefusal {
-        guard let former else { return refusal }
-        return PlanRefusal(
-            refusal.target, refusal.reason, nearest: refusal.nearest, remarks: refusal.remarks + [former])
+        var remarks = refusal.remarks
+        if case .gap(let missing) = refusal.reason,
+            let timeline = missing.lazy.compactMap({ try? contents.timelineAside($0) }).first
+        {
+            remarks.append(
+                "Timeline \(timeline) was put aside: \"tidemark segments put-back \(PutAside.Subject.timeline(timeline).name)\" "
+                    + "brings it back.")
+        }
+        if let former { remarks.append(former) }
+        return PlanRefusal(refusal.target, refusal.reason, nearest: refusal.nearest, remarks: remarks)
     }
 
     /// What a request leads to, as something to offer; nil when it can't be reached.

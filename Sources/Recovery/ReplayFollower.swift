@@ -266,7 +266,7 @@ public struct ReplayFollower: Sendable {
     /// The history of the timeline that the server began when it was promoted: it alone wrote that since it was started.
     private func ownHistory() throws -> TimelineHistory? {
         let control = try server.dataDirectory.controlFile()
-        let timeline = max(control.timeline, control.minimumRecoveryTimeline)
+        let timeline = control.serverTimeline
         return try TimelineHistory(timeline, in: server.dataDirectory.path)
     }
 }

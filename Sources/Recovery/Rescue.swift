@@ -35,7 +35,7 @@ public struct Rescue: Sendable {
             items.append(.finished(name))
         }
         let control = try DataDirectory(dataDirectory).controlFile()
-        let timeline = max(control.timeline, control.minimumRecoveryTimeline)
+        let timeline = control.serverTimeline
         let own = try TimelineHistory(timeline, in: dataDirectory)
         let known = try own ?? history(timeline)
         let lineage = Lineage(known ?? TimelineHistory(timeline), segmentSize: control.segmentSize)

@@ -32,6 +32,54 @@ extension ClusterArchive {
             .compactMap { AsideFolder($0.name, in: incarnation.asideFolder) }
     }
 
+    /// The newest name under which some of a gap's segments were put aside; nil when none of them were.
+    public func aside(_ gap: LineageGap) throws -> String? {
+        try asideFolders().first { folder in
+            try objects(of: folder).contains { object in
+                guard case .segment(let name) = object.file else { return false }
+                return gap.ranges.contains {
+                    $0.first.timeline == name.timeline && $0.first <= name && name <= $0.last
+                }
+            }
+        }?.subject
+    }
+
+    /// The timelines of a history that were put aside, and whose own history has not been archived again; newest first. A
+    /// server that has been on one adds to what is aside of it, and can't bring it back by archiving.
+    public func timelinesAside(of history: TimelineHistory) throws -> [TimelineID] {
+        let timelines = [history.timeline] + history.ancestors.reversed().map(\.timeline)
+        return try timelines.filter { timeline in
+            guard timeline > TimelineID(1), try !has(.history(timeline)) else { return false }
+            let own = TimelineHistory(
+                timeline: timeline, ancestors: history.ancestors.filter { $0.timeline < timeline })
+            let subject = ArchiveFileName.history(timeline).description
+            return try asideFolders().contains { folder in
+                // Another server may have taken the same number.
+                try folder.subject == subject && self.history(timeline, in: folder)?.isSame(as: own) ?? true
+            }
+        }
+    }
+
+    /// The newest timeline of a gap that was put aside although one that descends from it is archived; nil when there is none.
+    public func timelineAside(_ gap: LineageGap) throws -> TimelineID? {
+        let timelines = gap.ranges.map(\.first.timeline)
+        for descendant in try histories() where descendant > timelines[0] {
+            guard let history = try readableHistory(descendant) else { continue }
+            if let found = try timelinesAside(of: history).first(where: timelines.contains) { return found }
+        }
+        return nil
+    }
+
+    /// The history of a timeline that was put aside; nil where it isn't there or can't be read.
+    public func history(_ timeline: TimelineID, in folder: AsideFolder) throws -> TimelineHistory? {
+        do {
+            let key = AsideStore.place(incarnation.history(timeline), incarnation, in: folder.key)
+            return try StoredSegment(key, in: store).history(of: timeline)
+        } catch is ObjectAbsent { return nil } catch is ObjectDamaged { return nil } catch is BadTimelineHistory {
+            return nil
+        }
+    }
+
     /// What is in such a folder still, in order; histories last.
     public func objects(of folder: AsideFolder) throws -> [AsideObject] {
         var objects: [AsideObject] = []

@@ -11,11 +11,14 @@ public final class AsideStore: ObjectStore {
     private let timeline: TimelineID
     /// Folders below `aside/`, the newest first.
     private let folders: [RepositoryKey]
+    /// The names under which it was put aside, the newest first, as `put-back` is told.
+    public let subjects: [String]
 
     /// Nil when nothing of the timeline is put aside that fits what is in place.
     public init?(_ archive: ClusterArchive, timeline: TimelineID) throws {
         (base, incarnation, self.timeline) = (archive.store, archive.incarnation, timeline)
         var folders: [RepositoryKey] = []
+        var subjects: [String] = []
         for folder in try archive.asideFolders() where folder.subject.hasPrefix(timeline.fileNamePart) {
             let objects = try archive.objects(of: folder)
             guard objects.contains(where: { if case .backupHistory = $0.file { false } else { true } }),
@@ -28,9 +31,10 @@ public final class AsideStore: ObjectStore {
                 })
             else { continue }
             folders.append(folder.key)
+            if !subjects.contains(folder.subject) { subjects.append(folder.subject) }
         }
         guard !folders.isEmpty else { return nil }
-        self.folders = folders
+        (self.folders, self.subjects) = (folders, subjects)
     }
 
     public var location: String { base.location }

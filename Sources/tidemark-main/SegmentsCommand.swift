@@ -52,7 +52,8 @@ enum SegmentsCommand: Command {
             let cause: String
             /// When `expire` removed what is missing; null when it didn't.
             let expired: String?
-            /// Whether the server still has some of what is missing, and the commands that store it.
+            /// Whether the server still has some of what is missing, and the commands that store it, or bring back what was
+            /// put aside.
             let atServer: Bool
             let remedy: [String]?
             let unreachableFrom, unreachableTo: String?
@@ -78,8 +79,9 @@ enum SegmentsCommand: Command {
         let removals = try removals(of: gaps, access)
         let lost = try access.catalog.lostHistories()
         for history in lost { invocation.log(.error, history) }
-        func remedy(_ gap: LogGap) -> GapRemedy? {
-            gap.isExpired ? nil : gap.missing.flatMap { WALGaps.remedy($0, access.cluster, invocation) }
+        func remedy(_ gap: LogGap) throws -> GapRemedy? {
+            try gap.isExpired
+                ? nil : gap.missing.flatMap { try WALGaps.remedy($0, in: access.archive, access.cluster, invocation) }
         }
         if invocation.json {
             try invocation.print(
@@ -92,12 +94,13 @@ enum SegmentsCommand: Command {
                             firstCommit: $0.firstCommit?.time.iso8601, lastCommit: $0.lastCommit?.time.iso8601,
                             goesOnFrom: $0.goesOnFrom?.rawValue)
                     },
-                    gaps: gaps.map {
-                        .init(
+                    gaps: try gaps.map {
+                        let remedy = try remedy($0)
+                        return .init(
                             timeline: $0.timeline.rawValue, from: $0.from.description, to: $0.to.description,
                             firstMissing: $0.firstMissing?.description, lastMissing: $0.lastMissing?.description,
                             cause: cause($0, removals[$0]), expired: removals[$0]?.iso8601,
-                            atServer: remedy($0) != nil, remedy: remedy($0)?.commands,
+                            atServer: remedy?.isAside == false, remedy: remedy?.commands,
                             unreachableFrom: $0.lastBefore?.time.iso8601,
                             unreachableTo: $0.nextBackup?.stopTime.iso8601, nextBackup: $0.nextBackup?.label)
                     }))
@@ -117,7 +120,7 @@ enum SegmentsCommand: Command {
             }
             invocation.print(table.text)
             for gap in gaps {
-                invocation.print(text(gap, removed: removals[gap], remedy(gap)))
+                invocation.print(text(gap, removed: removals[gap], try remedy(gap)))
             }
             if gaps.allSatisfy(\.isExpired), lost.isEmpty { invocation.print("There are no gaps.") }
         }
@@ -176,7 +179,7 @@ enum SegmentsCommand: Command {
             lines.append("GAP:  at LSN \(gap.from) of timeline \(gap.timeline)")
         }
         lines.append("      \(cause(gap, removed))")
-        if let remedy { lines.append("      \(remedy.hint)") }
+        if let remedy, !remedy.isAside { lines.append("      \(remedy.hint)") }
         lines.append(
             "      \(WALGaps.moments(gap))" + (gap.nextBackup == nil ? ": no backup was taken after the gap." : "."))
         return lines.joined(separator: "\n")

@@ -22,11 +22,13 @@ enum WALGaps {
         return "Moments after \(from)\(to) cannot be reached"
     }
 
-    /// The commands that store what the server still has of a gap.
-    static func remedy(_ gap: LineageGap, _ cluster: ClusterConfiguration, _ invocation: Invocation) -> GapRemedy? {
+    /// The commands that close a gap.
+    static func remedy(
+        _ gap: LineageGap, in archive: ClusterArchive, _ cluster: ClusterConfiguration, _ invocation: Invocation
+    ) throws -> GapRemedy? {
         guard let push = try? invocation.installation().serverCommands(for: cluster).archive else {
             return nil
         }
-        return GapRemedy(gap, dataDirectory: cluster.dataDirectory, pushCommand: push)
+        return try GapRemedy(gap, in: archive, dataDirectory: cluster.dataDirectory, pushCommand: push)
     }
 }

@@ -185,6 +185,43 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         #expect(struck > 2)
     }
 
+    /// Without the log before it, a file's earlier content can't be told from its records.
+    @Test(arguments: [true, false])
+    func `a file that may end early is stored, and contradicts nothing, while the log before it can't be read`(
+        isPartial: Bool
+    ) throws {
+        let archive = try Archive(settings: ["archive_jobs = 1"])
+        let origin = archive.origin
+        let (before, name) = (origin.segments[1], origin.segments[2])
+        let whole = try Files.read(origin.wal(name.description))
+        let older = try Files.read(origin.wal(origin.segments[0].description))
+        let early = try EarlySegment(whole, name, older: older, end: .afterRecord, rest: .zeros).bytes
+        let other = try EarlySegment(
+            EarlySegment.contradicting(whole, name, at: 50_000), name, older: older, end: .afterRecord, rest: .zeros
+        ).bytes
+        let wal = try ServerWAL(archive)
+        let start = name.start(segmentSize: UInt32(whole.count))
+        try wal.put("00000002.history", ServerWAL.history(leftAt: start + 100_000))
+        try archive.push(origin.wal(before.description), expectSuccess: true)
+        let file = isPartial ? ArchiveFileName.partial(name) : .segment(name)
+        let fault = "read:\(before).zst=EIO"
+
+        let stored = try archive.push(wal.put(file.description, early), fault: fault, expectSuccess: true)
+        #expect(stored.errors.contains("continues the one before it"), "\(stored)")
+        #expect(stored.errors.contains("Input/output error"), "\(stored)")
+        let path = try wal.put(file.description, other)
+        let unknown = try archive.push(path, fault: fault)
+        #expect(unknown.ending == .exited(isPartial ? 0 : 1), "\(unknown)")
+        if !isPartial {
+            #expect(unknown.errors.contains("Input/output error"), "\(unknown)")
+            #expect(!unknown.errors.contains("different contents"), "\(unknown)")
+            let refused = try archive.push(path)
+            #expect(refused.ending == .exited(1) && refused.errors.contains("different contents"), "\(refused)")
+        }
+        let verified = try tidemark(["verify", "--wal", "--config", archive.configuration])
+        #expect(verified.ending == .exited(0), "\(verified)")
+    }
+
     @Test func `a history in other words is the same one, and another history is not`() throws {
         let archive = try Archive()
         let wal = try ServerWAL(archive)

@@ -96,6 +96,31 @@ struct Trouble: Sendable, CustomTestStringConvertible {
                 file: "000000010000000000000006", isRefusal: true,
                 message: "\"000000010000000000000006\" already exists", detail: nil, hint: "Put it aside.")
         },
+        Trouble(
+            name: "a damaged segment", check: "archiving", status: .critical,
+            says: "000000010000000000000006\" is damaged"
+        ) {
+            $0.waiting = WaitingObservation(ready: 1, oldestReady: 2, oldestCommit: 2)
+            $0.server?.isFailing = true
+            $0.server?.lastFailed = "000000010000000000000006"
+            $0.pushFailure = PushFailure(
+                file: "000000010000000000000006", isRefusal: true,
+                message: "WAL segment \"000000010000000000000006\" is damaged", detail: nil, hint: nil)
+        },
+        Trouble(
+            name: "an archiver that does nothing", check: "archiving", status: .warning,
+            says: "nothing has been archived for 50.0 s; the oldest of 1 has been waiting for 1 min 10 s"
+        ) {
+            $0.waiting = WaitingObservation(ready: 1, oldestReady: 70, oldestCommit: 70)
+            $0.server?.archiverQuiet = 50
+        },
+        Trouble(
+            name: "an archiver that has done nothing for hours", check: "archiving", status: .critical,
+            says: "nothing has been archived for"
+        ) {
+            $0.waiting = WaitingObservation(ready: 1, oldestReady: 7000, oldestCommit: 70)
+            $0.server?.archiverQuiet = 7000
+        },
         Trouble(name: "backlog", check: "archive_backlog", status: .critical, says: "300 finished segments wait") {
             $0.waiting = WaitingObservation(ready: 300, oldestReady: 1, oldestCommit: 1)
         },

@@ -76,6 +76,17 @@ private let descents = [
         name: "one fork and two in the next segment", ancestors: [(1, 0x4010), (2, 0x5010), (3, 0x5020)],
         newest: 4, files: "11124444", substitutes: ["1/4<4010", "2/5<5010", "3/5<5020"]),
     Descent(
+        name: "two forks on one border and one in the segment after it",
+        ancestors: [(1, 0x5000), (2, 0x5000), (3, 0x5090)], newest: 4, files: "11114444",
+        substitutes: ["1/5<5000", "2/5<5000", "3/5<5090"]),
+    Descent(
+        name: "a fork inside a segment, one at its end and one in the next",
+        ancestors: [(1, 0x4090), (2, 0x5000), (3, 0x5010)], newest: 4, files: "11124444",
+        substitutes: ["1/4<4090", "2/5<5000", "3/5<5010"]),
+    Descent(
+        name: "two forks on one border and one on the next", ancestors: [(1, 0x4000), (2, 0x4000), (3, 0x5000)],
+        newest: 4, files: "11134444", substitutes: ["1/4<4000", "2/4<4000", "3/5<5000"]),
+    Descent(
         name: "timelines whose numbers leave some out", ancestors: [(1, 0x30F8), (4, 0x6010)], newest: 9,
         files: "11444999", substitutes: ["1/3<30F8", "4/6<6010"]),
     Descent(

@@ -1,0 +1,96 @@
+import Platform
+import Support
+import Testing
+
+/// The ways in which an archiver gets stuck. Some of them PostgreSQL doesn't count as failures.
+@Suite struct StuckArchiverServerTests {
+    /// PASS is the command that works, GATE a file that exists.
+    private static let forms: [(name: String, command: String, says: String)] = [
+        ("it fails", "false", "Archiving is stuck at"),
+        ("it refuses by a wrapper", "PASS >/dev/null 2>&1; exit 3", "Archiving is stuck at"),
+        ("its program is gone", "/nonexistent/tidemark archive-push %p", "nothing has been archived for"),
+        ("it is killed", "kill -9 $$", "nothing has been archived for"),
+        ("it hangs", "while [ -e GATE ]; do sleep 0.1; done; false", "nothing has been archived for"),
+        ("it is empty", "", "nothing has been archived for"),
+    ]
+
+    @Test func `whatever holds the archiver is an alarm within a minute, and none when it is mended`() throws {
+        let sites = try Self.forms.map { form in
+            let site = try TestSite(initdb: ["--wal-segsize=1"])
+            let gate = site.scratch.file("gate")
+            try createDurably(gate, bytes: [], mode: 0o644)
+            try site.archiveEverything()
+            let pass = try site.cluster.psql("show archive_command")
+            let command = form.command.replacing("GATE", with: gate).replacing("PASS", with: pass)
+            try site.cluster.psql("alter system set archive_command = $q$\(command)$q$")
+            try site.cluster.psql("select pg_reload_conf()")
+            try site.cluster.wait(for: "the command to be in force") {
+                try site.cluster.psql("show archive_command") == command
+            }
+            try site.cluster.psql("create table t (i int); select pg_switch_wal()")
+            return site
+        }
+        for (site, form) in zip(sites, Self.forms) {
+            let status = site.cluster.data + "/pg_wal/archive_status"
+            var said: Finished?
+            try site.cluster.wait(for: "check to see that the archiver is stuck: \(form.name)") {
+                said = try site.tidemark(["check", "--only", "archiving"])
+                return said?.ending == .exited(3)
+            }
+            let waited = try Files.list(status).filter { $0.hasSuffix(".ready") }.compactMap {
+                try FileStatus(ifPresent: "\(status)/\($0)")?.modified
+            }.min().map { Clock.now - $0 }
+            let output = said?.output ?? ""
+            #expect(output.contains(form.says) && output.contains("→"), "\(form.name): \(output)")
+            // All were begun at about the same time, and are looked at one after the other.
+            #expect(try #require(waited) < 120_000_000, "\(form.name): \(output)")
+        }
+        for (site, form) in zip(sites, Self.forms) {
+            try Files.removeIfPresent(site.scratch.file("gate"))
+            try site.cluster.psql("alter system reset archive_command")
+            try site.cluster.restart()
+            try site.archiveEverything()
+            let said = try site.tidemark(["check", "--only", "archiving"])
+            #expect(said.ending == .exited(0), "\(form.name): \(said)")
+        }
+    }
+
+    /// Nobody has an intact copy: the segment's WAL is lost, and the cluster must be able to go on without it.
+    @Test(arguments: TestServer.ends)
+    func `an archiver that is stuck at a damaged segment can go on without it`(_ server: TestServer) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
+        let cluster = site.cluster
+        try cluster.psql("create table t (i int)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        try cluster.psql("alter system set archive_command = 'false'")
+        try cluster.psql("select pg_reload_conf()")
+        try cluster.psql("insert into t select generate_series(1, 5000)")
+        let name = try cluster.psql("select pg_walfile_name(pg_current_wal_lsn())")
+        try cluster.psql("select pg_switch_wal()")
+        let path = "\(cluster.data)/pg_wal/\(name)"
+        try runAsServerUser(
+            "/bin/sh", ["-c", "printf '\\125' | dd of='\(path)' bs=1 seek=100000 conv=notrunc 2>/dev/null"],
+            expectSuccess: true)
+        try cluster.psql("alter system reset archive_command")
+        try cluster.restart()
+        try cluster.psql("insert into t values (1); select pg_switch_wal()")
+        try cluster.wait(for: "the archiver to be refused") {
+            try cluster.psql("select last_failed_wal = '\(name)' from pg_stat_archiver") == "t"
+                && site.tidemark(["check", "--only", "archiving"]).ending == .exited(3)
+        }
+        let said = try site.tidemark(["check", "--only", "archiving"])
+        let offered = try #require(said.output.firstMatch(of: /"(mv [^"]+)"/), "\(said)")
+        #expect(said.output.contains("is damaged at offset"), "\(said)")
+        try runAsServerUser("/bin/sh", ["-c", "cd '\(cluster.data)' && \(offered.output.1)"], expectSuccess: true)
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let after = try site.tidemark(["check", "--only", "archiving"])
+        #expect(after.ending == .exited(0), "\(after)")
+        // What is lost is told by everybody, and the present is reachable.
+        let segments = try site.tidemark(["segments"])
+        #expect(segments.ending == .exited(3) && segments.output.contains(name), "\(segments)")
+        try site.tidemark(["check", "--only", "rpo"], expectSuccess: true)
+        try site.tidemark(["plan", "--target", "latest"], expectSuccess: true)
+    }
+}

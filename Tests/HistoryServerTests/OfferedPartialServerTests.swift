@@ -1,0 +1,41 @@
+import Platform
+import Support
+import Testing
+
+/// A timeline that begins in a segment of which the archive has nothing but the `.partial` of the timeline before it.
+@Suite struct OfferedPartialServerTests {
+    @Test(arguments: TestServer.ends)
+    func `what a refusal with --use-partial offers works as it is printed`(_ version: TestServer) throws {
+        let group = try ServerGroup(version)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            try a.tidemark(["backup"], expectSuccess: true)
+            try a.psql("insert into t values (1)", "select pg_switch_wal()")
+            try group.drain(a)
+            try a.psql("insert into t values (2)", "insert into t values (3)")
+            try a.kill()
+            group.step("recover in place: the old directory's last segment is archived as .partial")
+            try a.tidemark(
+                ["recover", "--target", "latest", "--start", "--yes", "--set", "config_file=\(a.serverConfiguration)"],
+                expectSuccess: true)
+            try group.drain(a)
+            try a.kill()
+            #expect(try group.archived().contains { $0.hasSuffix(".partial") })
+            #expect(try !group.archived().contains { $0.hasPrefix("0000000200000") })
+
+            let elsewhere = ["--data-directory", group.directory + "/elsewhere"]
+            let refused = try a.tidemark(
+                ["plan", "--target", "latest", "--target-timeline", "2", "--use-partial"] + elsewhere)
+            #expect(refused.ending == .exited(4) && refused.errors.contains("has not been archived yet"), "\(refused)")
+            let offers = refused.errors.matches(of: /(--target[^(;]*) \(/).map {
+                $0.output.1.split(separator: " ").map(String.init)
+            }
+            #expect(offers.contains { $0.contains("--use-partial") }, "\(refused)")
+            for offer in offers {
+                let planned = try a.tidemark(["plan"] + offer + elsewhere)
+                #expect(planned.ending == .exited(0), "\(offer): \(planned)")
+            }
+        }
+    }
+}
