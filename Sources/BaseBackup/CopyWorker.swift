@@ -36,11 +36,11 @@ final class CopyWorker {
             }
             if let failure = job.results.failure { throw failure }
             try pack.writer.finish()
-            job.stored(pack: number, size: pack.writer.length)
+            job.stored(pack: number, pack.writer)
         }
     }
 
-    private struct OpenPack {
+    private struct OpenPack: ~Copyable {
         let number: Int
         var writer: PackWriter
     }

@@ -9,7 +9,8 @@ enum Manifest {
 
     static let schema = """
         CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-        CREATE TABLE pack (id INTEGER PRIMARY KEY, label TEXT NOT NULL, number INTEGER NOT NULL);
+        CREATE TABLE pack (id INTEGER PRIMARY KEY, label TEXT NOT NULL, number INTEGER NOT NULL, word TEXT NOT NULL,
+            size INTEGER NOT NULL, digest BLOB NOT NULL);
         CREATE TABLE frame (id INTEGER PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
             length INTEGER NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL);
         CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, mode INTEGER NOT NULL,
@@ -52,6 +53,16 @@ enum Manifest {
         guard try sums.step() else { return (0, 0) }
         return (Int(sums.integer(0)), sums.integer(1))
     }
+}
+
+/// A pack that a manifest refers to.
+struct ManifestPack: Sendable, Equatable {
+    /// The backup that stored it.
+    var label: String
+    var name: PackName
+    /// Bytes in the repository, and their digest.
+    var size: Int64
+    var digest: Digest
 }
 
 /// A file in the cluster or in the backup.

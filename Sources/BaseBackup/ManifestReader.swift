@@ -10,7 +10,7 @@ final class ManifestReader {
     let label: String
     private let key: RepositoryKey
     /// The manifest's packs by their number in it.
-    let packs: [Int: (label: String, number: Int)]
+    let packs: [Int: ManifestPack]
 
     /// - Throws: `ObjectDamaged` when it is not the manifest of this backup.
     init(_ label: String, of archive: ClusterArchive) throws {
@@ -27,14 +27,18 @@ final class ManifestReader {
             guard try database.text("SELECT value FROM meta WHERE name = 'label'") == label else {
                 throw ObjectDamaged(key: key, "It is the manifest of another backup.")
             }
-            var packs: [Int: (label: String, number: Int)] = [:]
-            let rows = try database.prepare("SELECT id, label, number FROM pack")
+            var packs: [Int: ManifestPack] = [:]
+            let rows = try database.prepare("SELECT id, label, number, word, size, digest FROM pack")
             while try rows.step() {
-                let (label, number) = (rows.text(1), rows.integer(2))
-                guard RepositoryKey.isPart(label), ManifestReader.numbers.contains(number) else {
-                    throw ObjectDamaged(key: key, "It names pack \(number) of \"\(label)\", which can't be.")
+                let (label, size, digest) = (rows.text(1), rows.integer(4), rows.blob(5))
+                guard RepositoryKey.isPart(label), let name = PackName(number: rows.integer(2), word: rows.text(3)),
+                    (0...BackupDescription.largest).contains(size), digest.count == 16
+                else {
+                    throw ObjectDamaged(
+                        key: key, "It names pack \(rows.integer(2)) of \"\(label)\", which can't be.")
                 }
-                packs[Int(rows.integer(0))] = (label, Int(number))
+                packs[Int(rows.integer(0))] = ManifestPack(
+                    label: label, name: name, size: size, digest: Digest(bytes: digest))
             }
             self.packs = packs
         } catch let error as DatabaseError {
@@ -237,7 +241,7 @@ final class ManifestReader {
             let frame = try frame(rows, from: 1)
             var content = [UInt8](repeating: 0, count: Int(frame.size))
             var buffer = [UInt8](repeating: 0, count: Int(frame.length))
-            let pack = try archive.pack(place.label, place.number)
+            let pack = try archive.pack(place.label, place.name)
             try content.withUnsafeMutableBytes { content in
                 try buffer.withUnsafeMutableBytes {
                     try pack.extract(frame, with: &decompressor, buffer: $0, content: content)

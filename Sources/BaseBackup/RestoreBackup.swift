@@ -110,7 +110,7 @@ private func restoreFrames(
                     throw Problem("the manifest of backup \"\(manifest.label)\" names an unknown pack")
                 }
                 try flush()
-                let pack = try archive.pack(place.label, place.number)
+                let pack = try archive.pack(place.label, place.name)
                 current = (id, pack)
                 item = RestoreItem(pack: pack)
             }

@@ -28,6 +28,10 @@ final class VerifyJob: Sendable {
 
     static func key(_ path: String, _ block: UInt32) -> String { "\(path)#\(block)" }
 
+    static func damage(of pack: StoredPack, _ reason: String) -> BackupProblem {
+        BackupProblem("pack \"\(pack.key)\" is damaged", detail: reason)
+    }
+
     /// Names up to three of the files that lie in a frame.
     func names(_ runs: [FileRun]) -> String {
         let known = runs.compactMap { $0.file?.path }
@@ -77,9 +81,7 @@ final class VerifyWorker {
             try pack.extract(frame, with: &decompressor, buffer: buffer, content: content)
         } catch {
             let reason = (error as? any Explained).map { $0.detail ?? $0.message } ?? "\(error)"
-            findings.problems.append(
-                BackupProblem(
-                    "pack \"\(pack.key)\" is damaged", detail: "\(reason) It holds \(job.names(runs))."))
+            findings.problems.append(VerifyJob.damage(of: pack, "\(reason) It holds \(job.names(runs))."))
             return
         }
         findings.bytes += Int64(frame.size)

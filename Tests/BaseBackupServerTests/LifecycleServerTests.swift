@@ -86,7 +86,7 @@ import WAL
         try Files.removeTree(fixture.store.path(fixture.incarnation.backupFolder(first.label)))
         #expect(try fixture.archive.listBackups().incomplete == [first.label])
         let second = try fixture.takeBackup { $0.resumes = true }
-        #expect(second.packLabels == [second.label, first.label])
+        #expect(second.packs.map(\.label) == [second.label, first.label])
         #expect(second.storedSize < first.storedSize / 3)
         let report = try verifyBackup(second, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(report.problems == [])
@@ -129,7 +129,7 @@ import WAL
             $0.compressLevel = -20
             $0.resumes = true
         }
-        #expect(second.packLabels == [second.label])
+        #expect(second.packs.map(\.label) == [second.label])
         let gain = plain.storedSize - first.storedSize
         #expect(second.storedSize < plain.storedSize - gain / 2 && second.storedSize > first.storedSize)
         // What was copied doesn't need the dead backup any more.
