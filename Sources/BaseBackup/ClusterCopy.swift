@@ -104,9 +104,10 @@ final class ClusterCopy {
         if !end.tablespaceMap.isEmpty { last.append(("tablespace_map", Array(end.tablespaceMap.utf8))) }
         try addLast(last)
 
+        (stored.fileCount, stored.size) = try manifest.finishFiles()
         let own = job.storedPacks
         var packs: [Int: ManifestPack] = [:]
-        for id in manifest.packs {
+        for id in try manifest.referredPacks() {
             guard let pack = try job.salvage.pack(id) ?? own[id] else { throw Problem("pack \(id) was not stored") }
             packs[id] = pack
         }
@@ -116,7 +117,6 @@ final class ClusterCopy {
             "major": String(source.archive.incarnation.major), "stop_lsn": stop.description,
             "superusers": superusers.joined(separator: "\n"),
         ])
-        (stored.fileCount, stored.size) = try manifest.finishFiles()
         let key = source.archive.incarnation.backup(label, Manifest.objectName)
         let manifestSize = try manifest.store(
             as: key, in: source.archive.store, compressLevel: source.request.compressLevel)
@@ -170,7 +170,8 @@ final class ClusterCopy {
             batch.frames.append(.init(id: id, pack: number, frame: frame))
             let file = try manifest.add(
                 ManifestFile(
-                    path: path, kind: .regular, mode: 0o600, modified: now, size: Int64(bytes.count), target: nil))
+                    path: path, kind: .regular, mode: 0o600, modified: now, size: Int64(bytes.count), target: nil,
+                    digest: Digest(of: bytes)))
             batch.runs.append((id, ManifestRun(file: file, offset: 0, length: Int64(bytes.count), frameOffset: 0)))
         }
         try writer.finish()

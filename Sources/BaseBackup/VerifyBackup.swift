@@ -121,7 +121,7 @@ private struct BackupVerification {
                     })
             }
             var feed = PackFeed(job: job, archive: archive, manifest: manifest)
-            try manifest.forEachFrame { pack, frame, runs in
+            try manifest.sortedRuns().forEachFrame { pack, frame, runs in
                 if try feed.add(pack, frame, runs) { progress(job.findings.update { $0.bytes } + feed.skippedBytes) }
             }
             try feed.finish()

@@ -85,7 +85,24 @@ final class VerifyWorker {
             return
         }
         findings.bytes += Int64(frame.size)
-        for run in runs { checkPages(run, frame) }
+        for run in runs {
+            checkDigest(run, frame)
+            checkPages(run, frame)
+        }
+    }
+
+    /// Of a small file, which lies in a frame as a whole.
+    private func checkDigest(_ part: FileRun, _ frame: PackFrame) {
+        let run = part.run
+        guard let file = part.file, let digest = file.digest, run.length == file.size,
+            run.frameOffset + run.length <= Int64(frame.size)
+        else { return }
+        let start = Int(run.frameOffset)
+        let bytes = UnsafeRawBufferPointer(rebasing: content[start..<(start + Int(run.length))])
+        if Digest(of: bytes) != digest {
+            findings.problems.append(
+                BackupProblem("file \"\(file.path)\" has another content than its digest in the manifest says"))
+        }
     }
 
     private func checkPages(_ part: FileRun, _ frame: PackFrame) {
