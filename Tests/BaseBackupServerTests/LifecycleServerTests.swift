@@ -100,7 +100,7 @@ import WAL
         let left = try fixture.archive.store.list(fixture.incarnation.packFolder(first.label))
         #expect(left.compactMap { Int($0.name) } == needed.ranges.flatMap { Array($0) })
         #expect(left.reduce(0) { $0 + ($1.size ?? 0) } == needed.size && needed.live < needed.size)
-        #expect(expired.freed == stored.reduce(0) { $0 + ($1.size ?? 0) } - needed.size)
+        #expect(expired.sparePacks.count == stored.count - needed.count)
         let target = fixture.scratch.file("restored")
         _ = try fixture.restore(second, to: target)
         let verified = try fixture.verify(target)
