@@ -83,10 +83,9 @@ private struct ContentsSummary {
         }
         try database.execute("COMMIT")
         let count = try database.integer("SELECT count(*) FROM frame") ?? 0
-        let zeros = try database.integer("SELECT sum(length) FROM run WHERE frame = 0") ?? 0
         return BackupContents(
             databases: databases.values.sorted { ($1.size, $0.name) < ($0.size, $1.name) }, tables: try tables(limit),
-            packs: manifest.packs.count, frames: Int(count), zeros: zeros)
+            packs: manifest.packs.count, frames: Int(count), zeros: try manifest.zeros())
     }
 
     /// The largest.

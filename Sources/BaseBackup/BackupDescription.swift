@@ -40,8 +40,8 @@ public struct BackupDescription: Sendable, Equatable {
     public var size: Int64
     /// Bytes this backup added to the repository: packs and manifest.
     public var storedSize: Int64
-    /// Labels of the backups whose packs this one refers to, its own included.
-    public var packLabels: [String]
+    /// The packs that this one refers to, its own first.
+    public var packs: [NeededPacks]
     public var tablespaces: [BackedUpTablespace]
     /// Symbolic links in the data directory whose targets are in the backup in their place.
     public var links: [BackedUpLink] = []

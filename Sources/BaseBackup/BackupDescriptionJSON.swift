@@ -25,9 +25,9 @@ private struct Wire: Codable {
     var fileCount: Int
     var size: Int64
     var storedSize: Int64
-    var packLabels: [String]
+    var packs: [NeededPacks]
     var tablespaces: [BackedUpTablespace]
-    /// Older ones have none.
+    /// Missing without any.
     var links: [BackedUpLink]?
     var checksums: Bool
     var verifiedPages: Int64
@@ -72,7 +72,7 @@ extension BackupDescription {
             stopSegment: stopSegment.description, systemIdentifier: String(systemIdentifier), major: major,
             serverVersion: serverVersion, catalogVersion: catalogVersion, segmentSize: segmentSize,
             fromStandby: fromStandby, fileCount: fileCount, size: size, storedSize: storedSize,
-            packLabels: packLabels, tablespaces: tablespaces, links: links.isEmpty ? nil : links,
+            packs: packs, tablespaces: tablespaces, links: links.isEmpty ? nil : links,
             checksums: hasChecksums, verifiedPages: verifiedPages,
             corruptPages: corruptPages, settings: settings, note: note, pinned: isPinned,
             pinnedUntil: pinnedUntil?.iso8601, timings: timings)
@@ -101,6 +101,9 @@ extension BackupDescription {
             sizes.contains(wire.storedSize), sizes.contains(Int64(wire.fileCount)), (9...99).contains(wire.major),
             wire.timeline > 0, wire.timings.arePossible
         else { throw damaged("A position, a size or a version in it is impossible.") }
+        guard wire.packs.allSatisfy(\.isPossible), Set(wire.packs.map(\.label)).count == wire.packs.count else {
+            throw damaged("It names packs that can't be.")
+        }
         var pinnedUntil: Moment?
         if let text = wire.pinnedUntil {
             guard let moment = Moment(iso8601: text) else { throw damaged("Its pinned_until is not a time.") }
@@ -112,7 +115,7 @@ extension BackupDescription {
             startSegment: startSegment, stopSegment: stopSegment, systemIdentifier: systemIdentifier,
             major: wire.major, serverVersion: wire.serverVersion, catalogVersion: wire.catalogVersion,
             segmentSize: wire.segmentSize, fromStandby: wire.fromStandby, fileCount: wire.fileCount,
-            size: wire.size, storedSize: wire.storedSize, packLabels: wire.packLabels,
+            size: wire.size, storedSize: wire.storedSize, packs: wire.packs,
             tablespaces: wire.tablespaces, links: wire.links ?? [], hasChecksums: wire.checksums,
             verifiedPages: wire.verifiedPages,
             corruptPages: wire.corruptPages, settings: wire.settings, note: wire.note, isPinned: wire.pinned,

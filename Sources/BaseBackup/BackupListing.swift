@@ -71,7 +71,7 @@ extension ClusterArchive {
         }
         // A backup that died before its manifest has packs only; and so has one that expired while others need its packs.
         let known = Set(
-            listing.complete.flatMap { [$0.label] + $0.packLabels } + listing.incomplete
+            listing.complete.flatMap { [$0.label] + $0.packs.map(\.label) } + listing.incomplete
                 + listing.unreadable.map(\.label))
         listing.incomplete += try store.list(incarnation.packFolder).filter(\.isFolder).map(\.name)
             .filter { !known.contains($0) }

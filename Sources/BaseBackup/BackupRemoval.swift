@@ -21,12 +21,35 @@ struct BackupRemoval {
 
     /// `backup.json` goes before what it describes, so that a half-removed backup is never taken for a whole.
     ///
-    /// - Parameter keepingPacks: a kept backup refers to them.
-    func callAsFunction(_ label: String, keepingPacks: Bool) throws {
+    /// - Parameter kept: packs that other backups refer to.
+    func callAsFunction(_ label: String, keeping kept: KeptPacks) throws {
         try folders.remove(archive.incarnation.backup(label, BackupSeal.objectName))
         try folders.remove(archive.incarnation.backup(label, "backup.json"))
         try folders.removeAll(in: archive.incarnation.backupFolder(label))
-        if !keepingPacks { try folders.removeAll(in: archive.incarnation.packFolder(label)) }
+        let packs = archive.incarnation.packFolder(label)
+        guard kept.concern(label) else { return try folders.removeAll(in: packs) }
+        for name in try archive.sparePacks(of: label, keeping: kept).map(\.name) {
+            try folders.remove(packs.appending(name))
+        }
+    }
+}
+
+extension ClusterArchive {
+    /// The objects in a backup's folder of packs that nobody needs, where some stay.
+    func sparePacks(of label: String, keeping kept: KeptPacks) throws -> [RepositoryEntry] {
+        try store.list(incarnation.packFolder(label)).filter { !$0.isFolder && !kept.keep($0.name, of: label) }
+    }
+
+    /// Bytes that go with a backup, what killed processes left of it included.
+    func removableSize(of label: String, keeping kept: KeptPacks) throws -> Int64 {
+        func all(_ folder: RepositoryKey) throws -> Int64 {
+            try store.list(folder).reduce(0) { $0 + ($1.isFolder ? 0 : $1.size ?? 0) }
+                + store.leftovers(in: folder).reduce(0) { $0 + $1.size }
+        }
+        let packs = incarnation.packFolder(label)
+        return try all(incarnation.backupFolder(label))
+            + (kept.concern(label)
+                ? sparePacks(of: label, keeping: kept).reduce(0) { $0 + ($1.size ?? 0) } : all(packs))
     }
 }
 
@@ -44,10 +67,11 @@ public struct NamedRemoval {
     public let label: String
     /// Nil when its `backup.json` is damaged or gone.
     public let backup: BackupDescription?
-    /// Another backup refers to its packs, which stay.
-    public let keepsPacks: Bool
+    /// Another backup refers to packs of it, or may; these stay.
+    public var keepsPacks: Bool { kept.concern(label) }
     /// What is freed, in bytes.
     public let size: Int64
+    private let kept: KeptPacks
     private let force: Bool
     private let archive: ClusterArchive
 
@@ -76,7 +100,7 @@ public struct NamedRemoval {
         }
         // What one refers to that can't be read, nobody knows.
         let others = listing.all.filter { $0.label != label }
-        keepsPacks = others.contains { $0.packLabels.contains(label) } || unreadable.contains { $0 != label }
+        kept = KeptPacks(of: others, andUnreadableOnes: unreadable.contains { $0 != label })
         if !force {
             if let backup, backup.isPinned(at: Moment(microseconds: Clock.now)) {
                 throw refuse("It is pinned.", hint: "With --force it is removed all the same.")
@@ -89,13 +113,7 @@ public struct NamedRemoval {
                     hint: "Take a backup first. With --force it is removed all the same.")
             }
         }
-        var size: Int64 = 0
-        for folder in [archive.incarnation.backupFolder(label)]
-            + (keepsPacks ? [] : [archive.incarnation.packFolder(label)])
-        {
-            for entry in try archive.store.list(folder) { size += entry.size ?? 0 }
-        }
-        self.size = size
+        size = try archive.removableSize(of: label, keeping: kept)
     }
 
     private static func isRead(_ label: String) -> BackupNeeded {
@@ -113,7 +131,7 @@ public struct NamedRemoval {
         let removal = try BackupRemoval(from: archive)
         let found = try NamedRemoval(label, force, archive)
         guard let bar = try LeaseBar(label, of: archive) else { throw NamedRemoval.isRead(label) }
-        try withExtendedLifetime((lock, bar)) { try removal(label, keepingPacks: found.keepsPacks) }
+        try withExtendedLifetime((lock, bar)) { try removal(label, keeping: found.kept) }
         return found
     }
 }
@@ -131,25 +149,25 @@ func damage(of backup: BackupDescription, from archive: ClusterArchive) throws -
 
 /// What a look at its objects' sizes tells: the rest of a sentence, nil when nothing is missing.
 public func visibleDamage(of backup: BackupDescription, from archive: ClusterArchive) throws -> String? {
-    var size = try archive.store.size(of: archive.incarnation.backup(backup.label, Manifest.objectName)) ?? 0
-    for entry in try archive.store.list(archive.incarnation.packFolder(backup.label))
-    where !entry.isFolder && entry.name.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-        // It lies behind a link that leads nowhere.
-        guard let its = entry.size else {
-            throw Problem(
-                "could not look at object \"\(archive.incarnation.packFolder(backup.label).appending(entry.name))\"")
+    let manifest = try archive.store.size(of: archive.incarnation.backup(backup.label, Manifest.objectName)) ?? 0
+    var missing = max(0, backup.storedSize - manifest - (try archive.size(ofPacks: backup.label) { _ in true }))
+    for packs in backup.packs where packs.label != backup.label {
+        missing += max(0, packs.size - (try archive.size(ofPacks: packs.label, where: packs.contains)))
+    }
+    return missing > 0 ? "\(missing) bytes of what was stored are missing from the repository" : nil
+}
+
+extension ClusterArchive {
+    /// Bytes of the packs under a label whose numbers are wanted.
+    fileprivate func size(ofPacks label: String, where isWanted: (Int) -> Bool) throws -> Int64 {
+        let folder = incarnation.packFolder(label)
+        return try store.list(folder).reduce(0) { sum, entry in
+            guard !entry.isFolder, let name = PackName(entry.name), isWanted(name.number) else { return sum }
+            // It lies behind a link that leads nowhere.
+            guard let size = entry.size else {
+                throw Problem("could not look at object \"\(folder.appending(entry.name))\"")
+            }
+            return sum + size
         }
-        size += its
     }
-    if size < backup.storedSize {
-        return "\(backup.storedSize - size) bytes of what was stored are missing from the repository"
-    }
-    for label in backup.packLabels where label != backup.label {
-        let packs = try archive.store.list(archive.incarnation.packFolder(label)).filter { !$0.isFolder }
-        if packs.isEmpty { return "the packs of backup \"\(label)\", which it refers to, are missing" }
-        if let empty = packs.first(where: { $0.size == 0 }) {
-            return "pack \"\(empty.name)\" of backup \"\(label)\", which it refers to, is empty"
-        }
-    }
-    return nil
 }

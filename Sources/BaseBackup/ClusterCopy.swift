@@ -11,7 +11,7 @@ final class ClusterCopy {
         var fileCount = 0
         var size: Int64 = 0
         var storedSize: Int64 = 0
-        var packLabels: [String] = []
+        var packs: [NeededPacks] = []
         var verifiedPages: Int64 = 0
         var corruptPages: [CorruptPage] = []
         var bytesRead: Int64 = 0
@@ -104,29 +104,28 @@ final class ClusterCopy {
         if !end.tablespaceMap.isEmpty { last.append(("tablespace_map", Array(end.tablespaceMap.utf8))) }
         try addLast(last)
 
-        let labels = Set(job.salvage.packs.filter { manifest.packs.contains($0.key) }.values.map(\.label))
-        var packs: [Int: (label: String, number: Int)] = [:]
-        for id in manifest.packs { packs[id] = job.salvage.packs[id].map { ($0.label, $0.number) } ?? (label, id) }
+        (stored.fileCount, stored.size) = try manifest.finishFiles()
+        let own = job.storedPacks
+        var packs: [Int: ManifestPack] = [:]
+        for id in try manifest.referredPacks() {
+            guard let pack = try job.salvage.pack(id) ?? own[id] else { throw Problem("pack \(id) was not stored") }
+            packs[id] = pack
+        }
         try manifest.add(packs: packs)
         try manifest.add(meta: [
             "format": Manifest.format, "label": label, "system_identifier": String(source.control.systemIdentifier),
             "major": String(source.archive.incarnation.major), "stop_lsn": stop.description,
             "superusers": superusers.joined(separator: "\n"),
         ])
-        (stored.fileCount, stored.size) = try manifest.finishFiles()
         let key = source.archive.incarnation.backup(label, Manifest.objectName)
         let manifestSize = try manifest.store(
             as: key, in: source.archive.store, compressLevel: source.request.compressLevel)
         objects = [(key, manifestSize)]
-        for (number, size) in job.storedPacks.sorted(by: { $0.key < $1.key }) {
-            objects.append((source.archive.incarnation.pack(label, number), Int64(size)))
+        stored.storedSize = manifestSize + own.values.reduce(0) { $0 + $1.size }
+        for pack in packs.merging(own, uniquingKeysWith: { $1 }).sorted(by: { $0.key < $1.key }).map(\.value) {
+            objects.append((source.archive.incarnation.pack(pack.label, pack.name), pack.size))
         }
-        stored.storedSize = objects.reduce(0) { $0 + $1.size }
-        for id in manifest.packs {
-            guard let pack = job.salvage.packs[id] else { continue }
-            objects.append((source.archive.incarnation.pack(pack.label, pack.number), pack.size))
-        }
-        stored.packLabels = [label] + labels.sorted()
+        stored.packs = try manifest.neededPacks(first: label)
         stored.corruptPages = try corruptPages(stop)
         return stored
     }
@@ -171,11 +170,12 @@ final class ClusterCopy {
             batch.frames.append(.init(id: id, pack: number, frame: frame))
             let file = try manifest.add(
                 ManifestFile(
-                    path: path, kind: .regular, mode: 0o600, modified: now, size: Int64(bytes.count), target: nil))
+                    path: path, kind: .regular, mode: 0o600, modified: now, size: Int64(bytes.count), target: nil,
+                    digest: Digest(of: bytes)))
             batch.runs.append((id, ManifestRun(file: file, offset: 0, length: Int64(bytes.count), frameOffset: 0)))
         }
         try writer.finish()
-        job.stored(pack: number, size: writer.length)
+        job.stored(pack: number, writer)
         try manifest.add(batch)
     }
 

@@ -17,6 +17,13 @@ enum CopyItem: Sendable, Equatable {
     fileprivate static let stretchSize: Int64 = 8 << 20
 }
 
+extension ManifestFile {
+    /// In the place of a digest that whoever copies the file will know, so that the row keeps its length.
+    var expectedDigest: Digest? {
+        kind == .regular && size < CopyItem.bundleLimit ? Digest(high: 0, low: 0) : nil
+    }
+}
+
 /// A file as the walk found it.
 struct CopyFile: Sendable, Equatable {
     /// Its number in the manifest.
@@ -93,6 +100,8 @@ struct CopyBatch: Sendable {
     var frames: [Frame] = []
     /// Runs with the frame they lie in.
     var runs: [(frame: Int64, run: ManifestRun)] = []
+    /// Of the content of small files; nil for one that is large by now.
+    var digests: [(file: Int, digest: Digest?)] = []
     /// Files that turned out to be of another size than the walk found, or were gone.
     var resized: [Int] = []
     var vanished: [Int] = []

@@ -22,9 +22,9 @@ final class CopyJob: Sendable {
     let itemsAhead: Int
     /// Frames of a backup that died, by their content.
     let salvage: Salvage
-    private let packs = Atomic<Int>(0)
-    /// Bytes of every pack that was stored, by its number.
-    private let packSizes = Monitor<[Int: UInt64]>([:])
+    private let lastPack = Atomic<Int>(0)
+    /// Every pack that was stored, by its number.
+    private let packs = Monitor<[Int: ManifestPack]>([:])
 
     init(
         root: String, archive: ClusterArchive, label: String,
@@ -51,7 +51,11 @@ final class CopyJob: Sendable {
     }
 
     /// Counts from 1.
-    func nextPack() -> Int { packs.add(1, ordering: .relaxed).newValue }
-    func stored(pack number: Int, size: UInt64) { packSizes.update { $0[number] = size } }
-    var storedPacks: [Int: UInt64] { packSizes.update { $0 } }
+    func nextPack() -> Int { lastPack.add(1, ordering: .relaxed).newValue }
+    func stored(pack number: Int, _ writer: borrowing PackWriter) {
+        let pack = ManifestPack(
+            label: label, name: PackName(number), size: Int64(writer.length), digest: writer.digest)
+        packs.update { $0[number] = pack }
+    }
+    var storedPacks: [Int: ManifestPack] { packs.update { $0 } }
 }

@@ -36,11 +36,11 @@ final class CopyWorker {
             }
             if let failure = job.results.failure { throw failure }
             try pack.writer.finish()
-            job.stored(pack: number, size: pack.writer.length)
+            job.stored(pack: number, pack.writer)
         }
     }
 
-    private struct OpenPack {
+    private struct OpenPack: ~Copyable {
         let number: Int
         var writer: PackWriter
     }
@@ -111,9 +111,11 @@ final class CopyWorker {
             let place = UnsafeMutableRawBufferPointer(rebasing: content[filled..<(filled + wanted)])
             let count = try file.read(into: place, at: 0, path: path)
             if count != planned { batch.resized.append(found.index) }
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: place[..<count])
+            if count > 0 { try checkPages(of: found, in: bytes, at: 0, from: file, &batch) }
+            batch.digests.append(
+                (found.index, count < CopyItem.bundleLimit ? Digest(of: UnsafeRawBufferPointer(bytes)) : nil))
             if count == 0 { continue }
-            try checkPages(
-                of: found, in: UnsafeMutableRawBufferPointer(rebasing: place[..<count]), at: 0, from: file, &batch)
             runs.append(ManifestRun(file: found.index, offset: 0, length: Int64(count), frameOffset: Int64(filled)))
             filled += count
         }

@@ -15,6 +15,8 @@ public struct ExpiryReport: Sendable {
     public var otherWAL: [RepositoryKey] = []
     /// Labels of dead backups whose remains go.
     public var remains: [String] = []
+    /// Packs of backups that are gone, which others had needed.
+    public var sparePacks: [RepositoryKey] = []
     /// Bytes freed.
     public var freed: Int64 = 0
     /// What could not be removed, with the reason.
@@ -97,7 +99,7 @@ struct Expiry {
                 isPinned: backup.isPinned, pinnedUntil: backup.pinnedUntil,
                 isLeased: try isLeased(backup.label),
                 damage: try visible ?? damage(of: backup, from: archive),
-                needs: backup.packLabels.filter { $0 != backup.label })
+                needs: backup.packs.map(\.label).filter { $0 != backup.label })
             retained.isVisiblyDamaged = visible != nil
             return retained
         }
@@ -134,18 +136,18 @@ struct Expiry {
     /// Finds the objects that go.
     func survey(_ report: inout ExpiryReport, includesRemains: Bool) throws {
         // Packs that a kept backup refers to stay, even under a label that goes.
-        if includesRemains { report.remains = listing.incomplete }
-        let needed = neededPacks(report.decision)
-        for label in report.decision.expired + report.remains {
-            let folders =
-                [archive.incarnation.backupFolder(label)]
-                + (needed.contains(label) ? [] : [archive.incarnation.packFolder(label)])
-            for folder in folders {
-                for entry in try archive.store.list(folder) where !entry.isFolder {
+        let kept = keptPacks(report.decision)
+        if includesRemains {
+            report.remains = listing.incomplete
+            for label in try gone() where kept.concern(label) {
+                for entry in try archive.sparePacks(of: label, keeping: kept) {
+                    report.sparePacks.append(archive.incarnation.packFolder(label).appending(entry.name))
                     report.freed += entry.size ?? 0
                 }
-                report.freed += try archive.store.leftovers(in: folder).reduce(0) { $0 + $1.size }
             }
+        }
+        for label in report.decision.expired + report.remains {
+            report.freed += try archive.removableSize(of: label, keeping: kept)
         }
         guard report.decision.keepWALFrom != nil, let segmentSize = listing.all.first?.segmentSize else { return }
         for timeline in try archive.timelines() {
@@ -175,22 +177,27 @@ struct Expiry {
         }
     }
 
-    /// Labels whose packs a kept backup refers to.
-    private func neededPacks(_ decision: RetentionDecision) -> Set<String> {
+    private func keptPacks(_ decision: RetentionDecision) -> KeptPacks {
         let kept = decision.kept
-        return Set(listing.all.filter { kept.contains($0.label) }.flatMap(\.packLabels))
+        return KeptPacks(of: listing.all.filter { kept.contains($0.label) })
+    }
+
+    /// Labels of which only packs are left that some backup refers to.
+    private func gone() throws -> [String] {
+        let others = Set(listing.all.map(\.label) + listing.incomplete + listing.unreadable.map(\.label))
+        return try archive.store.list(archive.incarnation.packFolder).filter(\.isFolder).map(\.name)
+            .filter { !others.contains($0) }
     }
 
     func carryOut(_ report: inout ExpiryReport, _ removal: BackupRemoval) {
-        let needed = neededPacks(report.decision)
+        let kept = keptPacks(report.decision)
         for label in report.decision.expired {
-            attempt("backup \"\(label)\"", &report) { try removal(label, keepingPacks: needed.contains(label)) }
+            attempt("backup \"\(label)\"", &report) { try removal(label, keeping: kept) }
         }
         for label in report.remains {
-            attempt("the remains of \"\(label)\"", &report) {
-                try removal(label, keepingPacks: needed.contains(label))
-            }
+            attempt("the remains of \"\(label)\"", &report) { try removal(label, keeping: kept) }
         }
+        for key in report.sparePacks { attempt("\"\(key)\"", &report) { try removal.folders.remove(key) } }
         // Oldest first: an interrupted expiry leaves no gap.
         removal.folders.remove(report.segments.map(archive.incarnation.segment)) { index, error in
             failed("segment \"\(report.segments[index])\"", error, &report)

@@ -9,14 +9,13 @@ enum Manifest {
 
     static let schema = """
         CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-        CREATE TABLE pack (id INTEGER PRIMARY KEY, label TEXT NOT NULL, number INTEGER NOT NULL);
+        CREATE TABLE pack (id INTEGER PRIMARY KEY, label TEXT NOT NULL, number INTEGER NOT NULL, word TEXT NOT NULL,
+            size INTEGER NOT NULL, digest BLOB NOT NULL);
         CREATE TABLE frame (id INTEGER PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
             length INTEGER NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL);
         CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, mode INTEGER NOT NULL,
-            modified INTEGER NOT NULL, size INTEGER NOT NULL, target TEXT);
-        CREATE TABLE run (frame INTEGER NOT NULL, frame_offset INTEGER NOT NULL, file INTEGER NOT NULL,
-            offset INTEGER NOT NULL, length INTEGER NOT NULL,
-            PRIMARY KEY (frame, frame_offset, file, offset)) WITHOUT ROWID;
+            modified INTEGER NOT NULL, size INTEGER NOT NULL, target TEXT, digest BLOB);
+        CREATE TABLE runs (file INTEGER PRIMARY KEY, list BLOB NOT NULL);
         CREATE TABLE database (oid INTEGER PRIMARY KEY, name TEXT NOT NULL, tablespace INTEGER NOT NULL,
             connectable INTEGER NOT NULL);
         CREATE TABLE relation (database INTEGER NOT NULL, oid INTEGER NOT NULL, filenode INTEGER,
@@ -32,18 +31,30 @@ enum Manifest {
             PRIMARY KEY (database, relation, path)) WITHOUT ROWID;
         """
 
+    /// Every table with its columns: a manifest without one of them is damaged.
+    static let tables = [
+        "meta": "name, value", "pack": "id, label, number, word, size, digest",
+        "frame": "id, pack, offset, length, size, digest",
+        "file": "id, path, kind, mode, modified, size, target, digest", "runs": "file, list",
+        "database": "oid, name, tablespace, connectable",
+        "relation": """
+        database, oid, filenode, tablespace, schema, name, kind, persistence, toast, index_of, partition_of, access_method
+        """,
+        "locale": "database, collation, ctype, provider", "schema": "database, oid, name",
+        "library": "database, relation, path",
+    ]
+
     /// Made when everything is in: filling an index row by row costs several times as much.
     static let indexes = """
         CREATE UNIQUE INDEX file_by_path ON file (path);
-        CREATE INDEX run_by_file ON run (file, offset);
         CREATE INDEX relation_by_filenode ON relation (database, filenode);
         """
 
     /// The `frame` of runs that are zeros and stored nowhere.
     static let zeros: Int64 = 0
 
-    /// A frame's number: its pack's in the manifest, and its place in that pack from 0. In this order a restore reads
-    /// each pack from front to back.
+    /// A frame's number while the manifest is being collected: its pack's in the manifest, and its place in that pack from 0.
+    /// In the end they are counted in this order, in which a restore reads each pack from front to back.
     static func frameID(pack: Int, ordinal: Int) -> Int64 { Int64(pack) << 24 | Int64(ordinal) }
 
     /// How many regular files there are, and their bytes.
@@ -52,6 +63,16 @@ enum Manifest {
         guard try sums.step() else { return (0, 0) }
         return (Int(sums.integer(0)), sums.integer(1))
     }
+}
+
+/// A pack that a manifest refers to.
+struct ManifestPack: Sendable, Equatable {
+    /// The backup that stored it.
+    var label: String
+    var name: PackName
+    /// Bytes in the repository, and their digest.
+    var size: Int64
+    var digest: Digest
 }
 
 /// A file in the cluster or in the backup.
@@ -70,6 +91,8 @@ struct ManifestFile: Sendable, Equatable {
     var modified: Int64
     var size: Int64
     var target: String?
+    /// Of the content; nil for a large file (`CopyItem.bundleLimit`), and for one that shrank to less while it was copied.
+    var digest: Digest?
 }
 
 /// These bytes of a file are those bytes of a frame.

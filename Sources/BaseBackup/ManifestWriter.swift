@@ -14,21 +14,31 @@ final class ManifestWriter {
     private let insertFrame: Statement
     private let insertRun: Statement
     private let insertChange: Statement
+    private let setDigest: Statement
     private var fileCount = 0
-    private(set) var packs: Set<Int> = []
 
     init() throws {
         file = try NamelessDatabase(schema: Manifest.schema)
         let database = file.database
-        // Files that did not stay as they were found.
-        try database.execute("CREATE TEMP TABLE change (file INTEGER PRIMARY KEY, vanished INTEGER NOT NULL)")
-        insertFile = try database.prepare("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?)")
-        insertFrame = try database.prepare("INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?)")
-        insertRun = try database.prepare("INSERT INTO run VALUES (?, ?, ?, ?, ?)")
+        try database.execute(ManifestWriter.collection)
+        insertFile = try database.prepare("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+        insertFrame = try database.prepare("INSERT OR IGNORE INTO temp.copied VALUES (?, ?, ?, ?, ?, ?)")
+        insertRun = try database.prepare("INSERT INTO temp.run VALUES (?, ?, ?, ?, ?)")
+        setDigest = try database.prepare("UPDATE file SET digest = ? WHERE id = ?")
         insertChange = try database.prepare(
             "INSERT INTO change VALUES (?, ?) ON CONFLICT DO UPDATE SET vanished = max(vanished, excluded.vanished)")
         try database.execute("BEGIN")
     }
+
+    /// What becomes rows of the manifest when everything is in: frames and runs; and files that did not stay as they were
+    /// found.
+    private static let collection = """
+        CREATE TEMP TABLE copied (id INTEGER PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
+            length INTEGER NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL);
+        CREATE TEMP TABLE run (frame INTEGER NOT NULL, frame_offset INTEGER NOT NULL, file INTEGER NOT NULL,
+            offset INTEGER NOT NULL, length INTEGER NOT NULL, PRIMARY KEY (file, offset)) WITHOUT ROWID;
+        CREATE TEMP TABLE change (file INTEGER PRIMARY KEY, vanished INTEGER NOT NULL);
+        """
 
     /// - Returns: the file's number, counting from 0.
     @discardableResult
@@ -40,6 +50,11 @@ final class ManifestWriter {
         try insertFile.bind(5, file.modified)
         try insertFile.bind(6, file.size)
         if let target = file.target { try insertFile.bind(7, target) } else { try insertFile.bindNull(7) }
+        if let digest = file.digest ?? file.expectedDigest {
+            try digest.bytes.withUnsafeBytes { try insertFile.bind(8, blob: $0) }
+        } else {
+            try insertFile.bindNull(8)
+        }
         _ = try insertFile.step()
         fileCount += 1
         return fileCount - 1
@@ -47,7 +62,6 @@ final class ManifestWriter {
 
     func add(_ batch: CopyBatch) throws {
         for frame in batch.frames {
-            packs.insert(frame.pack)
             try insertFrame.bind(1, frame.id)
             try insertFrame.bind(2, Int64(frame.pack))
             try insertFrame.bind(3, Int64(frame.frame.offset))
@@ -57,6 +71,15 @@ final class ManifestWriter {
             _ = try insertFrame.step()
         }
         for (frame, run) in batch.runs { try add(run, in: frame) }
+        for (file, digest) in batch.digests {
+            if let digest {
+                try digest.bytes.withUnsafeBytes { try setDigest.bind(1, blob: $0) }
+            } else {
+                try setDigest.bindNull(1)
+            }
+            try setDigest.bind(2, Int64(file))
+            _ = try setDigest.step()
+        }
         for index in batch.resized { try insertChange.run(index, 0) }
         for index in batch.vanished { try insertChange.run(index, 1) }
     }
@@ -70,25 +93,81 @@ final class ManifestWriter {
         _ = try insertRun.step()
     }
 
-    /// Gives the files that did not stay as they were found the sizes that were copied, drops those that vanished, and
-    /// makes the indexes.
+    /// Gives the files that did not stay as they were found the sizes that were copied, drops those that vanished, counts
+    /// the frames, writes the lists of runs, and makes the indexes.
     ///
     /// - Returns: how many regular files there are, and their bytes.
     func finishFiles() throws -> (count: Int, size: Int64) {
         try database.execute(Manifest.indexes)
         let changes = try database.prepare("SELECT file, vanished FROM temp.change")
         let resize = try database.prepare("UPDATE file SET size = ? WHERE id = ?")
+        var hasOrphans = false
         while try changes.step() {
             let index = Int(changes.integer(0))
             if changes.integer(1) == 1 {
                 // It may vanish between two of its stretches; what was copied of it before belongs to nothing.
-                try database.run("DELETE FROM run WHERE file = ?", index)
+                try database.run("DELETE FROM temp.run WHERE file = ?", index)
+                hasOrphans = hasOrphans || database.changes > 0
                 try database.run("DELETE FROM file WHERE id = ?", index)
             } else {
                 try resize.run(Int(try fillGaps(of: index)), index)
             }
         }
+        if hasOrphans {
+            try database.execute("DELETE FROM temp.copied WHERE id NOT IN (SELECT frame FROM temp.run)")
+        }
+        try countFrames()
+        try writeLists()
         return try regularFiles()
+    }
+
+    /// Frames get their final numbers, from 1.
+    private func countFrames() throws {
+        try database.execute(
+            """
+            CREATE TEMP TABLE rank (id INTEGER PRIMARY KEY, number INTEGER NOT NULL);
+            INSERT INTO temp.rank SELECT id, row_number() OVER (ORDER BY id) FROM temp.copied;
+            INSERT INTO main.frame SELECT number, pack, offset, length, size, digest
+                FROM temp.rank JOIN temp.copied USING (id) ORDER BY id;
+            """)
+    }
+
+    private func writeLists() throws {
+        let rows = try database.prepare(
+            """
+            SELECT file, offset, length, frame_offset, CASE frame WHEN \(Manifest.zeros) THEN frame ELSE number END
+            FROM temp.run LEFT JOIN temp.rank ON id = frame ORDER BY file, offset
+            """)
+        let insert = try database.prepare("INSERT INTO main.runs VALUES (?, ?)")
+        var (file, runs): (Int64?, [StoredRun]) = (nil, [])
+        func write() throws {
+            guard let file else { return }
+            try insert.bind(1, file)
+            try RunList.encode(runs).withUnsafeBytes { try insert.bind(2, blob: $0) }
+            _ = try insert.step()
+        }
+        while try rows.step() {
+            if file != rows.integer(0) {
+                try write()
+                (file, runs) = (rows.integer(0), [])
+            }
+            let run = StoredRun(
+                offset: rows.integer(1), length: rows.integer(2), frame: rows.integer(4), frameOffset: rows.integer(3))
+            let reach = runs.last.map { $0.offset + $0.length } ?? 0
+            guard !rows.isNull(4), run.offset == reach, run.length > 0 else {
+                throw Problem("what was copied of file \(rows.integer(0)) does not make up its content")
+            }
+            runs.append(run)
+        }
+        try write()
+    }
+
+    /// The packs that are referred to, by their numbers in the manifest, once the files are finished.
+    func referredPacks() throws -> [Int] {
+        let rows = try database.prepare("SELECT DISTINCT pack FROM main.frame ORDER BY pack")
+        var packs: [Int] = []
+        while try rows.step() { packs.append(Int(rows.integer(0))) }
+        return packs
     }
 
     func regularFiles() throws -> (count: Int, size: Int64) { try Manifest.regularFiles(in: database) }
@@ -97,7 +176,7 @@ final class ManifestWriter {
     ///
     /// - Returns: how far the file reaches.
     private func fillGaps(of index: Int) throws -> Int64 {
-        let rows = try database.prepare("SELECT offset, length FROM run WHERE file = ? ORDER BY offset")
+        let rows = try database.prepare("SELECT offset, length FROM temp.run WHERE file = ? ORDER BY offset")
         try rows.bind(1, Int64(index))
         var position: Int64 = 0
         var gaps: [ManifestRun] = []
@@ -122,9 +201,32 @@ final class ManifestWriter {
             "SELECT sum(size) FROM file WHERE path > ? AND path < ?", directory + "/", directory + "0") ?? 0
     }
 
-    func add(packs: [Int: (label: String, number: Int)]) throws {
-        let insert = try database.prepare("INSERT INTO pack VALUES (?, ?, ?)")
-        for (id, pack) in packs { try insert.run(id, pack.label, pack.number) }
+    func add(packs: [Int: ManifestPack]) throws {
+        let insert = try database.prepare("INSERT INTO pack VALUES (?, ?, ?, ?, ?, ?)")
+        for (id, pack) in packs {
+            try insert.run(id, pack.label, pack.name.number, pack.name.word, pack.size, pack.digest.bytes)
+        }
+    }
+
+    /// What the backup refers to, once packs and frames are in.
+    /// - Parameter first: its own label.
+    func neededPacks(first own: String) throws -> [NeededPacks] {
+        let rows = try database.prepare(
+            """
+            SELECT label, number, size, live
+            FROM pack LEFT JOIN (SELECT pack AS id, sum(length) AS live FROM frame GROUP BY pack) USING (id)
+            ORDER BY label <> ?, label, number
+            """)
+        try rows.bind(1, own)
+        var needed: [(label: String, numbers: [Int], size: Int64, live: Int64)] = []
+        while try rows.step() {
+            let label = rows.text(0)
+            if needed.last?.label != label { needed.append((label, [], 0, 0)) }
+            needed[needed.count - 1].numbers.append(Int(rows.integer(1)))
+            needed[needed.count - 1].size += rows.integer(2)
+            needed[needed.count - 1].live += rows.integer(3)
+        }
+        return needed.map { NeededPacks(label: $0.label, numbers: $0.numbers, size: $0.size, live: $0.live) }
     }
 
     func add(_ rows: [RelationMap.DatabaseRow]) throws {

@@ -8,7 +8,7 @@ public struct RelationMap: Sendable {
         public var name: String
         public var tablespace: UInt32
         public var isConnectable: Bool
-        /// What the operating system must know for anybody to connect; nil in backups that don't tell.
+        /// What the operating system must know for anybody to connect; nil where nobody has noted it.
         public var locale: Locale?
 
         public struct Locale: Sendable, Equatable {
@@ -70,7 +70,6 @@ public struct RelationMap: Sendable {
     }
     public var databases: [DatabaseRow] = []
     public var relations: [RelationRow] = []
-    /// Empty in backups that don't tell.
     public var schemas: [SchemaRow] = []
     /// Only of tables that need one.
     public var libraries: [LibraryRow] = []
@@ -114,7 +113,7 @@ public struct RelationMap: Sendable {
                 accessMethod: found.isNull(11) ? nil : found.text(11))
             if try isWanted(row) { relations.append(row) }
         }
-        try readWhatMayBeMissing(manifest.database)
+        try readDemands(manifest.database)
         superusers = try RelationMap.superusers(manifest)
     }
 
@@ -130,39 +129,28 @@ public struct RelationMap: Sendable {
         return names.split(separator: "\n").map(String.init)
     }
 
-    /// Schemas, and what a host must have for the databases and tables to be read; a manifest need not tell.
-    private mutating func readWhatMayBeMissing(_ database: Database) throws {
-        func has(_ table: String) throws -> Bool {
-            try database.integer("SELECT count(*) FROM sqlite_master WHERE name = ?", table) == 1
+    /// Schemas, and what a host must have for the databases and tables to be read.
+    private mutating func readDemands(_ database: Database) throws {
+        let locales = try database.prepare("SELECT database, collation, ctype, provider FROM locale")
+        while try locales.step() {
+            let oid = UInt32(truncatingIfNeeded: locales.integer(0))
+            guard let index = databases.firstIndex(where: { $0.oid == oid }) else { continue }
+            databases[index].locale = .init(
+                collation: locales.text(1), ctype: locales.text(2), provider: locales.text(3))
         }
-        if try has("locale") {
-            let tells = try database.integer("SELECT count(*) FROM pragma_table_info('locale') WHERE name = 'provider'")
-            let rows = try database.prepare(
-                "SELECT database, collation, ctype, \(tells == 1 ? "provider" : "'c'") FROM locale")
-            while try rows.step() {
-                let oid = UInt32(truncatingIfNeeded: rows.integer(0))
-                guard let index = databases.firstIndex(where: { $0.oid == oid }) else { continue }
-                databases[index].locale = .init(
-                    collation: rows.text(1), ctype: rows.text(2), provider: rows.text(3))
-            }
+        let names = try database.prepare("SELECT database, oid, name FROM schema")
+        while try names.step() {
+            schemas.append(
+                SchemaRow(
+                    database: UInt32(truncatingIfNeeded: names.integer(0)),
+                    oid: UInt32(truncatingIfNeeded: names.integer(1)), name: names.text(2)))
         }
-        if try has("schema") {
-            let rows = try database.prepare("SELECT database, oid, name FROM schema")
-            while try rows.step() {
-                schemas.append(
-                    SchemaRow(
-                        database: UInt32(truncatingIfNeeded: rows.integer(0)),
-                        oid: UInt32(truncatingIfNeeded: rows.integer(1)), name: rows.text(2)))
-            }
-        }
-        if try has("library") {
-            let rows = try database.prepare("SELECT database, relation, path FROM library")
-            while try rows.step() {
-                libraries.append(
-                    LibraryRow(
-                        database: UInt32(truncatingIfNeeded: rows.integer(0)),
-                        relation: UInt32(truncatingIfNeeded: rows.integer(1)), path: rows.text(2)))
-            }
+        let needed = try database.prepare("SELECT database, relation, path FROM library")
+        while try needed.step() {
+            libraries.append(
+                LibraryRow(
+                    database: UInt32(truncatingIfNeeded: needed.integer(0)),
+                    relation: UInt32(truncatingIfNeeded: needed.integer(1)), path: needed.text(2)))
         }
     }
 }

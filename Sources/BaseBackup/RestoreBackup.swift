@@ -98,29 +98,22 @@ private func restoreFrames(
             try progress(job.done.load(ordering: .relaxed))
         }
         // A run of an unknown file is for whoever restores it to complain of.
-        var last: (file: Int, isCopied: Bool)?
-        func isCopied(_ run: FileRun) -> Bool {
-            if last?.file != run.run.file { last = (run.run.file, run.file.map(part.isCopied) ?? part.isEverything) }
-            return last!.isCopied
-        }
-        try manifest.forEachFrame { id, frame, runs in
-            let runs = runs.filter(isCopied)
+        let sorted = try manifest.sortedRuns { $0.map(part.isCopied) ?? part.isEverything }
+        try sorted.forEachFrame { id, frame, runs in
             if current?.id != id {
                 guard let place = manifest.packs[id] else {
                     throw Problem("the manifest of backup \"\(manifest.label)\" names an unknown pack")
                 }
                 try flush()
-                let pack = try archive.pack(place.label, place.number)
+                let pack = try archive.pack(place.label, place.name)
                 current = (id, pack)
                 item = RestoreItem(pack: pack)
             }
-            guard !runs.isEmpty else { return }
             item.add(frame, runs, bytes: runs.reduce(0) { $0 + $1.run.length })
             if item.isFull { try flush() }
         }
         try flush()
-        try manifest.forEachZeroRun { run in
-            guard isCopied(run) else { return }
+        try sorted.forEachZeroRun { run in
             item.add(zeros: run)
             if item.isFull { try flush() }
         }

@@ -20,7 +20,7 @@ final class Salvage: Sendable {
     }
     private let index: Monitor<Index>?
     /// Packs that may be referred to, by their number in the new manifest.
-    let packs: [Int: (label: String, number: Int, size: Int64)]
+    private let packs: [Int: SalvagedPack]
     private let loose: [Int: any StoredObject]
 
     /// Numbers from here on are other backups' packs.
@@ -37,7 +37,7 @@ final class Salvage: Sendable {
                     length INTEGER, size INTEGER) WITHOUT ROWID;
                 """)
         let insert = try file.database.prepare("INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?)")
-        var packs: [Int: (label: String, number: Int, size: Int64)] = [:]
+        var packs: [Int: SalvagedPack] = [:]
         var loose: [Int: any StoredObject] = [:]
         var next = Salvage.firstPack
         func add(_ frames: [PackFrame]) throws {
@@ -51,11 +51,10 @@ final class Salvage: Sendable {
         let folders = try archive.listBackups().incomplete.map { ($0, archive.incarnation.packFolder($0)) }
         for (label, folder) in folders {
             for entry in try archive.store.list(folder) {
-                guard let number = Int(entry.name),
-                    let pack = try? archive.pack(label, number),
-                    let frames = try? pack.index()
-                else { continue }
-                packs[next] = (label, number, pack.storedLength)
+                guard let name = PackName(entry.name), let frames = try? archive.pack(label, name).index() else {
+                    continue
+                }
+                packs[next] = SalvagedPack(archive, label, name)
                 try add(frames)
             }
         }
@@ -79,15 +78,66 @@ final class Salvage: Sendable {
     /// A frame with this very content.
     func place(of digest: Digest, size: Int) throws -> Place? {
         guard let index else { return nil }
-        return try index.update { index -> Place? in
+        let found = try index.update { index -> (pack: Int, ordinal: Int, PackFrame)? in
             let row = index.find
             try digest.bytes.withUnsafeBytes { try row.bind(1, blob: $0) }
             defer { row.reset() }
             guard try row.step(), row.integer(4) == size else { return nil }
             let frame = PackFrame(
                 offset: UInt64(row.integer(2)), length: UInt32(row.integer(3)), size: UInt32(size), digest: digest)
-            let pack = Int(row.integer(0))
-            return loose[pack].map { .loose($0, frame) } ?? .pack(pack, ordinal: Int(row.integer(1)), frame)
+            return (Int(row.integer(0)), Int(row.integer(1)), frame)
         }
+        guard let (id, ordinal, frame) = found else { return nil }
+        if let object = loose[id] { return .loose(object, frame) }
+        return try pack(id).map { _ in .pack(id, ordinal: ordinal, frame) }
+    }
+
+    /// A pack that may be referred to, with the digest of its stored bytes; nil for any other number, and for one that
+    /// turns out to be damaged.
+    func pack(_ id: Int) throws -> ManifestPack? { try packs[id]?.read() }
+}
+
+/// A pack of an unfinished backup. It is read as a whole before anything of it is used: the manifest's digest of its stored
+/// bytes must be of good ones.
+private final class SalvagedPack: Sendable {
+    private let archive: ClusterArchive
+    private let label: String
+    private let name: PackName
+    /// Nil until it has been read.
+    private let found = Monitor<Result<ManifestPack, ObjectDamaged>?>(nil)
+
+    init(_ archive: ClusterArchive, _ label: String, _ name: PackName) {
+        (self.archive, self.label, self.name) = (archive, label, name)
+    }
+
+    /// Nil when it is damaged.
+    func read() throws -> ManifestPack? {
+        try found.update { found in
+            if found == nil {
+                do {
+                    found = .success(try examine())
+                } catch let damage as ObjectDamaged {
+                    found = .failure(damage)
+                }
+            }
+            return try? found?.get()
+        }
+    }
+
+    private func examine() throws -> ManifestPack {
+        let pack = try archive.pack(label, name)
+        let digest = try pack.digest()
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: Compressor.bound(CopyItem.frameSize), alignment: 4096)
+        let content = UnsafeMutableRawBufferPointer.allocate(byteCount: CopyItem.frameSize, alignment: 4096)
+        defer {
+            buffer.deallocate()
+            content.deallocate()
+        }
+        var decompressor = try Decompressor()
+        for frame in try pack.index() {
+            try pack.extract(frame, with: &decompressor, buffer: buffer, content: content)
+        }
+        return ManifestPack(label: label, name: name, size: pack.storedLength, digest: digest)
     }
 }

@@ -167,7 +167,7 @@ struct BackupSource {
             systemIdentifier: control.systemIdentifier, major: archive.incarnation.major,
             serverVersion: server.serverVersion, catalogVersion: control.catalogVersion,
             segmentSize: control.segmentSize, fromStandby: labelFile.fromStandby, fileCount: stored.fileCount,
-            size: stored.size, storedSize: stored.storedSize, packLabels: stored.packLabels,
+            size: stored.size, storedSize: stored.storedSize, packs: stored.packs,
             tablespaces: try tablespaces(walk.tablespaces, manifest), links: walk.links,
             hasChecksums: control.hasChecksums,
             verifiedPages: stored.verifiedPages, corruptPages: stored.corruptPages,

@@ -124,7 +124,7 @@ private struct BackupVerification {
                     })
             }
             var feed = PackFeed(job: job, archive: archive, manifest: manifest)
-            try manifest.forEachFrame { pack, frame, runs in
+            try manifest.sortedRuns().forEachFrame { pack, frame, runs in
                 if try feed.add(pack, frame, runs) {
                     try progress(job.findings.update { $0.bytes } + feed.skippedBytes)
                 }
@@ -137,6 +137,9 @@ private struct BackupVerification {
             for thread in threads { thread.join() }
             threads = []
             if let failure = job.items.failure { throw failure }
+            // A frame that is damaged tells more.
+            let told = Set(job.findings.update { $0.problems.map(\.message) })
+            report.problems += feed.unproven.filter { !told.contains($0.message) }
         } catch {
             job.items.cancel(error)
             throw error
@@ -144,7 +147,7 @@ private struct BackupVerification {
     }
 }
 
-/// Sorts frames into pieces of work, pack by pack, and compares each pack's own index with the manifest.
+/// Sorts frames into pieces of work, pack by pack, and compares each pack's stored bytes and its own index with the manifest.
 private struct PackFeed {
     let job: VerifyJob
     let archive: ClusterArchive
@@ -153,6 +156,8 @@ private struct PackFeed {
     private(set) var skipped = 0
     private(set) var skippedBytes: Int64 = 0
     private(set) var problems: [BackupProblem] = []
+    /// Packs whose stored bytes are not those that the manifest names.
+    private(set) var unproven: [BackupProblem] = []
     private var current: Int?
     private var fitsManifest = true
     private var pack: StoredPack?
@@ -206,10 +211,16 @@ private struct PackFeed {
             return
         }
         do {
-            let opened = try archive.pack(place.label, place.number)
+            let opened = try archive.pack(place.label, place.name)
             index = Set(try opened.index())
             pack = opened
             item = RestoreItem(pack: opened)
+            do {
+                try opened.prove(size: place.size, digest: place.digest)
+            } catch let error as ObjectDamaged {
+                fitsManifest = false
+                unproven.append(VerifyJob.damage(of: opened, error.reason))
+            }
             // The pack is done when this placeholder and all pieces are.
             job.progress.begin(id, pieces: 1)
         } catch let error as ObjectAbsent {
@@ -225,8 +236,7 @@ private struct PackFeed {
         guard let current, let pack else { return }
         if !item.frames.isEmpty {
             job.progress.begin(current, pieces: 1)
-            // What the page cache still has says nothing of what the disk has.
-            pack.readAhead(item.frames.lazy.map(\.frame), afresh: true)
+            pack.readAhead(item.frames.lazy.map(\.frame))
             try job.items.send((current, item))
         }
         item = RestoreItem(pack: pack)

@@ -28,6 +28,10 @@ final class VerifyJob: Sendable {
 
     static func key(_ path: String, _ block: UInt32) -> String { "\(path)#\(block)" }
 
+    static func damage(of pack: StoredPack, _ reason: String) -> BackupProblem {
+        BackupProblem("pack \"\(pack.key)\" is damaged", detail: reason)
+    }
+
     /// Names up to three of the files that lie in a frame.
     func names(_ runs: [FileRun]) -> String {
         let known = runs.compactMap { $0.file?.path }
@@ -77,13 +81,28 @@ final class VerifyWorker {
             try pack.extract(frame, with: &decompressor, buffer: buffer, content: content)
         } catch {
             let reason = (error as? any Explained).map { $0.detail ?? $0.message } ?? "\(error)"
-            findings.problems.append(
-                BackupProblem(
-                    "pack \"\(pack.key)\" is damaged", detail: "\(reason) It holds \(job.names(runs))."))
+            findings.problems.append(VerifyJob.damage(of: pack, "\(reason) It holds \(job.names(runs))."))
             return
         }
         findings.bytes += Int64(frame.size)
-        for run in runs { checkPages(run, frame) }
+        for run in runs {
+            checkDigest(run, frame)
+            checkPages(run, frame)
+        }
+    }
+
+    /// Of a small file, which lies in a frame as a whole.
+    private func checkDigest(_ part: FileRun, _ frame: PackFrame) {
+        let run = part.run
+        guard let file = part.file, let digest = file.digest, run.length == file.size,
+            run.frameOffset + run.length <= Int64(frame.size)
+        else { return }
+        let start = Int(run.frameOffset)
+        let bytes = UnsafeRawBufferPointer(rebasing: content[start..<(start + Int(run.length))])
+        if Digest(of: bytes) != digest {
+            findings.problems.append(
+                BackupProblem("file \"\(file.path)\" has another content than its digest in the manifest says"))
+        }
     }
 
     private func checkPages(_ part: FileRun, _ frame: PackFrame) {

@@ -27,8 +27,8 @@ public struct ClusterArchive: Sendable {
     public func has(_ file: ArchiveFileName) throws -> Bool { try store.exists(key(for: file)) }
 
     /// A pack of a backup, opened.
-    public func pack(_ label: String, _ number: Int) throws -> StoredPack {
-        try StoredPack(incarnation.pack(label, number), in: store)
+    public func pack(_ label: String, _ name: PackName) throws -> StoredPack {
+        try StoredPack(incarnation.pack(label, name), in: store)
     }
 
     /// Whether it has a complete backup with this label: its `backup.json` is there, unread.

@@ -7,7 +7,7 @@ public import WAL
 ///       wal/<TTTTTTTT>/<TTTTTTTTLLLLLLLL>/<segment>.zst         and <segment>.partial.zst, <segment>.<offset>.backup.zst
 ///       wal/<TTTTTTTT>.history.zst
 ///       backup/<label>/…
-///       pack/<label>/<nnnnnn>
+///       pack/<label>/<nnnnnn>                                   or <nnnnnn>-<word>, see `PackName`
 ///       job/<year>-<month>/<start>-<kind>-<digits>.json          what was done, one object per job
 ///       recovery/<start>-<kind>-<process>/begin.json, end.json
 ///
@@ -71,8 +71,6 @@ public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
     public var jobFolder: RepositoryKey { folder.appending("job") }
     public var packFolder: RepositoryKey { folder.appending("pack") }
     public func packFolder(_ label: String) -> RepositoryKey { packFolder.appending(label) }
-    public func pack(_ label: String, _ number: Int) -> RepositoryKey {
-        let digits = String(number)
-        return packFolder(label).appending(String(repeating: "0", count: max(0, 6 - digits.utf8.count)) + digits)
-    }
+    public func pack(_ label: String, _ name: PackName) -> RepositoryKey { packFolder(label).appending("\(name)") }
+    public func pack(_ label: String, _ number: Int) -> RepositoryKey { pack(label, PackName(number)) }
 }

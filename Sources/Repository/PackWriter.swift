@@ -1,17 +1,19 @@
 /// Fills one pack.
-public struct PackWriter {
+public struct PackWriter: ~Copyable {
     private let object: any ObjectWriter
+    private var stored = Digester()
     /// Bytes so far.
-    public private(set) var length: UInt64
+    public private(set) var length: UInt64 = 0
     public private(set) var frames: [PackFrame] = []
 
     /// Writes the head.
     public init(into object: any ObjectWriter) throws {
         self.object = object
-        let head = PackFormat.head()
-        try head.withUnsafeBytes { try object.append($0) }
-        length = UInt64(head.count)
+        try append(PackFormat.head())
     }
+
+    /// Of the bytes written so far; of the whole object once it is finished.
+    public var digest: Digest { stored.finish() }
 
     /// Adds a compressed frame.
     ///
@@ -20,17 +22,22 @@ public struct PackWriter {
     ///   - digest: of its content.
     public mutating func add(_ frame: UnsafeRawBufferPointer, size: Int, digest: Digest) throws -> PackFrame {
         let entry = PackFrame(offset: length, length: UInt32(frame.count), size: UInt32(size), digest: digest)
-        try object.append(frame)
-        length += UInt64(frame.count)
+        try append(frame)
         frames.append(entry)
         return entry
     }
 
     /// Writes the index, and commits the object.
     public mutating func finish() throws {
-        let index = PackFormat.index(frames)
-        try index.withUnsafeBytes { try object.append($0) }
-        length += UInt64(index.count)
+        try append(PackFormat.index(frames))
         try object.commit()
+    }
+
+    private mutating func append(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try append($0) } }
+
+    private mutating func append(_ bytes: UnsafeRawBufferPointer) throws {
+        try object.append(bytes)
+        stored.update(bytes)
+        length += UInt64(bytes.count)
     }
 }

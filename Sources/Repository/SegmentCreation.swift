@@ -1,7 +1,8 @@
 public import Platform
 
 extension ObjectStore {
-    /// Stores a segment: its head, its content compressed in frames, and the table of frames (docs/repository.md).
+    /// Stores a segment: its head, its content compressed in frames, the seal over its stored bytes, and the table of frames
+    /// (docs/repository.md).
     ///
     /// The head has to be known before anything can be written, and that needs a pass over the whole content. With two
     /// presses a second thread compresses meanwhile, and this one helps when the pass is done; with one press all
@@ -36,17 +37,25 @@ extension ObjectStore {
             let (digest, sums) = try survey(length, read, inspect)
             let head = try head(digest)
             let object = try begin(key, replacing: replacement)
-            try head.encode().withUnsafeBytes { try object.append($0) }
-            var table = FrameTable()
+            var stored = Digester()
+            func append(_ bytes: UnsafeRawBufferPointer) throws {
+                stored.update(bytes)
+                try object.append(bytes)
+            }
+            try head.encode().withUnsafeBytes(append)
+            var table = FrameTable(start: head.encodedLength)
             for index in 0..<sums.count {
                 while line.update({ $0.canHelp(before: index) }), work(presses[0]) {}
                 let (piece, sum) = try line.wait(until: { $0.take(index) }).get()
                 guard sum == sums[index] else { throw ContentChanged() }
-                try object.append(piece.bytes)
+                try append(piece.bytes)
                 table.frames.append((piece.count, SegmentFrame.range(index, of: length).count))
                 line.update { $0.free.append(piece) }
             }
-            try table.encode().withUnsafeBytes { try object.append($0) }
+            try ObjectSeal.head.withUnsafeBytes(append)
+            let end = table.encode()
+            end.withUnsafeBytes { stored.update($0) }
+            try (stored.finish().bytes + end).withUnsafeBytes { try object.append($0) }
             written()
             try object.commit(turn: turn)
         } catch {

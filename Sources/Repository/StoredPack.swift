@@ -49,14 +49,44 @@ public final class StoredPack: Sendable {
         }
     }
 
+    /// Reads the whole pack, from the disk whatever is in memory already, and adds up its stored bytes. Decompresses nothing.
+    public func digest() throws -> Digest {
+        object.release(at: 0, count: object.size)
+        object.readAhead(at: 0, count: object.size)
+        let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { window.deallocate() }
+        var digester = Digester()
+        var offset: Int64 = 0
+        while offset < object.size {
+            let wanted = Int(min(object.size - offset, Int64(window.count)))
+            let piece = UnsafeMutableRawBufferPointer(rebasing: window[..<wanted])
+            guard try object.read(into: piece, at: offset) == wanted else {
+                throw ObjectDamaged(key: object.key, "It became shorter while it was read.")
+            }
+            digester.update(UnsafeRawBufferPointer(piece))
+            offset += Int64(wanted)
+        }
+        return digester.finish()
+    }
+
+    /// Compares the stored bytes with what a manifest says of them, by reading alone.
+    /// - Throws: `ObjectDamaged`, and what the store throws.
+    public func prove(size: Int64, digest: Digest) throws {
+        guard object.size == size else {
+            throw ObjectDamaged(key: object.key, "It has \(object.size) bytes; the manifest says \(size).")
+        }
+        let found = try self.digest()
+        guard found == digest else {
+            throw ObjectDamaged(
+                key: object.key, "Its stored bytes have XXH3-128 \(found); the manifest says \(digest).")
+        }
+    }
+
     /// Says that these frames, in their order, will be extracted soon. Does not wait.
-    ///
-    /// - Parameter afresh: from the disk, whatever is in memory already.
-    public func readAhead(_ frames: some Sequence<PackFrame>, afresh: Bool = false) {
+    public func readAhead(_ frames: some Sequence<PackFrame>) {
         var stretch: (start: UInt64, end: UInt64)?
         func ask() {
             guard let (start, end) = stretch else { return }
-            if afresh { object.release(at: Int64(start), count: Int64(end - start)) }
             object.readAhead(at: Int64(start), count: Int64(end - start))
         }
         for frame in frames where frame.offset <= UInt64(object.size) {

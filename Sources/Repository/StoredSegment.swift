@@ -19,30 +19,51 @@ public final class StoredSegment: Sendable {
     /// Bytes in the repository.
     public var storedLength: Int64 { object.size }
 
+    /// Reads the whole object and compares its stored bytes with the XXH3-128 that it ends with. Decompresses nothing.
+    /// - Throws: `ObjectDamaged`, and what the store throws.
+    public func prove() throws {
+        let (table, seal) = try FrameTable.read(from: object, contentLength: head.rawLength, start: head.encodedLength)
+        var proof = SealProof(head, table)
+        let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { window.deallocate() }
+        var (offset, left) = (Int64(head.encodedLength), table.frames.reduce(0) { $0 + $1.compressed })
+        while left > 0 {
+            let wanted = UnsafeMutableRawBufferPointer(rebasing: window[..<min(left, window.count)])
+            guard try object.read(into: wanted, at: offset) == wanted.count else { throw becameShorter }
+            proof.update(UnsafeRawBufferPointer(wanted))
+            offset += Int64(wanted.count)
+            left -= wanted.count
+        }
+        try check(proof.finish(), against: seal)
+    }
+
     /// Hands the content to `write`, in order, in pieces of up to 2 MiB that are valid during the call.
     ///
     /// Returns only when everything has been verified: every frame's checksum, the length and the XXH3-128 the head
-    /// names. What was written before a throw must be discarded.
+    /// names, and the one of the stored bytes. What was written before a throw must be discarded.
     /// - Throws: `ObjectDamaged`, and what the store and `write` throw.
     public func extract(
         with decompressor: inout Decompressor, write: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        let table = try FrameTable(of: object, contentLength: head.rawLength, start: head.encodedLength)
+        let (table, seal) = try FrameTable.read(from: object, contentLength: head.rawLength, start: head.encodedLength)
         let room = FrameRoom(table)
         var digester = Digester()
+        var proof = SealProof(head, table)
         var offset = Int64(head.encodedLength)
         for frame in table.frames {
             try unpack(frame, at: offset, into: room, with: &decompressor)
             offset += Int64(frame.compressed)
+            proof.update(room.storedBytes)
             digester.update(room.bytes)
             try write(room.bytes)
         }
         try check(digester.finish())
+        try check(proof.finish(), against: seal)
     }
 
     /// As `extract`, but two more threads decompress, up to three frames (6 MiB) ahead of `write`, which runs on this one.
     public func extractConcurrently(write: (UnsafeRawBufferPointer) throws -> Void) throws {
-        let table = try FrameTable(of: object, contentLength: head.rawLength, start: head.encodedLength)
+        let (table, seal) = try FrameTable.read(from: object, contentLength: head.rawLength, start: head.encodedLength)
         guard table.frames.count > 1 else {
             var decompressor = try Decompressor()
             return try extract(with: &decompressor, write: write)
@@ -56,6 +77,7 @@ public final class StoredSegment: Sendable {
         let rooms = Monitor<[FrameRoom]>([])
         let tools = Monitor<[DecompressorBox]>([])
         var digester = Digester()
+        var proof = SealProof(head, table)
         try mapInOrder(
             items, workers: 2, ahead: 3,
             transform: { [self] item in
@@ -66,11 +88,13 @@ public final class StoredSegment: Sendable {
                 return room
             },
             consume: { room in
+                proof.update(room.storedBytes)
                 digester.update(room.bytes)
                 try write(room.bytes)
                 rooms.update { $0.append(room) }
             })
         try check(digester.finish())
+        try check(proof.finish(), against: seal)
     }
 
     /// The whole content of a small file, verified as by `extract`.
@@ -90,9 +114,8 @@ public final class StoredSegment: Sendable {
         with decompressor: inout Decompressor
     ) throws {
         let input = UnsafeMutableRawBufferPointer(rebasing: room.compressed[..<frame.compressed])
-        guard try object.read(into: input, at: offset) == frame.compressed else {
-            throw damaged("It became shorter while it was read.")
-        }
+        guard try object.read(into: input, at: offset) == frame.compressed else { throw becameShorter }
+        room.storedCount = frame.compressed
         do {
             room.count = try decompressor.decompress(UnsafeRawBufferPointer(input), into: room.content)
         } catch {
@@ -109,7 +132,34 @@ public final class StoredSegment: Sendable {
         }
     }
 
+    private func check(_ digest: Digest, against seal: ObjectSeal) throws {
+        guard digest == seal.digest else {
+            throw damaged("Its stored bytes have XXH3-128 \(digest); it ends with \(seal.digest).")
+        }
+    }
+
+    private var becameShorter: ObjectDamaged { damaged("It became shorter while it was read.") }
+
     private func damaged(_ reason: String) -> ObjectDamaged { ObjectDamaged(key: object.key, reason) }
+}
+
+/// Adds up an object's stored bytes; the compressed frames are handed to it in their order.
+private struct SealProof: ~Copyable {
+    private var digester = Digester()
+    private let end: [UInt8]
+
+    init(_ head: SegmentHead, _ table: FrameTable) {
+        end = ObjectSeal.head + table.encode()
+        // What was read is what it encodes to, byte by byte: both have been compared with their checksums and forms.
+        head.encode().withUnsafeBytes { digester.update($0) }
+    }
+
+    mutating func update(_ bytes: UnsafeRawBufferPointer) { digester.update(bytes) }
+
+    mutating func finish() -> Digest {
+        end.withUnsafeBytes { digester.update($0) }
+        return digester.finish()
+    }
 }
 
 /// Room for one frame, compressed and decompressed.
@@ -118,6 +168,7 @@ public final class StoredSegment: Sendable {
 private final class FrameRoom: @unchecked Sendable {
     let compressed: UnsafeMutableRawBufferPointer
     let content: UnsafeMutableRawBufferPointer
+    var storedCount = 0
     var count = 0
 
     init(_ table: FrameTable) {
@@ -131,6 +182,7 @@ private final class FrameRoom: @unchecked Sendable {
         content.deallocate()
     }
 
+    var storedBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: compressed[..<storedCount]) }
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: content[..<count]) }
 }
 

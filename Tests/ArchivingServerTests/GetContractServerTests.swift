@@ -32,7 +32,8 @@ private let doubts = [
     Doubt("a flipped bit in the head", says: "checksum") { try flip($0) { _, _ in 33 } },
     Doubt("a flipped bit in the frame header", says: "zstd") { try flip($0) { _, head in head } },
     Doubt("a flipped bit in the payload", says: "damaged") { try flip($0) { length, head in (length + head) / 2 } },
-    Doubt("a flipped bit in the frame's checksum", says: "zstd") { try flip($0) { length, _ in length - 26 } },
+    Doubt("a flipped bit in the frame's checksum", says: "zstd") { try flip($0) { length, _ in length - 74 } },
+    Doubt("a flipped bit in the seal", says: "stored bytes") { try flip($0) { length, _ in length - 50 } },
     Doubt("a flipped bit in the table of frames", says: "table of frames") { try flip($0) { length, _ in length - 1 } },
     Doubt("an empty object", says: "only 0 bytes") { archive in
         #expect(truncate(archive.path(archive.origin.segments[0]), 0) == 0)
@@ -132,7 +133,8 @@ private let doubts = [
     @Test func `verify names a segment with a flipped bit, wherever it is`() throws {
         let places: [@Sendable (Int, Int) -> Int] = [
             { _, _ in 9 }, { _, _ in 33 }, { _, head in head - 20 }, { _, head in head },
-            { length, head in (length + head) / 2 }, { length, _ in length - 26 }, { length, _ in length - 1 },
+            { length, head in (length + head) / 2 }, { length, _ in length - 74 }, { length, _ in length - 50 },
+            { length, _ in length - 1 },
         ]
         for place in places {
             let archive = try filled()

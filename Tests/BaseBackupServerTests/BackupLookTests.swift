@@ -19,7 +19,8 @@ import Testing
     private struct Taken: Decodable {
         struct Timings: Decodable { let copy, bytes: Double }
         let label: String
-        let packLabels: [String]
+        struct Packs: Decodable { let label: String }
+        let packs: [Packs]
         let storedSize: Int64
         let timings: Timings
     }
@@ -188,7 +189,7 @@ import Testing
         let incarnation = try Files.list(site.repository + "/main")[0]
         try Files.removeTree("\(site.repository)/main/\(incarnation)/backup/\(first.label)")
         let second = try read(Taken.self, try site.tidemark(["backup", "--resume", "--json"], expectSuccess: true))
-        #expect(second.packLabels == [second.label, first.label])
+        #expect(second.packs.map(\.label) == [second.label, first.label])
         #expect(second.storedSize < first.storedSize / 3)
         #expect(try site.tidemark(["verify"], expectSuccess: true).output.contains(": good;"))
     }

@@ -33,26 +33,45 @@ struct Damage: Sendable, CustomTestStringConvertible {
             try Files.remove(fixture.store.path(fixture.incarnation.backup(backup.label, "manifest.sqlite.zst")))
         },
         Damage(name: "a manifest with a run of no file", says: "a run of an unknown file") { fixture, _ in
-            try edit(
-                fixture, "INSERT INTO run SELECT frame, frame_offset, 4000000, 0, 8192 FROM run WHERE frame > 0 LIMIT 1"
-            )
+            try edit(fixture, "INSERT INTO runs SELECT 4000000, list FROM runs LIMIT 1")
         },
         Damage(name: "a manifest with runs of impossible files", says: "a run of an unknown file") { fixture, _ in
             try edit(
                 fixture,
                 """
-                INSERT INTO run SELECT frame, frame_offset, -5, 0, 8192 FROM run WHERE frame > 0 LIMIT 1;
-                INSERT INTO run SELECT frame, frame_offset, 1 << 40, 0, 8192 FROM run WHERE frame > 0 LIMIT 1
+                INSERT INTO runs SELECT -5, list FROM runs LIMIT 1;
+                INSERT INTO runs SELECT 1 << 40, list FROM runs LIMIT 1
                 """)
         },
         Damage(name: "a manifest that lacks a run", says: "do not make up its content") { fixture, _ in
-            try edit(fixture, "DELETE FROM run WHERE file = (SELECT id FROM file WHERE path = 'PG_VERSION')")
+            try edit(fixture, "DELETE FROM runs WHERE file = (SELECT id FROM file WHERE path = 'PG_VERSION')")
         },
         Damage(name: "a manifest with a file too long", says: "do not make up its content") { fixture, _ in
             try edit(fixture, "UPDATE file SET size = size + 1 WHERE path = 'base/1/PG_VERSION'")
         },
         Damage(name: "a manifest with a run outside of its frame", says: "a run outside of its frame") { fixture, _ in
-            try edit(fixture, "UPDATE run SET frame_offset = 1 << 25 WHERE file = (SELECT max(file) FROM run)")
+            try edit(fixture, "\(lastList) run_list(1, 1, 1 << 25)")
+        },
+        Damage(name: "a manifest with a list that is cut off", says: "of the repository is damaged") { fixture, _ in
+            try edit(fixture, "\(lastList) x'0283'")
+        },
+        Damage(name: "a manifest with a run in no frame", says: "of the repository is damaged") { fixture, _ in
+            try edit(fixture, "\(lastList) run_list(1, 4000000, 0)")
+        },
+        Damage(name: "other bytes than were stored, whatever they are for", says: "is damaged") { fixture, backup in
+            try flip(fixture.store.path(fixture.incarnation.pack(backup.label, 1)), at: 20)
+        },
+        Damage(name: "another number of bytes than was stored", says: "is damaged") { fixture, _ in
+            try edit(fixture, "UPDATE pack SET size = size + 1")
+        },
+        Damage(name: "a manifest that lacks a table", says: "of the repository is damaged") { fixture, _ in
+            try edit(fixture, "DROP TABLE library")
+        },
+        Damage(name: "a manifest that lacks a column", says: "of the repository is damaged") { fixture, _ in
+            try edit(fixture, "ALTER TABLE locale DROP COLUMN provider")
+        },
+        Damage(name: "another small file", says: "has another content than its digest") { fixture, _ in
+            try edit(fixture, "UPDATE file SET digest = zeroblob(16) WHERE path = 'PG_VERSION'")
         },
         Damage(name: "a missing segment", says: "which the backup needs, is missing") { fixture, backup in
             try Files.remove(fixture.store.path(fixture.incarnation.segment(backup.stopSegment)))
@@ -61,6 +80,9 @@ struct Damage: Sendable, CustomTestStringConvertible {
             try flip(fixture.store.path(fixture.incarnation.segment(backup.startSegment)), at: 900)
         },
     ]
+
+    /// The list of the last file becomes …
+    private static let lastList = "REPLACE INTO runs SELECT (SELECT max(file) FROM runs),"
 
     private static func edit(_ fixture: BackupFixture, _ statements: String) throws {
         try inManifest(of: fixture.store.location, statements)

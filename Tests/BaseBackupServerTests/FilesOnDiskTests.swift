@@ -1,5 +1,6 @@
 import DataDirectory
 import Platform
+import Repository
 import SQLite
 import Support
 import Testing
@@ -64,9 +65,16 @@ import Testing
                 ManifestFile(path: name, kind: .regular, mode: 0o600, modified: 0, size: 100, target: nil))
         }
         func run(_ file: Int, _ offset: Int64, _ length: Int64) -> (frame: Int64, run: ManifestRun) {
-            (Int64(file + 1), ManifestRun(file: file, offset: offset, length: length, frameOffset: offset))
+            (Int64(file + 1) << 24, ManifestRun(file: file, offset: offset, length: length, frameOffset: offset))
         }
         var batch = CopyBatch()
+        for file in 0..<6 {
+            batch.frames.append(
+                .init(
+                    id: Int64(file + 1) << 24, pack: file + 1,
+                    frame: PackFrame(offset: 24, length: 50, size: 100, digest: Digest(high: 1, low: UInt64(file)))))
+        }
+        batch.digests = [(0, Digest(high: 7, low: 7)), (5, nil)]
         batch.runs = [run(0, 0, 100), run(1, 0, 40), run(2, 0, 30), run(2, 60, 40), run(4, 50, 50), run(5, 0, 130)]
         batch.resized = [1, 2, 4, 5]
         batch.vanished = [3, 4]
@@ -77,20 +85,27 @@ import Testing
         let total = try manifest.finishFiles()
         #expect(total.count == 4 && total.size == 100 + 40 + 100 + 130)
         let rows = try manifest.database.prepare(
-            """
-            SELECT path, file.size, frame, offset, length FROM file LEFT JOIN run ON run.file = file.id
-            ORDER BY file.id, offset
-            """)
+            "SELECT path, size, list FROM file JOIN runs ON runs.file = file.id ORDER BY file.id")
         var found: [String] = []
         while try rows.step() {
-            found.append("\(rows.text(0)) \(rows.integer(1)): \(rows.integer(2)) \(rows.integer(3))+\(rows.integer(4))")
+            var decoder = try RunList.Decoder(rows.blob(2))
+            while let run = try decoder.next() {
+                found.append("\(rows.text(0)) \(rows.integer(1)): \(run.frame) \(run.offset)+\(run.length)")
+            }
         }
+        // What belongs to no file is not in the manifest; what is left is counted.
         #expect(
             found == [
                 "same 100: 1 0+100", "shorter 40: 2 0+40", "cut and grown again 100: 3 0+30",
-                "cut and grown again 100: 0 30+30", "cut and grown again 100: 3 60+40", "grown 130: 6 0+130",
+                "cut and grown again 100: 0 30+30", "cut and grown again 100: 3 60+40", "grown 130: 4 0+130",
             ])
-        #expect(try manifest.database.integer("SELECT count(*) FROM run WHERE file IN (3, 4)") == 0)
+        #expect(try manifest.database.integer("SELECT count(*) FROM runs WHERE file IN (3, 4)") == 0)
+        #expect(try manifest.referredPacks() == [1, 2, 3, 6])
+        let frames = "SELECT group_concat(id || ' in ' || pack) FROM (SELECT * FROM frame ORDER BY id)"
+        #expect(try manifest.database.text(frames) == "1 in 1,2 in 2,3 in 3,4 in 6")
+        let digest = "SELECT hex(digest) FROM file WHERE path = ?"
+        #expect(try manifest.database.text(digest, "same") == "00000000000000070000000000000007")
+        #expect(try manifest.database.text(digest, "grown") == "")
     }
 
     @Test func `bytes and checksums of files are summed up in any order, near and far`() throws {

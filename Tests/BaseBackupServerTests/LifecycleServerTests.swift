@@ -87,19 +87,44 @@ import WAL
         try Files.removeTree(fixture.store.path(fixture.incarnation.backupFolder(first.label)))
         #expect(try fixture.archive.listBackups().incomplete == [first.label])
         let second = try fixture.takeBackup { $0.resumes = true }
-        #expect(second.packLabels == [second.label, first.label])
+        #expect(second.packs.map(\.label) == [second.label, first.label])
         #expect(second.storedSize < first.storedSize / 3)
         let report = try verifyBackup(second, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(report.problems == [])
-        // The packs it refers to outlive an expiry.
+        // The packs it refers to outlive an expiry, and no others.
+        let needed = try #require(second.packs.last)
+        let stored = try fixture.archive.store.list(fixture.incarnation.packFolder(first.label))
+        #expect(stored.count > needed.count && needed.count > 0)
         var policy = RetentionPolicy()
         policy.keepFull = 1
-        _ = try expireBackups(of: fixture.archive, policy: policy, dryRun: false)
+        let expired = try expireBackups(of: fixture.archive, policy: policy, dryRun: false)
+        let left = try fixture.archive.store.list(fixture.incarnation.packFolder(first.label))
+        #expect(left.compactMap { Int($0.name) } == needed.ranges.flatMap { Array($0) })
+        #expect(left.reduce(0) { $0 + ($1.size ?? 0) } == needed.size && needed.live < needed.size)
+        #expect(expired.sparePacks.count == stored.count - needed.count)
         let target = fixture.scratch.file("restored")
         _ = try fixture.restore(second, to: target)
         let verified = try fixture.verify(target)
         #expect(verified.ending == .exited(0), "\(verified.errors)")
         #expect(try fixture.archive.listBackups().incomplete == [])
+    }
+
+    @Test func `a resumed backup uses nothing of a damaged pack`() throws {
+        let fixture = try BackupFixture()
+        try fixture.cluster.psql(
+            "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 50000) i; CHECKPOINT")
+        let first = try fixture.takeBackup { $0.packSize = 1 << 20 }
+        try Files.removeTree(fixture.store.path(fixture.incarnation.backupFolder(first.label)))
+        // Its index is whole, and so is what another frame holds.
+        let damaged = fixture.store.path(fixture.incarnation.pack(first.label, 2))
+        var bytes = try Files.read(damaged, limit: 1 << 30)
+        bytes[bytes.count / 2] ^= 1
+        try replaceDurably(damaged, bytes: bytes)
+        let second = try fixture.takeBackup { $0.resumes = true }
+        let needed = try #require(second.packs.last)
+        #expect(needed.label == first.label && !needed.ranges.contains { $0.contains(2) }, "\(needed)")
+        let report = try verifyBackup(second, of: fixture.archive, request: VerifyRequest(jobs: 2))
+        #expect(report.problems == [])
     }
 
     @Test func `a resumed backup uses the good frames of a pack that was never finished`() throws {
@@ -130,7 +155,7 @@ import WAL
             $0.compressLevel = -20
             $0.resumes = true
         }
-        #expect(second.packLabels == [second.label])
+        #expect(second.packs.map(\.label) == [second.label])
         let gain = plain.storedSize - first.storedSize
         #expect(second.storedSize < plain.storedSize - gain / 2 && second.storedSize > first.storedSize)
         // What was copied doesn't need the dead backup any more.

@@ -29,7 +29,7 @@ import WAL
             "stop_lsn":"\(stop.start(segmentSize: size) + 0x100)","timeline":\(start.timeline.rawValue),
             "start_segment":"\(start)","stop_segment":"\(stop)","system_identifier":"7","major":15,
             "server_version":150020,"catalog_version":202209061,"segment_size":\(size),"from_standby":false,
-            "file_count":900,"size":1,"stored_size":0,"pack_labels":["\(label)"],"tablespaces":[],"checksums":true,
+            "file_count":900,"size":1,"stored_size":0,"packs":[],"tablespaces":[],"checksums":true,
             "verified_pages":100,"corrupt_pages":[],"settings":{},"pinned":false,
             "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":\(seconds),"bytes":1}}
             """

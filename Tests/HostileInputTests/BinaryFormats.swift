@@ -128,6 +128,25 @@ extension HostileFormat {
             }
         },
         HostileFormat(
+            "a list of runs", isText: false,
+            seeds: {
+                [
+                    [2, 11, 2], [9, 5, 6, 2, 5, 3, 0, 2, 1, 1], [2, 0xD8, 0x04, 0x90, 0x03, 0x82, 0x01],
+                    RunList.encode(
+                        (0..<Int64(300)).map {
+                            StoredRun(
+                                offset: $0 * 8192, length: 8192, frame: $0 % 7, frameOffset: $0 % 7 == 0 ? 0 : $0 * 8192
+                            )
+                        }),
+                ]
+            }
+        ).reading { bytes in
+            var decoder = try RunList.Decoder(bytes)
+            var runs: [StoredRun] = []
+            while let run = try decoder.next() { runs.append(run) }
+            _ = RunList.encode(runs)
+        },
+        HostileFormat(
             "a control file", isText: false,
             seeds: {
                 try [13, 15, 18].map {

@@ -45,12 +45,11 @@ struct HostileManifest {
             DELETE FROM file WHERE kind = 'f' AND path NOT IN
                 ('PG_VERSION', 'global/pg_control', 'backup_label', 'tablespace_map', 'postgresql.conf', 'base/5/1259', 'base/5/1249')
                 AND path NOT LIKE 'pg_tblspc/%' OR path LIKE 'base/1%' OR path LIKE 'base/4%';
-            DELETE FROM run WHERE file NOT IN (SELECT id FROM file);
-            DELETE FROM frame WHERE id NOT IN (SELECT frame FROM run);
+            DELETE FROM runs WHERE file NOT IN (SELECT id FROM file);
             DELETE FROM relation WHERE oid > 1300 AND name NOT LIKE 't';
             VACUUM;
             """)
-        tables = try ["meta", "pack", "frame", "file", "run", "database", "relation", "locale"].map { name in
+        tables = try ["meta", "pack", "frame", "file", "runs", "database", "relation", "locale"].map { name in
             let rows = try database.prepare("SELECT name FROM pragma_table_info('\(name)')")
             var columns: [String] = []
             while try rows.step() { columns.append(rows.text(0)) }
@@ -62,7 +61,8 @@ struct HostileManifest {
     private static let values: [String] =
         Mutation.numbers.filter { Double($0) != nil && !$0.contains("F") }.map { $0.contains("e") ? "'\($0)'" : $0 } + [
             "NULL", "''", "'..'", "'../../x'", "'/'", "'pg_tblspc/1'", "'base'", "'t'", "'d'", "'f'", "x''", "x'00'",
-            "zeroblob(16)", "zeroblob(100000)", "char(0)", "char(27)", "random()", "1.5", "9007199254740993",
+            "zeroblob(16)", "zeroblob(100000)", "x'020b02'", "x'0503000200'", "x'03ffffffffffff7f00'", "list || x'00'",
+            "char(0)", "char(27)", "random()", "1.5", "9007199254740993",
         ]
 
     /// A change of one to three values, rows, or of the schema.

@@ -26,7 +26,7 @@ enum ObservedCluster {
             "checkpoint_lsn":"0/2000060","stop_lsn":"\(stop)","timeline":1,"start_segment":"000000010000000000000002",
             "stop_segment":"000000010000000000000002","system_identifier":"7","major":15,"server_version":150020,
             "catalog_version":202209061,"segment_size":16777216,"from_standby":false,"file_count":900,"size":\(size),
-            "stored_size":3000000,"pack_labels":["\(label)"],"tablespaces":[],"checksums":true,"verified_pages":100,
+            "stored_size":3000000,"packs":[],"tablespaces":[],"checksums":true,"verified_pages":100,
             "corrupt_pages":\(corruptPages),"settings":{},"pinned":false,
             "timings":{"checkpoint":1,"copy":60,"wal_wait":1,"total":62,"bytes":1000}}
             """

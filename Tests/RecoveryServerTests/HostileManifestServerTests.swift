@@ -12,13 +12,16 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
 
     /// What is said of places is looked at before anything is written; of sizes, frames and runs, when they are read.
     var isFoundLate: Bool {
-        ["update frame", "update run", "update file set size"].contains { statements.hasPrefix($0) }
+        ["update frame", "update runs", "update file set size"].contains { statements.hasPrefix($0) }
     }
 
     init(_ name: String, _ statements: String, isSeenByVerify: Bool = true) {
         (testDescription, self.statements, self.isSeenByVerify) = (name, statements, isSeenByVerify)
     }
 
+    private static func list(_ name: String, _ list: String) -> Forgery {
+        Forgery(name, "update runs set list = \(list) where file = (select min(file) from runs)")
+    }
     private static func moved(_ name: String, to path: String) -> Forgery {
         Forgery(name, "update file set path = \(path) where path = 'pg_hba.conf'")
     }
@@ -39,7 +42,7 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
         Forgery("a tablespace's link upwards", "update file set path = 'pg_tblspc/../1' where kind = 't'"),
         Forgery(
             "a tablespace that the backup does not have",
-            "insert into file select 900001, 'pg_tblspc/1', kind, mode, modified, size, target from file where kind = 't'",
+            "insert into file select 900001, 'pg_tblspc/1', kind, mode, modified, size, target, digest from file where kind = 't'",
             isSeenByVerify: false),
         Forgery("a pack elsewhere", "update pack set label = '../../x'"),
         Forgery("a pack of an impossible number", "update pack set number = -1"),
@@ -55,14 +58,13 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
         Forgery("a frame before the pack", "update frame set offset = -1 where id = (select min(id) from frame)"),
         Forgery("a frame of negative length", "update frame set length = -1 where id = (select min(id) from frame)"),
         Forgery("a digest of one byte", "update frame set digest = x'00' where id = (select min(id) from frame)"),
-        Forgery("a run before its file", "update run set offset = -1 where file = (select min(file) from run)"),
-        Forgery("a run of negative length", "update run set length = -5 where file = (select min(file) from run)"),
-        Forgery(
-            "a run beyond all numbers",
-            "update run set offset = 9223372036854775807 where file = (select min(file) from run)"),
-        Forgery(
-            "a run beyond its frame",
-            "update run set frame_offset = 4611686018427387904 where file = (select min(file) from run)"),
+        list("a run in a frame before the first", "run_list(1, -5, 0)"),
+        list("a run of no length", "run_list(0, 1, 0)"),
+        list("a run beyond all numbers", "run_list(1 << 62, 1, 0)"),
+        list("a run beyond all files", "run_list(1 << 52, 1, 0)"),
+        list("a run beyond its frame", "run_list(1, 1, 1 << 62)"),
+        list("a run in no frame", "run_list(1, 1 << 40, 0)"),
+        list("a list that is cut off", "x'0283'"), list("a list without an end", "x'80'"),
         Forgery("a file of negative size", "update file set size = -1 where path = 'PG_VERSION'"),
     ].map { forgery in
         guard forgery.statements.contains("authorized_keys") else { return forgery }

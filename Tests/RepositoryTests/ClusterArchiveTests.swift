@@ -128,7 +128,7 @@ import WAL
         #expect(try archive.backups() == ["a", "b"])
         #expect(try archive.hasBackup("a"))
         #expect(try !archive.hasBackup("b"))
-        #expect(throws: ObjectAbsent.self) { try archive.pack("a", 1) }
+        #expect(throws: ObjectAbsent.self) { try archive.pack("a", PackName(1)) }
     }
 
     @Test func `what was put aside is served when it is asked for, and only then`() throws {

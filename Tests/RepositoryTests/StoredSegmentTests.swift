@@ -72,6 +72,7 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
         let scratch = try Scratch()
         let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         try storeSegment(in: store)
+        try StoredSegment(key, in: store).prove()
         let path = scratch.file("segment")
         let finished = try run("/usr/bin/zstd", ["-q", "-d", store.path(key), "-o", path])
         #expect(finished.ending == .exited(0))
@@ -174,11 +175,16 @@ private let damages = [
     Damage("the zstd frame header", says: "zstd") { bytes, head in bytes[head + 4] ^= 8 },
     Damage("the content size", says: "") { bytes, head in bytes[head + 6] ^= 1 },
     Damage("the payload", says: "zstd") { bytes, head in bytes[(head + bytes.count) / 2] ^= 1 },
-    Damage("the frame's checksum", says: "zstd") { bytes, _ in bytes[bytes.count - 26] ^= 1 },
-    Damage("the table's magic", says: "table of frames") { bytes, _ in bytes[bytes.count - 25] ^= 1 },
-    Damage("the table's length", says: "table of frames") { bytes, _ in bytes[bytes.count - 20] ^= 1 },
-    Damage("a compressed length in the table", says: "table of frames") { bytes, _ in bytes[bytes.count - 17] ^= 1 },
-    Damage("a content length in the table", says: "table of frames") { bytes, _ in bytes[bytes.count - 13] ^= 1 },
+    Damage("the frame's checksum", says: "zstd") { bytes, _ in bytes[bytes.count - 74] ^= 1 },
+    Damage("the seal's magic", says: "table of frames") { bytes, _ in bytes[bytes.count - 73] ^= 1 },
+    Damage("the seal's length", says: "table of frames") { bytes, _ in bytes[bytes.count - 69] ^= 1 },
+    Damage("the seal's tag", says: "table of frames") { bytes, _ in bytes[bytes.count - 60] ^= 1 },
+    Damage("the seal", says: "stored bytes") { bytes, _ in bytes[bytes.count - 50] ^= 1 },
+    Damage("the table's magic", says: "table of frames") { bytes, _ in bytes[bytes.count - 41] ^= 1 },
+    Damage("the table's length", says: "table of frames") { bytes, _ in bytes[bytes.count - 37] ^= 1 },
+    Damage("the head's length in the table", says: "table of frames") { bytes, _ in bytes[bytes.count - 33] ^= 1 },
+    Damage("a compressed length in the table", says: "table of frames") { bytes, _ in bytes[bytes.count - 25] ^= 1 },
+    Damage("a content length in the table", says: "table of frames") { bytes, _ in bytes[bytes.count - 21] ^= 1 },
     Damage("the number of frames", says: "table of frames") { bytes, _ in bytes[bytes.count - 9] ^= 1 },
     Damage("the table's descriptor", says: "table of frames") { bytes, _ in bytes[bytes.count - 5] ^= 1 },
     Damage("the table's last magic", says: "table of frames") { bytes, _ in bytes[bytes.count - 1] ^= 1 },
@@ -203,6 +209,22 @@ private let damages = [
         let error = #expect(throws: ObjectDamaged.self) { try extract(store) }
         #expect(error?.key == key)
         #expect(error?.reason.contains(damage.says) == true, "\(error?.reason ?? "")")
+        #expect(throws: ObjectDamaged.self) { try StoredSegment(key, in: store).prove() }
+    }
+
+    @Test func `an object whose content is whole is not as it was stored when any other byte is changed`() throws {
+        let scratch = try Scratch()
+        let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
+        let head = try storeSegment(in: store, [UInt8](repeating: 7, count: 5 << 20))
+        let intact = try Files.read(store.path(key))
+        try StoredSegment(key, in: store).prove()
+        // Small as it is, all of it can be tried; nothing is decompressed.
+        for place in head.encodedLength..<intact.count {
+            var bytes = intact
+            bytes[place] ^= 0x20
+            try replaceDurably(store.path(key), bytes: bytes)
+            #expect(throws: ObjectDamaged.self, "byte \(place)") { try StoredSegment(key, in: store).prove() }
+        }
     }
 
     @Test func `no flipped bit goes unnoticed`() throws {
@@ -217,6 +239,7 @@ private let damages = [
             bytes[place] ^= UInt8(1 << (step % 8))
             try replaceDurably(store.path(key), bytes: bytes)
             #expect(throws: ObjectDamaged.self, "byte \(place)") { try extract(store) }
+            #expect(throws: ObjectDamaged.self, "byte \(place)") { try StoredSegment(key, in: store).prove() }
         }
     }
 }

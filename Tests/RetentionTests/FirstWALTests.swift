@@ -147,7 +147,7 @@ struct DatedArchive: Sendable, CustomTestStringConvertible {
             "start_segment":"\(name)","stop_segment":"\(name)",
             "system_identifier":"\(Self.incarnation.systemIdentifier)","major":15,
             "server_version":150020,"catalog_version":202209061,"segment_size":\(Self.size),"from_standby":false,
-            "file_count":1,"size":1,"stored_size":3,"pack_labels":["\(label)"],"tablespaces":[],"checksums":true,
+            "file_count":1,"size":1,"stored_size":3,"packs":[],"tablespaces":[],"checksums":true,
             "verified_pages":1,"corrupt_pages":[],"settings":{},"pinned":false,
             "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
             """

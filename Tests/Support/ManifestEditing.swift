@@ -1,7 +1,7 @@
 import Platform
 
 /// Runs SQL, semicolons between, in the only backup's manifest of a repository, which it may change; returns the rows, one a
-/// line.
+/// line. `run_list(length, frame, place)` makes the list of a single run.
 @discardableResult
 public func inManifest(of repository: String, _ statements: String) throws -> String {
     let scratch = try Scratch()
@@ -11,6 +11,10 @@ public func inManifest(of repository: String, _ statements: String) throws -> St
         zstd -q -d -c manifest.sqlite.zst >"$WORK"
         python3 -c "import sqlite3, sys
         manifest = sqlite3.connect(sys.argv[1])
+        def varint(number): return (bytes([number & 127 | 128]) + varint(number >> 7)) if number > 127 else bytes([number])
+        def run_list(length, frame, place):
+            return varint(2) + varint(2 * length) + varint(2 * frame if frame >= 0 else -2 * frame - 1) + varint(place)
+        manifest.create_function('run_list', 3, run_list)
         for statement in sys.argv[2].split(';'):
             for row in manifest.execute(statement).fetchall(): print(*row)
         manifest.commit()" "$WORK" "$SQL"

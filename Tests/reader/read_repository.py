@@ -12,6 +12,7 @@ Needs the programs zstd and xxhsum's library for Python (Debian's zstd and pytho
 
 import json
 import os
+import pathlib
 import re
 import sqlite3
 import struct
@@ -21,13 +22,13 @@ import tempfile
 
 import xxhash
 
+digest_of = xxhash.xxh3_128_digest
+read = lambda path: pathlib.Path(path).read_bytes()
 SKIPPABLE = 0x184D2A5E
 INDEX = 0x184D2A5F
 SEEKABLE = 0x8F92EAB1
 SEAL = re.compile(rb',\n  "xxh128" : "([0-9a-f]{32})"\n}\n')
-HEAD = re.compile(
-    rb'{\n  "kind" : "([a-z-]+)",\n  "format" : ([0-9]+),\n  "tidemark_version" : "([^"\\]*)"'
-)
+HEAD = re.compile(rb'{\n  "kind" : "([a-z-]+)",\n  "format" : ([0-9]+),\n  "tidemark_version" : "([^"\\]*)"')
 
 
 class Damaged(Exception):
@@ -37,11 +38,6 @@ class Damaged(Exception):
 def need(condition, reason):
     if not condition:
         raise Damaged(reason)
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def zstd(data):
@@ -60,8 +56,7 @@ def document(data, kind):
         raise Damaged("not a document")
     need(xxhash.xxh3_128_hexdigest(data[:-52]).encode() == seal[1], "its checksum is wrong")
     head = HEAD.match(data)
-    need(head, "its first lines are not a document's")
-    need(head[1].decode() == kind, f"of kind {head[1].decode()}, not {kind}")
+    need(head and head[1].decode() == kind, f"not a document of kind {kind}")
     need(int(head[2]) == 1, f"of format {int(head[2])}, written by tidemark {head[3].decode()}")
     return json.loads(data)
 
@@ -70,23 +65,24 @@ def archived(data):
     """The content of an archived file, proven."""
     need(len(data) >= 56, "shorter than a head")
     magic, length, tag, form, codec, cipher, flags, summary, size = struct.unpack_from("<II8sBBBBIQ", data)
-    need(magic == SKIPPABLE and tag == b"TIDEMARK", "no archived file")
-    need(form == 1, f"of format {form}")
-    need(codec == 1 and cipher == 0 and flags <= 3, "of an unknown codec, cipher or flag")
+    known = (magic, tag, form, codec, cipher) == (SKIPPABLE, b"TIDEMARK", 1, 1, 0)
+    need(known and flags <= 3, "no archived file, or of an unknown format, codec, cipher or flag")
     end = 48 + summary + 8
     need(length == end - 8 and end <= len(data), "its head's length is wrong")
     (total,) = struct.unpack_from("<Q", data, end - 8)
     need(xxhash.xxh3_64_intdigest(data[8 : end - 8]) == total, "its head's checksum is wrong")
     lengths = frame_table(data)
-    need(end + sum(a for a, _ in lengths) + 8 + 8 * len(lengths) + 9 == len(data), "frames don't fill it")
-    content, place = [], end
-    for compressed, expanded in lengths:
-        content.append(zstd(data[place : place + compressed]))
-        need(len(content[-1]) == expanded, "a frame has another length than the table says")
-        place += compressed
-    content = b"".join(content)
-    need(len(content) == size, "its content has another length")
-    need(xxhash.xxh3_128_digest(content) == data[32:48], "its content has another digest")
+    table = len(data) - 8 - 8 * len(lengths) - 9
+    need(sum(a for a, _ in lengths) == table, "frames don't fill it")
+    need((lengths[0], lengths[-1]) == ((end, 0), (32, 0)), "its table lacks head or seal")
+    need(data[table - 32 : table - 16] == struct.pack("<II8s", INDEX, 24, b"TIDEXXH3"), "no seal")
+    need(digest_of(data[: table - 16] + data[table:]) == data[table - 16 : table], "its stored bytes are others")
+    content, place = b"", end
+    for compressed, expanded in lengths[1:-1]:
+        frame = zstd(data[place : place + compressed])
+        need(len(frame) == expanded, "a frame has another length than the table says")
+        content, place = content + frame, place + compressed
+    need((len(content), digest_of(content)) == (size, data[32:48]), "its content is another one")
     return content
 
 
@@ -94,17 +90,15 @@ def frame_table(data):
     count, zero, magic = struct.unpack_from("<IBI", data, len(data) - 9)
     length = 8 * count + 9
     start = len(data) - 8 - length
-    need(magic == SEEKABLE and zero == 0 and start >= 0, "no table of frames")
+    need(magic == SEEKABLE and zero == 0 and start >= 0 and count > 2, "no table of frames")
     need(struct.unpack_from("<II", data, start) == (SKIPPABLE, length), "its table of frames is damaged")
     return [struct.unpack_from("<II", data, start + 8 + 8 * number) for number in range(count)]
 
 
 def pack(data):
     """The frames of a pack as offset → (length, content), proven."""
-    need(len(data) >= 24 + 24, "shorter than head and index")
-    need(struct.unpack_from("<II8s", data) == (SKIPPABLE, 16, b"TIDEPACK"), "no pack")
-    need(data[16] == 1, f"of format {data[16]}")
-    need(data[17:24] == b"\1\0\0\0\0\0\0", "of an unknown codec or cipher")
+    head = struct.pack("<II8s", SKIPPABLE, 16, b"TIDEPACK") + b"\1\1\0\0\0\0\0\0"
+    need(len(data) >= 48 and data[:24] == head, "no pack, or of an unknown format, codec or cipher")
     total, count, tag = struct.unpack_from("<QI4s", data, len(data) - 16)
     start = len(data) - 16 - 32 * count
     need(tag == b"TPIX" and start >= 32, "no index")
@@ -115,91 +109,108 @@ def pack(data):
         offset, length, size, digest = struct.unpack_from("<QII16s", data, start + 32 * number)
         need(offset == place, "its frames are not back to back")
         content = whole[taken : taken + size]
-        need(len(content) == size and xxhash.xxh3_128_digest(content) == digest, f"frame {number} is another one")
+        need(len(content) == size and digest_of(content) == digest, f"frame {number} is another one")
         frames[offset] = (length, content)
         place, taken = place + length, taken + size
     need(place == start - 8 and taken == len(whole), "its frames don't fill it")
     return frames
 
 
+def runs(data):
+    """Frame, place in it and length of each run of a list."""
+    numbers, number, shift = [], 0, 0
+    for byte in data:
+        number, shift = number | (byte & 127) << shift, shift + 7
+        if byte < 128:
+            numbers.append(number)
+            number, shift = 0, 0
+    need(shift == 0, "a list of runs is cut off")
+    numbers.reverse()
+    first, last, ends = numbers.pop(), 0, {}
+    unit = 8192 if first & 1 else 1
+    for _ in range(first >> 1):
+        length, goes_on = divmod(numbers.pop(), 2)
+        difference = numbers.pop()
+        frame = last + (-(difference // 2) - 1 if difference & 1 else difference // 2)
+        need(length > 0 and frame >= 0, "a run is impossible")
+        place, length = 0, length * unit
+        if frame:
+            place = ends.get(frame, 0) if goes_on else numbers.pop() * unit
+            last, ends[frame] = frame, place + length
+        yield frame, place, length
+    need(not numbers, "a list of runs has something after its end")
+
+
 class Backup:
     """One complete backup of an incarnation's folder."""
 
     def __init__(self, incarnation, label):
-        self.incarnation, self.label = incarnation, label
-        folder = f"{incarnation}/backup/{label}"
+        self.incarnation, self.packs, folder = incarnation, {}, f"{incarnation}/backup/{label}"
         described = read(folder + "/backup.json")
         self.description = document(described, "backup")
         need(self.description["label"] == label, "it describes another backup")
         seal = f"{xxhash.xxh3_128_hexdigest(described)}  backup.json\n".encode()
         need(read(folder + "/backup.json.xxh128") == seal, "backup.json.xxh128 is of another one")
-        self.manifest = open_manifest(read(folder + "/manifest.sqlite.zst"), label)
-        self.packs = {}
-
-    def rows(self, query, *values):
-        try:
-            return self.manifest.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise Damaged(f"its manifest: {error}")
-
-    def frames(self, number):
-        """Of the pack with that number in the manifest."""
-        if number not in self.packs:
-            ((label, digits),) = self.rows("SELECT label, number FROM pack WHERE id = ?", number)
-            self.packs[number] = pack(read(f"{self.incarnation}/pack/{label}/{digits:06d}"))
-        return self.packs[number]
+        manifest = open_manifest(read(folder + "/manifest.sqlite.zst"), label)
+        self.rows = lambda query, *values: manifest.execute(query, values).fetchall()
 
     def frame(self, number):
-        ((owner, offset, length, size, digest),) = self.rows(
-            "SELECT pack, offset, length, size, digest FROM frame WHERE id = ?", number
+        """The content of a frame, from its pack."""
+        ((label, pack_number, word, stored, stored_digest, offset, length, size, digest),) = self.rows(
+            "SELECT label, number, word, p.size, p.digest, offset, length, f.size, f.digest"
+            " FROM frame f JOIN pack p ON p.id = pack WHERE f.id = ?",
+            number,
         )
-        stored, content = self.frames(owner)[offset]
-        need((stored, len(content)) == (length, size), f"frame {number} is another one")
-        need(xxhash.xxh3_128_digest(content) == digest, f"frame {number} has another digest")
+        key = f"pack/{label}/{pack_number:06d}" + (f"-{word}" if word else "")
+        if key not in self.packs:
+            data = read(f"{self.incarnation}/{key}")
+            need((len(data), digest_of(data)) == (stored, stored_digest), f"{key} is another one")
+            self.packs[key] = pack(data)
+        stored, content = self.packs[key][offset]
+        need((stored, len(content), digest_of(content)) == (length, size, digest), f"frame {number} is another one")
         return content
 
     def files(self):
         """Path, kind, mode, target and content of each; contents only of regular files."""
         cached = (None, b"")
-        for number, path, kind, mode, size, target in self.rows(
-            "SELECT id, path, kind, mode, size, target FROM file ORDER BY path"
+        for path, kind, mode, size, target, digest, listed in self.rows(
+            "SELECT path, kind, mode, size, target, digest, list FROM file LEFT JOIN runs ON file = id ORDER BY path"
         ):
             parts = path.split("/")
             need(path == "" or all(part not in ("", ".", "..") for part in parts), f"path {path!r}")
             content = bytearray()
-            for frame, start, offset, length in self.rows(
-                "SELECT frame, frame_offset, offset, length FROM run WHERE file = ? ORDER BY offset", number
-            ):
-                need(offset == len(content), f"{path}: its runs are not one after the other")
-                if frame == 0:
-                    content += bytes(length)
-                    continue
-                if cached[0] != frame:
-                    cached = (frame, self.frame(frame))
-                piece = cached[1][start : start + length]
+            for frame, place, length in runs(listed) if listed is not None else ():
+                if frame != cached[0]:
+                    cached = (frame, self.frame(frame) if frame else b"")
+                piece = cached[1][place : place + length] if frame else bytes(length)
                 need(len(piece) == length, f"{path}: a run leads out of its frame")
                 content += piece
-            need(kind != "f" or len(content) == size, f"{path}: its runs don't make up all of it")
+            need(len(content) == (size if kind == "f" else 0), f"{path}: its runs don't make up all of it")
+            need(digest is None or digest_of(content) == digest, f"{path}: another digest")
             yield path, kind, mode & 0o750, target, bytes(content)
 
     def verify(self):
         files = [len(content) for _, kind, _, _, content in self.files() if kind == "f"]
-        said = (self.description["file_count"], self.description["size"])
-        need((len(files), sum(files)) == said, f"{len(files)} files with {sum(files)} bytes, not {said}")
+        need(len(files) == self.description["file_count"], f"it has {len(files)} files")
+        need(sum(files) == self.description["size"], f"its files have {sum(files)} bytes")
+        live = dict(self.rows("SELECT pack, sum(length) FROM frame GROUP BY pack"))
+        found = {}
+        for number, label, place, size in self.rows("SELECT id, label, number, size FROM pack ORDER BY number"):
+            places, sizes, lives = found.get(label, ([], 0, 0))
+            found[label] = (places + [place], sizes + size, lives + live[number])
+        for packs in self.description["packs"]:
+            numbers = [n for first, last in packs["ranges"] for n in range(first, last + 1)]
+            need(found.pop(packs["label"]) == (numbers, packs["size"], packs["live"]), "it needs other packs")
+        need(not found, "it needs more packs than it says")
 
     def restore(self, directory):
-        os.makedirs(directory, 0o750)
         for path, kind, mode, target, content in self.files():
             place = f"{directory}/{path}"
-            if kind == "d":
-                os.makedirs(place, exist_ok=True)
-            elif kind == "t":
-                os.makedirs(os.path.dirname(place), exist_ok=True)
+            os.makedirs(place if kind == "d" else os.path.dirname(place), exist_ok=True)
+            if kind == "t":
                 os.symlink(target, place)
-            else:
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-                with open(place, "wb") as file:
-                    file.write(content)
+            elif kind == "f":
+                pathlib.Path(place).write_bytes(content)
                 os.chmod(place, mode)
 
 
@@ -209,13 +220,8 @@ def open_manifest(data, label):
         file.write(zstd(data))
         file.flush()
         manifest = sqlite3.connect(":memory:")
-        try:
-            stored = sqlite3.connect(file.name)
-            stored.backup(manifest)
-            stored.close()
-            meta = dict(manifest.execute("SELECT name, value FROM meta"))
-        except sqlite3.DatabaseError as error:
-            raise Damaged(f"SQLite: {error}")
+        sqlite3.connect(file.name).backup(manifest)
+        meta = dict(manifest.execute("SELECT name, value FROM meta"))
     need(meta.get("format") == "1" and meta.get("label") == label, "the manifest of another backup or format")
     return manifest
 
@@ -227,7 +233,7 @@ KINDS = [
     (r"backup/[^/]+/backup\.json\.xxh128", "seal"),
     (r"backup/[^/]+/manifest\.sqlite\.zst", "manifest"),
     (r"backup/[^/]+/verified-[^/]+\.json", "verification"),
-    (r"pack/[^/]+/[0-9]{6,}", "pack"),
+    (r"pack/[^/]+/[0-9]{6,}(-[0-9a-z]{1,32})?", "pack"),
     (r"aside/[^/]+/record\.json", "aside"),
     (r"aside/[^/]+/(wal/.+|[^/]+)\.zst", "put aside"),
     (r"job/[0-9]{4}-[0-9]{2}/[^/]+\.json", "job"),
@@ -277,14 +283,12 @@ def main(command, *words):
         for key, kind, path in objects(words[0]):
             try:
                 prove(kind, path)
-            except (Damaged, KeyError, ValueError, OSError) as error:
+            except (Damaged, sqlite3.DatabaseError, LookupError, ValueError, OSError) as error:
                 print(f"{key}: {error}")
                 damaged += 1
         return 1 if damaged else 0
     elif command == "segment":
-        content = archived(read(words[0]))
-        with open(words[1], "wb") as file:
-            file.write(content)
+        pathlib.Path(words[1]).write_bytes(archived(read(words[0])))
     elif command == "backup":
         Backup(words[0].rstrip("/"), words[1]).restore(words[2])
     else:
