@@ -3,6 +3,7 @@ import BaseBackup
 import Catalog
 import Monitoring
 import Platform
+import Recovery
 import Repository
 import Retention
 import Support

@@ -30,7 +30,7 @@ import Testing
         func states() throws -> String {
             try shop.sql(
                 """
-                select string_agg(tgrelid::regclass || ' ' || tgname || ' ' || tgenabled, ', ' order by tgrelid, tgname)
+                select string_agg(tgrelid::regclass || ' ' || tgname || ' ' || tgenabled::text, ', ' order by tgrelid, tgname)
                 from pg_trigger where not tgisinternal
                 """)
         }
