@@ -1,4 +1,5 @@
 import Platform
+
 /// The lines that make PostgreSQL call tidemark.
 public struct ServerCommands: Sendable, Equatable {
     private let call: @Sendable (String) -> String

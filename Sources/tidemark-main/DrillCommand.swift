@@ -1,11 +1,10 @@
 import BaseBackup
 import Configuration
+import Operations
 import Planning
 import Platform
 import Postgres
 import Presentation
-import Operations
-import Platform
 import Recovery
 import WAL
 

@@ -1,7 +1,7 @@
 import Configuration
+import Operations
 import Planning
 import Platform
-import Operations
 import Recovery
 import TableRecovery
 

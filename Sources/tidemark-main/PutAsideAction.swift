@@ -44,7 +44,8 @@ enum PutAsideAction {
             var problem: String?
             do { server = try livingServer(cluster, archive.incarnation) } catch {
                 let explained = error as? any Explained
-                problem = [explained?.message ?? "\(error)", explained?.detail].compactMap(\.self).joined(separator: ": ")
+                problem = [explained?.message ?? "\(error)", explained?.detail].compactMap(\.self).joined(
+                    separator: ": ")
             }
             try PutAsideCheck(
                 dataDirectory: cluster.dataDirectory, archive, server: server, problem: problem,

@@ -1,7 +1,7 @@
 import Configuration
 import Glibc
-import Planning
 import Operations
+import Planning
 import Platform
 import Recovery
 import WAL

@@ -1,8 +1,8 @@
 import BaseBackup
 import Configuration
 import DataDirectory
-import Planning
 import Operations
+import Planning
 import Platform
 import Postgres
 import Presentation

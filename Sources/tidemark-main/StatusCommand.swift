@@ -1,7 +1,7 @@
 import Configuration
 import Monitoring
-import Presentation
 import Operations
+import Presentation
 
 enum StatusCommand: Command {
     static let grammar = Grammar(

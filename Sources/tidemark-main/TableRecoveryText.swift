@@ -1,7 +1,7 @@
 import Configuration
+import Operations
 import Planning
 import Presentation
-import Operations
 import Recovery
 import TableRecovery
 import WAL

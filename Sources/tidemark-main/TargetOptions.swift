@@ -1,6 +1,6 @@
 import Configuration
-import Planning
 import Operations
+import Planning
 import Recovery
 import WAL
 

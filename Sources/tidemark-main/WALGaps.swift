@@ -1,10 +1,10 @@
 import Catalog
 import Configuration
 import Monitoring
+import Operations
 import Platform
 import Repository
 import Retention
-import Operations
 import Setup
 import WAL
 
