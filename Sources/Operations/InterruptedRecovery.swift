@@ -9,9 +9,10 @@ public final class InterruptedRecovery: Sendable {
     let claim: RecoveryClaim
     public let state: RecoveryState
 
+    /// - Parameter mapped: directories that tablespaces are to go to.
     /// - Throws: `NestedPlaces`; `RecoveryInProgress`; `Problem` when no recovery into that directory was interrupted.
-    public init(into directory: String, of cluster: ClusterConfiguration) throws {
-        try cluster.places.check(recovery: directory)
+    public init(into directory: String, mapped: [String] = [], of cluster: ClusterConfiguration) throws {
+        try cluster.places.check(recovery: directory, mapped: mapped)
         claim = try RecoveryClaim(directory, in: cluster.state)
         guard let state = try RecoveryState(of: directory, in: cluster.state) else {
             throw Problem(
