@@ -9,9 +9,10 @@ public struct InterruptedRecovery: Sendable {
     public let state: RecoveryState
     private let cluster: ClusterConfiguration
 
+    /// - Parameter mapped: directories that tablespaces are to go to.
     /// - Throws: `NestedPlaces`; `RecoveryInProgress`; `Problem` when no recovery into that directory was interrupted.
-    public init(into directory: String, of cluster: ClusterConfiguration) throws {
-        try cluster.places.check(recovery: directory)
+    public init(into directory: String, mapped: [String] = [], of cluster: ClusterConfiguration) throws {
+        try cluster.places.check(recovery: directory, mapped: mapped)
         // Whoever works on it is known before anything is looked at; it is given back at once.
         _ = try RecoveryClaim(directory, in: cluster.state)
         guard let state = try RecoveryState(of: directory, in: cluster.state) else {

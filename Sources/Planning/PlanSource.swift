@@ -79,7 +79,7 @@ extension PlanSource {
     public func lastCommit(of path: LogSegments, from position: LSN) throws -> TransactionMark? {
         for index in path.indices.reversed() {
             var found: TransactionMark?
-            do { found = try facts(of: path, index..<index + 1).first?.lastCommit } catch  where !isOutOfReach(error) {
+            do { found = try facts(of: path, index..<index + 1).first?.lastCommit } catch where !isOutOfReach(error) {
                 // What isn't WAL holds no commit.
             }
             if let last = found { return last.lsn >= position ? last : nil }
@@ -90,7 +90,9 @@ extension PlanSource {
 }
 
 /// Whether an error says nothing about what is stored, but that it could not be asked for.
-func isOutOfReach(_ error: any Error) -> Bool { error is SystemError || error is UnreachableObject }
+func isOutOfReach(_ error: any Error) -> Bool {
+    error is SystemError || (error as? any Explained)?.isTransient == true
+}
 
 /// Prepared transactions that a stretch of the log tells of.
 public struct Preparations: Sendable {

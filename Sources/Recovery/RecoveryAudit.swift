@@ -61,7 +61,6 @@ public struct RecoveryAudit: Sendable {
         let now = Moment(microseconds: Clock.now)
         store = archive.store
         began = Clock.monotonic
-        folder = archive.incarnation.recoveryFolder.appending("\(now.compact)-\(subject.kind)-\(getpid())")
         let environment = { (name: String) in getenv(name).map { String(cString: $0) } }
         var name = [CChar](repeating: 0, count: 256)
         gethostname(&name, name.count - 1)
@@ -72,9 +71,20 @@ public struct RecoveryAudit: Sendable {
         line =
             "\(user) on \(host)\(remote.map { " from \($0)" } ?? "") recovers \(archive.incarnation) to \(subject.target) from backup "
             + "\(subject.backup) into \"\(subject.directory)\""
-        try RecoveryAudit.write(
-            Begin(began: now.iso8601, user: user, host: host, remote: remote, subject: subject),
-            .recoveryBegin, to: folder.appending("begin.json"), store)
+        // A process may begin several within a second.
+        var named = now
+        while true {
+            let folder = archive.incarnation.recoveryFolder.appending("\(named.compact)-\(subject.kind)-\(getpid())")
+            do {
+                try RecoveryAudit.write(
+                    Begin(began: now.iso8601, user: user, host: host, remote: remote, subject: subject),
+                    .recoveryBegin, to: folder.appending("begin.json"), store)
+                self.folder = folder
+                return
+            } catch is ObjectExists {
+                named = Moment(microseconds: named.microseconds + 1_000_000)
+            }
+        }
     }
 
     /// One that this process didn't begin; nil when it is none.

@@ -147,7 +147,8 @@ enum RecoverCommand: Command {
     private static func resume(
         _ invocation: Invocation, _ cluster: ClusterConfiguration, _ directory: String
     ) throws -> ExitStatus {
-        let interrupted = try InterruptedRecovery(into: directory, of: cluster)
+        let mapped = try RecoveryOptions.tablespaces(invocation.arguments).values.sorted()
+        let interrupted = try InterruptedRecovery(into: directory, mapped: mapped, of: cluster)
         let state = interrupted.state
         try refuseWithoutSecrets(state, invocation)
         let line =

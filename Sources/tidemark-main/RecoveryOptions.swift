@@ -51,7 +51,7 @@ enum RecoveryOptions {
     }
 
     /// What `--tablespace-mapping` says: location in the backup → directory to use now.
-    private static func tablespaces(_ arguments: Arguments) throws(UsageError) -> [String: String] {
+    static func tablespaces(_ arguments: Arguments) throws(UsageError) -> [String: String] {
         var mapping: [String: String] = [:]
         for text in arguments.all("tablespace-mapping") {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
