@@ -1,6 +1,4 @@
 import Documents
-import Jobs
-import Notifications
 import Platform
 import Retention
 import Support
@@ -10,7 +8,9 @@ import WAL
 @testable import BaseBackup
 @testable import Configuration
 @testable import DataDirectory
+@testable import Jobs
 @testable import Monitoring
+@testable import Notifications
 @testable import Postgres
 @testable import Recovery
 @testable import Repository
