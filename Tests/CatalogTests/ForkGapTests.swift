@@ -3,6 +3,7 @@ import BaseBackup
 import Catalog
 import Monitoring
 import Platform
+import Recovery
 import Repository
 import Retention
 import Support
@@ -10,6 +11,7 @@ import Testing
 import WAL
 
 @testable import Planning
+@testable import Recovery
 
 /// An archive with forks of which something is missing. Segments have 1 MB; `1/4` is the fourth of timeline 1.
 struct ForkGap: Sendable, CustomTestStringConvertible {
@@ -123,7 +125,7 @@ private let cases = [
                 "timeline":\(backup.timeline),"start_segment":"\(segment)","stop_segment":"\(segment)",
                 "system_identifier":"\(repository.incarnation.systemIdentifier)","major":15,"server_version":150020,
                 "catalog_version":202209061,"segment_size":\(size),"from_standby":false,"file_count":1,"size":1,
-                "stored_size":1,"pack_labels":["\(backup.label)"],"tablespaces":[],"checksums":true,
+                "stored_size":1,"packs":[],"tablespaces":[],"checksums":true,
                 "verified_pages":1,"corrupt_pages":[],"settings":{},"pinned":false,
                 "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
                 """
