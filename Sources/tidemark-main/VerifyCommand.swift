@@ -110,7 +110,8 @@ enum VerifyCommand: Command {
                 others += 1
                 continue
             }
-            do { try recordVerification(report, of: archive) } catch let error as any Explained {
+            do { try recordVerification(report, of: archive) } catch let error as SystemError {
+                guard (try? archive.isConfirmed()) == true else { throw error }
                 log(
                     .error, "the verification of backup \"\(backup.label)\" could not be recorded",
                     detail: "\(error.message).", hint: error.hint)
