@@ -98,13 +98,14 @@ private func verificationNames(of label: String, _ archive: ClusterArchive) thro
         .filter { $0.hasPrefix("verified-") && $0.hasSuffix(".json") }
 }
 
-/// As a verification's record is named; the earliest moment for any other name.
+/// As a verification's record is named; the earliest moment for any other name. A name without a fraction comes after those of the
+/// same second that have one.
 private func moment(named name: String) -> Moment {
     let text = name.dropFirst("verified-".utf8.count)
     guard let second = Moment(compact: text.prefix(15) + "Z") else { return Moment(microseconds: 0) }
     let digits = text.dropFirst(15).prefix(7)
     guard digits.first == ".", digits.utf8.count == 7, let fraction = Int64(digits.dropFirst()), fraction >= 0 else {
-        return second
+        return Moment(microseconds: second.microseconds + 999_999)
     }
     return Moment(microseconds: second.microseconds + fraction)
 }

@@ -88,6 +88,8 @@ public struct VerifyJob {
                 continue
             }
             do { try recordVerification(found, of: archive) } catch {
+                // The repository may be away as a whole.
+                guard (try? archive.isConfirmed()) == true else { throw error }
                 context.note(
                     .error, "the verification of backup \"\(found.label)\" could not be recorded", detail: "\(error)")
                 report.problems += 1

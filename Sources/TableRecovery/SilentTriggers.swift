@@ -15,7 +15,7 @@ struct SilentTriggers {
     ///
     /// - Parameter tables: with their numbers.
     /// - Throws: `TableInUse`.
-    init(of tables: [(name: TableName, oid: String)], live: Connection, progress: (String) -> Void) throws {
+    init(of tables: [(name: TableName, oid: String)], live: Connection, progress: (String) throws -> Void) throws {
         self.live = live
         let numbers = tables.map(\.oid)
         if try SilentTriggers.find(numbers, live).isEmpty {

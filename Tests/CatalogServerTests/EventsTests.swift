@@ -66,7 +66,8 @@ import WAL
             #expect(try decode([Event].self, found).map(\.lsn) == [odd.lsn], "\(name)")
         }
         // One that nobody knows by name may be the table that is asked for.
-        try cluster.psql("create table ghost (i int); drop table ghost", database: "shop")
+        try cluster.psql("create table ghost (i int)", database: "shop")
+        try cluster.psql("drop table ghost", database: "shop")
         try site.archiveEverything()
         let ghost = try site.tidemark(["events", "--table", "ghost"], expectSuccess: true)
         #expect(ghost.errors.contains("1 drop or truncation is not shown, and may be this table's"), "\(ghost)")

@@ -287,7 +287,7 @@ struct Trouble: Sendable, CustomTestStringConvertible {
             $0.jobs = [ObservedCluster.job(.verify, days: -365)]
         },
         Trouble(
-            name: "verified long ago, and by a clock in the future", check: "verify", status: .warning, says: "20 days"
+            name: "verified long ago, and by a clock in the future", check: "verify", status: .warning, says: "20 d 0 h"
         ) {
             $0.jobs = [ObservedCluster.job(.verify, days: 20), ObservedCluster.job(.verify, days: -365)]
         },
