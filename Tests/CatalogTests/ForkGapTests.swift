@@ -3,7 +3,6 @@ import BaseBackup
 import Catalog
 import Monitoring
 import Platform
-import Recovery
 import Repository
 import Retention
 import Support
@@ -11,6 +10,7 @@ import Testing
 import WAL
 
 @testable import Planning
+@testable import Recovery
 
 /// An archive with forks of which something is missing. Segments have 1 MB; `1/4` is the fourth of timeline 1.
 struct ForkGap: Sendable, CustomTestStringConvertible {
