@@ -3,6 +3,7 @@ import Platform
 import Repository
 import Support
 import Testing
+import WAL
 
 /// What can't be read of one backup, or is gone, doesn't keep `verify` from the others.
 @Suite struct VerifyFaultServerTests {

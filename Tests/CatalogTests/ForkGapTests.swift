@@ -3,7 +3,6 @@ import BaseBackup
 import Catalog
 import Monitoring
 import Platform
-import Recovery
 import Repository
 import Retention
 import Support
