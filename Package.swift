@@ -141,7 +141,8 @@ let package = Package(
             ]),
         tests("RetentionTests", ["Platform", "WAL", "Repository", "Planning", "Retention", "BaseBackup", "Recovery"]),
         tests(
-            "RecoveryServerTests", ["Platform", "WAL", "Repository", "Planning", "Postgres", "BaseBackup", "Recovery"],
+            "RecoveryServerTests",
+            ["Platform", "WAL", "Repository", "Planning", "Postgres", "BaseBackup", "Recovery"],
             exclude: ["coarse-clock.c", "fast-clock.c"]),
         tests(
             "MonitoringTests",

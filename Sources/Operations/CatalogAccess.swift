@@ -4,7 +4,7 @@ public import Catalog
 public import Configuration
 import Platform
 public import Repository
-import Retention
+public import Retention
 public import WAL
 
 /// The cluster's catalog, brought up to date, with the backups that give its entries a meaning.

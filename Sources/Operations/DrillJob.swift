@@ -1,6 +1,6 @@
 import BaseBackup
 public import Configuration
-import Planning
+public import Planning
 import Platform
 import Postgres
 public import Recovery

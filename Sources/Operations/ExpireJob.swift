@@ -4,7 +4,7 @@ import Jobs
 import Monitoring
 import Platform
 public import Repository
-import Retention
+public import Retention
 import WAL
 
 /// Removes the backups and the WAL that no rule keeps, in all incarnations of a cluster.

@@ -1,4 +1,4 @@
-import Planning
+public import Planning
 public import Platform
 public import Recovery
 public import WAL

@@ -1,7 +1,7 @@
 import Archiving
 public import Configuration
-import Jobs
-public import Monitoring
+public import Jobs
+import Monitoring
 import Platform
 import Repository
 public import WAL

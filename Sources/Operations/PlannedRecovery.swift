@@ -2,7 +2,7 @@ import BaseBackup
 public import Configuration
 import DataDirectory
 import Monitoring
-import Planning
+public import Planning
 import Platform
 public import Postgres
 public import Recovery

@@ -2,6 +2,7 @@ import Archiving
 import BaseBackup
 public import Configuration
 import DataDirectory
+import Planning
 import Platform
 import Postgres
 public import Recovery

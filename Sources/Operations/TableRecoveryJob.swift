@@ -1,7 +1,7 @@
 public import Configuration
-import Planning
+public import Planning
 import Platform
-public import Recovery
+import Recovery
 public import TableRecovery
 
 /// Which tables to bring back, to when, and where to.

@@ -2,9 +2,9 @@ import Archiving
 import BaseBackup
 import Catalog
 import Configuration
-import Planning
+public import Planning
 public import Platform
-public import Recovery
+import Recovery
 import Repository
 import TableRecovery
 import WAL

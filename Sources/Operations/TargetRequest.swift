@@ -1,5 +1,5 @@
-import Planning
-public import Recovery
+public import Planning
+import Recovery
 public import TableRecovery
 import WAL
 

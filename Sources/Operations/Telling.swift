@@ -1,6 +1,6 @@
 public import Configuration
-public import Monitoring
-import Notifications
+import Monitoring
+public import Notifications
 import Platform
 public import WAL
 

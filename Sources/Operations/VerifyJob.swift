@@ -4,7 +4,7 @@ public import Configuration
 import Monitoring
 import Platform
 public import Repository
-import Retention
+public import Retention
 public import WAL
 
 /// Which backups to verify.
@@ -225,4 +225,11 @@ public func expiredSegments(
     try expiredSegments(
         of: archive, listing: archive.listBackups(), policy: policy, now: Moment(microseconds: Clock.now),
         segmentSize: segmentSize)
+}
+
+/// There is nothing that could be verified.
+private struct NoBackup: Explained {
+    let cluster: String
+    var message: String { "cluster \"\(cluster)\" has no complete backup" }
+    var hint: String? { "\"tidemark backup\" takes one." }
 }

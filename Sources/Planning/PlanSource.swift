@@ -79,7 +79,7 @@ extension PlanSource {
     public func lastCommit(of path: LogSegments, from position: LSN) throws -> TransactionMark? {
         for index in path.indices.reversed() {
             var found: TransactionMark?
-            do { found = try facts(of: path, index..<index + 1).first?.lastCommit } catch where !isOutOfReach(error) {
+            do { found = try facts(of: path, index..<index + 1).first?.lastCommit } catch  where !isOutOfReach(error) {
                 // What isn't WAL holds no commit.
             }
             if let last = found { return last.lsn >= position ? last : nil }

@@ -238,13 +238,13 @@ private final class TableRecovery {
                 let copy = TableCopy(request, catalog, scratch: connection, live: live, programs: programs)
                 absorb(
                     try copy.make(named: name, directory: scratch.directory.path) { [report] in
-                        try? report(.takingOut(table: $0))
+                        try report(.takingOut(table: $0))
                     })
             case .replacement:
                 let copy = TableCopy(request, catalog, scratch: connection, live: live, programs: programs)
                 absorb(
                     try copy.replace(directory: scratch.directory.path) { [report] in
-                        try? report(.takingOut(table: $0))
+                        try report(.takingOut(table: $0))
                     })
             }
         }

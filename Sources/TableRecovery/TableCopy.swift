@@ -35,7 +35,7 @@ struct TableCopy {
     }
 
     /// New tables beside the present ones.
-    func make(named name: TableName?, directory: String, progress: (String) -> Void) throws -> Result {
+    func make(named name: TableName?, directory: String, progress: (String) throws -> Void) throws -> Result {
         let suffix = TableCopy.suffix(request.plan)
         let roots = catalog.tables.filter(\.isChosen)
         if name != nil, roots.count != 1 {
@@ -63,7 +63,7 @@ struct TableCopy {
     }
 
     /// The recovered tables in place of the present ones, which are kept under another name.
-    func replace(directory: String, progress: (String) -> Void) throws -> Result {
+    func replace(directory: String, progress: (String) throws -> Void) throws -> Result {
         let parts = SchemaParts(foreignKeys: true, triggers: true, views: true)
         var result = Result()
         try inTransaction {
@@ -122,7 +122,7 @@ struct TableCopy {
     }
 
     /// Renames the live tables and what belongs to them; returns those that were there.
-    private func setAside(_ result: inout Result, progress: (String) -> Void) throws -> [TableName] {
+    private func setAside(_ result: inout Result, progress: (String) throws -> Void) throws -> [TableName] {
         var present: [TableName] = []
         let replaced = try catalog.tables.compactMap { try self.present($0.name) }
         for table in catalog.tables.map(\.name) {
@@ -196,7 +196,7 @@ struct TableCopy {
     /// - Parameter isReplacement: the tables get their old names in the end.
     private func copy(
         parts: SchemaParts, isReplacement: Bool = false, directory: String, into result: inout Result,
-        progress: (String) -> Void,
+        progress: (String) throws -> Void,
         rename: (TableName) -> TableName
     ) throws -> ScratchNames {
         let before = Dictionary(
@@ -214,7 +214,7 @@ struct TableCopy {
         try withdrawDefaults(names)
         try grant(definition.privileges)
         for (old, new) in names.tables where !old.isPartitioned {
-            progress(new.description)
+            try progress(new.description)
             let list = before[old.oid] ?? ""
             let into = "COPY \(new.sql)\(list) FROM STDIN"
             var sent: Int64 = 0

@@ -18,7 +18,7 @@ extension Connection {
 
     /// Keeps everybody else from the table until the transaction ends.
     /// - Throws: `TableInUse` after ten minutes.
-    func lockOut(_ table: TableName, progress: (String) -> Void) throws {
+    func lockOut(_ table: TableName, progress: (String) throws -> Void) throws {
         try lock([table], in: "ACCESS EXCLUSIVE", progress: progress)
     }
 
@@ -28,7 +28,7 @@ extension Connection {
     /// none of them locked, and others have their turn in between.
     ///
     /// - Throws: `TableInUse` after ten minutes.
-    func lock(_ tables: [TableName], in mode: String, progress: (String) -> Void) throws {
+    func lock(_ tables: [TableName], in mode: String, progress: (String) throws -> Void) throws {
         let end = Clock.monotonic + UInt64(Connection.lockMinutes) * 60_000_000_000
         let list = tables.map(\.sql).joined(separator: ", ")
         while true {
@@ -46,7 +46,7 @@ extension Connection {
                     (table, users) = (candidate, try self.users(of: candidate))
                 }
                 guard Clock.monotonic < end else { throw TableInUse(table: table, sessions: users) }
-                progress("waiting for table \(table), which process \(users.joined(separator: ", ")) uses")
+                try progress("waiting for table \(table), which process \(users.joined(separator: ", ")) uses")
                 Clock.sleep(milliseconds: 1000)
             }
         }

@@ -5,6 +5,7 @@ import Jobs
 import Monitoring
 import Operations
 import Platform
+import Retention
 import WAL
 
 enum BackupCommand: Command {

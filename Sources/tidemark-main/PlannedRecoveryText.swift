@@ -1,5 +1,6 @@
 import Configuration
 import Operations
+import Planning
 import Presentation
 import Recovery
 

@@ -1,3 +1,4 @@
+import Archiving
 import Configuration
 import Glibc
 import Operations

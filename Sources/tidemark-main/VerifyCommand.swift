@@ -119,10 +119,3 @@ enum VerifyCommand: Command {
             + Quantity.pretty(milliseconds: Int64(report.seconds * 1000)) + before
     }
 }
-
-/// There is nothing that could be verified.
-private struct NoBackup: Explained {
-    let cluster: String
-    var message: String { "cluster \"\(cluster)\" has no complete backup" }
-    var hint: String? { "\"tidemark backup\" takes one." }
-}

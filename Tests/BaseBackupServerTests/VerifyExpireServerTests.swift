@@ -94,7 +94,8 @@ import WAL
         for place in ["/pack/\(old)", "\(old)/manifest"] {
             let verified = try site.tidemark(["verify"], environment: ["TIDEMARK_FAULT": "open:\(place)=EIO"])
             others(verified, place)
-            #expect(verified.output.contains("backup \(old): ") && !verified.output.contains("\(old): good"), "\(verified)")
+            #expect(
+                verified.output.contains("backup \(old): ") && !verified.output.contains("\(old): good"), "\(verified)")
             #expect(try backups.verdict(old).contains("damaged"))
         }
         // Where the disk is too full for what only this host needs, nothing is known of a backup.
