@@ -89,6 +89,19 @@ struct ArchitectureTests {
         #expect(found.output == "")
     }
 
+    /// What they decide depends on what they are given, and on nothing else.
+    @Test(arguments: ["Planning", "Retention"]) func `rules ask no file, no clock and no environment`(
+        _ module: String
+    ) throws {
+        let words =
+            "Files\\.|FileStatus|Descriptor|HeldDirectory|Clock\\.|Subprocess|getenv|retrying|Log\\("
+            + "|import (Glibc|Repository|Postgres|SQLite|Catalog)"
+        let folder = "\(Self.root)/Sources/\(module)"
+        let found = try run("/bin/grep", ["-rnE", "--include=*.swift", "(^|[^A-Za-z.])(\(words))", folder])
+        try #require(try Files.list(folder).count > 2)
+        #expect(found.output == "")
+    }
+
     /// A type that was renamed leaves no trace in a page that nobody compiles.
     @Test func `the page names types that exist`() throws {
         let page = try Files.readText(Self.root + "/docs/architecture.md")
