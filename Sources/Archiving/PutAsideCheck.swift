@@ -173,11 +173,11 @@ public struct NobodyTells: Explained, Equatable {
     public var message: String { "cannot tell whether \"\(name)\" is needed" }
     public var detail: String? {
         "Only the server on which the cluster lives can tell which timeline that is, and "
-            + (problem.map { "the one here could not be asked: \($0)." } ?? "none runs here as a primary.")
+            + (problem.map { "the one here could not be asked: \($0)" + ($0.last == "?" || $0.last == "." ? "" : ".") }
+                ?? "none runs here as a primary.")
     }
     public var hint: String? {
-        problem != nil
-            ? "Remove the cause, then try again."
-            : "Run this where the primary runs. If you know that no server and no recovery needs it, add --certain."
+        (problem != nil ? "Remove the cause, then try again." : "Run this where the primary runs.")
+            + " If you know that no server and no recovery needs it, add --certain."
     }
 }
