@@ -61,7 +61,8 @@ import Testing
         let planned = try site.tidemark(
             ["plan", "--target", "latest", "--target-timeline", "1"], expectSuccess: true)
         #expect(!planned.output.contains("was put aside"), "\(planned)")
-        let records = try runAsServerUser("/usr/bin/find", [site.repository, "-path", "*/aside/*", "-type", "f"])
+        let records = try runAsServerUser(
+            "/usr/bin/find", [site.repository, "-path", "*/aside/*", "-type", "f", "!", "-name", ".*"])
         #expect(
             records.output.split(separator: "\n").count == 1 && records.output.contains("record.json"), "\(records)")
         let record = try Files.readText(String(records.output.dropLast()))

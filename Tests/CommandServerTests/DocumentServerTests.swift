@@ -60,7 +60,7 @@ import Testing
             },
             Row(testDescription: "backup", file: "/backup.json") { labels, _ in
                 [
-                    Call(words: ["list"], status: 0), Call(words: ["show", labels[0]], status: 1),
+                    Call(words: ["list"], status: 3), Call(words: ["show", labels[0]], status: 1),
                     Call(words: ["verify", "--backups"], status: 3),
                     Call(words: ["expire", "--keep-full", "1"], status: 1),
                     Call(words: ["plan", "--target", "latest"], status: 0, tells: false),
