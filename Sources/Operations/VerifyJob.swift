@@ -87,11 +87,12 @@ public struct VerifyJob {
                 complain(failure)
                 continue
             }
-            do { try recordVerification(found, of: archive) } catch {
+            do { try recordVerification(found, of: archive) } catch let error as SystemError {
                 // The repository may be away as a whole.
                 guard (try? archive.isConfirmed()) == true else { throw error }
                 context.note(
-                    .error, "the verification of backup \"\(found.label)\" could not be recorded", detail: "\(error)")
+                    .error, "the verification of backup \"\(found.label)\" could not be recorded",
+                    detail: "\(error.message).", hint: error.hint)
                 report.problems += 1
                 others += 1
             }

@@ -69,9 +69,7 @@ import Testing
         let name = try cluster.psql("select pg_walfile_name(pg_current_wal_lsn())")
         try cluster.psql("select pg_switch_wal()")
         let path = "\(cluster.data)/pg_wal/\(name)"
-        try runAsServerUser(
-            "/bin/sh", ["-c", "printf '\\125' | dd of='\(path)' bs=1 seek=100000 conv=notrunc 2>/dev/null"],
-            expectSuccess: true)
+        try flipByte(of: path, at: 100_000)
         try cluster.psql("alter system reset archive_command")
         try cluster.restart()
         try cluster.psql("insert into t values (1); select pg_switch_wal()")

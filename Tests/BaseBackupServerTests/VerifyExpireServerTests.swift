@@ -41,11 +41,9 @@ import WAL
         func damage(_ label: String, cut: Bool) throws {
             let path = store.path(incarnation.pack(label, 1))
             let size = try FileStatus(of: path).size
-            let script =
-                cut
-                ? "truncate -s \(size / 2) '\(path)'"
-                : "printf 'x' | dd of='\(path)' bs=1 seek=\(size / 2) conv=notrunc status=none"
+            let script = cut ? "truncate -s \(size / 2) '\(path)'" : ":"
             try runAsServerUser("/bin/sh", ["-c", "chmod u+w '\(path)'; \(script)"])
+            if !cut { try flipByte(of: path, at: size / 2) }
         }
     }
 

@@ -100,10 +100,10 @@ import WAL
         Harm(name: "a byte of a stored segment", says: "object \"main/15-") { repository in
             let path = try repository.path(0)
             let size = try FileStatus(of: path).size
-            try flip(path, at: size / 2)
+            try flipByte(of: path, at: size / 2)
         },
         Harm(name: "a byte of its head", says: "Its head does not fit its checksum.") { repository in
-            try flip(repository.path(1), at: 100)
+            try flipByte(of: repository.path(1), at: 100)
         },
         Harm(name: "a cut", says: "is damaged") { repository in
             truncate(try repository.path(3), 3000)
@@ -112,7 +112,7 @@ import WAL
             try Files.remove(repository.path(3))
         },
         Harm(name: "a history", says: "00000002.history") { repository in
-            try flip(repository.store.path(repository.incarnation.history(TimelineID(2))), at: 70)
+            try flipByte(of: repository.store.path(repository.incarnation.history(TimelineID(2))), at: 70)
         },
         Harm(name: "a segment of another history under the right name", says: "does not follow the segment before it") {
             repository in
@@ -167,7 +167,7 @@ import WAL
 
     @Test func `a part of the archive can be verified`() throws {
         let repository = try FixtureRepository()
-        try flip(repository.path(0), at: 5000)
+        try flipByte(of: repository.path(0), at: 5000)
         let part = try verifyArchive(of: repository.archive, range: LSN(0xB0_0000)...LSN(0xC0_0000), jobs: 1)
         #expect(part.segments == 2)
         #expect(part.problems.isEmpty)
@@ -178,12 +178,4 @@ extension FixtureRepository {
     fileprivate func path(_ index: Int) throws -> String {
         store.path(incarnation.segment(try #require(SegmentName(names[index]))))
     }
-}
-
-private func flip(_ path: String, at offset: Int64) throws {
-    let file = try Descriptor(open: path, O_RDWR)
-    var byte: UInt8 = 0
-    _ = pread(file.raw, &byte, 1, Int(offset))
-    byte ^= 0x40
-    _ = pwrite(file.raw, &byte, 1, Int(offset))
 }
