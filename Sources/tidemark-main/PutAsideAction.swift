@@ -113,7 +113,7 @@ enum PutBackAction {
         let subject = try PutAsideAction.subject(name)
         let cluster = try invocation.cluster()
         let archive = try currentArchive(of: cluster)
-        var back = try PutBack(subject, of: archive)
+        let back = try PutBack(subject, of: archive)
         let names = back.objects.map(\.place.name)
         let isDryRun = invocation.arguments.has("dry-run")
         if !isDryRun {
@@ -121,7 +121,6 @@ enum PutBackAction {
             guard try invocation.confirm(question) else { return .interrupted }
             // An expiration must not decide between what is there before and what is there afterwards.
             let lock = try BackupLock(archive)
-            back = try PutBack(subject, of: archive)
             try withExtendedLifetime(lock) { try back.carryOut() }
         }
         if invocation.json {
