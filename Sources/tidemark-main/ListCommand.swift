@@ -193,7 +193,10 @@ private struct ListedBackup: Encodable {
             Quantity.pretty(milliseconds: Int64(seconds * 1000)), tidemark_main.size(size),
             tidemark_main.size(storedSize), "\(ratio / 10).\(ratio % 10)", "\(firstWal) … \(lastWal.suffix(8))",
             recoverableUntil.map(short) ?? (damage == nil ? "not known" : "never"),
-            verified.map { String($0.prefix(10)) + (verifyProblems == 0 ? "" : ": \(verifyProblems ?? 0) problems") }
+            verified.map { day in
+                let count = verifyProblems ?? 0
+                return String(day.prefix(10)) + (count == 0 ? "" : ": \(count) \(count == 1 ? "problem" : "problems")")
+            }
                 ?? "never", remarks,
         ]
     }
