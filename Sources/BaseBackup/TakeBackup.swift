@@ -188,10 +188,12 @@ struct BackupSource {
     }
 
     /// A server on the copy must not have lower values of the first five while it recovers
-    /// (<https://www.postgresql.org/docs/current/hot-standby.html>); the others explain the copy.
+    /// (<https://www.postgresql.org/docs/current/hot-standby.html>), and needs room for the original's replication origins
+    /// (the next two: the second since PostgreSQL 18, the first before); the others explain the copy.
     static let recordedSettings = [
         "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
-        "max_locks_per_transaction", "server_encoding", "lc_collate", "lc_messages", "lc_monetary",
+        "max_locks_per_transaction", "max_replication_slots", "max_active_replication_origins", "server_encoding",
+        "lc_collate", "lc_messages", "lc_monetary",
         "lc_numeric", "lc_time", "TimeZone", "shared_preload_libraries",
         "config_file", "hba_file", "ident_file", "wal_level", "archive_mode", "port", "full_page_writes",
         "track_commit_timestamp", "server_version", "shared_buffers", "huge_pages",

@@ -99,13 +99,22 @@ public struct HostDemands: Sendable {
     /// The built-in values of what replay demands.
     private static let standard: [String: Int64] = [
         "max_connections": 100, "max_worker_processes": 8, "max_wal_senders": 10, "max_prepared_transactions": 0,
-        "max_locks_per_transaction": 64,
+        "max_locks_per_transaction": 64, "max_replication_slots": 10, "max_active_replication_origins": 10,
     ]
 
-    /// What a server that answers queries while it recovers must have at least: as much as the original when the backup was
-    /// taken, and later, as the log tells.
+    /// The setting that makes room for the progress of replication origins. Replay keeps that of every origin that the
+    /// backup's checkpoint and the WAL name, as every later start does, and ends where there is no room for one
+    /// (`StartupReplicationOrigin` and `replorigin_advance`, src/backend/replication/logical/origin.c).
+    public static func roomForOrigins(major: Int) -> String {
+        major >= 18 ? "max_active_replication_origins" : "max_replication_slots"
+    }
+
+    /// What a server needs when it recovers: as much as the original when the backup was taken, and later, as the log tells.
     static func ofReplay(_ plan: Plan, original: [String: String]) -> [String: Int64] {
-        let recorded = original.compactMapValues { Int64($0) }.filter { standard[$0.key] != nil }
+        let recorded = original.compactMapValues { Int64($0) }.filter {
+            standard[$0.key] != nil
+                && (!$0.key.contains("replication") || $0.key == roomForOrigins(major: plan.majorVersion))
+        }
         return recorded.merging(plan.changes.demands) { max($0, $1) }
     }
 

@@ -1,5 +1,6 @@
 import BaseBackup
 import DataDirectory
+import Planning
 import Platform
 
 /// What a recovery writes into `postgresql.auto.conf`, between two comment lines, with the record of what is to go at its
@@ -12,9 +13,12 @@ struct SettingsBlock {
     let relocation: Relocation
     /// Settings that replay demands, at least.
     let demands: [String: Int64]
+    /// Demanded by every later start as well.
+    private let lasting: String
 
     init(_ request: RecoverRequest, serverOptions: [String]) {
         (directory, setup) = (DataDirectory(request.directory), request.setup)
+        lasting = HostDemands.roomForOrigins(major: request.plan.majorVersion)
         // Behind what the plan knew the log may have demanded more already.
         let soFar = (try? directory.controlFile()).map(HostDemands.soFar) ?? [:]
         demands = HostDemands.ofReplay(request.plan, original: request.backup.settings).merging(soFar) { max($0, $1) }
@@ -46,10 +50,10 @@ struct SettingsBlock {
             lines[place] = RecoverySetting(
                 "recovery_end_command", lines[place].value.followed(by: before["recovery_end_command"]?.value ?? ""))
         }
-        // What replay demands the server has no need of afterwards.
+        // What replay demands the server has no need of afterwards; but the origins are there at its next start.
         let passing =
             passes
-            ? lines.filter { $0.isForRecoveryOnly || demanded.contains($0) }.map {
+            ? lines.filter { $0.isForRecoveryOnly || demanded.contains($0) && $0.name != lasting }.map {
                 RecoveryRecord.Setting($0.name, $0.value)
             }
             : []

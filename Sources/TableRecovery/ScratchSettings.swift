@@ -22,7 +22,7 @@ enum ScratchSettings {
         let segment = Int64(control.segmentSize) >> 20
         values += [
             // Nobody else gets in, and nothing gets out.
-            ("max_wal_senders", "0"), ("max_replication_slots", "0"), ("jit", "off"),
+            ("max_wal_senders", "0"), ("jit", "off"),
             // A paused standby would still hold the lock of the very DROP TABLE the target lies in front of.
             ("hot_standby", "off"), ("max_connections", "20"),
             // Both may be raised within the log that is replayed.
@@ -43,6 +43,8 @@ enum ScratchSettings {
             ("log_error_verbosity", "terse"), ("log_checkpoints", "off"), ("lc_messages", "C"), ("timezone", "UTC"),
             ("log_timezone", "UTC"), ("datestyle", "ISO, MDY"),
         ]
+        // For more origins than any cluster has: the WAL doesn't tell how many there are.
+        values.append((HostDemands.roomForOrigins(major: plan.majorVersion), "10000"))
         if plan.majorVersion >= 13 { values.append(("ignore_invalid_pages", expectsMissingPages ? "on" : "off")) }
         return values.map { RecoverySetting($0.0, $0.1).line + "\n" }.joined()
     }
