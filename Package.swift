@@ -40,15 +40,16 @@ let package = Package(
         .target(name: "CLinux", cSettings: optimized),
 
         // The house, from the ground up; imports point downwards only (docs/architecture.md).
-        module("Platform", ["CLinux"]),
-        module("WAL", ["Platform", "CChecksum"]),
+        module("Messages", []),
+        module("Platform", ["Messages", "CLinux"]),
+        module("WAL", ["Messages", "CChecksum"]),
         module("Configuration", ["Platform", "WAL"]),
         module("DataDirectory", ["Platform", "WAL", "CChecksum"]),
         module("SQLite", ["Platform", "CSQLite"]),
         module("Repository", ["Platform", "WAL", "CXXHash", "CZstd"]),
         module("Documents", ["Repository"]),
-        module("Planning", ["Platform", "WAL"]),
-        module("Retention", ["Platform", "WAL"]),
+        module("Planning", ["Messages", "WAL"]),
+        module("Retention", ["Messages", "WAL"]),
         module("Postgres", ["Platform", "WAL", "DataDirectory", "CPQ"]),
         module(
             "Archiving", ["Platform", "WAL", "Configuration", "DataDirectory", "Repository", "CZlib", "CLZ4"]),

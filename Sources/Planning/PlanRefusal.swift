@@ -1,4 +1,4 @@
-public import Platform
+public import Messages
 public import WAL
 
 /// A target that cannot be reached: why, and what can be reached instead. The command line exits with 4.

@@ -1,4 +1,4 @@
-import Platform
+import Messages
 public import WAL
 
 /// What the planner asks of an archive. It knows neither files nor catalogs: a test answers from arrays.
@@ -91,7 +91,7 @@ extension PlanSource {
 
 /// Whether an error says nothing about what is stored, but that it could not be asked for.
 func isOutOfReach(_ error: any Error) -> Bool {
-    error is SystemError || (error as? any Explained)?.isTransient == true
+    (error as? any Explained)?.isOutOfReach == true
 }
 
 /// Prepared transactions that a stretch of the log tells of.

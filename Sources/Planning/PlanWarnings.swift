@@ -1,4 +1,4 @@
-import Platform
+import Messages
 import WAL
 
 /// What a plan says of what it could not find out, instead of taking it for nothing.

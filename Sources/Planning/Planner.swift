@@ -1,4 +1,4 @@
-import Platform
+import Messages
 public import WAL
 
 /// What is asked of the planner.

@@ -1,4 +1,4 @@
-import Platform
+import Messages
 public import WAL
 
 /// Where a recovery is to end: one of PostgreSQL's `recovery_target…` settings, understood.

@@ -52,6 +52,7 @@ public struct SystemError: Explained, Equatable {
         ].contains(code)
     }
 
+    public var isOutOfReach: Bool { true }
     public var preventsWriting: Bool { [ENOSPC, EDQUOT, EROFS].contains(code) }
 
     public var message: String { "could not \(call.rawValue) \"\(subject)\": \(String(cString: strerror(code)))" }

@@ -1,4 +1,4 @@
-public import Platform
+public import Messages
 public import WAL
 
 /// A backup as far as retention is concerned.

@@ -1,4 +1,4 @@
-public import Platform
+public import Messages
 
 /// Why a segment does not go on where the one before it ended.
 public struct BrokenLink: Explained, Equatable, Hashable {

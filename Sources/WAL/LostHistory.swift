@@ -1,4 +1,4 @@
-public import Platform
+public import Messages
 
 /// A timeline that has a parent, but whose history file isn't in the archive, or is damaged there: nothing leads from
 /// backups of its ancestors to it.

@@ -1,4 +1,4 @@
-public import Platform
+public import Messages
 
 /// A stored summary that cannot be read.
 public struct BadSummary: Explained, Equatable {

@@ -1,4 +1,4 @@
-public import Platform
+public import Messages
 
 /// How a timeline descends from others: which stretch of the log belongs to which timeline (src/backend/access/transam/timeline.c).
 public struct TimelineHistory: Hashable, Sendable {

@@ -1,4 +1,4 @@
-public import Platform
+public import Messages
 
 /// A WAL segment that isn't what its name, its place or its checksums say.
 public struct WALDamage: Explained, Equatable {

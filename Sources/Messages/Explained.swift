@@ -11,6 +11,8 @@ public protocol Explained: Error, Sendable, CustomStringConvertible {
     /// Whether the same call may succeed later though nobody corrects what was asked for: something is away for a while,
     /// such as a file system or a server, or is busy. Damage and disagreement never pass by themselves.
     var isTransient: Bool { get }
+    /// Whether it says nothing about what was asked for, but that it could not be asked for.
+    var isOutOfReach: Bool { get }
     /// Whether every other write in that place would fail, too: it has no room, or takes nothing.
     var preventsWriting: Bool { get }
 }
@@ -19,6 +21,7 @@ extension Explained {
     public var detail: String? { nil }
     public var hint: String? { nil }
     public var isTransient: Bool { false }
+    public var isOutOfReach: Bool { isTransient }
     public var preventsWriting: Bool { false }
     public var description: String {
         [message, detail.map { "DETAIL: \($0)" }, hint.map { "HINT: \($0)" }].compactMap { $0 }.joined(separator: "; ")
