@@ -63,7 +63,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         Refusal(
             name: "required setting missing", text: "[cluster main]\ndata_directory = '/d'",
             message: "t.conf: repository is missing for cluster \"main\"",
-            hint: "Directory that holds archived WAL and base backups."),
+            hint: "Directory for archived WAL and base backups."),
         Refusal(
             name: "cluster name that is a path", text: "repository = '/r'\n[cluster ../x]",
             message: "t.conf:2: invalid cluster name \"../x\"",
