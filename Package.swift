@@ -41,25 +41,25 @@ let package = Package(
 
         // The house, from the ground up; imports point downwards only (docs/architecture.md).
         module("Messages", []),
-        module("Platform", ["Messages", "CLinux"]),
-        module("WAL", ["Messages", "CChecksum"]),
+        module("Platform", ["CLinux", "Messages"]),
+        module("WAL", ["CChecksum", "Messages"]),
         module("Configuration", ["Platform", "WAL"]),
-        module("DataDirectory", ["Platform", "WAL", "CChecksum"]),
-        module("SQLite", ["Platform", "CSQLite"]),
-        module("Repository", ["Platform", "WAL", "CXXHash", "CZstd"]),
+        module("DataDirectory", ["CChecksum", "Platform", "WAL"]),
+        module("SQLite", ["CSQLite", "Platform"]),
+        module("Repository", ["CXXHash", "CZstd", "Platform", "WAL"]),
         module("Documents", ["Repository"]),
         module("Planning", ["Messages", "WAL"]),
         module("Retention", ["Messages", "WAL"]),
-        module("Postgres", ["Platform", "WAL", "DataDirectory", "CPQ"]),
+        module("Postgres", ["CPQ", "Platform", "WAL", "DataDirectory"]),
         module(
-            "Archiving", ["Platform", "WAL", "Configuration", "DataDirectory", "Repository", "CZlib", "CLZ4"]),
+            "Archiving", ["CZlib", "CLZ4", "Platform", "WAL", "Configuration", "DataDirectory", "Repository"]),
         module("Setup", ["Platform", "WAL", "DataDirectory", "Repository", "Documents", "Postgres"]),
         module("Catalog", ["Platform", "WAL", "SQLite", "Repository"]),
         module(
             "BaseBackup",
             [
-                "Platform", "WAL", "Configuration", "DataDirectory", "SQLite", "Repository", "Documents", "Retention",
-                "Postgres", "CChecksum",
+                "CChecksum", "Platform", "WAL", "Configuration", "DataDirectory", "SQLite", "Repository", "Documents",
+                "Retention", "Postgres",
             ]),
         module(
             "Recovery",
@@ -70,8 +70,8 @@ let package = Package(
         module(
             "Notifications",
             [
-                "Platform", "WAL", "Configuration", "Repository", "Documents", "Archiving", "CCrypto", "CCurl",
-                "CCurlDoors",
+                "CCrypto", "CCurl", "CCurlDoors", "Platform", "WAL", "Configuration", "Repository", "Documents",
+                "Archiving",
             ]),
         module(
             "Jobs", ["Platform", "WAL", "Configuration", "Repository", "Documents", "Archiving", "Notifications"]),
@@ -116,15 +116,15 @@ let package = Package(
             path: "Tests/Support",
             swiftSettings: strict),
         tests("PlatformTests", ["Platform"]),
-        tests("WALTests", ["WAL", "CChecksum"], exclude: ["Fixtures"]),
+        tests("WALTests", ["CChecksum", "WAL"], exclude: ["Fixtures"]),
         tests("WALServerTests", ["Platform", "WAL"]),
         tests("ConfigurationTests", ["Platform", "WAL", "Configuration"]),
         tests(
             "HostileInputTests",
             [
-                "Platform", "WAL", "Configuration", "DataDirectory", "SQLite", "Repository", "Documents", "Retention",
-                "Postgres", "Archiving", "Setup", "BaseBackup", "Recovery", "Notifications", "Jobs", "Monitoring",
-                "TableRecovery", "CXXHash", "CChecksum",
+                "CXXHash", "CChecksum", "Platform", "WAL", "Configuration", "DataDirectory", "SQLite", "Repository",
+                "Documents", "Retention", "Postgres", "Archiving", "Setup", "BaseBackup", "Recovery", "Notifications",
+                "Jobs", "Monitoring", "TableRecovery",
             ]),
         tests("RepositoryTests", ["Platform", "WAL", "Repository"]),
         tests("DataDirectoryTests", ["Platform", "WAL", "DataDirectory"], exclude: ["Fixtures"]),

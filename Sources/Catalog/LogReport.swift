@@ -79,7 +79,7 @@ public struct LogGap: Hashable, Sendable {
     /// `segments "…" to "…" are missing`, or what is wrong with the one that is there; as every command says it.
     public var sentence: String {
         if let obstacle { return obstacle.sentence }
-        return missing?.sentence ?? "the WAL does not go on at LSN \(from)"
+        return missing?.sentence ?? "the WAL does not continue at LSN \(from)"
     }
 }
 

@@ -30,74 +30,74 @@ public struct CheckDefinition: Sendable, Equatable {
 
     /// In the order of the report.
     public static let all: [CheckDefinition] = [
-        CheckDefinition("server", .none, "connection to the server", "Whether the server can be asked."),
+        CheckDefinition("server", .none, "connection to the server", "Whether the server can be connected to."),
         CheckDefinition(
             "server_settings", .none, "settings of the server",
-            "wal_level, archive_mode, archive_command, archive_timeout, full_page_writes and what else archiving needs."
+            "wal_level, archive_mode, archive_command, archive_timeout, full_page_writes and other settings that archiving needs."
         ),
         CheckDefinition(
             "recovery_settings", .none, "settings of a finished recovery",
-            "Whether recovery targets are left in the configuration of a server that has recovered: standbys made from it obey them."
+            "Whether recovery targets are left in the configuration of a server that has recovered, because standbys created from it obey them."
         ),
         CheckDefinition(
             "archiving", .duration, warning: "10min", critical: "1h", "archiving",
             "How long the oldest finished segment has been waiting, or the archiver has been failing."),
         CheckDefinition(
-            "archive_backlog", .count, warning: "16", critical: "256", "finished segments that wait",
-            "Number of segments the server has finished and not archived."),
+            "archive_backlog", .count, warning: "16", critical: "256", "finished segments that are waiting",
+            "Number of segments that the server has finished and not yet archived."),
         CheckDefinition(
             "wal_continuity", .none, "WAL without gaps",
             "Whether every segment from the oldest kept backup to the last one archived is there."),
         CheckDefinition(
             "timelines", .none, "timelines",
-            "Whether the archive holds a newer timeline than the server is on, which \"latest\" would mean."),
+            "Whether the archive has a newer timeline than the server's, which \"latest\" would mean."),
         CheckDefinition(
             "rpo", .duration, warning: "10min", critical: "1h", "data that would be lost now",
             "Age of the oldest commit that isn't in the repository yet: the recovery point objective."),
         CheckDefinition(
-            "rto", .duration, "time a recovery would take",
-            "What the last drills took, for the cluster's present size: the recovery time objective."),
+            "rto", .duration, "expected recovery time",
+            "How long the last drills took, scaled to the cluster's present size: the recovery time objective."),
         CheckDefinition(
             "recovery_window", .duration, lowIsBad: true, "how far back recovery reaches",
             "Time from the oldest reachable moment to the newest."),
         CheckDefinition(
             "backup_age", .duration, warning: "8d", critical: "10d", "newest backup's age",
-            "Time since the newest complete base backup ended; a little more than its schedule."),
+            "Time since the newest complete base backup ended. Set it a little above the interval of your backups."),
         CheckDefinition(
             "backup_size", .percent, warning: "50", "newest backup's size",
             "Difference from the median of the backups before it, in percent."),
         CheckDefinition(
             "backup_health", .none, "backups",
-            "Backups that are damaged, hold damaged pages, or failed the last time."),
+            "Backups that are damaged or have damaged pages, and whether the last one failed."),
         CheckDefinition(
             "verify", .duration, warning: "15d", critical: "60d", "last verification of the backups",
-            "Time since all backups were last read, and what came of it."),
+            "Time since all backups were last read, and the result."),
         CheckDefinition(
             "verify_wal", .duration, warning: "15d", critical: "60d", "last verification of the WAL",
-            "Time since all archived WAL was last read, and what came of it."),
+            "Time since all archived WAL was last read, and the result."),
         CheckDefinition(
             "drill", .duration, warning: "45d", critical: "180d", "last drill",
-            "Time since a recovery was last rehearsed, and what came of it."),
+            "Time since a recovery was last rehearsed, and the result."),
         CheckDefinition(
             "repository_space", .percent, warning: "10", critical: "5", lowIsBad: true, "free space",
-            "Free part of the repository's file system, in percent."),
+            "Free space of the repository's file system, in percent."),
         CheckDefinition(
             "repository_growth", .duration, warning: "14d", critical: "3d", lowIsBad: true,
             "time until the disk is full",
-            "Free space divided by its shrinking over the last days."),
+            "Time until the free space is used up, at the rate of the last days."),
         CheckDefinition(
             "clock", .duration, warning: "5s", critical: "60s", "clocks",
             "Difference between this machine's clock, the server's and the repository's."),
         CheckDefinition(
-            "places", .none, "places that lie apart",
-            "Whether repository, state directory, scratch directory, data directory and tablespaces lie outside of each other."
+            "places", .none, "separate places",
+            "Whether the repository, the state directory, the scratch directory, the data directory and the tablespaces lie outside of each other."
         ),
         CheckDefinition(
             "permissions", .none, "permissions",
             "Whether others may read the repository or the secrets, or change the configuration."),
         CheckDefinition(
             "version", .none, "versions",
-            "Whether the server's version is supported, and its cluster the one the repository was set up for."),
+            "Whether the server's version is supported, and its cluster is the one that the repository was set up for."),
         CheckDefinition("notifications", .none, "notifications", "Whether messages could be delivered."),
     ]
 
@@ -122,7 +122,7 @@ public struct CheckDefinition: Sendable, Equatable {
             } ?? []) + [
                 Setting(
                     "\(id)_silenced", .text,
-                    "Reason for not minding this check; \"until YYYY-MM-DD: reason\" ends by itself.")
+                    "Reason for ignoring this check; with \"until YYYY-MM-DD: reason\", up to that date.")
             ]
     }
 }

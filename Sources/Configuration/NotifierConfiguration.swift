@@ -12,34 +12,35 @@ public struct NotifierConfiguration: Sendable, Equatable {
     public static let settings: [Setting] = [
         Setting(
             "events", .list(NotificationEvent.words), standard: "failures, recovery, weekly_report",
-            "What to tell of, separated by commas."),
-        Setting("webhook_url", .text, "Address that gets a JSON document by POST; https, or http on this machine."),
-        Setting("webhook_url_file", .path, "File that holds the address, when the address itself is a secret."),
+            "Events to report, separated by commas."),
+        Setting("webhook_url", .text, "URL that receives a JSON document by POST; https, or http on this machine."),
+        Setting("webhook_url_file", .path, "File that contains the URL, if the URL itself is a secret."),
         Setting(
             "webhook_secret_file", .path,
-            "File with the key for the HMAC-SHA256 signature; $TIDEMARK_WEBHOOK_SECRET serves as well."),
+            "File with the key for the HMAC-SHA256 signature; $TIDEMARK_WEBHOOK_SECRET can be used instead."),
         Setting("webhook_ca_file", .path, "Certificates to trust for the webhook instead of the system's."),
-        Setting("email_to", .text, "Addresses that get an e-mail, separated by commas."),
+        Setting("email_to", .text, "Addresses that receive an e-mail, separated by commas."),
         Setting("email_from", .text, "The sender's address."),
         Setting("smtp_url", .text, "Mail server: smtp://host:587 (STARTTLS) or smtps://host:465 (TLS)."),
         Setting(
             "smtp_tls", .choice(["required", "off"]), standard: "required",
-            "Whether the mail server must encrypt; off sends no password, except to this machine."),
-        Setting("smtp_user", .text, "User name for the mail server, if it wants one."),
+            "Whether the mail server must use TLS; off sends no password, except to this machine."),
+        Setting("smtp_user", .text, "User name for the mail server, if it requires one."),
         Setting(
             "smtp_password_file", .path,
-            "File with the password for the mail server; $TIDEMARK_SMTP_PASSWORD serves as well."),
+            "File with the password for the mail server; $TIDEMARK_SMTP_PASSWORD can be used instead."),
         Setting("smtp_ca_file", .path, "Certificates to trust for the mail server instead of the system's."),
-        Setting("command", .text, "Shell command that gets the JSON document on standard input."),
+        Setting("command", .text, "Shell command that receives the JSON document on standard input."),
         Setting("timeout", .duration, standard: "10s", "How long one attempt may take."),
         Setting(
-            "attempts", .integer(1...10), standard: "4", "How often delivery is tried before it waits for the next run."
+            "attempts", .integer(1...10), standard: "4",
+            "Number of delivery attempts before a message waits for the next run."
         ),
         Setting("retry_delay", .duration, standard: "2s", "Pause before the second attempt; it doubles each time."),
-        Setting("repeat_after", .duration, standard: "1d", "The same trouble is told again only after this long."),
+        Setting("repeat_after", .duration, standard: "1d", "The same problem is reported again only after this time."),
         Setting(
             "archive_failing_after", .duration, standard: "10min",
-            "How long archiving must have been failing before it is told."),
+            "How long archiving must have been failing before it is reported."),
     ]
 
     /// The value as text; nil when neither set nor given a default.

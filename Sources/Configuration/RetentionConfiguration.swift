@@ -7,21 +7,21 @@ public struct RetentionConfiguration: Sendable, Equatable {
     public static let weekdays = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
     public static let settings: [Setting] = [
-        Setting("keep_full", .integer(0...10_000), "Keep the newest so many full backups."),
+        Setting("keep_full", .integer(0...10_000), "Keep the newest N full backups."),
         Setting(
-            "keep_daily", .integer(0...10_000), "Keep the first backup of each of the last so many days that have one."),
+            "keep_daily", .integer(0...10_000), "Keep the first backup of each day, for the last N days that have one."),
         Setting(
             "keep_weekly", .integer(0...10_000),
-            "Keep the first backup of each of the last so many weeks that have one."),
+            "Keep the first backup of each week, for the last N weeks that have one."),
         Setting(
             "keep_monthly", .integer(0...10_000),
-            "Keep the first backup of each of the last so many months that have one."),
-        Setting("keep_days", .integer(0...36_500), "Keep all backups younger than so many days."),
-        Setting("recovery_window", .duration, "Keep what it takes to reach every single moment of so long a time."),
-        Setting("keep_wal", .duration, "Keep WAL for so long, whatever backups need."),
-        Setting("week_starts", .choice(weekdays), standard: "monday", "The day that a week begins with, in UTC."),
+            "Keep the first backup of each month, for the last N months that have one."),
+        Setting("keep_days", .integer(0...36_500), "Keep all backups younger than N days."),
+        Setting("recovery_window", .duration, "Keep what is needed to reach any moment in this period."),
+        Setting("keep_wal", .duration, "Keep WAL for this period, whatever backups need."),
+        Setting("week_starts", .choice(weekdays), standard: "monday", "The day on which a week begins, in UTC."),
         Setting(
-            "month_starts", .integer(1...28), standard: "1", "The day of the month that a month begins with, in UTC."),
+            "month_starts", .integer(1...28), standard: "1", "The day of the month on which a month begins, in UTC."),
     ]
 
     public func value(_ setting: String) -> String? {

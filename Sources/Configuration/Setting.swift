@@ -43,17 +43,17 @@ public struct Setting: Sendable, Equatable {
     public var flag: String { String(name.map { $0 == "_" ? "-" : $0 }) }
 
     public static let all: [Setting] = [
-        Setting("repository", .path, required: true, "Directory that holds archived WAL and base backups."),
+        Setting("repository", .path, required: true, "Directory for archived WAL and base backups."),
         Setting(
             "state_directory", .path, standard: "/var/lib/tidemark-state",
             "Directory for what can be rebuilt at any time: the catalog, locks, and segments fetched ahead."),
         Setting(
             "scratch_directory", .path,
-            "Directory for temporary clusters, as recover-table makes them. Default: scratch in the state directory."),
+            "Directory for temporary clusters, as recover-table creates them. Default: scratch in the state directory."),
         Setting("data_directory", .path, perCluster: true, required: true, "The cluster's data directory."),
         Setting(
             "conninfo", .text, standard: "", perCluster: true,
-            "libpq connection string for backups and checks; what it leaves out comes from PGHOST, PGPASSFILE and so on."
+            "libpq connection string for backups and checks; what it omits comes from PGHOST, PGPASSFILE and so on."
         ),
         Setting(
             "bin_directory", .path, perCluster: true,
@@ -61,7 +61,7 @@ public struct Setting: Sendable, Equatable {
         ),
         Setting(
             "exclude", .text, standard: "", perCluster: true,
-            "What a backup leaves out of the data directory beside what PostgreSQL leaves out itself: paths in it, separated by commas; * and ? stand for parts of a name."
+            "What a backup leaves out of the data directory, in addition to what PostgreSQL leaves out: paths in it, separated by commas; * and ? stand for parts of a name."
         ),
         Setting(
             "drill_database", .text, perCluster: true,
@@ -71,25 +71,26 @@ public struct Setting: Sendable, Equatable {
             "Queries, separated by semicolons, that must return true in every drill."),
         Setting(
             "drill_min_rows", .text, standard: "", perCluster: true,
-            "Tables and how many rows a drill must find in them at least: schema.table=number, separated by commas."),
+            "Tables, and the minimum number of rows that a drill must find in them: schema.table=number, separated by commas."
+        ),
         Setting(
             "drill_timeout", .duration, standard: "6h", perCluster: true,
-            "How long the checks of a drill, including pg_amcheck, may take together, and how long its restore and its replay may each stand still; the same goes for those of recover-table. Checks that are still running then are ended and reported as a problem; a restore or a replay that stands still fails."
+            "How long the checks of a drill, including pg_amcheck, may take in total, and how long its restore and its replay may each go without progress; the latter also applies to recover-table. Checks that are still running after that time are terminated and reported as a problem; a restore or a replay without progress fails."
         ),
         Setting("compress_level", .integer(1...19), standard: "3", "zstd level for WAL segments."),
         Setting(
             "archive_jobs", .integer(1...16), standard: "2",
-            "Segments that archive-push compresses at the same time when several are waiting; 1 turns looking ahead off."
+            "Segments that archive-push compresses at the same time when several are waiting; 1 disables looking ahead."
         ),
         Setting(
             "prefetch_segments", .integer(0...1024), standard: "16",
-            "Segments that archive-get fetches ahead during a recovery; 0 turns fetching ahead off."),
+            "Segments that archive-get fetches ahead during a recovery; 0 disables fetching ahead."),
         Setting(
             "spool_size", .bytes, standard: "512MB",
-            "The most that segments fetched ahead may take up in the state directory, for each cluster."),
+            "Maximum space in the state directory for segments fetched ahead, for each cluster."),
         Setting(
             "get_retry_timeout", .duration, standard: "1min",
-            "How long archive-get tries again for a server when the repository can't be reached; then the server stops."
+            "How long archive-get retries for a server when the repository can't be reached; then the server stops."
         ),
         Setting("backup_compress_level", .integer(1...19), standard: "3", "zstd level for base backups."),
         Setting("jobs", .integer(1...64), standard: nil, "Threads for backups and restores. Default: one per core."),
@@ -98,14 +99,14 @@ public struct Setting: Sendable, Equatable {
             "How long a backup waits for its last WAL segment to arrive in the repository."),
         Setting(
             "timezone", .timeZone,
-            "Time zone of target times that don't name one, such as Europe/Berlin. Default: none, such times are refused."
+            "Time zone for target times that don't name one, such as Europe/Berlin. Default: none, such times are refused."
         ),
         Setting(
             "log_level", .choice(["error", "warning", "log", "debug"]), standard: "log",
-            "The least important messages that are still written."),
+            "The lowest severity of messages that are written."),
         Setting(
             "log_format", .choice(["text", "json"]), standard: "text",
-            "How messages are written: in the words of PostgreSQL's log, or as JSON with the keys of its jsonlog."),
+            "Format of messages: that of PostgreSQL's log, or JSON with the keys of its jsonlog."),
     ]
 
     public static func named(_ name: String) -> Setting? { all.first { $0.name == name } }
@@ -150,7 +151,7 @@ public struct Setting: Sendable, Equatable {
             if given.isEmpty { return ("\(name) must name at least one of \(words.joined(separator: ", "))", nil) }
             for word in given where !words.contains(word) {
                 return (
-                    "\(name) cannot hold \"\(word)\"",
+                    "\(name) cannot contain \"\(word)\"",
                     suggestion(for: word, among: words).map { "Did you mean \"\($0)\"?" }
                         ?? "Possible are \(words.joined(separator: ", "))."
                 )

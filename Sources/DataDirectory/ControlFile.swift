@@ -135,7 +135,7 @@ extension ControlFile {
         guard SegmentName.exists(segmentSize: segment), (1 << 10...1 << 15).contains(block),
             (1 << 10...1 << 16).contains(walBlock), blocks > 0
         else {
-            throw DamagedControlFile(path: path, reason: "A size of its blocks or segments is impossible.")
+            throw DamagedControlFile(path: path, reason: "It has an impossible block or segment size.")
         }
         let seconds = span.unsafeLoadUnaligned(fromByteOffset: 24, as: Int64.self)
         systemIdentifier = u64(0)

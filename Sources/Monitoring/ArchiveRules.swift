@@ -141,8 +141,8 @@ extension Observation {
     func downtimeVerdict(_ limits: Limits) -> Verdict {
         guard let seconds = expectedDowntime else {
             return limits.warning == nil && limits.critical == nil
-                ? .ok("No drill has told yet, and no limit is set.")
-                : .warning("No drill has told yet.", "Run \"tidemark drill\".")
+                ? .ok("No drill has measured it yet, and no limit is set.")
+                : .warning("No drill has measured it yet.", "Run \"tidemark drill\".")
         }
         return limits.judge(
             seconds, "A recovery takes about \(duration(seconds)), as the last drills did.",

@@ -239,7 +239,7 @@ public struct ReplayFollower: Sendable {
             // The server has done so itself, with its recovery_end_command, unless that failed.
             do { try RecoveryRecord.takeOut(of: server.dataDirectory) } catch {
                 result.problem =
-                    "The recovery's settings could not be taken out of postgresql.auto.conf (\(error)): do it with \"tidemark "
+                    "The recovery's settings could not be removed from postgresql.auto.conf (\(error)): remove them with \"tidemark "
                     + "recovery-end --data-directory \(shellQuoted(server.dataDirectory.path))\" before anybody copies the directory."
             }
             // A server that found nothing of the plan's last timeline may take the same number for its own.

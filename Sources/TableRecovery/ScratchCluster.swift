@@ -253,7 +253,7 @@ enum LastWordsHint {
             return "Free space, or name another place with --scratch-directory."
         }
         if words.contains("could not map anonymous shared memory") || words.contains("annot allocate memory") {
-            return "The temporary server takes about 200 MB of memory for itself; free as much."
+            return "The temporary server itself needs about 200 MB of memory; free that much."
         }
         if words.contains("could not access file \"") && words.contains("No such file") {
             return "Install the extension's library for this major version on this host."
@@ -262,7 +262,8 @@ enum LastWordsHint {
             return "Install the locale on this host, or use server programs that know its provider."
         }
         if words.contains("resource manager with ID") {
-            return "An extension writes WAL of its own kind; recover the whole cluster with \"tidemark recover\"."
+            return
+                "An extension writes its own kind of WAL records; recover the whole cluster with \"tidemark recover\"."
         }
         return nil
     }

@@ -66,6 +66,24 @@ struct DocumentationTests {
         for page in pages { #expect(readme.contains("(docs/\(page))"), "\(page)") }
     }
 
+    @Test func `prose is wrapped at 120 columns`() throws {
+        let pages = try Files.list(Self.root + "/docs").filter { $0.hasSuffix(".md") }.map { "docs/" + $0 }
+        #expect(pages.count >= 5)
+        for page in ["README.md"] + pages {
+            let lines = try Files.readText(Self.root + "/" + page).split(
+                separator: "\n", omittingEmptySubsequences: false)
+            var (isCode, prose) = (false, 0)
+            for (index, line) in lines.enumerated() {
+                if line.drop(while: { $0 == " " }).hasPrefix("```") { isCode.toggle() }
+                // Code, tables and headings keep their lines.
+                if isCode || line.hasPrefix("    ") || line.hasPrefix("|") || line.hasPrefix("#") { continue }
+                prose += 1
+                #expect(line.count <= 120, "\(page):\(index + 1): \(line.count) columns")
+            }
+            #expect(prose > 10 && !isCode, "\(page)")
+        }
+    }
+
     @Test func `the sample configuration is accepted`() throws {
         // A copy that the server's user can read, wherever this checkout lies.
         let scratch = try Scratch()

@@ -79,7 +79,7 @@ import Testing
                 "max_connections=50",
             ], environment: ["TIDEMARK_CONFIG": site.configuration], meanwhile: Self.raise(site, to: 300))
         #expect(paused.ending == .exited(1), "\(paused.errors)\(paused.output)")
-        #expect(paused.errors.contains("replay has paused: the log demands higher settings"), "\(paused.errors)")
+        #expect(paused.errors.contains("replay has paused: WAL requires higher settings"), "\(paused.errors)")
         let offered = try #require(
             paused.errors.split(separator: "\"").first { $0.hasPrefix("tidemark recover --resume") }, "\(paused.errors)"
         )
