@@ -228,20 +228,28 @@ public enum Files {
         return String(cString: found)
     }
 
+    /// What stands between a path's slashes. By bytes: a slash and an accent that combines with it are one `Character`, which
+    /// equals no slash; the kernel sees it nevertheless.
+    public static func names(in path: some StringProtocol, maxSplits: Int = .max) -> [Substring] {
+        String(path).utf8.split(
+            separator: UInt8(ascii: "/"), maxSplits: maxSplits, omittingEmptySubsequences: false
+        ).map { Substring($0) }
+    }
+
     /// Everything before the last slash; `.` when there is none.
     public static func parent(_ path: String) -> String {
         var trimmed = path[...]
-        while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
-        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+        while trimmed.utf8.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
+        guard let slash = trimmed.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
         return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
     }
 
     /// What follows the last slash.
     public static func name(_ path: String) -> String {
         var trimmed = path[...]
-        while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
-        guard let slash = trimmed.lastIndex(of: "/") else { return String(trimmed) }
-        return String(trimmed[trimmed.index(after: slash)...])
+        while trimmed.utf8.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
+        guard let slash = trimmed.utf8.lastIndex(of: UInt8(ascii: "/")) else { return String(trimmed) }
+        return String(trimmed[trimmed.utf8.index(after: slash)...])
     }
 
     /// Free and total bytes, for unprivileged users, of the file system that holds `path`. One that doesn't count, such as

@@ -85,6 +85,6 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
     public static func quoted(_ value: String) -> String {
         let isPlain = !value.isEmpty && !value.utf8.contains { $0 <= 0x20 || $0 == 0x27 || $0 == 0x5C }
         if isPlain { return value }
-        return "'" + value.map { $0 == "'" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "'"
+        return "'" + escaped(value) { $0 == "'" || $0 == "\\" ? "\\\($0)" : nil } + "'"
     }
 }
