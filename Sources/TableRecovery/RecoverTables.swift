@@ -267,7 +267,7 @@ private final class TableRecovery {
         try live.execute("BEGIN")
         do {
             var comparisons: [TableComparison] = []
-            for root in catalog.tables where root.parent == nil {
+            for root in catalog.tables where !catalog.isPartition(root) {
                 try report(.takingOut(table: root.name.description))
                 let comparison = try TableComparison(catalog, root, scratch: scratch, live: live)
                 let difference = try comparison.compare()
@@ -289,8 +289,8 @@ private final class TableRecovery {
         let triggers = try SilentTriggers(
             of: comparisons.map { (name: $0.root.name, oid: $0.oid) }, live: live
         ) { [report] in try report(.takingOut(table: $0)) }
-        for (index, comparison) in comparisons.enumerated() {
-            result.tables[index].inserted = try comparison.insertMissing()
+        for (index, count) in try TableComparison.insertMissing(comparisons, live).enumerated() {
+            result.tables[index].inserted = count
         }
         try triggers.enableAgain()
     }

@@ -101,6 +101,11 @@ struct TargetCatalog {
         fileNodes = Set(files.values.compactMap { $0[0].flatMap { UInt32($0) } })
     }
 
+    /// Whether it is a part of one of the tables, rather than a table that inherits from one.
+    func isPartition(_ table: TargetRelation) -> Bool {
+        tables.contains { $0.oid == table.parent && $0.isPartitioned }
+    }
+
     /// How a view was made; nil when it is none.
     private static func definition(_ oid: UInt32, _ connection: Connection) throws -> String? {
         let row = try connection.query(
