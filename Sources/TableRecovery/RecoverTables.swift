@@ -215,7 +215,7 @@ private final class TableRecovery {
         result.tables = catalog.tables.filter { !$0.isPartitioned }.map { .init(name: $0.name) }
         let programs = DumpPrograms(
             binDirectory: request.binDirectory, majorVersion: request.plan.majorVersion, conninfo: scratch.conninfo,
-            database: request.database, user: user)
+            database: request.database, user: user, isUnencoded: try SessionSettings.isUnencoded(connection))
         // Files first: what follows changes names.
         for case .file(let path, let format) in request.destinations where !result.files.contains(path) {
             try report(.takingOut(table: path))
@@ -228,7 +228,7 @@ private final class TableRecovery {
         }
         guard request.needsLiveServer else { return }
         let live = try Connection(request.liveConninfo, database: request.database)
-        try SessionSettings.apply(to: live)
+        try SessionSettings.apply(to: live, connection)
         for destination in request.destinations {
             switch destination {
             case .file: continue
