@@ -157,7 +157,7 @@ let package = Package(
             exclude: ["Programs"]),
         tests("TableRecoveryTests", ["BaseBackup", "TableRecovery"]),
         tests(
-            "TableRecoveryServerTests", ["Platform", "WAL", "Repository", "TableRecovery"]),
+            "TableRecoveryServerTests", ["Platform", "WAL", "Repository", "Postgres", "TableRecovery"]),
         tests(
             "OperationsServerTests",
             [

@@ -12,7 +12,7 @@ extension ManifestFile {
         if path.isEmpty { return kind == .directory ? nil : "a path is empty" }
         guard ManifestFile.isConfined(path) else { return "path \"\(path)\" leads out of the data directory" }
         guard kind == .tablespace else { return nil }
-        let names = path.split(separator: "/")
+        let names = Files.names(in: path)
         guard names.count == 2, names[0] == "pg_tblspc", let oid = UInt32(names[1]), names[1] == "\(oid)" else {
             return "\"\(path)\" is no place for a tablespace"
         }
@@ -25,8 +25,7 @@ extension ManifestFile {
     /// Names only: nothing that leads upwards, to the root, or to nowhere.
     private static func isConfined(_ path: String) -> Bool {
         path.utf8.count < Int(PATH_MAX) && !path.utf8.contains(0)
-            && path.split(separator: "/", omittingEmptySubsequences: false)
-                .allSatisfy { !["", ".", ".."].contains($0) && $0.utf8.count <= Int(NAME_MAX) }
+            && Files.names(in: path).allSatisfy { !["", ".", ".."].contains($0) && $0.utf8.count <= Int(NAME_MAX) }
     }
 
     /// An absolute path as PostgreSQL writes it down: `canonicalize_path` has gone over it.
@@ -54,8 +53,8 @@ extension ManifestReader {
         try forEachFile { _, file in
             size += file.size
             guard size <= BackupDescription.largest else { throw damaged("the files are larger than any cluster") }
-            guard file.path.hasPrefix("pg_tblspc/") else { return }
-            let names = file.path.split(separator: "/", maxSplits: 3)
+            guard file.path.utf8.starts(with: "pg_tblspc/".utf8) else { return }
+            let names = Files.names(in: file.path, maxSplits: 3)
             if names.count == 2, file.kind == .tablespace, !linked.contains(String(names[1])) {
                 throw damaged("\"\(file.path)\" is not one of the backup's tablespaces")
             }

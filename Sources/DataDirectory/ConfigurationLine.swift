@@ -1,3 +1,5 @@
+import Platform
+
 /// A line of a server's configuration file that sets something or includes another file, as `guc-file.l` reads it.
 public struct ConfigurationLine: Sendable, Equatable {
     /// In lower case: PostgreSQL doesn't tell cases apart.
@@ -33,7 +35,7 @@ public struct ConfigurationLine: Sendable, Equatable {
 
     /// `value` in quotes (`escape_single_quotes_ascii`).
     public static func quoted(_ value: String) -> String {
-        "'" + value.map { $0 == "'" ? "''" : $0 == "\\" ? "\\\\" : String($0) }.joined() + "'"
+        "'" + escaped(value) { $0 == "'" ? "''" : $0 == "\\" ? "\\\\" : nil } + "'"
     }
 
     private static func isBlank(_ byte: UInt8) -> Bool { [9, 11, 12, 13, 32].contains(byte) }

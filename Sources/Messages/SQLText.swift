@@ -1,6 +1,6 @@
 /// An identifier in quotation marks, `"Ta""ble"`, which SQL accepts for every name.
 public func quotedIdentifier(_ name: String) -> String {
-    "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+    "\"" + escaped(name) { $0 == "\"" ? "\"\"" : nil } + "\""
 }
 
 /// An identifier, quoted only when it must be. Keywords stay unquoted, so it is for people and for tidemark's options, not for
@@ -13,11 +13,12 @@ public func plainIdentifier(_ name: String) -> String {
 }
 
 /// A name of several parts in quotation marks, unless one of the parts has its own.
-public func inQuotationMarks(_ name: String) -> String { name.contains("\"") ? name : "\"\(name)\"" }
+public func inQuotationMarks(_ name: String) -> String {
+    name.unicodeScalars.contains("\"") ? name : "\"\(name)\""
+}
 
 /// A string constant, whatever standard_conforming_strings says.
 public func quotedLiteral(_ text: String) -> String {
-    let quoted = "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
-    guard text.contains("\\") else { return quoted }
-    return "E" + quoted.split(separator: "\\", omittingEmptySubsequences: false).joined(separator: "\\\\")
+    let quoted = "'" + escaped(text) { $0 == "'" ? "''" : $0 == "\\" ? "\\\\" : nil } + "'"
+    return text.unicodeScalars.contains("\\") ? "E" + quoted : quoted
 }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Platform
 import WAL
 
 /// A notification as an e-mail: RFC 5322 headers, and the same told twice, as plain text and as HTML (RFC 2046).
@@ -103,13 +104,13 @@ extension Notification {
 
 /// Text for an element's content or an attribute in double quotes.
 public func escapedForHTML(_ text: String) -> String {
-    text.reduce(into: "") {
-        switch $1 {
-        case "&": $0 += "&amp;"
-        case "<": $0 += "&lt;"
-        case ">": $0 += "&gt;"
-        case "\"": $0 += "&quot;"
-        default: $0.append($1)
+    escaped(text) {
+        switch $0 {
+        case "&": "&amp;"
+        case "<": "&lt;"
+        case ">": "&gt;"
+        case "\"": "&quot;"
+        default: nil
         }
     }
 }

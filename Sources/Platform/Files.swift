@@ -31,7 +31,8 @@ public struct FileStatus: Sendable, Equatable {
             default: .other
             }
         size = Int64(raw.st_size)
-        allocated = Int64(raw.st_blocks) * 512
+        // Those of a file system that somebody has made up may be any number, and are added up.
+        allocated = Int64(min(max(raw.st_blocks, 0), 1 << 44)) * 512
         mode = raw.st_mode & 0o7777
         owner = raw.st_uid
         group = raw.st_gid
@@ -95,9 +96,15 @@ public enum Files {
                 "file \"\(path)\" is too large", detail: "It has \(size) bytes; at most \(limit) were expected.")
         }
         // Files of /proc have contents, and no size.
-        var bytes = [UInt8](repeating: 0, count: size == 0 ? min(limit, 64 << 10) : Int(size))
-        let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, path: path) }
-        if count < bytes.count { bytes.removeLast(bytes.count - count) }
+        let piece = size == 0 ? 64 << 10 : Int(size)
+        var bytes: [UInt8] = []
+        while bytes.count < limit {
+            let (start, wanted) = (bytes.count, min(piece, limit - bytes.count))
+            bytes += repeatElement(0, count: wanted)
+            let count = try bytes[start...].withUnsafeMutableBytes { try file.read(into: $0, path: path) }
+            if count < wanted { bytes.removeLast(wanted - count) }
+            if count < wanted || size > 0 { break }
+        }
         return bytes
     }
 
@@ -228,20 +235,28 @@ public enum Files {
         return String(cString: found)
     }
 
+    /// What stands between a path's slashes. By bytes: a slash and an accent that combines with it are one `Character`, which
+    /// equals no slash; the kernel sees it nevertheless.
+    public static func names(in path: some StringProtocol, maxSplits: Int = .max) -> [Substring] {
+        String(path).utf8.split(
+            separator: UInt8(ascii: "/"), maxSplits: maxSplits, omittingEmptySubsequences: false
+        ).map { Substring($0) }
+    }
+
     /// Everything before the last slash; `.` when there is none.
     public static func parent(_ path: String) -> String {
         var trimmed = path[...]
-        while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
-        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+        while trimmed.utf8.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
+        guard let slash = trimmed.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
         return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
     }
 
     /// What follows the last slash.
     public static func name(_ path: String) -> String {
         var trimmed = path[...]
-        while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
-        guard let slash = trimmed.lastIndex(of: "/") else { return String(trimmed) }
-        return String(trimmed[trimmed.index(after: slash)...])
+        while trimmed.utf8.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
+        guard let slash = trimmed.utf8.lastIndex(of: UInt8(ascii: "/")) else { return String(trimmed) }
+        return String(trimmed[trimmed.utf8.index(after: slash)...])
     }
 
     /// Free and total bytes, for unprivileged users, of the file system that holds `path`. One that doesn't count, such as
@@ -249,7 +264,18 @@ public enum Files {
     public static func space(at path: String) throws(SystemError) -> (free: Int64, total: Int64) {
         var raw = statvfs()
         _ = try retrying(.statFileSystem, path) { statvfs(path, &raw) }
-        let total = Int64(raw.f_blocks) * Int64(raw.f_frsize)
-        return (total > 0 ? Int64(raw.f_bavail) * Int64(raw.f_frsize) : .max, total)
+        return space(blocks: UInt64(raw.f_blocks), available: UInt64(raw.f_bavail), of: UInt64(raw.f_frsize))
+    }
+
+    /// A server may have given away more than there is for everybody, and say so with a negative number, which comes as one
+    /// beyond all disks; a file system without a limit may have such a number of blocks.
+    static func space(blocks: UInt64, available: UInt64, of size: UInt64) -> (free: Int64, total: Int64) {
+        func bytes(_ blocks: UInt64) -> Int64 {
+            let (bytes, isTooMany) = blocks.multipliedReportingOverflow(by: size)
+            return isTooMany ? .max : Int64(clamping: bytes)
+        }
+        let total = bytes(blocks)
+        let isNegative = available > UInt64(Int64.max) && blocks <= UInt64(Int64.max)
+        return (isNegative ? 0 : total > 0 ? bytes(available) : .max, total)
     }
 }

@@ -56,7 +56,7 @@ public struct MountTable: Sendable {
 extension Files {
     /// Whether a path is another or below it, by its letters.
     public static func lies(_ path: String, in directory: String) -> Bool {
-        path == directory || directory == "/" || path.hasPrefix(directory + "/")
+        path == directory || directory == "/" || path.utf8.starts(with: (directory + "/").utf8)
     }
 
     /// A path without symbolic links, as far as it exists: one that leads to nothing is followed, too.

@@ -7,6 +7,9 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
     /// In the order in which they were set first.
     private var order: [String] = []
 
+    /// Leaves everything to the environment.
+    public init() {}
+
     /// - Parameter text: keywords and values, or a URI.
     public init(_ text: String) throws(Problem) {
         var complaint: UnsafeMutablePointer<CChar>?
@@ -47,13 +50,37 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// The same role and database on another server, which is reached through the socket in `directory`. What leads
-    /// to the old server only, or refuses one that recovers, is left out.
+    /// to the old server only, or refuses one that recovers, has no effect: neither in this string nor where libpq looks for
+    /// what a string leaves out, the environment and the service's file.
     public func at(socketDirectory directory: String, port: String?) -> ConnectionString {
         var other = self
-        for keyword in ["hostaddr", "target_session_attrs"] { other[keyword] = nil }
         other["host"] = directory
+        // libpq would go to the address rather than to the host's.
+        other.silence("hostaddr", by: "")
+        other.silence("target_session_attrs", by: "any")
         if let port { other["port"] = port }
         return other
+    }
+
+    /// Leaves a keyword out; where the environment or a service's file has it, libpq is given a value that means nothing instead,
+    /// because it would look there.
+    private mutating func silence(_ keyword: String, by nothing: String) {
+        self[keyword] = nil
+        guard let options = PQconndefaults() else {
+            self[keyword] = nothing
+            return
+        }
+        defer { PQconninfoFree(options) }
+        var option = options
+        while let known = option.pointee.keyword {
+            if String(cString: known) == keyword {
+                let value = option.pointee.val.map { String(cString: $0) } ?? nothing
+                if value != nothing || values["service"] != nil { self[keyword] = nothing }
+                return
+            }
+            option += 1
+        }
+        // An older libpq, which refuses what it doesn't know.
     }
 
     /// As a role of a temporary server of our own, which asks nobody for a proof: what else a connection string demands of the
@@ -62,9 +89,8 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
     /// - Parameter user: nil for the one that the string names.
     public func atOwnServer(socketDirectory directory: String, port: String?, user: String? = nil) -> ConnectionString {
         var other = at(socketDirectory: directory, port: port).withoutSecrets
-        for keyword in ["passfile", "require_auth", "requirepeer", "sslcert", "sslkey", "sslrootcert"] {
-            other[keyword] = nil
-        }
+        for keyword in ["passfile", "sslcert", "sslkey", "sslrootcert"] { other[keyword] = nil }
+        for keyword in ["requirepeer", "require_auth"] { other.silence(keyword, by: "") }
         for keyword in ["channel_binding", "sslmode", "gssencmode"] { other[keyword] = "disable" }
         if let user { other["user"] = user }
         return other
@@ -85,6 +111,6 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
     public static func quoted(_ value: String) -> String {
         let isPlain = !value.isEmpty && !value.utf8.contains { $0 <= 0x20 || $0 == 0x27 || $0 == 0x5C }
         if isPlain { return value }
-        return "'" + value.map { $0 == "'" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "'"
+        return "'" + escaped(value) { $0 == "'" || $0 == "\\" ? "\\\($0)" : nil } + "'"
     }
 }

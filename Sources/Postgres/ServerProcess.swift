@@ -35,7 +35,8 @@ public struct ServerProcess: Sendable {
         var arguments = ["-D", dataDirectory.path, "-l", logFile, "-w", "-t", "1", "-s"]
         // A configuration may name another directory, the original's: the server would open that one.
         let all = options + (options.contains { $0.hasPrefix("data_directory=") } ? [] : [ownDirectory])
-        arguments += ["-o", all.map { "-c \(shellWord($0))" }.joined(separator: " ")]
+        // pg_ctl hands it to a shell.
+        arguments += ["-o", all.map { "-c \(inShellQuotes($0))" }.joined(separator: " ")]
         let logged = words().count
         let began = Clock.monotonic
         let (program, environment) = (binDirectory + "/pg_ctl", ServerEnvironment.own)
@@ -158,9 +159,4 @@ public struct WrongPrograms: Explained, Equatable {
 
 private func sentence(_ text: String) -> String {
     text.split(separator: "\n").joined(separator: " ")
-}
-
-/// Quotes one word for `pg_ctl -o`, which hands its value to a shell.
-private func shellWord(_ word: String) -> String {
-    "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
 }

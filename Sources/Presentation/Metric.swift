@@ -54,12 +54,12 @@ public enum MetricsFormat: Sendable {
     }
 
     private func escaped(_ text: String, quotes: Bool) -> String {
-        text.reduce(into: "") {
+        text.unicodeScalars.reduce(into: "") {
             switch $1 {
             case "\\": $0 += "\\\\"
-            case "\n", "\r\n": $0 += "\\n"
+            case "\n": $0 += "\\n"
             case "\"" where quotes: $0 += "\\\""
-            default: $0.append($1)
+            default: $0.unicodeScalars.append($1)
             }
         }
     }

@@ -1,3 +1,5 @@
+import Platform
+
 /// An object's name in the repository: folders and a last part, separated by slashes, relative to the repository's root.
 ///
 /// A key never starts with a slash, has no empty part, and no part starts with a dot; so names that start with a dot
@@ -11,7 +13,7 @@ public struct RepositoryKey: Hashable, Comparable, Sendable, LosslessStringConve
     /// Nil when `text` isn't a key.
     public init?(_ text: String) {
         guard text.utf8.count <= 1024,
-            text.split(separator: "/", omittingEmptySubsequences: false).allSatisfy(RepositoryKey.isPart)
+            Files.names(in: text).allSatisfy(RepositoryKey.isPart)
         else { return nil }
         description = text
     }
@@ -27,14 +29,16 @@ public struct RepositoryKey: Hashable, Comparable, Sendable, LosslessStringConve
 
     /// The key's last part.
     public var name: String {
-        String(
-            description[(description.lastIndex(of: "/").map(description.index(after:)) ?? description.startIndex)...])
+        String(description[(slash.map(description.utf8.index(after:)) ?? description.startIndex)...])
     }
 
     /// The folder the object lies in.
     public var folder: RepositoryKey {
-        RepositoryKey(unchecked: String(description[..<(description.lastIndex(of: "/") ?? description.startIndex)]))
+        RepositoryKey(unchecked: String(description[..<(slash ?? description.startIndex)]))
     }
+
+    /// The last one.
+    private var slash: String.Index? { description.utf8.lastIndex(of: UInt8(ascii: "/")) }
 
     public static func < (a: Self, b: Self) -> Bool { a.description < b.description }
 

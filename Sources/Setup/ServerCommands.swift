@@ -39,5 +39,5 @@ public struct ServerCommands: Sendable, Equatable {
 /// A word for `sh -c` inside a setting where `%` starts a placeholder (`BuildArchiveRestoreCommand`,
 /// src/common/archive.c).
 func quotedForShell(_ word: String) -> String {
-    shellQuoted(word.reduce(into: "") { $0 += $1 == "%" ? "%%" : String($1) })
+    shellQuoted(escaped(word) { $0 == "%" ? "%%" : nil })
 }

@@ -147,7 +147,7 @@ struct Dependents {
         try createDurably(file, bytes: [], mode: 0o600)
         try programs.dump(
             rows.map(\.name), format: "plain",
-            options: ["--schema-only", "--encoding=UTF8", "--no-security-labels", "--no-publications"], to: file)
+            options: ["--schema-only", programs.encoding, "--no-security-labels", "--no-publications"], to: file)
         let text = String(decoding: try Files.read(file, limit: 64 << 20), as: UTF8.self)
             .split(separator: "\n", omittingEmptySubsequences: false)
             .filter { !$0.hasPrefix("\\restrict") && !$0.hasPrefix("\\unrestrict") }.joined(separator: "\n")

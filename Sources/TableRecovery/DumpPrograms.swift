@@ -8,15 +8,23 @@ struct DumpPrograms {
     let conninfo: String
     let database: String
     let user: String
+    /// The database is of SQL_ASCII: it holds any bytes, and gives them as they are.
+    let isUnencoded: Bool
+
+    /// Of definitions.
+    var encoding: String { "--encoding=" + (isUnencoded ? "SQL_ASCII" : "UTF8") }
 
     /// Dumps tables with their content into a file that exists already: fast, for somebody waits.
     func dumpContent(_ tables: [TableName], format: String, to file: String) throws {
-        guard format == "custom" else { return try dump(tables, format: format, to: file) }
-        do { try dump(tables, format: format, options: ["--compress=1"], to: file) } catch let failure as DumpFailure
-            where failure.reason.contains("compress")
+        // Otherwise pg_dump takes the names for what they would be in the database's own encoding.
+        let isPlain = tables.allSatisfy { $0.sql.utf8.allSatisfy { $0 < 0x80 } }
+        let encoding = isPlain ? [] : [encoding]
+        guard format == "custom" else { return try dump(tables, format: format, options: encoding, to: file) }
+        do { try dump(tables, format: format, options: encoding + ["--compress=1"], to: file) } catch let failure
+            as DumpFailure where failure.reason.contains("compress")
         {
             // Built without zlib.
-            try dump(tables, format: format, to: file)
+            try dump(tables, format: format, options: encoding, to: file)
         }
     }
 

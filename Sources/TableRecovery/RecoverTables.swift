@@ -215,7 +215,7 @@ private final class TableRecovery {
         result.tables = catalog.tables.filter { !$0.isPartitioned }.map { .init(name: $0.name) }
         let programs = DumpPrograms(
             binDirectory: request.binDirectory, majorVersion: request.plan.majorVersion, conninfo: scratch.conninfo,
-            database: request.database, user: user)
+            database: request.database, user: user, isUnencoded: try SessionSettings.isUnencoded(connection))
         // Files first: what follows changes names.
         for case .file(let path, let format) in request.destinations where !result.files.contains(path) {
             try report(.takingOut(table: path))
@@ -228,7 +228,7 @@ private final class TableRecovery {
         }
         guard request.needsLiveServer else { return }
         let live = try Connection(request.liveConninfo, database: request.database)
-        try SessionSettings.apply(to: live)
+        try SessionSettings.apply(to: live, connection)
         for destination in request.destinations {
             switch destination {
             case .file: continue
@@ -267,7 +267,7 @@ private final class TableRecovery {
         try live.execute("BEGIN")
         do {
             var comparisons: [TableComparison] = []
-            for root in catalog.tables where root.parent == nil {
+            for root in catalog.tables where !catalog.isPartition(root) {
                 try report(.takingOut(table: root.name.description))
                 let comparison = try TableComparison(catalog, root, scratch: scratch, live: live)
                 let difference = try comparison.compare()
@@ -289,8 +289,8 @@ private final class TableRecovery {
         let triggers = try SilentTriggers(
             of: comparisons.map { (name: $0.root.name, oid: $0.oid) }, live: live
         ) { [report] in try report(.takingOut(table: $0)) }
-        for (index, comparison) in comparisons.enumerated() {
-            result.tables[index].inserted = try comparison.insertMissing()
+        for (index, count) in try TableComparison.insertMissing(comparisons, live).enumerated() {
+            result.tables[index].inserted = count
         }
         try triggers.enableAgain()
     }

@@ -92,8 +92,6 @@ struct RoleTranslation {
 
 /// An array constant of texts, whatever is in them.
 func arrayConstant(_ texts: [String]) -> String {
-    let quoted = texts.map { text in
-        "\"" + text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "\""
-    }
+    let quoted = texts.map { text in "\"" + escaped(text) { $0 == "\"" || $0 == "\\" ? "\\\($0)" : nil } + "\"" }
     return "{" + quoted.joined(separator: ",") + "}"
 }

@@ -36,7 +36,7 @@ struct ContentsEntry: Sendable, Hashable {
 /// Which parts of a table's definition a copy of it gets.
 public struct SchemaParts: Sendable, Equatable {
     public var foreignKeys: Bool
-    /// Triggers, rules, and row-level security.
+    /// Triggers, rules, and the policies of row-level security.
     public var triggers: Bool
     /// Views over the table that are gone.
     public var views: Bool
@@ -48,7 +48,8 @@ public struct SchemaParts: Sendable, Equatable {
     func includes(_ entry: ContentsEntry) -> Bool {
         switch entry.kind {
         case "FK CONSTRAINT": foreignKeys
-        case "TRIGGER", "RULE", "POLICY", "ROW SECURITY": triggers
+        // Row-level security stays on without its policies: whoever was granted the table reads no rows that they kept from him.
+        case "TRIGGER", "RULE", "POLICY": triggers
         // Grants have a script of their own.
         case "ACL", "DEFAULT ACL", "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA", "STATISTICS DATA", "TABLE DATA",
             "SEQUENCE SET", "SECURITY LABEL", "SCHEMA":

@@ -182,9 +182,11 @@ final class ScratchCluster {
     var counts: (records: Int, voided: Int) { supply.counts }
     /// Bytes of log read from the repository.
     var logBytes: Int64 { supply.storedBytes }
-    var conninfo: String {
-        // libpq takes what is left out from the environment, where it was meant for the living server.
-        "host='\(directory.socketDirectory)' port=5432 channel_binding=disable gssencmode=disable sslmode=disable"
+    /// Nobody's role and no database.
+    var conninfo: String { ScratchCluster.conninfo(socketDirectory: directory.socketDirectory) }
+
+    private static func conninfo(socketDirectory: String) -> String {
+        ConnectionString().atOwnServer(socketDirectory: socketDirectory, port: "5432").description
     }
 
     /// The most the scratch cluster had on disk, in bytes, as far as was looked.

@@ -9,8 +9,16 @@ enum SessionSettings {
         ("standard_conforming_strings", "on"), ("transform_null_equals", "off"), ("row_security", "off"),
     ]
 
-    /// In the live server's session.
-    static func apply(to live: Connection) throws {
+    /// In the live server's session, and in both what they write text in: that of a database without an encoding need not be
+    /// UTF-8, and goes over as it is.
+    static func apply(to live: Connection, _ scratch: Connection) throws {
         try live.execute(forCopying.map { "SET \($0.name) = '\($0.value)'" }.joined(separator: "; "))
+        guard try isUnencoded(scratch), try isUnencoded(live) else { return }
+        for session in [live, scratch] { try session.execute("SET client_encoding = 'SQL_ASCII'") }
+    }
+
+    static func isUnencoded(_ session: Connection) throws -> Bool {
+        try session.query("SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()")
+            .scalar == "SQL_ASCII"
     }
 }

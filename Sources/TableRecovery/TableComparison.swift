@@ -25,6 +25,8 @@ struct TableComparison {
     private let live: Connection
     /// The live table's number.
     let oid: String
+    /// What to read of the live table: children of inheritance are tables of their own, with other columns perhaps.
+    private let source: String
     private let common: [Column]
     private let others: [String]
     private let key: [String]
@@ -38,6 +40,7 @@ struct TableComparison {
                 hint: "There is nothing to compare with; bring it back with --into-table or --replace.")
         }
         self.oid = oid
+        source = (root.isPartitioned ? "" : "ONLY ") + root.name.sql
         let recovered = try TableComparison.columns(of: String(root.oid), in: scratch)
         let present = try TableComparison.columns(of: oid, in: live)
         let common = recovered.filter { column in present.contains { $0.name == column.name } }
@@ -56,20 +59,25 @@ struct TableComparison {
         return try difference()
     }
 
-    /// Puts the missing rows back, and nothing else; after `compare`.
-    /// - Returns: how many.
-    func insertMissing() throws -> Int64 {
+    /// Puts the missing rows of all of them back, and nothing else; after `compare`. In one statement, at whose end foreign keys
+    /// are checked: whatever order the tables are in, and if they refer to one another.
+    /// - Returns: how many, in the comparisons' order.
+    static func insertMissing(_ comparisons: [TableComparison], _ live: Connection) throws -> [Int64] {
+        guard !comparisons.isEmpty else { return [] }
+        let parts = comparisons.enumerated().map { "put\($0) AS (\($1.insertion))" }.joined(separator: ", ")
+        let counts = comparisons.indices.map { "(SELECT count(*) FROM put\($0))" }.joined(separator: ", ")
+        let rows = try live.query("WITH \(parts) SELECT \(counts)")
+        return rows[0].map { $0.flatMap { Int64($0) } ?? 0 }
+    }
+
+    private var insertion: String {
         let list = common.map { quotedIdentifier($0.name) }.joined(separator: ", ")
-        let rows = try live.query(
+        return """
+            INSERT INTO \(root.name.sql) (\(list)) OVERRIDING SYSTEM VALUE
+            SELECT \(list) FROM \(temporary) r
+            WHERE NOT EXISTS (SELECT FROM \(source) l WHERE \(matches("r", "l")))
+            ON CONFLICT DO NOTHING RETURNING 1
             """
-            WITH put AS (
-                INSERT INTO \(root.name.sql) (\(list)) OVERRIDING SYSTEM VALUE
-                SELECT \(list) FROM \(temporary) r
-                WHERE NOT EXISTS (SELECT FROM \(root.name.sql) l WHERE \(matches("r", "l")))
-                ON CONFLICT DO NOTHING RETURNING 1)
-            SELECT count(*) FROM put
-            """)
-        return rows.scalar.flatMap { Int64($0) } ?? 0
     }
 
     private struct Column {
@@ -86,14 +94,19 @@ struct TableComparison {
         return rows.values.map { Column(name: $0[0] ?? "", type: $0[1] ?? "") }
     }
 
+    /// The primary key's; one that inherits and has none of its own is told by its parent's.
     private static func keyColumns(_ oid: String, _ root: TargetRelation, _ live: Connection) throws -> [String] {
         let rows = try live.query(
             """
-            SELECT a.attname FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(number, place)
+            WITH RECURSIVE line (oid, distance) AS (
+                SELECT $1::oid, 0
+                UNION SELECT h.inhparent, distance + 1 FROM line JOIN pg_inherits h ON h.inhrelid = line.oid)
+            SELECT i.indexrelid, a.attname FROM line JOIN pg_index i ON i.indrelid = line.oid AND i.indisprimary
+            CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(number, place)
             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
-            WHERE i.indrelid = $1::oid AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place
+            WHERE k.place <= i.indnkeyatts ORDER BY distance, i.indexrelid, k.place
             """, [oid])
-        let names = rows.values.compactMap { $0[0] }
+        let names = rows.values.filter { $0[0] == rows.scalar }.compactMap { $0[1] }
         guard !names.isEmpty else {
             throw Problem(
                 "cannot compare table \(root.name.quoted): it has no primary key",
@@ -119,8 +132,9 @@ struct TableComparison {
         try live.execute("ANALYZE \(temporary)")
     }
 
-    /// The table and its partitions, or children.
+    /// The table and its partitions.
     private func family() -> [TargetRelation] {
+        guard root.isPartitioned else { return [root] }
         var oids: Set<UInt32> = [root.oid]
         var members: [TargetRelation] = []
         for table in catalog.tables where table.oid == root.oid || table.parent.map(oids.contains) == true {
@@ -145,7 +159,7 @@ struct TableComparison {
             SELECT count(r.here), count(l.here), count(*) FILTER (WHERE l.here IS NULL),
                    count(*) FILTER (WHERE r.here AND l.here AND (\(differs))), count(*) FILTER (WHERE r.here IS NULL)
             FROM (SELECT true AS here, \(list) FROM \(temporary)) r
-            FULL JOIN (SELECT true AS here, \(list) FROM \(root.name.sql)) l ON \(matches("r", "l"))
+            FULL JOIN (SELECT true AS here, \(list) FROM \(source)) l ON \(matches("r", "l"))
             """)
         let counts = row[0].map { Int64($0 ?? "") ?? 0 }
         return TableDifference(

@@ -37,7 +37,7 @@ struct TableDefinition {
 
         let file = directory + "/definition.dump"
         try programs.dump(
-            names.tables.map(\.new), format: "custom", options: ["--schema-only", "--encoding=UTF8"], to: file)
+            names.tables.map(\.new), format: "custom", options: ["--schema-only", programs.encoding], to: file)
         let entries = try programs.contents(of: file).compactMap(ContentsEntry.init)
         func script(_ included: (ContentsEntry) -> Bool, _ options: [String]) throws -> String {
             let list = directory + "/definition.list"

@@ -56,7 +56,10 @@ struct TargetCatalog {
                 oid: row.oid, name: row.name, kind: row.kind, persistence: row.persistence, fileNode: row.fileNode,
                 parent: parent, isChosen: byName)
             order.append(row.oid)
-            for child in all where child.parent == row.oid { take(child, parent: row.oid, byName: false) }
+            // A temporary one is some session's own.
+            for child in all where child.parent == row.oid && child.persistence != "t" {
+                take(child, parent: row.oid, byName: false)
+            }
         }
         for pattern in patterns {
             let named = all.filter { pattern.matches(schema: $0.name.schema, table: $0.name.name) }
@@ -69,9 +72,9 @@ struct TargetCatalog {
             if matching.isEmpty { throw TableRefusal.absent(pattern, similar: TargetCatalog.similar(to: pattern, all)) }
             // Partitioned tables first, so that their partitions are known as theirs.
             for row in matching.sorted(by: { ($0.kind == "p" ? 0 : 1) < ($1.kind == "p" ? 0 : 1) }) {
-                if pattern.isExact || row.persistence != "u" {
+                if pattern.isExact || !["u", "t"].contains(row.persistence) {
                     take(row, parent: nil, byName: true)
-                } else {
+                } else if row.persistence == "u" {
                     skipped.append(row.name)
                 }
             }
@@ -99,6 +102,11 @@ struct TargetCatalog {
                   WHERE c.oid = ANY ($1::oid[]) AND c.reltoastrelid <> 0
             """, [list])
         fileNodes = Set(files.values.compactMap { $0[0].flatMap { UInt32($0) } })
+    }
+
+    /// Whether it is a part of one of the tables, rather than a table that inherits from one.
+    func isPartition(_ table: TargetRelation) -> Bool {
+        tables.contains { $0.oid == table.parent && $0.isPartitioned }
     }
 
     /// How a view was made; nil when it is none.

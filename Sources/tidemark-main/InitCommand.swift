@@ -88,7 +88,7 @@ enum InitCommand: Command {
         guard !inspection.changes.isEmpty else { return "The server's settings are as they should be." }
         var lines = [written ? "Set with ALTER SYSTEM:" : "For postgresql.conf (\"tidemark init --write\" sets it):"]
         for finding in inspection.changes {
-            let value = (finding.wanted ?? "").reduce(into: "") { $0 += $1 == "'" ? "''" : String($1) }
+            let value = escaped(finding.wanted ?? "") { $0 == "'" ? "''" : nil }
             lines.append("    \(finding.name) = '\(value)'   # was '\(printable(finding.current))'. \(finding.reason)")
         }
         if restart { lines.append("Restart the server: wal_level and archive_mode take effect only then.") }

@@ -11,7 +11,7 @@ struct MetricsTests {
     /// With a sample for every metric there is.
     private func everyMetric() throws -> [Metric] {
         var observation = try ObservedCluster.healthy()
-        observation.cluster = "ma\"in\\\n"
+        observation.cluster = "ma\"\u{301}in\\\n"
         return metrics(
             observation, judge(observation, by: try ObservedCluster.configuration()), tidemarkVersion: "0.1.0")
     }
@@ -44,7 +44,7 @@ struct MetricsTests {
         #expect(families.contains { $0.hasPrefix("tidemark_rpo_seconds gauge seconds 1") })
         #expect(families.contains { $0.hasPrefix("tidemark_archive_failures counter - 1") })
         #expect(families.contains { $0.hasPrefix("tidemark_check_status gauge - \(CheckDefinition.all.count)") })
-        #expect(families.allSatisfy { $0.hasSuffix(#"'ma"in\\\n'"#) }, "\(families.first ?? "")")
+        #expect(families.allSatisfy { $0.hasSuffix("'ma\"\u{301}in\\\\\\n'") }, "\(families.first ?? "")")
     }
 
     @Test func `the text format for node_exporter is read by the reference parser as well`() throws {

@@ -24,6 +24,21 @@ import Testing
         #expect(try ConnectionString("").description == "")
     }
 
+    @Test func `the file of a service does not lead elsewhere`() throws {
+        let there = try ConnectionString("service=live").atOwnServer(socketDirectory: "/tmp", port: "1")
+        #expect(there["hostaddr"] == "" && there["target_session_attrs"] == "any" && there["requirepeer"] == "")
+    }
+
+    @Test(arguments: ["", "x", "\u{301}", "\u{200D}"]) func `libpq reads back what is quoted`(_ follower: String) throws
+    {
+        for value in ["a'\(follower) host=evil", "a\\\(follower)' host=evil", "a \(follower)"] {
+            var string = try ConnectionString("port=1")
+            string["user"] = value
+            let back = try ConnectionString(string.description)
+            #expect(back["user"].map { Array($0.utf8) } == Array(value.utf8) && back["host"] == nil, "\(string)")
+        }
+    }
+
     @Test func `passwords are not shown`() throws {
         let shown = try ConnectionString("postgresql://u:secret@h/d?sslpassword=other").withoutSecrets.description
         #expect(!shown.contains("secret") && !shown.contains("other") && shown.contains("user=u"))

@@ -37,6 +37,11 @@ import Testing
             further: "channel_binding=require sslmode=require requirepeer=somebody",
             environment: ["PGCHANNELBINDING": "require", "PGSSLMODE": "require"]),
         Case(
+            description: "is led by its environment to another server", before: role,
+            environment: [
+                "PGHOSTADDR": "127.0.0.1", "PGTARGETSESSIONATTRS": "read-only", "PGREQUIREPEER": "somebody",
+            ]),
+        Case(
             description: "has its own search_path", before: "\(role); alter role least set search_path = 'own'"),
         // With nobody to be, the role itself looks, and the drill tells what it may not see.
         Case(

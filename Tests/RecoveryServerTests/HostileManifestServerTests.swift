@@ -28,6 +28,7 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
     static let all = [
         moved("upwards", to: "'../out/pg_hba.conf'"), moved("upwards from within", to: "'base/../../out/x'"),
         moved("upwards at the end", to: "'base/..'"),
+        moved("upwards before a combining mark", to: "'../out' || char(47, 769) || 'x'"),
         moved("to the root", to: "'/var/tmp/tidemark-hostile-\(getpid())'"),
         moved("an empty name", to: "'base//x'"), moved("an empty name at the end", to: "'base/'"),
         Forgery("no name", "delete from file where path = ''; update file set path = '' where path = 'pg_hba.conf'"),
@@ -35,6 +36,9 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
         moved("a zero byte", to: "'pg_hba' || char(0) || '/../../out/x'"),
         moved("a name that is too long", to: "'\(String(repeating: "x", count: 300))'"),
         moved("another file in a tablespace", to: "(select path from file where kind = 't') || '/authorized_keys'"),
+        moved(
+            "another file in a tablespace, named with a combining mark",
+            to: "(select path from file where kind = 't') || char(47, 769) || 'authorized_keys'"),
         Forgery("a directory upwards", "update file set path = '../out/d' where path = 'pg_notify'"),
         Forgery(
             "a tablespace's link elsewhere", "update file set path = 'base/16390' where kind = 't'"),
