@@ -143,7 +143,8 @@ public struct RecoveryArchive: Sendable {
                 try? contents.putBack($0, dataDirectory: dataDirectory)
             }).first
         {
-            remarks.append("It was put aside, all or some of it: \"tidemark segments put-back \(name)\" brings it back.")
+            remarks.append(
+                "It was put aside, all or some of it: \"tidemark segments put-back \(name)\" brings it back.")
         }
         if let former { remarks.append(former) }
         return PlanRefusal(refusal.target, refusal.reason, nearest: refusal.nearest, remarks: remarks)

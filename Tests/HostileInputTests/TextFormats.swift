@@ -160,7 +160,8 @@ extension HostileFormat {
             }, mend: reseal
         ).reading { bytes in
             _ = try AsideWAL(
-                of: ClusterArchive(incarnation, in: OneObject(bytes, at: "aside/20261120T081245Z-00000002.history/record.json")))
+                of: ClusterArchive(
+                    incarnation, in: OneObject(bytes, at: "aside/20261120T081245Z-00000002.history/record.json")))
         },
         HostileFormat(
             "a recovery's record",
