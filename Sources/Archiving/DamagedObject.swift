@@ -31,9 +31,7 @@ extension Push {
         _ key: RepositoryKey, _ file: ArchiveFileName, _ incarnation: Incarnation, store: (Replacement) throws -> Void
     ) throws {
         let now = Moment(microseconds: Clock.now)
-        let fraction = String(1_000_000 + now.civil.microsecond).dropFirst()
-        let folder = incarnation.asideFolder
-            .appending("\(now.compact.dropLast()).\(fraction)Z-damaged-\(file.description)")
+        let folder = incarnation.asideFolder.appending(AsideFolder.name(now, "damaged-\(file.description)"))
         let (place, record) = (folder.appending(key.name), folder.appending("record.json"))
         var reason: String?
         var isRecorded = false

@@ -110,7 +110,8 @@ public struct PutAside: Sendable {
         }
         guard again.keys == keys, again.marks == marks else { throw AsideChanged(name: subject.name) }
         try judge(again)
-        let record = AsideRecord(subject.name, reason: reason, time: now.iso8601, objects: keys.map(relative))
+        let record = AsideRecord(
+            subject.name, reason: reason, time: now.iso8601, objects: keys.map(relative), backups: try complete())
         let folder = try newFolder(now, record: record.document)
         for key in keys {
             let place = relative(key).split(separator: "/").reduce(folder) { $0.appending(String($1)) }
@@ -127,13 +128,20 @@ public struct PutAside: Sendable {
         return folder
     }
 
-    /// A folder of this call's own, with its record: of two at the same moment, one is a microsecond later.
+    /// The labels of the backups that are complete by now.
+    private func complete() throws -> [String] {
+        try archive.backups().filter {
+            try archive.store.exists(archive.incarnation.backup($0, "backup.json"))
+        }
+    }
+
+    /// A folder of this call's own, with its record: a microsecond later than the last one, if that was at the same moment
+    /// or the clock has been set back.
     private func newFolder(_ now: Moment, record: SealedDocument) throws -> RepositoryKey {
-        var moment = now
+        let last = try archive.asideFolders().first?.time
+        var moment = max(now, last.map { Moment(microseconds: $0.microseconds + 1) } ?? now)
         while true {
-            let fraction = String(1_000_000 + moment.civil.microsecond).dropFirst()
-            let folder = archive.incarnation.asideFolder
-                .appending("\(moment.compact.dropLast()).\(fraction)Z-\(subject.name)")
+            let folder = archive.incarnation.asideFolder.appending(AsideFolder.name(moment, subject.name))
             do {
                 try archive.store.create(folder.appending("record.json"), record)
                 return folder

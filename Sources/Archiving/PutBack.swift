@@ -14,13 +14,16 @@ public struct PutBack: Sendable {
     public let staying: [AsideObject]
     private let archive: ClusterArchive
 
+    private let dataDirectory: String?
+
     /// Finds what is to move.
     ///
+    /// - Parameter dataDirectory: a server's, whose pg_wal tells of several servers' files which are its own.
     /// - Throws: `NothingToPutBack`; `PlaceTaken` when the names have gone to another history, whose segments would stand
     ///   between those of this one; and what the store throws.
-    public init(_ subject: PutAside.Subject, of archive: ClusterArchive) throws {
+    public init(_ subject: PutAside.Subject, of archive: ClusterArchive, dataDirectory: String? = nil) throws {
         let store = archive.store
-        (self.subject, self.archive) = (subject, archive)
+        (self.subject, self.archive, self.dataDirectory) = (subject, archive, dataDirectory)
         let folders = try archive.asideFolders().map { ($0, try archive.objects(of: $0)) }
             .filter { !$0.1.isEmpty }
         let own = folders.filter { $0.0.subject == subject.name }
@@ -30,9 +33,11 @@ public struct PutBack: Sendable {
         func staying(_ all: [AsideObject]) throws -> [AsideObject] {
             try all.filter { try store.exists($0.place) || store.exists(archive.key(for: $0.file)) }
         }
-        // What stays in the newest doesn't stand in the way of the others.
+        // What stays in the newest doesn't stand in the way of the others. Of several servers' files those come first
+        // that belong to what is around them.
+        let free = try own.filter { try !store.contradicts($0.1) && staying($0.1).count < $0.1.count }
         let (folder, all) =
-            try own.first { try !store.contradicts($0.1) && staying($0.1).count < $0.1.count } ?? newest
+            try free.first { try archive.belongs($0.1, in: $0.0, to: dataDirectory) } ?? free.first ?? newest
         guard try !store.contradicts(all) else {
             throw PlaceTaken(name: subject.name, folder: folder.key.description)
         }
@@ -53,7 +58,7 @@ public struct PutBack: Sendable {
         let lock = try AsideLock(archive)
         defer { withExtendedLifetime(lock) {} }
         let again: PutBack
-        do { again = try PutBack(subject, of: archive) } catch is NothingToPutBack {
+        do { again = try PutBack(subject, of: archive, dataDirectory: dataDirectory) } catch is NothingToPutBack {
             throw AsideChanged(name: subject.name)
         }
         guard again.objects == objects, again.staying == staying else { throw AsideChanged(name: subject.name) }
@@ -66,6 +71,49 @@ public struct PutBack: Sendable {
             removal.removeIfEmpty(folder)
             removal.removeIfEmpty(folder.folder)
         }
+    }
+}
+
+extension ClusterArchive {
+    /// Whether the log goes on across the borders between segments that were put aside and what is archived of their
+    /// timeline, as far as both can be read; and a server has no other ones under their names.
+    fileprivate func belongs(
+        _ objects: [AsideObject], in folder: AsideFolder, to dataDirectory: String?
+    ) throws -> Bool {
+        for object in objects {
+            if case .history(let timeline) = object.file, let dataDirectory,
+                let own = try? TimelineHistory(timeline, inLog: dataDirectory + "/pg_wal"),
+                try history(timeline, in: folder)?.isSame(as: own) == false
+            {
+                return false
+            }
+            guard case .segment(let name) = object.file else { continue }
+            var stored: StoredSegment?
+            let aside = try neighbour {
+                stored = try StoredSegment(object.key, in: store)
+                return try stored?.summary()
+            }
+            guard let stored, let aside else { continue }
+            if let dataDirectory, name.isWhole(in: dataDirectory, segmentSize: aside.segmentSize),
+                (try? isContradicted("\(dataDirectory)/pg_wal/\(name)", name, by: [stored], self)) == true
+            {
+                return false
+            }
+            let previous = try name.previous(segmentSize: aside.segmentSize).flatMap { name in
+                try neighbour { try summary(of: name) }
+            }
+            let next = try neighbour { try summary(of: name.next(segmentSize: aside.segmentSize)) }
+            if let previous, case .broken = Continuity.join(previous, aside) { return false }
+            if let next, case .broken = Continuity.join(aside, next) { return false }
+        }
+        return true
+    }
+
+    /// Nil also for one that isn't there, or can't be read.
+    private func neighbour(_ summary: () throws -> SegmentSummary?) throws -> SegmentSummary? {
+        do { return try summary() } catch is ObjectAbsent { return nil } catch is ObjectDamaged {
+            return nil
+        } catch is BadSummary { return nil }
     }
 }
 

@@ -107,13 +107,42 @@ public func isArchived(_ path: String, _ segment: SegmentName, of archive: Clust
 
 /// Whether the repository has another server's segment under a name, and this one's in no copy. A damaged copy tells nothing.
 public func isContradicted(_ path: String, _ segment: SegmentName, of archive: ClusterArchive) throws -> Bool {
+    do {
+        return try isContradicted(path, segment, by: archive.copies(of: .segment(segment)), archive)
+    } catch is ObjectDamaged { return false }
+}
+
+/// The same for copies that may be elsewhere.
+func isContradicted(
+    _ path: String, _ segment: SegmentName, by copies: [StoredSegment], _ archive: ClusterArchive
+) throws -> Bool {
     let local = try LocalFile(path)
     let before = Predecessor(archive: archive, directory: Files.parent(path))
     do {
-        let copies = try archive.copies(of: .segment(segment))
-        return try !copies.isEmpty
-            && copies.allSatisfy { try SegmentComparison($0, local, segment, before: before).contradicts() }
+        var digester = Digester()
+        try local.forEachPiece { digester.update($0) }
+        let digest = digester.finish()
+        guard !copies.isEmpty, !copies.contains(where: { $0.head.digest == digest }) else { return false }
+        return try copies.allSatisfy { copy in
+            let comparison = try SegmentComparison(copy, local, segment, before: before)
+            return try comparison.contradicts() || differs(from: copy, comparison, local, segment)
+        }
     } catch is ObjectDamaged { return false }
+}
+
+/// Whether two finished segments have different records. What is archived of the log before them may be another server's
+/// as well, and tells nothing of this one's.
+private func differs(
+    from copy: StoredSegment, _ comparison: SegmentComparison, _ local: LocalFile, _ segment: SegmentName
+) throws -> Bool {
+    guard comparison.verdict == .unknown, copy.contents == .completed else { return false }
+    var scanner = SegmentScanner(name: segment, length: UInt64(local.size))
+    do {
+        try local.forEachPiece { try scanner.feed($0.bytes) }
+        let archived = try copy.summary(reading: segment)
+        let own = try scanner.finish()
+        return comparison.firstDifference < min(archived.recordsEnd, own.recordsEnd) - own.start
+    } catch is WALDamage { return false } catch is BadSummary { return false }
 }
 
 /// A file is damaged whose records are all in the repository, in an intact copy.

@@ -3,51 +3,30 @@ import Platform
 public import Repository
 public import WAL
 
-/// The WAL that is put aside at this moment, and when each object of it was. What has been put back isn't among it.
+/// The WAL that is put aside at this moment, and which backups were complete before that. What has been put back isn't
+/// among it.
 struct AsideWAL {
     private struct Object {
         let file: ArchiveFileName
         let key: RepositoryKey
-        let time: Moment
+        let folder: AsideFolder
+        /// The labels of the backups before; nil when the record can't be read.
+        let backups: Set<String>?
     }
     private var objects: [Object] = []
     private let archive: ClusterArchive
 
     private struct Record: Decodable {
-        let at: String
-        let objects: [String]
+        let backups: [String]
     }
 
     init(of archive: ClusterArchive) throws {
         self.archive = archive
-        for entry in try archive.store.list(archive.incarnation.asideFolder) where entry.isFolder {
-            let folder = archive.incarnation.asideFolder.appending(entry.name)
-            // Objects whose record can't be read were moved when the folder got its name.
-            let named = Moment(compact: entry.name.prefix(15) + "Z")
-            var times: [String: Moment] = [:]
-            for record in try archive.store.list(folder) where !record.isFolder && record.name.hasSuffix(".json") {
-                guard let content = try AsideWAL.record(folder.appending(record.name), in: archive.store),
-                    let time = Moment(iso8601: content.at)
-                else { continue }
-                for object in content.objects { times[object] = max(time, times[object] ?? time) }
-            }
-            func add(_ key: RepositoryKey) {
-                let path = String(key.description.dropFirst(folder.description.count + 1))
-                guard let (file, _) = ArchiveFileName.object(key.name), let time = times[path] ?? named else { return }
-                objects.append(Object(file: file, key: key, time: time))
-            }
-            let wal = folder.appending("wal")
-            for timeline in try archive.store.list(wal) {
-                let key = wal.appending(timeline.name)
-                guard timeline.isFolder else {
-                    add(key)
-                    continue
-                }
-                for log in try archive.store.list(key) where log.isFolder {
-                    for object in try archive.store.list(key.appending(log.name)) {
-                        add(key.appending(log.name).appending(object.name))
-                    }
-                }
+        for folder in try archive.asideFolders() {
+            // What a server hands over of it later is told by the same record.
+            let backups = try AsideWAL.record(of: folder, in: archive.store).map { Set($0.backups) }
+            objects += try archive.objects(of: folder).map {
+                Object(file: $0.file, key: $0.key, folder: folder, backups: backups)
             }
         }
     }
@@ -56,10 +35,8 @@ struct AsideWAL {
     /// been taken: the first of it. Whatever is archived under these names since is another server's, and the backup is of
     /// the branch that was put aside. One that was still waiting for its WAL then got it from the right server.
     func taken(from backup: BackupDescription) throws -> ArchiveFileName? {
-        let whole = Int64(max(0, backup.timings.total) * 1_000_000)
-        let finished = max(backup.stopTime.microseconds, backup.startTime.microseconds + whole)
-        return try objects.filter { object in
-            guard object.time.microseconds > finished else { return false }
+        try objects.filter { object in
+            guard isOlder(backup, than: object) else { return false }
             switch object.file {
             case .history(let timeline): return timeline == backup.timeline
             case .segment(let name):
@@ -67,6 +44,15 @@ struct AsideWAL {
             case .partial, .backupHistory: return false
             }
         }.filter { try !isThereAgain($0) }.map(\.file).min { $0.description < $1.description }
+    }
+
+    /// Whether the backup was complete when an object was put aside. The record tells, for the clock may have been set;
+    /// only when it can't be read must the times do.
+    private func isOlder(_ backup: BackupDescription, than object: Object) -> Bool {
+        if let backups = object.backups { return backups.contains(backup.label) }
+        let whole = Int64(max(0, backup.timings.total) * 1_000_000)
+        return object.folder.time.microseconds
+            > max(backup.stopTime.microseconds, backup.startTime.microseconds + whole)
     }
 
     /// Whether the archive has the same content under that name: its server archived it once more.
@@ -83,10 +69,10 @@ struct AsideWAL {
     }
 
     /// Nil when there is none that can be read.
-    private static func record(_ key: RepositoryKey, in store: any ObjectStore) throws -> Record? {
-        do { return try store.document(.aside, at: key)?.value(Record.self) } catch is DocumentRefused {
-            return nil
-        } catch is DocumentFault { return nil }
+    private static func record(of folder: AsideFolder, in store: any ObjectStore) throws -> Record? {
+        do {
+            return try store.document(.aside, at: folder.key.appending("record.json"))?.value(Record.self)
+        } catch is DocumentRefused { return nil } catch is DocumentFault { return nil }
     }
 }
 
@@ -119,15 +105,4 @@ public func withoutAside(
         }
     }
     return (usable, aside)
-}
-
-extension Moment {
-    /// Reads `20261105T020000Z`.
-    init?(compact text: some StringProtocol) {
-        let digits = Array(text)
-        guard digits.count == 16 else { return nil }
-        func part(_ range: Range<Int>) -> String { String(digits[range]) }
-        self.init(
-            iso8601: "\(part(0..<4))-\(part(4..<6))-\(part(6..<8))T\(part(9..<11)):\(part(11..<13)):\(part(13..<15))Z")
-    }
 }

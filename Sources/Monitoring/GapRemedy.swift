@@ -10,34 +10,29 @@ public struct GapRemedy: Sendable, Equatable {
     public let commands: [String]
     /// Whether they bring all that is missing.
     public let isComplete: Bool
-    /// The gap is in a timeline that was put aside. What the server has of it goes aside, too.
+    /// The command brings back what was put aside.
     public let isAside: Bool
 
-    /// Nil when the server has nothing of it, and none of its timelines was put aside.
+    /// Nil when the server has nothing of it, and nothing of it was put aside.
     ///
     /// - Parameter pushCommand: what `archive_command` should be, with `%p`.
     public init?(_ gap: LineageGap, in archive: ClusterArchive, dataDirectory: String, pushCommand: String) throws {
-        if let timeline = try archive.timelineAside(gap) {
-            let name = PutAside.Subject.timeline(timeline).name
-            (commands, isComplete, isAside) = (["tidemark segments put-back \(name)"], false, true)
+        // A server keeps some gigabytes at most.
+        let local = gap.names.prefix(4096).filter {
+            $0.isWhole(in: dataDirectory, segmentSize: gap.segmentSize)
+        }
+        isComplete = local.count == gap.count
+        if let name = try archive.putBack(gap, dataDirectory: dataDirectory) {
+            (commands, isAside) = (["tidemark segments put-back \(name)"], true)
             return
         }
-        isAside = false
-        var commands: [String] = []
-        // A server keeps some gigabytes at most.
-        for name in gap.names.prefix(4096) {
-            let path = "\(dataDirectory)/pg_wal/\(name)"
-            guard let file = try? FileStatus(ifPresent: path), file.size == Int64(gap.segmentSize) else { continue }
-            commands.append(expand(pushCommand, path))
-        }
-        guard !commands.isEmpty else { return nil }
-        self.commands = commands
-        isComplete = commands.count == gap.count
+        guard !local.isEmpty else { return nil }
+        (commands, isAside) = (local.map { expand(pushCommand, "\(dataDirectory)/pg_wal/\($0)") }, false)
     }
 
     /// One line.
     public var hint: String {
-        if isAside { return "It was put aside, all or some of it; bring it back with: " + commands[0] }
+        if isAside { return "What is missing was put aside, all or some of it; bring it back with: " + commands[0] }
         let more = commands.count > 3 ? "; and so on for \(commands.count - 3) more" : ""
         let advice =
             isComplete ? "The server still has what is missing; store it with: " : "Store what the server still has: "

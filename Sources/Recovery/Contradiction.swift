@@ -26,8 +26,8 @@ public struct Contradiction: Explained, Equatable {
         "tidemark segments put-aside \(file)" + (SegmentName(file) == nil ? "" : " --following")
     }
 
-    /// Compares what a data directory's server has not archived yet, and the histories that lead to its timeline, with what
-    /// the archive has under their names. Reads segments only where both have one.
+    /// Compares what a data directory's server has not archived yet, the newest that it has, and the histories that lead to
+    /// its timeline, with what the archive has under their names. Reads segments only where both have one.
     ///
     /// - Parameter segments: further ones, which the server may have archived.
     /// - Returns: the first one that contradicts; nil when there is none, or when nothing can be told.
@@ -43,22 +43,37 @@ public struct Contradiction: Explained, Equatable {
             else { continue }
             return Contradiction(file: file, dataDirectory: dataDirectory)
         }
-        let ready = try Files.listIfPresent(folder + "/archive_status").filter { $0.hasSuffix(".ready") }
-            .compactMap { SegmentName(String($0.dropLast(6))) }
-        // Who went on differently once never agrees again: a few tell it for all.
-        let candidates = Set(ready.sorted().prefix(8) + segments.sorted().suffix(8)).sorted()
-        for name in candidates {
-            let path = "\(folder)/\(name)"
-            guard try Files.exists(path), try archive.has(.segment(name)) else { continue }
-            do {
-                guard try isContradicted(path, name, of: archive) else { continue }
-            } catch let error as SystemError where error.code == ENOENT && error.subject == path {
-                // A server that runs has recycled it meanwhile.
-                continue
-            }
-            return Contradiction(file: name.description, dataDirectory: dataDirectory)
+        let status = try Files.listIfPresent(folder + "/archive_status")
+        func named(_ suffix: String) -> [SegmentName] {
+            status.filter { $0.hasSuffix(suffix) }.compactMap { SegmentName(String($0.dropLast(suffix.utf8.count))) }
         }
-        return nil
+        /// Nil when one of them doesn't have it.
+        func contradicts(_ name: SegmentName) throws -> Bool? {
+            let path = "\(folder)/\(name)"
+            guard try Files.exists(path), try archive.has(.segment(name)) else { return nil }
+            do { return try isContradicted(path, name, of: archive) } catch let error as SystemError
+                where error.code == ENOENT && error.subject == path
+            {
+                // A server that runs has recycled it meanwhile.
+                return nil
+            }
+        }
+        // Who went on differently once never agrees again: a few tell it for all.
+        var first: SegmentName?
+        if let size = try? DataDirectory(dataDirectory).controlFile().segmentSize {
+            // What the server archived may have been put aside since, in favour of another one's.
+            let lineage = Lineage(history ?? TimelineHistory(timeline), segmentSize: size)
+            let archived = named(".done").filter(lineage.reads)
+                .sorted { $0.number(segmentSize: size) > $1.number(segmentSize: size) }
+            for name in archived {
+                guard let isOther = try contradicts(name) else { continue }
+                guard isOther else { break }
+                first = name
+            }
+        }
+        let candidates = Set(named(".ready").sorted().prefix(8) + segments.sorted().suffix(8)).sorted()
+        first = try first ?? candidates.first { try contradicts($0) == true }
+        return first.map { Contradiction(file: $0.description, dataDirectory: dataDirectory) }
     }
 }
 

@@ -16,6 +16,7 @@ public struct RecoveryArchive: Sendable {
     /// What the cluster's own data directory tells; nil when it tells nothing.
     public let own: OwnDirectory?
     private let jobs: Int
+    private let dataDirectory: String
     /// What there is to say of an incarnation that isn't in use; nil for the one that is.
     private let former: String?
     /// The timeline that was asked for, when some or all of it was put aside; that is served for this recovery only.
@@ -97,6 +98,7 @@ public struct RecoveryArchive: Sendable {
                     + "\"\(other.remedy)\" takes the other's out of the way.")
         }
         self.remarks = remarks
+        self.dataDirectory = dataDirectory
         self.jobs = jobs
     }
 
@@ -137,11 +139,12 @@ public struct RecoveryArchive: Sendable {
     public func told(_ refusal: PlanRefusal) -> PlanRefusal {
         var remarks = refusal.remarks
         if case .gap(let missing) = refusal.reason,
-            let timeline = missing.lazy.compactMap({ try? contents.timelineAside($0) }).first
+            let name = missing.lazy.compactMap({
+                try? contents.putBack($0, dataDirectory: dataDirectory)
+            }).first
         {
             remarks.append(
-                "Timeline \(timeline) was put aside: \"tidemark segments put-back \(PutAside.Subject.timeline(timeline).name)\" "
-                    + "brings it back.")
+                "It was put aside, all or some of it: \"tidemark segments put-back \(name)\" brings it back.")
         }
         if let former { remarks.append(former) }
         return PlanRefusal(refusal.target, refusal.reason, nearest: refusal.nearest, remarks: remarks)

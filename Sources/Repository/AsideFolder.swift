@@ -3,15 +3,25 @@ public import WAL
 /// What one call of `put-aside` moved: a folder below `aside/`.
 public struct AsideFolder: Hashable, Sendable {
     public let key: RepositoryKey
+    /// When, as its name tells. Each is later than the ones before it, whatever the clock did.
+    public let time: Moment
     /// As it was named, and as `put-back` is told: a file's name.
     public let subject: String
 
     /// Reads a folder's name, `<time>-<subject>`; nil for any other.
     fileprivate init?(_ name: String, in aside: RepositoryKey) {
-        guard let dash = name.firstIndex(of: "-"), ArchiveFileName(String(name[name.index(after: dash)...])) != nil
+        guard let dash = name.firstIndex(of: "-"), ArchiveFileName(String(name[name.index(after: dash)...])) != nil,
+            let time = Moment(compact: name[..<dash])
         else { return nil }
         key = aside.appending(name)
+        self.time = time
         subject = String(name[name.index(after: dash)...])
+    }
+
+    /// The name of a folder, as it is read above.
+    public static func name(_ time: Moment, _ subject: String) -> String {
+        let fraction = String(1_000_000 + time.civil.microsecond).dropFirst()
+        return "\(time.compact.dropLast()).\(fraction)Z-\(subject)"
     }
 }
 

@@ -9,20 +9,26 @@ public struct AsideRecord: Sendable {
     public let time: String
     /// Relative to the incarnation, as they were.
     public let objects: [String]
+    /// The labels of the backups that were complete before.
+    public let backups: [String]
 
-    public init(_ subject: String, reason: String, time: String, objects: [String]) {
+    public init(_ subject: String, reason: String, time: String, objects: [String], backups: [String] = []) {
         (self.subject, self.reason, self.time, self.objects) = (subject, reason, time, objects)
+        self.backups = backups
     }
 
     public var document: SealedDocument {
-        let list = objects.map { "\n    " + quotedForJSON($0) }.joined(separator: ",")
+        func list(_ items: [String]) -> String {
+            "[" + items.map { "\n    " + quotedForJSON($0) }.joined(separator: ",") + (items.isEmpty ? "]" : "\n  ]")
+        }
         return SealedDocument(
             .aside,
             body: Array(
                 """
                 {
                   "at" : \(quotedForJSON(time)),
-                  "objects" : [\(list)\(list.isEmpty ? "" : "\n  ")],
+                  "backups" : \(list(backups)),
+                  "objects" : \(list(objects)),
                   "what" : \(quotedForJSON(subject)),
                   "why" : \(quotedForJSON(reason))
                 }

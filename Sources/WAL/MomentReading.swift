@@ -27,4 +27,14 @@ extension Moment {
         let seconds = days * 86_400 + time[0] * 3600 + time[1] * 60 + time[2]
         self.init(microseconds: Int64(seconds) * 1_000_000 + Int64(fraction))
     }
+
+    /// Reads what `compact` writes, `20261105T020000Z`, also with a fraction of a second.
+    public init?(compact text: some StringProtocol) {
+        let digits = Array(text)
+        guard digits.count >= 16 else { return nil }
+        func part(_ range: Range<Int>) -> String { String(digits[range]) }
+        let date = "\(part(0..<4))-\(part(4..<6))-\(part(6..<8))"
+        let time = "\(part(9..<11)):\(part(11..<13)):\(part(13..<15))"
+        self.init(iso8601: "\(date)T\(time)\(part(15..<digits.count))")
+    }
 }

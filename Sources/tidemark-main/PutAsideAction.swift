@@ -113,7 +113,7 @@ enum PutBackAction {
         let subject = try PutAsideAction.subject(name)
         let cluster = try invocation.cluster()
         let archive = try currentArchive(of: cluster)
-        let back = try PutBack(subject, of: archive)
+        let back = try PutBack(subject, of: archive, dataDirectory: cluster.dataDirectory)
         let names = back.objects.map(\.place.name)
         let isDryRun = invocation.arguments.has("dry-run")
         if !isDryRun {

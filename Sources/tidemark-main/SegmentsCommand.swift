@@ -150,7 +150,7 @@ enum SegmentsCommand: Command {
 
     private static func cause(_ gap: LogGap, _ removed: Moment?) -> String {
         if case .putAside(let name) = gap.cause {
-            return "They were put aside, all or some of them: \"tidemark segments put-back \(name)\" brings them back."
+            return "They were put aside, all or some of them, as \"\(name)\"."
         }
         if gap.isExpired {
             return "No kept backup needs them"
@@ -179,7 +179,7 @@ enum SegmentsCommand: Command {
             lines.append("GAP:  at LSN \(gap.from) of timeline \(gap.timeline)")
         }
         lines.append("      \(cause(gap, removed))")
-        if let remedy, !remedy.isAside { lines.append("      \(remedy.hint)") }
+        if let remedy { lines.append("      \(remedy.hint)") }
         lines.append(
             "      \(WALGaps.moments(gap))" + (gap.nextBackup == nil ? ": no backup was taken after the gap." : "."))
         return lines.joined(separator: "\n")

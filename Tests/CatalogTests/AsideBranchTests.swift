@@ -45,8 +45,11 @@ import WAL
         /// What is put aside, as on the command line.
         let aside: String
         var following = false
-        /// Seconds after the backup began.
+        /// Whether it is put aside before the backup is complete.
+        var isEarlier = false
+        /// By the clock: seconds after the backup began.
         var at: Int64 = 60
+        var isRecordDamaged = false
         var end = Return.none
         var isUsable = false
         var testDescription: String { name }
@@ -75,19 +78,38 @@ import WAL
         Row(
             name: "its timeline was put back", backup: ["00000002000000000000000F", "00000002000000000000000F"],
             aside: "00000002.history", end: .back, isUsable: true),
-        Row(name: "before the backup began", aside: "00000001000000000000000A", at: -60, end: .other, isUsable: true),
         Row(
-            name: "while the backup waited for its WAL", aside: "00000001000000000000000B", at: 8, end: .other,
+            name: "before the backup began", aside: "00000001000000000000000A", isEarlier: true, at: -60, end: .other,
             isUsable: true),
+        Row(
+            name: "while the backup waited for its WAL", aside: "00000001000000000000000B", isEarlier: true, at: 8,
+            end: .other, isUsable: true),
+        Row(
+            name: "before the backup, by a clock that was ahead", aside: "00000001000000000000000A", isEarlier: true,
+            at: 3600, end: .other, isUsable: true),
+        Row(
+            name: "after the backup, by a clock that was set back", aside: "00000001000000000000000A", at: -3600,
+            end: .other),
+        Row(name: "after the backup, its record damaged", aside: "00000001000000000000000A", isRecordDamaged: true),
+        Row(
+            name: "before the backup, its record damaged", aside: "00000001000000000000000A", isEarlier: true, at: -60,
+            isRecordDamaged: true, end: .other, isUsable: true),
     ])
     private func `a backup whose own WAL was put aside since is of that branch`(_ row: Row) throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         try AsideBranchTests.store("old", "000000010000000000000008", "000000010000000000000008", in: repository)
-        try AsideBranchTests.store("own", row.backup[0], row.backup[1], in: repository)
+        func storeOwn() throws { try AsideBranchTests.store("own", row.backup[0], row.backup[1], in: repository) }
+        if !row.isEarlier { try storeOwn() }
         let subject = try #require(PutAside.Subject(row.aside))
         let aside = try PutAside(subject, following: row.following, of: repository.archive)
         let folder = try aside.carryOut(now: AsideBranchTests.later(row.at), reason: "stray")
+        if row.isEarlier { try storeOwn() }
+        if row.isRecordDamaged {
+            let record = folder.appending("record.json")
+            try store.remove(record)
+            try store.create(record, bytes: Array("{".utf8))
+        }
         func place(_ key: RepositoryKey) throws -> RepositoryKey {
             let rest = key.description.dropFirst(incarnation.folder.description.count + 1)
             return try #require(RepositoryKey("\(folder)/\(rest)"))

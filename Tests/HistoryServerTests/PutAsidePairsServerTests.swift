@@ -139,4 +139,59 @@ import Testing
             }
         }
     }
+
+    /// A copy of the server archived first, and is the one that lives on. Somebody took its WAL for the stray one.
+    @Test(arguments: TestServer.ends)
+    func `the right server is told that its archived WAL was put aside for another's, and gets it back`(
+        _ server: TestServer
+    ) throws {
+        let group = try ServerGroup(server)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            try a.tidemark(["backup"], expectSuccess: true)
+            try fill(a, segments: 1)
+            try group.drain(a)
+            let right = try group.addCopy("k", of: a)
+            for row in [11, 12, 13] { try right.psql("insert into t values (\(row))", "select pg_switch_wal()") }
+            try group.drain(right)
+            let own = try right.psql("select string_agg(i::text, ',' order by i) from t")
+            try a.psql("insert into t values (-1)")
+            let first = try a.psql("select pg_walfile_name(pg_current_wal_lsn())")
+            try fill(a, segments: 3)
+            group.step("put the right one's aside, and archive the wrong one's")
+            try a.tidemark(["segments", "put-aside", first, "--following", "--yes"], expectSuccess: true)
+            try group.drain(a)
+            try a.stop()
+
+            group.step("the right one has nothing that waits")
+            #expect(try right.waiting().isEmpty)
+            let check = try right.tidemark(["check"])
+            #expect(check.ending == .exited(3), "\(check)")
+            #expect(check.output.contains("\"\(first)\" in the archive is not the one"), "\(check)")
+            #expect(!check.output.contains("Every commit is in the repository"), "\(check)")
+            let plan = try right.tidemark(["plan", "--target", "latest"])
+            #expect("\(plan.output)\(plan.errors)".contains("is not the one that the server in"), "\(plan)")
+            let offer = try #require(
+                check.output.firstMatch(of: /tidemark (segments put-aside [^"]+)"/), "\(check)")
+            try right.tidemark(
+                offer.output.1.split(separator: " ").map(String.init) + ["--yes"], expectSuccess: true)
+
+            group.step("it goes on, and its pg_wal no longer has what was put aside")
+            try right.psql("insert into t values (14)", "select pg_switch_wal()")
+            try group.drain(right)
+            try right.shell("rm '\(right.data)/pg_wal/\(first)'")
+            let gap = try right.tidemark(["check"])
+            #expect(gap.output.contains("tidemark segments put-back \(first)"), "\(gap)")
+            #expect(!gap.output.contains("take a backup now"), "\(gap)")
+            try right.tidemark(["segments", "put-back", first, "--yes"], expectSuccess: true)
+            let checks = ["timelines", "wal_continuity", "rpo"].flatMap { ["--only", $0] }
+            for command in [["segments"], ["verify", "--wal"], ["check"] + checks] {
+                try right.tidemark(command, expectSuccess: true)
+            }
+            let copy = RecoveredCopy(group)
+            try copy.recover(right, ["--target", "latest"])
+            #expect(try copy.psql("select string_agg(i::text, ',' order by i) from t") == own + ",14")
+        }
+    }
 }

@@ -152,13 +152,16 @@ extension HostileFormat {
             "a put-aside record",
             seeds: {
                 [
-                    AsideRecord("w", reason: "r", time: "2026-11-20T08:12:45Z", objects: ["wal/00000002.history"])
-                        .document.bytes
+                    AsideRecord(
+                        "w", reason: "r", time: "2026-11-20T08:12:45Z", objects: ["wal/00000002.history"],
+                        backups: ["L"]
+                    ).document.bytes
                 ]
             }, mend: reseal
         ).reading { bytes in
             _ = try AsideWAL(
-                of: ClusterArchive(incarnation, in: OneObject(bytes, at: "aside/20261120T081245Z-stray/record.json")))
+                of: ClusterArchive(
+                    incarnation, in: OneObject(bytes, at: "aside/20261120T081245Z-00000002.history/record.json")))
         },
         HostileFormat(
             "a recovery's record",
