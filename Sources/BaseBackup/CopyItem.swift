@@ -1,5 +1,6 @@
 import Repository
 import SQLite
+import WAL
 
 /// A piece of work for one thread of a backup.
 enum CopyItem: Sendable, Equatable {
@@ -8,8 +9,6 @@ enum CopyItem: Sendable, Equatable {
     /// Small files that share one frame.
     case bundle([CopyFile])
 
-    /// The most content that one frame holds; a multiple of the page size.
-    static let frameSize = 1 << 20
     /// Files smaller than this share frames.
     static let bundleLimit = 512 << 10
     /// The most files that share a frame.
@@ -80,7 +79,7 @@ struct CopyPlan {
         var filled: Int64 = 0
         while true {
             if small == nil { small = try CopyPlan.next(smallFiles, &isExhausted.small) }
-            guard let file = small, filled + file.size <= CopyItem.frameSize, bundle.count < CopyItem.bundleCount else {
+            guard let file = small, filled + file.size <= Manifest.frameSize, bundle.count < CopyItem.bundleCount else {
                 return bundle.isEmpty ? nil : .bundle(bundle)
             }
             bundle.append(file)
@@ -110,4 +109,14 @@ struct CopyBatch: Sendable {
     /// Raw bytes the walk had counted for this work.
     var planned: Int64 = 0
     var read: Int64 = 0
+}
+
+/// A page whose checksum stayed wrong when it was read again.
+struct SuspectPage: Sendable {
+    /// The file's number.
+    var file: Int
+    var block: UInt32
+    /// What its header claims. A page written since the backup's start may be torn and is repaired by WAL; but no page can
+    /// be newer than the backup's end.
+    var lsn: LSN
 }

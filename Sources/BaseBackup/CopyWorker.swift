@@ -14,8 +14,8 @@ final class CopyWorker {
     init(_ job: CopyJob) throws {
         self.job = job
         compressor = try Compressor(level: job.compressLevel)
-        content = .allocate(byteCount: CopyItem.frameSize, alignment: 4096)
-        compressed = .allocate(byteCount: Compressor.bound(CopyItem.frameSize), alignment: 4096)
+        content = .allocate(byteCount: Manifest.frameSize, alignment: 4096)
+        compressed = .allocate(byteCount: Compressor.bound(Manifest.frameSize), alignment: 4096)
     }
 
     deinit {
@@ -194,11 +194,4 @@ final class CopyWorker {
             throw UnreadableFile.explained(error, String(path.dropFirst(job.root.count + 1)))
         }
     }
-}
-
-/// Whether all bytes are zero; costs next to nothing where the first one is not.
-func isZero(_ bytes: UnsafeMutableRawBufferPointer) -> Bool {
-    guard bytes.count >= 8, bytes.loadUnaligned(as: UInt64.self) == 0 else { return bytes.allSatisfy { $0 == 0 } }
-    // Every byte equals the one eight before it, and the first eight are zero.
-    return memcmp(bytes.baseAddress!, bytes.baseAddress! + 8, bytes.count - 8) == 0
 }

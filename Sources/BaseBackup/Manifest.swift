@@ -50,6 +50,8 @@ enum Manifest {
         CREATE INDEX relation_by_filenode ON relation (database, filenode);
         """
 
+    /// The most content that one frame holds; a multiple of the page size.
+    static let frameSize = 1 << 20
     /// The `frame` of runs that are zeros and stored nowhere.
     static let zeros: Int64 = 0
 
@@ -91,7 +93,7 @@ struct ManifestFile: Sendable, Equatable {
     var modified: Int64
     var size: Int64
     var target: String?
-    /// Of the content; nil for a large file (`CopyItem.bundleLimit`), and for one that shrank to less while it was copied.
+    /// Of the content; nil for a large file, and for one that shrank to less while it was copied.
     var digest: Digest?
 }
 

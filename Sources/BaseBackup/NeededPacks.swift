@@ -1,5 +1,4 @@
 import Repository
-import SQLite
 
 /// Which of one backup's packs a backup refers to, its own or another's; an element of `packs` in `backup.json`.
 public struct NeededPacks: Sendable, Equatable, Codable {
@@ -40,51 +39,5 @@ public struct NeededPacks: Sendable, Equatable, Codable {
             && zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound < $1.lowerBound }
             && ranges.reduce(0) { $0 + $1.count } == count
             && sizes.contains(size) && sizes.contains(live) && live <= size
-    }
-}
-
-/// The packs that some backups refer to: what must stay, whatever becomes of the backups that stored them.
-struct KeptPacks {
-    private var needed: [String: [NeededPacks]] = [:]
-    /// Of a backup that can't be read nobody knows what it refers to.
-    private let isAnything: Bool
-
-    init(of backups: [BackupDescription], andUnreadableOnes: Bool = false) {
-        isAnything = andUnreadableOnes
-        for packs in backups.flatMap(\.packs) { needed[packs.label, default: []].append(packs) }
-    }
-
-    /// Whether any of a backup's packs stay.
-    func concern(_ label: String) -> Bool { isAnything || needed[label] != nil }
-
-    /// Whether an object in a backup's folder of packs stays. What is no pack does, as long as any pack does.
-    func keep(_ name: String, of label: String) -> Bool {
-        if isAnything { return true }
-        guard let packs = needed[label] else { return false }
-        guard let number = PackName(name)?.number else { return true }
-        return packs.contains { $0.contains(number) }
-    }
-}
-
-extension ManifestWriter {
-    /// What the backup refers to, once packs and frames are in.
-    /// - Parameter first: its own label.
-    func neededPacks(first own: String) throws -> [NeededPacks] {
-        let rows = try database.prepare(
-            """
-            SELECT label, number, size, live
-            FROM pack LEFT JOIN (SELECT pack AS id, sum(length) AS live FROM frame GROUP BY pack) USING (id)
-            ORDER BY label <> ?, label, number
-            """)
-        try rows.bind(1, own)
-        var needed: [(label: String, numbers: [Int], size: Int64, live: Int64)] = []
-        while try rows.step() {
-            let label = rows.text(0)
-            if needed.last?.label != label { needed.append((label, [], 0, 0)) }
-            needed[needed.count - 1].numbers.append(Int(rows.integer(1)))
-            needed[needed.count - 1].size += rows.integer(2)
-            needed[needed.count - 1].live += rows.integer(3)
-        }
-        return needed.map { NeededPacks(label: $0.label, numbers: $0.numbers, size: $0.size, live: $0.live) }
     }
 }

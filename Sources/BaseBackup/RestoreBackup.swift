@@ -88,13 +88,13 @@ private func restoreFrames(
                     do { try RestoreWorker(job).run() } catch { job.items.cancel(error) }
                 })
         }
-        var item = RestoreItem()
+        var item = PackPortion()
         var current: (id: Int, pack: StoredPack)?
         func flush() throws {
             // What is in place already is not read.
             if !job.isDelta { item.pack?.readAhead(item.frames.lazy.map(\.frame)) }
             if item.pack != nil || !item.zeros.isEmpty { try job.items.send(item) }
-            item = RestoreItem(pack: current?.pack)
+            item = PackPortion(pack: current?.pack)
             try progress(job.done.load(ordering: .relaxed))
         }
         // A run of an unknown file is for whoever restores it to complain of.
@@ -107,7 +107,7 @@ private func restoreFrames(
                 try flush()
                 let pack = try archive.pack(place.label, place.name)
                 current = (id, pack)
-                item = RestoreItem(pack: pack)
+                item = PackPortion(pack: pack)
             }
             item.add(frame, runs, bytes: runs.reduce(0) { $0 + $1.run.length })
             if item.isFull { try flush() }

@@ -3,38 +3,11 @@ import Platform
 import Repository
 import Synchronization
 
-/// Frames of one pack that one thread restores.
-struct RestoreItem: Sendable {
-    var pack: StoredPack?
-    /// With the file runs that lie in each.
-    private(set) var frames: [(frame: PackFrame, runs: [FileRun])] = []
-    /// Stretches of zeros, which matter only where something is already there.
-    private(set) var zeros: [FileRun] = []
-    private(set) var bytes: Int64 = 0
-    private var runCount = 0
-
-    init(pack: StoredPack? = nil) { self.pack = pack }
-
-    mutating func add(_ frame: PackFrame, _ runs: [FileRun], bytes count: Int64) {
-        frames.append((frame, runs))
-        runCount += runs.count
-        bytes += count
-    }
-
-    mutating func add(zeros run: FileRun) {
-        zeros.append(run)
-        bytes += run.run.length
-    }
-
-    /// Enough for one piece of work, and for the memory of those that wait.
-    var isFull: Bool { bytes >= 4 << 20 && zeros.isEmpty || runCount >= 2048 || zeros.count >= 64 }
-}
-
 /// What the threads of one restore share.
 final class RestoreJob: Sendable {
     let places: RestorePlaces
     let isDelta: Bool
-    let items: Channel<RestoreItem>
+    let items: Channel<PackPortion>
     let tally: FileTally
     let written = Atomic<Int64>(0)
     let fetched = Atomic<Int64>(0)
@@ -73,9 +46,9 @@ final class RestoreWorker {
     init(_ job: RestoreJob) throws {
         self.job = job
         decompressor = try Decompressor()
-        buffer = .allocate(byteCount: Compressor.bound(CopyItem.frameSize), alignment: 4096)
-        content = .allocate(byteCount: CopyItem.frameSize, alignment: 4096)
-        present = .allocate(byteCount: CopyItem.frameSize, alignment: 4096)
+        buffer = .allocate(byteCount: Compressor.bound(Manifest.frameSize), alignment: 4096)
+        content = .allocate(byteCount: Manifest.frameSize, alignment: 4096)
+        present = .allocate(byteCount: Manifest.frameSize, alignment: 4096)
     }
 
     deinit {
@@ -97,7 +70,7 @@ final class RestoreWorker {
         for (run, file) in runs.lazy.map({ ($0.run, $0.file) }) {
             guard let file, run.offset >= 0, run.length >= 0, run.offset + run.length <= file.size,
                 run.frameOffset >= 0,
-                run.frameOffset + run.length <= Int64(frame.size), Int(frame.size) <= CopyItem.frameSize
+                run.frameOffset + run.length <= Int64(frame.size), Int(frame.size) <= Manifest.frameSize
             else { throw ObjectDamaged(key: pack.key, "The manifest has a run outside of its file or frame.") }
         }
         if job.isDelta, try isInPlace(frame, runs) {

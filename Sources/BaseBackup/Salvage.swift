@@ -61,7 +61,7 @@ final class Salvage: Sendable {
         // Later, because a frame that can be referred to need not be copied.
         for (_, folder) in folders {
             for object in try archive.store.leftovers(in: folder) {
-                guard let frames = try? framesOfUnfinishedPack(object, largest: CopyItem.frameSize) else { continue }
+                guard let frames = try? framesOfUnfinishedPack(object, largest: Manifest.frameSize) else { continue }
                 loose[next] = object
                 try add(frames)
             }
@@ -128,8 +128,8 @@ private final class SalvagedPack: Sendable {
         let pack = try archive.pack(label, name)
         let digest = try pack.digest()
         let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: Compressor.bound(CopyItem.frameSize), alignment: 4096)
-        let content = UnsafeMutableRawBufferPointer.allocate(byteCount: CopyItem.frameSize, alignment: 4096)
+            byteCount: Compressor.bound(Manifest.frameSize), alignment: 4096)
+        let content = UnsafeMutableRawBufferPointer.allocate(byteCount: Manifest.frameSize, alignment: 4096)
         defer {
             buffer.deallocate()
             content.deallocate()

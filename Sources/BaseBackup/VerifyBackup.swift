@@ -35,7 +35,7 @@ public func verifyBackup(
     var report = VerifyReport(label: backup.label)
     do {
         let manifest = try ManifestReader(backup.label, of: archive)
-        try BackupVerification(backup, archive, request, manifest).run(into: &report) { done in
+        try ManifestVerification(backup, archive, request, manifest).run(into: &report) { done in
             try progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
         }
     } catch let error as ObjectAbsent {
@@ -56,7 +56,7 @@ public func verifyBackup(
 }
 
 /// The verification of a manifest and its packs.
-private struct BackupVerification {
+private struct ManifestVerification {
     let backup: BackupDescription
     let archive: ClusterArchive
     let request: VerifyRequest
@@ -162,7 +162,7 @@ private struct PackFeed {
     private var fitsManifest = true
     private var pack: StoredPack?
     private var index: Set<PackFrame> = []
-    private var item = RestoreItem()
+    private var item = PackPortion()
 
     init(job: VerifyJob, archive: ClusterArchive, manifest: ManifestReader) {
         (self.job, self.archive, self.manifest) = (job, archive, manifest)
@@ -214,7 +214,7 @@ private struct PackFeed {
             let opened = try archive.pack(place.label, place.name)
             index = Set(try opened.index())
             pack = opened
-            item = RestoreItem(pack: opened)
+            item = PackPortion(pack: opened)
             do {
                 try opened.prove(size: place.size, digest: place.digest)
             } catch let error as ObjectDamaged {
@@ -239,7 +239,7 @@ private struct PackFeed {
             pack.readAhead(item.frames.lazy.map(\.frame))
             try job.items.send((current, item))
         }
-        item = RestoreItem(pack: pack)
+        item = PackPortion(pack: pack)
         if last { job.progress.finish(current, isGood: fitsManifest) }
     }
 }

@@ -14,7 +14,7 @@ final class VerifyJob: Sendable {
     let backup: BackupDescription
     let pageCheck: PageCheck?
     let knownCorrupt: Set<String>
-    let items: Channel<(pack: Int, item: RestoreItem)>
+    let items: Channel<(pack: Int, item: PackPortion)>
     let findings = Monitor(Findings())
     let progress: VerifyProgressFile
 
@@ -51,8 +51,8 @@ final class VerifyWorker {
     init(_ job: VerifyJob) throws {
         self.job = job
         decompressor = try Decompressor()
-        buffer = .allocate(byteCount: Compressor.bound(CopyItem.frameSize), alignment: 4096)
-        content = .allocate(byteCount: CopyItem.frameSize, alignment: 4096)
+        buffer = .allocate(byteCount: Compressor.bound(Manifest.frameSize), alignment: 4096)
+        content = .allocate(byteCount: Manifest.frameSize, alignment: 4096)
     }
 
     deinit {

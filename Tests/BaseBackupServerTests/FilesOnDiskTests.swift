@@ -45,7 +45,7 @@ import Testing
                 #expect(bundled.isEmpty && offset == dealt[file.index] && length > 0)
                 dealt[file.index] += length
             case .bundle(let bundle):
-                #expect(bundle.reduce(0) { $0 + $1.size } <= CopyItem.frameSize && bundle.count <= CopyItem.bundleCount)
+                #expect(bundle.reduce(0) { $0 + $1.size } <= Manifest.frameSize && bundle.count <= CopyItem.bundleCount)
                 #expect(bundle.allSatisfy { $0.path == files[$0.index].path })
                 #expect(bundled.isDisjoint(with: bundle.map(\.index)))
                 bundled.formUnion(bundle.map(\.index))

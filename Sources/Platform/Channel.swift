@@ -1,7 +1,5 @@
-import Platform
-
 /// A bounded queue between threads. Whoever fails cancels it with the reason, which every other side then gets.
-final class Channel<Item: Sendable>: Sendable {
+public final class Channel<Item: Sendable>: Sendable {
     private struct State {
         /// A ring; nil where nothing waits, so that what was received is not kept.
         var slots: [Item?]
@@ -15,11 +13,11 @@ final class Channel<Item: Sendable>: Sendable {
     private let monitor: Monitor<State>
 
     /// - Parameter senders: the channel ends when this many have called `finish`.
-    init(capacity: Int, senders: Int = 1) {
+    public init(capacity: Int, senders: Int = 1) {
         monitor = Monitor(State(slots: Array(repeating: nil, count: capacity), senders: senders))
     }
 
-    func send(_ item: Item) throws {
+    public func send(_ item: Item) throws {
         try monitor.wait { state -> Answer<Void> in
             if let failure = state.failure { throw failure }
             guard state.count < state.slots.count else { return .notYet }
@@ -30,7 +28,7 @@ final class Channel<Item: Sendable>: Sendable {
     }
 
     /// The next item; nil when all senders have finished.
-    func receive() throws -> Item? {
+    public func receive() throws -> Item? {
         try monitor.wait { state -> Answer<Item?> in
             if let failure = state.failure { throw failure }
             guard let item = state.slots[state.first] else { return state.senders == 0 ? .ready(nil) : .notYet }
@@ -41,9 +39,9 @@ final class Channel<Item: Sendable>: Sendable {
         }
     }
 
-    func finish() { monitor.update { $0.senders -= 1 } }
+    public func finish() { monitor.update { $0.senders -= 1 } }
 
-    func cancel(_ reason: any Error) { monitor.update { if $0.failure == nil { $0.failure = reason } } }
+    public func cancel(_ reason: any Error) { monitor.update { if $0.failure == nil { $0.failure = reason } } }
 
-    var failure: (any Error)? { monitor.update { $0.failure } }
+    public var failure: (any Error)? { monitor.update { $0.failure } }
 }

@@ -1,15 +1,16 @@
 import CChecksum
-import DataDirectory
 import Platform
-import WAL
+public import WAL
 
 /// Verifies the checksums of data pages (src/include/storage/bufpage.h, checksum_impl.h).
-struct PageCheck: Sendable {
-    static let pageSize = 8192
+public struct PageCheck: Sendable {
+    public static let pageSize = 8192
     /// Blocks in a full file of a relation.
-    let blocksPerFile: UInt32
+    public let blocksPerFile: UInt32
 
-    enum Verdict: Equatable {
+    public init(blocksPerFile: UInt32) { self.blocksPerFile = blocksPerFile }
+
+    public enum Verdict: Equatable {
         case good
         /// Never initialised; has no checksum.
         case new
@@ -18,7 +19,7 @@ struct PageCheck: Sendable {
     }
 
     /// - Parameter block: counts from the relation fork's start, over all its files.
-    static func verdict(_ page: UnsafeRawPointer, block: UInt32) -> Verdict {
+    public static func verdict(_ page: UnsafeRawPointer, block: UInt32) -> Verdict {
         // pd_upper is 0 only in a page that was never initialised; such a page is all zeros (PageIsVerified).
         if page.loadUnaligned(fromByteOffset: 14, as: UInt16.self) == 0 {
             let words = UnsafeRawBufferPointer(start: page, count: pageSize).assumingMemoryBound(to: UInt64.self)
@@ -32,25 +33,15 @@ struct PageCheck: Sendable {
     }
 
     /// The number of a page in its relation's fork.
-    func block(at offset: Int64, of name: RelationFileName) -> UInt32 {
+    public func block(at offset: Int64, of name: RelationFileName) -> UInt32 {
         name.segment &* blocksPerFile &+ UInt32(offset / Int64(PageCheck.pageSize))
     }
 
     /// Whether pages of this file carry checksums.
     ///
     /// - Parameter path: relative to the data directory.
-    static func covers(_ path: String) -> RelationFileName? {
+    public static func covers(_ path: String) -> RelationFileName? {
         guard path.hasPrefix("base/") || path.hasPrefix("global/") || path.hasPrefix("pg_tblspc/") else { return nil }
         return RelationFileName(Files.name(path))
     }
-}
-
-/// A page whose checksum stayed wrong when it was read again.
-struct SuspectPage: Sendable {
-    /// The file's number.
-    var file: Int
-    var block: UInt32
-    /// What its header claims. A page written since the backup's start may be torn and is repaired by WAL; but no page can
-    /// be newer than the backup's end.
-    var lsn: LSN
 }

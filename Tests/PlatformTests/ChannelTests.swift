@@ -1,8 +1,6 @@
 import Platform
 import Testing
 
-@testable import BaseBackup
-
 @Suite struct ChannelTests {
     private final class Item: Sendable {
         let number: Int
