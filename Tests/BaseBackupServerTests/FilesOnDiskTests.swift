@@ -5,7 +5,9 @@ import SQLite
 import Support
 import Testing
 
-@testable import BaseBackup
+@testable import BackupTaking
+@testable import Backups
+@testable import Restoring
 
 /// What is kept of every file lies on disk, and is as good as in memory.
 @Suite struct FilesOnDiskTests {
