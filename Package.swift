@@ -55,17 +55,16 @@ let package = Package(
             "Archiving", ["CZlib", "CLZ4", "Platform", "WAL", "Configuration", "DataDirectory", "Repository"]),
         module("Setup", ["Platform", "WAL", "DataDirectory", "Repository", "Documents", "Postgres"]),
         module("Catalog", ["Platform", "WAL", "SQLite", "Repository"]),
-        module(
-            "BaseBackup",
-            [
-                "CChecksum", "Platform", "WAL", "Configuration", "DataDirectory", "SQLite", "Repository", "Documents",
-                "Retention", "Postgres",
-            ]),
+        module("Backups", ["Platform", "WAL", "DataDirectory", "SQLite", "Repository", "Documents"]),
+        module("BackupTaking", ["Platform", "WAL", "DataDirectory", "SQLite", "Repository", "Postgres", "Backups"]),
+        module("Restoring", ["CChecksum", "Platform", "WAL", "DataDirectory", "SQLite", "Repository", "Backups"]),
+        module("BackupVerification", ["Platform", "WAL", "DataDirectory", "SQLite", "Repository", "Backups"]),
+        module("Expiring", ["Platform", "WAL", "Configuration", "Repository", "Retention", "Backups"]),
         module(
             "Recovery",
             [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Planning", "Postgres",
-                "Archiving", "Catalog", "BaseBackup",
+                "Archiving", "Catalog", "Backups", "Restoring",
             ]),
         module(
             "Notifications",
@@ -79,20 +78,23 @@ let package = Package(
             "Monitoring",
             [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Planning", "Retention",
-                "Postgres", "Archiving", "Setup", "Catalog", "BaseBackup", "Recovery", "Notifications", "Jobs",
+                "Postgres", "Archiving", "Setup", "Catalog", "Backups", "Expiring", "Recovery", "Notifications", "Jobs",
             ]),
         module(
             "Presentation",
-            ["WAL", "Configuration", "Planning", "BaseBackup", "Recovery", "Notifications", "Jobs", "Monitoring"]),
+            ["WAL", "Configuration", "Planning", "Backups", "Recovery", "Notifications", "Jobs", "Monitoring"]),
         module(
             "TableRecovery",
-            ["Platform", "WAL", "DataDirectory", "Repository", "Planning", "Postgres", "BaseBackup", "Recovery"]),
+            [
+                "Platform", "WAL", "DataDirectory", "Repository", "Planning", "Postgres", "Backups", "Restoring",
+                "Recovery",
+            ]),
         module(
             "Operations",
             [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Planning", "Retention", "Postgres",
-                "Archiving", "Setup", "Catalog", "BaseBackup", "Recovery", "Notifications", "Jobs", "Monitoring",
-                "TableRecovery",
+                "Archiving", "Setup", "Catalog", "Backups", "BackupTaking", "Restoring", "BackupVerification",
+                "Expiring", "Recovery", "Notifications", "Jobs", "Monitoring", "TableRecovery",
             ]),
         module("ArchiveCommandLine", ["Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Archiving"]),
 
@@ -106,8 +108,9 @@ let package = Package(
             name: "tidemark-main",
             dependencies: [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Planning", "Retention",
-                "Postgres", "Archiving", "Setup", "Catalog", "BaseBackup", "Recovery", "Notifications", "Jobs",
-                "Monitoring", "Presentation", "TableRecovery", "Operations", "ArchiveCommandLine",
+                "Postgres", "Archiving", "Setup", "Catalog", "Backups", "BackupTaking", "Restoring", "Expiring",
+                "Recovery", "Notifications", "Jobs", "Monitoring", "Presentation", "TableRecovery", "Operations",
+                "ArchiveCommandLine",
             ],
             swiftSettings: strict),
 
@@ -123,45 +126,50 @@ let package = Package(
             "HostileInputTests",
             [
                 "CXXHash", "CChecksum", "Platform", "WAL", "Configuration", "DataDirectory", "SQLite", "Repository",
-                "Documents", "Retention", "Postgres", "Archiving", "Setup", "BaseBackup", "Recovery", "Notifications",
-                "Jobs", "Monitoring", "TableRecovery",
+                "Documents", "Retention", "Postgres", "Archiving", "Setup", "Backups", "Restoring",
+                "BackupVerification", "Recovery", "Notifications", "Jobs", "Monitoring", "TableRecovery",
             ]),
         tests("RepositoryTests", ["Platform", "WAL", "Repository"]),
         tests("DataDirectoryTests", ["Platform", "WAL", "DataDirectory"], exclude: ["Fixtures"]),
         tests("ArchivingServerTests", ["Platform", "WAL", "Repository", "Archiving"]),
         tests(
             "BaseBackupServerTests",
-            ["Platform", "WAL", "DataDirectory", "SQLite", "Repository", "Retention", "BaseBackup"],
+            [
+                "Platform", "WAL", "DataDirectory", "SQLite", "Repository", "Retention", "Backups", "BackupTaking",
+                "Restoring", "BackupVerification", "Expiring",
+            ],
             exclude: ["shifted-clock.c"]),
         tests("CatalogServerTests", ["Platform", "WAL", "Planning"], exclude: ["count-allocations.c"]),
         tests(
             "CatalogTests",
             [
                 "Platform", "WAL", "Configuration", "SQLite", "Repository", "Planning", "Retention", "Archiving",
-                "Catalog", "BaseBackup", "Recovery", "Monitoring",
+                "Catalog", "Backups", "BackupVerification", "Expiring", "Recovery", "Monitoring",
             ]),
-        tests("RetentionTests", ["Platform", "WAL", "Repository", "Planning", "Retention", "BaseBackup", "Recovery"]),
+        tests(
+            "RetentionTests",
+            ["Platform", "WAL", "Repository", "Planning", "Retention", "Backups", "Expiring", "Recovery"]),
         tests(
             "RecoveryServerTests",
-            ["Platform", "WAL", "Repository", "Planning", "Postgres", "BaseBackup", "Recovery"],
+            ["Platform", "WAL", "Repository", "Planning", "Postgres", "Backups", "Recovery"],
             exclude: ["coarse-clock.c", "fast-clock.c"]),
         tests(
             "MonitoringTests",
             [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Archiving", "Setup", "BaseBackup",
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Archiving", "Setup", "Backups",
                 "Notifications", "Jobs", "Monitoring", "Presentation",
             ],
             exclude: ["Servers"]),
         tests(
             "MonitoringServerTests", ["Platform", "Configuration"],
             exclude: ["Programs"]),
-        tests("TableRecoveryTests", ["BaseBackup", "TableRecovery"]),
+        tests("TableRecoveryTests", ["Backups", "Restoring", "TableRecovery"]),
         tests(
             "TableRecoveryServerTests", ["Platform", "WAL", "Repository", "Postgres", "TableRecovery"]),
         tests(
             "OperationsServerTests",
             [
-                "Platform", "WAL", "Configuration", "Planning", "Postgres", "Archiving", "BaseBackup", "Recovery",
+                "Platform", "WAL", "Configuration", "Planning", "Postgres", "Archiving", "Restoring", "Recovery",
                 "Operations",
             ]),
         tests("CommandServerTests", ["Platform"]),

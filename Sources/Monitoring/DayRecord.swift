@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 import Jobs
 public import WAL
 

@@ -1,4 +1,5 @@
-public import BaseBackup
+public import Backups
+import Expiring
 import Jobs
 public import Repository
 public import Retention

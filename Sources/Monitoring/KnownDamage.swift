@@ -1,5 +1,5 @@
 import Archiving
-public import BaseBackup
+public import Backups
 public import Jobs
 import Platform
 public import Repository

@@ -1,5 +1,5 @@
 public import Archiving
-public import BaseBackup
+public import Backups
 public import DataDirectory
 public import Jobs
 public import Platform

@@ -1,5 +1,6 @@
 import Archiving
-public import BaseBackup
+public import BackupTaking
+public import Backups
 public import Configuration
 import DataDirectory
 import Platform

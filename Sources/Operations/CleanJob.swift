@@ -1,5 +1,5 @@
 import Archiving
-import BaseBackup
+import Backups
 public import Configuration
 import Glibc
 import Platform

@@ -1,10 +1,11 @@
-import BaseBackup
+import Backups
 public import Configuration
 public import Planning
 import Platform
 import Postgres
 public import Recovery
 import Repository
+import Restoring
 import Setup
 import WAL
 

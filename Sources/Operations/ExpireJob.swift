@@ -1,5 +1,5 @@
-public import BaseBackup
 public import Configuration
+public import Expiring
 import Jobs
 import Monitoring
 import Platform

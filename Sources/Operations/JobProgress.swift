@@ -1,4 +1,4 @@
-public import BaseBackup
+public import Backups
 public import Recovery
 
 /// How far a job is.

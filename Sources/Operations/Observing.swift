@@ -1,6 +1,6 @@
 import Archiving
-import BaseBackup
 public import Configuration
+import Expiring
 public import Monitoring
 import Retention
 import Setup

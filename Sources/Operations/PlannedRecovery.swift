@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 public import Configuration
 import DataDirectory
 import Monitoring
@@ -7,6 +7,7 @@ import Platform
 public import Postgres
 public import Recovery
 import Repository
+import Restoring
 import WAL
 
 /// A plan with the archive and the setup it was made for.

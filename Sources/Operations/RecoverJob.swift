@@ -1,5 +1,4 @@
 import Archiving
-import BaseBackup
 public import Configuration
 import DataDirectory
 import Planning

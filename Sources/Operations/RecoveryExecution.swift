@@ -1,5 +1,5 @@
 import Archiving
-import BaseBackup
+import Backups
 import Configuration
 import DataDirectory
 import Planning
@@ -7,6 +7,7 @@ import Platform
 import Postgres
 import Recovery
 import Repository
+import Restoring
 import WAL
 
 /// Carries out a planned recovery, leaving a state from which it can be resumed at every step.

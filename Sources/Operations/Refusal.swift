@@ -1,4 +1,4 @@
-public import BaseBackup
+import Backups
 public import Recovery
 public import TableRecovery
 

@@ -1,6 +1,6 @@
-import BaseBackup
 public import Platform
 import Recovery
+import Restoring
 
 /// A restore that failed on its way: what is there now, and how to go on.
 public struct UnfinishedRestore: Explained {

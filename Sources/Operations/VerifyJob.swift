@@ -1,5 +1,6 @@
 public import Archiving
-public import BaseBackup
+import BackupVerification
+public import Backups
 public import Configuration
 import Monitoring
 import Platform

@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 public import Planning
 import Platform
 public import Repository

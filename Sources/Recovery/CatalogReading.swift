@@ -1,4 +1,4 @@
-public import BaseBackup
+public import Backups
 import Platform
 import Repository
 public import WAL

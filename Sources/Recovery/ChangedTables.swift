@@ -1,4 +1,4 @@
-public import BaseBackup
+public import Backups
 public import Planning
 import Platform
 import WAL

@@ -1,4 +1,4 @@
-public import BaseBackup
+public import Backups
 import Platform
 
 /// What is known about the recovered server's configuration files before anything is restored, as sentences: from the

@@ -1,8 +1,9 @@
-public import BaseBackup
+public import Backups
 import DataDirectory
 import Glibc
 public import Planning
 import Platform
+import Restoring
 import WAL
 
 /// Where a recovered directory has its tablespaces: those of the backup, and those that the log makes.

@@ -1,4 +1,4 @@
-public import BaseBackup
+public import Backups
 import Configuration
 import DataDirectory
 import Glibc
@@ -6,6 +6,7 @@ public import Planning
 import Platform
 public import Postgres
 public import Repository
+public import Restoring
 public import WAL
 
 /// A rehearsed recovery: into a scratch cluster with a private socket, without archiving, without background work that

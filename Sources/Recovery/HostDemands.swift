@@ -1,4 +1,4 @@
-public import BaseBackup
+public import Backups
 import Configuration
 import DataDirectory
 import Glibc

@@ -1,6 +1,7 @@
-public import BaseBackup
+public import Backups
 public import DataDirectory
 import Platform
+import Restoring
 
 /// What becomes of the symbolic links that people make in a data directory, so that nobody is surprised by where files are
 /// after a recovery. Only `pg_wal` and tablespaces are links that belong to a cluster; a restore follows no other.

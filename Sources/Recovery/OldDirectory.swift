@@ -1,8 +1,8 @@
-import BaseBackup
 import DataDirectory
 import Glibc
 public import Platform
 import Postgres
+import Restoring
 import WAL
 
 /// A data directory that a recovery is to take the place of.

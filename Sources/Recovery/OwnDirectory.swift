@@ -1,10 +1,10 @@
 import Archiving
-import BaseBackup
 import DataDirectory
 import Glibc
 public import Planning
 import Platform
 public import Repository
+import Restoring
 public import WAL
 
 /// What the cluster's own data directory tells a plan.

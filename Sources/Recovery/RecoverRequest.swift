@@ -1,10 +1,11 @@
 import Archiving
-public import BaseBackup
+public import Backups
 public import DataDirectory
 import Glibc
 public import Planning
 import Platform
 public import Repository
+public import Restoring
 import WAL
 
 /// A recovery to carry out: a plan, and where to.

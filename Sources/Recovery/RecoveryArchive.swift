@@ -1,5 +1,5 @@
 import Archiving
-public import BaseBackup
+public import Backups
 public import Catalog
 import DataDirectory
 public import Planning

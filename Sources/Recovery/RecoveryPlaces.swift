@@ -1,8 +1,9 @@
-public import BaseBackup
+public import Backups
 import Configuration
 import Glibc
 public import Planning
 import Platform
+import Restoring
 
 /// The directories that a recovery fills: whether they can take it is found out before anything is touched.
 public struct RecoveryPlaces: Sendable {

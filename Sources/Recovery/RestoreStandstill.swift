@@ -1,4 +1,4 @@
-public import BaseBackup
+public import Backups
 import Configuration
 public import Platform
 import Synchronization

@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 import DataDirectory
 import Planning
 import Platform

@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 public import Planning
 public import Platform
 public import Recovery

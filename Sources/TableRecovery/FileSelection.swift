@@ -1,5 +1,6 @@
-public import BaseBackup
+public import Backups
 import DataDirectory
+public import Restoring
 
 /// Which files of a backup a scratch cluster needs for some tables of one database, and what becomes of the others.
 ///

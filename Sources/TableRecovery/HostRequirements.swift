@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 import Glibc
 import Planning
 import Platform

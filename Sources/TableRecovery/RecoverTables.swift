@@ -1,8 +1,9 @@
-import BaseBackup
+import Backups
 import Planning
 import Platform
 import Postgres
 public import Recovery
+import Restoring
 import WAL
 
 /// Brings tables back as they were at the plan's target: from a scratch cluster that holds little else, into whatever

@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 import Recovery
 import WAL
 

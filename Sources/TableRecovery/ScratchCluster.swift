@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 import DataDirectory
 import Glibc
 import Planning
@@ -6,6 +6,7 @@ public import Platform
 import Postgres
 import Recovery
 import Repository
+import Restoring
 import WAL
 
 /// A temporary server that replays just enough of the log over just enough of a backup.

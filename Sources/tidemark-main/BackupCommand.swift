@@ -1,4 +1,5 @@
-import BaseBackup
+import BackupTaking
+import Backups
 import Configuration
 import DataDirectory
 import Jobs

@@ -1,5 +1,4 @@
 import Archiving
-import BaseBackup
 import Configuration
 import Glibc
 import Monitoring

@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 import Configuration
 import Operations
 import Planning
@@ -6,6 +6,7 @@ import Platform
 import Postgres
 import Presentation
 import Recovery
+import Restoring
 import WAL
 
 enum DrillCommand: Command {

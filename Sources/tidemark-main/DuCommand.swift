@@ -1,5 +1,5 @@
-import BaseBackup
 import Configuration
+import Expiring
 import Operations
 import Platform
 import Repository

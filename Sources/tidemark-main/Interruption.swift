@@ -1,5 +1,4 @@
 import Archiving
-import BaseBackup
 import Configuration
 import DataDirectory
 import Documents
@@ -10,6 +9,7 @@ import Operations
 import Platform
 import Recovery
 import Repository
+import Restoring
 import Synchronization
 import WAL
 

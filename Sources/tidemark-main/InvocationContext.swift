@@ -1,5 +1,5 @@
-import BaseBackup
 import Configuration
+import Expiring
 import Glibc
 import Operations
 import Planning

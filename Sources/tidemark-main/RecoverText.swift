@@ -1,4 +1,3 @@
-import BaseBackup
 import Configuration
 import DataDirectory
 import Operations
@@ -7,6 +6,7 @@ import Platform
 import Postgres
 import Presentation
 import Recovery
+import Restoring
 import WAL
 
 /// What `recover` says at the end.

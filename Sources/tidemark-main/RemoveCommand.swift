@@ -1,5 +1,6 @@
-import BaseBackup
+import Backups
 import Configuration
+import Expiring
 import Operations
 import Platform
 import Repository

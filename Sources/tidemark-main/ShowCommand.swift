@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 import Configuration
 import Operations
 import Platform

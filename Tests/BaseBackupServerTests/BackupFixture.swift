@@ -1,8 +1,10 @@
-import BaseBackup
+import BackupTaking
+import Backups
 import DataDirectory
 import Glibc
 import Platform
 import Repository
+import Restoring
 import Support
 import WAL
 
@@ -53,7 +55,7 @@ final class BackupFixture {
     }
 
     func takeBackup(_ change: (inout BackupRequest) -> Void = { _ in }) throws -> BackupDescription {
-        try BaseBackup.takeBackup(request(change), cluster: "main", into: Repository(store))
+        try BackupTaking.takeBackup(request(change), cluster: "main", into: Repository(store))
     }
 
     func restore(

@@ -1,8 +1,10 @@
-import BaseBackup
+import BackupTaking
+import Backups
 import DataDirectory
 import Glibc
 import Platform
 import Repository
+import Restoring
 import Support
 import Testing
 import WAL

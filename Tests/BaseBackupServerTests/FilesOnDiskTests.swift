@@ -5,7 +5,9 @@ import SQLite
 import Support
 import Testing
 
-@testable import BaseBackup
+@testable import BackupTaking
+@testable import Backups
+@testable import Restoring
 
 /// What is kept of every file lies on disk, and is as good as in memory.
 @Suite struct FilesOnDiskTests {
@@ -45,7 +47,7 @@ import Testing
                 #expect(bundled.isEmpty && offset == dealt[file.index] && length > 0)
                 dealt[file.index] += length
             case .bundle(let bundle):
-                #expect(bundle.reduce(0) { $0 + $1.size } <= CopyItem.frameSize && bundle.count <= CopyItem.bundleCount)
+                #expect(bundle.reduce(0) { $0 + $1.size } <= Manifest.frameSize && bundle.count <= CopyItem.bundleCount)
                 #expect(bundle.allSatisfy { $0.path == files[$0.index].path })
                 #expect(bundled.isDisjoint(with: bundle.map(\.index)))
                 bundled.formUnion(bundle.map(\.index))

@@ -1,5 +1,8 @@
-import BaseBackup
+import BackupTaking
+import BackupVerification
+import Backups
 import DataDirectory
+import Expiring
 import Glibc
 import Platform
 import Repository

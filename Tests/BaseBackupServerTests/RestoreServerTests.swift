@@ -1,8 +1,9 @@
-import BaseBackup
+import Backups
 import DataDirectory
 import Glibc
 import Platform
 import Repository
+import Restoring
 import Support
 import Testing
 import WAL

@@ -1,7 +1,7 @@
 import Support
 import Testing
 
-@testable import BaseBackup
+@testable import Backups
 
 /// Where the bytes of a file are, as a manifest stores it.
 @Suite struct RunListTests {

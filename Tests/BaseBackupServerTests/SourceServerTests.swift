@@ -1,4 +1,6 @@
-import BaseBackup
+import BackupTaking
+import BackupVerification
+import Backups
 import DataDirectory
 import Glibc
 import Platform

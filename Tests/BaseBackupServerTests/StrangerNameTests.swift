@@ -1,6 +1,6 @@
 import Testing
 
-@testable import BaseBackup
+@testable import Restoring
 
 /// What a delta restore takes for a server's in a directory that `pg_wal` leads to.
 @Suite struct StrangerNameTests {

@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 import Platform
 import Repository
 import Support

@@ -1,6 +1,8 @@
 import Archiving
-import BaseBackup
+import BackupVerification
+import Backups
 import Catalog
+import Expiring
 import Platform
 import Recovery
 import Repository

@@ -1,4 +1,4 @@
-import BaseBackup
+import Backups
 import Catalog
 import Configuration
 import Monitoring

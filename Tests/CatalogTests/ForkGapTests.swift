@@ -1,5 +1,4 @@
 import Archiving
-import BaseBackup
 import Catalog
 import Monitoring
 import Platform

@@ -1,5 +1,5 @@
 import Archiving
-import BaseBackup
+import Backups
 import Catalog
 import Glibc
 import Monitoring

@@ -6,7 +6,7 @@ import Support
 import WAL
 
 @testable import Archiving
-@testable import BaseBackup
+@testable import Backups
 @testable import DataDirectory
 @testable import Repository
 

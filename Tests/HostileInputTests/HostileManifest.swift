@@ -1,11 +1,13 @@
+import BackupVerification
 import DataDirectory
 import Glibc
 import Platform
+import Restoring
 import SQLite
 import Support
 import WAL
 
-@testable import BaseBackup
+@testable import Backups
 @testable import Repository
 
 /// A real backup of few files, whose manifest is changed value by value.

@@ -5,7 +5,7 @@ import Support
 import Testing
 import WAL
 
-@testable import BaseBackup
+@testable import Backups
 @testable import Configuration
 @testable import DataDirectory
 @testable import Jobs

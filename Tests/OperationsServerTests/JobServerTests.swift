@@ -1,11 +1,11 @@
 import Archiving
-import BaseBackup
 import Configuration
 import Operations
 import Planning
 import Platform
 import Postgres
 import Recovery
+import Restoring
 import Support
 import Synchronization
 import Testing

@@ -4,7 +4,8 @@ import Retention
 import Support
 import Testing
 
-@testable import BaseBackup
+@testable import Backups
+@testable import Expiring
 @testable import WAL
 
 /// An archive, and where WAL begins in it that may be younger than the fifth day.

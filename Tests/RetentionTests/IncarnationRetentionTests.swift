@@ -1,4 +1,5 @@
-import BaseBackup
+import Backups
+import Expiring
 import Glibc
 import Platform
 import Repository

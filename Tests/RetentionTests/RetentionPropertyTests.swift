@@ -1,4 +1,3 @@
-import BaseBackup
 import Glibc
 import Planning
 import Recovery

@@ -1,4 +1,3 @@
-import BaseBackup
 import Planning
 import Recovery
 import Retention

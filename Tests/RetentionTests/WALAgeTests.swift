@@ -1,4 +1,3 @@
-import BaseBackup
 import Retention
 import Testing
 import WAL

@@ -1,4 +1,5 @@
-import BaseBackup
+import Backups
+import Restoring
 import TableRecovery
 import Testing
 

@@ -1,0 +1,67 @@
+public import Backups
+public import DataDirectory
+public import WAL
+
+/// What a backup is to be like, and what it needs to know.
+public struct BackupRequest: Sendable {
+    /// For libpq.
+    public var conninfo: String
+    /// Must be the very directory the server runs on.
+    public var dataDirectory: String
+    /// Threads that read, compress and write.
+    public var jobs: Int
+    /// zstd's level.
+    public var compressLevel: Int
+    /// Ask the server for an immediate checkpoint instead of a spread one.
+    public var fastCheckpoint: Bool
+    /// How long to wait for the closing WAL to reach the repository, in milliseconds; 0 waits for ever.
+    public var walTimeout: Int64
+    public var note: String?
+    public var isPinned: Bool
+    public var pinnedUntil: Moment?
+    /// A pack is closed once it has this many bytes.
+    public var packSize: Int64
+    /// Raw bytes per second that all jobs together may read; nil: as fast as possible.
+    public var rateLimit: Int64?
+    /// Use the frames that interrupted backups have already stored, even in packs they didn't finish.
+    public var resumes: Bool
+    /// Directories of tidemark's that no backup may hold, even where a link leads to them.
+    public var own: [ClusterPlaces.Spot]
+    /// What somebody wants left out.
+    public var exclude: NamedExclusions
+    /// Recorded in the backup.
+    public var tidemarkVersion: String
+
+    public init(conninfo: String, dataDirectory: String, jobs: Int = 2) {
+        self.conninfo = conninfo
+        self.dataDirectory = dataDirectory
+        self.jobs = jobs
+        compressLevel = 3
+        fastCheckpoint = true
+        walTimeout = 600_000
+        isPinned = false
+        packSize = 128 << 20
+        resumes = false
+        own = []
+        exclude = NamedExclusions()
+        tidemarkVersion = ""
+    }
+}
+
+extension BackupRequest {
+    /// The last second of a day in UTC, from `YYYY-MM-DD`; nil for anything else.
+    public static func endOfDay(_ date: String) -> Moment? {
+        guard date.utf8.count == 10 else { return nil }
+        guard let moment = Moment(iso8601: date + "T23:59:59Z"), moment.description.hasPrefix(date) else { return nil }
+        return moment
+    }
+}
+
+/// What happens while a backup is taken.
+public enum BackupEvent: Sendable {
+    case waitingForCheckpoint
+    case copying(CopyProgress)
+    /// The repository still lacks this WAL file; `behind` says in words how the server's archiver is doing.
+    case waitingForWAL(file: String, behind: String)
+    case warning(String)
+}

@@ -1,0 +1,267 @@
+public import Backups
+import DataDirectory
+import Glibc
+import Platform
+import Postgres
+public import Repository
+import WAL
+
+/// Takes a full base backup of a running server, primary or standby.
+///
+/// The server is put into backup mode, its data directory and tablespaces are copied into packs on `request.jobs` threads
+/// while pages are verified, and once the WAL that makes the copy consistent is in the repository, `backup.json` completes
+/// the backup. A process that dies before leaves nothing that is listed as complete, and no lock.
+///
+/// - Parameters:
+///   - cluster: its name in the repository, which `tidemark init` must have prepared for it.
+///   - report: called from the calling thread. What it throws ends the backup.
+/// - Returns: the backup; its `corruptPages` may not be empty.
+/// - Throws: `ConnectionFailure`, `QueryFailure`, `BackupInProgress`, `SystemError`, and `Problem`s.
+public func takeBackup(
+    _ request: BackupRequest, cluster: String, into repository: Repository,
+    report: @escaping @Sendable (BackupEvent) throws -> Void = { _ in }
+) throws -> BackupDescription {
+    let source = try BackupSource(request, cluster: cluster, repository: repository)
+    let lock = try BackupLock(source.archive)
+    return try withExtendedLifetime(lock) { try source.backUp(report: report) }
+}
+
+/// A server and the data directory it runs on, found to belong together and fit for a backup.
+struct BackupSource {
+    let request: BackupRequest
+    let server: Connection
+    let directory: DataDirectory
+    let control: ControlFile
+    let archive: ClusterArchive
+    let isStandby: Bool
+
+    init(_ request: BackupRequest, cluster: String, repository: Repository) throws {
+        self.request = request
+        directory = DataDirectory(request.dataDirectory)
+        server = try Connection(request.conninfo)
+        control = try directory.controlFile()
+        let major = try directory.majorVersion()
+        guard (13...18).contains(major) else {
+            throw Problem(
+                "cannot back up PostgreSQL \(major)", detail: "This version of tidemark backs up PostgreSQL 13 to 18.")
+        }
+        archive = repository.archive(
+            Incarnation(cluster: cluster, major: major, systemIdentifier: control.systemIdentifier))
+        isStandby = try server.isStandby()
+        try checkServer()
+        try checkRepository()
+    }
+
+    /// Whether the server at the other end runs on this very directory and archives its WAL.
+    private func checkServer() throws {
+        let identifier = try server.systemIdentifier()
+        guard identifier == control.systemIdentifier else {
+            throw Problem(
+                "the server does not run on data directory \"\(directory.path)\"",
+                detail: "The server's system identifier is \(identifier), the directory's \(control.systemIdentifier).",
+                hint: "Do \"conninfo\" and \"data_directory\" belong to the same cluster?")
+        }
+        // A standby and every copy have the same identifier. Their backup would wait in vain for this cluster's WAL.
+        guard try server.runs(on: directory) else {
+            let path = try server.setting("data_directory") ?? ""
+            throw Problem(
+                "the server does not run on data directory \"\(directory.path)\"",
+                detail: path.isEmpty
+                    ? "It is a standby or a copy of the cluster: its pg_control differs."
+                    : "The server says that it runs on \"\(path)\", and its pg_control is another one.",
+                hint: "Do \"conninfo\" and \"data_directory\" belong to the same cluster?")
+        }
+        let settings = try server.settings(["wal_level", "archive_mode"])
+        if settings["wal_level"] == "minimal" {
+            throw Problem(
+                "cannot back up a server with wal_level = minimal",
+                hint: "Set wal_level = replica and restart the server; \"tidemark init --write\" does the first part.")
+        }
+        if !isStandby && settings["archive_mode"] == "off" {
+            throw Problem(
+                "the server does not archive its WAL", detail: "A backup is not usable without the WAL around it.",
+                hint: "\"tidemark init\" prints the settings that archiving needs.")
+        }
+    }
+
+    private func checkRepository() throws {
+        guard try archive.isUsable() else {
+            throw Problem(
+                "repository \"\(archive.store.location)\" is not prepared for cluster \"\(archive.incarnation.cluster)\"",
+                detail: "It has no folder for PostgreSQL \(archive.incarnation.major) with system identifier "
+                    + "\(archive.incarnation.systemIdentifier).",
+                hint: "Run \"tidemark init\".")
+        }
+        try arrival.refuseAside(control.serverTimeline)
+    }
+
+    private var arrival: WALArrival {
+        WALArrival(
+            archive: archive, segmentSize: control.segmentSize, dataDirectory: directory.path,
+            timeout: request.walTimeout)
+    }
+
+    /// The start time, moved on by whole seconds while another backup has that label.
+    func freeLabel(from start: Moment) throws -> String {
+        var moment = start
+        while true {
+            let label = moment.compact + "-full"
+            if try archive.store.list(archive.incarnation.backupFolder(label)).isEmpty,
+                try archive.store.list(archive.incarnation.packFolder(label)).isEmpty
+            {
+                // A backup killed in the same second, before its first object, may have left temporaries here.
+                for folder in [archive.incarnation.backupFolder(label), archive.incarnation.packFolder(label)] {
+                    _ = try? archive.store.removeLeftovers(in: folder)
+                }
+                return label
+            }
+            moment = Moment(microseconds: moment.microseconds + 1_000_000)
+        }
+    }
+
+    func backUp(report: @escaping @Sendable (BackupEvent) throws -> Void) throws
+        -> BackupDescription
+    {
+        let began = Clock.monotonic
+        let startTime = try server.now()
+        let label = try freeLabel(from: startTime)
+        try report(.waitingForCheckpoint)
+        let start = try server.startBackup(label: "tidemark \(label)", fast: request.fastCheckpoint)
+        let checkpointDone = Clock.monotonic
+
+        let manifest = try ManifestWriter()
+        let walk = try ClusterWalk(
+            directory, major: archive.incarnation.major,
+            tablespaceFolder: DataDirectory.tablespaceFolder(
+                major: archive.incarnation.major, catalogVersion: control.catalogVersion), request: request,
+            into: manifest)
+        for warning in walk.warnings { try report(.warning(warning)) }
+        let copy = ClusterCopy(
+            manifest, source: self, label: label, start: start,
+            salvage: try request.resumes ? Salvage(archive) : Salvage())
+        try copy.run(report: report)
+        let copied = Clock.monotonic
+
+        var survey = RelationSurvey(server, conninfo: request.conninfo, into: manifest)
+        let superusers = try survey.run()
+        for warning in survey.warnings { try report(.warning(warning)) }
+        let lastControl = try ControlFile.readWithBytes(dataDirectory: directory.path)
+        let end = try server.stopBackup()
+        let stopTime = try server.now()
+        let labelFile = try BackupLabelFile(parsing: end.labelFile)
+        let stop = try consistentPoint(labelFile, end, lastControl.0)
+        let stored = try copy.finish(control: lastControl.bytes, end: end, stop: stop, superusers: superusers)
+
+        let stopSegment = SegmentName(
+            timeline: labelFile.timeline, number: (stop.rawValue - 1) / UInt64(control.segmentSize),
+            segmentSize: control.segmentSize)
+        let waitBegan = Clock.monotonic
+        try arrival.wait(
+            for: neededWAL(labelFile, stopSegment), through: stop, server: server, isStandby: isStandby, report: report)
+        let ended = Clock.monotonic
+
+        func seconds(_ from: UInt64, _ to: UInt64) -> Double { Double((to - from) / 1000) / 1e6 }
+        let description = BackupDescription(
+            label: label, kind: .full, startTime: startTime, stopTime: stopTime, startLSN: labelFile.start,
+            checkpointLSN: labelFile.checkpoint, stopLSN: stop, timeline: labelFile.timeline,
+            startSegment: labelFile.startSegment, stopSegment: stopSegment,
+            systemIdentifier: control.systemIdentifier, major: archive.incarnation.major,
+            serverVersion: server.serverVersion, catalogVersion: control.catalogVersion,
+            segmentSize: control.segmentSize, fromStandby: labelFile.fromStandby, fileCount: stored.fileCount,
+            size: stored.size, storedSize: stored.storedSize, packs: stored.packs,
+            tablespaces: try tablespaces(walk.tablespaces, manifest), links: walk.links,
+            hasChecksums: control.hasChecksums,
+            verifiedPages: stored.verifiedPages, corruptPages: stored.corruptPages,
+            settings: try recordedSettings(server), note: request.note,
+            isPinned: request.isPinned, pinnedUntil: request.pinnedUntil,
+            timings: BackupTimings(
+                checkpoint: seconds(began, checkpointDone), copy: seconds(checkpointDone, copied),
+                walWait: seconds(waitBegan, ended), total: seconds(began, ended), bytes: Double(stored.bytesRead)),
+            tidemarkVersion: request.tidemarkVersion)
+        try copy.confirm()
+        let document = try description.document()
+        try LastStep.run("Backup \(label) is complete.") {
+            try archive.store.create(archive.incarnation.backup(label, "backup.json"), document)
+            try archive.store.create(
+                archive.incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: document.bytes))
+        }
+        return description
+    }
+
+    /// A server on the copy must not have lower values of the first five while it recovers
+    /// (<https://www.postgresql.org/docs/current/hot-standby.html>), and needs room for the original's replication origins
+    /// (the next two: the second since PostgreSQL 18, the first before); the others explain the copy.
+    static let recordedSettings = [
+        "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
+        "max_locks_per_transaction", "max_replication_slots", "max_active_replication_origins", "server_encoding",
+        "lc_collate", "lc_messages", "lc_monetary",
+        "lc_numeric", "lc_time", "TimeZone", "shared_preload_libraries",
+        "config_file", "hba_file", "ident_file", "wal_level", "archive_mode", "port", "full_page_writes",
+        "track_commit_timestamp", "server_version", "shared_buffers", "huge_pages",
+        "data_directory", "external_pid_file", "log_directory", "log_filename", "logging_collector",
+        "stats_temp_directory",
+        "unix_socket_directories", "krb_server_keyfile", "ssl", "ssl_cert_file", "ssl_key_file", "ssl_ca_file",
+        "ssl_crl_file", "ssl_crl_dir", "ssl_dh_params_file",
+    ]
+
+    private func recordedSettings(_ server: Connection) throws -> [String: String] {
+        var settings = try server.settings(BackupSource.recordedSettings)
+        if let place = realpath(directory.path, nil) {
+            settings[BackupDescription.resolvedDirectory] = String(cString: place)
+            free(place)
+        }
+        settings[BackupDescription.host] = hostName()
+        settings[BackupDescription.linkedPaths] = LinkedPath.find(settings, dataDirectory: directory)
+        // Nobody but members of pg_read_all_settings sees them.
+        settings[BackupDescription.configurationFiles] = try server.query(
+            "SELECT string_agg(DISTINCT sourcefile, E'\\n') FROM pg_settings WHERE sourcefile IS NOT NULL"
+        ).scalar
+        return settings
+    }
+
+    /// Where a server on the copy is consistent.
+    ///
+    /// A primary writes a record that says so. On a standby it is the minimum recovery point of the pg_control in the copy
+    /// (`InitWalRecovery`, src/backend/access/transam/xlogrecovery.c), which covers every page that was copied before it,
+    /// and is the LSN that pg_backup_stop returns or an earlier one.
+    ///
+    /// pg_control is read before pg_backup_stop, as pg_basebackup reads it: a standby that has been promoted since then makes
+    /// pg_backup_stop fail, whereas the pg_control of a primary would make the copy unusable.
+    /// - Throws: `Problem` when the standby has followed its primary to another timeline since the backup's start.
+    private func consistentPoint(_ label: BackupLabelFile, _ end: BackupModeEnd, _ control: ControlFile) throws -> LSN {
+        guard label.fromStandby else { return end.stop }
+        guard control.minimumRecoveryTimeline == label.timeline else {
+            throw Problem(
+                "the standby is on another timeline than the backup's start",
+                detail: "The backup began on timeline \(label.timeline), and its end is on timeline "
+                    + "\(control.minimumRecoveryTimeline).",
+                hint: "Take the backup again, after the next checkpoint of the primary.")
+        }
+        return max(control.minimumRecoveryPoint, label.start)
+    }
+
+    /// All segments from start to stop, then what the archiver gets last.
+    private func neededWAL(_ label: BackupLabelFile, _ stop: SegmentName) -> [ArchiveFileName] {
+        var files: [ArchiveFileName] = []
+        var segment = label.startSegment
+        while segment <= stop {
+            files.append(.segment(segment))
+            segment = segment.next(segmentSize: control.segmentSize)
+        }
+        // A standby writes no backup history file.
+        if !isStandby {
+            let offset = UInt32(label.start.rawValue % UInt64(control.segmentSize))
+            files.append(.backupHistory(label.startSegment, offset: offset))
+        }
+        return files
+    }
+
+    private func tablespaces(_ links: [TablespaceLink], _ manifest: ManifestWriter) throws -> [BackedUpTablespace] {
+        let names = try server.query("SELECT oid, spcname FROM pg_tablespace")
+        return try links.filter { !$0.isInPlace }.map { link in
+            BackedUpTablespace(
+                oid: link.oid, name: names.values.first { $0[0] == String(link.oid) }?[1] ?? String(link.oid),
+                location: link.location, size: try manifest.size(below: "pg_tblspc/\(link.oid)"))
+        }
+    }
+}

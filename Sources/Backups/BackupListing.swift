@@ -1,0 +1,101 @@
+public import Platform
+public import Repository
+public import WAL
+
+/// The base backups of one incarnation.
+public struct BackupListing: Sendable {
+    /// In order of their start position, then of their start time.
+    public var complete: [BackupDescription]
+    /// Complete ones in the same order whose branch of the log was put aside since: nothing can be recovered from them.
+    public var aside: [AsideBackup]
+    /// Labels without `backup.json`: still running, or died.
+    public var incomplete: [String]
+    /// Complete ones that can't be understood, with the reason.
+    public var unreadable: [Unreadable]
+
+    public struct Unreadable: Sendable {
+        public let label: String
+        public let reason: DamagedDescription
+    }
+
+    public init(
+        complete: [BackupDescription], aside: [AsideBackup] = [], incomplete: [String], unreadable: [Unreadable]
+    ) {
+        (self.complete, self.aside, self.incomplete, self.unreadable) = (complete, aside, incomplete, unreadable)
+    }
+
+    /// Those that can be used and those that can't, in order.
+    public var all: [BackupDescription] { BackupListing.sorted(complete + aside.map(\.backup)) }
+
+    /// Of those that can be used, the last in the log: a timeline comes after all that it can have left. No clock decides.
+    public var newest: BackupDescription? {
+        complete.max { ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN) }
+    }
+
+    static func sorted(_ backups: [BackupDescription]) -> [BackupDescription] {
+        backups.sorted { ($0.startLSN, $0.startTime) < ($1.startLSN, $1.startTime) }
+    }
+
+    /// Counts the backups of a timeline that was put aside as complete again, for a reader of the WAL that was put aside.
+    public mutating func restore(_ timeline: TimelineID) {
+        complete = BackupListing.sorted(complete + aside.map(\.backup).filter { $0.timeline == timeline })
+        aside.removeAll { $0.backup.timeline == timeline }
+    }
+
+    public func backup(_ label: String) -> BackupDescription? { complete.first { $0.label == label } }
+}
+
+extension ClusterArchive {
+    /// Reads every `backup.json` of an incarnation; touches neither manifests nor packs.
+    public func listBackups() throws -> BackupListing {
+        var listing = BackupListing(complete: [], incomplete: [], unreadable: [])
+        for label in try backups() {
+            var described: BackupDescription?
+            do {
+                let (bytes, objection) = try BackupSeal.read(label, of: self)
+                if let bytes { described = try BackupDescription(stored: bytes, label: label) }
+                if let objection { throw objection }
+            } catch let objection as DamagedDescription {
+                listing.unreadable.append(.init(label: label, reason: objection))
+                continue
+            } catch let failure as any Explained
+                where failure is SystemError || failure is UnreachableObject || failure is NotAnObject
+                || failure is ObjectDamaged
+            {
+                // One that can't be read never stops the others.
+                let reason = DamagedDescription(label: label, reason: "\(failure.message).")
+                listing.unreadable.append(.init(label: label, reason: reason))
+                continue
+            }
+            if let described { listing.complete.append(described) } else { listing.incomplete.append(label) }
+        }
+        // A backup that died before its manifest has packs only; and so has one that expired while others need its packs.
+        let known = Set(
+            listing.complete.flatMap { [$0.label] + $0.packs.map(\.label) } + listing.incomplete
+                + listing.unreadable.map(\.label))
+        listing.incomplete += try store.list(incarnation.packFolder).filter(\.isFolder).map(\.name)
+            .filter { !known.contains($0) }
+        (listing.complete, listing.aside) = try withoutAside(BackupListing.sorted(listing.complete), of: self)
+        return listing
+    }
+
+    /// One complete backup.
+    /// - Throws: `NoSuchBackup`, `DamagedDescription`, and what the store throws.
+    public func backup(_ label: String) throws -> BackupDescription {
+        let unknown = NoSuchBackup(label: label, cluster: incarnation.cluster)
+        guard RepositoryKey.isPart(label) else { throw unknown }
+        let (bytes, objection) = try BackupSeal.read(label, of: self)
+        let backup = try bytes.map { try BackupDescription(stored: $0, label: label) }
+        if let objection { throw objection }
+        guard let backup else { throw unknown }
+        return backup
+    }
+}
+
+public struct NoSuchBackup: Explained, Equatable {
+    public let label: String
+    public let cluster: String
+    public init(label: String, cluster: String) { (self.label, self.cluster) = (label, cluster) }
+    public var message: String { "cluster \"\(cluster)\" has no complete backup \"\(label)\"" }
+    public var hint: String? { "\"tidemark list\" shows the backups." }
+}

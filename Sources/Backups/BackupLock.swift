@@ -1,0 +1,35 @@
+public import Platform
+public import Repository
+
+/// Another process takes a backup of this cluster, or expires its backups, at this moment.
+public struct BackupInProgress: Explained, Equatable {
+    public let cluster: String
+    public init(cluster: String) { self.cluster = cluster }
+    public var message: String { "another backup or expiration of cluster \"\(cluster)\" is running" }
+    public var detail: String? { "It holds the lock of the cluster's backups; the lock ends with that process." }
+    public var hint: String? { "Wait for it to finish, or end it, then try again." }
+}
+
+/// The right to add or remove backups of an incarnation: one process at a time, and never a dead one.
+public final class BackupLock: Sendable {
+    private static let name = "lock"
+    private let lock: any StoreLock
+
+    /// Waits up to a second: `isHeld`, in another process, takes the lock for a moment.
+    ///
+    /// - Throws: `BackupInProgress` when somebody else holds it.
+    public init(_ archive: ClusterArchive) throws {
+        switch try archive.store.lock(
+            BackupLock.name, in: archive.incarnation.backupFolder, isShared: false, patience: 1000, makesFolder: true)
+        {
+        case .taken(let lock): self.lock = lock
+        case .refused: throw BackupInProgress(cluster: archive.incarnation.cluster)
+        case .impossible(let error): throw error
+        }
+    }
+
+    /// Whether somebody holds it. Takes and makes nothing.
+    public static func isHeld(_ archive: ClusterArchive) throws -> Bool {
+        try archive.store.isLocked(name, in: archive.incarnation.backupFolder)
+    }
+}

@@ -1,0 +1,41 @@
+import Platform
+import Repository
+
+/// The object beside a backup's `backup.json` that says which one was written: so one that is gone is noticed, and another in
+/// its place. A backup that died has neither; one that is removed loses the seal first.
+public enum BackupSeal {
+    public static let objectName = "backup.json.xxh128"
+
+    /// One line as `xxhsum -H2` prints it.
+    public static func text(of description: [UInt8]) -> [UInt8] {
+        Array("\(Digest(of: description))  backup.json\n".utf8)
+    }
+
+    /// What is in a backup's `backup.json`, nil when there is none; and why that isn't what was written, nil when it is, or when
+    /// there is no seal: the backup died between the two, or is being removed.
+    static func read(
+        _ label: String, of archive: ClusterArchive
+    ) throws -> (description: [UInt8]?, objection: DamagedDescription?) {
+        func bytes(_ name: String) throws -> [UInt8]? {
+            try archive.store.readIfPresent(archive.incarnation.backup(label, name))
+        }
+        var description = try bytes("backup.json")
+        guard let seal = try bytes(objectName) else { return (description, nil) }
+        // The seal comes last and goes first: a backup may have been completed, or removed, between two looks.
+        if description == nil { description = try bytes("backup.json") }
+        guard let description else {
+            let isGone = try bytes(objectName) != nil
+            return (
+                nil, isGone ? DamagedDescription(label: label, reason: "It is missing; the backup was complete.") : nil
+            )
+        }
+        return (
+            description,
+            seal == text(of: description)
+                ? nil
+                : DamagedDescription(
+                    label: label, reason: "It is intact, but not the one that \(objectName) next to it was written for."
+                )
+        )
+    }
+}

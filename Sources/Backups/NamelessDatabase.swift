@@ -1,0 +1,84 @@
+import Glibc
+public import Platform
+public import SQLite
+
+/// An SQLite file that has no name any more and vanishes with its last descriptor, so that a killed process leaves
+/// nothing behind.
+public final class NamelessDatabase {
+    public let database: Database
+    public let descriptor: Descriptor
+    /// The name it had, for messages.
+    public let path: String
+
+    /// A new database that starts with `schema`. Nothing in it would survive a crash of the machine, or need to.
+    ///
+    /// - Parameter cacheSize: of its pages in memory, in KiB; also what is sorted at a time.
+    public init(schema: String, cacheSize: Int = 16384) throws {
+        let path = try NamelessDatabase.temporary()
+        defer { NamelessDatabase.forget(path) }
+        let database = try Database(path, .readWrite)
+        try database.execute(
+            """
+            PRAGMA page_size = 16384; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
+            PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -\(cacheSize); PRAGMA temp_store = FILE;
+            """)
+        try database.execute(schema)
+        self.path = path
+        self.database = database
+        descriptor = try Descriptor(open: path, O_RDONLY)
+    }
+
+    /// Opens what `fill` writes.
+    init(fill: (borrowing Descriptor, _ path: String) throws -> Void) throws {
+        let path = try NamelessDatabase.temporary()
+        defer { NamelessDatabase.forget(path) }
+        let descriptor = try Descriptor(open: path, O_RDWR)
+        try fill(descriptor, path)
+        let database = try Database(path, .immutable)
+        // SQLite opens the file with the first statement, which must come before the name goes.
+        _ = try database.integer("SELECT count(*) FROM sqlite_master")
+        self.path = path
+        self.database = database
+        self.descriptor = descriptor
+    }
+
+    private static func temporary() throws -> String {
+        let path = temporaryName(for: temporaryDirectory() + "/" + NamelessDatabase.name)
+        Temporaries.add(path)
+        try inTemporaryDirectory { () throws(SystemError) in
+            _ = try Descriptor(open: path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        }
+        return path
+    }
+
+    private static func forget(_ path: String) {
+        unlink(path)
+        Temporaries.forget(path)
+    }
+
+    fileprivate static let name = "tidemark-manifest"
+}
+
+/// Removes the temporary manifests of processes that were killed before they could unlink them.
+///
+/// - Parameter dryRun: removes nothing.
+/// - Returns: their paths.
+public func removeStaleManifests(dryRun: Bool = false) throws -> [String] {
+    try removeStaleTemporaries(in: temporaryDirectory(), of: NamelessDatabase.name, dryRun: dryRun)
+}
+
+/// For what is large and thrown away: `$TMPDIR`, else `/var/tmp`, which unlike `/tmp` is rarely in memory.
+public func temporaryDirectory() -> String { getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp" }
+
+/// Makes a file there.
+/// - Throws: `Problem` where there is no such directory, or none that may be written to.
+public func inTemporaryDirectory(_ body: () throws(SystemError) -> Void) throws {
+    do throws(SystemError) { try body() } catch {
+        guard [ENOENT, ENOTDIR, EACCES, EROFS].contains(error.code) else { throw error }
+        throw Problem(
+            "cannot write into the temporary directory \"\(temporaryDirectory())\": \(String(cString: strerror(error.code)))",
+            hint: getenv("TMPDIR") == nil
+                ? "Create it, or name another one in the environment variable TMPDIR."
+                : "The environment variable TMPDIR names it: name another one, or unset it for /var/tmp.")
+    }
+}

@@ -1,0 +1,43 @@
+import Repository
+
+/// Which of one backup's packs a backup refers to, its own or another's; an element of `packs` in `backup.json`.
+public struct NeededPacks: Sendable, Equatable, Codable {
+    /// The backup that stored them.
+    public var label: String
+    /// Of their numbers, ascending, without overlap.
+    public var ranges: [ClosedRange<Int>]
+    /// How many packs these are.
+    public var count: Int
+    /// Bytes of these packs in the repository.
+    public var size: Int64
+    /// Bytes in them that the backup refers to.
+    public var live: Int64
+
+    /// - Parameter numbers: ascending.
+    public init(label: String, numbers: [Int], size: Int64, live: Int64) {
+        (self.label, self.size, self.live) = (label, size, live)
+        (ranges, count) = ([], numbers.count)
+        for number in numbers {
+            if let last = ranges.last, last.upperBound + 1 == number {
+                ranges[ranges.count - 1] = last.lowerBound...number
+            } else {
+                ranges.append(number...number)
+            }
+        }
+    }
+
+    public func contains(_ number: Int) -> Bool { ranges.contains { $0.contains(number) } }
+
+    /// Whether a backup can need such packs.
+    var isPossible: Bool {
+        let sizes = 0...BackupDescription.largest
+        let numbers = ranges.allSatisfy {
+            PackName.numbers.contains(Int64($0.lowerBound)) && PackName.numbers.contains(Int64($0.upperBound))
+        }
+        // Each has less than 2^33 numbers: no sum of so many ranges as a document has room for overflows.
+        return RepositoryKey.isPart(label) && numbers
+            && zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound < $1.lowerBound }
+            && ranges.reduce(0) { $0 + $1.count } == count
+            && sizes.contains(size) && sizes.contains(live) && live <= size
+    }
+}

@@ -1,0 +1,222 @@
+public import Backups
+import Glibc
+public import Platform
+public import Repository
+public import Retention
+public import WAL
+
+/// What `expire` does, or would do.
+public struct ExpiryReport: Sendable {
+    public var decision: RetentionDecision
+    /// Segments that go, by timeline and name.
+    public var segments: [SegmentName] = []
+    /// The same segments as runs without a hole.
+    public var segmentRuns: [ClosedRange<SegmentName>] = []
+    /// Backup histories and partial segments that go with them.
+    public var otherWAL: [RepositoryKey] = []
+    /// Labels of dead backups whose remains go.
+    public var remains: [String] = []
+    /// Packs of backups that are gone, which others had needed.
+    public var sparePacks: [RepositoryKey] = []
+    /// Bytes freed.
+    public var freed: Int64 = 0
+    /// What could not be removed, with the reason.
+    public var failures: [String] = []
+}
+
+/// Decides by `policy` what goes, and removes it unless `dryRun`: backups, what dead backups left, and WAL. Each backup's
+/// `backup.json` goes first, so that a half-removed one is never taken for a whole.
+///
+/// - Throws: `DamagedMarker` where another version's format is, `BackupInProgress`, `ClockWentBack`, and what the store throws; then nothing was removed.
+public func expireBackups(
+    of archive: ClusterArchive, policy: RetentionPolicy,
+    now: Moment = Moment(microseconds: Clock.now), dryRun: Bool
+) throws -> ExpiryReport {
+    // What another version keeps there, and why, isn't known.
+    _ = try archive.isUsable()
+    let lock = dryRun ? nil : try BackupLock(archive)
+    defer { withExtendedLifetime(lock) {} }
+    var removal = dryRun ? nil : try BackupRemoval(from: archive)
+    for timeline in dryRun ? [] : try archive.timelines() {
+        try removal?.hold(archive.incarnation.walFolder(timeline))
+    }
+    let listing = try archive.listBackups()
+    if let unreadable = listing.unreadable.first {
+        let fault = unreadable.reason.fault
+        throw Problem(
+            "cannot expire: what backup \"\(unreadable.label)\" needs is unknown",
+            detail: "Its backup.json \(fault.verdict). \(fault.detail)",
+            hint: "\(fault.hint) Or give the backup up: tidemark remove \(shellQuoted(unreadable.label)).")
+    }
+    let expiry = Expiry(archive: archive, listing: listing)
+    var bars: [String: LeaseBar] = [:]
+    if !dryRun {
+        for backup in listing.all {
+            bars[backup.label] = try LeaseBar(backup.label, of: archive)
+        }
+    }
+    defer { withExtendedLifetime(bars) {} }
+    let decision = try decideRetention(
+        expiry.facts { try dryRun ? BackupLease.isHeld($0, of: archive) : bars[$0] == nil },
+        timelines: expiry.timelines(), policy: policy, now: now, firstWAL: expiry.firstWAL)
+    var report = ExpiryReport(decision: decision)
+    var isRunning = false
+    if lock == nil {
+        do { isRunning = try BackupLock.isHeld(archive) } catch {
+            isRunning = true
+            report.failures.append(
+                "cannot determine whether a backup is running, and so whether the remains of interrupted ones would be removed: \(error)"
+            )
+        }
+    }
+    try expiry.survey(&report, includesRemains: !isRunning)
+    if let removal { expiry.carryOut(&report, removal) }
+    return report
+}
+
+/// What `policy` would keep at this moment. Touches nothing, and no lock: a check may ask while a backup runs.
+/// - Throws: `ClockWentBack`, and what the store throws.
+public func retentionDecision(
+    of archive: ClusterArchive, listing: BackupListing, policy: RetentionPolicy, now: Moment
+) throws -> RetentionDecision {
+    let expiry = Expiry(archive: archive, listing: listing)
+    return try decideRetention(
+        expiry.facts { try BackupLease.isHeld($0, of: archive) }, timelines: expiry.timelines(),
+        policy: policy, now: now, firstWAL: expiry.firstWAL)
+}
+
+/// One expiry: reads what the decision needs, and does what it says.
+struct Expiry {
+    let archive: ClusterArchive
+    let listing: BackupListing
+
+    func facts(isLeased: (String) throws -> Bool) throws -> [RetainedBackup] {
+        try listing.all.map { backup in
+            let visible =
+                try listing.aside.first { $0.backup.label == backup.label }?.damage
+                ?? visibleDamage(of: backup, from: archive)
+            var retained = RetainedBackup(
+                label: backup.label, isFull: backup.kind == .full, timeline: backup.timeline, start: backup.startLSN,
+                stop: backup.stopLSN, startTime: backup.startTime, stopTime: backup.stopTime,
+                isPinned: backup.isPinned, pinnedUntil: backup.pinnedUntil,
+                isLeased: try isLeased(backup.label),
+                damage: try visible ?? damage(of: backup, from: archive),
+                needs: backup.packs.map(\.label).filter { $0 != backup.label })
+            retained.isVisiblyDamaged = visible != nil
+            return retained
+        }
+    }
+
+    func timelines() throws -> [RetainedTimeline] {
+        try archive.timelines().map { timeline in
+            let history = try archive.timelineHistory(timeline) ?? TimelineHistory(timeline)
+            return RetainedTimeline(history, lastCommit: try lastCommit(on: timeline))
+        }
+    }
+
+    /// From the newest few segments' summaries.
+    private func lastCommit(on timeline: TimelineID) throws -> Moment? {
+        for name in try archive.segments(timeline: timeline).suffix(8).reversed() {
+            guard let summary = try? archive.summary(of: name) else { return nil }
+            if let commit = summary.facts.latestCommit { return commit.time }
+        }
+        return nil
+    }
+
+    /// By the commits in the segments. Nil when the archive can't be listed, or a history can't be read.
+    func firstWAL(since moment: Moment) -> LSN? {
+        guard let size = listing.all.first?.segmentSize, let timelines = try? archive.timelines(),
+            let segments = try? timelines.flatMap({ try archive.segments(timeline: $0) }),
+            let histories = try? timelines.compactMap({ try archive.timelineHistory($0) })
+        else { return nil }
+        return Retention.firstWAL(since: moment, segments, histories: histories, segmentSize: size) { name in
+            guard let summary = try? archive.summary(of: name) else { return .unreadable }
+            return summary.facts.latestCommit.map { .commit($0.time) } ?? .noCommit
+        }
+    }
+
+    /// Finds the objects that go.
+    func survey(_ report: inout ExpiryReport, includesRemains: Bool) throws {
+        // Packs that a kept backup refers to stay, even under a label that goes.
+        let kept = keptPacks(report.decision)
+        if includesRemains {
+            report.remains = listing.incomplete
+            for label in try gone() where kept.concern(label) {
+                for entry in try archive.sparePacks(of: label, keeping: kept) {
+                    report.sparePacks.append(archive.incarnation.packFolder(label).appending(entry.name))
+                    report.freed += entry.size ?? 0
+                }
+            }
+        }
+        for label in report.decision.expired + report.remains {
+            report.freed += try archive.removableSize(of: label, keeping: kept)
+        }
+        guard report.decision.keepWALFrom != nil, let segmentSize = listing.all.first?.segmentSize else { return }
+        for timeline in try archive.timelines() {
+            for folder in try archive.walFolders(of: timeline) {
+                for found in try archive.files(in: folder) {
+                    switch found.file {
+                    case .segment(let name) where found.copy == 1:
+                        if report.decision.keeps(name, segmentSize: segmentSize) { continue }
+                        report.segments.append(name)
+                    case .segment(let name), .partial(let name), .backupHistory(let name, _):
+                        if report.decision.keeps(name, segmentSize: segmentSize) { continue }
+                        report.otherWAL.append(folder.appending(found.entry.name))
+                    // Small, and recovery reads all of them.
+                    case .history: continue
+                    }
+                    report.freed += found.entry.size ?? 0
+                }
+            }
+        }
+        report.segments.sort()
+        for name in report.segments {
+            if let run = report.segmentRuns.last, run.upperBound.next(segmentSize: segmentSize) == name {
+                report.segmentRuns[report.segmentRuns.count - 1] = run.lowerBound...name
+            } else {
+                report.segmentRuns.append(name...name)
+            }
+        }
+    }
+
+    private func keptPacks(_ decision: RetentionDecision) -> KeptPacks {
+        let kept = decision.kept
+        return KeptPacks(of: listing.all.filter { kept.contains($0.label) })
+    }
+
+    /// Labels of which only packs are left that some backup refers to.
+    private func gone() throws -> [String] {
+        let others = Set(listing.all.map(\.label) + listing.incomplete + listing.unreadable.map(\.label))
+        return try archive.store.list(archive.incarnation.packFolder).filter(\.isFolder).map(\.name)
+            .filter { !others.contains($0) }
+    }
+
+    func carryOut(_ report: inout ExpiryReport, _ removal: BackupRemoval) {
+        let kept = keptPacks(report.decision)
+        for label in report.decision.expired {
+            attempt("backup \"\(label)\"", &report) { try removal(label, keeping: kept) }
+        }
+        for label in report.remains {
+            attempt("the remains of \"\(label)\"", &report) { try removal(label, keeping: kept) }
+        }
+        for key in report.sparePacks { attempt("\"\(key)\"", &report) { try removal.folders.remove(key) } }
+        // Oldest first: an interrupted expiry leaves no gap.
+        removal.folders.remove(report.segments.map(archive.incarnation.segment)) { index, error in
+            failed("segment \"\(report.segments[index])\"", error, &report)
+        }
+        removal.folders.remove(report.otherWAL) { index, error in
+            failed("\"\(report.otherWAL[index])\"", error, &report)
+        }
+        for key in Set(report.segments.map { archive.key(for: .segment($0)).folder }) {
+            removal.folders.removeIfEmpty(key)
+        }
+    }
+
+    private func attempt(_ what: String, _ report: inout ExpiryReport, _ body: () throws -> Void) {
+        do { try body() } catch { failed(what, error, &report) }
+    }
+
+    private func failed(_ what: String, _ error: any Error, _ report: inout ExpiryReport) {
+        report.failures.append("could not remove \(what): \(error)")
+    }
+}

@@ -1,0 +1,232 @@
+public import Backups
+import DataDirectory
+import Glibc
+import Platform
+
+/// The directories a restore writes into: found fit, made ready, and at the end made durable.
+struct RestoreTarget {
+    let path: String
+    let request: RestoreRequest
+    let backup: BackupDescription
+    /// Tablespaces by oid, where they go now.
+    let tablespaces: [UInt32: String]
+    /// Something is there already that belongs to this cluster.
+    let isDelta: Bool
+    /// What was looked at; nil where nothing was there.
+    private let seen: HeldDirectory?
+
+    /// Names a restore under way: until it has ended, the directory is no cluster.
+    fileprivate static let markerName = "tidemark.restoring"
+
+    /// Only looks.
+    ///
+    /// - Throws: `TargetInUse`.
+    init(_ request: RestoreRequest, _ backup: BackupDescription) throws {
+        path = DataDirectory(request.target).path
+        self.request = request
+        self.backup = backup
+        let places = try RestoreTarget.places(of: backup, request)
+        tablespaces = places
+        func inUse(_ path: String, _ reason: String, _ advice: String?) -> TargetInUse {
+            TargetInUse(path: path, reason: reason, advice: advice)
+        }
+        guard let status = try FileStatus(ifPresent: path) else {
+            (isDelta, seen) = (false, nil)
+            try RestoreTarget.checkTablespaces(places, backup, target: path, living: request.living)
+            return
+        }
+        guard status.kind == .directory else { throw inUse(path, "It is not a directory.", nil) }
+        seen = try HeldDirectory(confining: path)
+        if let server = try DataDirectory(path).runningServer() {
+            throw inUse(path, "A server runs on it, process \(server.process).", "Stop the server first.")
+        }
+        guard try !holdsNothing(path) else {
+            isDelta = false
+            try RestoreTarget.checkTablespaces(places, backup, target: path, living: request.living)
+            return
+        }
+        let isOurs = try RestoreTarget.belongs(path, to: backup)
+        // What an earlier restore of the same backup left half done is continued.
+        if !request.delta && !isOurs.unfinished {
+            throw inUse(
+                path, "It is not empty.",
+                isOurs.cluster
+                    ? "Name another directory, or use --delta to bring this copy of the cluster to the backup's state."
+                    : "Name an empty directory or one that does not exist yet.")
+        }
+        guard isOurs.cluster || isOurs.unfinished else {
+            throw inUse(
+                path, "It contains something other than this cluster (system identifier \(backup.systemIdentifier)).",
+                "A delta restore removes what the backup does not have, so it needs a copy of the same cluster.")
+        }
+        isDelta = true
+        try RestoreTarget.checkTablespaces(places, backup, target: path, living: request.living)
+    }
+
+    /// Where each tablespace goes.
+    fileprivate static func places(of backup: BackupDescription, _ request: RestoreRequest) throws -> [UInt32: String] {
+        var places: [UInt32: String] = [:]
+        let known = Set(backup.tablespaces.map(\.location))
+        if let stranger = request.tablespaceMapping.keys.sorted().first(where: { !known.contains($0) }) {
+            throw Problem(
+                "backup \"\(backup.label)\" has no tablespace in \"\(stranger)\"",
+                detail: known.isEmpty ? "It has none at all." : "It has \(known.sorted().joined(separator: ", ")).")
+        }
+        for tablespace in backup.tablespaces {
+            let place = request.tablespaceMapping[tablespace.location] ?? tablespace.location
+            guard place.hasPrefix("/") else {
+                throw Problem("tablespace directory \"\(place)\" is not an absolute path")
+            }
+            places[tablespace.oid] = place
+        }
+        return places
+    }
+
+    private static func belongs(_ path: String, to backup: BackupDescription) throws
+        -> (cluster: Bool, unfinished: Bool)
+    {
+        let marker = path + "/" + markerName
+        if try Files.exists(marker) {
+            let text = try Files.readText(marker, limit: 4096)
+            let isOurs = text.contains("\n\(backup.systemIdentifier)\n")
+            // Backups of two clusters may have one label.
+            return (isOurs, isOurs && text.hasPrefix("\(backup.label)\n"))
+        }
+        guard let control = try? ControlFile(dataDirectory: path) else { return (false, false) }
+        return (control.systemIdentifier == backup.systemIdentifier, false)
+    }
+
+    /// A tablespace's folder must be empty, or be linked from this very copy: another one's, perhaps the running
+    /// server's, must not be written into.
+    fileprivate static func checkTablespaces(
+        _ places: [UInt32: String], _ backup: BackupDescription, target: String, living: String?
+    ) throws {
+        let folder = DataDirectory.tablespaceFolder(major: backup.major, catalogVersion: backup.catalogVersion)
+        let links = try DataDirectory(target).tablespaces()
+        let taken = try living.map { try DataDirectory($0).tablespaces().filter { !$0.isInPlace } } ?? []
+        for (oid, place) in places {
+            let original = backup.tablespaces.first { $0.oid == oid }?.location ?? place
+            let elsewhere =
+                "Send the tablespace elsewhere with --tablespace-mapping \(shellQuoted(original + "=DIRECTORY"))."
+            if links.contains(where: { $0.oid == oid && $0.location == place }) {
+                // What was copied by hand shares its links with the original.
+                if let living, let status = try FileStatus(ifPresent: place),
+                    try taken.contains(where: { try FileStatus(ifPresent: $0.location)?.isSame(as: status) == true })
+                {
+                    throw TargetInUse(
+                        path: place, reason: "Data directory \"\(living)\" has a tablespace there.",
+                        advice: elsewhere)
+                }
+                continue
+            }
+            if try FileStatus(ofLinkItself: place + "/" + folder)?.kind == .symbolicLink {
+                throw TargetInUse(
+                    path: place, reason: "\"\(folder)\" in it is a symbolic link, and leads elsewhere.",
+                    advice: "Remove the link.")
+            }
+            if try !Files.listIfPresent(place + "/" + folder).isEmpty {
+                throw TargetInUse(
+                    path: place, reason: "It already holds a tablespace of this version, in \"\(folder)\".",
+                    advice: elsewhere)
+            }
+        }
+    }
+
+    /// Makes all directories and links, removes strangers, and marks the directory as unfinished.
+    ///
+    /// - Returns: where the files go, and what became of strangers.
+    func prepare(_ part: RestorePart, _ manifest: ManifestReader) throws -> (RestorePlaces, Strangers.Removal) {
+        var places = RestorePlaces(try root())
+        var removed = Strangers.Removal()
+        if !request.isThrowaway || isDelta {
+            _ = try removeStaleTemporaries(in: places(""))
+            try replaceDurably(
+                places(RestoreTarget.markerName), bytes: Array("\(backup.label)\n\(backup.systemIdentifier)\n".utf8),
+                mode: 0o600)
+            if isDelta {
+                try Files.removeIfPresent(places(ControlFile.path))
+                try Files.synchronizeDirectory(places(""))
+                removed = try Strangers(self, part, manifest).remove(&places)
+            }
+        }
+        try prepareDirectories(part, manifest, &places)
+        return (places, removed)
+    }
+
+    /// The directory that was looked at, or the one that is made now.
+    private func root() throws -> HeldDirectory {
+        if seen == nil { try Files.makeDirectories(path, mode: 0o700) }
+        let root = try seen ?? HeldDirectory(confining: path)
+        let isSame = try FileStatus(ifPresent: path)?.isSame(as: root.status()) == true
+        let isEmpty = try seen != nil || Files.list(Place(".", in: root)).allSatisfy { $0 == "lost+found" }
+        guard isSame && isEmpty else {
+            throw TargetInUse(
+                path: path, reason: "Something else has been put in its place in the meantime.", advice: nil)
+        }
+        return root
+    }
+
+    private func prepareDirectories(
+        _ part: RestorePart, _ manifest: ManifestReader, _ places: inout RestorePlaces
+    ) throws {
+        try manifest.forEachFile(.directories) { _, file in
+            guard part.treatment(of: file.path, size: file.size) != .absent else { return }
+            switch file.kind {
+            case .regular: return
+            case .directory: try makeDirectory(places(file.path), mode: file.restoredMode)
+            case .tablespace:
+                guard let oid = UInt32(Files.name(file.path)), let target = tablespaces[oid] else {
+                    throw Problem("backup \"\(backup.label)\" does not say where \"\(file.path)\" belongs")
+                }
+                try Files.makeDirectories(target, mode: file.restoredMode)
+                let directory = try HeldDirectory(confining: target)
+                try Files.changeMode(ofDirectory: Place(".", in: directory), file.restoredMode)
+                places.link(file.path, to: directory)
+                let link = places.entry(file.path)
+                if try FileStatus(ofLinkItself: link) != nil {
+                    if try Files.readLink(link) == target { return }
+                    try Files.remove(link)
+                }
+                try Files.makeLink(link, to: target)
+            }
+        }
+    }
+
+    /// What is there already under that name is a directory: `Strangers` has taken the others away.
+    private func makeDirectory(_ place: Place, mode: mode_t) throws {
+        do throws(SystemError) { try Files.makeDirectory(place, mode: mode) } catch {
+            guard error.code == ENOENT else { throw error }
+            try Files.makeDirectories(place, mode: mode)
+        }
+        try Files.changeMode(ofDirectory: place, mode)
+    }
+
+    /// Everything written so far is on disk when this returns.
+    func synchronize() throws {
+        for place in [path] + tablespaces.values.sorted() { try Files.synchronizeFileSystem(of: place) }
+    }
+
+    static func isMarker(_ name: String) -> Bool { name == markerName }
+}
+
+/// Whether what is in a directory is a restore's that has not ended: `completeRestore` was not called.
+public func isUnfinishedRestore(_ directory: String) throws -> Bool {
+    try Files.exists(directory + "/" + RestoreTarget.markerName)
+}
+
+/// Says that a restored directory is a cluster now: nobody continues the restore from here on.
+public func completeRestore(_ directory: String) throws {
+    guard try isUnfinishedRestore(directory) else { return }
+    try Files.remove(directory + "/" + RestoreTarget.markerName)
+    try Files.synchronizeDirectory(directory)
+}
+
+/// Where a restore would put the backup's tablespaces, by oid; only looks.
+///
+/// - Throws: `Problem` for a mapping that names no tablespace of the backup, `TargetInUse` where one can't go.
+public func tablespacePlaces(of backup: BackupDescription, for request: RestoreRequest) throws -> [UInt32: String] {
+    let places = try RestoreTarget.places(of: backup, request)
+    try RestoreTarget.checkTablespaces(
+        places, backup, target: DataDirectory(request.target).path, living: request.living)
+    return places
+}
