@@ -21,7 +21,9 @@ public enum ArchiveCommands {
         let isOwn = [Grammar.archivePush, .archiveGet, .recoveryEnd].contains { $0.command == rest.first }
         if isOwn, rest.dropFirst().contains(where: { $0 == "--help" || $0 == "-h" }) {
             guard !rest.dropFirst().contains(where: { !$0.hasPrefix("-") }) else {
-                Log()(.error, UsageError("--help stands among other arguments", hint: "Leave it out, or them."))
+                Log()(
+                    .error, UsageError("--help cannot be combined with other arguments", hint: "Leave it out, or them.")
+                )
                 return rest.contains("archive-get") ? 200 : 2
             }
             return nil
@@ -32,7 +34,7 @@ public enum ArchiveCommands {
             Log()(
                 .error,
                 UsageError(
-                    "option \"\(rest[0])\" stands before the command",
+                    "option \"\(rest[0])\" precedes the command",
                     hint: "Options follow the command: tidemark archive-get \(rest[0]) …."))
             return 200
         }
@@ -100,7 +102,9 @@ public enum ArchiveCommands {
         do {
             let arguments = try Arguments(line, by: .recoveryEnd)
             if let names = try RecoveryRecord.takeOut(of: DataDirectory(arguments.value("data-directory") ?? ".")) {
-                log(.log, "the recovery is over; its settings are gone from postgresql.auto.conf", detail: words(names))
+                log(
+                    .log, "the recovery is over; its settings were removed from postgresql.auto.conf",
+                    detail: words(names))
             }
             return 0
         } catch {
@@ -118,7 +122,7 @@ public enum ArchiveCommands {
     private static func takeOutRecoverySettings(_ call: Call) {
         do {
             guard let names = try RecoveryRecord.takeOut(of: DataDirectory(call.cluster.dataDirectory)) else { return }
-            call.log(.log, "took a finished recovery's settings out of postgresql.auto.conf", detail: words(names))
+            call.log(.log, "removed a finished recovery's settings from postgresql.auto.conf", detail: words(names))
         } catch {
             call.log(.warning, error)
         }

@@ -52,7 +52,7 @@ public func archivedLog(
 extension ArchiveProblem {
     public init(_ gap: LineageGap) {
         self.init(
-            "WAL \(gap.sentence)", detail: "From backups before the gap nothing after it can be reached.",
+            "WAL \(gap.sentence)", detail: "Backups taken before the gap cannot be recovered past it.",
             segment: gap.first, kind: .missing(through: gap.last))
     }
 }

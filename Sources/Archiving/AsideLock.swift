@@ -12,8 +12,8 @@ public struct AsideInProgress: Explained, Equatable {
 /// What was to move is not there any more, or something else is in its place.
 public struct AsideChanged: Explained, Equatable {
     public let name: String
-    public var message: String { "nothing was moved: \"\(name)\" is not what it was a moment ago" }
-    public var detail: String? { "Objects of this name have come or gone since they were shown." }
+    public var message: String { "nothing was moved: \"\(name)\" has changed in the meantime" }
+    public var detail: String? { "Objects of this name were added or removed after they were shown." }
     public var hint: String? { "Run the command again, to see what is there now." }
 }
 

@@ -26,7 +26,7 @@ struct ChainCheck {
         return [
             ArchiveProblem(
                 "WAL segment \"\(name)\" does not follow the segment before it", detail: link.detail,
-                hint: "From backups before it, nothing after it can be reached.", segment: name)
+                hint: "Backups taken before it cannot be recovered past it.", segment: name)
         ]
     }
 

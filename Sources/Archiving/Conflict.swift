@@ -2,7 +2,7 @@ public import Platform
 public import Repository
 import WAL
 
-/// The repository holds another file under the same name.
+/// The repository has another file under the same name.
 public struct ArchiveConflict: Explained, Equatable {
     public let file: String
     public let location: String
@@ -27,7 +27,7 @@ public struct ArchiveConflict: Explained, Equatable {
             + "Archived XXH3-128 is \(archived), the offered file has \(offered)."
     }
     public var hint: String? {
-        "Nothing was overwritten. Do two servers archive into this cluster, for example an old primary after a "
+        "Nothing was overwritten. Do two servers archive for this cluster, for example an old primary after a "
             + "failover, or a copy of the server's machine? Only one of them may continue with archive_command; give the "
             + "other a cluster of its own. If the archived file is not this server's, take it out of the way with "
             + "\"tidemark segments put-aside \(file)\(isFollowed ? " --following" : "")\""
@@ -40,12 +40,12 @@ struct PartialsDiffer: Explained {
     let file: String
     let key: RepositoryKey
     let comparison: SegmentComparison
-    var message: String { "stored \"\(file)\" as \"\(key.name)\", beside one with other records" }
+    var message: String { "stored \"\(file)\" as \"\(key.name)\", next to one with other records" }
     var detail: String? {
         let place = comparison.position.map { " (\($0))" } ?? ""
         return
             "The first difference is at offset \(comparison.firstDifference)\(place). Two servers wrote this segment, "
-            + "each its own way; recovery does not read either unless it is told to."
+            + "with different records; recovery reads neither unless you ask for it."
     }
 }
 
@@ -53,8 +53,8 @@ struct PartialsDiffer: Explained {
 struct BackupHistoriesDiffer: Explained {
     let file: String
     let key: RepositoryKey
-    var message: String { "stored \"\(file)\" as \"\(key.name)\", beside one with other contents" }
-    var detail: String? { "Two servers took a backup at this place in the log. Recovery reads neither file." }
+    var message: String { "stored \"\(file)\" as \"\(key.name)\", next to one with other contents" }
+    var detail: String? { "Two servers took a backup at this WAL position. Recovery reads neither file." }
 }
 
 /// A copy was stored that has more records than the one in the repository.

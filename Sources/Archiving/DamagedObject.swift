@@ -91,7 +91,7 @@ struct BesideDamaged: Explained {
     let file: String
     let key: RepositoryKey
     let damage: ObjectDamaged
-    var message: String { "stored \"\(file)\" as \"\(key.name)\", beside one that is damaged" }
+    var message: String { "stored \"\(file)\" as \"\(key.name)\", next to one that is damaged" }
     var detail: String? { damage.reason }
     var hint: String? { damage.hint }
 }

@@ -282,7 +282,7 @@ private struct UnknownOwner: Explained {
     var message: String { "cannot tell which cluster it belongs to" }
     var detail: String? {
         identifiers.isEmpty
-            ? "The directory has no segment that tells."
+            ? "The directory has no segment that shows it."
             : "The directory has segments of \(identifiers.count) clusters, with system identifiers "
                 + identifiers.map(String.init).joined(separator: " and ") + "."
     }

@@ -144,7 +144,7 @@ struct StoredLeft: Explained {
 struct NothingWritten: Explained {
     let segment: SegmentName
     let left: LeftTimeline
-    var message: String { "file \"\(segment)\" holds no WAL of this segment; there is nothing to store" }
+    var message: String { "file \"\(segment)\" contains no WAL of this segment; there is nothing to store" }
     var detail: String? {
         left.sentence + " It had written nothing of the segment."
     }

@@ -57,7 +57,8 @@ public struct PutAsideCheck {
         }
         for other in try archive.histories() where other > timeline {
             if try archivedHistory(other)?.descends(from: timeline, like: archived) == true {
-                throw needed("Timeline \(other) descends from it; if nobody is on that either, put it aside first.")
+                throw needed(
+                    "Timeline \(other) descends from it; if no server is on that one either, put it aside first.")
             }
         }
     }
@@ -172,8 +173,10 @@ public struct NobodyTells: Explained, Equatable {
     public let problem: String?
     public var message: String { "cannot tell whether \"\(name)\" is needed" }
     public var detail: String? {
-        "Only the server on which the cluster lives can tell which timeline that is, and "
-            + (problem.map { "the one here could not be asked: \($0)" + ($0.last == "?" || $0.last == "." ? "" : ".") }
+        "Only the cluster's primary can tell which timeline is needed, and "
+            + (problem.map {
+                "the server here could not be queried: \($0)" + ($0.last == "?" || $0.last == "." ? "" : ".")
+            }
                 ?? "none runs here as a primary.")
     }
     public var hint: String? {

@@ -128,7 +128,7 @@ private struct Examination: Sendable {
         {
             problems.append(
                 ArchiveProblem(
-                    "the stored summary of WAL segment \"\(name)\" does not fit the segment",
+                    "the stored summary of WAL segment \"\(name)\" does not match the segment",
                     hint: "Plans and events that rest on it may be wrong.", segment: name, kind: .damage))
         }
     }

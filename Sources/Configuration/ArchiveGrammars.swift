@@ -6,7 +6,7 @@ extension Grammar {
             "PostgreSQL runs this for every finished WAL segment, timeline history file and backup history file. A segment's header, "
                 + "system identifier and every record's CRC are checked before it is stored; exit status 0 means that it is stored "
                 + "and durable, so that PostgreSQL may recycle the file.",
-            "A file that is in the repository already is accepted again when its content is the same, and refused when it is not: "
+            "A file that is already in the repository is accepted again if its contents are the same, and refused if they are not: "
                 + "nothing is ever overwritten.",
         ],
         words: [Word("PATH", "the file to archive: %p in archive_command")],
@@ -14,7 +14,7 @@ extension Grammar {
             Option(
                 "accept-discontinuity",
                 "store a segment although it does not continue its predecessor; recorded with the segment"),
-            Option("timing", "report on standard error where the time went"),
+            Option("timing", "report on standard error how long each step took"),
         ],
         examples: [
             Example("archive_command = 'tidemark archive-push %p'", "in postgresql.conf"),
@@ -27,8 +27,8 @@ extension Grammar {
     public static let archiveGet = Grammar(
         "archive-get", "fetch one WAL file from the archive; PostgreSQL's restore_command",
         description: [
-            "PostgreSQL runs this during recovery and on standbys. The file is verified, written beside the destination and then "
-                + "renamed, so that it is there whole or not at all."
+            "PostgreSQL runs this during recovery and on standbys. The file is verified, written next to the destination and then "
+                + "renamed, so that it is either complete or absent."
         ],
         words: [
             Word("NAME", "the file's name: %f in restore_command"),
@@ -37,10 +37,10 @@ extension Grammar {
         options: [
             Option(
                 "confine-tablespaces",
-                "a tablespace that the log makes comes to lie in the data directory, not where the original has it; \"recover\" "
+                "put tablespaces that are created during replay into the data directory, not where the original has them; \"recover\" "
                     + "sets it for copies"),
-            Option("put-aside", value: "N", "serve timeline N although it was put aside; \"recover\" sets it"),
-            Option("timing", "report on standard error where the time went"),
+            Option("put-aside", value: "N", "also serve files of timeline N that were put aside; \"recover\" sets it"),
+            Option("timing", "report on standard error how long each step took"),
         ],
         examples: [
             Example("restore_command = 'tidemark archive-get %f %p'", "in postgresql.conf"),
@@ -56,14 +56,14 @@ extension Grammar {
         ])
 
     public static let recoveryEnd = Grammar(
-        "recovery-end", "take a recovery's settings out of a data directory; PostgreSQL's recovery_end_command",
+        "recovery-end", "remove a recovery's settings from a data directory; PostgreSQL's recovery_end_command",
         description: [
-            "\"tidemark recover\" writes it into postgresql.auto.conf, and PostgreSQL runs it when the recovery is over. It takes out "
-                + "what was right for the recovery only: targets left there would be obeyed by every standby made from the directory. "
-                + "The original's own settings of the same names count again.",
-            "While the directory is still to be recovered, and where there is nothing to take out, it does nothing.",
+            "\"tidemark recover\" writes it into postgresql.auto.conf, and PostgreSQL runs it when the recovery is over. It removes "
+                + "the settings of the recovery, because every standby created from the directory would obey a target that is left there. "
+                + "The original's own settings of the same names are then in effect again.",
+            "It does nothing while the recovery isn't over, and if there is nothing to remove.",
         ],
         options: [Option("data-directory", value: "DIR", "the data directory (default: the current directory)")],
         examples: [Example("tidemark recovery-end --data-directory /srv/recovered", "by hand")],
-        exits: [(1, "the settings could not be taken out")])
+        exits: [(1, "the settings could not be removed")])
 }

@@ -55,7 +55,7 @@ public struct CheckDefinition: Sendable, Equatable {
             "rpo", .duration, warning: "10min", critical: "1h", "data that would be lost now",
             "Age of the oldest commit that isn't in the repository yet: the recovery point objective."),
         CheckDefinition(
-            "rto", .duration, "time a recovery would take",
+            "rto", .duration, "expected recovery time",
             "How long the last drills took, scaled to the cluster's present size: the recovery time objective."),
         CheckDefinition(
             "recovery_window", .duration, lowIsBad: true, "how far back recovery reaches",

@@ -175,7 +175,7 @@ public struct Configuration: Sendable, Equatable {
         }
         if setting.perCluster && section.title.isEmpty {
             throw SettingsMistake(
-                file: file, line: entry.line, problem: "\(entry.name) must stand under a [cluster …] heading")
+                file: file, line: entry.line, problem: "\(entry.name) must be under a [cluster …] heading")
         }
         if let objection = setting.objection(to: entry.value) {
             throw SettingsMistake(file: file, line: entry.line, problem: objection.problem, hint: objection.hint)

@@ -151,7 +151,7 @@ public struct Setting: Sendable, Equatable {
             if given.isEmpty { return ("\(name) must name at least one of \(words.joined(separator: ", "))", nil) }
             for word in given where !words.contains(word) {
                 return (
-                    "\(name) cannot hold \"\(word)\"",
+                    "\(name) cannot contain \"\(word)\"",
                     suggestion(for: word, among: words).map { "Did you mean \"\($0)\"?" }
                         ?? "Possible are \(words.joined(separator: ", "))."
                 )

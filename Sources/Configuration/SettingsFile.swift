@@ -68,7 +68,7 @@ public struct SettingsFile: Equatable, Sendable {
             guard isBlank(rest[rest.index(after: close)...]) else { throw place.fail("text after \"]\"") }
             let title = inside.split(whereSeparator: \.isWhitespace).map(unquoted).joined(separator: " ")
             if let twin = sections.first(where: { $0.title == title }), !title.isEmpty {
-                throw place.fail("section \"\(title)\" stands in line \(twin.line) already")
+                throw place.fail("section \"\(title)\" is already in line \(twin.line)")
             }
             sections.append(Section(title: title, line: place.line))
             return
@@ -92,7 +92,7 @@ public struct SettingsFile: Equatable, Sendable {
         }
         let lowered = name.lowercased()
         if let twin = sections[sections.count - 1].entries.first(where: { $0.name == lowered }) {
-            throw place.fail("\(lowered) stands in line \(twin.line) already")
+            throw place.fail("\(lowered) is already in line \(twin.line)")
         }
         sections[sections.count - 1].entries.append(Entry(name: lowered, value: value, line: place.line))
     }

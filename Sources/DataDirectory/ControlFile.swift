@@ -120,7 +120,7 @@ extension ControlFile {
             throw DamagedControlFile(
                 path: path, reason: "pg_control version \(version) is not one of PostgreSQL 13 to 18.")
         }
-        // 18 moved the checksum behind the longer authentication nonce.
+        // 18 moved the checksum after the longer authentication nonce.
         let checksumOffset = version >= 1800 ? 292 : 288
         let expected = u32(checksumOffset)
         let found = bytes.withUnsafeBytes { ~tidemark_crc32c(0xFFFF_FFFF, $0.baseAddress!, checksumOffset) }
@@ -135,7 +135,7 @@ extension ControlFile {
         guard SegmentName.exists(segmentSize: segment), (1 << 10...1 << 15).contains(block),
             (1 << 10...1 << 16).contains(walBlock), blocks > 0
         else {
-            throw DamagedControlFile(path: path, reason: "A size of its blocks or segments is impossible.")
+            throw DamagedControlFile(path: path, reason: "It has an impossible block or segment size.")
         }
         let seconds = span.unsafeLoadUnaligned(fromByteOffset: 24, as: Int64.self)
         systemIdentifier = u64(0)

@@ -20,12 +20,12 @@ public struct NamedExclusions: Sendable, Equatable {
             let names = pattern.split(separator: "/", omittingEmptySubsequences: false)
             guard !names.contains(where: { ["", ".", ".."].contains($0) }) else {
                 throw Problem(
-                    "exclude cannot hold \"\(rest)\"",
+                    "exclude cannot contain \"\(rest)\"",
                     hint: "Name a path in the data directory, without a slash in front, such as \"log\" or \"*.core\".")
             }
             if let own = NamedExclusions.own.first(where: { fnmatch(String(names[0]), $0, 0) == 0 }) {
                 throw Problem(
-                    "exclude cannot hold \"\(pattern)\"",
+                    "exclude cannot contain \"\(pattern)\"",
                     detail: "\"\(own)\" is the server's own: without it nothing can be recovered.")
             }
             patterns.append(pattern)

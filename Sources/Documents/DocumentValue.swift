@@ -9,7 +9,7 @@ extension SealedDocument {
     /// What it says, the keys of its ends included.
     public func value<Value: Decodable>(_: Value.Type) throws(DocumentFault) -> Value {
         do { return try decodeJSON(Value.self, from: bytes) } catch {
-            throw .impossible("It is whole, but not the JSON that tidemark writes.")
+            throw .impossible("It is intact, but not the JSON that tidemark writes.")
         }
     }
 }

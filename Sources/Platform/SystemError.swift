@@ -59,7 +59,7 @@ public struct SystemError: Explained, Equatable {
         switch code {
         case ENOSPC, EDQUOT: "Free space on the file system that holds it, then try again."
         case ELOOP:
-            "A symbolic link is where a directory or a file should be. It is not followed: look who put it there."
+            "There is a symbolic link in place of a directory or a file. It is not followed; find out who put it there."
         case EXDEV: "Something is mounted there, and may be somebody else's: unmount it, then try again."
         case EACCES, EPERM: "The file and the directories above it must be accessible to the user who runs tidemark."
         default: nil

@@ -23,7 +23,7 @@ extension Connection {
     /// The server's clock.
     public func now() throws -> Moment {
         let text = try query("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").scalar
-        guard let text, let microseconds = Int64(text) else { throw Problem("the server did not tell its time") }
+        guard let text, let microseconds = Int64(text) else { throw Problem("the server did not report its time") }
         return Moment(microseconds: microseconds)
     }
 
@@ -36,14 +36,16 @@ extension Connection {
     /// The timeline that a server writes on; not on a standby.
     public func currentTimeline() throws -> TimelineID {
         let text = try query("SELECT pg_walfile_name(pg_current_wal_lsn())").scalar
-        guard let text, let segment = SegmentName(text) else { throw Problem("the server did not tell its timeline") }
+        guard let text, let segment = SegmentName(text) else { throw Problem("the server did not report its timeline") }
         return segment.timeline
     }
 
     public func systemIdentifier() throws -> UInt64 {
         let text = try query("SELECT system_identifier FROM pg_control_system()").scalar
         // bigint: the identifier's upper half shows as a negative number.
-        guard let text, let value = Int64(text) else { throw Problem("the server did not tell its system identifier") }
+        guard let text, let value = Int64(text) else {
+            throw Problem("the server did not report its system identifier")
+        }
         return UInt64(bitPattern: value)
     }
 

@@ -42,7 +42,7 @@ extension Repository {
                 : "cannot tell which incarnation of cluster \"\(cluster)\" is meant",
             detail: known.isEmpty
                 ? nil
-                : "The repository holds \(known.map(\.folderName).joined(separator: ", ")), and there is no data directory."
+                : "The repository has \(known.map(\.folderName).joined(separator: ", ")), and there is no data directory."
         )
     }
 }
@@ -101,7 +101,7 @@ public struct ClusterIncarnations {
             let names = all.map(\.incarnation.folderName).joined(separator: ", ")
             throw Problem(
                 "cluster \"\(current.incarnation.cluster)\" has no incarnation \"\(name)\"",
-                detail: "The repository holds \(names).")
+                detail: "The repository has \(names).")
         }
         return found
     }

@@ -213,7 +213,7 @@ public struct NotAnObject: Explained, Equatable {
     public let key: RepositoryKey
     public let path: String
     public var message: String { "object \"\(key)\" of the repository is not an ordinary file" }
-    public var detail: String? { "A directory, FIFO, socket or device lies in its place, \"\(path)\"." }
+    public var detail: String? { "A directory, FIFO, socket or device is in its place, \"\(path)\"." }
 }
 
 private final class FileLock: StoreLock {

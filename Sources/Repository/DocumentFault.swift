@@ -33,9 +33,9 @@ public enum DocumentFault: Error, Hashable, Sendable {
         switch self {
         case .damaged: "Its bytes do not match its checksum."
         case .foreign: "It is not a document that tidemark writes."
-        case .otherKind: "It is whole; another document was put in its place."
+        case .otherKind: "It is intact, but another document was put in its place."
         case .unsealed:
-            "It has no checksum. This version of tidemark reads format \(SealedDocument.format) only as it is now."
+            "It has no checksum. This version of tidemark reads format \(SealedDocument.format) only in its final form."
         case .newer(_, let version): "It was written by tidemark \(version)."
         case .impossible(let reason): reason
         }
@@ -44,8 +44,8 @@ public enum DocumentFault: Error, Hashable, Sendable {
     /// What to do, as a sentence.
     public var hint: String {
         switch self {
-        case .damaged, .foreign, .otherKind, .impossible: "Bring it back from a copy of the repository."
-        case .unsealed: "Begin a new repository in another place with \"tidemark init\", and take a backup."
+        case .damaged, .foreign, .otherKind, .impossible: "Restore it from a copy of the repository."
+        case .unsealed: "Create a new repository in another place with \"tidemark init\", and take a backup."
         case .newer(_, let version): "Use tidemark \(version) or later."
         }
     }
@@ -73,7 +73,7 @@ public struct DocumentRefused: Explained, Equatable {
     public var hint: String? {
         switch (fault, kind) {
         case (.newer, _), (_, .incarnation), (_, .backup): fault.hint
-        default: "Bring it back from a copy of the repository, or remove it; nothing else depends on it."
+        default: "Restore it from a copy of the repository, or remove it; nothing else depends on it."
         }
     }
 }

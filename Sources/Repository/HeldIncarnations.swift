@@ -107,9 +107,9 @@ public struct IncarnationMissing: Explained, Equatable {
     public let folder: String
     public let location: String
     public var message: String { "\"\(folder)\" is not in repository \"\(location)\"" }
-    public var detail: String? { "Nothing is made in its place." }
+    public var detail: String? { "Nothing is created in its place." }
     public var hint: String? {
-        "Is the repository's file system mounted? \"tidemark init\" makes a new cluster's place."
+        "Is the repository's file system mounted? \"tidemark init\" creates the place of a new cluster."
     }
     public var isTransient: Bool { true }
 }
@@ -119,7 +119,7 @@ public struct RepositoryReplaced: Explained, Equatable {
     public let location: String
     public var message: String { "repository \"\(location)\" is not the one that was opened" }
     public var detail: String? {
-        "What is written into the one that was opened can't be found by its name any more: its file system was unmounted, or "
+        "The one that was opened can no longer be found under its name: its file system was unmounted, or "
             + "another was mounted over it. Nothing was written into what is there now."
     }
     public var hint: String? { "Mount the repository again, then repeat the command." }

@@ -94,7 +94,7 @@ public struct SegmentHead: Hashable, Sendable {
         }
         let sum = bytes.withUnsafeBytes { XXH3_64bits($0.baseAddress! + 8, length - 16) }
         guard bytes.littleEndian(UInt64.self, at: length - 8) == sum else {
-            throw damaged("Its head does not fit its checksum.")
+            throw damaged("Its head does not match its checksum.")
         }
         guard bytes[16] == SegmentHead.version, bytes[17] == 1, bytes[18] == 0, bytes[19] & ~3 == 0 else {
             throw UnsupportedFormat(key: object.key)

@@ -37,7 +37,7 @@ public final class StoredPack: Sendable {
         let sum = bytes.withUnsafeBytes { XXH3_64bits($0.baseAddress! + 8, length - 8) }
         guard bytes.littleEndian(UInt32.self, at: 0) == PackFormat.indexMagic,
             footer.littleEndian(UInt64.self, at: 0) == sum
-        else { throw damaged("Its index does not fit its checksum.") }
+        else { throw damaged("Its index does not match its checksum.") }
         return try (0..<count).map { number in
             let at = 8 + number * PackFormat.entryLength
             let frame = PackFrame(

@@ -30,11 +30,11 @@ public struct ServerInspection: Sendable {
             "WAL must hold enough to replay from a base backup.")
         try check(
             "archive_mode", { $0 == "on" || $0 == "always" }, wanted: "on", .required, restart: true,
-            "The server must hand over finished WAL segments.")
+            "The server must archive finished WAL segments.")
         try check(
             "archive_command", archiving.isServed, wanted: archiving.command, .required,
             ArchivingCall.mayHideFailure(show("archive_command"))
-                ? "Its status must be that of one command: the server removes what it takes for archived."
+                ? "Its exit status must be that of one command: the server removes what it considers archived."
                 : archiving.hasOthers
                     ? "Finished WAL segments must go to tidemark, under this cluster's name."
                     : "Finished WAL segments must go to tidemark.")
@@ -63,7 +63,7 @@ public struct ServerInspection: Sendable {
         func wrong(_ name: String) -> ServerFinding? {
             findings.first { $0.name == name && $0.verdict != .good && !["", "(disabled)"].contains($0.current) }
         }
-        if let library = wrong("archive_library") { return (library, "archive_library hands WAL to another archive") }
+        if let library = wrong("archive_library") { return (library, "archive_library sends WAL to another archive") }
         guard let command = wrong("archive_command") else { return nil }
         switch ArchivingCall.receiver(of: command.current) {
         case .otherProgram: return (command, "archive_command calls another program")

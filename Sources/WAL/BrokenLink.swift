@@ -38,7 +38,7 @@ public struct BrokenLink: Explained, Equatable, Hashable {
 
     public var detail: String? {
         switch reason {
-        case .gap(let from, let to): "The log from \(from) to \(to) is missing."
+        case .gap(let from, let to): "WAL from \(from) to \(to) is missing."
         case .systemIdentifier(let found, let expected):
             "Its system identifier is \(found), that of the segment before \(expected)."
         case .version(let found, let expected): "It is of PostgreSQL \(found), the segment before of \(expected)."
@@ -54,7 +54,7 @@ public struct BrokenLink: Explained, Equatable, Hashable {
         case .recordCRC(let lsn): "The CRC of the record at \(lsn), which straddles the boundary, is wrong."
         case .recordHeader(let lsn): "The record at \(lsn), which straddles the boundary, has a damaged header."
         case .recordContent(let lsn): "The parts of the record at \(lsn), which straddles the boundary, do not add up."
-        case .endsEarly(let end): "The segment before it has no records after \(end), where its timeline was left."
+        case .endsEarly(let end): "The segment before it has no records after \(end), where its timeline ended."
         case .straddlingSwitch:
             "It has no records, which is only right after a segment switch that straddles the boundary."
         }

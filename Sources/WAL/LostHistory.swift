@@ -22,12 +22,12 @@ public struct LostHistory: Explained, Hashable {
 
     public var detail: String? {
         guard let parent else { return "Without it no backup from before leads to timeline \(timeline)." }
-        return "Timeline \(timeline) began on timeline \(parent), as its first segment tells; without the file no "
+        return "Timeline \(timeline) began on timeline \(parent), as its first segment shows; without the file no "
             + "backup from before leads to it."
     }
     public var hint: String? {
         "Archive it again from the pg_wal of a server that has been on timeline \(timeline)"
             + (isDamaged ? "" : ", or take a backup on it")
-            + "; if nobody is on it, run \"tidemark segments put-aside \(timeline.fileNamePart).history\"."
+            + "; if no server is on it, run \"tidemark segments put-aside \(timeline.fileNamePart).history\"."
     }
 }

@@ -57,7 +57,7 @@ public struct TimelineHistory: Hashable, Sendable {
                 throw bad("\"\(first)\" is not a timeline's number.")
             }
             guard fields.count > 1, let point = LSN(String(fields[1])) else {
-                throw bad("The timeline's number must be followed by the position where it was left.")
+                throw bad("The timeline's number must be followed by the position where it ended.")
             }
             if let last = numbers.last, last >= number {
                 throw bad("Timelines must appear in increasing order.")

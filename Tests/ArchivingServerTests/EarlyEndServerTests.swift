@@ -98,7 +98,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         let got = try archive.get(name.description, to: archive.scratch.file("got"))
         if sample.end == .nothing {
             #expect(got.ending == .exited(1), "\(got.errors)")
-            #expect(said.contains("holds no WAL of this segment"), "\(said)")
+            #expect(said.contains("contains no WAL of this segment"), "\(said)")
         } else {
             #expect(got.ending == .exited(0), "\(got.errors)")
             #expect(try Files.read(archive.scratch.file("got")) == early.bytes)

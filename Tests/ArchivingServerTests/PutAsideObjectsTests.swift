@@ -62,7 +62,7 @@ struct Naming: Sendable, CustomTestStringConvertible {
         for (label, copy) in [("second", 2), ("third", 3)] {
             let path = try other(archive, label)
             let pushed = try archive.push(path, expectSuccess: true)
-            #expect(pushed.errors.contains("beside one with other contents"), "\(pushed)")
+            #expect(pushed.errors.contains("next to one with other contents"), "\(pushed)")
             let stored = try StoredSegment(origin.incarnation.key(for: file, copy: copy), in: store)
             #expect(try stored.bytes(limit: 1 << 20) == Files.read(path))
             // And again: it is there.

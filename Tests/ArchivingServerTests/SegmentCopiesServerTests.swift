@@ -108,7 +108,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
             #expect(best.head.digest == Digest(of: longer))
         case .contradiction where sample.isPartial:
             #expect(pushed.ending == .exited(0), "\(pushed.errors)")
-            #expect(pushed.errors.contains("beside one with other records"), "\(pushed.errors)")
+            #expect(pushed.errors.contains("next to one with other records"), "\(pushed.errors)")
             #expect(Set(copies.map(\.head.digest)) == [Digest(of: first), Digest(of: second)])
         case .contradiction:
             #expect(pushed.ending == .exited(1), "\(pushed.errors)")

@@ -102,7 +102,7 @@ import WAL
             let size = try FileStatus(of: path).size
             try flipByte(of: path, at: size / 2)
         },
-        Harm(name: "a byte of its head", says: "Its head does not fit its checksum.") { repository in
+        Harm(name: "a byte of its head", says: "Its head does not match its checksum.") { repository in
             try flipByte(of: repository.path(1), at: 100)
         },
         Harm(name: "a cut", says: "is damaged") { repository in

@@ -24,10 +24,10 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             hint: "Valid units are \"ms\", \"s\", \"min\", \"h\" and \"d\"; the longest is 36500d."),
         Refusal(
             name: "duplicate setting", text: "jobs = 1\n# comment\njobs = 2",
-            message: "t.conf:3: jobs stands in line 1 already"),
+            message: "t.conf:3: jobs is already in line 1"),
         Refusal(
             name: "duplicate section", text: "[cluster a]\n[cluster \"a\"]",
-            message: "t.conf:2: section \"cluster a\" stands in line 1 already"),
+            message: "t.conf:2: section \"cluster a\" is already in line 1"),
         Refusal(
             name: "unquoted spaces", text: "conninfo = host=/tmp dbname=x",
             message: "t.conf:1: text after the value of conninfo",
@@ -56,7 +56,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             hint: "Did you mean \"warning\"?"),
         Refusal(
             name: "cluster setting at the top", text: "data_directory = '/d'",
-            message: "t.conf:1: data_directory must stand under a [cluster …] heading"),
+            message: "t.conf:1: data_directory must be under a [cluster …] heading"),
         Refusal(
             name: "nothing configured", text: "repository = '/r'", message: "t.conf: no cluster is configured",
             hint: "Add a section [cluster main] with its data_directory."),

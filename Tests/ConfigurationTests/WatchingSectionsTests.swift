@@ -22,7 +22,7 @@ struct WatchingMistake: Sendable, CustomTestStringConvertible {
             hint: "Set webhook_url, email_to or command."),
         WatchingMistake(
             name: "unknown event", lines: "[notify]\ncommand = x\nevents = 'backup_failure, backup_sucess'",
-            message: "t.conf:6: events cannot hold \"backup_sucess\"", hint: "Did you mean \"backup_success\"?"),
+            message: "t.conf:6: events cannot contain \"backup_sucess\"", hint: "Did you mean \"backup_success\"?"),
         WatchingMistake(
             name: "no TLS to another machine", lines: "[notify]\nwebhook_url = 'http://hooks.example.org/SECRET'",
             message: "t.conf:5: the webhook's address must start with https:// unless it is on this machine",

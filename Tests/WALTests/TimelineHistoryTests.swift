@@ -44,8 +44,8 @@ import WAL
 
     @Test(arguments: [
         ("x\t0/1\treason", 1, "\"x\" is not a timeline's number."),
-        ("1", 1, "The timeline's number must be followed by the position where it was left."),
-        ("1\tnowhere", 1, "The timeline's number must be followed by the position where it was left."),
+        ("1", 1, "The timeline's number must be followed by the position where it ended."),
+        ("1\tnowhere", 1, "The timeline's number must be followed by the position where it ended."),
         ("2\t0/1\n1\t0/2", 2, "Timelines must appear in increasing order."),
         ("3\t0/1", 1, "A timeline's ancestors must have smaller numbers than it has."),
     ])
