@@ -103,14 +103,14 @@ public struct NamedRemoval {
         kept = KeptPacks(of: others, andUnreadableOnes: unreadable.contains { $0 != label })
         if !force {
             if let backup, backup.isPinned(at: Moment(microseconds: Clock.now)) {
-                throw refuse("It is pinned.", hint: "With --force it is removed all the same.")
+                throw refuse("It is pinned.", hint: "With --force, it is removed anyway.")
             }
             // Of a backup whose branch was put aside nothing is recovered without being told.
             let good = try listing.complete.filter { try $0.label != label && damage(of: $0, from: archive) == nil }
             if good.isEmpty {
                 throw refuse(
                     "No other good backup is in the repository.",
-                    hint: "Take a backup first. With --force it is removed all the same.")
+                    hint: "Take a backup first. With --force, it is removed anyway.")
             }
         }
         size = try archive.removableSize(of: label, keeping: kept)

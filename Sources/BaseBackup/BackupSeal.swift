@@ -24,7 +24,7 @@ enum BackupSeal {
         guard let description else {
             let isGone = try bytes(objectName) != nil
             return (
-                nil, isGone ? DamagedDescription(label: label, reason: "It is gone; the backup was complete.") : nil
+                nil, isGone ? DamagedDescription(label: label, reason: "It is missing; the backup was complete.") : nil
             )
         }
         return (
@@ -32,7 +32,8 @@ enum BackupSeal {
             seal == text(of: description)
                 ? nil
                 : DamagedDescription(
-                    label: label, reason: "It is whole, but not the one that \(objectName) beside it was written for.")
+                    label: label, reason: "It is intact, but not the one that \(objectName) next to it was written for."
+                )
         )
     }
 }

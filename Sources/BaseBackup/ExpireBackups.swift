@@ -64,7 +64,8 @@ public func expireBackups(
         do { isRunning = try BackupLock.isHeld(archive) } catch {
             isRunning = true
             report.failures.append(
-                "whether a backup is running, and so whether what dead ones left would go, cannot be told: \(error)")
+                "cannot determine whether a backup is running, and so whether the remains of interrupted ones would be removed: \(error)"
+            )
         }
     }
     try expiry.survey(&report, includesRemains: !isRunning)

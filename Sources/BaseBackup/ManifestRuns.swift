@@ -110,7 +110,7 @@ extension ManifestReader {
                 }
             }
         }
-        guard bytes.count == size else { throw damaged("the runs of file \"\(path)\" do not make up its content") }
+        guard bytes.count == size else { throw damaged("the runs of file \"\(path)\" do not add up to its content") }
         return bytes
     }
 

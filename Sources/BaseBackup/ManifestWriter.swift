@@ -155,7 +155,7 @@ final class ManifestWriter {
                 offset: rows.integer(1), length: rows.integer(2), frame: rows.integer(4), frameOffset: rows.integer(3))
             let reach = runs.last.map { $0.offset + $0.length } ?? 0
             guard !rows.isNull(4), run.offset == reach, run.length > 0 else {
-                throw Problem("what was copied of file \(rows.integer(0)) does not make up its content")
+                throw Problem("what was copied of file \(rows.integer(0)) does not add up to its content")
             }
             runs.append(run)
         }

@@ -78,7 +78,7 @@ func inTemporaryDirectory(_ body: () throws(SystemError) -> Void) throws {
         throw Problem(
             "cannot write into the temporary directory \"\(temporaryDirectory())\": \(String(cString: strerror(error.code)))",
             hint: getenv("TMPDIR") == nil
-                ? "Make it, or name another one in the environment variable TMPDIR."
+                ? "Create it, or name another one in the environment variable TMPDIR."
                 : "The environment variable TMPDIR names it: name another one, or unset it for /var/tmp.")
     }
 }

@@ -55,8 +55,8 @@ struct RestoreTarget {
         }
         guard isOurs.cluster || isOurs.unfinished else {
             throw inUse(
-                path, "It holds something else than this cluster (system identifier \(backup.systemIdentifier)).",
-                "A delta restore removes what the backup does not have, so it wants a copy of the same cluster.")
+                path, "It contains something other than this cluster (system identifier \(backup.systemIdentifier)).",
+                "A delta restore removes what the backup does not have, so it needs a copy of the same cluster.")
         }
         isDelta = true
         try RestoreTarget.checkTablespaces(places, backup, target: path, living: request.living)
@@ -159,7 +159,8 @@ struct RestoreTarget {
         let isSame = try FileStatus(ifPresent: path)?.isSame(as: root.status()) == true
         let isEmpty = try seen != nil || Files.list(Place(".", in: root)).allSatisfy { $0 == "lost+found" }
         guard isSame && isEmpty else {
-            throw TargetInUse(path: path, reason: "Something has come to its place meanwhile.", advice: nil)
+            throw TargetInUse(
+                path: path, reason: "Something else has been put in its place in the meantime.", advice: nil)
         }
         return root
     }

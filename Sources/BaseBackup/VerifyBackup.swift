@@ -78,7 +78,7 @@ private struct BackupVerification {
         try manifest.forEachIncompleteFile { path in
             report.problems.append(
                 BackupProblem(
-                    path.map { "the runs of file \"\($0)\" do not make up its content" }
+                    path.map { "the runs of file \"\($0)\" do not add up to its content" }
                         ?? "the manifest has a run of an unknown file"))
         }
         let memory = VerifyProgressFile(
@@ -184,7 +184,7 @@ private struct PackFeed {
             fitsManifest = false
             problems.append(
                 BackupProblem(
-                    "pack \"\(pack.key)\" does not fit the manifest",
+                    "pack \"\(pack.key)\" does not match the manifest",
                     detail: "Its index has no such frame at offset \(frame.offset)."))
         }
         item.add(frame, runs, bytes: Int64(frame.size))

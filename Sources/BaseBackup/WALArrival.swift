@@ -160,7 +160,7 @@ struct TimelineAside: Explained {
     let timeline: TimelineID
 
     var message: String { "cannot back up a server on timeline \(timeline), which was put aside" }
-    var detail: String? { "The WAL that makes the backup complete goes aside as well." }
+    var detail: String? { "The WAL that makes the backup complete would be put aside as well." }
     var hint: String? {
         "If this server is the right one, run \"tidemark segments put-back \(ArchiveFileName.history(timeline))\". If not, it "
             + "should not archive into this cluster."

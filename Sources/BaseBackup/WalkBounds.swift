@@ -27,7 +27,9 @@ struct WalkBounds {
         if let found = own.first(where: { $0.status.isSame(as: directory) }) {
             return "leads to tidemark's \(found.word)"
         }
-        if (road + above).contains(where: { $0.isSame(as: directory) }) { return "leads back to where it lies" }
+        if (road + above).contains(where: { $0.isSame(as: directory) }) {
+            return "leads back to a directory that contains it"
+        }
         return nil
     }
 }
@@ -41,7 +43,7 @@ struct UnreadableFile: Explained {
     var message: String { cause.message }
     var detail: String? { "\"\(path)\" in the data directory is not one of PostgreSQL's own files." }
     var hint: String? {
-        "Move it elsewhere, make it readable, or have backups leave it out: exclude = '\(path)' in the cluster's section of "
+        "Move it elsewhere, make it readable, or exclude it from backups: exclude = '\(path)' in the cluster's section of "
             + "the configuration."
     }
 

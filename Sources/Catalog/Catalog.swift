@@ -52,7 +52,7 @@ public final class Catalog {
             let known = try about("location")
             guard known != location else { return }
             if let known {
-                note("catalog \"\(path)\" is of repository \"\(known)\" and is rebuilt from \"\(location)\"")
+                note("catalog \"\(path)\" belongs to repository \"\(known)\" and is rebuilt from \"\(location)\"")
                 try empty()
             } else {
                 try Catalog.patiently(path, note) { try setAbout("location", location) }

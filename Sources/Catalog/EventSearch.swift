@@ -169,7 +169,8 @@ public struct EventSearch {
             return [
                 event(
                     .dropDatabase, time: try timeOfCommit(row), objects: [try databaseName(drop.database, row.lsn)],
-                    detail: mark == nil ? "Where the server marked the database as being dropped was not found." : nil,
+                    detail: mark == nil
+                        ? "The record in which the server marked the database as being dropped was not found." : nil,
                     target: .before(mark ?? row.lsn))
             ]
         }
@@ -267,7 +268,7 @@ public struct EventSearch {
         let oids = dropped.isEmpty ? removal.locks.map(\.relation) : dropped
         let listed = Set(oids).sorted().prefix(8).map(String.init).joined(separator: ", ")
         return (oids.isEmpty ? "Files" : "Relations with OID \(listed)")
-            + " that no backup's relation map knows: made after the last backup before it."
+            + " that are in no backup's relation map: created after the last backup before it."
     }
 
     /// What a TRUNCATE of the transaction names; only known at wal_level = logical.
@@ -302,7 +303,7 @@ public struct EventSearch {
 
     // MARK: Times
 
-    /// When the event's transaction committed, read from the segment or the one behind it; else about when it happened.
+    /// When the event's transaction committed, read from the segment or the one after it; else about when it happened.
     private func timeOfCommit(_ row: EventRow) throws -> Moment? {
         let size = try catalog.segmentSize() ?? 16 << 20
         var time: Moment?

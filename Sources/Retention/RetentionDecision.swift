@@ -103,10 +103,10 @@ public struct ClockWentBack: Explained, Equatable {
     public let now: Moment
     public let label: String
     public let stopTime: Moment
-    public var message: String { "cannot expire backups: the newest one is from the future" }
+    public var message: String { "cannot expire backups: the newest one has a date in the future" }
     public var detail: String? { "It is \(now); backup \"\(label)\" ended at \(stopTime)." }
     public var hint: String? {
-        "Set the clock right; until then nothing is removed. If it is right, the next backup makes up for this one."
+        "Correct the clock; until then nothing is removed. If the clock is correct, the next backup resolves this."
     }
 }
 

@@ -174,7 +174,7 @@ struct RetentionRules {
         decision.verdicts = backups.map { backup in
             RetentionVerdict(
                 label: backup.label, isKept: reasons[backup.label] != nil,
-                reasons: (reasons[backup.label] ?? ["no rule wants it any more"])
+                reasons: (reasons[backup.label] ?? ["no rule keeps it any longer"])
                     + (backup.damage.map { ["damaged: \($0)"] } ?? [])
                     + (backup.isFromTheFuture(now) ? ["its time, \(backup.stopTime), is yet to come"] : []))
         }

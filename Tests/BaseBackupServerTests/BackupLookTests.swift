@@ -173,10 +173,10 @@ import Testing
         #expect(both.count == 2)
         // The old ones go only after a new one is complete.
         let failed = try site.tidemark(["backup"], environment: ["TIDEMARK_FAULT": "open:.backup.json.=EIO"])
-        #expect(failed.ending == .exited(1) && !failed.errors.contains("no rule wants it"), "\(failed.errors)")
+        #expect(failed.ending == .exited(1) && !failed.errors.contains("no rule keeps it"), "\(failed.errors)")
         #expect(try rows(site).map(\.label) == both.map(\.label))
         let third = try site.tidemark(["backup"], expectSuccess: true)
-        #expect(third.errors.contains("no rule wants it any more"), "\(third.errors)")
+        #expect(third.errors.contains("no rule keeps it any longer"), "\(third.errors)")
         let left = try rows(site)
         #expect(left.count == 1 && !both.map(\.label).contains(left[0].label))
     }
@@ -255,7 +255,7 @@ import Testing
         let other = try TestCluster(start: false)
         let refused = try site.tidemark(recover.map { $0 == target ? other.data : $0 })
         #expect(refused.ending == .exited(1))
-        #expect(refused.errors.contains("It holds something else than this cluster"), "\(refused.errors)")
+        #expect(refused.errors.contains("It contains something other than this cluster"), "\(refused.errors)")
     }
 
     @Test func `whoever types recover, root too, the files belong to the server's user`() throws {

@@ -43,10 +43,10 @@ struct Damage: Sendable, CustomTestStringConvertible {
                 INSERT INTO runs SELECT 1 << 40, list FROM runs LIMIT 1
                 """)
         },
-        Damage(name: "a manifest that lacks a run", says: "do not make up its content") { fixture, _ in
+        Damage(name: "a manifest that lacks a run", says: "do not add up to its content") { fixture, _ in
             try edit(fixture, "DELETE FROM runs WHERE file = (SELECT id FROM file WHERE path = 'PG_VERSION')")
         },
-        Damage(name: "a manifest with a file too long", says: "do not make up its content") { fixture, _ in
+        Damage(name: "a manifest with a file too long", says: "do not add up to its content") { fixture, _ in
             try edit(fixture, "UPDATE file SET size = size + 1 WHERE path = 'base/1/PG_VERSION'")
         },
         Damage(name: "a manifest with a run outside of its frame", says: "a run outside of its frame") { fixture, _ in

@@ -47,7 +47,9 @@ private let readers = [
             let expired = try look("expire --dry-run", held: held)
             if let says = reader.says {
                 #expect(removed.ending == .exited(1) && removed.errors.contains(says), "\(removed)")
-                #expect(expired.ending == .exited(3) && expired.errors.contains("cannot be told"), "\(expired)")
+                #expect(
+                    expired.ending == .exited(3)
+                        && expired.errors.contains("cannot determine whether a backup is running"), "\(expired)")
                 #expect(expired.errors.contains(says), "\(expired)")
             } else {
                 #expect(removed.ending == .exited(held ? 5 : 0), "\(removed)")

@@ -115,7 +115,7 @@ import WAL
     ) throws {
         let backups = try Backups(rules: ["keep_full = 1"])
         let (old, newest) = (backups.labels[1], backups.labels[2])
-        #expect(try backups.verdict(old).contains("would go"))
+        #expect(try backups.verdict(old).contains("would be removed"))
         try backups.damage(newest, cut: isCut)
         // What is missing is seen without a verification.
         if !isCut { #expect(try backups.site.tidemark(["verify", newest]).ending == .exited(3)) }

@@ -141,7 +141,7 @@ import WAL
         let second = try events("--from", between, "--to", end)
         #expect(second.map(\.kind) == ["drop"], "\(second)")
         #expect(second.first?.objects == [])
-        #expect(second.first?.detail?.contains("that no backup's relation map knows") == true)
+        #expect(second.first?.detail?.contains("that are in no backup's relation map") == true)
         #expect(second.first?.command?.contains("--target-lsn") == true)
         #expect(try events("--from", end, "--kind", "drop,truncate").map(\.kind) == ["truncate"])
         #expect(try events("--to", beginning, "--kind", "drop,truncate").isEmpty)
