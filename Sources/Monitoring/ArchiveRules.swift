@@ -53,7 +53,7 @@ extension Observation {
     /// back; nil when that isn't known.
     var loss: Double? {
         guard let archive, archive.unreached != nil else { return waiting?.oldestCommit }
-        // What is behind a gap is lost until the next backup, archived or not.
+        // What is after a gap is lost until the next backup, archived or not.
         guard let end = archive.reachEnd else { return nil }
         return max(0, age(end), waiting?.oldestCommit ?? 0)
     }
@@ -141,8 +141,8 @@ extension Observation {
     func downtimeVerdict(_ limits: Limits) -> Verdict {
         guard let seconds = expectedDowntime else {
             return limits.warning == nil && limits.critical == nil
-                ? .ok("No drill has told yet, and no limit is set.")
-                : .warning("No drill has told yet.", "Run \"tidemark drill\".")
+                ? .ok("No drill has measured it yet, and no limit is set.")
+                : .warning("No drill has measured it yet.", "Run \"tidemark drill\".")
         }
         return limits.judge(
             seconds, "A recovery takes about \(duration(seconds)), as the last drills did.",

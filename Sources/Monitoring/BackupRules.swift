@@ -16,7 +16,7 @@ extension Observation {
             return .critical(
                 "The newest backup, \"\(newest.label)\", ended \(duration(-age(newest.stopTime))) in the future: a clock is wrong, "
                     + "or was. Nothing expires.",
-                "Set the clock right. If it is, take a backup; \"tidemark remove \(shellQuoted(newest.label))\" takes this one away."
+                "Correct the clock. If it is correct, take a backup; \"tidemark remove \(shellQuoted(newest.label))\" removes this one."
             )
         }
         let seconds = max(0, age(newest.stopTime))
@@ -43,7 +43,7 @@ extension Observation {
             abs(percent),
             "The newest backup is \(Int(abs(percent).rounded())) % \(direction) than usual "
                 + "(\(Quantity.pretty(bytes: newest.size)) instead of \(Quantity.pretty(bytes: Int64(median)))).",
-            "Was a database dropped, or something loaded? If it is right, the next backups will make it usual.")
+            "Was a database dropped, or data loaded? If the size is right, it becomes normal with the next backups.")
     }
 
     var backupHealthVerdict: Verdict {
@@ -66,7 +66,7 @@ extension Observation {
         }
         if let newest = archive.backups.newest, !newest.corruptPages.isEmpty {
             return .critical(
-                "The newest backup holds \(newest.corruptPages.count) pages with wrong checksums, the first in "
+                "The newest backup has \(newest.corruptPages.count) pages with wrong checksums, the first in "
                     + "\"\(newest.corruptPages[0].relation ?? newest.corruptPages[0].path)\".",
                 "The server's own disk has damaged them: \"tidemark show \(shellQuoted(newest.label))\" lists them.")
         }
@@ -86,7 +86,7 @@ extension Observation {
             return .critical("\(capitalized(first.sentence))\(more).", first.remedy)
         }
         if let knownDamageProblem {
-            return .unknown(knownDamageProblem, "Look at the repository's storage, then run \"\(command)\".")
+            return .unknown(knownDamageProblem, "Check the repository's storage, then run \"\(command)\".")
         }
         if let last = [runs.last, whole].compactMap({ $0 }).first(where: part.hasProblems) {
             let ago = duration(max(0, age(last.finished)))
@@ -138,8 +138,8 @@ extension Observation {
         }
         if isInFuture {
             return .unknown(
-                "It was \(participle), but when is not known: the record of it is dated in the future, so a clock is wrong, or was.",
-                "Set the clock right. \(nextStep)")
+                "It was \(participle), but it is not known when: its record is dated in the future, so a clock is or was wrong.",
+                "Correct the clock. \(nextStep)")
         }
         // Never done: counted from the first backup, so that a new installation is left in peace for a while.
         guard let first = archive?.backups.complete.map(\.stopTime).min() else {

@@ -94,7 +94,8 @@ extension Observation {
         if let gap = archive?.unreached { return "\(gap.sentence): nothing after the gap can be recovered" }
         if let totalLoss { return String(totalLoss.reason.dropLast()) }
         return loss.map { $0 == 0 ? "every commit is in the repository" : "of commits that are only on the server" }
-            ?? waitingProblem ?? unreadableWaiting.map { String($0.dropLast()) } ?? "it is not known what pg_wal holds"
+            ?? waitingProblem ?? unreadableWaiting.map { String($0.dropLast()) }
+            ?? "it is not known what pg_wal contains"
     }
 
     /// `Every moment from … to … can be reached.`, with what prevents more.

@@ -89,7 +89,7 @@ public struct KnownDamage: Sendable, Equatable {
     public var sentence: String { "\(segment == nil ? "backup" : "segment") \"\(name)\" is damaged: \(reason)" }
     public var remedy: String {
         segment == nil
-            ? "Take a backup now; \"tidemark remove \(shellQuoted(name))\" takes this one away."
+            ? "Take a backup now; \"tidemark remove \(shellQuoted(name))\" removes this one."
             : "If a server still has it in its pg_wal, store it again with \"tidemark archive-push PATH\". Take a backup now: "
                 + "recovery from earlier ones ends before this segment."
     }

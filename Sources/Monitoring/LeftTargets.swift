@@ -41,30 +41,31 @@ extension Observation {
         let targets = leftTargets.filter { Self.consequences[$0.name] != nil }
         let timeline = leftTargets.first { $0.name == "recovery_target_timeline" && $0.value != "latest" }
         let harmful = targets + (timeline.map { [$0] } ?? [])
-        guard !harmful.isEmpty else { return .ok("No recovery has left its targets.") }
+        guard !harmful.isEmpty else { return .ok("No recovery targets are left over.") }
         if isFollowing {
             let list = harmful.map { "\($0.name) = '\($0.value)'" }.joined(separator: ", ")
             let effect =
                 targets.isEmpty
                 ? "doesn't follow when another server is promoted"
-                : "\(Self.action(values["recovery_target_action"])) there, and has nothing of what came after when it takes over"
+                : "\(Self.action(values["recovery_target_action"])) there, and lacks everything after that when it takes over"
             return .warning("This standby has \(list): it \(effect).", remedy(leftTargets) + "; restart the standby")
         }
         var consequences: [String] = []
         if targets.count > 1 {
-            consequences.append("A standby made from this server doesn't start: it has several targets.")
+            consequences.append("A standby created from this server doesn't start: it has several targets.")
         } else if let target = targets.first, let consequence = Self.consequences[target.name] {
             consequences.append(consequence(target.value, Self.action(values["recovery_target_action"])))
         }
         if let timeline {
             consequences.append(
-                "A standby made from this server doesn't follow when another is promoted (timeline \(timeline.value)).")
+                "A standby created from this server doesn't follow when another is promoted (timeline \(timeline.value))."
+            )
         }
         let list = harmful.map { "\($0.name) = '\($0.value)'" }.joined(separator: ", ")
         // Those that say how, and mean nothing without a target, go as well.
         let manners = ["recovery_target_inclusive", "recovery_target_action"]
         let all = harmful + leftTargets.filter { manners.contains($0.name) }
-        return .warning("\(list) is left of a recovery. \(consequences.joined(separator: " "))", remedy(all))
+        return .warning("\(list) is left over from a recovery. \(consequences.joined(separator: " "))", remedy(all))
     }
 
     /// What a standby does with `recovery_target_action` (default: pause) once it has reached the target.
@@ -79,16 +80,16 @@ extension Observation {
     /// What a target does in a standby made from the server (`recoveryStopsBefore` and `PerformWalRecovery`,
     /// xlogrecovery.c): it has passed what lies in the past, or finds the next that fits.
     private static let consequences: [String: @Sendable (_ value: String, _ action: String) -> String] = [
-        "recovery_target": { "A standby made from this server \($1) as soon as it is consistent." },
-        "recovery_target_time": { "A standby made from this server \($1) at the first commit after \($0)." },
+        "recovery_target": { "A standby created from this server \($1) as soon as it is consistent." },
+        "recovery_target_time": { "A standby created from this server \($1) at the first commit after \($0)." },
         "recovery_target_lsn": { _, _ in
-            "A standby made from this server doesn't start (\"requested recovery stop point is before consistent recovery point\")."
+            "A standby created from this server doesn't start (\"requested recovery stop point is before consistent recovery point\")."
         },
         "recovery_target_name": { _, _ in neverReached },
         "recovery_target_xid": { _, _ in neverReached },
     ]
     private static let neverReached =
-        "A standby made from this server dies when it is promoted (\"recovery ended before configured recovery target was reached\")."
+        "A standby created from this server dies when it is promoted (\"recovery ended before configured recovery target was reached\")."
 
     private func remedy(_ targets: [LeftTarget]) -> String {
         var steps: [String] = []
@@ -105,6 +106,6 @@ extension Observation {
         if targets.contains(where: { $0.file == nil }) {
             steps.append("restart the server without them on its command line")
         }
-        return "Take them out: \(steps.joined(separator: "; "))"
+        return "Remove them: \(steps.joined(separator: "; "))"
     }
 }

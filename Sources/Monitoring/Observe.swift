@@ -108,7 +108,7 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
     do { try ClusterPlaces(of: cluster).check() } catch let nested as NestedPlaces { observation.nested = nested } catch
     {
         observation.placesProblem =
-            "Where the directories lie could not be found out: \((error as? any Explained)?.message ?? "\(error)")."
+            "The locations of the directories could not be determined: \((error as? any Explained)?.message ?? "\(error)")."
     }
     observation.permissions = PermissionFinding.find(
         repository: cluster.repository, stateDirectory: cluster.stateDirectory,
@@ -163,7 +163,7 @@ private func observeArchive(
         var found: [LogBreak] = []
         do { found = try breaks(of: archive, cluster) } catch {
             observation.breaksProblem =
-                "Whether each segment continues the one before is not known: \((error as? any Explained)?.message ?? "\(error)")."
+                "It is not known whether each segment continues the one before: \((error as? any Explained)?.message ?? "\(error)")."
         }
         observation.archive = try ArchiveObservation(
             of: archive, timeline: control?.serverTimeline, segmentSize: control?.segmentSize ?? 16 << 20,
@@ -180,7 +180,7 @@ private func observeArchive(
             observation.knownGaps = try KnownGap.find(in: observation.jobs.ended(by: observation.now), of: archive)
         } catch {
             observation.knownDamageProblem =
-                "What is known to be damaged could not be looked at: \((error as? any Explained)?.message ?? "\(error)")."
+                "Known damage could not be examined: \((error as? any Explained)?.message ?? "\(error)")."
         }
     } catch {
         // What failed because the repository is away is known nevertheless.

@@ -28,7 +28,7 @@ extension Observation {
 
     var placesVerdict: Verdict {
         if let placesProblem { return .unknown(placesProblem) }
-        guard let nested else { return .ok("Repository, state, scratch and data directories lie apart.") }
+        guard let nested else { return .ok("Repository, state, scratch and data directories are separate.") }
         return .critical(
             "The \(nested.message): \(nested.detail ?? "")", nested.hint ?? "Move one of them.")
     }
@@ -45,7 +45,7 @@ extension Observation {
 
     var notificationsVerdict: Verdict {
         if let undeliveredProblem { return .unknown(undeliveredProblem) }
-        guard let undelivered else { return .ok("Nobody is to be notified.") }
+        guard let undelivered else { return .ok("No recipients are configured.") }
         guard undelivered.count > 0, undelivered.age > 600 else {
             guard !givenUp.isEmpty else { return .ok("Every message was delivered.") }
             let receivers = Set(givenUp).sorted().map { "\"\($0)\"" }.joined(separator: ", ")

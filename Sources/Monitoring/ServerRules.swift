@@ -7,7 +7,7 @@ import WAL
 
 /// What is right and wrong with the server and how it archives.
 extension Observation {
-    private var needsServer: Verdict { .unknown("The server could not be asked.") }
+    private var needsServer: Verdict { .unknown("The server could not be queried.") }
 
     var serverVerdict: Verdict {
         if let foreignServer {
@@ -17,7 +17,7 @@ extension Observation {
         }
         guard let server else {
             return .critical(
-                serverProblem.map { "The server could not be asked: \($0)." } ?? "The server could not be asked.",
+                serverProblem.map { "The server could not be queried: \($0)." } ?? "The server could not be queried.",
                 serverHint ?? "Is it running, and is conninfo right?")
         }
         if let pausedReplay {
@@ -47,10 +47,10 @@ extension Observation {
         var message = "The server's clock and this machine's differ by \(duration(worst))."
         if let commit = archive?.newestCommit, -age(commit) > worst {
             worst = -age(commit)
-            message = "The newest commit in the repository lies \(duration(worst)) in the future."
+            message = "The newest commit in the repository is \(duration(worst)) in the future."
         }
         return limits.judge(
-            worst, message, "Let both machines keep time with NTP: target times mean what the server's clock said.")
+            worst, message, "Synchronize both clocks with NTP: target times refer to the server's clock.")
     }
 
     var versionVerdict: Verdict {
@@ -84,12 +84,12 @@ extension Observation {
         let last = server?.lastFailed.map { " The last failure was with \"\($0)\"." } ?? ""
         let message =
             waiting.ready == 0
-            ? failing ? "The last attempt to archive failed.\(last)" : "Nothing waits to be archived."
+            ? failing ? "The last attempt to archive failed.\(last)" : "Nothing is waiting to be archived."
             : "The oldest of \(waiting.ready) finished segments has been waiting for \(duration(waiting.oldestReady))."
                 + (failing ? last : "")
         return limits.judge(
             waiting.oldestReady, message,
-            "Look for \"archive command failed\" and tidemark's words before it in the server's log.")
+            "Look for \"archive command failed\" and tidemark's messages before it in the server's log.")
     }
 
     /// What tidemark said of the file that the server says it is failing with.
@@ -111,7 +111,7 @@ extension Observation {
             limits.status(of: waiting.oldestReady) == .critical ? CheckResult.Status.critical : .warning
         let message = "Archiving is stuck at \(file)\(since)."
         guard let failure = knownFailure else {
-            let next = "Look for \"archive command failed\" in the server's log, and for what was said before it."
+            let next = "Look for \"archive command failed\" in the server's log, and for the messages before it."
             return Verdict(atLeastWarning, message, next, waiting.oldestReady)
         }
         let reason = "tidemark says: \(failure.message)." + (failure.detail.map { " \($0)" } ?? "")
@@ -129,7 +129,7 @@ extension Observation {
             + "server then continues by itself."
         guard SegmentName(file) != nil else { return copy }
         let status = "pg_wal/archive_status/\(file)"
-        return copy + " If nobody has one, its WAL is lost: let the archiver go on without it by \"mv \(status).ready "
+        return copy + " If there is none, its WAL is lost: make the archiver skip it with \"mv \(status).ready "
             + "\(status).done\" in the data directory, and take a backup at once."
     }
 
@@ -141,7 +141,7 @@ extension Observation {
             "Archiving is stuck: nothing has been archived for \(duration(quiet)); the oldest of \(waiting.ready) has been waiting "
                 + "for \(duration(waiting.oldestReady)).",
             "Does archive_command hang (ps shows it), can't its program be found, or is it killed? PostgreSQL counts none of these as a "
-                + "failure, but its log tells the last two.",
+                + "failure, but its log shows the last two.",
             waiting.oldestReady)
     }
 
@@ -150,7 +150,7 @@ extension Observation {
         return limits.judge(
             Double(waiting.ready),
             waiting.ready == 1 ? "1 finished segment waits." : "\(waiting.ready) finished segments wait.",
-            "If archiving works, it is too slow: look at the repository's storage, and at compress_level.")
+            "If archiving works, it is too slow: check the repository's storage, and compress_level.")
     }
 }
 

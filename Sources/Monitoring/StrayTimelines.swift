@@ -62,7 +62,7 @@ extension Observation {
         guard let serverTimeline else {
             return .unknown(
                 server == nil
-                    ? "The server could not be asked."
+                    ? "The server could not be queried."
                     : archiveProblem.map { "The repository could not be read: \($0)." }
                         ?? "The server's data directory could not be read, or is another cluster's.")
         }
@@ -83,7 +83,7 @@ extension Observation {
                 stray.left.map { "; it left timeline \(parent) at LSN \($0)" }
             }
             return "Timeline \(stray.timeline) is in the archive, but the server is on timeline \(serverTimeline)"
-                + (parting ?? "") + (stray.last.map { ", and its last transaction is of \(wholeSeconds($0))" } ?? "")
+                + (parting ?? "") + (stray.last.map { ", and its last transaction is from \(wholeSeconds($0))" } ?? "")
                 + "."
         }
         let commands = strays.map { "tidemark segments put-aside \($0.timeline.fileNamePart).history" }

@@ -94,7 +94,9 @@ extension Notification {
             }
             page += "</table>"
         }
-        if suppressed > 0 { page += "<p>The same was left untold \(suppressed) times since it was told last.</p>" }
+        if suppressed > 0 {
+            page += "<p>The same message was suppressed \(suppressed) times since it was last sent.</p>"
+        }
         return page + "</body></html>\n"
     }
 }

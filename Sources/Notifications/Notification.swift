@@ -66,7 +66,9 @@ public struct Notification: Sendable, Equatable {
     /// For chats and the plain part of an e-mail.
     public var text: String {
         var lines = [headline] + details.map { "\($0.name): \($0.value)" }
-        if suppressed > 0 { lines.append("The same was left untold \(suppressed) times since it was told last.") }
+        if suppressed > 0 {
+            lines.append("The same message was suppressed \(suppressed) times since it was last sent.")
+        }
         return lines.joined(separator: "\n")
     }
 }

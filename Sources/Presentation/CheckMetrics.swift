@@ -37,7 +37,7 @@ public func metrics(_ observation: Observation, _ results: [CheckResult], tidema
             samples: results.map {
                 Metric.Sample(labels: cluster + [(name: "check", value: $0.id)], value: $0.status == .silenced ? 1 : 0)
             }),
-        gauge("tidemark_server_up", nil, "Whether the server could be asked.", server == nil ? 0 : 1),
+        gauge("tidemark_server_up", nil, "Whether the server could be queried.", server == nil ? 0 : 1),
         gauge(
             "tidemark_server_clock_offset_seconds", "seconds", "How far the server's clock is ahead of this machine's.",
             server?.clockOffset),
@@ -116,13 +116,16 @@ public func metrics(_ observation: Observation, _ results: [CheckResult], tidema
             })
     }
     metrics += [
-        perJob("tidemark_job_last_timestamp_seconds", "seconds", "When the last job of the kind ended, however.") {
+        perJob(
+            "tidemark_job_last_timestamp_seconds", "seconds",
+            "When the last job of this kind ended, successfully or not."
+        ) {
             seconds(last($0)?.finished)
         },
-        perJob("tidemark_job_last_success_timestamp_seconds", "seconds", "When one last ended well.") {
+        perJob("tidemark_job_last_success_timestamp_seconds", "seconds", "When a job of this kind last succeeded.") {
             seconds(last($0, ok: true)?.finished)
         },
-        perJob("tidemark_job_last_success", nil, "Whether the last one ended well.") {
+        perJob("tidemark_job_last_success", nil, "Whether the last one succeeded.") {
             last($0).map { $0.result == .success ? 1 : 0 }
         },
         perJob("tidemark_job_last_duration_seconds", "seconds", "How long the last one took.") {

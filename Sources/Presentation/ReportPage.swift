@@ -67,12 +67,12 @@ private func picture(_ days: [DayRecord]) -> String {
     let width = left + days.count * cell
     let bad = days.count { $0.log == .broken }
     let words =
-        "\(days.count { $0.backup == .good }) days with a backup, \(days.count { $0.log == .whole }) with the whole log, "
+        "\(days.count { $0.backup == .good }) days with a backup, \(days.count { $0.log == .whole }) with complete WAL, "
         + "\(bad) with a gap in it, \(days.count { $0.verify == .good }) with a verification, \(days.count { $0.drill == .good }) with a drill."
     var svg =
         "<svg role=\"img\" aria-labelledby=\"picture-title picture-words\" viewBox=\"0 0 \(width) \(rows.count * height + 30)\" "
         + "width=\"\(width)\" height=\"\(rows.count * height + 30)\" font-family=\"sans-serif\" font-size=\"12\">"
-    svg += "<title id=\"picture-title\">Backups, log, verifications and drills, day by day</title>"
+    svg += "<title id=\"picture-title\">Backups, WAL, verifications and drills, day by day</title>"
     svg += "<desc id=\"picture-words\">\(words)</desc>"
     for (row, title) in rows.enumerated() {
         let middle = row * height + height / 2
@@ -107,7 +107,7 @@ private func picture(_ days: [DayRecord]) -> String {
         svg += "<text x=\"\(left + index * cell)\" y=\"\(base)\" fill=\"#59636e\">\(day.date.dropFirst(5))</text>"
     }
     return
-        "<div class=\"wide\">\(svg)</svg></div>\n<p>Disc: done. Cross: failed. Full bar: the log is there. Dashed box: some is missing.</p>"
+        "<div class=\"wide\">\(svg)</svg></div>\n<p>Disc: done. Cross: failed. Full bar: WAL is complete. Dashed box: some is missing.</p>"
 }
 
 private func table(_ caption: String, _ headings: [String], _ rows: [[String]]) -> String {

@@ -46,7 +46,7 @@ public func statusText(
     row("verified") { outcome($0.verify, "V") }
     row("drills") { outcome($0.drill, "D") }
     if days.contains(where: { $0.recovery != .none }) { row("recoveries") { outcome($0.recovery, "R") } }
-    lines += ["  B V D R done   ✗ failed   ██ log is there   ▒▒ log is missing   · nothing", "", observation.reach]
+    lines += ["  B V D R done   ✗ failed   ██ WAL complete   ▒▒ WAL missing   · nothing", "", observation.reach]
     if let archive = observation.archive {
         for gap in archive.gaps.prefix(3) {
             lines.append(

@@ -108,7 +108,7 @@ import Testing
         let site = try Self.site("cat >> TOLD", ["webhook_url = 'http://127.0.0.1:1/T0KEN'"])
         let finished = try site.tidemark(["notify", "--test"])
         #expect(finished.ending == .exited(1))
-        #expect(finished.output.contains("Told \"notify/command\"."))
+        #expect(finished.output.contains("Notified \"notify/command\"."))
         #expect(finished.errors.contains("could not deliver a notification to \"notify/webhook\""))
         #expect(!finished.errors.contains("T0KEN"))
         #expect(try Self.told(site).contains("\"event\":\"test\""))

@@ -25,7 +25,7 @@ struct Trouble: Sendable, CustomTestStringConvertible {
             $0.serverProblem = "no answer"
         },
         Trouble(
-            name: "server's settings unknown", check: "server_settings", status: .unknown, says: "could not be asked"
+            name: "server's settings unknown", check: "server_settings", status: .unknown, says: "could not be queried"
         ) {
             $0.server = nil
         },
@@ -328,7 +328,7 @@ struct Trouble: Sendable, CustomTestStringConvertible {
             } catch { $0.nested = error as? NestedPlaces }
         },
         Trouble(name: "places that can't be looked up", check: "places", status: .unknown, says: "Permission denied") {
-            $0.placesProblem = "Where the directories lie could not be found out: Permission denied."
+            $0.placesProblem = "The locations of the directories could not be determined: Permission denied."
         },
         Trouble(name: "open secret", check: "permissions", status: .critical, says: "(and 1 more)") {
             $0.permissions = [
