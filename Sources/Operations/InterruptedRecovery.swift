@@ -29,9 +29,9 @@ public struct InterruptedRecovery: Sendable {
         let claim = try RecoveryClaim(state.directory, in: cluster.state)
         guard try RecoveryState(of: state.directory, in: cluster.state) == state else {
             throw Problem(
-                "the recovery into \"\(state.directory)\" is not where it was when it was looked at",
-                detail: "Somebody else has continued it meanwhile, or has ended it.",
-                hint: "Look at the directory, and run the command again if the recovery is still unfinished.")
+                "the recovery into \"\(state.directory)\" has changed since it was examined",
+                detail: "Somebody else has continued or ended it in the meantime.",
+                hint: "Examine the directory, and run the command again if the recovery is still unfinished.")
         }
         return claim
     }

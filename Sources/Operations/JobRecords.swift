@@ -89,7 +89,7 @@ public struct JobRecords: Sendable {
                 try kept.keep(job)
                 context.note(
                     .warning, "could not record the job in the repository: \(reason)",
-                    detail: "Its record is kept in \"\(kept.directory)\" until the repository takes it.")
+                    detail: "Its record is kept in \"\(kept.directory)\" until it can be written to the repository.")
             }
         } catch { context.note(.warning, "could not record the job: \(error)") }
     }

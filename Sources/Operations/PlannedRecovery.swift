@@ -93,7 +93,7 @@ public struct PlannedRecovery: Sendable {
     private var damaged: [String] {
         let known: [KnownDamage]
         do { known = try KnownDamage.find(of: archive.contents) } catch {
-            return ["It cannot be told whether this recovery needs what is known to be damaged: \(error)."]
+            return ["It is not known whether this recovery needs what is known to be damaged: \(error)."]
         }
         let needed = Set(plan.segmentNames)
         return known.filter { $0.segment.map(needed.contains) ?? ($0.name == plan.backup.label) }.map {
@@ -117,8 +117,8 @@ public struct PlannedRecovery: Sendable {
             setup.extra.last(where: { $0.name == "primary_conninfo" })?.value.isEmpty == false
         else { return [] }
         return [
-            "A tablespace that the primary makes while this standby streams from it comes to lie at the same path here. On the "
-                + "primary's own host that would be the primary's directory: leave primary_conninfo out there."
+            "A tablespace that the primary creates while this standby streams from it is created at the same path here. On the "
+                + "primary's own host, that would be the primary's directory: don't set primary_conninfo there."
         ]
     }
 
@@ -126,7 +126,7 @@ public struct PlannedRecovery: Sendable {
     private var strayed: [String] {
         guard setup.isStandby, !plan.isLatestTimeline else { return [] }
         return [
-            "A standby follows the newest timeline that the archive offers, which is not timeline \(plan.timeline): it would "
+            "A standby follows the newest timeline in the archive, which is not timeline \(plan.timeline): it would "
                 + "follow another one, or not start. \"tidemark segments put-aside\" takes a stray timeline out of its way."
         ]
     }
@@ -156,9 +156,9 @@ public struct PlannedRecovery: Sendable {
             let first = own.waiting.segments.keys.min(), let last = own.waiting.segments.keys.max()
         else { return [] }
         return [
-            "Data directory \"\(own.path)\" holds transactions that are not archived, in "
+            "Data directory \"\(own.path)\" has transactions that are not archived, in "
                 + (first == last ? "segment \"\(first)\"" : "segments \"\(first)\" to \"\(last)\"")
-                + "; this recovery does without them. A recovery in its place archives them first."
+                + "; this recovery does not include them. A recovery in its place archives them first."
         ]
     }
 

@@ -122,7 +122,7 @@ public struct RecoverJob {
             detail: isRestored
                 ? "A recovery into it was interrupted after everything had been restored." : "It is not empty.",
             hint: isRestored
-                ? "Go on with \"\(resumeCommand(order.directory))\"; or rename the directory with --keep-old, and start anew."
+                ? "Continue with \"\(resumeCommand(order.directory))\", or rename the directory with --keep-old and start again."
                 : "Name an empty directory or one that does not exist yet; or rename this one with --keep-old.")
     }
 }

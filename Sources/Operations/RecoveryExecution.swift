@@ -124,7 +124,7 @@ struct RecoveryExecution {
             return try PendingTransaction.all(connection).map(\.sentence)
         } catch {
             let reason = (error as? ConnectionFailure)?.reason ?? (error as? QueryFailure)?.reason ?? "\(error)"
-            return ["Whether prepared transactions wait to be decided is not known: \(reason)"]
+            return ["It is not known whether prepared transactions are pending: \(reason)"]
         }
     }
 

@@ -83,7 +83,7 @@ public struct NotRescued: Explained {
         return "\(explained?.message ?? "\(reason)")." + (explained?.detail.map { " \($0)" } ?? "")
     }
     public var hint: String? {
-        "Nothing was changed. Fix the cause, and run the command again. A recovery without this WAL is possible when the directory "
-            + "is out of its way: mv \(shellQuoted(directory)) \(shellQuoted(directory + ".dead"))"
+        "Nothing was changed. Fix the cause, and run the command again. To recover without this WAL, move the directory "
+            + "out of the way: mv \(shellQuoted(directory)) \(shellQuoted(directory + ".dead"))"
     }
 }

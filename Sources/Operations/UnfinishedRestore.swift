@@ -20,7 +20,7 @@ public struct UnfinishedRestore: Explained {
         return explained?.detail.map { "\($0) \(rest)" } ?? rest
     }
     public static func remains(in directory: String) -> String {
-        "What is restored already stays in \"\(directory)\"; no server can be started on it as it is."
+        "What has been restored stays in \"\(directory)\"; no server can be started on it in this state."
     }
     public var hint: String? {
         let go = "continue with \"\(resumeCommand(directory))\", or remove the directory."

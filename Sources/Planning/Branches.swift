@@ -25,7 +25,7 @@ public struct KnownPlace: Hashable, Sendable {
     }
 }
 
-/// One of several timelines that went on after they had parted.
+/// One of several timelines that went on after they had diverged.
 public struct Branch: Hashable, Sendable {
     public var timeline: TimelineID
     /// The last commit on it.
@@ -118,9 +118,9 @@ extension Planner {
         (history.remarks, history.offers) = remarks(about: all, ends, besides: followed, isKnown: isKnown) { path in
             if isKnown, let known = request.known { return "\(known.witness) on timeline \(known.timeline)" }
             let timelines = Set(decisive.map(\.timeline)).sorted().map(\.description).joined(separator: ", ")
-            if !timelines.isEmpty { return "Backups were taken on timeline \(timelines) after they had parted" }
+            if !timelines.isEmpty { return "Backups were taken on timeline \(timelines) after they had diverged" }
             return onPath(path).isEmpty
-                ? "No backup lies on its history" : "Timeline \(followed.target) is the newest one with a backup"
+                ? "No backup is on its history" : "Timeline \(followed.target) is the newest one with a backup"
         }
         return .history(history)
     }
@@ -131,7 +131,7 @@ extension Planner {
     }
 
     /// The paths of which no other one holds all commits, oldest first; those that end with the same commit together, such
-    /// as a timeline and those that began behind its last commit and have none of their own yet.
+    /// as a timeline and those that began after its last commit and have none of their own yet.
     private func tips(of paths: [TimelinePath], _ ends: [TimelineID: PlacedCommit]) -> [[TimelinePath]] {
         func holds(_ path: TimelinePath, allOf other: TimelinePath) -> Bool {
             ends[other.target].map(path.holds) ?? true

@@ -12,7 +12,7 @@ public struct PlanRefusal: Explained, Equatable {
         case backupTooLate(RestorableBackup)
         /// The target lies before the end of the oldest backup of this history.
         case beforeFirstBackup(RestorableBackup)
-        /// The target lies behind the archive's last transaction (nil: there is none), or the LSN behind its end.
+        /// The target lies after the archive's last transaction (nil: there is none), or the LSN after its end.
         case afterLast(TransactionMark?, end: LSN)
         /// Segments are missing between the backup and the target.
         case gap([LineageGap])
@@ -24,7 +24,7 @@ public struct PlanRefusal: Explained, Equatable {
         case notAnAncestor(TimelineID, backups: [TimelineID])
         /// The archive holds nothing of this timeline itself; these descend from it.
         case unknownTimeline(TimelineID, known: [TimelineID], descendants: [TimelineID])
-        /// Several timelines went on after they had parted, and nothing tells which of them the cluster was on.
+        /// Several timelines went on after they had diverged, and nothing tells which of them the cluster was on.
         case severalBranches([Branch])
         /// No backup is consistent where recovery would stop.
         case neverConsistent([PassedOver])
@@ -138,21 +138,21 @@ public struct PlanRefusal: Explained, Equatable {
             case .broken(let found): "\(capitalized(found.sentence)). \(found.reason)"
             case .lostHistory(let lost): "\(capitalized(lost.message)). \(lost.detail ?? "")"
             case .notAnAncestor(let timeline, let backups):
-                "No backup lies on the history of timeline \(timeline); there are backups of timeline "
+                "No backup is on the history of timeline \(timeline); there are backups of timeline "
                     + backups.map(\.description).joined(separator: ", ") + "."
             case .unknownTimeline(let timeline, _, let descendants) where !descendants.isEmpty:
                 "Timeline \(descendants.map(\.description).joined(separator: ", ")) descends from timeline "
                     + "\(timeline), but neither a segment nor the history file of \(timeline) itself is there."
             case .unknownTimeline(_, let known, _):
-                "The archive knows timeline " + known.map(\.description).joined(separator: ", ") + "."
+                "The archive has timeline " + known.map(\.description).joined(separator: ", ") + "."
             case .severalBranches(let branches):
                 branches.map(\.sentence).joined(separator: " ")
-                    + " Nothing here tells which of them the cluster was on."
+                    + " Nothing here shows which of them the cluster was on."
             case .neverConsistent(let passed): passed.map(\.sentence).joined(separator: " ")
             case .elsewhere(let whereabouts): elsewhere(whereabouts)
             case .timelineNotArchived(let timeline, let begin):
                 "Timeline \(timeline) begins at LSN \(begin), but its first segment has not been archived yet; "
-                    + "PostgreSQL would read the segment of the timeline before it and go astray."
+                    + "PostgreSQL would read the segment of the previous timeline instead."
             case .historyNotArchived(let timeline):
                 "Timeline history file \"\(timeline.fileNamePart).history\" is in the cluster's pg_wal, but missing or damaged in the "
                     + "archive: a recovered server would not find timeline \(timeline)."
@@ -205,7 +205,7 @@ public struct PlanRefusal: Explained, Equatable {
     }
 
     private func afterLast(_ last: TransactionMark?, _ end: LSN) -> String {
-        guard let last else { return "The archive ends at LSN \(end) and holds no transaction after the backup." }
+        guard let last else { return "The archive ends at LSN \(end) and contains no transaction after the backup." }
         let known =
             "The last transaction in the archive, \(last.xid), ended at \(last.time) (LSN \(last.lsn))"
         guard case .time(let time) = target.point else { return known + "; the archive ends at LSN \(end)." }
@@ -220,7 +220,7 @@ extension Branch {
     var sentence: String {
         let parting = parent.map { "left timeline \($0) at LSN \(begin), and" } ?? "is the first one;"
         return "Timeline \(timeline) \(parting) "
-            + (last.map { "its last transaction is \($0.xid), \($0.time)" } ?? "holds no transaction")
+            + (last.map { "its last transaction is \($0.xid), \($0.time)" } ?? "it has no transaction")
             + (backup.map { "; backup \"\($0.label)\" was taken of it" + ($0.place.map { " in \"\($0)\"" } ?? "") }
                 ?? "")
             + "."

@@ -3,8 +3,8 @@ import WAL
 
 /// What a plan says of what it could not find out, instead of taking it for nothing.
 enum PlanDoubt: String {
-    case pending = "It cannot be told whether prepared transactions will be pending there and hold their locks"
-    case changes = "It cannot be told whether the log makes tablespaces or demands higher settings on the way"
+    case pending = "It is not known whether prepared transactions will be pending there and hold their locks"
+    case changes = "It is not known whether replay will create tablespaces or require higher settings"
 
     func resolve<Found>(_ doubts: inout [String], _ nothing: Found, _ find: () throws -> Found) -> Found {
         do { return try find() } catch {
@@ -130,11 +130,11 @@ extension Planner {
         }
         guard let last else { return [] }
         let all = late == 1 ? "it" : "them"
-        let offer = through(last.lsn, until: last.end, on: log.path, "the last of them is there as well")
+        let offer = through(last.lsn, until: last.end, on: log.path, "the last of them is included as well")
         if let offer { offers.append(offer) }
         return [
             "\(late) transaction\(late == 1 ? "" : "s") with a commit time before the target follow\(late == 1 ? "s" : "") "
-                + "in the log after the point where PostgreSQL stops, and won't be there: the last is \(last.xid), "
+                + "in WAL after the point where PostgreSQL stops, and won't be included: the last is \(last.xid), "
                 + "\(last.time)."
                 + (offer.map { " Use \($0.arguments.joined(separator: " ")) to include \(all)." } ?? "")
         ]
@@ -163,7 +163,7 @@ extension Planner {
             let older = offer(onTimeline(step.timeline)) { _ in "on timeline \(step.timeline)" }
             if let older { offers.append(older) }
             warnings.append(
-                "Timeline \(step.timeline) went on after timeline \(next(step, log.path)) branched off at \(end), until "
+                "Timeline \(step.timeline) continued after timeline \(next(step, log.path)) branched off at \(end), until "
                     + "\(latest.time); this plan follows the newer one."
                     + (older.map { " For the older one: \($0.arguments.joined(separator: " "))." } ?? ""))
         }

@@ -228,7 +228,7 @@ struct Planner<Source: PlanSource> {
         }.max { $0.at < $1.at }
         if let left, left.at > last.end, !LSN.agree(left.at, last.end, segmentSize: source.segmentSize) {
             plan.warnings.append(
-                "Timeline \(timeline) went on to LSN \(left.at), as the history of timeline \(left.by) says, but its segments in "
+                "Timeline \(timeline) continued to LSN \(left.at), as the history of timeline \(left.by) says, but its segments in "
                     + "the archive end before.")
         }
         return plan
@@ -310,7 +310,7 @@ struct Planner<Source: PlanSource> {
     }
 
     private func choice(of backup: RestorableBackup) -> String {
-        if request.backup != nil { return "It was asked for." }
+        if request.backup != nil { return "It was requested." }
         switch target.point {
         case .immediate, .latest: return "It is the newest on the target's history."
         case .time(let time) where backup.stopTime > time:

@@ -14,7 +14,7 @@ public struct RecoveryTarget: Hashable, Sendable {
         case name(String)
         /// `recovery_target = 'immediate'`: as soon as the backup is consistent.
         case immediate
-        /// No target: everything the archive holds.
+        /// No target: everything in the archive.
         case latest
     }
 

@@ -77,7 +77,7 @@ private struct ConfigurationOutlook {
     /// Why a file that is there can't be read, with what follows; nil when it can.
     private func unreadable(_ path: String) -> String? {
         ServerConfiguration.whyUnreadable(path).map { reason in
-            "\(reason). What is set there is not known here, and a server whose user can't read it either will not start."
+            "\(reason). Its settings are not known here, and a server whose user can't read it either will not start."
         }
     }
 
@@ -132,14 +132,14 @@ private struct ConfigurationOutlook {
             if let other = ServerConfiguration.dataDirectory(in: moved), other != directory {
                 sentences.append(
                     "\"\(moved)\" sets data_directory = '\(other)'. This server is started with the new directory on its "
-                        + "command line; whoever starts it otherwise, starts the original.")
+                        + "command line; if it is started without that, the original is started.")
             }
             sentences.append(
                 isThere(moved)
                     ? "The original's configuration includes \"\(moved)\", outside of its data directory: this server will "
                         + "read the same file."
                     : "The original's configuration includes \"\(moved)\", which this host doesn't have: the server will not "
-                        + "start if it must. Bring it along, or use --set config_file=FILE.")
+                        + "start if it is required. Copy it here, or use --set config_file=FILE.")
         }
         for (name, replacement) in CopySettings.places {
             guard let path = outsider(name) else { continue }
@@ -149,7 +149,7 @@ private struct ConfigurationOutlook {
                         + (replacement.isEmpty ? "write none." : "use \"\(replacement)\" in its own."))
             } else if name == "log_directory", settings["logging_collector"] == "on", !isThere(path) {
                 sentences.append(
-                    "The original's \(name) is \"\(path)\", which this host doesn't have. Make it, or use --set "
+                    "The original's \(name) is \"\(path)\", which this host doesn't have. Create it, or use --set "
                         + "\(name)=log.")
             }
         }

@@ -18,7 +18,7 @@ public struct Contradiction: Explained, Equatable {
         "Two servers archived into this cluster: what it has from there on is not this server's, and a recovery follows it."
     }
     public var hint: String? {
-        "If this server is the right one, take the other's WAL out of the way with \"\(remedy)\". If the other one is, recover "
+        "If this server is the right one, take the other's WAL out of the way with \"\(remedy)\". If the other one is the right one, recover "
             + "into another directory."
     }
     /// The command that does it, for a server that is right.
@@ -78,8 +78,8 @@ public struct ContradictionUnknown: Explained {
     }
     public var hint: String? {
         (cause as? any Explained)?.hint
-            ?? "Fix the cause, and run the command again. A recovery without this WAL is possible when the directory is out of "
-            + "its way: mv \(shellQuoted(dataDirectory)) \(shellQuoted(dataDirectory + ".dead"))"
+            ?? "Fix the cause, and run the command again. To recover without this WAL, move the directory "
+            + "out of the way: mv \(shellQuoted(dataDirectory)) \(shellQuoted(dataDirectory + ".dead"))"
     }
     public var isTransient: Bool { (cause as? any Explained)?.isTransient ?? false }
 }

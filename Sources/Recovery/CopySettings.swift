@@ -156,6 +156,6 @@ struct Libraries {
             "The original loads \(left.joined(separator: ", ")) at its start (shared_preload_libraries); this server "
             + "doesn't, because a library may act by itself, on a schedule or on other hosts. To load "
             + (left.count == 1 ? "it" : "them")
-            + " all the same: --set shared_preload_libraries=\((kept + left).joined(separator: ","))."
+            + " anyway: --set shared_preload_libraries=\((kept + left).joined(separator: ","))."
     }
 }

@@ -23,8 +23,8 @@ public struct DatabaseDropMoment: Sendable {
         guard !untold.isEmpty else { return nil }
         let listed = untold.suffix(8).map { "transaction \($0.xid) (LSN \($0.lsn))" }
         return
-            "A later database of this name may have been dropped as well. Databases whose names neither a backup nor the "
-            + "WAL tells were dropped by "
+            "A later database of this name may have been dropped as well. Databases whose names are neither in a backup nor in "
+            + "WAL were dropped by "
             + (untold.count > listed.count ? "\(untold.count) transactions, the last of them " : "")
             + listed.joined(separator: ", ") + "."
     }
@@ -50,7 +50,7 @@ public func momentBeforeDrop(
         }
         names.formUnion(map.databases.map(\.name))
         guard let log = try archive.reachableLog(from: backup.label, timeline: timeline) else { continue }
-        // What lies behind has been looked at.
+        // What comes after it has been searched.
         let segments = log.segments.filter { name in
             seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
         }
@@ -123,7 +123,7 @@ public struct NoDatabaseDropFound: Explained, Equatable {
         let all = "The backups know the databases \(known.map { "\"\($0)\"" }.joined(separator: ", "))."
         guard isUnknown, let newest else { return all }
         return
-            "Nor does the WAL behind the newest one, \"\(newest)\", or before it tell of a database that was dropped "
+            "WAL before and after the newest backup, \"\(newest)\", shows no database that was dropped "
             + "under this name. " + all
     }
     public var hint: String? {
@@ -144,7 +144,7 @@ extension RecoveryArchive {
         drops.sorted { $0.moment.drop.lsn < $1.moment.drop.lsn }.compactMap { name, moment in
             var target = moment.target
             target.timeline = timeline
-            let database = name.map { "\"\($0)\"" } ?? "number \(moment.database), whose name is not known"
+            let database = name.map { "\"\($0)\"" } ?? "with OID \(moment.database), whose name is not known"
             return offer(PlanRequest(target)) { _ in
                 "just before transaction \(moment.drop.xid) dropped database \(database)"
             }

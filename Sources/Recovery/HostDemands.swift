@@ -150,7 +150,7 @@ public struct HostDemands: Sendable {
             throw Problem(
                 "cannot recover with \(name) = \(given)",
                 detail:
-                    "The original has \(wanted), and a server that answers queries while it recovers needs as much.",
+                    "The original has \(wanted), and a server that answers queries while it recovers needs at least as much.",
                 hint: "Leave it out until the server has recovered, or add --set hot_standby=off.")
         }
     }

@@ -51,12 +51,12 @@ enum LastWords {
         ),
         (
             "could not map anonymous shared memory",
-            "The server asks for more memory than this host has. Give it less, for example --set shared_buffers=256MB "
+            "The server requests more memory than this host has. Reduce it, for example with --set shared_buffers=256MB "
                 + "--set huge_pages=off.", false
         ),
         (
             "could not allocate",
-            "The server asks for more memory than this host has. Give it less, for example "
+            "The server requests more memory than this host has. Reduce it, for example with "
                 + "--set shared_buffers=256MB.", false
         ),
         (
@@ -70,7 +70,7 @@ enum LastWords {
         ),
         (
             "resource manager with ID",
-            "An extension writes WAL of its own kind, which only its library can replay. A copy doesn't load it by itself: name "
+            "An extension writes its own kind of WAL records, which only its library can replay. A copy doesn't load it by default: name "
                 + "it with --set shared_preload_libraries=….", false
         ),
         (
@@ -80,7 +80,7 @@ enum LastWords {
         ),
         (
             "is not a child of this server's history",
-            "The backup does not lie on the history of the timeline asked for. Name a timeline with --target-timeline.",
+            "The backup is not on the history of the requested timeline. Name a timeline with --target-timeline.",
             false
         ),
         (
@@ -91,7 +91,7 @@ enum LastWords {
         (
             "could not restore file",
             "archive-get could not say for sure whether the file is in the archive, so the server stopped instead of "
-                + "ending recovery early. Remove the cause that the log names.", true
+                + "ending recovery early. Remove the cause that the log shows.", true
         ),
         (
             "has invalid permissions",
@@ -100,8 +100,8 @@ enum LastWords {
         ),
         (
             "was terminated by signal 9",
-            "Somebody or something killed a process of the server; Linux does so when memory runs out, and the kernel's log "
-                + "tells. If need be, give it less with --set shared_buffers=256MB.", true
+            "A process of the server was killed. Linux does this when memory runs out, and reports it in the kernel's "
+                + "log. In that case, reduce the server's memory with --set shared_buffers=256MB.", true
         ),
         ("could not open configuration file", "Name the server's configuration with --set config_file=….", false),
     ]

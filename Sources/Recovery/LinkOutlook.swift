@@ -19,7 +19,7 @@ public struct LinkOutlook {
     public func remarks(isDelta: Bool) -> [String] {
         let present = isDelta ? found() : []
         let lost = present.filter { $0.path != "pg_wal" && !exclude.contain($0.path) }.map { link in
-            "Symbolic link \"\(link.path)\" in \"\(directory)\" will be gone; \"\(link.target)\", to which it leads, stays as it is."
+            "Symbolic link \"\(link.path)\" in \"\(directory)\" will be removed; \"\(link.target)\", to which it leads, stays as it is."
         }
         return lost
             + backup.links.filter { link in !present.contains { $0.path == link.path } }.map { link in
@@ -31,10 +31,10 @@ public struct LinkOutlook {
     /// The same when it is done.
     func told(_ restored: RestoreReport) -> [String] {
         let broken = restored.brokenLinks.map { link in
-            "Symbolic link \"\(link.path)\" is gone; \"\(link.target)\", to which it led, is as it was."
+            "Symbolic link \"\(link.path)\" was removed; \"\(link.target)\", to which it led, was not changed."
         }
         let mounts = restored.keptMounts.map { path in
-            "Something is mounted in \"\(path)\", which the backup does not have; it is as it was."
+            "Something is mounted in \"\(path)\", which the backup does not have; it was not changed."
         }
         return broken + mounts
             + backup.links.filter { link in
@@ -52,7 +52,7 @@ public struct LinkOutlook {
     /// An administrator who gave WAL a disk of its own wants it there again.
     private func advice(_ link: BackedUpLink) -> String {
         link.path == "pg_wal"
-            ? " To have WAL on a disk of its own again, stop the server when it has recovered, move the directory there and make the "
+            ? " To put WAL on a separate disk again, stop the server when it has recovered, move the directory there and create the "
                 + "link." : ""
     }
 

@@ -24,7 +24,7 @@ public struct OldDirectory: Sendable, Equatable {
             throw Problem(
                 "cannot recover into directory \"\(path)\"",
                 detail: "It is a symbolic link to \"\(try Files.readLink(path))\", which does not exist.",
-                hint: "Mount or make what it points to, or remove the link.")
+                hint: "Mount or create what it points to, or remove the link.")
         }
         guard try Files.exists(path), try !holdsNothing(path), try !isUnfinishedRestore(path) else { return nil }
         guard try Files.exists(path + "/PG_VERSION") else {
@@ -41,7 +41,7 @@ public struct OldDirectory: Sendable, Equatable {
         guard try OldDirectory(directory) == old else {
             throw Problem(
                 "directory \"\(directory)\" is not what it was when the recovery was planned",
-                detail: "Somebody else has worked on it meanwhile.", hint: "Look at it, and run the command again.")
+                detail: "It has been changed in the meantime.", hint: "Examine it, and run the command again.")
         }
     }
 
@@ -51,7 +51,7 @@ public struct OldDirectory: Sendable, Equatable {
         try refuseIfInUse(renamed)
         guard let server = try DirectoryProcesses(renamed).find().first(where: \.isServer) else { return }
         throw TargetInUse(
-            path: path, reason: "A server was started on it meanwhile (process \(server.process)).",
+            path: path, reason: "A server was started on it in the meantime (process \(server.process)).",
             advice: "Stop that server, and run the command again.")
     }
 
@@ -152,7 +152,7 @@ private struct OldName {
 
     static func replaced(_ path: String) -> Problem {
         Problem(
-            "cannot rename directory \"\(path)\"", detail: "Something else has come to its place meanwhile.",
+            "cannot rename directory \"\(path)\"", detail: "Something else has been put in its place in the meantime.",
             hint: "Look what is there, and start the recovery again.")
     }
 }

@@ -14,12 +14,12 @@ public struct PausedReplay: Explained, Equatable {
     public let settings: [Setting]
     public let directory: String
 
-    public var message: String { "replay has paused: the log demands higher settings than this server has" }
+    public var message: String { "replay has paused: WAL requires higher settings than this server has" }
     public var detail: String? {
-        settings.map { "It demands \($0.name) = \($0.demanded), the server has \($0.present)." }.joined(separator: " ")
+        settings.map { "It requires \($0.name) = \($0.demanded), the server has \($0.present)." }.joined(separator: " ")
     }
     public var hint: String? {
-        "Stop the server, and go on with \"\(resumeCommand(directory)) "
+        "Stop the server, and continue with \"\(resumeCommand(directory)) "
             + settings.map { "--set \($0.name)=\($0.demanded)" }.joined(separator: " ") + "\"."
     }
 

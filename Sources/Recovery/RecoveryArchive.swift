@@ -51,7 +51,7 @@ public struct RecoveryArchive: Sendable {
         }
         if chosen == current, known.all.count > 1, !known.isKnown {
             remarks.append(
-                "The repository holds \(known.all.count) incarnations of cluster \"\(cluster)\"; \(chosen.folderName) has "
+                "The repository has \(known.all.count) incarnations of cluster \"\(cluster)\"; \(chosen.folderName) has "
                     + "the newest backup and is used.")
         }
         var backups = try found.listBackups()
@@ -271,7 +271,7 @@ extension PlanRefusal.Alternative {
 public struct NothingArchived: Explained, Equatable {
     public let cluster: String
     public let location: String
-    public var message: String { "repository \"\(location)\" holds nothing of cluster \"\(cluster)\"" }
+    public var message: String { "repository \"\(location)\" has nothing of cluster \"\(cluster)\"" }
     public var hint: String? { "\"tidemark init\" starts archiving; is the right repository configured and mounted?" }
 }
 

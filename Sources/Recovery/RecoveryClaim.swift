@@ -7,7 +7,7 @@ public struct RecoveryInProgress: Explained, Equatable {
     public let directory: String
     public var message: String { "another process recovers into directory \"\(directory)\"" }
     public var detail: String? { "It holds the lock of this directory; the lock ends with that process." }
-    public var hint: String? { "Let it finish, or end it and go on with \"\(resumeCommand(directory))\"." }
+    public var hint: String? { "Wait for it to finish, or end it and continue with \"\(resumeCommand(directory))\"." }
 }
 
 /// The right to recover into a directory: two that rename, restore and start in the same place would ruin each other's

@@ -72,7 +72,8 @@ public struct RecoveryPlaces: Sendable {
         backup.tablespaces.compactMap { tablespace in
             let place = request.tablespaceMapping[tablespace.location] ?? tablespace.location
             guard !tablespace.location.isEmpty, (try? Files.exists(place)) == false else { return nil }
-            return "Directory \"\(place)\" of tablespace \"\(tablespace.name)\" does not exist here and will be made. "
+            return
+                "Directory \"\(place)\" of tablespace \"\(tablespace.name)\" does not exist here and will be created. "
                 + "Mount what belongs there first, or use --tablespace-mapping "
                 + "\(shellQuoted(tablespace.location + "=DIRECTORY"))."
         }
@@ -87,15 +88,15 @@ public struct RecoveryPlaces: Sendable {
             let place = try existing(path)
             guard access(place, W_OK | X_OK) != 0, errno == EACCES else { return }
             throw Problem(
-                "cannot make directory \"\(path)\"",
+                "cannot create directory \"\(path)\"",
                 detail: "User \"\(name(geteuid()))\", as whom this runs, may not write in \"\(place)\".",
-                hint: "Make it as root: install -d -o \(shellQuoted(name(geteuid()))) -m 700 \(shellQuoted(path))")
+                hint: "Create it as root: install -d -o \(shellQuoted(name(geteuid()))) -m 700 \(shellQuoted(path))")
         }
         guard status.owner != geteuid() else { return }
         throw Problem(
             "cannot recover into directory \"\(path)\"",
             detail: "It belongs to user \"\(name(status.owner))\", not to \"\(name(geteuid()))\", who runs this.",
-            hint: "Give it away as root: chown \(shellQuoted(name(geteuid()))): \(shellQuoted(path))")
+            hint: "Change its owner as root: chown \(shellQuoted(name(geteuid()))): \(shellQuoted(path))")
     }
 
     private static func existing(_ path: String) throws -> String {

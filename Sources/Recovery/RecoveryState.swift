@@ -52,7 +52,7 @@ public struct RecoveryState: Codable, Sendable, Equatable {
             detail: found == incarnation.systemIdentifier
                 ? "Another directory has taken its place since."
                 : "Its cluster has system identifier \(found); the restored one has \(incarnation.systemIdentifier).",
-            hint: "Look at it. \"tidemark recover --keep-old\" with a target renames it and recovers in its place.")
+            hint: "Examine it. \"tidemark recover --keep-old\" with a target renames it and recovers in its place.")
     }
 
     private static func path(_ directory: String, in state: StateDirectory) -> String {

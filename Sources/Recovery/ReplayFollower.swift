@@ -46,7 +46,7 @@ public struct RecoveryResult: Sendable, Equatable {
     /// Whether that is the position the plan named; nil where it can't be compared. The end of the archive may have moved
     /// on since the plan was made: then further than the plan is as predicted, too.
     public var asPredicted: Bool?
-    /// Recovery to the end of the archive went on behind the end that the plan saw.
+    /// Recovery to the end of the archive continued past the end that the plan saw.
     public var archiveHasGrown = false
     public var seconds: Double
     /// What somebody still has to do, as a sentence.
@@ -239,7 +239,7 @@ public struct ReplayFollower: Sendable {
             // The server has done so itself, with its recovery_end_command, unless that failed.
             do { try RecoveryRecord.takeOut(of: server.dataDirectory) } catch {
                 result.problem =
-                    "The recovery's settings could not be taken out of postgresql.auto.conf (\(error)): do it with \"tidemark "
+                    "The recovery's settings could not be removed from postgresql.auto.conf (\(error)): remove them with \"tidemark "
                     + "recovery-end --data-directory \(shellQuoted(server.dataDirectory.path))\" before anybody copies the directory."
             }
             // A server that found nothing of the plan's last timeline may take the same number for its own.

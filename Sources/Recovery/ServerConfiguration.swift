@@ -42,8 +42,8 @@ struct ServerConfiguration {
         let unreadable = try relocation.rewriteFiles(
             top: chosenFile ?? (isOwn && !hasOne ? ownFile(major: major) : nil))
         return unreadable.map { error in
-            "Not all of the server's configuration could be read: \(error.message). What is set there is not known, and not led "
-                + "into the new directory; look at it before the server goes into service."
+            "Not all of the server's configuration could be read: \(error.message). Settings in the rest are not known, and paths there were not changed "
+                + "to lead into the new directory; check it before the server goes into service."
         }
     }
 
@@ -79,7 +79,7 @@ struct ServerConfiguration {
         ]
         if try !Files.exists(directory + "/pg_hba.conf") {
             try createDurably(directory + "/pg_hba.conf", bytes: Array("local all all peer\n".utf8), mode: 0o600)
-            remarks.append("pg_hba.conf was missing too; the new one lets users of this host in under their own names.")
+            remarks.append("pg_hba.conf was missing, too; the new one admits users of this host under their own names.")
         }
         if try !Files.exists(directory + "/pg_ident.conf") {
             try createDurably(directory + "/pg_ident.conf", bytes: [], mode: 0o600)

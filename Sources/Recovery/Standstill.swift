@@ -37,7 +37,7 @@ public struct Movement {
         if let limit, still / 1_000_000 >= UInt64(max(0, limit)) {
             throw ReplayStandstill(limit: limit, reason: reason())
         }
-        return still < Movement.patience ? nil : "nothing has moved for \(still / 1_000_000_000) s: \(reason())"
+        return still < Movement.patience ? nil : "no progress for \(still / 1_000_000_000) s: \(reason())"
     }
 }
 
@@ -55,6 +55,6 @@ extension ServerProcess {
         ).scalar
         let place = segment.map { "Replay is at segment \"\($0)\"" } ?? "The server is starting"
         return place + (wait.flatMap { $0 }.map { ", waiting for \($0)." } ?? ".")
-            + (problem.map { " The server answers, but could not be asked: \($0)." } ?? "")
+            + (problem.map { " The server answers, but could not be queried: \($0)." } ?? "")
     }
 }

@@ -118,7 +118,7 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
             let made = try Files.list(scratch.path).filter { !["data", "space"].contains($0) }
             #expect(try made == ["out"] && Files.list(scratch.file("out")) == [])
             let isMade = try Files.exists(scratch.file("data"))
-            #expect(!isMade || forgery.isFoundLate && finished.errors.contains("What is restored already stays"))
+            #expect(!isMade || forgery.isFoundLate && finished.errors.contains("What has been restored stays"))
             if !forgery.isFoundLate {
                 #expect(finished.errors.contains("/manifest.sqlite.zst\""), "\(finished.errors)")
             }

@@ -116,7 +116,7 @@ import WAL
             #expect(refused.ending == .exited(1) && refused.errors.contains("cannot archive"), "\(options) \(refused)")
             #expect(refused.errors.contains("Nothing was changed."), "\(options) \(refused)")
             #expect(try fingerprint() == before, "\(options)")
-            let hint = try #require(refused.errors.firstMatch(of: /out of its way: (mv .+)/))
+            let hint = try #require(refused.errors.firstMatch(of: /out of the way: (mv .+)/))
             offered = String(hint.output.1)
             try setMode("0750")
         }
@@ -128,7 +128,7 @@ import WAL
                     command + ["--target", "latest"], environment: ["TIDEMARK_FAULT": "\(call)=EIO"])
                 #expect(refused.ending == .exited(1) && refused.errors.contains(unknown), "\(command) \(refused)")
                 #expect(refused.errors.contains("Input/output error"), "\(command) \(refused)")
-                #expect(refused.errors.contains("out of its way: \(offered)"), "\(command) \(refused)")
+                #expect(refused.errors.contains("out of the way: \(offered)"), "\(command) \(refused)")
                 #expect(try fingerprint() == before, "\(command)")
             }
         }
@@ -280,7 +280,7 @@ import WAL
                     let other = try TestCluster(start: false)
                     try runAsServerUser("/bin/cp", ["-a", other.data, directory.path])
                 },
-                says: ["cannot restore into directory", "It holds something else than this cluster"]),
+                says: ["cannot restore into directory", "It contains something other than this cluster"]),
             Refusal(
                 name: "a parent that can't be written",
                 arguments: ["--target", "latest", "--yes", "--data-directory", "/proc/x"],
@@ -383,7 +383,7 @@ import WAL
         try createDurably(own, bytes: Array("work_mem = 7MB\n".utf8), mode: 0o644)
         for (name, words, offer) in [
             ("it's a copy", [], "recover to the target: "),
-            ("another copy", ["--start", "--target-action", "shutdown"], "take writes: "),
+            ("another copy", ["--start", "--target-action", "shutdown"], "accept writes: "),
             ("configured", ["--set", "config_file=\(own)"], "recover to the target: "),
         ] {
             let directory = scratch.file(name)

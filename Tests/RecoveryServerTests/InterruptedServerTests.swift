@@ -53,7 +53,7 @@ import Testing
         try site.cluster.wait(for: "the recovery to fail") { RecoveredDirectory.hasEnded(process) }
         let errors = try Files.readText(output)
         #expect(errors.contains("No space left on device"), "\(errors)")
-        #expect(errors.contains("DETAIL:  What is restored already stays in \"\(directory.path)\""), "\(errors)")
+        #expect(errors.contains("DETAIL:  What has been restored stays in \"\(directory.path)\""), "\(errors)")
         #expect(errors.contains("HINT:  Free space on the file system that holds it"), "\(errors)")
         #expect(errors.contains("recover --resume --data-directory \(directory.path)"), "\(errors)")
         #expect(try !Files.exists(directory.path + "/global/pg_control"))
@@ -124,7 +124,7 @@ extension InterruptedServerTests {
         try site.cluster.wait(for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
         var said = try Files.readText(output)
         #expect(said.contains("the recovery into \"\(directory.path)\" was interrupted"), "\(said)")
-        #expect(said.contains("DETAIL:  What is restored already stays in"), "\(said)")
+        #expect(said.contains("DETAIL:  What has been restored stays in"), "\(said)")
         #expect(said.contains(resume), "\(said)")
         #expect(try !Files.exists(directory.path + "/global/pg_control"))
 
@@ -138,11 +138,11 @@ extension InterruptedServerTests {
         try site.cluster.wait(for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
         try replay.open()
         said = try Files.readText(output)
-        #expect(said.contains("DETAIL:  The server goes on recovering by itself."), "\(said)")
+        #expect(said.contains("DETAIL:  The server continues to recover by itself."), "\(said)")
         #expect(said.contains(resume), "\(said)")
         // What goes on is in the history; the restore that was interrupted before is not.
         var history = try site.tidemark(["history", "--job", "recover"], expectSuccess: true).output
-        #expect(history.contains("interrupted. The server goes on recovering by itself."), "\(history)")
+        #expect(history.contains("interrupted. The server continues to recover by itself."), "\(history)")
         #expect(history.split(separator: "\n").count == 3, "\(history)")
 
         let resumed = try site.tidemark(["recover", "--resume", "--data-directory", directory.path])
@@ -206,7 +206,7 @@ extension InterruptedServerTests {
         let packs = try site.repository + "/main/" + Files.list(site.repository + "/main")[0] + "/pack"
         var said = try recover(
             ["--target", "latest", "--start"], "restore.log", losing: packs, at: restore, restore.environment)
-        #expect(said.contains("DETAIL:  What is restored already stays in \"\(directory.path)\""), "\(said)")
+        #expect(said.contains("DETAIL:  What has been restored stays in \"\(directory.path)\""), "\(said)")
         #expect(try !Files.exists(directory.path + "/global/pg_control"))
 
         let get = "\(try Executables.tidemark()) archive-get --config \(site.configuration) --cluster main %f %p"

@@ -111,7 +111,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
             + listing(source.site.repository + "/main")
             .split(separator: "\n").filter { $0.contains("pack/") }.joined(separator: "\n")
         #expect(after == before)
-        let told = link.path.isEmpty ? "pg_tblspc/" : "Symbolic link \"\(link.path)\" is gone"
+        let told = link.path.isEmpty ? "pg_tblspc/" : "Symbolic link \"\(link.path)\" was removed"
         #expect(finished.output.contains(told) == isSymbolic, "\(finished.output)")
         // No link is left, and the copy is whole.
         let links = try run("/usr/bin/find", [directory, source.space, "-type", "l", "-printf", "%P "]).output
@@ -173,7 +173,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         _ = try run("/bin/rm", ["-rf", source.space])
         let finished = try recover(source, directory, ["--delta"])
         try #require(finished.ending == .exited(0), "\(finished.errors)")
-        #expect(finished.output.contains("Symbolic link \"pg_wal\" is gone"), "\(finished.output)")
+        #expect(finished.output.contains("Symbolic link \"pg_wal\" was removed"), "\(finished.output)")
         #expect(try wal.isSubset(of: Files.list(living + "/pg_wal")))
         #expect(try listing(source.original) == space)
     }
@@ -255,6 +255,6 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
             #expect(done.output.contains("\"\(path)\" was a symbolic link to \"\(target)\" and is"), "\(done.output)")
         }
         #expect(plan.output.contains("\"postgresql.conf\" was a symbolic link"), "\(plan.output)")
-        #expect(done.output.contains("To have WAL on a disk of its own again"), "\(done.output)")
+        #expect(done.output.contains("To put WAL on a separate disk again"), "\(done.output)")
     }
 }

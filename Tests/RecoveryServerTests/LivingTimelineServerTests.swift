@@ -81,7 +81,7 @@ import Testing
         #expect(dead.warnings.contains { $0.contains(stray) && $0.contains("--target-timeline 2") }, "\(dead.warnings)")
         let beside = try planned(site, ["--target", "latest", "--data-directory", site.scratch.file("beside")])
         #expect(beside.lastIncluded?.xid != UInt32(xid))
-        #expect(beside.warnings.contains { $0.contains("holds transactions that are not archived") })
+        #expect(beside.warnings.contains { $0.contains("has transactions that are not archived") })
         let before = try archived(site, timeline: "00000001")
         let text = try site.tidemark(["plan", "--target", "latest"]).output
         #expect(text.contains("all but 1 are in the archive"), "\(text)")

@@ -79,7 +79,7 @@ import Testing
             let plan = try site.tidemark(["plan", "--target", "latest"] + options)
             #expect(plan.ending == .exited(0), "\(plan)")
             #expect(
-                plan.output.contains("It cannot be told whether prepared transactions will be pending there"), "\(plan)"
+                plan.output.contains("It is not known whether prepared transactions will be pending there"), "\(plan)"
             )
             #expect(plan.output.contains("pg_twophase/0000FFFF"), "\(plan)")
         }

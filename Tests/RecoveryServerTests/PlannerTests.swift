@@ -298,7 +298,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
             hint: "Reachable: --target-name nightly (at 2027-01-15 08:00:29.5+00)."),
         Refused(
             target: RecoveryTarget(.latest, timeline: .number(TimelineID(7))),
-            message: "timeline 7 is not in the archive", detail: "The archive knows timeline 1.",
+            message: "timeline 7 is not in the archive", detail: "The archive has timeline 1.",
             hint: "Reachable: --target latest --target-timeline 1 (on timeline 1)."),
         Refused(
             target: RecoveryTarget(.time(second(12))), backup: "b",

@@ -60,7 +60,7 @@ import Testing
         }
         if name != "standby" {
             #expect(try copy.psql("show max_connections") == "300")
-            #expect(finished.errors.contains("the log demands higher settings"), "\(finished.errors)")
+            #expect(finished.errors.contains("WAL requires higher settings"), "\(finished.errors)")
             #expect(finished.errors.contains("It demands max_connections = 300, the server has 20."))
         } else {
             #expect(finished.output.contains("Raise max_connections and the like here before"), "\(finished.output)")
@@ -79,7 +79,7 @@ import Testing
                 "max_connections=50",
             ], environment: ["TIDEMARK_CONFIG": site.configuration], meanwhile: Self.raise(site, to: 300))
         #expect(paused.ending == .exited(1), "\(paused.errors)\(paused.output)")
-        #expect(paused.errors.contains("replay has paused: the log demands higher settings"), "\(paused.errors)")
+        #expect(paused.errors.contains("replay has paused: WAL requires higher settings"), "\(paused.errors)")
         let offered = try #require(
             paused.errors.split(separator: "\"").first { $0.hasPrefix("tidemark recover --resume") }, "\(paused.errors)"
         )

@@ -161,7 +161,7 @@ final class Sibling: Sendable {
         let cluster = site.cluster
         func check() throws -> (text: String, remedy: String?) {
             let text = try site.tidemark(["check", "--only", "recovery_settings"]).output
-            let line = text.split(separator: "\n").first { $0.contains("Take them out: ") }.map { String($0) }
+            let line = text.split(separator: "\n").first { $0.contains("Remove them: ") }.map { String($0) }
             let remedy = line.flatMap { line in line.firstRange(of: "out: ").map { String(line[$0.upperBound...]) } }
             return (text, remedy.map { $0.replacing("[recovery_settings]", with: "").trimmed })
         }
@@ -169,7 +169,7 @@ final class Sibling: Sendable {
             let text = try check().text
             #expect(text.contains(words), "\(situation): \(text)")
         }
-        try expect("No recovery has left its targets.", "at first")
+        try expect("No recovery targets are left over.", "at first")
         try cluster.psql("alter system set recovery_target_time = '2026-11-05 09:59:00+00'")
         try cluster.psql("alter system set recovery_target_action = 'promote'")
         try cluster.append(to: "more.conf", ["  Recovery_Target_Timeline='current'"])
@@ -182,16 +182,16 @@ final class Sibling: Sendable {
         let finished = try runAsServerUser(
             "/bin/sh", ["-c", "PATH=\(cluster.server.bin):$PATH; \(command)"], expectSuccess: false)
         #expect(finished.ending == .exited(0), "\(command): \(finished.errors)")
-        try expect("No recovery has left its targets.", command)
+        try expect("No recovery targets are left over.", command)
         #expect(try Files.readText(cluster.data + "/more.conf") == "#  Recovery_Target_Timeline='current'\n")
         // With a standby or a server that is down, too.
         try cluster.psql("alter system set recovery_target_name = 'x'")
         try cluster.stop()
         try expect("dies when it is promoted", "server down")
         try runAsServerUser("/usr/bin/touch", [cluster.data + "/standby.signal"])
-        try expect("has nothing of what came after when it takes over", "a standby")
+        try expect("lacks everything after that when it takes over", "a standby")
         try runAsServerUser(
             "/bin/sh", ["-c", "rm '\(cluster.data)/standby.signal'; touch '\(cluster.data)/recovery.signal'"])
-        try expect("No recovery has left its targets.", "a recovery that goes on")
+        try expect("No recovery targets are left over.", "a recovery that goes on")
     }
 }

@@ -84,21 +84,21 @@ private func died(on timeline: UInt32) -> KnownPlace {
         Row(
             name: "a backup on the ancestor after the stray one had left it", backups: [106: "b"], strayTime: 50,
             timeline: 3,
-            reason: "Backups were taken on timeline 1 after they had parted"),
+            reason: "Backups were taken on timeline 1 after they had diverged"),
         Row(
             name: "the same, and the stray one is newer", stray: 3, newer: [2], backups: [106: "b"], strayTime: 50,
             timeline: 2,
-            reason: "Backups were taken on timeline 1 after they had parted"),
+            reason: "Backups were taken on timeline 1 after they had diverged"),
         Row(name: "the same, and the stray one went on after it", backups: [106: "b"], asked: [2, 3]),
         Row(
             name: "a backup on the newest", backups: [3: "b"], timeline: 3, last: nil,
-            reason: "Backups were taken on timeline 3 after they had parted"),
+            reason: "Backups were taken on timeline 3 after they had diverged"),
         Row(
             name: "backups on the ancestor and on one of two newest", newer: [3, 4], backups: [106: "b", 3: "c"],
-            timeline: 4, reason: "Backups were taken on timeline 1, 3 after they had parted"),
+            timeline: 4, reason: "Backups were taken on timeline 1, 3 after they had diverged"),
         Row(
             name: "a backup on the stray one only", backups: [202: "s"], timeline: 2, last: 203,
-            reason: "Backups were taken on timeline 2 after they had parted"),
+            reason: "Backups were taken on timeline 2 after they had diverged"),
         Row(
             name: "a backup on the stray one only, and the ancestor went on after it", backups: [202: "s"],
             strayTime: 50, backupTimes: ["s": 51], asked: [2, 3]),
@@ -108,12 +108,12 @@ private func died(on timeline: UInt32) -> KnownPlace {
         Row(
             name: "a backup on the stray one only, taken where the others were", backups: [202: "s"],
             places: ["a": "one:/data", "s": "one:/data"], timeline: 2, last: 203,
-            reason: "Backups were taken on timeline 2 after they had parted"),
+            reason: "Backups were taken on timeline 2 after they had diverged"),
         Row(name: "a backup on each", backups: [106: "b", 202: "s"], asked: [2, 3]),
         Row(
             name: "a backup on each, the stray one's taken elsewhere", backups: [106: "b", 202: "s"], strayTime: 50,
             places: ["a": "one:/data", "b": "one:/data", "s": "one:/copy"], timeline: 3,
-            reason: "Backups were taken on timeline 1 after they had parted"),
+            reason: "Backups were taken on timeline 1 after they had diverged"),
         Row(
             name: "a backup on the stray one only, and a server on the newest", backups: [202: "s"],
             known: living(on: 3), timeline: 3),

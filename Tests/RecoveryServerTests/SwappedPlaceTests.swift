@@ -52,7 +52,7 @@ private struct Swap: Sendable, CustomTestStringConvertible {
                 path: "global", arguments: [], says: link),
             Swap(
                 testDescription: "the directory that is kept under another name", call: "rename:DATA", before: "",
-                path: ".", arguments: ["--keep-old"], says: "Something else has come to its place meanwhile"),
+                path: ".", arguments: ["--keep-old"], says: "Something else has been put in its place in the meantime"),
             Swap(
                 testDescription: "the directory that a delta recovery is about to prepare",
                 call: "unlink:DATA/global/pg_control", before: "", path: "global", arguments: ["--delta"], says: link),
