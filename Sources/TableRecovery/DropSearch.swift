@@ -181,15 +181,15 @@ public struct NoDropFound: Explained, Equatable {
             let listed = untold.isEmpty ? "" : DropMoment.sentence(untold)
             if isYoung {
                 return
-                    "As the WAL tells, no backup was taken while it was there; which of its tables was dropped when, it "
-                    + "doesn't tell."
+                    "According to WAL, no backup was taken while it existed; WAL does not show which of its tables "
+                    + "was dropped when."
                     + (untold.isEmpty ? "" : " In this database: " + listed)
             }
             return
-                "Nor does the WAL behind the newest one, \"\(newest)\", or before it tell of a database of this name."
+                "WAL before and after the newest backup, \"\(newest)\", shows no database of this name either."
                 + (untold.isEmpty ? "" : " In databases that no backup has: " + listed)
         }
-        return "Looked for tables of database \"\(pattern.database)\" that a backup or the WAL itself knows, and for "
+        return "Looked for tables of database \"\(pattern.database)\" that are in a backup or in WAL, and for "
             + "transactions that dropped them." + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold))
     }
     public var hint: String? {
@@ -210,7 +210,7 @@ extension DropMoment {
     /// What is known of drops of relations without a name.
     public static func sentence(_ untold: [TransactionMark]) -> String {
         let listed = untold.suffix(8).map { "transaction \($0.xid) at \($0.time) (LSN \($0.lsn))" }
-        return "Relations whose names neither a backup nor the WAL tells were dropped by "
+        return "Relations whose names are neither in a backup nor in WAL were dropped by "
             + (untold.count > listed.count ? "\(untold.count) transactions, the last of them " : "")
             + listed.joined(separator: ", ") + "."
     }

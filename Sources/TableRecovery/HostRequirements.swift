@@ -26,7 +26,7 @@ struct HostRequirements {
         guard let known = newlocale(LC_CTYPE_MASK | LC_COLLATE_MASK, name, nil) else {
             throw Problem(
                 "this host does not know the locale \"\(name)\"",
-                detail: "Database \"\(request.database)\" was made with it; no server here can open the database.",
+                detail: "Database \"\(request.database)\" was created with it; no server here can open the database.",
                 hint:
                     "Install it: \"localedef -i \(name.prefix { $0 != "." }) -f UTF-8 \(name)\", or the locales package."
             )

@@ -25,7 +25,7 @@ struct Preconditions {
             guard error.kind == .noSuchDatabase else { throw error }
             throw Problem(
                 "database \"\(request.database)\" does not exist in the live cluster",
-                hint: "Make it with CREATE DATABASE, or recover into a file with --to-file.")
+                hint: "Create it with CREATE DATABASE, or recover into a file with --to-file.")
         }
     }
 

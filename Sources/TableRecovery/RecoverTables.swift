@@ -47,7 +47,7 @@ private final class TableRecovery {
                     { [request] (keeping: Set<UInt32>) in
                         FileSelection(
                             of: request.tables, in: request.database, map: map, method: method, keeping: keeping)
-                    }, method == .holes ? "with the log as it is" : "with a filtered log"
+                    }, method == .holes ? "with unfiltered WAL" : "with filtered WAL"
                 ))
         }
         ways.append(({ _ in .everything }, "with everything restored"))
@@ -188,7 +188,7 @@ private final class TableRecovery {
         guard let known = selection.database else { return }
         let oid = try connection.query("SELECT oid FROM pg_database WHERE datname = current_database()").scalar
         if oid != String(known) {
-            throw ScratchIncomplete("Database \"\(request.database)\" has been made or renamed since the backup.")
+            throw ScratchIncomplete("Database \"\(request.database)\" has been created or renamed since the backup.")
         }
     }
 

@@ -235,7 +235,7 @@ public struct ScratchFailure: Explained, Equatable {
 /// Replay missed pages of relations that had been restored: the backup, the log or tidemark is wrong.
 public struct MissingPages: Explained, Equatable {
     public let files: [UInt32]
-    public var message: String { "the log refers to pages that the backup should have" }
+    public var message: String { "WAL refers to pages that the backup should have" }
     public var detail: String? {
         "Relation files " + files.prefix(8).map(String.init).joined(separator: ", ")
             + " were restored in full, but pages of them are missing."
@@ -253,7 +253,7 @@ enum LastWordsHint {
             return "Free space, or name another place with --scratch-directory."
         }
         if words.contains("could not map anonymous shared memory") || words.contains("annot allocate memory") {
-            return "The temporary server takes about 200 MB of memory for itself; free as much."
+            return "The temporary server itself needs about 200 MB of memory; free that much."
         }
         if words.contains("could not access file \"") && words.contains("No such file") {
             return "Install the extension's library for this major version on this host."
@@ -262,7 +262,8 @@ enum LastWordsHint {
             return "Install the locale on this host, or use server programs that know its provider."
         }
         if words.contains("resource manager with ID") {
-            return "An extension writes WAL of its own kind; recover the whole cluster with \"tidemark recover\"."
+            return
+                "An extension writes its own kind of WAL records; recover the whole cluster with \"tidemark recover\"."
         }
         return nil
     }

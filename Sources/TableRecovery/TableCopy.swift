@@ -242,7 +242,7 @@ struct TableCopy {
             : ([], gone.map(\.name))
         result.leftOut += left
         if !made.isEmpty {
-            result.notes.append("Made anew, because the live database lacked them: \(made.joined(separator: ", ")).")
+            result.notes.append("Created, because the live database lacked them: \(made.joined(separator: ", ")).")
         }
         if !left.isEmpty {
             result.notes.append(

@@ -7,10 +7,12 @@ struct TableInUse: Explained {
     let sessions: [String]
     var message: String { "table \(table.quoted) is in use" }
     var detail: String? {
-        "It could not be locked for \(Connection.lockMinutes) minutes; nothing was changed."
+        "A lock could not be obtained within \(Connection.lockMinutes) minutes; nothing was changed."
             + (sessions.isEmpty ? "" : " It is used by process \(sessions.joined(separator: ", ")).")
     }
-    var hint: String? { "Let those sessions end (pg_terminate_backend), then try again; or use --into-table." }
+    var hint: String? {
+        "Wait for those sessions to end, or end them (pg_terminate_backend), then try again; or use --into-table."
+    }
 }
 
 extension Connection {

@@ -133,7 +133,7 @@ struct TargetCatalog {
             RESET allow_system_table_mods
             """)
         return
-            "\(view.name.quoted) is a materialized view; the content it had comes back as a table. It was made by: \(definition)"
+            "\(view.name.quoted) is a materialized view; its contents are brought back as a table. Its definition was: \(definition)"
     }
 
     private struct Row {
@@ -213,7 +213,7 @@ public enum TableRefusal: Explained, Equatable {
         case .unlogged: "Its content is in no base backup and in no WAL."
         case .temporary: "Its content is in no base backup and in no WAL, and its session is over."
         case .foreign: "Its content is on another server."
-        case .notTable(_, _, let definition?), .notPopulated(_, let definition): "It was made by: \(definition)"
+        case .notTable(_, _, let definition?), .notPopulated(_, let definition): "Its definition was: \(definition)"
         case .notReplaceable: "Its content follows from tables."
         case .notTable: "Only tables are recovered by themselves; sequences and indexes come with theirs."
         case .nothing: nil
@@ -226,9 +226,9 @@ public enum TableRefusal: Explained, Equatable {
         case .absent:
             "Was it dropped before, or created after that moment? --before-drop in place of the target finds the moment."
         case .notReplaceable:
-            "Recover the tables it is made of, then REFRESH MATERIALIZED VIEW; or its content with --into-table."
+            "Recover the tables it depends on, then REFRESH MATERIALIZED VIEW; or recover its contents with --into-table."
         case .notTable(_, _, nil):
-            "Its definition is in the recovered cluster: \"tidemark recover\" beside the live one, then pg_dump --schema-only."
+            "Its definition is in the recovered cluster: \"tidemark recover\" next to the live one, then pg_dump --schema-only."
         default: nil
         }
     }

@@ -75,7 +75,7 @@ import Testing
         // And in its own place, with all that can be.
         try shop.sql("drop table orders cascade; delete from items where id = 12")
         let replaced = try shop.recover(command + ["--replace", "--yes"])
-        #expect(replaced.errors.contains("Made anew, because the live database lacked them"), "\(replaced.errors)")
+        #expect(replaced.errors.contains("Created, because the live database lacked them"), "\(replaced.errors)")
         #expect(try shop.sql(Self.left) + " first_of" == before)
         #expect(try shop.sql("select count(*) from items") == "2")
         // Nothing is amiss: nothing is said.

@@ -75,7 +75,7 @@ import Testing
         try refused(
             "update locale set ctype = 'tlh_QX.UTF-8' where database = \(database)",
             "this host does not know the locale \"tlh_QX.UTF-8\"",
-            "Database \"shop\" was made with it; no server here can open the database.",
+            "Database \"shop\" was created with it; no server here can open the database.",
             "Install it: \"localedef -i tlh_QX -f UTF-8 tlh_QX.UTF-8\", or the locales package.")
         try inManifest(
             of: shop.site.repository, "update locale set ctype = 'C', provider = 'i' where database = \(database)")

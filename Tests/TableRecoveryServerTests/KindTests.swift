@@ -176,7 +176,10 @@ import Testing
         let file = shop.site.scratch.file("shop.dump")
         for (name, says) in [
             ("recent", "cannot recover \"public.recent\": it is a view"),
-            ("recent", "DETAIL:  It was made by: CREATE VIEW public.recent AS SELECT orders.id FROM public.orders;"),
+            (
+                "recent",
+                "DETAIL:  Its definition was: CREATE VIEW public.recent AS SELECT orders.id FROM public.orders;"
+            ),
             ("empty", "cannot recover \"public.empty\": it is a materialized view without content"),
             ("orders_id_seq", "cannot recover \"public.orders_id_seq\": it is a sequence"),
             ("remote", "cannot recover table \"public.remote\": it is a foreign table"),
@@ -200,7 +203,7 @@ import Testing
         let content = try shop.recover(counted + ["--into-table=public.then"])
         #expect(
             content.errors.contains(
-                "It was made by: CREATE MATERIALIZED VIEW public.counted AS SELECT count(*) AS \"all\", sum(orders.id) AS sum FROM public.orders;"
+                "Its definition was: CREATE MATERIALIZED VIEW public.counted AS SELECT count(*) AS \"all\", sum(orders.id) AS sum FROM public.orders;"
             ), "\(content.errors)")
         #expect(try shop.sql("select * from \"then\"") == "5|15")
         #expect(

@@ -116,7 +116,7 @@ import WAL
         #expect(
             refused.errors.contains("ERROR:  database \"shop\" does not exist in the live cluster"), "\(refused.errors)"
         )
-        #expect(refused.errors.contains("Make it with CREATE DATABASE, or recover into a file"), "\(refused.errors)")
+        #expect(refused.errors.contains("Create it with CREATE DATABASE, or recover into a file"), "\(refused.errors)")
         try shop.recover(command + ["--to-file", shop.site.scratch.file("shop.dump")])
         try shop.cluster.psql("create database shop")
         let finished = try shop.recover(command + ["--replace", "--yes"])
@@ -170,7 +170,8 @@ import WAL
         #expect(refused.ending == .exited(1))
         #expect(refused.errors.contains("resource manager with ID 128 not registered"), "\(refused.errors)")
         #expect(
-            refused.errors.contains("HINT:  An extension writes WAL of its own kind; recover the whole cluster"),
+            refused.errors.contains(
+                "HINT:  An extension writes its own kind of WAL records; recover the whole cluster"),
             "\(refused.errors)")
         #expect(!refused.errors.contains("trying again"), "\(refused.errors)")
         #expect(try shop.sql("select to_regclass('again') is null") == "t")
