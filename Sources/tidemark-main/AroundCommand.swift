@@ -8,14 +8,14 @@ enum AroundCommand: Command {
     static let grammar = Grammar(
         "around", "show the transactions around a moment",
         description: [
-            "The last ones a recovery to the moment would include, and the first ones it wouldn't, with what they changed. "
-                + "Transactions are in the order of the log; their times are taken a little earlier and may go back and forth. "
+            "Shows the last transactions that a recovery to this time would include, and the first ones it wouldn't, with what they changed. "
+                + "Transactions are in WAL order; their commit times are taken slightly earlier and may be out of order. "
                 + "WAL that is missing among them is shown in its place."
         ],
         options: [
             .init("target-time", value: "TIME", "the moment"),
             .init("target-timeline", value: "N", "the timeline to follow (default: the newest)"),
-            .init("count", value: "N", "so many on either side (default: 5)"),
+            .init("count", value: "N", "number of transactions on either side (default: 5)"),
             .init("json", "print JSON"),
         ],
         examples: [

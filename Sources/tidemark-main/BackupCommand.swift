@@ -12,9 +12,9 @@ enum BackupCommand: Command {
     static let grammar = Grammar(
         "backup", "take a base backup",
         description: [
-            "Copies the running cluster into the repository: parallel, compressed, with every page checksum verified, and waits until "
-                + "the WAL that makes the copy consistent has been archived. Primary or standby.",
-            "A backup that is interrupted is never listed; the next one is not hindered by it.",
+            "Copies the running cluster into the repository, in parallel and compressed, verifies every page checksum, and waits until "
+                + "the WAL that makes the copy consistent has been archived. The server can be a primary or a standby.",
+            "A backup that is interrupted is never listed, and doesn't get in the way of the next one.",
         ],
         options: [
             .init("type", value: "TYPE", "full; incremental backups are not available yet"),
@@ -23,9 +23,9 @@ enum BackupCommand: Command {
             .init("pin-until", value: "DATE", "don't expire this backup before the end of that day (UTC), YYYY-MM-DD"),
             .init("no-expire", "don't run \"tidemark expire\" afterwards"),
             .init("resume", "use what an interrupted backup has already stored"),
-            .init("rate-limit", value: "SIZE", "read at most so much per second, such as 50MB"),
+            .init("rate-limit", value: "SIZE", "read at most this much per second, such as 50MB"),
             .init("idle", "run with the lowest priority for CPU and disk"),
-            .init("spread-checkpoint", "let the server spread its checkpoint instead of doing it at once"),
+            .init("spread-checkpoint", "let the server spread out its checkpoint instead of doing it at once"),
             .init("json", "print JSON"),
         ],
         examples: [

@@ -8,13 +8,13 @@ enum CatalogCommand: Command {
     static let grammar = Grammar(
         "catalog", "show or rebuild the local index of the repository",
         description: [
-            "The catalog is an SQLite file under state_directory that says what every archived segment holds. Nothing is true only "
-                + "there: it may be deleted at any moment, and every command that uses it brings it up to date first."
+            "The catalog is an SQLite file under state_directory that says what every archived segment contains. Nothing is stored only "
+                + "there: it may be deleted at any time, and every command that uses it brings it up to date first."
         ],
         words: [.init("status|rebuild", "what to do")],
         options: [.init("json", "print JSON")],
         examples: [
-            Grammar.Example("tidemark catalog status", "is it sound, and how large"),
+            Grammar.Example("tidemark catalog status", "whether it is intact, and how large it is"),
             Grammar.Example("tidemark catalog rebuild", "read every segment's head again"),
         ],
         exits: [(3, "the catalog is damaged; the next use rebuilds it")])

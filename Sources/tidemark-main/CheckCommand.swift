@@ -16,8 +16,8 @@ enum CheckCommand: Command {
     static let grammar = Grammar(
         "check", "check archiving, backups and everything they need",
         description: [
-            "One answer for three readers: a table for people, with the reason and the next step for everything that isn't well; "
-                + "Nagios's and Icinga's format; and Prometheus's. Limits are set, and checks silenced with a reason, in the "
+            "Reports in one of three forms: a table for people, with the reason and the next step for everything that isn't well; "
+                + "the format of Nagios and Icinga; or that of Prometheus. Limits are set, and checks silenced with a reason, in the "
                 + "configuration's section [check] (docs/monitoring.md)."
         ],
         options: [
@@ -25,7 +25,7 @@ enum CheckCommand: Command {
             Grammar.Option(
                 "textfile", value: "PATH",
                 "also write Prometheus's text format to PATH, atomically, for node_exporter's textfile collector"),
-            Grammar.Option("notify", "tell those of [notify] what has changed since the last time"),
+            Grammar.Option("notify", "notify the recipients in [notify] of what has changed since the last time"),
             Grammar.Option("only", value: "CHECK", repeats: true, "only this check; may be repeated"),
             Grammar.Option("json", "print JSON, as --format json"),
         ],
@@ -39,7 +39,7 @@ enum CheckCommand: Command {
             (0, "all is well, or silenced; openmetrics: always"),
             (1, "failure; nagios: at least one warning"),
             (2, "usage or configuration error; nagios: at least one check is critical"),
-            (3, "a check isn't well; nagios: something could not be found out"),
+            (3, "a check isn't well; nagios: something could not be determined"),
         ])
 
     private enum Format: String, CaseIterable {

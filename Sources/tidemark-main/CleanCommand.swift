@@ -5,11 +5,11 @@ enum CleanCommand: Command {
     static let grammar = Grammar(
         "clean", "remove what killed commands left behind",
         description: [
-            "Removes from scratch_directory the temporary clusters of recover-table and drill whose process is gone, and stops "
+            "Removes from scratch_directory the temporary clusters of recover-table and drill whose process has died, and stops "
                 + "the servers that still run in them; and from the repository and the state directory the temporary files of "
-                + "such processes. What belongs to a living process, to another user or to another program is never touched: a "
-                + "temporary cluster's process holds a lock on it as long as it lives.",
-            "Nothing depends on it: the next recover-table, drill or archive-push clears up its own kind, too.",
+                + "such processes. What belongs to a running process, to another user or to another program is never touched: a "
+                + "temporary cluster's process holds a lock on it as long as it runs.",
+            "You need not run it: the next recover-table, drill or archive-push cleans up after its own kind, too.",
         ],
         options: [
             .init("dry-run", "say what would be removed, and remove nothing"),

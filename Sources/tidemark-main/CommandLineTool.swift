@@ -44,7 +44,7 @@ enum CommandLineTool {
         guard let command = Commands.named(wanted) else {
             if name.hasPrefix("-") {
                 throw UsageError(
-                    "option \"\(name)\" stands before the command",
+                    "option \"\(name)\" precedes the command",
                     hint: "Options follow the command: tidemark COMMAND \(name) ….")
             }
             let near = suggestion(for: wanted, among: Commands.grammars.map(\.command))

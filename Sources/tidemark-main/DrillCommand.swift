@@ -13,10 +13,10 @@ enum DrillCommand: Command {
         "drill", "rehearse a recovery into a scratch cluster, check it, and record how long it took",
         description: [
             "Recovers into a temporary cluster under scratch_directory: private socket, no archiving, no autovacuum, no background "
-                + "workers that could reach out. At the target it runs pg_amcheck where that is installed, the queries of "
-                + "drill_sql, and the row counts of drill_min_rows; a restore or a replay that stands still for longer than drill_timeout is ended, and checks that take longer are as well. Then the scratch cluster is removed, whatever happened.",
-            "Without a target it recovers everything the archive holds. The time it took and the outcome are recorded in the "
-                + "repository: \"tidemark check\" knows the recovery time from there.",
+                + "workers that could connect to other servers. At the target it runs pg_amcheck if that is installed, the queries of "
+                + "drill_sql, and the row counts of drill_min_rows; a restore or a replay without progress for longer than drill_timeout is terminated, and so are checks that take longer. Then the scratch cluster is removed, whatever happened.",
+            "Without a target, it recovers everything in the archive. The time it took and the outcome are recorded in the "
+                + "repository, where \"tidemark check\" finds the recovery time.",
         ],
         options: TargetOptions.options + [
             .init("random", "a random moment between the oldest backup and the archive's end"),
@@ -25,7 +25,7 @@ enum DrillCommand: Command {
             .init("json", "print JSON"),
         ],
         examples: [
-            Grammar.Example("tidemark drill", "everything the archive holds"),
+            Grammar.Example("tidemark drill", "everything in the archive"),
             Grammar.Example("tidemark drill --random", "somewhere in between; for a timer"),
         ],
         exits: [(3, "the recovery worked, but a check failed"), (4, "the target cannot be reached")])
@@ -111,14 +111,14 @@ enum DrillCommand: Command {
                 + "\(plan.segmentCount) segments in \(seconds(report.replaySeconds)).",
             "Reached: \(last)" + (report.complaints.isEmpty ? ", as predicted." : "."),
             report.amcheck
-                ? "pg_amcheck looked at every database."
+                ? "pg_amcheck checked every database."
                 : "pg_amcheck was not run: it is not installed here, or there was no time for it.",
             "\(report.checks) checks of your own, \(seconds(report.checkedSeconds)) for all checks.",
         ]
         if !report.raised.isEmpty {
             let words = report.raised.map { "\($0.name) = \($0.demanded) instead of \($0.present)" }
             lines.append(
-                "The log demanded higher settings; the server was started again with \(words.joined(separator: ", ")).")
+                "WAL required higher settings; the server was started again with \(words.joined(separator: ", ")).")
         }
         if report.pending > 0 {
             lines.append("Prepared transactions that were pending, and rolled back for the checks: \(report.pending).")

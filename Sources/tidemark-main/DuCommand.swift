@@ -7,7 +7,7 @@ import Retention
 
 enum DuCommand: Command {
     static let grammar = Grammar(
-        "du", "show what takes space in the repository",
+        "du", "show what takes up space in the repository",
         description: [
             "Backups one by one, WAL day by day, the growth, and what \"tidemark expire\" would free. What is from before initdb or "
                 + "pg_upgrade counts as well."
@@ -16,7 +16,7 @@ enum DuCommand: Command {
             .init("days", value: "N", "show WAL of the last N days (default: 14; 0 shows all)"),
             .init("json", "print JSON"),
         ],
-        examples: [Grammar.Example("tidemark du", "as it says")])
+        examples: [Grammar.Example("tidemark du", "the whole repository")])
 
     private struct Document: Encodable {
         struct Backup: Encodable {

@@ -8,10 +8,10 @@ enum EventsCommand: Command {
     static let grammar = Grammar(
         "events", "show what happened: drops, truncations, restore points, timeline switches",
         description: [
-            "Read from the archived WAL, newest first. Relations get their names from the relation maps of the backups; what no "
-                + "backup knows is shown with its numbers. Each destructive event comes with the command that recovers to just "
+            "Reads the events from the archived WAL, newest first. The names of relations come from the relation maps of the backups; what no "
+                + "backup knows is shown with its OIDs. Each destructive event comes with the command that recovers to just "
                 + "before it, or with the reason why there is none. Rewrites (VACUUM FULL, CLUSTER, REINDEX, ALTER TABLE) are shown "
-                + "with --kind rewrite only. Gaps in the WAL are always shown: what happened there is not known."
+                + "with --kind rewrite only. Gaps in WAL are always shown: it is not known what happened there."
         ],
         options: [
             .init("from", value: "TIME", "nothing earlier"),
@@ -79,7 +79,7 @@ enum EventsCommand: Command {
                     : "\(count) drops or truncations are not shown, and may be this table's",
                 detail: "No backup's relation map knows the names; the newest is at LSN \(newest.lsn)"
                     + (newest.time.map { ", \($0)." } ?? "."),
-                hint: "Without --table they are shown, with their numbers.")
+                hint: "Without --table, they are shown with their OIDs.")
         }
         let lost = try access.catalog.lostHistories()
         for history in lost { invocation.log(.error, history) }

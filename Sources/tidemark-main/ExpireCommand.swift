@@ -12,9 +12,9 @@ enum ExpireCommand: Command {
     static let grammar = Grammar(
         "expire", "remove backups and WAL that no rule keeps",
         description: [
-            "Goes by the rules of [retention] (docs/retention.md) and says for each backup why it is kept or goes. The newest good backup, "
-                + "pinned ones, those in use, and whatever a kept one needs always stay. Without rules nothing is removed.",
-            "The same rules apply to backups from before initdb or pg_upgrade, in each incarnation of the cluster by itself; the newest good "
+            "Applies the rules of [retention] (docs/retention.md) and says for each backup why it is kept or removed. The newest good backup, "
+                + "pinned ones, those in use, and whatever a kept one needs always stay. Without rules, nothing is removed.",
+            "The same rules apply to backups from before initdb or pg_upgrade, in each incarnation of the cluster separately; the newest good "
                 + "backup of each incarnation always stays.",
             "Also removes what interrupted backups left. Runs after every successful \"tidemark backup\" unless that has --no-expire.",
         ],
@@ -111,7 +111,7 @@ enum ExpireText {
 
     /// One line per decision.
     private static func lines(_ report: ExpiryReport, dryRun: Bool) -> [String] {
-        let gone = dryRun ? "would go" : "removed"
+        let gone = dryRun ? "would be removed" : "removed"
         var lines = report.decision.verdicts.map { verdict in
             "backup \(verdict.label) \(verdict.isKept ? "kept" : gone): \(verdict.reasons.joined(separator: "; "))"
         }

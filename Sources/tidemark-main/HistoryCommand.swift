@@ -9,14 +9,14 @@ enum HistoryCommand: Command {
     static let grammar = Grammar(
         "history", "show every backup, verification, drill, expiry and recovery",
         description: [
-            "When each began, how long it took, how it ended, who started it, and what it was about. The records lie in the "
+            "Shows when each job began, how long it took, how it ended, who started it, and its details. The records are in the "
                 + "repository, so that they outlive this machine."
         ],
         options: [
             Grammar.Option("days", value: "N", "only the last N days (default: 90; 0 shows all)"),
             Grammar.Option(
                 "job", value: "KIND", "only one kind: " + JobKind.allCases.map(\.rawValue).joined(separator: ", ")),
-            Grammar.Option("failed", "only what did not end well"),
+            Grammar.Option("failed", "only jobs that did not succeed"),
             Grammar.Option("json", "print JSON"),
         ],
         examples: [

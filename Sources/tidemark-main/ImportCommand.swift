@@ -5,12 +5,12 @@ import Platform
 
 enum ImportCommand: Command {
     static let grammar = Grammar(
-        "import", "take over an existing archive of WAL files",
+        "import", "import an existing archive of WAL files",
         description: [
-            "Stores every WAL file found in the directory and the folders in it, as cp or pg_receivewal left them: raw, or compressed with gzip, "
-                + "zstd or lz4. Each is checked as archive-push checks it. Nothing in the "
+            "Stores every WAL file in the directory and its subdirectories, as cp or pg_receivewal left them: raw, or compressed with gzip, "
+                + "zstd or lz4. Each file is checked as by archive-push. Nothing in the "
                 + "directory is changed, and an interrupted import can be started again.",
-            "Reports what is missing, what came twice, and files that are no WAL.",
+            "Reports what is missing, what is there twice, and files that are not WAL.",
         ],
         words: [.init("DIR", "the directory with the archive")],
         options: [.init("json", "print JSON")],
@@ -48,14 +48,14 @@ enum ImportCommand: Command {
                     problems: report.problems.map { .init(message: $0.message, detail: $0.detail) }))
         } else {
             invocation.print(
-                "\(report.stored) files stored, \(report.present) were there already, \(report.duplicates) came twice, "
+                "\(report.stored) files stored, \(report.present) were there already, \(report.duplicates) were duplicates, "
                     + "\(report.problems.count) problems")
             for path in report.unfinished { invocation.print("left out, as it is not finished: \(path)") }
-            for path in report.unwritten { invocation.print("left out, as it holds no WAL of its segment: \(path)") }
+            for path in report.unwritten { invocation.print("left out, as it contains no WAL of its segment: \(path)") }
             if !report.strangers.isEmpty {
                 let shown = report.strangers.prefix(10).joined(separator: ", ")
                 invocation.print(
-                    "left out, as they are no WAL: \(shown)"
+                    "left out, as they are not WAL: \(shown)"
                         + (report.strangers.count > 10 ? ", and \(report.strangers.count - 10) more" : ""))
             }
         }

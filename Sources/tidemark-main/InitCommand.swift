@@ -12,8 +12,8 @@ enum InitCommand: Command {
     static let grammar = Grammar(
         "init", "set up a cluster's place in the repository and check the server's settings",
         description: [
-            "Creates the repository if it isn't there, and in it the place for the cluster as it is now (major version and system "
-                + "identifier). After initdb or pg_upgrade, run it again: a new place is made beside the old one. Running it twice "
+            "Creates the repository if it doesn't exist, and in it the place for the cluster as it is now (major version and system "
+                + "identifier). After initdb or pg_upgrade, run it again: a new place is created next to the old one. Running it twice "
                 + "changes nothing.",
             "Then the server's settings are compared with what archiving needs. What is missing is printed, or with --write set by "
                 + "ALTER SYSTEM. Changes of wal_level and archive_mode need a restart of the server.",
@@ -99,10 +99,10 @@ enum InitCommand: Command {
     private static func schedule(_ cluster: String) -> String {
         // As systemd documents it: whether this system was booted with it (sd_booted(3)).
         guard access("/run/systemd/system", F_OK) == 0 else {
-            return "To have backups and checks made by themselves, see crontab.sample in the documentation."
+            return "To schedule backups and checks, see crontab.sample in the documentation."
         }
         let timers = ["backup", "check", "verify", "drill"].map { "tidemark-\($0)@\(cluster).timer" }
-        return "To have backups and checks made by themselves:\n    systemctl enable --now "
+        return "To schedule backups and checks:\n    systemctl enable --now "
             + timers.joined(separator: " ")
     }
 }

@@ -168,8 +168,8 @@ enum Interruption {
             if (try? isUnfinishedRestore(directory)) == true {
                 detail.append(UnfinishedRestore.remains(in: directory))
             } else if (try? DataDirectory(directory).runningServer()) != nil {
-                detail.append("The server goes on recovering by itself.")
-                done.append("The server goes on recovering by itself.")
+                detail.append("The server continues to recover by itself.")
+                done.append("The server continues to recover by itself.")
             }
             let isUnderWay =
                 cluster.map { cluster in
@@ -194,7 +194,7 @@ enum Interruption {
 
     /// What repeating an interrupted command does.
     private static let again = [
-        "backup": "\"tidemark backup --resume\" reuses what is stored already.",
+        "backup": "\"tidemark backup --resume\" reuses what has been stored.",
         "verify": "The next \"tidemark verify\" continues where this one stopped.",
         "expire": "The next \"tidemark expire\" removes the rest.",
         "import": "The same command again imports the rest.",

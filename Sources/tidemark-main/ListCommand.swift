@@ -11,11 +11,11 @@ enum ListCommand: Command {
     static let grammar = Grammar(
         "list", "list the base backups",
         description: [
-            "Every complete backup of the cluster, oldest first. Backups that are still running or were interrupted are named below the "
+            "Lists every complete backup of the cluster, oldest first. Backups that are still running or were interrupted are named below the "
                 + "table; they can't be used."
         ],
         options: [.init("json", "print JSON")],
-        examples: [Grammar.Example("tidemark list", "as it says")],
+        examples: [Grammar.Example("tidemark list", "all backups")],
         exits: [
             (
                 3,
@@ -97,7 +97,7 @@ enum ListCommand: Command {
         if !invocation.json {
             for remark in remarks { invocation.print(remark) }
             for gap in gaps {
-                invocation.print("WAL \(gap.sentence): from backups before the gap nothing after it can be reached.")
+                invocation.print("WAL \(gap.sentence): backups taken before the gap cannot be recovered past it.")
             }
         }
         for history in lost { invocation.log(.error, history) }
@@ -122,7 +122,7 @@ enum ListCommand: Command {
                 (try $0.windows(of: backups.map(BackupSpan.init)), try $0.lostHistories())
             }
         } catch {
-            log(.warning, "until when backups are recoverable is not known", detail: "\(error)")
+            log(.warning, "it is not known until when backups are recoverable", detail: "\(error)")
             return ([], [])
         }
     }

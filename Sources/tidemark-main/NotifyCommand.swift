@@ -8,20 +8,21 @@ import WAL
 
 enum NotifyCommand: Command {
     static let grammar = Grammar(
-        "notify", "test the notifications, or deliver those that wait",
+        "notify", "test the notifications, or deliver those that are waiting",
         description: [
-            "Whom to tell of what stands in the configuration's sections [notify] and [notify NAME] (docs/notifications.md). Jobs "
-                + "queue their messages and go on; another process delivers them. Without an option, notify says what waits."
+            "The configuration's sections [notify] and [notify NAME] say who is notified of what (docs/notifications.md). Jobs "
+                + "queue their messages and continue; another process delivers them. Without an option, notify shows how many are waiting."
         ],
         options: [
-            Grammar.Option("test", "send a test message to everybody, now, and say how it went"),
-            Grammar.Option("deliver", "deliver what waits; the systemd units do it when a job has ended"),
+            Grammar.Option("test", "send a test message to every recipient at once, and report the results"),
+            Grammar.Option("deliver", "deliver the waiting messages; the systemd units do this when a job has ended"),
             Grammar.Option(
-                "unit", value: "UNIT", "tell that a systemd unit has failed, unless it has told so itself (OnFailure=)"),
+                "unit", value: "UNIT",
+                "report that a systemd unit has failed, unless it has reported that itself (OnFailure=)"),
             Grammar.Option("json", "print JSON"),
         ],
         examples: [
-            Grammar.Example("tidemark notify --test", "does everybody hear us?"),
+            Grammar.Example("tidemark notify --test", "do messages arrive?"),
             Grammar.Example("tidemark notify --deliver", "try again what could not be delivered"),
         ],
         exits: [(1, "failure; with --test and --deliver: a notification could not be delivered")])
@@ -67,7 +68,7 @@ enum NotifyCommand: Command {
         } else {
             var table = TextTable(["receiver", "events"])
             for row in rows { table.add([row.receiver, row.events.joined(separator: ", ")]) }
-            invocation.print(table.text + "\n\n\(waiting.count) messages wait for delivery.")
+            invocation.print(table.text + "\n\n\(waiting.count) messages are waiting for delivery.")
         }
         return .success
     }
@@ -90,7 +91,7 @@ enum NotifyCommand: Command {
             if let failure {
                 invocation.log(.error, failure)
             } else {
-                invocation.print("Told \"\(receiver.name)\".")
+                invocation.print("Notified \"\(receiver.name)\".")
             }
         }
         if invocation.json { try invocation.print(json: rows) }

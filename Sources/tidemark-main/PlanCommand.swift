@@ -6,14 +6,14 @@ enum PlanCommand: Command {
         "plan", "show where a recovery would end, without touching anything",
         description: [
             "Chooses the base backup, follows the timelines, checks that every WAL segment needed is in the archive, and names the "
-                + "last transaction that will be there and the first that won't, by PostgreSQL's own rules. A target that can't "
-                + "be reached is refused with the reason and the nearest ones that can."
+                + "last transaction that will be included and the first that won't, by PostgreSQL's own rules. A target that can't "
+                + "be reached is refused, with the reason and the nearest ones that can."
         ],
         options: TargetOptions.options + DropOptions.options + RecoveryOptions.shown + [
             Grammar.Option("json", "print JSON")
         ],
         examples: [
-            Grammar.Example("tidemark plan --target latest", "everything the archive holds"),
+            Grammar.Example("tidemark plan --target latest", "everything in the archive"),
             Grammar.Example("tidemark plan --target-time '2026-11-05 09:59:00 Europe/Berlin'", "up to a moment"),
         ],
         exits: [(4, "the target cannot be reached")])

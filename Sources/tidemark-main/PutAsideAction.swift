@@ -15,7 +15,7 @@ enum PutAsideAction {
         .init("reason", value: "TEXT", "with put-aside: why, for the record"),
         .init("certain", "with put-aside: put it aside although no primary here can confirm that it is not needed"),
         .init("yes", letter: "y", "with put-aside and put-back: do not ask"),
-        .init("dry-run", "with put-aside and put-back: say what would move, and move nothing"),
+        .init("dry-run", "with put-aside and put-back: say what would be moved, and move nothing"),
     ]
 
     private struct Document: Encodable {
@@ -28,7 +28,7 @@ enum PutAsideAction {
     static func subject(_ name: String) throws -> PutAside.Subject {
         guard let subject = PutAside.Subject(name) else {
             throw UsageError(
-                "\"\(name)\" is no segment, .partial, .backup or timeline",
+                "\"\(name)\" is not a segment, .partial, .backup or timeline",
                 hint: "Name it as \"tidemark segments\" shows it; a timeline by its history file or number.")
         }
         return subject
@@ -58,7 +58,7 @@ enum PutAsideAction {
         if !invocation.arguments.has("dry-run") {
             let question =
                 "\(objects(names)) will be put aside. "
-                + "Recovery then does without them, unless it is told to go to their timeline. Continue?"
+                + "Recovery then doesn't use them, unless you ask for their timeline. Continue?"
             guard try invocation.confirm(question) else { return .interrupted }
             folder = try aside.carryOut(
                 now: Moment(microseconds: Clock.now), reason: invocation.arguments.value("reason") ?? "", judge: judge

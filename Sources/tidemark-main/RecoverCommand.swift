@@ -15,9 +15,9 @@ enum RecoverCommand: Command {
                 + "into postgresql.auto.conf, and with --start starts the server, follows the replay and compares what was reached "
                 + "with what was predicted.",
             "Without --data-directory it works in place, in the cluster's own directory: the server must be stopped; WAL that it had "
-                + "no time to archive is archived first; the old directory is renamed, not removed. Another directory must be "
-                + "empty or absent, unless --keep-old renames it, too. In any directory but the cluster's own archiving is off, "
-                + "and the server listens on a socket in the directory only, until you change that (--set).",
+                + "not archived is archived first; the old directory is renamed, not removed. Another directory must be "
+                + "empty or absent, unless --keep-old renames it, too. In any directory except the cluster's own, archiving is off, "
+                + "and the server listens only on a socket in that directory, until you change that (--set).",
             "Every recovery is recorded in the repository.",
         ],
         options: TargetOptions.options + DropOptions.options + RecoveryOptions.shown + [
@@ -25,10 +25,11 @@ enum RecoverCommand: Command {
             .init(
                 "log-file", value: "FILE", "the started server's log (default: tidemark-recovery.log in the directory)"),
             .init(
-                "keep-old", "rename a directory that isn't empty, and recover in its place; in place, this is always so"
+                "keep-old",
+                "rename a directory that isn't empty, and recover in its place; this is the default in place"
             ),
             .init(
-                "resume", "go on with a recovery into this directory that was interrupted; --set changes its settings"),
+                "resume", "continue an interrupted recovery into this directory; --set changes its settings"),
             .init(
                 "delta",
                 "bring an existing copy of this cluster to the backup's state: rewrite only what differs, remove what is not in it"
@@ -40,7 +41,7 @@ enum RecoverCommand: Command {
         examples: [
             Grammar.Example(
                 "tidemark recover --target-time '2026-11-05 09:59:00+01' --data-directory /srv/recovered --start",
-                "beside the living server"),
+                "next to the live server"),
             Grammar.Example("tidemark recover --target latest --start", "in place, after the server has died"),
             Grammar.Example(
                 "tidemark recover --before-drop shop.public.orders --data-directory /srv/recovered --start",
@@ -120,12 +121,12 @@ enum RecoverCommand: Command {
                 guard invocation.arguments.settings["conninfo"] == nil else { continue }
                 invocation.log(
                     .warning, "the password in --conninfo was not kept",
-                    hint: "Where the server asks for it, name --conninfo again, or put the password into ~/.pgpass.")
+                    hint: "If the server asks for it, give --conninfo again, or put the password into ~/.pgpass.")
             } else {
                 let setting = option.dropFirst(4)
                 throw Problem(
-                    "the value of \"\(setting)\" was not kept: it holds a password",
-                    hint: "Name it again: --set \(setting)=VALUE.")
+                    "the value of \"\(setting)\" was not kept: it contains a password",
+                    hint: "Give it again: --set \(setting)=VALUE.")
             }
         }
     }
@@ -138,9 +139,9 @@ enum RecoverCommand: Command {
         let claim = try RecoveryClaim(directory, in: cluster.state)
         guard try RecoveryState(of: directory, in: cluster.state) == state else {
             throw Problem(
-                "the recovery into \"\(directory)\" is not where it was when it was looked at",
-                detail: "Somebody else has gone on with it meanwhile, or has ended it.",
-                hint: "Look at the directory, and run the command again if the recovery is still unfinished.")
+                "the recovery into \"\(directory)\" has changed since it was examined",
+                detail: "Somebody else has continued or ended it in the meantime.",
+                hint: "Examine the directory, and run the command again if the recovery is still unfinished.")
         }
         return claim
     }

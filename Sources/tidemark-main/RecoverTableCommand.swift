@@ -10,8 +10,8 @@ enum RecoverTableCommand: Command {
     static let grammar = Grammar(
         "recover-table", "bring back tables, and nothing else",
         description: [
-            "Restores from the base backup only the files that the tables and the catalogs need, into a temporary cluster on a "
-                + "private socket; replays the log to the target there; takes the tables out; and removes the temporary "
+            "Restores from the base backup only the files of the tables and the system catalogs, into a temporary cluster on a "
+                + "private socket; replays WAL up to the target there; copies the tables out; and removes the temporary "
                 + "cluster. The live server's other tables, its settings and its archive are not touched.",
             "Tables are named as in SQL: shop.public.orders, shop.\"Sales 2026\".\"Order\"; * and ? outside of quotation marks "
                 + "stand for anything, as in shop.public.*. All must be in one database. Partitions come with their table.",
@@ -27,7 +27,7 @@ enum RecoverTableCommand: Command {
             .init("before-drop", "the target: just before the tables were dropped"),
             .init(
                 "into-table", value: "SCHEMA.NAME", valueIsOptional: true,
-                "into new tables of the live database (default: beside the old name, with the moment added)"),
+                "into new tables of the live database (default: the old name with the moment added)"),
             .init(
                 "with-foreign-keys",
                 "give new tables their foreign keys, and restore those of other tables to a table that gets its old name"
@@ -39,11 +39,11 @@ enum RecoverTableCommand: Command {
             .init("with-views", "restore missing views over a table that gets its old name"),
             .init(
                 "to-file", value: "FILE",
-                "into a file of pg_dump's; plain SQL if it ends in .sql, custom format otherwise"),
-            .init("replace", "put the tables in the place of the present ones, which are kept as …_before_restore"),
-            .init("diff", "compare with the live tables by primary key: rows missing, changed, added since"),
+                "into a pg_dump file; plain SQL if it ends in .sql, custom format otherwise"),
+            .init("replace", "replace the present tables, which are kept as …_before_restore"),
+            .init("diff", "compare with the live tables by primary key: missing, changed and added rows"),
             .init("apply", value: "missing", "with --diff: put the missing rows back into the live tables"),
-            .init("no-filter-wal", "replay what concerns other tables, too: more disk, more work"),
+            .init("no-filter-wal", "also replay what concerns other tables: needs more disk space and time"),
             .init("dry-run", "print the plan and stop"),
             .init("yes", letter: "y", "don't ask for confirmation"),
             .init("json", "print JSON"),
@@ -51,7 +51,7 @@ enum RecoverTableCommand: Command {
         examples: [
             Grammar.Example(
                 "tidemark recover-table --table shop.public.orders --target-time '2026-11-05 09:59:00+01' --into-table",
-                "beside the live table"),
+                "next to the live table"),
             Grammar.Example(
                 "tidemark recover-table --table shop.public.orders --before-drop --to-file orders.dump",
                 "a dropped table"),
@@ -60,7 +60,7 @@ enum RecoverTableCommand: Command {
                 "after a bad DELETE: only the lost rows"),
         ],
         exits: [
-            (3, "with --diff: the tables differ; with --apply: not all rows came back"),
+            (3, "with --diff: the tables differ; with --apply: not all rows were put back"),
             (4, "the target cannot be reached; nothing was touched"),
         ])
 
@@ -162,7 +162,8 @@ enum RecoverTableCommand: Command {
             throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
         }
         let name = invocation.arguments.value("table") ?? tables[0].database
-        writeToStandardOutput("The live tables will be replaced and kept as …_before_restore. Type \(name) to go on: ")
+        writeToStandardOutput(
+            "The live tables will be replaced and kept as …_before_restore. Type \(name) to continue: ")
         return readLine(strippingNewline: true) == name
     }
 }

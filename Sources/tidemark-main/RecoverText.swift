@@ -61,13 +61,13 @@ extension RecoverReport {
         let what =
             switch result.state {
             case .promoted:
-                "The server has recovered in \(seconds(result.seconds)) and takes writes"
+                "The server has recovered in \(seconds(result.seconds)) and accepts writes"
                     + (result.timeline.map { " on timeline \($0)." } ?? ".")
             case .paused:
-                "The server has recovered in \(seconds(result.seconds)), answers queries and waits: look around, then "
-                    + "SELECT pg_wal_replay_resume() to make it take writes."
+                "The server has recovered in \(seconds(result.seconds)), answers queries and waits: examine it, then run "
+                    + "SELECT pg_wal_replay_resume() to make it accept writes."
             case .shutDown:
-                "The server has recovered in \(seconds(result.seconds)) and shut down. To make it take writes: \(takingWrites)"
+                "The server has recovered in \(seconds(result.seconds)) and shut down. To make it accept writes: \(takingWrites)"
             case .standby:
                 "The standby is consistent, answers queries and follows the archive. Raise max_connections and the like here before "
                     + "they are raised on the original: a standby that has less stops replaying."
@@ -80,7 +80,7 @@ extension RecoverReport {
         switch result.asPredicted {
         case true? where result.archiveHasGrown:
             lines.append(
-                "The archive has grown since the plan was made, which ended at LSN \(planned.plan.end); recovery went on to "
+                "The archive has grown since the plan was made, which ended at LSN \(planned.plan.end); recovery continued to "
                     + "its present end.")
         case true?:
             lines.append(

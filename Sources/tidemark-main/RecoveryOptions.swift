@@ -9,11 +9,11 @@ enum RecoveryOptions {
         .init("data-directory", value: "DIR", "the directory to recover into (default: the cluster's own)"),
         .init(
             "target-action", value: "promote|pause|shutdown",
-            "what the server does at the target (default: promote, so that it takes writes)"),
+            "what the server does at the target (default: promote, so that it accepts writes)"),
         .init("standby", "set up a standby that follows the archive, instead of ending recovery"),
         .init(
             "use-partial",
-            "where the last segment of a timeline was archived as .partial only, take what it holds"),
+            "use the last segment of a timeline if it was archived only as .partial"),
         .init(
             "tablespace-mapping", value: "OLD=NEW", repeats: true,
             "put the tablespace that was in OLD into NEW; may be repeated"),

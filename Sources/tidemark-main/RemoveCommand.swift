@@ -6,16 +6,16 @@ import Repository
 
 enum RemoveCommand: Command {
     static let grammar = Grammar(
-        "remove", "remove one backup, whatever the rules want",
+        "remove", "remove one backup, whatever the rules say",
         description: [
-            "For a backup that must go: one whose backup.json is damaged, one with a wrong date, one with data that must be "
-                + "deleted. Backups that grow old are removed by \"tidemark expire\".",
-            "Refuses one that is in use; without --force also one that is pinned, and the last good one. Packs that another backup "
+            "For a backup that must be removed: one whose backup.json is damaged, that has a wrong date, or that has data that must be "
+                + "deleted. Old backups are removed by \"tidemark expire\".",
+            "Refuses one that is in use; without --force, also one that is pinned, and the last good one. Packs that another backup "
                 + "refers to stay, and so does WAL, until \"tidemark expire\" finds that nothing needs it.",
         ],
         words: [.init("LABEL", "as \"tidemark list\" shows it")],
         options: [
-            .init("force", "although it is pinned, or the last good one"),
+            .init("force", "remove it even if it is pinned, or the last good one"),
             .init(
                 "incarnation", value: "NAME",
                 "of this incarnation of the cluster (default: the one that has the backup)"),
@@ -23,8 +23,8 @@ enum RemoveCommand: Command {
             .init("yes", letter: "y", "don't ask for confirmation"), .init("json", "print JSON"),
         ],
         examples: [
-            Grammar.Example("tidemark remove 20261105T020000Z-full", "asks, then removes it"),
-            Grammar.Example("tidemark remove 20261105T020000Z-full --dry-run", "says what that would free"),
+            Grammar.Example("tidemark remove 20261105T020000Z-full", "ask, then remove it"),
+            Grammar.Example("tidemark remove 20261105T020000Z-full --dry-run", "say how much that would free"),
         ],
         exits: [(5, "a backup of this cluster is running"), (130, "the question was answered with no")])
 
@@ -47,7 +47,7 @@ enum RemoveCommand: Command {
             let subject =
                 removal.backup.map { "The backup of \($0.stopTime), \(size(removal.size))," } ?? "Backup \(label)"
             guard
-                try invocation.confirm("\(subject) will be removed for good; nothing brings it back. Continue?")
+                try invocation.confirm("\(subject) will be removed for good and cannot be restored. Continue?")
             else { return .interrupted }
             removal = try removal.carryOut()
         }

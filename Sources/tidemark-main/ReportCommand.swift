@@ -8,12 +8,12 @@ enum ReportCommand: Command {
     static let grammar = Grammar(
         "report", "write the status as a page, or send it",
         description: [
-            "With --html, a page that needs nothing else: no scripts, no network, readable in print and by screen readers. With "
-                + "--notify, the weekly report for those of [notify] who want it. Without either, the text of \"tidemark status\"."
+            "With --html, writes a self-contained page: no scripts, no network, suitable for print and for screen readers. With "
+                + "--notify, sends the weekly report to those recipients in [notify] who want it. Without either, prints the text of \"tidemark status\"."
         ],
         options: [
             Grammar.Option("html", value: "FILE", "write the page to FILE, atomically; - is standard output"),
-            Grammar.Option("notify", "send it to those who want weekly_report"),
+            Grammar.Option("notify", "send it to the recipients who want weekly_report"),
             Grammar.Option("days", value: "N", "how many days to show (7 to 120; default: 28)"),
         ],
         examples: [

@@ -8,27 +8,27 @@ import WAL
 
 enum SegmentsCommand: Command {
     static let grammar = Grammar(
-        "segments", "show the archived WAL, or take a stray part of it out of the way and back",
+        "segments", "show the archived WAL, or put a stray part of it aside and back",
         description: [
-            "A stretch is a run of segments of one timeline, each proven to go on where the one before it ended. A gap says what is "
-                + "missing or doesn't fit, why as far as it is known, and which moments can't be reached because of it. What "
-                + "expire removed on purpose is told as well, but is no problem.",
+            "A range is a series of segments of one timeline, each proven to continue where the one before it ended. A gap shows what is "
+                + "missing or doesn't match, the reason as far as it is known, and the moments that can't be reached because of it. What "
+                + "expire removed on purpose is shown as well, but is not a problem.",
             "With put-aside NAME, a segment that contradicts what the server has (a copy of its machine archived first), a .partial, or "
-                + "a timeline that nobody is on is moved out of the cluster's history, with a record of why. Nothing is "
-                + "deleted. A timeline is named by its history file or its number. Only where the primary runs can it be told "
-                + "what is stray: what that server is on, descends from or has written itself, or another timeline descends "
+                + "a timeline that no server is on is moved out of the cluster's history, with a record of the reason. Nothing is "
+                + "deleted. A timeline is given by its history file or its number. Only where the primary runs can tidemark determine "
+                + "what is stray: what that server is on, descends from or has written itself, or what another timeline descends "
                 + "from, is not put aside.",
-            "put-back NAME moves what was put aside last under that name back to where it was. It overwrites nothing.",
+            "put-back NAME moves what was last put aside under that name back to where it was. It overwrites nothing.",
         ],
         words: [
             .init(
                 "put-aside|put-back NAME", count: .any,
-                "what to take out of the way, or back; without it, the WAL is shown")
+                "what to put aside or back; without it, the WAL is shown")
         ],
         options: [.init("json", "print JSON")] + PutAsideAction.options,
         examples: [
             Grammar.Example("tidemark segments", "is anything missing?"),
-            Grammar.Example("tidemark segments put-aside 00000003.history", "a timeline that nobody is on"),
+            Grammar.Example("tidemark segments put-aside 00000003.history", "a timeline that no server is on"),
             Grammar.Example(
                 "tidemark segments put-aside 000000010000000000000007 --following",
                 "what a copy of the server archived first"),
@@ -115,7 +115,7 @@ enum SegmentsCommand: Command {
                     "\(stretch.timeline)", "\(stretch.first)", "\(stretch.last)", "\(stretch.totals.segments)",
                     size(stretch.totals.storedBytes), ratio(stretch), stretch.firstCommit?.time.description ?? "",
                     stretch.lastCommit?.time.description ?? "",
-                    stretch.goesOnFrom.map { "goes on from timeline \($0)" } ?? "",
+                    stretch.goesOnFrom.map { "continues timeline \($0)" } ?? "",
                 ])
             }
             invocation.print(table.text)

@@ -14,7 +14,7 @@ enum ShowCommand: Command {
             .init("tables", value: "N", "show the N largest tables (default: 20)"),
             .init("json", "print JSON"),
         ],
-        examples: [Grammar.Example("tidemark show 20261105T020000Z-full", "as it says")])
+        examples: [Grammar.Example("tidemark show 20261105T020000Z-full", "one backup")])
 
     private struct Document: Encodable {
         struct Part: Encodable {

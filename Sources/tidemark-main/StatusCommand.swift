@@ -7,11 +7,11 @@ enum StatusCommand: Command {
     static let grammar = Grammar(
         "status", "show the cluster's protection on one screen",
         description: [
-            "How much would be lost now, how long a recovery would take, the last weeks as a picture (backups, WAL, verifications, "
+            "Shows how much would be lost now, how long a recovery would take, a chart of the last weeks (backups, WAL, verifications, "
                 + "drills), how far back recovery reaches, and what isn't well."
         ],
         options: [Grammar.Option("days", value: "N", "how many days to show (7 to 120; default: 28)")],
-        examples: [Grammar.Example("tidemark status", "how do we stand?")],
+        examples: [Grammar.Example("tidemark status", "is everything all right?")],
         exits: [(3, "a check isn't well")])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {

@@ -62,7 +62,7 @@ enum TableRecoveryText {
             lines.append("Not copied: \(report.leftOut.joined(separator: ", "))")
         }
         lines.append(
-            "Read \(size(report.backupBytes)) of the backup and \(size(report.logBytes)) of the log; restored in "
+            "Read \(size(report.backupBytes)) of the backup and \(size(report.logBytes)) of WAL; restored in "
                 + "\(seconds(report.restoreSeconds)), replayed in \(seconds(report.replaySeconds)), copied in "
                 + "\(seconds(report.outputSeconds)); the temporary cluster had \(size(report.scratchBytes)).")
         return lines.joined(separator: "\n")

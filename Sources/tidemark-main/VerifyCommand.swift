@@ -7,14 +7,14 @@ enum VerifyCommand: Command {
     static let grammar = Grammar(
         "verify", "check backups and archived WAL in the repository",
         description: [
-            "Reads every frame of all backups, or of the named ones, without a server: the manifest is complete, every pack fits it, every frame "
-                + "decompresses to the content it had, every page has its checksum, and the WAL that the backup needs is there and "
+            "Reads every frame of all backups, or of the named ones, without a server: the manifest must be complete, every pack must match it, every frame "
+                + "must decompress to its original content, every page must match its checksum, and the WAL that the backup needs must be there and "
                 + "continuous. All problems are reported; the result is recorded and shown by \"tidemark list\". WAL that is missing "
-                + "after a backup is reported, too; it is no fault of the backup.",
-            "Unless backups are named, it then reads every archived segment: every record of it, and that it goes on where the one "
-                + "before it ended. --backups and --wal read one part only. \"tidemark check\" knows how long ago each was read, and "
-                + "plan, window and status report damage that was found and is still there.",
-            "A verification that was interrupted less than a day ago goes on where it was.",
+                + "after a backup is reported, too, although the backup is not damaged.",
+            "Unless backups are named, it then reads every archived segment: every record in it, and whether it continues where the one "
+                + "before it ended. --backups and --wal read one part only. \"tidemark check\" shows how long ago each was read, and "
+                + "plan, window and status report damage that was found and still exists.",
+            "A verification that was interrupted less than a day ago continues where it stopped.",
         ],
         words: [.init("LABEL", count: .any, "backups as \"tidemark list\" names them; all when none is named")],
         options: [

@@ -95,7 +95,7 @@ enum VerifyWAL {
         }
         let from = try position("from", isEnd: false) ?? .zero
         let to = try position("to", isEnd: true) ?? LSN(.max)
-        guard from <= to else { throw UsageError("--from is behind --to") }
+        guard from <= to else { throw UsageError("--from is after --to") }
         return from...to
     }
 }

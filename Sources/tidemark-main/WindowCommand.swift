@@ -9,7 +9,7 @@ enum WindowCommand: Command {
     static let grammar = Grammar(
         "window", "show the moments that can be recovered to",
         description: [
-            "For every backup and timeline: from when to when. The first moment is the end of the backup; the last is the last "
+            "Shows the range of moments for every backup and timeline. The first moment is the end of the backup; the last is the last "
                 + "transaction in the WAL that follows it without a gap."
         ],
         options: [.init("json", "print JSON")],
@@ -43,7 +43,7 @@ enum WindowCommand: Command {
         let windows: [Window]
         let unreachable: [Unreachable]
 
-        /// Moments in a gap, or behind it, that can't be recovered to.
+        /// Moments in a gap, or after it, that can't be recovered to.
         struct Unreachable: Encodable {
             let after: String?
             let before: String?
@@ -112,7 +112,7 @@ enum WindowCommand: Command {
         }
         invocation.print(table.text)
         guard from != nil, to != nil else {
-            invocation.print("No moment can be recovered to: the WAL that the backups need is not all there.")
+            invocation.print("No moment can be recovered to: some WAL that the backups need is missing.")
             return .problemsFound
         }
         invocation.print(summary(usable, now: now))

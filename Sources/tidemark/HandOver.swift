@@ -20,7 +20,7 @@ enum HandOver {
             throw Problem(
                 "could not find \"tidemark-main\"",
                 detail:
-                    "It is not beside \"\(directory)/tidemark\", nor in ../lib/tidemark or ../libexec/tidemark from there.",
+                    "It is not next to \"\(directory)/tidemark\", nor in ../lib/tidemark or ../libexec/tidemark from there.",
                 hint: "Install both executables; they are built together.")
         } catch {
             log(.error, error)

@@ -80,7 +80,7 @@ import Testing
             settings: ["archive_command": "''", "archive_library": "'basic_archive'"], initialize: false)
         let refused = try site.tidemark(["init", "--write"])
         #expect(refused.ending == .exited(1))
-        #expect(refused.errors.contains("archive_library hands WAL to another archive"), "\(refused.errors)")
+        #expect(refused.errors.contains("archive_library sends WAL to another archive"), "\(refused.errors)")
         #expect(refused.errors.contains("It is: basic_archive"), "\(refused.errors)")
         #expect(try site.cluster.psql("show archive_library") == "basic_archive")
         _ = try site.tidemark(["init", "--write", "--replace"])

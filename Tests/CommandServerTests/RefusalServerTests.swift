@@ -18,7 +18,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
         Refused("verify nope", "has no complete backup \"nope\""),
         Refused("verify --wal nope", "--wal goes without backups"),
         Refused("verify --frobnicate", "frobnicate"),
-        Refused("verify --wal --from 0/2 --to 0/1", "--from is behind --to"),
+        Refused("verify --wal --from 0/2 --to 0/1", "--from is after --to"),
         Refused("backup --type incr", "incremental backups are not available yet"),
         Refused("backup --pin-until someday", "--pin-until takes a date"),
         Refused("backup --rate-limit slow", "--rate-limit takes a size"),

@@ -28,7 +28,7 @@ import Testing
         let site = try Self.site.get()
         let configuration = site.scratch.file("excluding.conf")
         let text = try Files.readText(site.configuration)
-        let cases = [("/etc", "exclude cannot hold \"/etc\""), ("base", "without it nothing can be recovered")]
+        let cases = [("/etc", "exclude cannot contain \"/etc\""), ("base", "without it nothing can be recovered")]
         for (value, says) in cases {
             try replaceDurably(configuration, bytes: Array((text + "exclude = '\(value)'\n").utf8), mode: 0o644)
             let environment = ["TIDEMARK_CONFIG": configuration]
@@ -111,7 +111,7 @@ import Testing
         let resume = ["recover", "--resume", "--data-directory", directory]
         let refused = try site.tidemark(resume)
         #expect(refused.ending == .exited(1))
-        #expect(refused.errors.contains("Name it again: --set primary_conninfo=VALUE."), "\(refused.errors)")
+        #expect(refused.errors.contains("Give it again: --set primary_conninfo=VALUE."), "\(refused.errors)")
         #expect(refused.errors.contains("the password in --conninfo was not kept"), "\(refused.errors)")
         let resumed = try site.tidemark(resume + ["--set", "primary_conninfo=host=primary password=hunter24"])
         #expect(resumed.ending == .exited(0), "\(resumed.errors)")
