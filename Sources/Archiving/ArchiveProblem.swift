@@ -14,7 +14,7 @@ public struct ArchiveProblem: Explained, Equatable {
     public enum Kind: Sendable, Hashable {
         /// The segment itself; `damage` tells whether it still is.
         case damage
-        /// It isn't there, nor are those behind it through this one.
+        /// It isn't there, nor are those after it through this one.
         case missing(through: SegmentName)
         /// Anything else: how segments hang together, a history, a file that isn't a segment.
         case other

@@ -18,7 +18,7 @@ public struct LookAhead: Sendable {
     /// The most segments of one call, so that a call ends within a second or so and PostgreSQL hears from it.
     var most: Int { 16 * jobs }
 
-    /// Segments behind `segment` that wait for the archiver, in its order (`pgarch_readyXlog`,
+    /// Segments after `segment` that wait for the archiver, in its order (`pgarch_readyXlog`,
     /// src/backend/postmaster/pgarch.c): what has a `.ready` file in `archive_status` beside it.
     func waiting(behind segment: SegmentName, in directory: String) -> [SegmentName] {
         guard let names = try? Files.listIfPresent(directory + "/archive_status") else { return [] }

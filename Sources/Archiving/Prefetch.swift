@@ -71,7 +71,7 @@ extension Fetch {
         return UInt32(clamping: head.rawLength)
     }
 
-    /// The first segment behind the requested one that isn't in the spool; nil when enough is. Removes from the spool what
+    /// The first segment after the requested one that isn't in the spool; nil when enough is. Removes from the spool what
     /// isn't ahead of the request.
     private func nextWanted(
         _ spool: Spool, after segment: SegmentName, _ prefetch: Prefetch, _ size: UInt32

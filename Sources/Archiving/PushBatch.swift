@@ -44,7 +44,7 @@ final class PushBatch: Sendable {
         }
     }
 
-    /// After a failure nothing new is started: the segments behind would be stored without their link being checked.
+    /// After a failure nothing new is started: later segments would be stored without their link being checked.
     func finish(_ index: Int, _ outcome: Result<Push.Outcome, any Error>) {
         state.update {
             if case .failure = outcome { $0.isStopped = true }

@@ -2,7 +2,7 @@ public import Backups
 public import DataDirectory
 public import WAL
 
-/// What a backup is to be like, and what it needs to know.
+/// The options of a backup, and the facts it needs.
 public struct BackupRequest: Sendable {
     /// For libpq.
     public var conninfo: String

@@ -68,7 +68,7 @@ struct BackupSource {
                 "the server does not run on data directory \"\(directory.path)\"",
                 detail: path.isEmpty
                     ? "It is a standby or a copy of the cluster: its pg_control differs."
-                    : "The server says that it runs on \"\(path)\", and its pg_control is another one.",
+                    : "The server says that it runs on \"\(path)\", and its pg_control differs.",
                 hint: "Do \"conninfo\" and \"data_directory\" belong to the same cluster?")
         }
         let settings = try server.settings(["wal_level", "archive_mode"])

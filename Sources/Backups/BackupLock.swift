@@ -10,7 +10,7 @@ public struct BackupInProgress: Explained, Equatable {
     public var hint: String? { "Wait for it to finish, or end it, then try again." }
 }
 
-/// The right to add or remove backups of an incarnation: one process at a time, and never a dead one.
+/// The right to add or remove backups of an incarnation: one process at a time; the lock ends with its process.
 public final class BackupLock: Sendable {
     private static let name = "lock"
     private let lock: any StoreLock

@@ -303,7 +303,7 @@ public struct EventSearch {
 
     // MARK: Times
 
-    /// When the event's transaction committed, read from the segment or the one behind it; else about when it happened.
+    /// When the event's transaction committed, read from the segment or the one after it; else about when it happened.
     private func timeOfCommit(_ row: EventRow) throws -> Moment? {
         let size = try catalog.segmentSize() ?? 16 << 20
         var time: Moment?

@@ -70,7 +70,7 @@ public struct LogGap: Hashable, Sendable {
     public var isExpired = false
     public let lastBefore: TransactionMark?
     public let firstAfter: TransactionMark?
-    /// The first backup from which the log behind the gap can be used again.
+    /// The first backup from which the log after the gap can be used again.
     public let nextBackup: BackupSpan?
 
     public var firstMissing: SegmentName? { missing?.first }
@@ -242,7 +242,7 @@ extension Catalog {
         return nil
     }
 
-    /// The first backup behind a gap, on any history that has the gap.
+    /// The first backup after a gap, on any history that has the gap.
     private func nextBackup(
         after position: LSN, through name: SegmentName, _ log: ArchivedLog, _ backups: [BackupSpan]
     ) -> BackupSpan? {

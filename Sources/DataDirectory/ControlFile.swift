@@ -120,7 +120,7 @@ extension ControlFile {
             throw DamagedControlFile(
                 path: path, reason: "pg_control version \(version) is not one of PostgreSQL 13 to 18.")
         }
-        // 18 moved the checksum behind the longer authentication nonce.
+        // 18 moved the checksum after the longer authentication nonce.
         let checksumOffset = version >= 1800 ? 292 : 288
         let expected = u32(checksumOffset)
         let found = bytes.withUnsafeBytes { ~tidemark_crc32c(0xFFFF_FFFF, $0.baseAddress!, checksumOffset) }

@@ -53,7 +53,7 @@ extension Observation {
     /// back; nil when that isn't known.
     var loss: Double? {
         guard let archive, archive.unreached != nil else { return waiting?.oldestCommit }
-        // What is behind a gap is lost until the next backup, archived or not.
+        // What is after a gap is lost until the next backup, archived or not.
         guard let end = archive.reachEnd else { return nil }
         return max(0, age(end), waiting?.oldestCommit ?? 0)
     }

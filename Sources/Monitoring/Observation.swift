@@ -185,7 +185,7 @@ public struct ArchiveObservation: Sendable {
         public var first: SegmentName
         public var last: SegmentName
         public var count: Int
-        /// The newest commit before it and the oldest behind it, when the neighbours' summaries tell.
+        /// The newest commit before it and the oldest after it, when the neighbours' summaries tell.
         public var from: Moment?
         public var to: Moment?
         /// What is missing, file by file.

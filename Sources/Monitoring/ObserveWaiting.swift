@@ -96,7 +96,7 @@ extension WaitingObservation {
         } catch is Enough {
             return found.map(Finding.commit) ?? .none
         } catch is WALDamage {
-            // The end of what the server has written so far may be half a record; behind damage there may be anything.
+            // The end of what the server has written so far may be half a record; after damage there may be anything.
             return found.map(Finding.commit) ?? (contents == .completed ? .unreadable : .none)
         } catch { return .unreadable }
         return found.map(Finding.commit) ?? .none

@@ -131,7 +131,7 @@ extension Planner {
     }
 
     /// The paths of which no other one holds all commits, oldest first; those that end with the same commit together, such
-    /// as a timeline and those that began behind its last commit and have none of their own yet.
+    /// as a timeline and those that began after its last commit and have none of their own yet.
     private func tips(of paths: [TimelinePath], _ ends: [TimelineID: PlacedCommit]) -> [[TimelinePath]] {
         func holds(_ path: TimelinePath, allOf other: TimelinePath) -> Bool {
             ends[other.target].map(path.holds) ?? true

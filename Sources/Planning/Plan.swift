@@ -3,8 +3,8 @@ public import WAL
 /// What a recovery will do and where it will end, known before anything is touched.
 public struct Plan: Hashable, Sendable {
     public var target: RecoveryTarget
-    /// What PostgreSQL is told; differs from `target` only where "latest" must end at the beginning of a timeline of
-    /// which nothing is archived yet.
+    /// The target that PostgreSQL gets. It differs from `target` in one case: "latest" on a timeline of which nothing is
+    /// archived yet must end where that timeline begins.
     public var told: RecoveryTarget
     public var backup: RestorableBackup
     /// Why this backup, as a sentence.

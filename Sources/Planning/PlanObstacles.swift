@@ -106,7 +106,7 @@ extension Planner {
         }
     }
 
-    /// What can be reached before and behind a stretch that can't be replayed.
+    /// What can be reached before and after a stretch that can't be replayed.
     private func around(
         _ log: ReplayLog<Source>, _ last: LogRecord?, _ request: PlanRequest, until end: LSN
     ) -> [PlanRefusal.Alternative] {

@@ -12,7 +12,7 @@ public struct PlanRefusal: Explained, Equatable {
         case backupTooLate(RestorableBackup)
         /// The target lies before the end of the oldest backup of this history.
         case beforeFirstBackup(RestorableBackup)
-        /// The target lies behind the archive's last transaction (nil: there is none), or the LSN behind its end.
+        /// The target lies after the archive's last transaction (nil: there is none), or the LSN after its end.
         case afterLast(TransactionMark?, end: LSN)
         /// Segments are missing between the backup and the target.
         case gap([LineageGap])

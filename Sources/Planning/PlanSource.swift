@@ -147,7 +147,7 @@ public struct LogRecord: Hashable, Sendable {
         public var commit: TransactionMark? { if case .commit(let mark) = self { mark } else { nil } }
     }
     public var start: LSN
-    /// The position behind it.
+    /// The position after it.
     public var end: LSN
     public var content: Content
     public init(start: LSN, end: LSN, content: Content = .other) {

@@ -66,7 +66,7 @@ public struct TimelinePath: Hashable, Sendable {
         lineage(segmentSize: segmentSize).file(number)
     }
 
-    /// The number of the path's last segment that is there, if it lies behind `number`.
+    /// The number of the path's last segment that is there, if it lies after `number`.
     func lastSegment(in archived: SegmentSet, behind number: UInt64) -> UInt64? {
         lineage(segmentSize: archived.segmentSize).newest(in: archived).flatMap { $0 > number ? $0 : nil }
     }

@@ -50,7 +50,7 @@ public func momentBeforeDrop(
         }
         names.formUnion(map.databases.map(\.name))
         guard let log = try archive.reachableLog(from: backup.label, timeline: timeline) else { continue }
-        // What lies behind has been looked at.
+        // What comes after it has been searched.
         let segments = log.segments.filter { name in
             seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
         }

@@ -46,7 +46,7 @@ public struct RecoveryResult: Sendable, Equatable {
     /// Whether that is the position the plan named; nil where it can't be compared. The end of the archive may have moved
     /// on since the plan was made: then further than the plan is as predicted, too.
     public var asPredicted: Bool?
-    /// Recovery to the end of the archive went on behind the end that the plan saw.
+    /// Recovery to the end of the archive continued past the end that the plan saw.
     public var archiveHasGrown = false
     public var seconds: Double
     /// What somebody still has to do, as a sentence.

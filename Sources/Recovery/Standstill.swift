@@ -55,6 +55,6 @@ extension ServerProcess {
         ).scalar
         let place = segment.map { "Replay is at segment \"\($0)\"" } ?? "The server is starting"
         return place + (wait.flatMap { $0 }.map { ", waiting for \($0)." } ?? ".")
-            + (problem.map { " The server answers, but could not be asked: \($0)." } ?? "")
+            + (problem.map { " The server answers, but could not be queried: \($0)." } ?? "")
     }
 }

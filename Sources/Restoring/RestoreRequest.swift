@@ -36,7 +36,7 @@ public struct RestoreRequest: Sendable {
     }
 }
 
-/// What becomes of a file in a partial restore.
+/// How a file is treated in a partial restore.
 public enum RestoreTreatment: Sendable {
     case whole
     /// A file of the same length without content, which takes no space.
@@ -45,7 +45,7 @@ public enum RestoreTreatment: Sendable {
     case absent
 }
 
-/// What is restored doesn't fit.
+/// A file system has less space than the restore needs.
 public struct NotEnoughSpace: Explained, Equatable {
     public let path: String
     public let needed: Int64

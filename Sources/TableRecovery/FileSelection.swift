@@ -89,7 +89,7 @@ public struct FileSelection: Sendable {
     }
 
     private static func mayBeLeftOut(_ relation: RelationMap.RelationRow, _ method: Method) -> Bool {
-        // pg_largeobject and its index are user data in a catalog's clothes.
+        // pg_largeobject and its index are catalogs, but contain user data.
         if relation.oid == 2613 || relation.oid == 2683 { return true }
         if relation.oid < 16384 || relation.schema == "pg_catalog" || relation.schema == "information_schema" {
             return false
@@ -105,7 +105,7 @@ public struct FileSelection: Sendable {
     /// hole costs more time than that.
     private static let smallest: Int64 = 1 << 20
 
-    /// What becomes of a file of the backup, by its path in the data directory.
+    /// How a file of the backup is restored, by its path in the data directory.
     ///
     /// - Parameter size: in bytes; of a directory it means nothing.
     public func treatment(of path: String, size: Int64) -> RestoreTreatment {

@@ -16,17 +16,17 @@ public struct ReplaySegment: Sendable {
     }
 }
 
-/// Makes NOOPs of records nobody needs, segment by segment in the order of replay.
+/// Turns records that are not needed into NOOPs, segment by segment in the order of replay.
 ///
-/// Every segment is read as WAL on the way: a damaged record before the target ends the filter with an error; from one
-/// behind it on, everything is passed as it is, for nothing of it will be replayed. A record that runs into the
-/// next segment is decided when it is complete, so a segment comes out one later than it goes in, or as many as the record
-/// runs through, and all its parts are always treated alike.
+/// Every segment is read as WAL: a damaged record before the target ends the filter with an error. After a damaged record
+/// past the target everything is passed unchanged, because none of it will be replayed. A record that continues in the next
+/// segment is decided when it is complete, and all its parts are treated alike; so a segment comes out one call later than
+/// it goes in, or as many as the record has further segments.
 public struct LogFilter: ~Copyable {
     private let rules: LogFilterRules
     private let segmentSize: UInt32
     private let target: LSN?
-    /// Damage behind the target has been met.
+    /// Damage after the target has been met.
     private var isOver = false
     private var walk: RecordWalk
     /// Segments in which a record may still be open.
@@ -36,7 +36,7 @@ public struct LogFilter: ~Copyable {
     public private(set) var records = 0
     public private(set) var voided = 0
 
-    /// - Parameter target: what lies there and behind isn't replayed; nil: everything is.
+    /// - Parameter target: what lies there and after isn't replayed; nil: everything is.
     public init(_ rules: LogFilterRules, segmentSize: UInt32, target: LSN? = nil) {
         (self.rules, self.segmentSize, self.target) = (rules, segmentSize, target)
         walk = RecordWalk(includingBlocks: rules.readsBlocks)

@@ -238,7 +238,7 @@ public struct ScratchFailure: Explained, Equatable {
 /// Replay missed pages of relations that had been restored: the backup, the log or tidemark is wrong.
 public struct MissingPages: Explained, Equatable {
     public let files: [UInt32]
-    public var message: String { "the log refers to pages that the backup should have" }
+    public var message: String { "WAL refers to pages that the backup should have" }
     public var detail: String? {
         "Relation files " + files.prefix(8).map(String.init).joined(separator: ", ")
             + " were restored in full, but pages of them are missing."

@@ -23,7 +23,7 @@ public struct ArchivedLog: Sendable {
     /// What is missing on the history of any timeline, each gap once: by timeline, oldest first.
     ///
     /// A history is looked at from the archive's first segment of it, or from where its timeline began, to the last one
-    /// that the timeline itself has: what was never archived behind that may still come.
+    /// that the timeline itself has: what was never archived after that may still come.
     public func gaps() -> [LineageGap] { all { lineage, range in lineage.gaps(range, in: wanted) } }
 
     /// What of this is missing after a position, on the histories that pass it.

@@ -83,7 +83,7 @@ struct PageImage {
 
     private static let pageSize = 8192
 
-    /// Reads the header of an image at `at`, and goes behind it.
+    /// Reads the header of an image at `at`, and moves past it.
     init(_ record: RawSpan, at: inout Int, version: WALVersion) {
         length = Int(record.u16(at))
         holeStart = Int(record.u16(at + 2))

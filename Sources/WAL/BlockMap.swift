@@ -1,7 +1,7 @@
 /// The blocks a stretch of WAL changes, per relation file and fork.
 ///
-/// For each the map holds a *limit* (nothing at or behind it may be taken from an older copy: the file was created, cut or
-/// removed) and a set of blocks. Maps of adjacent stretches merge in any grouping as long as the order is kept.
+/// For each the map has a *limit* (this block and all after it must not be taken from an older copy: the file was created,
+/// truncated or removed) and a set of blocks. Maps of adjacent stretches merge in any grouping as long as the order is kept.
 /// The pair (tablespace, database, relation 0) with limit 0 says that every file of that database directory is new.
 /// Free space maps are not in it: PostgreSQL changes them without telling WAL.
 public struct BlockMap: Sendable {
@@ -64,7 +64,7 @@ public struct BlockMap: Sendable {
         )
     }
 
-    /// Notes that nothing at or behind `limit` is as it was, and forgets the changes noted there.
+    /// Notes that no block from `limit` on is as it was, and forgets the changes noted there.
     public mutating func cut(_ file: RelationFile, _ fork: Fork, to limit: UInt32) {
         let index = relation(
             tablespace: file.tablespace, database: file.database, number: file.number, fork: UInt32(fork.rawValue))

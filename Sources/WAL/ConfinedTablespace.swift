@@ -88,7 +88,7 @@ enum ConfinedTablespace {
         return record.withUnsafeBytes { tidemark_crc32c_record($0.baseAddress!, $0.count) } == record.span.bytes.u32(20)
     }
 
-    /// Where the tablespace's number is, behind the main data's header; nil where the bytes that can be seen end before.
+    /// Where the tablespace's number is, after the main data's header; nil where the bytes that can be seen end before.
     private static func oidOffset(_ known: [UInt8], visible: Int) -> Int? {
         var at = 24
         while at < visible {

@@ -31,7 +31,7 @@ public struct Continuity: Hashable, Sendable {
         var have: UInt32
         /// The first 24 bytes, as far as they are there.
         var header: [UInt8]
-        /// State over the bytes behind the first 24.
+        /// State over the bytes after the first 24.
         var crc: UInt32
         var bytes: [UInt8]?
         /// Start of the record before it, if known.

@@ -34,7 +34,7 @@ extension SegmentSummary {
 }
 
 extension HeadFragment {
-    /// Offset in the segment behind a head of so many bytes, padded.
+    /// Offset in the segment after a head of so many bytes, padded.
     static func end(_ length: UInt32) -> UInt64 {
         let first = UInt64(PageHeader.pageSize - PageHeader.long)
         let other = UInt64(PageHeader.pageSize - PageHeader.short)

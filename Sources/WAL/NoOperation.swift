@@ -24,7 +24,7 @@ public struct NoOperation {
         start = header + NoOperation.bodyHead(original.length)
     }
 
-    /// The checksum's state behind the body of a record of this length: the body depends on nothing else.
+    /// The checksum's state after the body of a record of this length: the body depends on nothing else.
     public static func bodyState(_ length: UInt32) -> UInt32 {
         let head = bodyHead(length)
         let zeros = [UInt8](repeating: 0, count: max(0, Int(length) - 24 - head.count))

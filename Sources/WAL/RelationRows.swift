@@ -10,7 +10,7 @@ public struct RelationRow: Hashable, Sendable {
     /// `pg_class.relkind`.
     public let kind: String
 
-    /// - Parameter row: the row's data behind the tuple's header; up to relkind all columns have a fixed length.
+    /// - Parameter row: the row's data after the tuple's header; up to relkind all columns have a fixed length.
     init?(_ row: [UInt8], lsn: LSN, xid: UInt32, version: WALVersion) {
         // 18 has relallfrozen in front of it.
         let kind = version >= .v18 ? 119 : 115
@@ -205,7 +205,7 @@ private struct CatalogRows: RecordVisitor {
         return old.prefix(lengths[0]) + changed + old.suffix(lengths[1])
     }
 
-    /// A row behind the 5 bytes that a record keeps of its header (`xl_heap_header`), and behind its bitmap of nulls.
+    /// A row after the 5 bytes that a record keeps of its header (`xl_heap_header`), and after its bitmap of nulls.
     private func row(_ data: ArraySlice<UInt8>) -> [UInt8]? {
         guard data.count >= 5 else { return nil }
         let bitmap = Int(data[data.startIndex + 4]) - 23

@@ -27,7 +27,7 @@ public struct TailFragment: Hashable, Sendable {
     public var length: UInt32
     /// The first 24 bytes: the record's header, fewer if it was cut.
     public var header: [UInt8]
-    /// CRC-32C state, seed FFFFFFFF, over the bytes behind the first 24.
+    /// CRC-32C state, seed FFFFFFFF, over the bytes after the first 24.
     public var crc: UInt32
     /// All bytes, unless they are more than 64 KiB.
     public var bytes: [UInt8]?

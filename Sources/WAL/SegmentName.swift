@@ -36,7 +36,7 @@ public struct SegmentName: Hashable, Comparable, Sendable {
     /// The position of the segment's first byte.
     public func start(segmentSize: UInt32) -> LSN { LSN(UInt64(log) << 32 | UInt64(place) * UInt64(segmentSize)) }
 
-    /// The position behind the segment's last byte.
+    /// The position after the segment's last byte.
     public func end(segmentSize: UInt32) -> LSN { start(segmentSize: segmentSize) + UInt64(segmentSize) }
 
     /// Counts segments from the start of the log: start / size.

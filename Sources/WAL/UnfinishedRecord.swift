@@ -4,7 +4,7 @@ struct UnfinishedRecord {
     /// Bytes of the whole record, and how many of them are here.
     let total: Int
     private(set) var have = 0
-    /// CRC-32C state over the bytes behind the header.
+    /// CRC-32C state over the bytes after the header.
     private(set) var crc: UInt32 = 0xFFFF_FFFF
     /// Its header couldn't be checked where it began.
     let headerIsSplit: Bool

@@ -43,7 +43,7 @@ enum WindowCommand: Command {
         let windows: [Window]
         let unreachable: [Unreachable]
 
-        /// Moments in a gap, or behind it, that can't be recovered to.
+        /// Moments in a gap, or after it, that can't be recovered to.
         struct Unreachable: Encodable {
             let after: String?
             let before: String?

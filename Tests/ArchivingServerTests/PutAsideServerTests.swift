@@ -119,7 +119,7 @@ import WAL
         let unheard = try site.tidemark([
             "segments", "put-aside", String(name), "--yes", "--conninfo", "host=\(nowhere) user=postgres",
         ])
-        #expect(unheard.ending == .exited(1) && unheard.errors.contains("could not be asked"), "\(unheard)")
+        #expect(unheard.ending == .exited(1) && unheard.errors.contains("could not be queried"), "\(unheard)")
         #expect(unheard.errors.contains(nowhere) && !unheard.errors.contains("none runs here"), "\(unheard)")
     }
 

@@ -65,7 +65,7 @@ import Testing
             let finished = try site.tidemark(words)
             let all = finished.output + finished.errors
             #expect(finished.ending == .exited(status), "\(line): \(all)")
-            for sign in ["permission denied", "must be ", "could not be asked", "not in the manifest", "WARNING"] {
+            for sign in ["permission denied", "must be ", "could not be queried", "not in the manifest", "WARNING"] {
                 #expect(!all.contains(sign), "\(line): \(all)")
             }
             for text in says { #expect(all.contains(text), "\(line), \(text): \(all)") }

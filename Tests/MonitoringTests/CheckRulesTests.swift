@@ -25,7 +25,7 @@ struct Trouble: Sendable, CustomTestStringConvertible {
             $0.serverProblem = "no answer"
         },
         Trouble(
-            name: "server's settings unknown", check: "server_settings", status: .unknown, says: "could not be asked"
+            name: "server's settings unknown", check: "server_settings", status: .unknown, says: "could not be queried"
         ) {
             $0.server = nil
         },

@@ -60,7 +60,7 @@ import Testing
         }
         if name != "standby" {
             #expect(try copy.psql("show max_connections") == "300")
-            #expect(finished.errors.contains("the log demands higher settings"), "\(finished.errors)")
+            #expect(finished.errors.contains("WAL requires higher settings"), "\(finished.errors)")
             #expect(finished.errors.contains("It demands max_connections = 300, the server has 20."))
         } else {
             #expect(finished.output.contains("Raise max_connections and the like here before"), "\(finished.output)")
