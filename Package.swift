@@ -23,7 +23,7 @@ let package = Package(
         .executable(name: "tidemark-main", targets: ["tidemark-main"]),
         // For the packages under Benchmarks/ and Fuzz/.
         .library(name: "TidemarkModules", targets: ["Catalog", "Repository", "WAL", "Platform"]),
-        .library(name: "TidemarkPlanning", targets: ["Recovery"]),
+        .library(name: "TidemarkPlanning", targets: ["Planning", "Recovery"]),
     ],
     targets: [
         // C libraries, and the little C that Swift can't say.

@@ -58,6 +58,7 @@ final class GeneratedStore: ObjectStore {
     let series: Series
     let count: Int
     let location = "generated"
+    var archive: ClusterArchive { ClusterArchive(series.incarnation, in: self) }
     private let whole = Mutex<[Int: [UInt8]]>([:])
 
     /// Makes a segment, so that it can be read later.
@@ -90,29 +91,39 @@ final class GeneratedStore: ObjectStore {
         return Object(key, whole.withLock { $0[index] } ?? series.head(index))
     }
 
-    func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] {
-        if folder == series.incarnation.walFolder { return [RepositoryEntry(name: "00000001", isFolder: true)] }
+    func list(_ folder: RepositoryKey, after name: String?) -> [RepositoryEntry] {
+        entries(of: folder).filter { name == nil || $0.name > name! }
+    }
+
+    private func entries(of folder: RepositoryKey) -> [RepositoryEntry] {
+        if folder == series.incarnation.walFolder { return [RepositoryEntry(folder: "00000001")] }
         let names: (ClosedRange<Int>) -> [SegmentName] = { $0.map(self.series.name) }
         let perFolder = Int(0x1_0000_0000 / UInt64(series.template.segmentSize))
         if folder == series.incarnation.walFolder(TimelineID(1)) {
             let last = (series.first + count - 1) / perFolder
             return (0...last).map {
                 let text = String($0, radix: 16, uppercase: true)
-                return RepositoryEntry(
-                    name: "00000001" + String(repeating: "0", count: 8 - text.count) + text, isFolder: true)
+                return RepositoryEntry(folder: "00000001" + String(repeating: "0", count: 8 - text.count) + text)
             }
         }
         guard let first = SegmentName(folder.name + "00000000") else { return [] }
         let number = Int(first.number(segmentSize: series.template.segmentSize)) - series.first
         let range = max(0, number)...min(count - 1, number + perFolder - 1)
-        return names(range).map { RepositoryEntry(name: "\($0).zst", isFolder: false) }
+        return names(range).map { RepositoryEntry(object: "\($0).zst", size: 1, modified: 0) }
     }
 
     /// Nothing ever changes.
     func changeMark(of folder: RepositoryKey) -> Int64? { 1 }
-    func size(of key: RepositoryKey) throws -> Int64? { nil }
-    func create(_ key: RepositoryKey, write: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void) throws {}
-    func makeDurable(_ key: RepositoryKey) throws {}
-    func removeLeftovers(in folder: RepositoryKey) throws -> [String] { [] }
-    func remove(_ key: RepositoryKey) throws {}
+    func size(of key: RepositoryKey) -> Int64? { nil }
+    func begin(_ key: RepositoryKey) throws -> any ObjectWriter { throw isReadOnly }
+    func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter { throw isReadOnly }
+    func makeDurable(_ key: RepositoryKey) {}
+    func removeLeftovers(in folder: RepositoryKey) -> [String] { [] }
+    func remove(_ key: RepositoryKey) throws { throw isReadOnly }
+    func lock(
+        _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
+    ) -> LockAttempt { .impossible(isReadOnly) }
+    func isLocked(_ name: String, in folder: RepositoryKey) -> Bool { false }
+
+    private var isReadOnly: Problem { Problem("the generated repository can only be read") }
 }

@@ -1,5 +1,6 @@
 import Catalog
 import Glibc
+import Planning
 import Platform
 import Recovery
 import Repository
@@ -123,10 +124,17 @@ import WAL
         }
     }
 
+    static func catalog(in state: String, of archive: ClusterArchive) throws -> Catalog {
+        try Files.makeDirectories(state)
+        return try Catalog(at: state + "/catalog", archive: archive, note: { print($0) })
+    }
+
     static func rebuild(_ repository: String, _ state: String) throws {
         let store = DirectoryStore(repository)
-        guard let incarnation = try store.incarnations(of: "main").first else { throw Problem("nothing generated") }
-        let catalog = try Catalog(stateDirectory: state, store: store, incarnation: incarnation, note: { print($0) })
+        guard let incarnation = try Repository(store).incarnations(of: "main").first else {
+            throw Problem("nothing generated")
+        }
+        let catalog = try Self.catalog(in: state, of: ClusterArchive(incarnation, in: store))
         var read = 0
         let took = try seconds { read = try catalog.synchronize(jobs: 2).read }
         guard read >= 1000 else { throw Problem("only \(read) segments were generated") }
@@ -141,21 +149,19 @@ import WAL
     /// A million segments that exist nowhere: the store makes their heads up. Then what planning asks of the catalog.
     static func million(_ template: String, _ state: String, count: Int) throws {
         let store = GeneratedStore(Series(try read(template)), count: count)
-        let catalog = try Catalog(
-            stateDirectory: state, store: store, incarnation: store.series.incarnation, note: { print($0) })
+        let catalog = try Self.catalog(in: state, of: store.archive)
         let took = try seconds { _ = try catalog.synchronize(jobs: 2) }
         figure("catalog-sync-\(count)", took, "s")
         var worst = 0.0
         for part in 1..<10 {
             let target = store.series.time(count / 10 * part)
             let first = UInt64(store.series.first)
-            let opened = try Catalog(
-                stateDirectory: state, store: store, incarnation: store.series.incarnation, note: { print($0) })
+            let opened = try Self.catalog(in: state, of: store.archive)
             let time = try seconds {
                 // The set of segments, the histories, the log from the oldest backup on, the segment with the target and
                 // what surrounds it.
                 let set = try opened.segments()
-                let path = LogPath(TimelineHistory(TimelineID(1)), segmentSize: set.segmentSize)
+                let path = Lineage(TimelineHistory(TimelineID(1)), segmentSize: set.segmentSize)
                 guard let log = path.continuous(from: first, in: set).first,
                     try opened.notable(of: log.timeline, log.numbers).count <= 1,
                     let stop = try opened.firstEnding(after: target, orAt: false, of: log.timeline, log.numbers),
@@ -187,11 +193,9 @@ import WAL
             try store.make(index, scratch: state + "/made")
             let target = Moment(microseconds: series.time(index).microseconds + 500_000)
             let time = try seconds {
-                let catalog = try Catalog(
-                    stateDirectory: state, store: store, incarnation: series.incarnation, note: { print($0) })
+                let catalog = try Self.catalog(in: state, of: store.archive)
                 let archive = ArchivePlanSource(
-                    store: store, incarnation: series.incarnation, segmentSize: series.template.segmentSize,
-                    backups: [backup], jobs: 1)
+                    archive: store.archive, segmentSize: series.template.segmentSize, backups: [backup], jobs: 1)
                 let plan = try plan(
                     PlanRequest(RecoveryTarget(.time(target))), from: CatalogPlanSource(catalog, archive))
                 guard plan.lastIncluded.map({ $0.time <= target && $0.time > series.time(index) }) == true else {
