@@ -189,8 +189,10 @@ public struct NoDropFound: Explained, Equatable {
                 "Nor does the WAL behind the newest one, \"\(newest)\", or before it tell of a database of this name."
                 + (untold.isEmpty ? "" : " In databases that no backup has: " + listed)
         }
-        return "Looked for tables of database \"\(pattern.database)\" that a backup or the WAL itself knows, and for "
-            + "transactions that dropped them." + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold))
+        return
+            "Looked from the oldest backup on for tables of database \"\(pattern.database)\" that a backup or the WAL "
+            + "itself knows, and for transactions that dropped them."
+            + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold))
     }
     public var hint: String? {
         if let later { return "Reachable: \(later.sentence)." }
