@@ -113,6 +113,8 @@ public struct ServerObservation: Sendable {
     public var archiverQuiet: Double?
     /// Where new WAL goes; on a standby, what has been replayed.
     public var position: LSN
+    /// The timeline that a standby receives; nil when it doesn't.
+    public var receivedTimeline: TimelineID?
 
     public init(
         version: Int, isStandby: Bool, clockOffset: Double, findings: [ServerFinding], archivedCount: Int,

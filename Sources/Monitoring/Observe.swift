@@ -76,7 +76,7 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
         do {
             observation.waiting = try WaitingObservation(
                 dataDirectory: cluster.dataDirectory, archived: observation.archive?.newest,
-                timeline: observation.archive?.timeline ?? control.serverTimeline,
+                timeline: observation.archive?.timeline ?? observation.timeline(control),
                 position: observation.server?.position, segmentSize: control.segmentSize,
                 now: Moment(microseconds: Clock.now),
                 isArchived: { path, segment in
@@ -128,6 +128,14 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
     return observation
 }
 
+extension Observation {
+    /// The timeline that the server is on. A standby that has followed a promotion names it in its control file only at
+    /// its next restartpoint, or when it writes a page.
+    func timeline(_ control: ControlFile) -> TimelineID {
+        max(control.serverTimeline, server?.receivedTimeline ?? control.serverTimeline)
+    }
+}
+
 extension ClusterPlaces {
     init(of cluster: ClusterConfiguration) {
         self.init(
@@ -166,7 +174,7 @@ private func observeArchive(
                 "It is not known whether each segment continues the one before: \((error as? any Explained)?.message ?? "\(error)")."
         }
         observation.archive = try ArchiveObservation(
-            of: archive, timeline: control?.serverTimeline, segmentSize: control?.segmentSize ?? 16 << 20,
+            of: archive, timeline: control.map(observation.timeline), segmentSize: control?.segmentSize ?? 16 << 20,
             policy: request.policy, now: observation.now, breaks: found)
         observation.archive?.lookForRemedies(in: archive, cluster.dataDirectory, request.archiving.command)
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)

@@ -34,5 +34,6 @@ extension ServerObservation {
         isFailing = row?[3] == "t"
         archiverQuiet = row?[4].flatMap { Double($0) }
         position = try connection.currentLSN()
+        receivedTimeline = isStandby ? try connection.receivedTimeline() : nil
     }
 }

@@ -43,12 +43,14 @@ extension Observation {
     mutating func observeTimelines(_ control: ControlFile?, dataDirectory: String, _ repository: Repository) {
         guard let server, let archive, let control, control.systemIdentifier == archive.incarnation.systemIdentifier
         else { return }
-        let timeline = control.serverTimeline
+        let timeline = self.timeline(control)
         let contents = repository.archive(archive.incarnation)
+        // What a standby has replayed since may be of a timeline that its control file doesn't name yet.
+        let position =
+            server.receivedTimeline == nil ? max(control.checkpoint, control.minimumRecoveryPoint) : server.position
         do {
             strays = try StrayTimeline.find(
-                of: contents, server: timeline,
-                standbyAt: server.isStandby ? server.position : nil)
+                of: contents, server: timeline, standbyAt: server.isStandby ? position : nil)
             contradiction = try Contradiction.find(in: dataDirectory, timeline: timeline, of: contents)
             serverTimeline = timeline
             let own = try TimelineHistory(timeline, inLog: dataDirectory + "/pg_wal")

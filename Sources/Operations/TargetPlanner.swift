@@ -102,10 +102,16 @@ struct TargetPlanner {
                     context.note(.log, "table \(table.quoted) was dropped at \(transaction.time) by \(what)")
                 }
                 return (moment.target, moment.doubt)
-            } catch let nothing as NoDropFound where isDatabaseMeant {
-                do { return try beforeDrop(ofDatabase: tables[0].database, timeline) } catch is NoDatabaseDropFound {
-                    throw nothing
+            } catch let nothing as NoDropFound {
+                if isDatabaseMeant {
+                    do { return try beforeDrop(ofDatabase: tables[0].database, timeline) } catch is NoDatabaseDropFound
+                    {}
                 }
+                let elsewhere = try onOtherTimelines {
+                    let moment = try momentBeforeDrop(of: tables, in: archive, timeline: $0)
+                    return moment.drops.first.map { (moment.target, $0.transaction.xid, $0.transaction.lsn) }
+                }
+                throw elsewhere ?? nothing
             }
         }
     }
@@ -113,9 +119,39 @@ struct TargetPlanner {
     private func beforeDrop(
         ofDatabase name: String, _ timeline: RecoveryTarget.Timeline
     ) throws -> (target: RecoveryTarget, doubt: String?) {
-        let moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline)
+        let moment: DatabaseDropMoment
+        do { moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline) } catch let nothing
+            as NoDatabaseDropFound
+        {
+            let elsewhere = try onOtherTimelines {
+                let moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: $0)
+                return (moment.target, moment.drop.xid, moment.drop.lsn)
+            }
+            throw elsewhere ?? nothing
+        }
         context.note(.log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")
         return (moment.target, moment.doubt)
+    }
+
+    /// The newest timeline that has a drop, when the history that is followed has none; nil when no other has.
+    private func onOtherTimelines(
+        _ find: (RecoveryTarget.Timeline) throws -> (target: RecoveryTarget, xid: UInt32, lsn: LSN)?
+    ) throws -> DropElsewhere? {
+        for timeline in try archive.contents.timelines().reversed() {
+            let found: (target: RecoveryTarget, xid: UInt32, lsn: LSN)?
+            do { found = try find(.number(timeline)) } catch is NoDropFound { continue } catch is NoDatabaseDropFound {
+                continue
+            } catch is PlanRefusal { continue }
+            guard let (moment, xid, lsn) = found else { continue }
+            var target = moment
+            target.timeline = .number(timeline)
+            return DropElsewhere(
+                timeline: timeline, xid: xid, lsn: lsn,
+                offer: archive.offer(PlanRequest(target, backup: request.backup)) { _ in
+                    "just before it, on timeline \(timeline)"
+                })
+        }
+        return nil
     }
 
     /// A plan for a moment between the oldest backup and the end of the archive that can be recovered to.
@@ -144,6 +180,19 @@ struct TargetPlanner {
         }
         throw refusal ?? PlanRefusal(latest.target, .noBackup)
     }
+}
+
+/// What is looked for was dropped, but not on the history that is followed.
+public struct DropElsewhere: Explained {
+    let timeline: TimelineID
+    let xid: UInt32
+    let lsn: LSN
+    let offer: PlanRefusal.Alternative?
+    public var message: String { "the history that is followed has no such drop, but timeline \(timeline) has" }
+    public var detail: String? {
+        "It was dropped by transaction \(xid) (LSN \(lsn)), which only timeline \(timeline) holds."
+    }
+    public var hint: String? { offer.map { "Reachable: \($0.sentence)." } }
 }
 
 /// A refusal that says which archive it is about.

@@ -40,6 +40,11 @@ extension Connection {
         return segment.timeline
     }
 
+    /// The timeline that a standby receives; nil when it receives nothing at the moment, or the role must not see it.
+    public func receivedTimeline() throws -> TimelineID? {
+        try query("SELECT received_tli FROM pg_stat_wal_receiver").scalar.flatMap { UInt32($0) }.map { TimelineID($0) }
+    }
+
     public func systemIdentifier() throws -> UInt64 {
         let text = try query("SELECT system_identifier FROM pg_control_system()").scalar
         // bigint: the identifier's upper half shows as a negative number.

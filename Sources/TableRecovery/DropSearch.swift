@@ -189,8 +189,10 @@ public struct NoDropFound: Explained, Equatable {
                 "WAL before and after the newest backup, \"\(newest)\", shows no database of this name either."
                 + (untold.isEmpty ? "" : " In databases that no backup has: " + listed)
         }
-        return "Looked for tables of database \"\(pattern.database)\" that are in a backup or in WAL, and for "
-            + "transactions that dropped them." + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold))
+        return
+            "Looked, from the oldest backup on, for tables of database \"\(pattern.database)\" that are in a backup or "
+            + "in WAL, and for transactions that dropped them."
+            + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold))
     }
     public var hint: String? {
         if let later { return "Reachable: \(later.sentence)." }

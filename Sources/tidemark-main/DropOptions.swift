@@ -32,3 +32,7 @@ enum DropOptions {
 extension NoDatabaseDropFound: ExitStatusProviding {
     var exitStatus: ExitStatus { .unreachable }
 }
+
+extension DropElsewhere: ExitStatusProviding {
+    var exitStatus: ExitStatus { .unreachable }
+}

@@ -43,4 +43,42 @@ import Testing
             try b.tidemark(["check", "--only", "wal_continuity"], expectSuccess: true)
         }
     }
+
+    /// Its control file names the new timeline only at its next restartpoint.
+    @Test(arguments: TestServer.ends, ["on", "always"])
+    func `a standby that has followed a promotion is on the new timeline at once`(
+        _ server: TestServer, _ mode: String
+    ) throws {
+        let group = try ServerGroup(server)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            try a.tidemark(["backup"], expectSuccess: true)
+            let b = try group.addStandby("b", of: a)
+            let c = try group.addStandby("c", of: a, settings: ["archive_mode": mode])
+            try a.psql("insert into t values (1)")
+            for standby in [b, c] { try group.catchUp(standby, with: a) }
+            try a.kill()
+            try b.promote()
+            try c.follow(b)
+            try c.reload()
+            for row in [2, 3] { try b.psql("insert into t values (\(row))", "select pg_switch_wal()") }
+            try group.drain(b)
+            try group.catchUp(c, with: b)
+            try group.drain(c)
+            let control = try c.tool("pg_controldata", ["-D", c.data]).output
+            #expect(control.contains(/TimeLineID:\s+1\n/), "the case is not met: \(control)")
+            for standby in ["streaming", "without its upstream"] {
+                if standby != "streaming" {
+                    try b.kill()
+                    try group.wait(for: "the receiver to end") { try !c.isStreaming() }
+                }
+                let check = try c.tidemark(["check", "--only", "timelines"])
+                #expect(check.ending == .exited(0), "\(standby): \(check)")
+                guard standby == "streaming" else { continue }
+                let rpo = try c.tidemark(["check", "--only", "rpo", "--only", "recovery_window"])
+                #expect(rpo.ending == .exited(0) && rpo.output.contains("Every commit is in the"), "\(rpo)")
+            }
+        }
+    }
 }

@@ -43,6 +43,49 @@ import Testing
         #expect(finished.errors.contains("The backups know the databases"))
     }
 
+    @Test(arguments: TestServer.ends)
+    func `a drop on a timeline that was left is told apart from none, and the moment before it is offered`(
+        _ server: TestServer
+    ) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create database gone")
+        try site.cluster.psql("create table t (n int)")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (1)")
+        try site.cluster.psql("select pg_create_restore_point('before')")
+        try site.cluster.psql("drop table t")
+        try site.cluster.psql("drop database gone")
+        try site.archiveEverything()
+        try site.cluster.stop()
+        try site.tidemark(["recover", "--target-name", "before", "--start", "--yes"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (2)")
+        try site.archiveEverything()
+        for (target, words) in [
+            (["--before-drop", "postgres.public.t"], "t"), (["--before-drop-database", "gone"], "gone"),
+        ] {
+            let refused = try site.tidemark(["plan"] + target)
+            #expect(refused.ending == .exited(4), "\(refused)")
+            #expect(
+                refused.errors.contains("no such drop, but timeline 1 has")
+                    && !refused.errors.contains("archived already"),
+                "\(words): \(refused)")
+            let offer = try #require(
+                refused.errors.firstMatch(of: /Reachable: (--target-lsn \S+ --exclusive --target-timeline 1)/),
+                "\(refused)")
+            let options = offer.output.1.split(separator: " ").map(String.init)
+            try site.tidemark(["plan"] + options, expectSuccess: true)
+            // Who asks for that timeline gets it at once.
+            let asked = try site.tidemark(["plan"] + target + ["--target-timeline", "1"], expectSuccess: true)
+            #expect(asked.output.contains("before "), "\(asked)")
+        }
+        let table = try site.tidemark([
+            "recover-table", "--table", "postgres.public.t", "--before-drop", "--into-table=public.old", "--yes",
+        ])
+        #expect(table.ending == .exited(4) && table.errors.contains("but timeline 1 has"), "\(table)")
+        let none = try site.tidemark(["plan", "--before-drop", "postgres.public.never"])
+        #expect(none.ending == .exited(4) && none.errors.contains("no drop of the tables is in the archive"), "\(none)")
+    }
+
     @Test func `what is younger than every backup is found, or said to be younger, and the moment is offered`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)
