@@ -133,12 +133,12 @@ public final class DirectoryStore: ObjectStore {
             let file = try Descriptor(open: path, O_RDWR | O_CREAT)
             var waited = 0
             while try !file.tryLock(path: path.path, shared: isShared) {
-                guard waited < milliseconds else { return .refused }
+                guard waited < milliseconds else { return .refused(by: nil) }
                 Clock.sleep(milliseconds: 50)
                 waited += 50
             }
             return .taken(FileLock(file))
-        } catch let error as SystemError where [EROFS, EACCES, EPERM].contains(error.code) {
+        } catch let error as SystemError where error.forbidsWriting {
             return .impossible(error)
         } catch let error as SystemError where error.code == ENOENT && !makesFolder {
             throw ObjectAbsent(key: folder, location: location)
@@ -220,6 +220,8 @@ private final class FileLock: StoreLock {
     private let file: Descriptor
     init(_ file: consuming Descriptor) { self.file = file }
     deinit { file.unlock() }
+    /// The kernel takes it from nobody.
+    func confirm() {}
 }
 
 final class FileWriter: ObjectWriter {

@@ -65,7 +65,8 @@ public protocol ObjectStore: Sendable {
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
 
-    /// Takes a lock that lies in a folder and goes with it: alone, or together with any number of others.
+    /// Takes a lock that lies in a folder and goes with it: alone, or together with any number of others. A store that has no
+    /// locks of its own makes them of leases (`LeaseLocks`).
     ///
     /// - Parameters:
     ///   - name: may stand between two slashes of a key; no object has it.

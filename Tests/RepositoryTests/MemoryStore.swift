@@ -7,17 +7,19 @@ final class MemoryStore: ObjectStore {
     private struct Content {
         private static let numbers = Atomic(0)
         let bytes: [UInt8]
-        let modified = Clock.now
+        let modified: Int64
         /// No other content has it.
         let number = numbers.wrappingAdd(1, ordering: .relaxed).newValue
+
+        init(_ bytes: [UInt8], at modified: Int64 = Clock.now) { (self.bytes, self.modified) = (bytes, modified) }
     }
     private struct State {
         var objects: [RepositoryKey: Content] = [:]
         var left: [RepositoryKey: [[UInt8]]] = [:]
         /// By folder: grows with every change in it.
         var marks: [RepositoryKey: Int64] = [:]
-        /// Holders by lock; a negative number is one that holds it alone.
-        var locks: [String: Int] = [:]
+        /// What an object's time is read from.
+        var clock: @Sendable () -> Int64 = { Clock.now }
         var failure: (any Error)?
     }
     private let state = Mutex(State())
@@ -25,6 +27,9 @@ final class MemoryStore: ObjectStore {
 
     /// From now on every verb fails so; nil ends that.
     func fail(with failure: (any Error)?) { state.withLock { $0.failure = failure } }
+
+    /// Stamps objects by another clock than this machine's.
+    func set(clock: @escaping @Sendable () -> Int64) { state.withLock { $0.clock = clock } }
 
     /// What a process leaves that is killed on its way to an object.
     func leave(_ bytes: [UInt8], in folder: RepositoryKey) {
@@ -53,7 +58,7 @@ final class MemoryStore: ObjectStore {
         return Writer { bytes in
             try self.use { state in
                 guard state.objects[key] == nil else { throw ObjectExists(key: key, location: self.location) }
-                MemoryStore.change(key, &state, to: Content(bytes: bytes))
+                MemoryStore.change(key, &state, to: Content(bytes, at: state.clock()))
             }
         }
     }
@@ -72,7 +77,7 @@ final class MemoryStore: ObjectStore {
                     throw ObjectExists(key: replacement.old, location: self.location)
                 }
                 MemoryStore.change(replacement.old, &state, to: content)
-                MemoryStore.change(key, &state, to: Content(bytes: bytes))
+                MemoryStore.change(key, &state, to: Content(bytes, at: state.clock()))
             }
         }
     }
@@ -139,7 +144,7 @@ final class MemoryStore: ObjectStore {
     func makeDurable(_ key: RepositoryKey) throws { try use { _ in } }
 
     func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] {
-        try use { $0.left[folder] ?? [] }.map { Object(folder, Content(bytes: $0)) }
+        try use { $0.left[folder] ?? [] }.map { Object(folder, Content($0)) }
     }
     func removeLeftovers(in folder: RepositoryKey) throws -> [String] {
         try use { ($0.left.removeValue(forKey: folder) ?? []).map { "\($0.count) bytes" } }
@@ -156,34 +161,14 @@ final class MemoryStore: ObjectStore {
 
     func remove(_ key: RepositoryKey) throws { try use { MemoryStore.change(key, &$0, to: nil) } }
 
-    // Locks: a holder is an object of this process and dies with it.
-
-    private final class Lock: StoreLock {
-        private let release: @Sendable () -> Void
-        init(_ release: @escaping @Sendable () -> Void) { self.release = release }
-        deinit { release() }
-    }
-
     func lock(
         _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
     ) throws -> LockAttempt {
-        guard try makesFolder || !list(folder).isEmpty else { throw ObjectAbsent(key: folder, location: location) }
-        let lock = "\(folder)/.\(name)"
-        var waited = 0
-        while try !use({ state in
-            let holders = state.locks[lock] ?? 0
-            guard isShared ? holders >= 0 : holders == 0 else { return false }
-            state.locks[lock] = isShared ? holders + 1 : -1
-            return true
-        }) {
-            guard waited < milliseconds else { return .refused }
-            Clock.sleep(milliseconds: 10)
-            waited += 10
-        }
-        return .taken(Lock { self.state.withLock { $0.locks[lock, default: 0] += isShared ? -1 : 1 } })
+        try LeaseLocks(in: self).lock(
+            name, in: folder, isShared: isShared, patience: milliseconds, makesFolder: makesFolder)
     }
 
     func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
-        try use { $0.locks["\(folder)/.\(name)"] ?? 0 != 0 }
+        try LeaseLocks(in: self).isLocked(name, in: folder)
     }
 }
