@@ -34,7 +34,8 @@ public final class DirectoryStore: ObjectStore {
         FileWriter(key, try NewFile(writingPlace(key)), location: location)
     }
 
-    public func open(_ key: RepositoryKey) throws -> any StoredObject {
+    /// Reads nothing yet: a second call costs as much as the first.
+    public func open(_ key: RepositoryKey, bringing count: Int) throws -> any StoredObject {
         let place = try place(key)
         do { return try StoredFile(key: key, place: place) } catch let error as SystemError where error.code == ENOENT {
             try requireRoot(place)

@@ -21,6 +21,8 @@ final class MemoryStore: ObjectStore {
         /// What an object's time is read from.
         var clock: @Sendable () -> Int64 = { Clock.now }
         var failure: (any Error)?
+        /// As a store far away would be asked for bytes: to open an object, and to read of it what that didn't bring.
+        var requests = 0
     }
     private let state = Mutex(State())
     let location = "memory"
@@ -30,6 +32,9 @@ final class MemoryStore: ObjectStore {
 
     /// Stamps objects by another clock than this machine's.
     func set(clock: @escaping @Sendable () -> Int64) { state.withLock { $0.clock = clock } }
+
+    /// How often it was asked for bytes so far.
+    var requests: Int { state.withLock { $0.requests } }
 
     /// What a process leaves that is killed on its way to an object.
     func leave(_ bytes: [UInt8], in folder: RepositoryKey) {
@@ -103,19 +108,29 @@ final class MemoryStore: ObjectStore {
     private final class Object: StoredObject {
         let key: RepositoryKey
         let content: Content
-        init(_ key: RepositoryKey, _ content: Content) { (self.key, self.content) = (key, content) }
+        private let ask: @Sendable (Range<Int64>) throws -> Void
+        init(
+            _ key: RepositoryKey, _ content: Content, ask: @escaping @Sendable (Range<Int64>) throws -> Void = { _ in }
+        ) {
+            (self.key, self.content, self.ask) = (key, content, ask)
+        }
         var size: Int64 { Int64(content.bytes.count) }
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
             let part = content.bytes.dropFirst(Int(offset)).prefix(buffer.count)
+            try ask(offset..<(offset + Int64(part.count)))
             buffer.copyBytes(from: part)
             return part.count
         }
     }
 
-    func open(_ key: RepositoryKey) throws -> any StoredObject {
+    func open(_ key: RepositoryKey, bringing count: Int) throws -> any StoredObject {
         try use { state in
             guard let content = state.objects[key] else { throw ObjectAbsent(key: key, location: location) }
-            return Object(key, content)
+            state.requests += 1
+            return Object(key, content) { [self] range in
+                guard range.upperBound > count, !range.isEmpty else { return }
+                try use { $0.requests += 1 }
+            }
         }
     }
 
