@@ -1,11 +1,16 @@
 public import Platform
-import Repository
+public import Repository
 
 /// Another process puts WAL of this cluster aside, or back, at this moment.
 public struct AsideInProgress: Explained, Equatable {
     public let cluster: String
+    /// Who that is, where the store can tell.
+    public var owner: LockOwner?
     public var message: String { "another process puts WAL of cluster \"\(cluster)\" aside or back" }
-    public var detail: String? { "It holds the lock of what was put aside; the lock ends with that process." }
+    public var detail: String? {
+        owner.map { "\($0) holds the lock of what was put aside; the lock ends with that process." }
+            ?? "It holds the lock of what was put aside; the lock ends with that process."
+    }
     public var hint: String? { "Wait for it to finish, or end it, then try again." }
 }
 
@@ -28,8 +33,12 @@ final class AsideLock {
             "lock", in: archive.incarnation.asideFolder, isShared: false, patience: 1000, makesFolder: true)
         {
         case .taken(let lock): self.lock = lock
-        case .refused: throw AsideInProgress(cluster: archive.incarnation.cluster)
+        case .refused(let owner): throw AsideInProgress(cluster: archive.incarnation.cluster, owner: owner)
         case .impossible(let error): throw error
         }
     }
+
+    /// To be asked before an object is moved.
+    /// - Throws: `LockLost`.
+    func confirm() throws { try lock.confirm() }
 }

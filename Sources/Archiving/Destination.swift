@@ -106,7 +106,7 @@ extension Push {
     ) throws -> Destination {
         let key = incarnation.history(timeline)
         let object: any StoredObject
-        do { object = try store.open(key) } catch is ObjectAbsent {
+        do { object = try store.open(key, bringing: SegmentHead.usualLength) } catch is ObjectAbsent {
             return try asideDestination(local, bytes, timeline, incarnation) ?? .create(key, nil)
         }
         if try damage(of: object, .history(timeline)) != nil { return .replace(key, nil) }

@@ -46,7 +46,7 @@ extension Push {
             let place = incarnation.key(for: name, copy: number)
             let key = aside.map { AsideStore.place(place, incarnation, in: $0.folder.key) } ?? place
             do {
-                let object = try store.open(key)
+                let object = try store.open(key, bringing: SegmentHead.usualLength)
                 if try StoredSegment(object).head.digest == digest {
                     if try damage(of: object, name) == nil {
                         try store.makeDurable(key)

@@ -115,6 +115,7 @@ public struct PutAside: Sendable {
         let folder = try newFolder(now, record: record.document)
         for key in keys {
             let place = relative(key).split(separator: "/").reduce(folder) { $0.appending(String($1)) }
+            try lock.confirm()
             do { try archive.store.move(key, to: place) } catch is ObjectAbsent { continue }
         }
         // A folder without objects would still tell of a timeline.

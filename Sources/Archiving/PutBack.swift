@@ -64,6 +64,7 @@ public struct PutBack: Sendable {
         guard again.objects == objects, again.staying == staying else { throw AsideChanged(name: subject.name) }
         let store = archive.store
         for object in objects {
+            try lock.confirm()
             do { try store.move(object.key, to: object.place) } catch is ObjectAbsent { continue }
         }
         let removal = store.removal()

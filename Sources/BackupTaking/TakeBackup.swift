@@ -23,7 +23,7 @@ public func takeBackup(
 ) throws -> BackupDescription {
     let source = try BackupSource(request, cluster: cluster, repository: repository)
     let lock = try BackupLock(source.archive)
-    return try withExtendedLifetime(lock) { try source.backUp(report: report) }
+    return try source.backUp(under: lock, report: report)
 }
 
 /// A server and the data directory it runs on, found to belong together and fit for a backup.
@@ -119,9 +119,10 @@ struct BackupSource {
         }
     }
 
-    func backUp(report: @escaping @Sendable (BackupEvent) throws -> Void) throws
+    func backUp(under lock: BackupLock, report: @escaping @Sendable (BackupEvent) throws -> Void) throws
         -> BackupDescription
     {
+        defer { withExtendedLifetime(lock) {} }
         let began = Clock.monotonic
         let startTime = try server.now()
         let label = try freeLabel(from: startTime)
@@ -180,6 +181,8 @@ struct BackupSource {
             tidemarkVersion: request.tidemarkVersion)
         try copy.confirm()
         let document = try description.document()
+        // Without it an expiration may take what is here for a dead backup's.
+        try lock.confirm()
         try LastStep.run("Backup \(label) is complete.") {
             try archive.store.create(archive.incarnation.backup(label, "backup.json"), document)
             try archive.store.create(

@@ -58,7 +58,7 @@ struct AsideWAL {
     /// Whether the archive has the same content under that name: its server archived it once more.
     private func isThereAgain(_ object: Object) throws -> Bool {
         func digest(_ key: RepositoryKey) throws -> Digest? {
-            do { return try SegmentHead(of: archive.store.open(key)).digest } catch is ObjectAbsent {
+            do { return try StoredSegment(key, in: archive.store).head.digest } catch is ObjectAbsent {
                 return nil
             } catch is ObjectDamaged { return nil }
         }

@@ -23,7 +23,7 @@ public final class BackupLease: Sendable {
                 throw NoSuchBackup(label: label, cluster: archive.incarnation.cluster)
             }
             self.lock = lock
-        case .refused: throw BackupInProgress(cluster: archive.incarnation.cluster)
+        case .refused(let owner): throw BackupInProgress(cluster: archive.incarnation.cluster, owner: owner)
         case .impossible: lock = nil
         }
     }
@@ -50,4 +50,8 @@ public final class LeaseBar: Sendable {
         case .impossible(let error): throw error
         }
     }
+
+    /// To be asked before the backup, or what it needs, is removed.
+    /// - Throws: `LockLost`.
+    public func confirm() throws { try lock.confirm() }
 }

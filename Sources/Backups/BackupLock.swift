@@ -4,9 +4,14 @@ public import Repository
 /// Another process takes a backup of this cluster, or expires its backups, at this moment.
 public struct BackupInProgress: Explained, Equatable {
     public let cluster: String
-    public init(cluster: String) { self.cluster = cluster }
+    /// Who that is, where the store can tell.
+    public let owner: LockOwner?
+    public init(cluster: String, owner: LockOwner? = nil) { (self.cluster, self.owner) = (cluster, owner) }
     public var message: String { "another backup or expiration of cluster \"\(cluster)\" is running" }
-    public var detail: String? { "It holds the lock of the cluster's backups; the lock ends with that process." }
+    public var detail: String? {
+        owner.map { "\($0) holds the lock of the cluster's backups; the lock ends with that process." }
+            ?? "It holds the lock of the cluster's backups; the lock ends with that process."
+    }
     public var hint: String? { "Wait for it to finish, or end it, then try again." }
 }
 
@@ -23,10 +28,14 @@ public final class BackupLock: Sendable {
             BackupLock.name, in: archive.incarnation.backupFolder, isShared: false, patience: 1000, makesFolder: true)
         {
         case .taken(let lock): self.lock = lock
-        case .refused: throw BackupInProgress(cluster: archive.incarnation.cluster)
+        case .refused(let owner): throw BackupInProgress(cluster: archive.incarnation.cluster, owner: owner)
         case .impossible(let error): throw error
         }
     }
+
+    /// To be asked before something is added or removed.
+    /// - Throws: `LockLost`.
+    public func confirm() throws { try lock.confirm() }
 
     /// Whether somebody holds it. Takes and makes nothing.
     public static func isHeld(_ archive: ClusterArchive) throws -> Bool {

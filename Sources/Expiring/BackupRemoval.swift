@@ -18,6 +18,13 @@ struct BackupRemoval {
         for folder in [archive.incarnation.backupFolder, archive.incarnation.packFolder] { try folders.hold(folder) }
     }
 
+    /// - Parameter locks: whether they are still held.
+    func confirmed(by locks: @escaping () throws -> Void) -> BackupRemoval {
+        var confirmed = self
+        confirmed.folders = ConfirmedRemoval(folders, confirm: locks)
+        return confirmed
+    }
+
     mutating func hold(_ folder: RepositoryKey) throws { try folders.hold(folder) }
 
     /// `backup.json` goes before what it describes, so that a half-removed backup is never taken for a whole.
@@ -132,7 +139,11 @@ public struct NamedRemoval {
         let removal = try BackupRemoval(from: archive)
         let found = try NamedRemoval(label, force, archive)
         guard let bar = try LeaseBar(label, of: archive) else { throw NamedRemoval.isRead(label) }
-        try withExtendedLifetime((lock, bar)) { try removal(label, keeping: found.kept) }
+        let confirmed = removal.confirmed {
+            try lock.confirm()
+            try bar.confirm()
+        }
+        try confirmed(label, keeping: found.kept)
         return found
     }
 }

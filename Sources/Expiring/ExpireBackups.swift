@@ -70,7 +70,15 @@ public func expireBackups(
         }
     }
     try expiry.survey(&report, includesRemains: !isRunning)
-    if let removal { expiry.carryOut(&report, removal) }
+    if let removal {
+        let held = bars.values
+        expiry.carryOut(
+            &report,
+            removal.confirmed {
+                try lock?.confirm()
+                for bar in held { try bar.confirm() }
+            })
+    }
     return report
 }
 

@@ -67,7 +67,9 @@ public func storageReport(of archive: ClusterArchive, policy: RetentionPolicy) t
         for name in try archive.segments(timeline: timeline) {
             let object: any StoredObject
             // An expiration may be going on.
-            do { object = try archive.store.open(archive.key(for: .segment(name))) } catch is ObjectAbsent { continue }
+            do {
+                object = try archive.store.open(archive.key(for: .segment(name)), bringing: SegmentHead.usualLength)
+            } catch is ObjectAbsent { continue }
             if let head = try? SegmentHead(of: object), let summary = try? SegmentSummary(decoding: head.summary),
                 let commit = summary.facts.firstCommit
             {

@@ -15,6 +15,13 @@ public enum Clock {
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
+    /// As `monotonic`, but it goes on while the machine sleeps.
+    public static var sinceBoot: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+
     /// Processor time this process has used, in nanoseconds.
     public static var processor: UInt64 {
         var time = timespec()

@@ -17,7 +17,11 @@ public final class Monitor<State>: @unchecked Sendable {
     public init(_ state: sending State) {
         self.state = state
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(changed, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(changed, &attributes)
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -47,6 +51,22 @@ public final class Monitor<State>: @unchecked Sendable {
                 return value
             }
             pthread_cond_wait(changed, mutex)
+        }
+    }
+    /// Waits until `body` says `.ready`, or a moment of `Clock.monotonic` has come: nil then.
+    public func wait<Value>(before end: UInt64, until body: (inout State) throws -> Answer<Value>) rethrows -> Value? {
+        var moment = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while true {
+            if case .ready(let value) = try body(&state) {
+                pthread_cond_broadcast(changed)
+                return value
+            }
+            if pthread_cond_timedwait(changed, mutex, &moment) == ETIMEDOUT {
+                guard case .ready(let value) = try body(&state) else { return nil }
+                return value
+            }
         }
     }
 }

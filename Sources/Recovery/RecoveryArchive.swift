@@ -57,8 +57,8 @@ public struct RecoveryArchive: Sendable {
         }
         var backups = try found.listBackups()
         for bad in backups.unreadable { remarks.append("Backup \"\(bad.label)\" is left out: \(bad.reason.message).") }
-        let aside = try timeline.flatMap(found.restoringAside)
-        contents = aside ?? found
+        let aside = try timeline.flatMap { try AsideStore(found, timeline: $0) }
+        contents = aside.map { ClusterArchive(chosen, in: $0) } ?? found
         putAside = aside == nil ? nil : timeline
         if let putAside { backups.restore(putAside) }
         if let label, let one = backups.aside.first(where: { $0.backup.label == label }) { throw one.problem }
@@ -70,7 +70,7 @@ public struct RecoveryArchive: Sendable {
             remarks.append(
                 "WAL of timeline \(putAside) was put aside; this recovery reads it where nothing is in its place.")
             // Where the server is to live on, its archive goes on from there.
-            if let subject = (contents.store as? AsideStore)?.subjects.first {
+            if let subject = aside?.subjects.first {
                 remarks.append(
                     "Once a server has recovered to it and archives, bring it back with \"tidemark segments put-back "
                         + "\(subject)\": later recoveries need it as well.")

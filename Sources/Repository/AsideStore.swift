@@ -54,11 +54,11 @@ public final class AsideStore: ObjectStore {
         return [key] + folders.map { AsideStore.place(key, incarnation, in: $0) }
     }
 
-    public func open(_ key: RepositoryKey) throws -> any StoredObject {
+    public func open(_ key: RepositoryKey, bringing count: Int) throws -> any StoredObject {
         for place in places(key).dropLast() {
-            do { return try base.open(place) } catch is ObjectAbsent { continue }
+            do { return try base.open(place, bringing: count) } catch is ObjectAbsent { continue }
         }
-        do { return try base.open(places(key).last ?? key) } catch is ObjectAbsent {
+        do { return try base.open(places(key).last ?? key, bringing: count) } catch is ObjectAbsent {
             throw ObjectAbsent(key: key, location: location)
         }
     }

@@ -34,7 +34,8 @@ public final class DirectoryStore: ObjectStore {
         FileWriter(key, try NewFile(writingPlace(key)), location: location)
     }
 
-    public func open(_ key: RepositoryKey) throws -> any StoredObject {
+    /// Reads nothing yet: a second call costs as much as the first.
+    public func open(_ key: RepositoryKey, bringing count: Int) throws -> any StoredObject {
         let place = try place(key)
         do { return try StoredFile(key: key, place: place) } catch let error as SystemError where error.code == ENOENT {
             try requireRoot(place)
@@ -133,12 +134,12 @@ public final class DirectoryStore: ObjectStore {
             let file = try Descriptor(open: path, O_RDWR | O_CREAT)
             var waited = 0
             while try !file.tryLock(path: path.path, shared: isShared) {
-                guard waited < milliseconds else { return .refused }
+                guard waited < milliseconds else { return .refused(by: nil) }
                 Clock.sleep(milliseconds: 50)
                 waited += 50
             }
             return .taken(FileLock(file))
-        } catch let error as SystemError where [EROFS, EACCES, EPERM].contains(error.code) {
+        } catch let error as SystemError where error.forbidsWriting {
             return .impossible(error)
         } catch let error as SystemError where error.code == ENOENT && !makesFolder {
             throw ObjectAbsent(key: folder, location: location)
@@ -220,6 +221,8 @@ private final class FileLock: StoreLock {
     private let file: Descriptor
     init(_ file: consuming Descriptor) { self.file = file }
     deinit { file.unlock() }
+    /// The kernel takes it from nobody.
+    func confirm() {}
 }
 
 final class FileWriter: ObjectWriter {

@@ -10,6 +10,7 @@ public import WAL
 ///       pack/<label>/<nnnnnn>                                   or <nnnnnn>-<word>, see `PackName`
 ///       job/<year>-<month>/<start>-<kind>-<digits>.json          what was done, one object per job
 ///       recovery/<start>-<kind>-<process>/begin.json, end.json
+///       lease/…                                                 locks, in a store without its own (`LeaseLocks`)
 ///
 /// `initdb` and `pg_upgrade` start a new incarnation.
 public struct Incarnation: Hashable, Sendable, CustomStringConvertible {

@@ -44,3 +44,43 @@ public struct RemovalByName: ObjectRemoval {
     }
     public func removeIfEmpty(_ folder: RepositoryKey) {}
 }
+
+/// Asks before each step whether whoever removes may still do so: a lock can be lost (`StoreLock.confirm`).
+public struct ConfirmedRemoval: ObjectRemoval {
+    private var base: any ObjectRemoval
+    private let confirm: () throws -> Void
+
+    public init(_ base: any ObjectRemoval, confirm: @escaping () throws -> Void) {
+        (self.base, self.confirm) = (base, confirm)
+    }
+
+    public mutating func hold(_ folder: RepositoryKey) throws { try base.hold(folder) }
+
+    public func remove(_ key: RepositoryKey) throws {
+        try confirm()
+        try base.remove(key)
+    }
+
+    /// No more go after one question than a store removes in a moment.
+    public func remove(_ keys: [RepositoryKey], failed: (_ index: Int, any Error) -> Void) {
+        var start = 0
+        while start < keys.count {
+            let end = min(keys.count, start + 1000)
+            do {
+                try confirm()
+                base.remove(Array(keys[start..<end])) { failed(start + $0, $1) }
+            } catch { for index in start..<end { failed(index, error) } }
+            start = end
+        }
+    }
+
+    public func removeAll(in folder: RepositoryKey) throws {
+        try confirm()
+        try base.removeAll(in: folder)
+    }
+
+    public func removeIfEmpty(_ folder: RepositoryKey) {
+        guard (try? confirm()) != nil else { return }
+        base.removeIfEmpty(folder)
+    }
+}

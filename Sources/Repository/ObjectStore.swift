@@ -33,8 +33,10 @@ public protocol ObjectStore: Sendable {
     func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter
 
     /// An object to read from.
+    /// - Parameter count: of the bytes at its start that will be read first: a store that is far away brings as many along
+    ///   with its first answer, and doesn't ask again for them.
     /// - Throws: `ObjectAbsent` when it is known not to be there.
-    func open(_ key: RepositoryKey) throws -> any StoredObject
+    func open(_ key: RepositoryKey, bringing count: Int) throws -> any StoredObject
 
     /// An object's length in bytes; nil when it is known not to be there.
     func size(of key: RepositoryKey) throws -> Int64?
@@ -65,7 +67,8 @@ public protocol ObjectStore: Sendable {
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
 
-    /// Takes a lock that lies in a folder and goes with it: alone, or together with any number of others.
+    /// Takes a lock that lies in a folder and goes with it: alone, or together with any number of others. A store that has no
+    /// locks of its own makes them of leases (`LeaseLocks`).
     ///
     /// - Parameters:
     ///   - name: may stand between two slashes of a key; no object has it.
@@ -98,6 +101,7 @@ extension ObjectStore {
     public func removal() -> any ObjectRemoval { RemovalByName(from: self) }
     public func capacity() throws -> StoreCapacity? { nil }
     public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] { try list(folder, after: nil) }
+    public func open(_ key: RepositoryKey) throws -> any StoredObject { try open(key, bringing: 0) }
 
     func begin(_ key: RepositoryKey, replacing replacement: Replacement?) throws -> any ObjectWriter {
         guard let replacement else { return try begin(key) }

@@ -141,7 +141,7 @@ extension ObjectStore {
 
     /// As `readIfPresent`, but throws `ObjectAbsent` when it isn't there.
     public func read(_ key: RepositoryKey, limit: Int = 64 << 20) throws -> [UInt8] {
-        let object = try open(key)
+        let object = try open(key, bringing: 64 << 10)
         guard object.size <= limit else {
             throw ObjectDamaged(key: key, "It has \(object.size) bytes; at most \(limit) were expected.")
         }

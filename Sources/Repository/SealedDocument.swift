@@ -23,6 +23,7 @@ public struct SealedDocument: Hashable, Sendable {
         case recoveryBegin = "recovery-begin"
         case recoveryEnd = "recovery-end"
         case aside
+        case lease
     }
 
     public static let format = 1

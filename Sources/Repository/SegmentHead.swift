@@ -49,6 +49,8 @@ public struct SegmentHead: Hashable, Sendable {
     static let maximumContent: UInt64 = 1 << 30
     /// No head is longer; a length beyond it is damage.
     static let maximumLength = 64 << 20
+    /// Few heads are longer; as much is read at first.
+    public static let usualLength = 16 << 10
 
     /// Bytes before the compressed segment.
     public var encodedLength: Int { SegmentHead.fixedLength + summary.count + 8 }
@@ -72,7 +74,7 @@ public struct SegmentHead: Hashable, Sendable {
     /// - Throws: `ObjectDamaged`, `UnsupportedFormat`, and what the store throws.
     public init(of object: any StoredObject) throws {
         func damaged(_ reason: String) -> ObjectDamaged { ObjectDamaged(key: object.key, reason) }
-        var bytes = [UInt8](repeating: 0, count: Int(min(object.size, 16 << 10)))
+        var bytes = [UInt8](repeating: 0, count: Int(min(object.size, Int64(SegmentHead.usualLength))))
         var count = try bytes.withUnsafeMutableBytes { try object.read(into: $0, at: 0) }
         guard count == bytes.count else { throw damaged("It is shorter than its directory entry says.") }
         guard count >= SegmentHead.fixedLength + 8 else { throw damaged("It has only \(object.size) bytes.") }

@@ -8,7 +8,9 @@ public final class StoredPack: Sendable {
     public var key: RepositoryKey { object.key }
 
     /// - Throws: `ObjectAbsent`, `ObjectDamaged`, `UnsupportedFormat`, and what the store throws.
-    public convenience init(_ key: RepositoryKey, in store: any ObjectStore) throws { try self.init(store.open(key)) }
+    public convenience init(_ key: RepositoryKey, in store: any ObjectStore) throws {
+        try self.init(store.open(key, bringing: PackFormat.headLength))
+    }
 
     public init(_ object: any StoredObject) throws {
         self.object = object

@@ -7,7 +7,7 @@ public final class StoredSegment: Sendable {
 
     /// - Throws: `ObjectAbsent`, `ObjectDamaged`, `UnsupportedFormat`, and what the store throws.
     public convenience init(_ key: RepositoryKey, in store: any ObjectStore) throws {
-        try self.init(store.open(key))
+        try self.init(store.open(key, bringing: SegmentHead.usualLength))
     }
 
     public init(_ object: any StoredObject) throws {

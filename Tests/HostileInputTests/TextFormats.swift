@@ -47,7 +47,7 @@ private final class OneObject: ObjectStore {
     func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter {
         throw ObjectExists(key: key, location: location)
     }
-    func open(_ key: RepositoryKey) throws -> any StoredObject {
+    func open(_ key: RepositoryKey, bringing count: Int) throws -> any StoredObject {
         guard key.description == path else { throw ObjectAbsent(key: key, location: location) }
         return ObjectInMemory(bytes, key: key.description)
     }
@@ -220,6 +220,18 @@ extension HostileFormat {
             seeds: { [incarnation.sealedMarker.bytes] }, mend: reseal
         ).reading { bytes in
             _ = try ClusterArchive(incarnation, in: OneObject(bytes, at: "incarnation.json")).isConfirmed()
+        },
+        HostileFormat(
+            "a lease",
+            seeds: {
+                let owner = LockOwner(
+                    ProcessIdentity(host: "db1", boot: "x-1", namespace: 4_026_531_836, process: 17, started: 4711),
+                    purpose: "tidemark backup", since: "2026-11-20T08:12:45Z")
+                return [owner.document(expires: 1_764_000_000_000_000).bytes]
+            }, mend: reseal
+        ).reading { bytes in
+            guard let owner = LockOwner(try SealedDocument(.lease, stored: bytes)) else { throw Problem("none") }
+            _ = (owner.description, owner.process.isGone)
         },
         HostileFormat(
             "a document's two ends", seeds: { SealedDocument.Kind.allCases.map { sealed($0, #"{"a":1}"#) } },

@@ -7,24 +7,34 @@ final class MemoryStore: ObjectStore {
     private struct Content {
         private static let numbers = Atomic(0)
         let bytes: [UInt8]
-        let modified = Clock.now
+        let modified: Int64
         /// No other content has it.
         let number = numbers.wrappingAdd(1, ordering: .relaxed).newValue
+
+        init(_ bytes: [UInt8], at modified: Int64 = Clock.now) { (self.bytes, self.modified) = (bytes, modified) }
     }
     private struct State {
         var objects: [RepositoryKey: Content] = [:]
         var left: [RepositoryKey: [[UInt8]]] = [:]
         /// By folder: grows with every change in it.
         var marks: [RepositoryKey: Int64] = [:]
-        /// Holders by lock; a negative number is one that holds it alone.
-        var locks: [String: Int] = [:]
+        /// What an object's time is read from.
+        var clock: @Sendable () -> Int64 = { Clock.now }
         var failure: (any Error)?
+        /// As a store far away would be asked for bytes: to open an object, and to read of it what that didn't bring.
+        var requests = 0
     }
     private let state = Mutex(State())
     let location = "memory"
 
     /// From now on every verb fails so; nil ends that.
     func fail(with failure: (any Error)?) { state.withLock { $0.failure = failure } }
+
+    /// Stamps objects by another clock than this machine's.
+    func set(clock: @escaping @Sendable () -> Int64) { state.withLock { $0.clock = clock } }
+
+    /// How often it was asked for bytes so far.
+    var requests: Int { state.withLock { $0.requests } }
 
     /// What a process leaves that is killed on its way to an object.
     func leave(_ bytes: [UInt8], in folder: RepositoryKey) {
@@ -53,7 +63,7 @@ final class MemoryStore: ObjectStore {
         return Writer { bytes in
             try self.use { state in
                 guard state.objects[key] == nil else { throw ObjectExists(key: key, location: self.location) }
-                MemoryStore.change(key, &state, to: Content(bytes: bytes))
+                MemoryStore.change(key, &state, to: Content(bytes, at: state.clock()))
             }
         }
     }
@@ -72,7 +82,7 @@ final class MemoryStore: ObjectStore {
                     throw ObjectExists(key: replacement.old, location: self.location)
                 }
                 MemoryStore.change(replacement.old, &state, to: content)
-                MemoryStore.change(key, &state, to: Content(bytes: bytes))
+                MemoryStore.change(key, &state, to: Content(bytes, at: state.clock()))
             }
         }
     }
@@ -98,19 +108,29 @@ final class MemoryStore: ObjectStore {
     private final class Object: StoredObject {
         let key: RepositoryKey
         let content: Content
-        init(_ key: RepositoryKey, _ content: Content) { (self.key, self.content) = (key, content) }
+        private let ask: @Sendable (Range<Int64>) throws -> Void
+        init(
+            _ key: RepositoryKey, _ content: Content, ask: @escaping @Sendable (Range<Int64>) throws -> Void = { _ in }
+        ) {
+            (self.key, self.content, self.ask) = (key, content, ask)
+        }
         var size: Int64 { Int64(content.bytes.count) }
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
             let part = content.bytes.dropFirst(Int(offset)).prefix(buffer.count)
+            try ask(offset..<(offset + Int64(part.count)))
             buffer.copyBytes(from: part)
             return part.count
         }
     }
 
-    func open(_ key: RepositoryKey) throws -> any StoredObject {
+    func open(_ key: RepositoryKey, bringing count: Int) throws -> any StoredObject {
         try use { state in
             guard let content = state.objects[key] else { throw ObjectAbsent(key: key, location: location) }
-            return Object(key, content)
+            state.requests += 1
+            return Object(key, content) { [self] range in
+                guard range.upperBound > count, !range.isEmpty else { return }
+                try use { $0.requests += 1 }
+            }
         }
     }
 
@@ -139,7 +159,7 @@ final class MemoryStore: ObjectStore {
     func makeDurable(_ key: RepositoryKey) throws { try use { _ in } }
 
     func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] {
-        try use { $0.left[folder] ?? [] }.map { Object(folder, Content(bytes: $0)) }
+        try use { $0.left[folder] ?? [] }.map { Object(folder, Content($0)) }
     }
     func removeLeftovers(in folder: RepositoryKey) throws -> [String] {
         try use { ($0.left.removeValue(forKey: folder) ?? []).map { "\($0.count) bytes" } }
@@ -156,34 +176,14 @@ final class MemoryStore: ObjectStore {
 
     func remove(_ key: RepositoryKey) throws { try use { MemoryStore.change(key, &$0, to: nil) } }
 
-    // Locks: a holder is an object of this process and dies with it.
-
-    private final class Lock: StoreLock {
-        private let release: @Sendable () -> Void
-        init(_ release: @escaping @Sendable () -> Void) { self.release = release }
-        deinit { release() }
-    }
-
     func lock(
         _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
     ) throws -> LockAttempt {
-        guard try makesFolder || !list(folder).isEmpty else { throw ObjectAbsent(key: folder, location: location) }
-        let lock = "\(folder)/.\(name)"
-        var waited = 0
-        while try !use({ state in
-            let holders = state.locks[lock] ?? 0
-            guard isShared ? holders >= 0 : holders == 0 else { return false }
-            state.locks[lock] = isShared ? holders + 1 : -1
-            return true
-        }) {
-            guard waited < milliseconds else { return .refused }
-            Clock.sleep(milliseconds: 10)
-            waited += 10
-        }
-        return .taken(Lock { self.state.withLock { $0.locks[lock, default: 0] += isShared ? -1 : 1 } })
+        try LeaseLocks(in: self).lock(
+            name, in: folder, isShared: isShared, patience: milliseconds, makesFolder: makesFolder)
     }
 
     func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
-        try use { $0.locks["\(folder)/.\(name)"] ?? 0 != 0 }
+        try LeaseLocks(in: self).isLocked(name, in: folder)
     }
 }

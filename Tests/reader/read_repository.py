@@ -239,6 +239,8 @@ KINDS = [
     (r"job/[0-9]{4}-[0-9]{2}/[^/]+\.json", "job"),
     (r"recovery/[^/]+/begin\.json", "recovery-begin"),
     (r"recovery/[^/]+/end\.json", "recovery-end"),
+    # In a store without file locks; gone with its owner.
+    (r"lease/.+/[0-9TZ]+-[0-9a-f]{16}-(shared|alone)-[0-9]+-[0-9]{6,}\.json", "lease"),
 ]
 
 
