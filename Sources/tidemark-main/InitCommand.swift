@@ -1,10 +1,7 @@
-import Archiving
 import Configuration
-import DataDirectory
 import Glibc
 import Operations
 import Platform
-import Postgres
 import Repository
 import Setup
 
@@ -29,7 +26,7 @@ enum InitCommand: Command {
         ],
         exits: [(3, "done, but the server lacks a setting, or must be restarted for one")])
 
-    private struct Report: Encodable {
+    private struct Document: Encodable {
         let cluster: String
         let repository: String
         let incarnation: String
@@ -39,49 +36,28 @@ enum InitCommand: Command {
     }
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let configuration = try invocation.configuration()
         let cluster = try invocation.cluster(becomeOwner: false)
-        guard try Files.exists(cluster.dataDirectory) else {
-            throw Problem(
-                "data directory \"\(cluster.dataDirectory)\" does not exist",
-                hint: "Correct data_directory in \"\(configuration.path)\".")
-        }
-        try cluster.places.check()
-        for directory in [cluster.repository, cluster.stateDirectory] {
-            try Ownership.makeDirectory(directory, for: cluster)
-        }
+        let job = try InitJob(of: cluster, in: invocation.configuration(), invocation.installation())
+        for directory in job.directories { try Ownership.makeDirectory(directory, for: cluster) }
         try Ownership.become(ownerFor: cluster)
-
-        let connection = try Connection(cluster.conninfo)
-        for directory in [cluster.repository, cluster.stateDirectory] { try Files.makeDirectories(directory) }
-        let (incarnation, isNew) = try initializeCluster(
-            named: cluster.name, dataDirectory: DataDirectory(cluster.dataDirectory), connection: connection,
-            in: cluster.openRepository())
-        let inspection = try ServerInspection(
-            of: connection, archiving: invocation.installation().archivingCall(for: cluster, in: configuration))
-        let write = invocation.arguments.has("write")
-        if write, let foreign = inspection.foreignArchiving, !invocation.arguments.has("replace") {
-            throw Problem(
-                foreign.what, detail: "It is: \(foreign.setting.current)",
-                hint: "If tidemark is to take over, add --replace; the other archive then gets no more WAL.")
-        }
-        let restart =
-            write ? try !inspection.apply(to: connection).isEmpty : inspection.findings.contains(where: \.needsRestart)
+        let arguments = invocation.arguments
+        let report = try job.run(
+            !arguments.has("write") ? .nothing : arguments.has("replace") ? .everything : .settings)
         if invocation.json {
             try invocation.print(
-                json: Report(
-                    cluster: cluster.name, repository: cluster.repository, incarnation: incarnation.folderName,
-                    created: isNew,
-                    settings: inspection.findings, restartNeeded: restart))
+                json: Document(
+                    cluster: report.cluster, repository: report.repository,
+                    incarnation: report.incarnation.folderName, created: report.isNew,
+                    settings: report.inspection.findings, restartNeeded: report.needsRestart))
         } else {
             invocation.print(
-                isNew
-                    ? "Created \(incarnation) in repository \"\(cluster.repository)\"."
-                    : "\(incarnation) is already in repository \"\(cluster.repository)\".")
-            invocation.print(text(inspection, written: write, restart: restart))
-            invocation.print(schedule(cluster.name))
+                report.isNew
+                    ? "Created \(report.incarnation) in repository \"\(report.repository)\"."
+                    : "\(report.incarnation) is already in repository \"\(report.repository)\".")
+            invocation.print(text(report.inspection, written: report.isWritten, restart: report.needsRestart))
+            invocation.print(schedule(report.cluster))
         }
-        return write ? (restart ? .problemsFound : .success) : (inspection.isGoodEnough ? .success : .problemsFound)
+        return report.isGood ? .success : .problemsFound
     }
 
     private static func text(_ inspection: ServerInspection, written: Bool, restart: Bool) -> String {

@@ -1,12 +1,7 @@
 import Archiving
-import BaseBackup
 import Configuration
-import DataDirectory
 import Operations
-import Platform
-import Postgres
 import Repository
-import WAL
 
 /// `tidemark segments put-aside NAME`.
 enum PutAsideAction {
@@ -36,33 +31,19 @@ enum PutAsideAction {
 
     static func run(_ invocation: Invocation, _ name: String) throws -> ExitStatus {
         let subject = try subject(name)
-        let cluster = try invocation.cluster()
-        let archive = try currentArchive(of: cluster)
-        let aside = try PutAside(subject, following: invocation.arguments.has("following"), of: archive)
-        func judge(_ aside: PutAside) throws {
-            var server: LivingServer?
-            var problem: String?
-            do { server = try livingServer(cluster, archive.incarnation) } catch {
-                let explained = error as? any Explained
-                problem = [explained?.message ?? "\(error)", explained?.detail].compactMap(\.self).joined(
-                    separator: ": ")
-            }
-            try PutAsideCheck(
-                dataDirectory: cluster.dataDirectory, archive, server: server, problem: problem,
-                isCertain: invocation.arguments.has("certain")
-            ).refuse(aside)
-        }
-        try judge(aside)
+        let arguments = invocation.arguments
+        let job = try PutAsideJob(
+            subject, following: arguments.has("following"), isCertain: arguments.has("certain"),
+            of: invocation.cluster())
+        let aside = job.found
         let names = aside.keys.map(\.name)
         var folder: String?
-        if !invocation.arguments.has("dry-run") {
+        if !arguments.has("dry-run") {
             let question =
                 "\(objects(names)) will be put aside. "
                 + "Recovery then does without them, unless it is told to go to their timeline. Continue?"
             guard try invocation.confirm(question) else { return .interrupted }
-            folder = try aside.carryOut(
-                now: Moment(microseconds: Clock.now), reason: invocation.arguments.value("reason") ?? "", judge: judge
-            ).description
+            folder = try job.run(reason: arguments.value("reason") ?? "").description
         }
         if invocation.json {
             try invocation.print(
@@ -81,22 +62,6 @@ enum PutAsideAction {
         "\(names.count) \(names.count == 1 ? "object" : "objects")"
             + (names.isEmpty ? "" : " (\(names[0])" + (names.count > 1 ? " to \(names[names.count - 1])" : "") + ")")
     }
-
-    /// The server on this data directory, if it takes writes; a crashed one's directory looks as if it did, so it is asked.
-    private static func livingServer(_ cluster: ClusterConfiguration, _ incarnation: Incarnation) throws
-        -> LivingServer?
-    {
-        let directory = DataDirectory(cluster.dataDirectory)
-        guard try Files.exists(directory.path + "/global/pg_control") else { return nil }
-        let control = try directory.controlFile()
-        guard control.state == .inProduction, control.systemIdentifier == incarnation.systemIdentifier,
-            try directory.runningServer() != nil
-        else { return nil }
-        let connection = try Connection(cluster.conninfo)
-        guard try !connection.isStandby(), try connection.systemIdentifier() == incarnation.systemIdentifier
-        else { return nil }
-        return LivingServer(timeline: try connection.currentTimeline(), position: try connection.currentLSN())
-    }
 }
 
 /// `tidemark segments put-back NAME`.
@@ -111,17 +76,14 @@ enum PutBackAction {
 
     static func run(_ invocation: Invocation, _ name: String) throws -> ExitStatus {
         let subject = try PutAsideAction.subject(name)
-        let cluster = try invocation.cluster()
-        let archive = try currentArchive(of: cluster)
-        let back = try PutBack(subject, of: archive)
+        let job = try PutBackJob(subject, of: invocation.cluster())
+        let back = job.found
         let names = back.objects.map(\.place.name)
         let isDryRun = invocation.arguments.has("dry-run")
         if !isDryRun {
             let question = "\(PutAsideAction.objects(names)) will be put back into the cluster's history. Continue?"
             guard try invocation.confirm(question) else { return .interrupted }
-            // An expiration must not decide between what is there before and what is there afterwards.
-            let lock = try BackupLock(archive)
-            try withExtendedLifetime(lock) { try back.carryOut() }
+            try job.run()
         }
         if invocation.json {
             try invocation.print(

@@ -130,21 +130,6 @@ enum RecoverCommand: Command {
         }
     }
 
-    /// The right to go on with a recovery that was looked at without it: nobody waits for a person's answer.
-    /// - Throws: `RecoveryInProgress`; `Problem` when somebody else has gone on with it meanwhile.
-    private static func claim(
-        _ directory: String, _ cluster: ClusterConfiguration, goingOnWith state: RecoveryState
-    ) throws -> RecoveryClaim {
-        let claim = try RecoveryClaim(directory, in: cluster.state)
-        guard try RecoveryState(of: directory, in: cluster.state) == state else {
-            throw Problem(
-                "the recovery into \"\(directory)\" is not where it was when it was looked at",
-                detail: "Somebody else has gone on with it meanwhile, or has ended it.",
-                hint: "Look at the directory, and run the command again if the recovery is still unfinished.")
-        }
-        return claim
-    }
-
     private static func resume(
         _ invocation: Invocation, _ cluster: ClusterConfiguration, _ directory: String
     ) throws -> ExitStatus {

@@ -1,8 +1,6 @@
 import BaseBackup
 import Configuration
 import Operations
-import Platform
-import Repository
 
 enum RemoveCommand: Command {
     static let grammar = Grammar(
@@ -39,17 +37,17 @@ enum RemoveCommand: Command {
         let cluster = try invocation.cluster()
         let arguments = invocation.arguments
         let label = arguments.words[0]
-        var removal = try NamedRemoval(
-            of: label, force: arguments.has("force"),
-            from: try archive(of: cluster, named: arguments.value("incarnation"), holding: label))
+        let job = try RemoveJob(
+            label, force: arguments.has("force"), incarnation: arguments.value("incarnation"), of: cluster)
         let dryRun = arguments.has("dry-run")
+        var removal = job.found
         if !dryRun {
             let subject =
                 removal.backup.map { "The backup of \($0.stopTime), \(size(removal.size))," } ?? "Backup \(label)"
             guard
                 try invocation.confirm("\(subject) will be removed for good; nothing brings it back. Continue?")
             else { return .interrupted }
-            removal = try removal.carryOut()
+            removal = try job.run()
         }
         if invocation.json {
             try invocation.print(
@@ -59,12 +57,5 @@ enum RemoveCommand: Command {
             if removal.keepsPacks { invocation.print("Its packs stay: other backups refer to them, or may.") }
         }
         return .success
-    }
-
-    private static func archive(
-        of cluster: ClusterConfiguration, named name: String?, holding label: String
-    ) throws -> ClusterArchive {
-        let known = try incarnations(of: cluster)
-        return try name.map(known.named) ?? known.holding(label)
     }
 }
