@@ -81,9 +81,6 @@ let package = Package(
                 "Postgres", "Archiving", "Setup", "Catalog", "BaseBackup", "Recovery", "Notifications", "Jobs",
             ]),
         module(
-            "Presentation",
-            ["WAL", "Configuration", "Planning", "BaseBackup", "Recovery", "Notifications", "Jobs", "Monitoring"]),
-        module(
             "TableRecovery",
             ["Platform", "WAL", "DataDirectory", "Repository", "Planning", "Postgres", "BaseBackup", "Recovery"]),
         module(
@@ -92,6 +89,13 @@ let package = Package(
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Planning", "Retention", "Postgres",
                 "Archiving", "Setup", "Catalog", "BaseBackup", "Recovery", "Notifications", "Jobs", "Monitoring",
                 "TableRecovery",
+            ]),
+        module(
+            "Presentation",
+            [
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Planning", "Retention", "Postgres",
+                "Archiving", "Setup", "Catalog", "BaseBackup", "Recovery", "Notifications", "Jobs", "Monitoring",
+                "TableRecovery", "Operations",
             ]),
         module("ArchiveCommandLine", ["Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Archiving"]),
 
@@ -105,8 +109,8 @@ let package = Package(
             name: "tidemark-main",
             dependencies: [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Planning", "Retention",
-                "Postgres", "Archiving", "Setup", "Catalog", "BaseBackup", "Recovery", "Notifications", "Jobs",
-                "Monitoring", "Presentation", "TableRecovery", "Operations", "ArchiveCommandLine",
+                "Archiving", "Catalog", "BaseBackup", "Recovery", "Notifications", "Jobs", "Monitoring",
+                "TableRecovery", "Operations", "Presentation", "ArchiveCommandLine",
             ],
             swiftSettings: strict),
 

@@ -27,6 +27,8 @@ public struct TableRecoveryJob {
     public let planSeconds: Double
     /// What had to be assumed of the archive, as sentences.
     public var remarks: [String] { archive.remarks }
+    /// The cluster's, for local times; nil: the machine's own.
+    public var zone: String? { cluster.timezone }
     private let archive: RecoveryArchive
     private let order: TableRecoveryOrder
     private let cluster: ClusterConfiguration

@@ -2,8 +2,7 @@ import Configuration
 import Glibc
 import Operations
 import Platform
-import Repository
-import Setup
+import Presentation
 
 enum InitCommand: Command {
     static let grammar = Grammar(
@@ -26,15 +25,6 @@ enum InitCommand: Command {
         ],
         exits: [(3, "done, but the server lacks a setting, or must be restarted for one")])
 
-    private struct Document: Encodable {
-        let cluster: String
-        let repository: String
-        let incarnation: String
-        let created: Bool
-        let settings: [ServerFinding]
-        let restartNeeded: Bool
-    }
-
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster(becomeOwner: false)
         let job = try InitJob(of: cluster, in: invocation.configuration(), invocation.installation())
@@ -44,42 +34,12 @@ enum InitCommand: Command {
         let report = try job.run(
             !arguments.has("write") ? .nothing : arguments.has("replace") ? .everything : .settings)
         if invocation.json {
-            try invocation.print(
-                json: Document(
-                    cluster: report.cluster, repository: report.repository,
-                    incarnation: report.incarnation.folderName, created: report.isNew,
-                    settings: report.inspection.findings, restartNeeded: report.needsRestart))
+            try invocation.print(json: InitDocument(report))
         } else {
-            invocation.print(
-                report.isNew
-                    ? "Created \(report.incarnation) in repository \"\(report.repository)\"."
-                    : "\(report.incarnation) is already in repository \"\(report.repository)\".")
-            invocation.print(text(report.inspection, written: report.isWritten, restart: report.needsRestart))
-            invocation.print(schedule(report.cluster))
+            // As systemd documents it: whether this system was booted with it (sd_booted(3)).
+            invocation.print(initText(report, hasSystemd: access("/run/systemd/system", F_OK) == 0))
         }
         return report.isGood ? .success : .problemsFound
-    }
-
-    private static func text(_ inspection: ServerInspection, written: Bool, restart: Bool) -> String {
-        guard !inspection.changes.isEmpty else { return "The server's settings are as they should be." }
-        var lines = [written ? "Set with ALTER SYSTEM:" : "For postgresql.conf (\"tidemark init --write\" sets it):"]
-        for finding in inspection.changes {
-            let value = (finding.wanted ?? "").reduce(into: "") { $0 += $1 == "'" ? "''" : String($1) }
-            lines.append("    \(finding.name) = '\(value)'   # was '\(printable(finding.current))'. \(finding.reason)")
-        }
-        if restart { lines.append("Restart the server: wal_level and archive_mode take effect only then.") }
-        return lines.joined(separator: "\n")
-    }
-
-    /// How to have backups and checks made by themselves.
-    private static func schedule(_ cluster: String) -> String {
-        // As systemd documents it: whether this system was booted with it (sd_booted(3)).
-        guard access("/run/systemd/system", F_OK) == 0 else {
-            return "To have backups and checks made by themselves, see crontab.sample in the documentation."
-        }
-        let timers = ["backup", "check", "verify", "drill"].map { "tidemark-\($0)@\(cluster).timer" }
-        return "To have backups and checks made by themselves:\n    systemctl enable --now "
-            + timers.joined(separator: " ")
     }
 }
 

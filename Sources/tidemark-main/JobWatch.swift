@@ -2,7 +2,6 @@ import Archiving
 import Configuration
 import Glibc
 import Jobs
-import Monitoring
 import Operations
 import Platform
 import WAL

@@ -4,6 +4,7 @@ import Glibc
 import Operations
 import Planning
 import Platform
+import Presentation
 import Recovery
 import WAL
 
@@ -59,7 +60,7 @@ enum RecoverCommand: Command {
         if arguments.has("resume") { return try resume(invocation, cluster, directory) }
         var order = try RecoveryOptions.order(arguments, cluster)
         order.words = line
-        let context = invocation.context(RecoverText.progress)
+        let context = invocation.context(leavesServer: true)
         let job = try RecoverJob(order, of: cluster, invocation.installation(), context)
         return try carryOut(job, invocation, asking: invocation)
     }
@@ -72,23 +73,25 @@ enum RecoverCommand: Command {
     ) throws -> ExitStatus {
         if asking.arguments.has("dry-run") {
             let planned = try job.preview()
-            try planned.show(invocation)
+            try invocation.show(planned)
             try job.refuseWhatCannotBe(planned)
             return .success
         }
         let planned = try job.plan()
         if job.wantsConsent {
-            if !invocation.json { try planned.show(invocation) }
+            if !invocation.json { try invocation.show(planned) }
             let question = question(job)
             let agreed =
                 try job.replacesOwn
                 ? asking.confirm(question, byTyping: planned.cluster.name) : asking.confirm(question)
             guard agreed else { return .interrupted }
         }
-        defer { invocation.terminal.finishProgress() }
         let report = try job.run(planned)
-        invocation.terminal.finishProgress()
-        try report.show(invocation)
+        if invocation.json {
+            try invocation.print(json: RecoverDocument(report))
+        } else {
+            invocation.print(try report.text())
+        }
         return report.result?.asPredicted == false ? .problemsFound : .success
     }
 
@@ -151,7 +154,7 @@ enum RecoverCommand: Command {
         order.directory = directory
         order.keepsOld = order.keepsOld || invocation.arguments.has("keep-old")
         let job = try RecoverJob(
-            resuming: interrupted, order, of: configured, again.installation(), again.context(RecoverText.progress))
+            resuming: interrupted, order, of: configured, again.installation(), again.context(leavesServer: true))
         return try carryOut(job, again, asking: invocation)
     }
 }

@@ -3,6 +3,7 @@ import Glibc
 import Operations
 import Planning
 import Platform
+import Presentation
 import Recovery
 import TableRecovery
 
@@ -75,9 +76,13 @@ enum RecoverTableCommand: Command {
         order.parts.foreignKeys = arguments.has("with-foreign-keys")
         order.parts.triggers = arguments.has("with-triggers")
         order.parts.views = arguments.has("with-views")
-        let job = try TableRecoveryJob(order, of: cluster, invocation.context(progress))
+        let job = try TableRecoveryJob(order, of: cluster, invocation.context())
         if arguments.has("dry-run") {
-            try TableRecoveryText.show(job, cluster, invocation)
+            if invocation.json {
+                try invocation.print(json: PlanDocument(job))
+            } else {
+                invocation.print(PlanText(job).text)
+            }
             return .success
         }
         guard !destinations.isEmpty else {
@@ -92,27 +97,13 @@ enum RecoverTableCommand: Command {
         {
             return .interrupted
         }
-        defer { invocation.terminal.finishProgress() }
         let report = try job.run()
-        invocation.terminal.finishProgress()
-        try TableRecoveryText.show(report, job.plan, planSeconds: job.planSeconds, invocation)
-        let differs = report.tables.contains { table in
-            guard let difference = table.difference else { return false }
-            // Only the missing rows were to come back.
-            if let inserted = table.inserted { return inserted < difference.missing }
-            return difference.missing + difference.changed + difference.added > 0
+        if invocation.json {
+            try invocation.print(json: TableRecoveryDocument(report, job.plan, planSeconds: job.planSeconds))
+        } else {
+            invocation.print(tableRecoveryText(report, job.plan))
         }
-        return differs ? .problemsFound : .success
-    }
-
-    @Sendable private static func progress(_ progress: JobProgress) -> String {
-        switch progress {
-        case .restoring(let progress): "restoring: " + progress.text
-        case .replaying(let progress):
-            "replaying segment \(progress.done) of \(progress.total)" + (progress.standstill.map { "; \($0)" } ?? "")
-        case .takingOut(let table): "copying \(table)"
-        default: ""
-        }
+        return report.differs ? .problemsFound : .success
     }
 
     private static func patterns(_ arguments: Arguments) throws -> [TablePattern] {

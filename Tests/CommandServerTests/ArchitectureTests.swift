@@ -68,7 +68,6 @@ struct ArchitectureTests {
             told.names.append(name)
             switch match.2 {
             case "nothing": told.imports[name] = []
-            case "everything but tidemark": told.imports[name] = Set(modules).subtracting(["SQLite", "tidemark", name])
             default: told.imports[name] = Set(match.2.split(separator: ", ").map(String.init))
             }
         }
@@ -86,6 +85,25 @@ struct ArchitectureTests {
         let folder = "\(Self.root)/Sources/Operations"
         let found = try run("/bin/grep", ["-rnE", "--include=*.swift", "(^|[^A-Za-z.])(\(words))", folder])
         try #require(try Files.list(folder).count > 5)
+        #expect(found.output == "")
+    }
+
+    /// What a command prints is made of its job's report, elsewhere.
+    @Test func `commands make no tables and no documents`() throws {
+        let folder = "\(Self.root)/Sources/tidemark-main"
+        let words = "TextTable|: Encodable|Quantity\\.pretty|iso8601"
+        let found = try run("/bin/grep", ["-rnE", "--include=*.swift", words, folder])
+        try #require(try Files.list(folder).count > 20)
+        #expect(found.output == "")
+    }
+
+    /// It tells what it was given, and asks nobody.
+    @Test func `texts are made without a file, a server, a clock or a terminal`() throws {
+        let words =
+            "Files\\.|FileStatus|Descriptor|Clock\\.|Subprocess|Connection\\(|getenv|isatty|print\\(|Terminal|Invocation"
+        let folder = "\(Self.root)/Sources/Presentation"
+        let found = try run("/bin/grep", ["-rnE", "--include=*.swift", "(^|[^A-Za-z.])(\(words))", folder])
+        try #require(try Files.list(folder).count > 20)
         #expect(found.output == "")
     }
 
