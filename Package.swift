@@ -81,9 +81,6 @@ let package = Package(
                 "Postgres", "Archiving", "Setup", "Catalog", "Backups", "Expiring", "Recovery", "Notifications", "Jobs",
             ]),
         module(
-            "Presentation",
-            ["WAL", "Configuration", "Planning", "Backups", "Recovery", "Notifications", "Jobs", "Monitoring"]),
-        module(
             "TableRecovery",
             [
                 "Platform", "WAL", "DataDirectory", "Repository", "Planning", "Postgres", "Backups", "Restoring",
@@ -95,6 +92,13 @@ let package = Package(
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Planning", "Retention", "Postgres",
                 "Archiving", "Setup", "Catalog", "Backups", "BackupTaking", "Restoring", "BackupVerification",
                 "Expiring", "Recovery", "Notifications", "Jobs", "Monitoring", "TableRecovery",
+            ]),
+        module(
+            "Presentation",
+            [
+                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Planning", "Retention", "Postgres",
+                "Archiving", "Setup", "Catalog", "Backups", "Restoring", "Expiring", "Recovery", "Notifications",
+                "Jobs", "Monitoring", "TableRecovery", "Operations",
             ]),
         module("ArchiveCommandLine", ["Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Archiving"]),
 
@@ -108,9 +112,8 @@ let package = Package(
             name: "tidemark-main",
             dependencies: [
                 "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Planning", "Retention",
-                "Postgres", "Archiving", "Setup", "Catalog", "Backups", "BackupTaking", "Restoring", "Expiring",
-                "Recovery", "Notifications", "Jobs", "Monitoring", "Presentation", "TableRecovery", "Operations",
-                "ArchiveCommandLine",
+                "Archiving", "Catalog", "Backups", "BackupTaking", "Restoring", "Expiring", "Recovery", "Notifications",
+                "Jobs", "Monitoring", "TableRecovery", "Operations", "Presentation", "ArchiveCommandLine",
             ],
             swiftSettings: strict),
 
@@ -169,8 +172,8 @@ let package = Package(
         tests(
             "OperationsServerTests",
             [
-                "Platform", "WAL", "Configuration", "Planning", "Postgres", "Archiving", "Restoring", "Recovery",
-                "Operations",
+                "Platform", "WAL", "Configuration", "Repository", "Planning", "Retention", "Postgres", "Archiving",
+                "Backups", "Restoring", "Recovery", "TableRecovery", "Operations",
             ]),
         tests("CommandServerTests", ["Platform"]),
         tests("HistoryServerTests", ["Platform", "WAL", "Recovery"]),

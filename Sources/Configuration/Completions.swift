@@ -1,3 +1,5 @@
+import Platform
+
 /// The shells `tidemark help --completions` writes for.
 public enum CompletionShell: String, Sendable, CaseIterable {
     case bash
@@ -152,7 +154,7 @@ private func zshCompletions(_ grammars: [Grammar]) -> String {
 
 private func fishCompletions(_ grammars: [Grammar]) -> String {
     func quoted(_ text: String) -> String {
-        "'" + text.reduce(into: "") { $0 += $1 == "'" || $1 == "\\" ? "\\\($1)" : String($1) } + "'"
+        "'" + escaped(text) { $0 == "'" || $0 == "\\" ? "\\\($0)" : nil } + "'"
     }
     var text =
         "# fish completion for tidemark, written by \"tidemark help --completions fish\".\ncomplete -c tidemark -f\n"

@@ -49,6 +49,13 @@ public struct CatalogAccess {
     }
 
     public var spans: [BackupSpan] { backups.map(BackupSpan.init) }
+
+    /// The timelines whose histories are missing or damaged. Each is noted.
+    func lostHistories() throws -> [LostHistory] {
+        let lost = try catalog.lostHistories()
+        for history in lost { context.note(.error, history) }
+        return lost
+    }
 }
 
 extension BackupSpan {

@@ -25,6 +25,7 @@ public struct ImportJob {
             try context.cancellation.check()
         }
         context.notes("stored", report.stored)
+        for problem in report.problems { context.note(.error, problem) }
         return report
     }
 }

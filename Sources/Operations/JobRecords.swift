@@ -1,7 +1,6 @@
 import Archiving
 public import Configuration
 public import Jobs
-import Monitoring
 import Platform
 import Repository
 public import WAL

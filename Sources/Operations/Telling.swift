@@ -65,4 +65,48 @@ public struct Telling: Sendable {
             }
         }
     }
+
+    /// Tells what has changed in the checks since the last time, and whether archiving fails.
+    public func tell(_ report: CheckReport) throws {
+        for notifier in notifiers {
+            let patience = Double(notifier.archiveFailingAfter) / 1000
+            guard let news = report.observation.archivingNotification(host: hostName(), patience: patience)
+            else { continue }
+            tell([news], only: notifier)
+        }
+        tell(
+            try CheckMemory(for: cluster).changes(
+                to: report.results, cluster: cluster.name, host: hostName(), now: report.observation.now))
+    }
+
+    /// Tells that a systemd unit has failed, unless the job in it has told that itself a moment ago, and more.
+    ///
+    /// - Parameters:
+    ///   - unit: such as `tidemark-backup@main.service`; without its suffix, a service.
+    ///   - details: what systemd says of the failure.
+    public func tell(ofUnit unit: String, _ details: [Notification.Detail]) {
+        let name = unit.contains(".") ? unit : unit + ".service"
+        let subject = String((unit.split(separator: "@", maxSplits: 1).first ?? "").trimmingPrefix("tidemark-"))
+        let now = Moment(microseconds: Clock.now)
+        let log = Notification.Detail("log", "journalctl -u \(unit)")
+        tell(
+            [
+                Notification(
+                    event: .unitFailure, status: .error, cluster: cluster.name, host: hostName(), time: now,
+                    subject: subject, message: "unit \(name) failed",
+                    details: [Notification.Detail("unit", name)] + details + [log])
+            ],
+            quietIfToldSince: Moment(microseconds: now.microseconds - 600_000_000))
+    }
+
+    /// Sends everybody a message, here and now.
+    ///
+    /// - Parameter told: called with each receiver, and with what kept the message from it.
+    public func test(told: (Receiver, DeliveryFailure?) throws -> Void) rethrows {
+        let message = Notification(
+            event: nil, status: .success, cluster: cluster.name, host: hostName(),
+            time: Moment(microseconds: Clock.now), subject: "test", message: "this is a test of the notifications",
+            details: [Notification.Detail("configuration", installation.configuration)])
+        for receiver in Receiver.all(of: notifiers) { try told(receiver, receiver.test(message)) }
+    }
 }

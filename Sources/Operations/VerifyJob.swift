@@ -145,9 +145,13 @@ public struct VerifyJob {
 
     /// Verifies the archived WAL of the incarnation in use.
     ///
-    /// - Parameter range: nothing else is read; nil for everything.
-    /// - Throws: `JobCancelled`, and what makes verifying impossible.
-    public func runWAL(_ range: ClosedRange<LSN>? = nil) throws -> ArchiveVerification {
+    /// - Parameters:
+    ///   - from: nothing before it is read.
+    ///   - to: nothing after it is read.
+    /// - Throws: `NoStretch`, `JobCancelled`, and what makes verifying impossible.
+    public func runWAL(from: WALPlace? = nil, to: WALPlace? = nil) throws -> ArchiveVerification {
+        context.notes.begin()
+        let range = try VerifiedStretch(of: cluster, context).range(from, to)
         let verification = try verifyWAL(currentArchive(of: cluster), range)
         if range != nil { context.notes(VerifiedPart.only, "a part of the WAL") }
         context.notes("segments", verification.segments)

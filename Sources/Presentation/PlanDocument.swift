@@ -1,5 +1,6 @@
-public import Planning
-public import Recovery
+public import Operations
+import Planning
+import Recovery
 import WAL
 
 /// A plan as machines read it: `--json`. Keys are written in snake_case, times in ISO 8601, LSNs as PostgreSQL does.
@@ -62,7 +63,27 @@ public struct PlanDocument: Encodable, Sendable {
     let tablespaces: [CopyTablespaces.Place]
     let warnings: [String]
 
-    public init(
+    /// A recovery's plan, with what is worth knowing of it.
+    public init(_ planned: PlannedRecovery) throws {
+        let outlook = try planned.outlook()
+        self.init(planned, touched: outlook.touched, estimate: outlook.estimate, remarks: outlook.remarks)
+    }
+
+    /// The plan for tables.
+    public init(_ job: TableRecoveryJob) {
+        self.init(job.plan, settings: [], archiving: false, remarks: job.remarks)
+    }
+
+    init(
+        _ planned: PlannedRecovery, touched: [UInt32: [String]] = [:],
+        estimate: (restore: Double, replay: Double)? = nil, remarks: [String]
+    ) {
+        self.init(
+            planned.plan, settings: planned.settings, archiving: planned.setup.isOwnDirectory,
+            tablespaces: planned.tablespacePlaces, touched: touched, estimate: estimate, remarks: remarks)
+    }
+
+    init(
         _ plan: Plan, settings: [RecoverySetting], archiving: Bool,
         tablespaces: [CopyTablespaces.Place] = [], touched: [UInt32: [String]] = [:],
         estimate: (restore: Double, replay: Double)? = nil, remarks: [String] = []

@@ -77,7 +77,7 @@ public struct ServerInspection: Sendable {
     public func apply(to connection: Connection) throws -> [ServerFinding] {
         for finding in changes {
             guard let wanted = finding.wanted else { continue }
-            let literal = "'" + wanted.reduce(into: "") { $0 += $1 == "'" ? "''" : String($1) } + "'"
+            let literal = "'" + escaped(wanted) { $0 == "'" ? "''" : nil } + "'"
             try connection.query("ALTER SYSTEM SET \(finding.name) = \(literal)")
         }
         if !changes.isEmpty { try connection.query("SELECT pg_reload_conf()") }

@@ -102,4 +102,14 @@ public struct TableRecoveryReport: Sendable {
     public var outputSeconds = 0.0
     /// To stop the server and to remove everything.
     public var stopSeconds = 0.0
+
+    /// Whether the live tables differ from those that were recovered; where rows were put back, whether some are missing still.
+    public var differs: Bool {
+        tables.contains { table in
+            guard let difference = table.difference else { return false }
+            // Only the missing rows were to come back.
+            if let inserted = table.inserted { return inserted < difference.missing }
+            return difference.missing + difference.changed + difference.added > 0
+        }
+    }
 }

@@ -1,13 +1,11 @@
 import BackupTaking
 import Backups
 import Configuration
-import DataDirectory
 import Jobs
-import Monitoring
 import Operations
 import Platform
+import Presentation
 import Retention
-import WAL
 
 enum BackupCommand: Command {
     static let grammar = Grammar(
@@ -38,6 +36,8 @@ enum BackupCommand: Command {
             (5, "another backup of this cluster is running"),
         ])
 
+    static let jobKind: JobKind? = .backup
+
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let arguments = invocation.arguments
         switch arguments.value("type") {
@@ -47,36 +47,16 @@ enum BackupCommand: Command {
         case let other?: throw UsageError("option --type takes full, not \"\(other)\"")
         }
         let cluster = try invocation.clusterWithPlacesApart()
-        var job = try BackupJob(of: cluster, by: JobWatch.origin(), invocation.context(progress))
+        var job = try BackupJob(of: cluster, by: JobWatch.origin(), invocation.context())
         job.request.fastCheckpoint = !arguments.has("spread-checkpoint")
         job.request.note = arguments.value("note")
         try readOptions(arguments, into: &job.request)
-        let (terminal, log) = (invocation.terminal, invocation.log)
-        let backup: BackupDescription
-        do {
-            defer { terminal.finishProgress() }
-            backup = try job.run()
-        }
-        if invocation.json {
-            invocation.print(String(decoding: try backup.json(), as: UTF8.self))
-        } else {
-            invocation.print(summary(backup))
-        }
-        for page in backup.corruptPages {
-            let relation = page.relation.map { " of \($0)" } ?? ""
-            log(.warning, "block \(page.block)\(relation) in file \"\(page.path)\" has a wrong checksum")
-        }
+        let backup = try job.run()
+        invocation.print(
+            try invocation.json ? String(decoding: backup.json(), as: UTF8.self) : backupText(backup))
+        for page in backup.corruptPages { invocation.log(.warning, corruptPageText(page)) }
         if !arguments.has("no-expire") { expire(cluster, invocation) }
         return backup.corruptPages.isEmpty ? .success : .problemsFound
-    }
-
-    @Sendable private static func progress(_ progress: JobProgress) -> String {
-        switch progress {
-        case .waitingForCheckpoint: "waiting for the server's checkpoint"
-        case .copying(let progress): "copying: " + progress.text
-        case .waitingForWAL(let file, let behind): "waiting for WAL file \"\(file)\": \(behind)"
-        default: ""
-        }
     }
 
     private static func readOptions(_ arguments: Arguments, into request: inout BackupRequest) throws {
@@ -108,31 +88,13 @@ enum BackupCommand: Command {
             let expiry = Invocation(arguments: invocation.arguments, log: invocation.log)
             _ = try JobWatch.watch(.expire, expiry) {
                 let done = try ExpireJob(of: cluster, by: policy, JobWatch.origin(), expiry.context()).run()
-                for line in ExpireText.lines(done, dryRun: false) { invocation.log(.log, line) }
-                return ExpireText.conclude(done, expiry)
+                for line in expireLines(done, dryRun: false) { invocation.log(.log, line) }
+                return ExpireCommand.conclude(done, expiry)
             }
         } catch { invocation.log(.warning, "the backup is complete, but expiring old ones failed: \(error)") }
-    }
-
-    private static func summary(_ backup: BackupDescription) -> String {
-        let seconds = Int64(backup.timings.total * 1000)
-        return """
-            backup \(backup.label): \(size(backup.size)) in \(backup.fileCount) files, \(size(backup.storedSize)) stored, \
-            \(Quantity.pretty(milliseconds: seconds))
-            It can be recovered to any moment from \(backup.stopTime) on.
-            """
     }
 }
 
 extension BackupInProgress: ExitStatusProviding {
     var exitStatus: ExitStatus { .locked }
-}
-
-extension CopyProgress {
-    /// `42 % of 3.1 GB, 210 MB/s, 9 s left`.
-    var text: String {
-        let percent = total > 0 ? done * 100 / total : 100
-        return "\(percent) % of \(size(total)), \(size(Int64(rate)))/s"
-            + (secondsLeft.map { ", \(Int($0.rounded(.up))) s left" } ?? "")
-    }
 }

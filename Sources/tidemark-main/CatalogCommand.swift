@@ -1,8 +1,7 @@
-import Catalog
 import Configuration
 import Operations
 import Platform
-import WAL
+import Presentation
 
 enum CatalogCommand: Command {
     static let grammar = Grammar(
@@ -19,50 +18,19 @@ enum CatalogCommand: Command {
         ],
         exits: [(3, "the catalog is damaged; the next use rebuilds it")])
 
-    private struct Document: Encodable {
-        let path: String
-        let size: Int64
-        let segments: Int
-        let backups: Int
-        let timelines: [UInt32]
-        let read, gone: Int
-        let synchronized: String?
-        let problems: [String]
-    }
-
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let access = try invocation.catalogAccess()
-        let catalog = access.catalog
-        let (terminal, log) = (invocation.terminal, invocation.log)
-        var problems: [String] = []
-        switch invocation.arguments.words.first {
-        case "status": problems = try catalog.problems()
-        case "rebuild": try catalog.startAnew()
-        case let word:
-            throw UsageError("catalog takes \"status\" or \"rebuild\", not \"\(word ?? "")\"")
+        let word = invocation.arguments.words.first ?? ""
+        guard ["status", "rebuild"].contains(word) else {
+            throw UsageError("catalog takes \"status\" or \"rebuild\", not \"\(word)\"")
         }
-        var changes = CatalogChanges()
-        if problems.isEmpty {
-            defer { terminal.finishProgress() }
-            changes = try catalog.synchronize(jobs: access.cluster.jobs) { done, all in
-                terminal.progress("reading segments: \(done) of \(all)", log: log)
-            }
-        }
-        let set = problems.isEmpty ? try catalog.segments() : SegmentSet(segmentSize: 16 << 20)
-        let document = Document(
-            path: catalog.path, size: try FileStatus(ifPresent: catalog.path)?.size ?? 0, segments: set.count,
-            backups: access.backups.count, timelines: set.timelines.map(\.rawValue), read: changes.read,
-            gone: changes.gone,
-            synchronized: try catalog.synchronized()?.iso8601, problems: problems)
+        let report = try CatalogJob(of: invocation.cluster(), invocation.context())
+            .run(isRebuilding: word == "rebuild")
         if invocation.json {
-            try invocation.print(json: document)
+            try invocation.print(json: CatalogDocument(report))
         } else {
-            invocation.print("catalog \(catalog.path): \(size(document.size))")
-            invocation.print(
-                "\(set.count) segments on \(set.timelines.count) timelines, \(access.backups.count) backups; "
-                    + "\(changes.read) segments read now, \(changes.gone) gone")
-            for problem in problems { log(.error, problem) }
+            invocation.print(catalogText(report))
+            for problem in report.problems { invocation.log(.error, problem) }
         }
-        return problems.isEmpty ? .success : .problemsFound
+        return report.problems.isEmpty ? .success : .problemsFound
     }
 }

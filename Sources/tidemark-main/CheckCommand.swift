@@ -1,15 +1,7 @@
-import Archiving
 import Configuration
-import Glibc
-import Monitoring
-import Notifications
 import Operations
 import Platform
 import Presentation
-import Repository
-import Retention
-import Setup
-import WAL
 
 enum CheckCommand: Command {
     static let grammar = Grammar(
@@ -56,14 +48,15 @@ enum CheckCommand: Command {
                 "option --format takes text, json, nagios or openmetrics, not \"\(name)\"",
                 hint: suggestion(for: name, among: Format.allCases.map(\.rawValue)).map { "Did you mean \"\($0)\"?" })
         }
-        let only = Set(arguments.all("only"))
-        for id in only where CheckDefinition.named(id) == nil {
-            let ids = CheckDefinition.all.map(\.id)
-            throw UsageError(
-                "there is no check \"\(id)\"",
-                hint: suggestion(for: id, among: ids).map { "Did you mean \"\($0)\"?" }
-                    ?? "There are: \(ids.joined(separator: ", ")).")
-        }
+        let only = try Set(
+            arguments.all("only").map { id throws(UsageError) in
+                if let check = Check(rawValue: id) { return check }
+                let ids = Check.allCases.map(\.rawValue)
+                throw UsageError(
+                    "there is no check \"\(id)\"",
+                    hint: suggestion(for: id, among: ids).map { "Did you mean \"\($0)\"?" }
+                        ?? "There are: \(ids.joined(separator: ", ")).")
+            })
         do { return try run(invocation, format, only) } catch  where format == .nagios {
             // A plugin that can't do its work is unknown, and says so on standard output.
             let explained = error as? any Explained
@@ -72,89 +65,29 @@ enum CheckCommand: Command {
         }
     }
 
-    private static func run(_ invocation: Invocation, _ format: Format, _ only: Set<String>) throws -> ExitStatus {
-        let configuration = try invocation.configuration()
+    private static func run(_ invocation: Invocation, _ format: Format, _ only: Set<Check>) throws -> ExitStatus {
         let cluster = try invocation.cluster()
-        let observation = observe(cluster, in: configuration, try invocation.installation())
-        let results = judge(observation, by: configuration.checks(for: cluster))
-            .filter { only.isEmpty || only.contains($0.id) }
+        let report = try CheckJob(of: cluster, in: invocation.configuration(), invocation.installation()).run()
+            .only(only)
+        let version = CommandLineTool.version
         if let path = invocation.arguments.value("textfile") {
-            let text = MetricsFormat.prometheus.text(
-                metrics(observation, results, tidemarkVersion: CommandLineTool.version))
-            _ = try? removeStaleTemporaries(in: Files.parent(path))
-            try replaceDurably(path, bytes: Array(text.utf8), mode: 0o644)
+            try write(
+                MetricsFormat.prometheus.text(metrics(report.observation, report.results, tidemarkVersion: version)),
+                to: path)
         }
-        if invocation.arguments.has("notify") { try notify(observation, results, cluster, configuration, invocation) }
-        let worst = CheckResult.worst(results)
+        if invocation.arguments.has("notify") { try invocation.telling(of: cluster).tell(report) }
         switch format {
-        case .text: invocation.print(CheckText.table(results, cluster: cluster.name), hasColours: true)
-        case .json:
-            try invocation.print(
-                json: CheckDocument(
-                    cluster: cluster.name, time: observation.now.iso8601, status: worst.rawValue,
-                    checks: results.map { CheckRow($0) }))
+        case .text: invocation.print(checkText(report, paint: Terminal.paint), hasColours: true)
+        case .json: try invocation.print(json: CheckDocument(report))
         case .nagios:
-            let report = nagiosReport(results, cluster: cluster.name)
-            invocation.print(report.text)
-            return ExitStatus(rawValue: report.status) ?? .problemsFound
+            let (text, status) = nagiosReport(report.results, cluster: report.cluster)
+            invocation.print(text)
+            return ExitStatus(rawValue: status) ?? .problemsFound
         case .openmetrics:
             writeToStandardOutput(
-                MetricsFormat.openMetrics.text(metrics(observation, results, tidemarkVersion: CommandLineTool.version)))
+                MetricsFormat.openMetrics.text(metrics(report.observation, report.results, tidemarkVersion: version)))
             return .success
         }
-        return worst.nagios == 0 ? .success : .problemsFound
-    }
-
-    private static func notify(
-        _ observation: Observation, _ results: [CheckResult], _ cluster: ClusterConfiguration,
-        _ configuration: Configuration, _ invocation: Invocation
-    ) throws {
-        let telling = try invocation.telling(of: cluster)
-        for notifier in configuration.notifiers {
-            let patience = Double(notifier.archiveFailingAfter) / 1000
-            guard let notification = observation.archivingNotification(host: hostName(), patience: patience) else {
-                continue
-            }
-            telling.tell([notification], only: notifier)
-        }
-        let changes = try CheckMemory(for: cluster).changes(
-            to: results, cluster: cluster.name, host: hostName(), now: observation.now)
-        telling.tell(changes)
-        // What an earlier job could not deliver gets another chance.
-        if try Outbox(for: cluster).waiting().count > 0 { telling.startDelivery() }
-    }
-}
-
-private struct CheckDocument: Encodable {
-    let cluster: String
-    let time: String
-    let status: String
-    let checks: [CheckRow]
-}
-
-private struct CheckRow: Encodable {
-    let id: String
-    let subject: String
-    let status: String
-    let message: String
-    let nextStep: String?
-    let value: Double?
-    let unit: String?
-    let warning: Double?
-    let critical: Double?
-    let silence: String?
-    let silencedStatus: String?
-
-    init(_ result: CheckResult) {
-        (id, subject, status) = (result.id, result.definition.subject, result.status.rawValue)
-        (message, nextStep, value) = (result.message, result.nextStep, result.value)
-        unit =
-            switch result.definition.measure {
-            case .duration: "seconds"
-            case .percent: "percent"
-            case .count, .none: nil
-            }
-        (warning, critical) = (result.warning, result.critical)
-        (silence, silencedStatus) = (result.silence, result.silencedStatus?.rawValue)
+        return report.isGood ? .success : .problemsFound
     }
 }

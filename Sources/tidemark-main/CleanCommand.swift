@@ -1,5 +1,6 @@
 import Configuration
 import Operations
+import Presentation
 
 enum CleanCommand: Command {
     static let grammar = Grammar(
@@ -20,27 +21,14 @@ enum CleanCommand: Command {
             Grammar.Example("tidemark clean", "then do it"),
         ])
 
-    private struct Document: Encodable {
-        let dryRun: Bool
-        let scratchClusters: [String]
-        let temporaries: [String]
-    }
-
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.cluster()
         let dryRun = invocation.arguments.has("dry-run")
-        let report = try CleanJob(of: cluster, invocation.context()).run(dryRun: dryRun)
+        let report = try CleanJob(of: invocation.cluster(), invocation.context()).run(dryRun: dryRun)
         if invocation.json {
-            try invocation.print(
-                json: Document(dryRun: dryRun, scratchClusters: report.scratchClusters, temporaries: report.temporaries)
-            )
-            return .success
+            try invocation.print(json: CleanDocument(report, dryRun: dryRun))
+        } else {
+            invocation.print(cleanText(report, dryRun: dryRun))
         }
-        let gone = dryRun ? "Would remove" : "Removed"
-        let lines =
-            report.scratchClusters.map { "\(gone) the temporary cluster \"\($0)\"" }
-            + report.temporaries.map { "\(gone) the temporary file \"\($0)\"" }
-        invocation.print(lines.isEmpty ? "There is nothing to clean." : lines.joined(separator: "\n"))
         return .success
     }
 }

@@ -61,7 +61,9 @@ enum CommandLineTool {
         if let left = Interruption.left {
             return Interruption.conclude(Invocation(arguments: arguments, log: log), command.grammar, left)
         }
-        return try JobWatch.run(command, Invocation(arguments: arguments, log: log))
+        let invocation = Invocation(arguments: arguments, log: log)
+        defer { invocation.terminal.finishProgress() }
+        return try JobWatch.run(command, invocation)
     }
 
     /// A configuration that can't be read is the command's to complain about, if it needs one.

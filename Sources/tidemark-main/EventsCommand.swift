@@ -2,6 +2,7 @@ import Catalog
 import Configuration
 import Operations
 import Platform
+import Presentation
 import WAL
 
 enum EventsCommand: Command {
@@ -31,18 +32,18 @@ enum EventsCommand: Command {
         ],
         exits: [(3, "WAL is missing in the time that is shown, or a timeline's history file is missing or damaged")])
 
-    private struct Document: Encodable {
-        let kind: String
-        let time: String?
-        let timeline: UInt32
-        let lsn: String
-        let xid: UInt32?
-        let objects: [String]
-        let files: [String]
-        let detail: String?
-        let command: String?
-        /// Why no command is told.
-        let unreachable: String?
+    static func run(_ invocation: Invocation) throws -> ExitStatus {
+        let filter = try filter(invocation)
+        let cluster = try invocation.cluster()
+        let report = try EventsJob(of: cluster, policy: invocation.policy(for: cluster), invocation.context())
+            .run(filter)
+        let same = sameCluster(invocation)
+        if invocation.json {
+            try invocation.print(json: eventDocuments(report, sameCluster: same))
+        } else {
+            invocation.print(eventsText(report, sameCluster: same))
+        }
+        return report.isWhole ? .success : .problemsFound
     }
 
     /// Words that must be repeated on other tidemark command lines to mean the same cluster.
@@ -50,95 +51,6 @@ enum EventsCommand: Command {
         ["config", "cluster"].compactMap { name in
             invocation.arguments.value(name).map { " --\(name) \(shellQuoted($0))" }
         }.joined()
-    }
-
-    private struct Way {
-        var command: String?
-        var obstacle: PlaceObstacle?
-    }
-
-    static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let filter = try filter(invocation)
-        let access = try invocation.catalogAccess()
-        let names = BackupNames(access, invocation.context())
-        let policy = try invocation.policy(for: access.cluster)
-        let (events, nameless, places) = try access.ask { catalog in
-            let gaps = try catalog.report(backups: access.spans, expired: access.expired(by: policy)).gaps
-            let search = try EventSearch(catalog, names: names.names(at:))
-            return (
-                try search.events(filter, among: gaps), try search.nameless(filter),
-                try ReachablePlaces(catalog, backups: access.spans)
-            )
-        }
-        if let newest = nameless.first {
-            let count = nameless.count
-            invocation.log(
-                .warning,
-                count == 1
-                    ? "1 drop or truncation is not shown, and may be this table's"
-                    : "\(count) drops or truncations are not shown, and may be this table's",
-                detail: "No backup's relation map knows the names; the newest is at LSN \(newest.lsn)"
-                    + (newest.time.map { ", \($0)." } ?? "."),
-                hint: "Without --table, they are shown with their OIDs.")
-        }
-        let lost = try access.catalog.lostHistories()
-        for history in lost { invocation.log(.error, history) }
-        let status: ExitStatus =
-            lost.isEmpty && !events.contains { $0.kind == .gap } ? .success : .problemsFound
-        let same = sameCluster(invocation)
-        func way(_ event: Event) -> Way {
-            guard let target = event.target else { return Way() }
-            let (position, words) =
-                switch target {
-                case .before(let lsn): (lsn, "--target-lsn \(lsn) --exclusive")
-                case .restorePoint(let name): (event.lsn, "--target-name \(shellQuoted(name))")
-                }
-            do throws(ReachablePlaces.Unreached) {
-                let timeline = try places.timeline(to: position, on: event.timeline)
-                let option = timeline.map { " --target-timeline \($0)" } ?? ""
-                return Way(command: "tidemark recover\(same) \(words)\(option)")
-            } catch { return Way(obstacle: error.obstacle) }
-        }
-        if invocation.json {
-            try invocation.print(
-                json: events.map { event in
-                    let way = way(event)
-                    return Document(
-                        kind: event.kind.rawValue, time: event.time?.iso8601, timeline: event.timeline.rawValue,
-                        lsn: event.lsn.description, xid: event.xid, objects: event.objects,
-                        files: event.unnamed.map(\.description), detail: event.detail, command: way.command,
-                        unreachable: way.obstacle?.sentence)
-                })
-            return status
-        }
-        guard !events.isEmpty else {
-            invocation.print("No such events are in the archive.")
-            return status
-        }
-        for event in events {
-            invocation.print(line(event))
-            guard event.kind.isDestructive else { continue }
-            let way = way(event)
-            if let command = way.command { invocation.print("    before it: \(command)") }
-            if let obstacle = way.obstacle { invocation.print("    cannot be reached: \(obstacle.sentence)") }
-        }
-        if events.count(where: { $0.kind != .gap }) == filter.limit {
-            invocation.print("There may be more: \(filter.limit) events are shown (--limit).")
-        }
-        return status
-    }
-
-    private static func line(_ event: Event) -> String {
-        var parts = [event.time?.description ?? "(no time)", event.kind.rawValue]
-        if !event.objects.isEmpty { parts.append(event.objects.map { printable($0) }.joined(separator: ", ")) }
-        if !event.unnamed.isEmpty {
-            let shown = event.unnamed.prefix(4).map { "file \($0)" }.joined(separator: ", ")
-            parts.append(shown + (event.unnamed.count > 4 ? ", and \(event.unnamed.count - 4) more" : ""))
-        }
-        if let detail = event.detail { parts.append(printable(detail)) }
-        var place = ["LSN \(event.lsn)", "timeline \(event.timeline)"]
-        if let xid = event.xid, xid != 0 { place.append("transaction \(xid)") }
-        return parts.joined(separator: "  ") + "  (" + place.joined(separator: ", ") + ")"
     }
 
     private static func filter(_ invocation: Invocation) throws -> EventFilter {

@@ -1,9 +1,7 @@
 import Configuration
 import Jobs
-import Monitoring
 import Operations
-import Platform
-import WAL
+import Presentation
 
 enum HistoryCommand: Command {
     static let grammar = Grammar(
@@ -36,39 +34,13 @@ enum HistoryCommand: Command {
             }
             return kind
         }
-        let journal = try JobRecords.journal(of: invocation.cluster())
-        let since = days == 0 ? nil : Moment(microseconds: Clock.now - Int64(days) * 86_400_000_000)
-        let contents = try journal.contents(since: since)
-        for (key, reason) in contents.unreadable {
-            invocation.log(.warning, "job record \"\(key)\" is passed over: \(reason)")
-        }
-        let jobs = contents.jobs.filter {
-            (kind == nil || $0.kind == kind) && (!arguments.has("failed") || $0.result != .success)
-        }
+        let jobs = try HistoryJob(of: invocation.cluster(), invocation.context())
+            .run(days: days == 0 ? nil : days, kind: kind, isFailed: arguments.has("failed"))
         if invocation.json {
             try invocation.print(json: jobs.map(\.printed))
-            return .success
+        } else {
+            invocation.print(historyText(jobs, days: days == 0 ? nil : days))
         }
-        guard !jobs.isEmpty else {
-            invocation.print(days == 0 ? "No jobs are recorded." : "No jobs are recorded in the last \(days) days.")
-            return .success
-        }
-        var table = TextTable(["started", "job", "took", "result", "by", "about"], [.left, .left, .right])
-        for job in jobs {
-            table.add([
-                wholeSeconds(job.started), job.kind.rawValue, Quantity.pretty(milliseconds: job.duration),
-                job.result.rawValue, "\(job.user)@\(job.host)", about(job),
-            ])
-        }
-        invocation.print(table.text)
         return .success
-    }
-
-    /// The error, else what the job noted, the label first.
-    private static func about(_ job: JobRecord) -> String {
-        if let message = job.message { return message }
-        let label = job.facts["label"].map { [$0] } ?? []
-        let others = job.facts.filter { $0.key != "label" && $0.key != ExpiredLog.fact }.sorted { $0.key < $1.key }
-        return (label + others.map { "\($0.key) \($0.value)" }).joined(separator: ", ")
     }
 }

@@ -4,7 +4,6 @@ import DataDirectory
 import Documents
 import Glibc
 import Jobs
-import Monitoring
 import Operations
 import Platform
 import Recovery

@@ -39,41 +39,37 @@ struct Invocation {
 
     var json: Bool { arguments.has("json") }
 
-    /// Results go to standard output, in one write each.
+    /// Results go to standard output, in one write each, after the line of progress has ended.
     ///
     /// - Parameter hasColours: the text has control sequences of ours, and none of anybody else's.
     func print(_ text: String, hasColours: Bool = false) {
+        terminal.finishProgress()
         let text = withoutSecrets(text)
         writeToStandardOutput((hasColours ? text : printable(text, keepingLines: true)) + "\n")
     }
 
-    func print(json value: some Encodable) throws { writeToStandardOutput(withoutSecrets(try jsonText(value)) + "\n") }
+    func print(json value: some Encodable) throws {
+        terminal.finishProgress()
+        writeToStandardOutput(withoutSecrets(String(decoding: try encodeJSON(value), as: UTF8.self)) + "\n")
+    }
 
     /// Asks a yes-or-no question; `--yes` answers it, and so does nobody when there is no terminal: then it is refused.
     func confirm(_ question: String) throws -> Bool {
+        try confirm(question + " [y/N] ") { ["y", "yes"].contains($0.lowercased()) }
+    }
+
+    /// As `confirm`, for what shouldn't happen by a hasty key: the answer must be `word`, and `question` says so.
+    func confirm(_ question: String, byTyping word: String) throws -> Bool { try confirm(question) { $0 == word } }
+
+    private func confirm(_ prompt: String, isYes: (String) -> Bool) throws -> Bool {
         if arguments.has("yes") { return true }
         guard isatty(0) == 1 else {
             throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
         }
-        writeToStandardOutput(question + " [y/N] ")
-        let answer = readLine(strippingNewline: true)?.lowercased()
-        return answer == "y" || answer == "yes"
+        terminal.finishProgress()
+        writeToStandardOutput(prompt)
+        return readLine(strippingNewline: true).map(isYes) ?? false
     }
-
-    /// As `confirm`, for what shouldn't happen by a hasty key: the answer must be `word`.
-    func confirm(_ question: String, byTyping word: String) throws -> Bool {
-        if arguments.has("yes") { return true }
-        guard isatty(0) == 1 else {
-            throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
-        }
-        writeToStandardOutput(question + " Type the cluster's name, \(word), to go ahead: ")
-        return readLine(strippingNewline: true) == word
-    }
-}
-
-/// A value as indented JSON with snake_case keys in alphabetical order, without a newline at the end.
-func jsonText(_ value: some Encodable) throws -> String {
-    String(decoding: try encodeJSON(value), as: UTF8.self)
 }
 
 /// `path` with the current directory in front when it is relative.
@@ -82,6 +78,12 @@ func absolutePath(_ path: String) throws -> String {
     guard let here = getcwd(nil, 0) else { throw SystemError(.openDirectory, ".") }
     defer { free(here) }
     return String(cString: here) + "/" + path
+}
+
+/// Puts a result into a file, for whoever looks there.
+func write(_ text: String, to path: String) throws {
+    _ = try? removeStaleTemporaries(in: Files.parent(path))
+    try replaceDurably(path, bytes: Array(text.utf8), mode: 0o644)
 }
 
 /// Why results didn't arrive where standard output leads.

@@ -4,15 +4,15 @@ import Glibc
 import Operations
 import Planning
 import Platform
-import Recovery
+import Presentation
 import Retention
 import WAL
 
 extension Invocation {
     /// What a job needs of this call: its log, its terminal, whoever sits at it, and what an interruption must know.
     ///
-    /// - Parameter text: how progress reads.
-    func context(_ text: @escaping @Sendable (JobProgress) -> String = { _ in "" }) -> JobContext {
+    /// - Parameter leavesServer: whether a server that replays goes on when the job is interrupted.
+    func context(leavesServer: Bool = false) -> JobContext {
         let (log, terminal) = (log, terminal)
         var context = JobContext()
         context.report = { message in
@@ -20,7 +20,9 @@ extension Invocation {
             terminal.finishProgress()
             log(message.level, message.message, detail: message.detail, hint: message.hint)
         }
-        context.progress = { progress in terminal.progress(text(progress), log: log) }
+        context.progress = { progress in
+            terminal.progress(progressText(progress, leavesServer: leavesServer), log: log)
+        }
         context.chooseTimeline = { refusal, branches in chooseTimeline(refusal, branches) }
         context.leaving = { remains in Interruption.note(remains) }
         context.cancellation = Cancellation(closing: { Interruption.comesTooLate() })
@@ -36,19 +38,6 @@ extension Invocation {
             "Which timeline is the cluster's? [\(branches.map(\.timeline.description).joined(separator: "/"))] ")
         let answer = (readLine(strippingNewline: true) ?? "").filter { !$0.isWhitespace }
         return branches.first { $0.timeline.description == answer }?.timeline
-    }
-
-    /// The cluster's catalog, brought up to date when it is asked.
-    func catalogAccess() throws -> CatalogAccess {
-        try CatalogAccess(
-            of: cluster(),
-            context { progress in
-                if case .readingSegments(let done, let total) = progress {
-                    "reading segments: \(done) of \(total)"
-                } else {
-                    ""
-                }
-            })
     }
 
     /// What may be removed of the cluster's backups and WAL.

@@ -2,7 +2,6 @@ import Archiving
 import Configuration
 import Glibc
 import Jobs
-import Monitoring
 import Operations
 import Platform
 import WAL
@@ -11,7 +10,7 @@ import WAL
 /// what the job itself reports.
 enum JobWatch {
     static func run(_ command: any Command.Type, _ invocation: Invocation) throws -> ExitStatus {
-        guard let kind = JobKind(rawValue: command.grammar.command), !invocation.arguments.has("dry-run") else {
+        guard let kind = command.jobKind, !invocation.arguments.has("dry-run") else {
             return try command.run(invocation)
         }
         return try watch(kind, invocation) { try command.run(invocation) }
@@ -70,4 +69,8 @@ enum JobWatch {
         guard let entry = getpwuid(geteuid()) else { return "uid \(geteuid())" }
         return String(cString: entry.pointee.pw_name)
     }
+}
+
+extension JobCancelled: ExitStatusProviding {
+    var exitStatus: ExitStatus { .interrupted }
 }

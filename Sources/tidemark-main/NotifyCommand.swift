@@ -1,10 +1,9 @@
 import Configuration
 import Glibc
-import Monitoring
 import Notifications
 import Operations
 import Platform
-import WAL
+import Presentation
 
 enum NotifyCommand: Command {
     static let grammar = Grammar(
@@ -27,15 +26,6 @@ enum NotifyCommand: Command {
         ],
         exits: [(1, "failure; with --test and --deliver: a notification could not be delivered")])
 
-    private struct Row: Encodable {
-        let receiver: String
-        let events: [String]
-        let delivered: Bool?
-        let problem: String?
-        let detail: String?
-        let hint: String?
-    }
-
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let arguments = invocation.arguments
         let configuration = try invocation.configuration()
@@ -53,41 +43,24 @@ enum NotifyCommand: Command {
                 "no recipient is configured",
                 hint: "Add a section [notify] to \"\(configuration.path)\"; docs/notifications.md has examples.")
         }
-        if arguments.has("test") { return try test(receivers, cluster, invocation) }
+        if arguments.has("test") { return try test(cluster, invocation) }
         if arguments.has("deliver") {
             return try invocation.telling(of: cluster).deliver() ? .success : .failure
         }
-        let waiting = try Outbox(for: cluster).waiting()
-        let rows = receivers.map {
-            Row(
-                receiver: $0.name, events: $0.notifier.events.map(\.rawValue).sorted(), delivered: nil, problem: nil,
-                detail: nil, hint: nil)
-        }
+        let rows = receivers.map { ReceiverRow($0) }
         if invocation.json {
             try invocation.print(json: rows)
         } else {
-            var table = TextTable(["receiver", "events"])
-            for row in rows { table.add([row.receiver, row.events.joined(separator: ", ")]) }
-            invocation.print(table.text + "\n\n\(waiting.count) messages are waiting for delivery.")
+            invocation.print(receiversText(rows, waiting: try Outbox(for: cluster).waiting().count))
         }
         return .success
     }
 
-    private static func test(
-        _ receivers: [Receiver], _ cluster: ClusterConfiguration, _ invocation: Invocation
-    ) throws -> ExitStatus {
-        let message = Notification(
-            event: nil, status: .success, cluster: cluster.name, host: hostName(),
-            time: Moment(microseconds: Clock.now), subject: "test", message: "this is a test of the notifications",
-            details: [Notification.Detail("configuration", try invocation.configurationPath())])
-        var rows: [Row] = []
-        for receiver in receivers {
-            let failure = receiver.test(message)
-            rows.append(
-                Row(
-                    receiver: receiver.name, events: receiver.notifier.events.map(\.rawValue).sorted(),
-                    delivered: failure == nil, problem: failure?.message, detail: failure?.detail, hint: failure?.hint))
-            if invocation.json { continue }
+    private static func test(_ cluster: ClusterConfiguration, _ invocation: Invocation) throws -> ExitStatus {
+        var rows: [ReceiverRow] = []
+        try invocation.telling(of: cluster).test { receiver, failure in
+            rows.append(ReceiverRow(receiver, tested: true, failure))
+            if invocation.json { return }
             if let failure {
                 invocation.log(.error, failure)
             } else {
@@ -107,27 +80,13 @@ enum NotifyCommand: Command {
         let cluster =
             configuration.clusters.first { $0.name == instance } ?? configuration.clusters[0]
         try Ownership.become(ownerFor: cluster)
-        func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-        var details = [Notification.Detail("unit", unit.contains(".") ? unit : unit + ".service")]
         // systemd.exec(5): what OnFailure= units are told since version 251.
-        if let result = environment("MONITOR_SERVICE_RESULT") {
-            details.append(Notification.Detail("result", result))
+        let variables = [("result", "MONITOR_SERVICE_RESULT"), ("exit status", "MONITOR_EXIT_STATUS")]
+        let details = variables.compactMap { word, variable in
+            getenv(variable).map { Notification.Detail(word, String(cString: $0)) }
         }
-        if let status = environment("MONITOR_EXIT_STATUS") {
-            details.append(Notification.Detail("exit status", status))
-        }
-        details.append(Notification.Detail("log", "journalctl -u \(unit)"))
-        let name = unit.contains(".") ? unit : unit + ".service"
-        let subject = String((parts.first ?? "").trimmingPrefix("tidemark-"))
-        let now = Moment(microseconds: Clock.now)
-        try invocation.telling(of: cluster).tell(
-            [
-                Notification(
-                    event: .unitFailure, status: .error, cluster: cluster.name, host: hostName(), time: now,
-                    subject: subject, message: "unit \(name) failed", details: details)
-            ],
-            // The job itself usually told moments ago, and more.
-            quietIfToldSince: Moment(microseconds: now.microseconds - 600_000_000))
-        return try invocation.telling(of: cluster).deliver() ? .success : .failure
+        let telling = try invocation.telling(of: cluster)
+        telling.tell(ofUnit: unit, details)
+        return try telling.deliver() ? .success : .failure
     }
 }

@@ -1,5 +1,8 @@
 import Configuration
 import Operations
+import Planning
+import Presentation
+import Recovery
 
 enum PlanCommand: Command {
     static let grammar = Grammar(
@@ -22,7 +25,27 @@ enum PlanCommand: Command {
         let cluster = try invocation.cluster()
         let order = try RecoveryOptions.order(invocation.arguments, cluster)
         let planned = try PlannedRecovery(order, of: cluster, invocation.installation(), invocation.context())
-        try planned.show(invocation)
+        try invocation.show(planned)
         return .success
+    }
+}
+
+extension Invocation {
+    /// Prints a recovery's plan.
+    func show(_ planned: PlannedRecovery) throws {
+        if json { try print(json: PlanDocument(planned)) } else { print(try PlanText(planned).text) }
+    }
+}
+
+extension Contradiction: ExitStatusProviding {
+    var exitStatus: ExitStatus { .unreachable }
+}
+
+extension Unreachable: ExitStatusProviding {
+    var exitStatus: ExitStatus {
+        switch refusal.reason {
+        case .unknownBackup: .failure
+        default: .unreachable
+        }
     }
 }

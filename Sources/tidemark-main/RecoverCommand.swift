@@ -1,9 +1,11 @@
 import Archiving
 import Configuration
 import Glibc
+import Jobs
 import Operations
 import Planning
 import Platform
+import Presentation
 import Recovery
 import WAL
 
@@ -53,6 +55,8 @@ enum RecoverCommand: Command {
             (4, "the target cannot be reached; nothing was touched"),
         ])
 
+    static let jobKind: JobKind? = .recover
+
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
         let arguments = invocation.arguments
@@ -60,7 +64,7 @@ enum RecoverCommand: Command {
         if arguments.has("resume") { return try resume(invocation, cluster, directory) }
         var order = try RecoveryOptions.order(arguments, cluster)
         order.words = line
-        let context = invocation.context(RecoverText.progress)
+        let context = invocation.context(leavesServer: true)
         let job = try RecoverJob(order, of: cluster, invocation.installation(), context)
         return try carryOut(job, invocation, asking: invocation)
     }
@@ -73,23 +77,27 @@ enum RecoverCommand: Command {
     ) throws -> ExitStatus {
         if asking.arguments.has("dry-run") {
             let planned = try job.preview()
-            try planned.show(invocation)
+            try invocation.show(planned)
             try job.refuseWhatCannotBe(planned)
             return .success
         }
         let planned = try job.plan()
         if job.wantsConsent {
-            if !invocation.json { try planned.show(invocation) }
+            if !invocation.json { try invocation.show(planned) }
             let question = question(job)
             let agreed =
                 try job.replacesOwn
-                ? asking.confirm(question, byTyping: planned.cluster.name) : asking.confirm(question)
+                ? asking.confirm(
+                    "\(question) Type the cluster's name, \(planned.cluster.name), to go ahead: ",
+                    byTyping: planned.cluster.name) : asking.confirm(question)
             guard agreed else { return .interrupted }
         }
-        defer { invocation.terminal.finishProgress() }
         let report = try job.run(planned)
-        invocation.terminal.finishProgress()
-        try report.show(invocation)
+        if invocation.json {
+            try invocation.print(json: RecoverDocument(report))
+        } else {
+            invocation.print(try report.text())
+        }
         return report.result?.asPredicted == false ? .problemsFound : .success
     }
 
@@ -131,21 +139,6 @@ enum RecoverCommand: Command {
         }
     }
 
-    /// The right to go on with a recovery that was looked at without it: nobody waits for a person's answer.
-    /// - Throws: `RecoveryInProgress`; `Problem` when somebody else has gone on with it meanwhile.
-    private static func claim(
-        _ directory: String, _ cluster: ClusterConfiguration, goingOnWith state: RecoveryState
-    ) throws -> RecoveryClaim {
-        let claim = try RecoveryClaim(directory, in: cluster.state)
-        guard try RecoveryState(of: directory, in: cluster.state) == state else {
-            throw Problem(
-                "the recovery into \"\(directory)\" has changed since it was examined",
-                detail: "Somebody else has continued or ended it in the meantime.",
-                hint: "Examine the directory, and run the command again if the recovery is still unfinished.")
-        }
-        return claim
-    }
-
     private static func resume(
         _ invocation: Invocation, _ cluster: ClusterConfiguration, _ directory: String
     ) throws -> ExitStatus {
@@ -167,7 +160,7 @@ enum RecoverCommand: Command {
         order.directory = directory
         order.keepsOld = order.keepsOld || invocation.arguments.has("keep-old")
         let job = try RecoverJob(
-            resuming: interrupted, order, of: configured, again.installation(), again.context(RecoverText.progress))
+            resuming: interrupted, order, of: configured, again.installation(), again.context(leavesServer: true))
         return try carryOut(job, again, asking: invocation)
     }
 }

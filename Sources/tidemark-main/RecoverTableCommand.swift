@@ -1,8 +1,10 @@
 import Configuration
 import Glibc
+import Jobs
 import Operations
 import Planning
 import Platform
+import Presentation
 import Recovery
 import TableRecovery
 
@@ -64,6 +66,8 @@ enum RecoverTableCommand: Command {
             (4, "the target cannot be reached; nothing was touched"),
         ])
 
+    static let jobKind: JobKind? = .recoverTable
+
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let arguments = invocation.arguments
         let tables = try patterns(arguments)
@@ -75,9 +79,13 @@ enum RecoverTableCommand: Command {
         order.parts.foreignKeys = arguments.has("with-foreign-keys")
         order.parts.triggers = arguments.has("with-triggers")
         order.parts.views = arguments.has("with-views")
-        let job = try TableRecoveryJob(order, of: cluster, invocation.context(progress))
+        let job = try TableRecoveryJob(order, of: cluster, invocation.context())
         if arguments.has("dry-run") {
-            try TableRecoveryText.show(job, cluster, invocation)
+            if invocation.json {
+                try invocation.print(json: PlanDocument(job))
+            } else {
+                invocation.print(PlanText(job).text)
+            }
             return .success
         }
         guard !destinations.isEmpty else {
@@ -92,27 +100,13 @@ enum RecoverTableCommand: Command {
         {
             return .interrupted
         }
-        defer { invocation.terminal.finishProgress() }
         let report = try job.run()
-        invocation.terminal.finishProgress()
-        try TableRecoveryText.show(report, job.plan, planSeconds: job.planSeconds, invocation)
-        let differs = report.tables.contains { table in
-            guard let difference = table.difference else { return false }
-            // Only the missing rows were to come back.
-            if let inserted = table.inserted { return inserted < difference.missing }
-            return difference.missing + difference.changed + difference.added > 0
+        if invocation.json {
+            try invocation.print(json: TableRecoveryDocument(report, job.plan, planSeconds: job.planSeconds))
+        } else {
+            invocation.print(tableRecoveryText(report, job.plan))
         }
-        return differs ? .problemsFound : .success
-    }
-
-    @Sendable private static func progress(_ progress: JobProgress) -> String {
-        switch progress {
-        case .restoring(let progress): "restoring: " + progress.text
-        case .replaying(let progress):
-            "replaying segment \(progress.done) of \(progress.total)" + (progress.standstill.map { "; \($0)" } ?? "")
-        case .takingOut(let table): "copying \(table)"
-        default: ""
-        }
+        return report.differs ? .problemsFound : .success
     }
 
     private static func patterns(_ arguments: Arguments) throws -> [TablePattern] {
@@ -157,14 +151,9 @@ enum RecoverTableCommand: Command {
 
     /// What is replaced must be typed out.
     private static func confirmReplacement(_ tables: [TablePattern], _ invocation: Invocation) throws -> Bool {
-        if invocation.arguments.has("yes") { return true }
-        guard isatty(0) == 1 else {
-            throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
-        }
         let name = invocation.arguments.value("table") ?? tables[0].database
-        writeToStandardOutput(
-            "The live tables will be replaced and kept as …_before_restore. Type \(name) to continue: ")
-        return readLine(strippingNewline: true) == name
+        return try invocation.confirm(
+            "The live tables will be replaced and kept as …_before_restore. Type \(name) to continue: ", byTyping: name)
     }
 }
 

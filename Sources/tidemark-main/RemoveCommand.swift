@@ -1,9 +1,7 @@
-import Backups
 import Configuration
 import Expiring
 import Operations
-import Platform
-import Repository
+import Presentation
 
 enum RemoveCommand: Command {
     static let grammar = Grammar(
@@ -29,43 +27,22 @@ enum RemoveCommand: Command {
         ],
         exits: [(5, "a backup of this cluster is running"), (130, "the question was answered with no")])
 
-    private struct Document: Encodable {
-        let label: String
-        let dryRun: Bool
-        let size: Int64
-        let keepsPacks: Bool
-    }
-
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.cluster()
         let arguments = invocation.arguments
-        let label = arguments.words[0]
-        var removal = try NamedRemoval(
-            of: label, force: arguments.has("force"),
-            from: try archive(of: cluster, named: arguments.value("incarnation"), holding: label))
+        let job = try RemoveJob(
+            arguments.words[0], force: arguments.has("force"), incarnation: arguments.value("incarnation"),
+            of: invocation.cluster())
         let dryRun = arguments.has("dry-run")
+        var removal = job.found
         if !dryRun {
-            let subject =
-                removal.backup.map { "The backup of \($0.stopTime), \(size(removal.size))," } ?? "Backup \(label)"
-            guard
-                try invocation.confirm("\(subject) will be removed for good and cannot be restored. Continue?")
-            else { return .interrupted }
-            removal = try removal.carryOut()
+            guard try invocation.confirm(removalQuestion(removal)) else { return .interrupted }
+            removal = try job.run()
         }
         if invocation.json {
-            try invocation.print(
-                json: Document(label: label, dryRun: dryRun, size: removal.size, keepsPacks: removal.keepsPacks))
+            try invocation.print(json: RemovalDocument(removal, dryRun: dryRun))
         } else {
-            invocation.print("backup \(label) \(dryRun ? "would be removed" : "removed"), \(size(removal.size))")
-            if removal.keepsPacks { invocation.print("Its packs stay: other backups refer to them, or may.") }
+            invocation.print(removalText(removal, dryRun: dryRun))
         }
         return .success
-    }
-
-    private static func archive(
-        of cluster: ClusterConfiguration, named name: String?, holding label: String
-    ) throws -> ClusterArchive {
-        let known = try incarnations(of: cluster)
-        return try name.map(known.named) ?? known.holding(label)
     }
 }

@@ -1,5 +1,4 @@
 import Configuration
-import Monitoring
 import Operations
 import Platform
 import Presentation
@@ -24,25 +23,19 @@ enum ReportCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let arguments = invocation.arguments
         let days = try arguments.integer("days", in: 7...120) ?? 28
-        let configuration = try invocation.configuration()
         let cluster = try invocation.cluster()
-        let observation = observe(cluster, in: configuration, try invocation.installation())
-        let results = judge(observation, by: configuration.checks(for: cluster))
+        let report = try CheckJob(of: cluster, in: invocation.configuration(), invocation.installation()).run()
+        let (observation, results) = (report.observation, report.results)
         let page = reportPage(observation, results, days: days, tidemarkVersion: CommandLineTool.version)
         if let path = arguments.value("html") {
-            if path == "-" {
-                writeToStandardOutput(page)
-            } else {
-                _ = try? removeStaleTemporaries(in: Files.parent(path))
-                try replaceDurably(path, bytes: Array(page.utf8), mode: 0o644)
-            }
+            if path == "-" { writeToStandardOutput(page) } else { try write(page, to: path) }
         }
         if arguments.has("notify") {
             let report = weeklyReport(observation, results, page: page, host: hostName())
             try invocation.telling(of: cluster).tell([report])
         }
         if !arguments.has("html") && !arguments.has("notify") {
-            invocation.print(statusText(observation, results, days: days, paint: CheckText.paint))
+            invocation.print(statusText(observation, results, days: days, paint: Terminal.paint))
         }
         return .success
     }

@@ -1,10 +1,6 @@
-import Catalog
 import Configuration
-import Jobs
-import Monitoring
 import Operations
-import Platform
-import WAL
+import Presentation
 
 enum SegmentsCommand: Command {
     static let grammar = Grammar(
@@ -36,33 +32,6 @@ enum SegmentsCommand: Command {
         ],
         exits: [(3, "there are gaps that expire did not make")])
 
-    private struct Document: Encodable {
-        struct Stretch: Encodable {
-            let timeline: UInt32
-            let first, last, begin, end: String
-            let segments: Int64
-            let size, storedSize: Int64
-            let firstCommit, lastCommit: String?
-            let goesOnFrom: UInt32?
-        }
-        struct Gap: Encodable {
-            let timeline: UInt32
-            let from, to: String
-            let firstMissing, lastMissing: String?
-            let cause: String
-            /// When `expire` removed what is missing; null when it didn't.
-            let expired: String?
-            /// Whether the server still has some of what is missing, and the commands that store it, or bring back what was
-            /// put aside.
-            let atServer: Bool
-            let remedy: [String]?
-            let unreachableFrom, unreachableTo: String?
-            let nextBackup: String?
-        }
-        let stretches: [Stretch]
-        let gaps: [Gap]
-    }
-
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let words = invocation.arguments.words
         if !words.isEmpty {
@@ -72,116 +41,15 @@ enum SegmentsCommand: Command {
             return try words[0] == "put-aside"
                 ? PutAsideAction.run(invocation, words[1]) : PutBackAction.run(invocation, words[1])
         }
-        let access = try invocation.catalogAccess()
-        let (stretches, gaps) = try access.ask {
-            try $0.report(backups: access.spans, expired: access.expired(by: invocation.policy(for: access.cluster)))
-        }
-        let removals = try removals(of: gaps, access)
-        let lost = try access.catalog.lostHistories()
-        for history in lost { invocation.log(.error, history) }
-        func remedy(_ gap: LogGap) throws -> GapRemedy? {
-            try gap.isExpired
-                ? nil : gap.missing.flatMap { try WALGaps.remedy($0, in: access.archive, access.cluster, invocation) }
-        }
+        let cluster = try invocation.cluster()
+        let report = try SegmentsJob(
+            of: cluster, policy: invocation.policy(for: cluster), invocation.installation(), invocation.context()
+        ).run()
         if invocation.json {
-            try invocation.print(
-                json: Document(
-                    stretches: stretches.map {
-                        .init(
-                            timeline: $0.timeline.rawValue, first: $0.first.description, last: $0.last.description,
-                            begin: $0.begin.description, end: $0.end.description, segments: $0.totals.segments,
-                            size: $0.rawBytes, storedSize: $0.totals.storedBytes,
-                            firstCommit: $0.firstCommit?.time.iso8601, lastCommit: $0.lastCommit?.time.iso8601,
-                            goesOnFrom: $0.goesOnFrom?.rawValue)
-                    },
-                    gaps: try gaps.map {
-                        let remedy = try remedy($0)
-                        return .init(
-                            timeline: $0.timeline.rawValue, from: $0.from.description, to: $0.to.description,
-                            firstMissing: $0.firstMissing?.description, lastMissing: $0.lastMissing?.description,
-                            cause: cause($0, removals[$0]), expired: removals[$0]?.iso8601,
-                            atServer: remedy?.isAside == false, remedy: remedy?.commands,
-                            unreachableFrom: $0.lastBefore?.time.iso8601,
-                            unreachableTo: $0.nextBackup?.stopTime.iso8601, nextBackup: $0.nextBackup?.label)
-                    }))
-        } else if stretches.isEmpty {
-            invocation.print("No WAL of cluster \"\(access.cluster.name)\" is archived.")
+            try invocation.print(json: SegmentsDocument(report))
         } else {
-            var table = TextTable(
-                ["timeline", "first", "last", "segments", "stored", "ratio", "first commit", "last commit", "note"],
-                [.right, .left, .left, .right, .right, .right])
-            for stretch in stretches {
-                table.add([
-                    "\(stretch.timeline)", "\(stretch.first)", "\(stretch.last)", "\(stretch.totals.segments)",
-                    size(stretch.totals.storedBytes), ratio(stretch), stretch.firstCommit?.time.description ?? "",
-                    stretch.lastCommit?.time.description ?? "",
-                    stretch.goesOnFrom.map { "continues timeline \($0)" } ?? "",
-                ])
-            }
-            invocation.print(table.text)
-            for gap in gaps {
-                invocation.print(text(gap, removed: removals[gap], try remedy(gap)))
-            }
-            if gaps.allSatisfy(\.isExpired), lost.isEmpty { invocation.print("There are no gaps.") }
+            invocation.print(segmentsText(report))
         }
-        return gaps.allSatisfy(\.isExpired) && lost.isEmpty ? .success : .problemsFound
-    }
-
-    /// When the gaps that `expire` made were made, as far as its records tell.
-    private static func removals(of gaps: [LogGap], _ access: CatalogAccess) throws -> [LogGap: Moment] {
-        guard gaps.contains(where: \.isExpired) else { return [:] }
-        let expired = ExpiredLog(try JobJournal(of: access.archive).contents().jobs)
-        var removals: [LogGap: Moment] = [:]
-        for gap in gaps where gap.isExpired {
-            guard let missing = gap.missing else { continue }
-            let times = missing.ranges.map {
-                expired.removal(of: $0.first, to: $0.last, segmentSize: missing.segmentSize)
-            }
-            if times.allSatisfy({ $0 != nil }) { removals[gap] = times.compactMap { $0 }.max() }
-        }
-        return removals
-    }
-
-    private static func ratio(_ stretch: LogStretch) -> String {
-        guard stretch.totals.storedBytes > 0 else { return "" }
-        let tenths = stretch.rawBytes * 10 / stretch.totals.storedBytes
-        return "\(tenths / 10).\(tenths % 10)"
-    }
-
-    private static func cause(_ gap: LogGap, _ removed: Moment?) -> String {
-        if case .putAside(let name) = gap.cause {
-            return "They were put aside, all or some of them, as \"\(name)\"."
-        }
-        if gap.isExpired {
-            return "No kept backup needs them"
-                + (removed.map { ": \"expire\" removed them, the last on \($0)." } ?? ", by the rules of [retention].")
-        }
-        return switch gap.cause {
-        case .missing: "The segments are not in the repository: they were never archived, or have been removed."
-        case .expired(let backup):
-            "They come right after what backup \(backup) needs to be consistent: probably \"expire\" removed them."
-        case .unfinished(let name):
-            "Of the first segment only \"\(name).partial\" is there: the server that wrote it stopped before it was full."
-        case .elsewhere(let timeline):
-            "The first segment is there on timeline \(timeline) only: the server that wrote this timeline did not archive it."
-        case .unreadable(let reason), .broken(let reason), .putAside(let reason): reason
-        }
-    }
-
-    private static func text(_ gap: LogGap, removed: Moment?, _ remedy: GapRemedy?) -> String {
-        var lines: [String] = []
-        if let missing = gap.missing {
-            let word = gap.isExpired ? "GONE: " : "GAP:  "
-            let timelines = missing.ranges.map(\.first.timeline.description)
-            let of = "of timeline" + (timelines.count > 1 ? "s " : " ") + timelines.joined(separator: ", ")
-            lines.append("\(word)\(missing.description) \(of), LSN \(gap.from) to \(gap.to)")
-        } else {
-            lines.append("GAP:  at LSN \(gap.from) of timeline \(gap.timeline)")
-        }
-        lines.append("      \(cause(gap, removed))")
-        if let remedy { lines.append("      \(remedy.hint)") }
-        lines.append(
-            "      \(WALGaps.moments(gap))" + (gap.nextBackup == nil ? ": no backup was taken after the gap." : "."))
-        return lines.joined(separator: "\n")
+        return report.isWhole ? .success : .problemsFound
     }
 }

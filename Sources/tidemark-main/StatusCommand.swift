@@ -1,5 +1,4 @@
 import Configuration
-import Monitoring
 import Operations
 import Presentation
 
@@ -16,11 +15,10 @@ enum StatusCommand: Command {
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let days = try invocation.arguments.integer("days", in: 7...120) ?? 28
-        let configuration = try invocation.configuration()
         let cluster = try invocation.cluster()
-        let observation = observe(cluster, in: configuration, try invocation.installation())
-        let results = judge(observation, by: configuration.checks(for: cluster))
-        invocation.print(statusText(observation, results, days: days, paint: CheckText.paint), hasColours: true)
-        return CheckResult.worst(results).nagios == 0 ? .success : .problemsFound
+        let report = try CheckJob(of: cluster, in: invocation.configuration(), invocation.installation()).run()
+        invocation.print(
+            statusText(report.observation, report.results, days: days, paint: Terminal.paint), hasColours: true)
+        return report.isGood ? .success : .problemsFound
     }
 }

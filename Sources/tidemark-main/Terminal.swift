@@ -1,4 +1,5 @@
 import Glibc
+import Monitoring
 import Platform
 import Synchronization
 
@@ -84,5 +85,25 @@ final class Terminal: Sendable {
             state.open = false
             _ = write(2, "\r\u{1B}[K", 4)
         }
+    }
+}
+
+extension Terminal {
+    /// Whether standard output is a terminal whose reader wants colours (<https://no-color.org>).
+    static let hasColour = isatty(1) == 1 && getenv("NO_COLOR") == nil && !isDumb
+    private static var isDumb: Bool { getenv("TERM").map { String(cString: $0) == "dumb" } ?? true }
+
+    /// Colours a piece of text by how a check stands.
+    static func paint(_ text: String, _ status: CheckResult.Status) -> String {
+        guard hasColour else { return text }
+        let colour =
+            switch status {
+            case .ok: "32"
+            case .warning: "33"
+            case .critical: "1;31"
+            case .unknown: "35"
+            case .silenced: "36"
+            }
+        return "\u{1B}[\(colour)m\(text)\u{1B}[0m"
     }
 }

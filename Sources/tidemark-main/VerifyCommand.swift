@@ -1,6 +1,8 @@
-import Backups
+import Archiving
 import Configuration
+import Jobs
 import Operations
+import Presentation
 import WAL
 
 enum VerifyCommand: Command {
@@ -21,7 +23,12 @@ enum VerifyCommand: Command {
             .init("latest", "only the newest backup"),
             .init("backups", "only the backups, not the archived WAL"),
             .init("json", "print JSON"),
-        ] + VerifyWAL.options,
+            .init(
+                "wal",
+                "only the archived WAL, not the backups"),
+            .init("from", value: "TIME|LSN", "with --wal: nothing before this"),
+            .init("to", value: "TIME|LSN", "with --wal: nothing after this"),
+        ],
         examples: [
             Grammar.Example("tidemark verify", "all backups, and all archived WAL"),
             Grammar.Example("tidemark verify --wal", "every archived segment"),
@@ -29,93 +36,65 @@ enum VerifyCommand: Command {
         ],
         exits: [(3, "problems were found, or WAL is missing after a backup")])
 
-    private struct Document: Encodable {
-        struct Problem: Encodable {
-            let message: String
-            let detail: String?
-        }
-        struct Gap: Encodable {
-            let first, last: String
-            let segments: Int
-        }
-        let label: String
-        let problems: [Problem]
-        /// What of the WAL after the backup is missing: from the backup nothing after it can be reached.
-        let gaps: [Gap]
-        let packs, skippedPacks, frames, segments: Int
-        let bytes, pages: Int64
-        let seconds: Double
-    }
-
-    /// What `verify` says of both parts.
-    private struct Whole: Encodable {
-        let backups: [Document]
-        let wal: [VerifyWAL.Document]
-    }
+    static let jobKind: JobKind? = .verify
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let arguments = invocation.arguments
         if arguments.has("wal") {
             if arguments.has("backups") { throw UsageError("--wal and --backups exclude each other") }
-            return try VerifyWAL.run(invocation)
+            return try verifyWAL(invocation)
         }
         if let option = ["from", "to"].first(where: arguments.has) { throw UsageError("--\(option) goes with --wal") }
-        let labels = arguments.words
-        let isPart = !labels.isEmpty || arguments.has("latest")
+        let isPart = !arguments.words.isEmpty || arguments.has("latest")
         let cluster = try invocation.cluster()
-        let job = VerifyJob(
-            of: cluster, policy: try invocation.policy(for: cluster), invocation.context(VerifyWAL.progress))
-        defer { invocation.terminal.finishProgress() }
+        let job = VerifyJob(of: cluster, policy: try invocation.policy(for: cluster), invocation.context())
         let report = try job.run(chosen(arguments), withWAL: !isPart && !arguments.has("backups")) { backup in
-            invocation.terminal.finishProgress()
-            if !invocation.json { invocation.print(line(backup.report)) }
+            if !invocation.json { invocation.print(verifiedLine(backup)) }
         }
-        invocation.terminal.finishProgress()
-        if report.backups.isEmpty && report.unreadable == 0 && !invocation.json {
-            invocation.print("Cluster \"\(cluster.name)\" has no complete backup.")
-        }
-        let documents = report.backups.map(document)
-        if isPart || arguments.has("backups") {
-            if invocation.json { try invocation.print(json: documents) }
-        } else if invocation.json {
-            try invocation.print(json: Whole(backups: documents, wal: report.archives.map(VerifyWAL.document)))
+        if invocation.json {
+            if isPart || arguments.has("backups") {
+                try invocation.print(json: report.backups.map(VerifiedBackupDocument.init))
+            } else {
+                try invocation.print(json: VerifyDocument(report))
+            }
         } else {
-            for archive in report.archives { invocation.print(VerifyWAL.text(archive)) }
+            if report.backups.isEmpty && report.unreadable == 0 {
+                invocation.print("Cluster \"\(cluster.name)\" has no complete backup.")
+            }
+            for archive in report.archives { invocation.print(verifiedWALText(archive)) }
         }
         return report.isGood ? .success : .problemsFound
+    }
+
+    /// The archive of the cluster as it is now, and nothing else.
+    private static func verifyWAL(_ invocation: Invocation) throws -> ExitStatus {
+        let arguments = invocation.arguments
+        guard arguments.words.isEmpty, !arguments.has("latest") else {
+            throw UsageError("--wal goes without backups", hint: "Verify them with a command of their own.")
+        }
+        let cluster = try invocation.cluster()
+        invocation.notes.begin()
+        func place(_ option: String) throws -> WALPlace? {
+            try arguments.value(option).map { text in
+                try LSN(text).map(WALPlace.lsn) ?? .time(Moment(parsing: text, zone: cluster.timezone))
+            }
+        }
+        let job = VerifyJob(of: cluster, policy: try invocation.policy(for: cluster), invocation.context())
+        let verification = try job.runWAL(from: place("from"), to: place("to"))
+        if invocation.json {
+            try invocation.print(json: VerifiedWALDocument(verification))
+        } else {
+            invocation.print(verifiedWALText(verification))
+        }
+        return verification.problems.isEmpty ? .success : .problemsFound
     }
 
     private static func chosen(_ arguments: Arguments) -> VerifiedBackups {
         if !arguments.words.isEmpty { return .named(arguments.words) }
         return arguments.has("latest") ? .newest : .all
     }
+}
 
-    private static func document(_ backup: VerifyJob.Backup) -> Document {
-        let report = backup.report
-        return Document(
-            label: report.label,
-            problems: report.problems.map { .init(message: $0.message, detail: $0.detail) },
-            gaps: backup.gaps.map {
-                .init(first: $0.first.description, last: $0.last.description, segments: $0.count)
-            },
-            packs: report.packs, skippedPacks: report.skippedPacks, frames: report.frames,
-            segments: report.segments, bytes: report.bytes, pages: report.pages, seconds: report.seconds)
-    }
-
-    private static func line(_ report: VerifyReport) -> String {
-        let verdict =
-            switch report.problems.count {
-            case 0: "good"
-            case 1: "1 problem"
-            case let count: "\(count) problems"
-            }
-        let before =
-            report.skippedPacks == 0
-            ? ""
-            : "; \(report.skippedPacks) of \(report.packs) packs \(report.skippedPacks == 1 ? "was" : "were") found good "
-                + "before an interruption"
-        return "backup \(report.label): \(verdict); \(size(report.bytes)) in \(report.frames) frames, "
-            + "\(report.pages) pages and \(report.segments) WAL segments read, "
-            + Quantity.pretty(milliseconds: Int64(report.seconds * 1000)) + before
-    }
+extension NoStretch: ExitStatusProviding {
+    var exitStatus: ExitStatus { .usage }
 }

@@ -93,6 +93,25 @@ struct ArchitectureTests {
         #expect(found.output == "")
     }
 
+    /// What a command prints is made of its job's report, elsewhere.
+    @Test func `commands make no tables and no documents`() throws {
+        let folder = "\(Self.root)/Sources/tidemark-main"
+        let words = "TextTable|: Encodable|Quantity\\.pretty|iso8601"
+        let found = try run("/bin/grep", ["-rnE", "--include=*.swift", words, folder])
+        try #require(try Files.list(folder).count > 20)
+        #expect(found.output == "")
+    }
+
+    /// It tells what it was given, and asks nobody.
+    @Test func `texts are made without a file, a server, a clock or a terminal`() throws {
+        let words =
+            "Files\\.|FileStatus|Descriptor|Clock\\.|Subprocess|Connection\\(|getenv|isatty|print\\(|Terminal|Invocation"
+        let folder = "\(Self.root)/Sources/Presentation"
+        let found = try run("/bin/grep", ["-rnE", "--include=*.swift", "(^|[^A-Za-z.])(\(words))", folder])
+        try #require(try Files.list(folder).count > 20)
+        #expect(found.output == "")
+    }
+
     /// What they decide depends on what they are given, and on nothing else.
     @Test(arguments: ["Messages", "WAL", "Planning", "Retention"])
     func `rules ask no file, no clock and no environment`(_ module: String) throws {

@@ -1,25 +1,47 @@
-import Glibc
+import Configuration
+public import Operations
 import Planning
 import Platform
 import Recovery
 import WAL
 
 /// A plan for people.
-struct PlanText {
-    let plan: Plan
-    let settings: [RecoverySetting]
-    let archiving: String
-    let tablespaces: [CopyTablespaces.Place]
+public struct PlanText {
+    private let plan: Plan
+    private let settings: [RecoverySetting]
+    private let archiving: String
+    private let tablespaces: [CopyTablespaces.Place]
     /// Of local times; nil: the machine's own.
-    let zone: String?
+    private let zone: String?
     /// What the two transactions changed.
-    var touched: [UInt32: [String]] = [:]
+    private let touched: [UInt32: [String]]
     /// Seconds; nil when nothing was recovered yet.
-    var estimate: (restore: Double, replay: Double)?
-    let remarks: [String]
+    private let estimate: (restore: Double, replay: Double)?
+    private let remarks: [String]
+
+    /// A recovery's plan.
+    ///
+    /// - Throws: what reading the archive for what is worth knowing throws.
+    public init(_ planned: PlannedRecovery) throws {
+        let outlook = try planned.outlook()
+        let directory = planned.directory
+        (plan, settings, tablespaces) = (planned.plan, planned.settings, planned.tablespacePlaces)
+        archiving =
+            planned.setup.isOwnDirectory
+            ? "as configured: \"\(directory)\" is the cluster's own directory"
+            : "off in \"\(directory)\", which is not the cluster's configured directory"
+        (zone, touched, estimate) = (planned.cluster.timezone, outlook.touched, outlook.estimate)
+        remarks = outlook.remarks
+    }
+
+    /// The plan for tables.
+    public init(_ job: TableRecoveryJob) {
+        (plan, settings, archiving, tablespaces) = (job.plan, [], "off in the temporary cluster", [])
+        (zone, touched, estimate, remarks) = (job.zone, [:], nil, job.remarks)
+    }
 
     /// Without a newline at the end.
-    var text: String {
+    public var text: String {
         var rows: [(String, String)] = []
         func row(_ label: String, _ text: String) { rows.append((label, text)) }
         row("target", target)
@@ -103,34 +125,7 @@ struct PlanText {
         return whole < 120 ? "\(whole) s" : "\((whole + 59) / 60) min"
     }
 
-    func moment(_ moment: Moment) -> String {
-        let local = localTime(moment, zone: zone)
-        return local == nil ? moment.description : "\(moment) (\(local!))"
+    private func moment(_ moment: Moment) -> String {
+        localTime(moment, zone: zone).map { "\(moment) (\($0))" } ?? moment.description
     }
-}
-
-/// The wall-clock time in `zone`, with its abbreviation; nil where that is UTC.
-func localTime(_ moment: Moment, zone: String?) -> String? {
-    if let zone { setenv("TZ", zone.contains("/") ? ":\(zone)" : zone, 1) }
-    tzset()
-    var seconds = time_t(moment.microseconds / 1_000_000)
-    var parts = tm()
-    localtime_r(&seconds, &parts)
-    let name = parts.tm_zone.map { String(cString: $0) } ?? ""
-    if name == "UTC" || name == "GMT" { return nil }
-    func two(_ value: some BinaryInteger) -> String { value < 10 ? "0\(value)" : "\(value)" }
-    let fraction = moment.microseconds % 1_000_000
-    let digits = fraction == 0 ? "" : "." + String(String(1_000_000 + fraction).dropFirst())
-    return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) "
-        + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))\(digits) \(name)"
-}
-
-/// Bytes in PostgreSQL's units (`pg_size_pretty`): `912 kB`, `15 MB`.
-func size(_ bytes: Int64) -> String {
-    var value = bytes
-    for unit in ["bytes", "kB", "MB", "GB"] {
-        if value < 10_240 { return "\(value) \(unit)" }
-        value = (value + 512) / 1024
-    }
-    return "\(value) TB"
 }

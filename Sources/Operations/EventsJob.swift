@@ -1,0 +1,78 @@
+public import Catalog
+public import Configuration
+import Platform
+public import Retention
+public import WAL
+
+/// Looks up what happened in the cluster, and how a recovery gets to before it.
+public struct EventsJob {
+    private let cluster: ClusterConfiguration
+    private let policy: RetentionPolicy
+    private let context: JobContext
+
+    /// - Parameter policy: what may be missing on purpose.
+    public init(of cluster: ClusterConfiguration, policy: RetentionPolicy, _ context: JobContext = JobContext()) {
+        (self.cluster, self.policy, self.context) = (cluster, policy, context)
+    }
+
+    /// - Throws: what reading the repository throws.
+    public func run(_ filter: EventFilter) throws -> EventsReport {
+        let access = try CatalogAccess(of: cluster, context)
+        let names = BackupNames(access, context)
+        let (events, nameless, places) = try access.ask { catalog in
+            let gaps = try catalog.report(backups: access.spans, expired: access.expired(by: policy)).gaps
+            let search = try EventSearch(catalog, names: names.names(at:))
+            return (
+                try search.events(filter, among: gaps), try search.nameless(filter),
+                try ReachablePlaces(catalog, backups: access.spans)
+            )
+        }
+        if let newest = nameless.first {
+            let count = nameless.count
+            context.note(
+                .warning,
+                count == 1
+                    ? "1 drop or truncation is not shown, and may be this table's"
+                    : "\(count) drops or truncations are not shown, and may be this table's",
+                detail: "No backup's relation map knows the names; the newest is at LSN \(newest.lsn)"
+                    + (newest.time.map { ", \($0)." } ?? "."),
+                hint: "Without --table, they are shown with their OIDs.")
+        }
+        return EventsReport(events: events, limit: filter.limit, lost: try access.lostHistories(), places: places)
+    }
+}
+
+/// What happened, newest first.
+public struct EventsReport {
+    public let events: [Event]
+    /// How many were asked for; gaps don't count.
+    public let limit: Int
+    /// Timelines whose histories are missing or damaged.
+    public let lost: [LostHistory]
+    fileprivate let places: ReachablePlaces
+
+    /// Whether nothing is missing in the time that is shown.
+    public var isWhole: Bool { lost.isEmpty && !events.contains { $0.kind == .gap } }
+    /// Whether there may be more of them.
+    public var isFull: Bool { events.count { $0.kind != .gap } == limit }
+
+    /// How a recovery gets to before an event, or to a restore point.
+    public enum Way {
+        /// The target, and the timeline to follow where not all lead there.
+        case recovery(Event.Target, timeline: TimelineID?)
+        case none(PlaceObstacle)
+    }
+
+    /// Nil where there is nothing to recover.
+    public func way(to event: Event) -> Way? {
+        guard let target = event.target else { return nil }
+        let position =
+            switch target {
+            case .before(let lsn): lsn
+            case .restorePoint: event.lsn
+            }
+        do throws(ReachablePlaces.Unreached) {
+            return .recovery(target, timeline: try places.timeline(to: position, on: event.timeline))
+        } catch { return .none(error.obstacle) }
+    }
+}

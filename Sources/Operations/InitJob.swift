@@ -1,0 +1,92 @@
+import Archiving
+public import Configuration
+import DataDirectory
+public import Platform
+import Postgres
+public import Repository
+public import Setup
+
+/// Sets up a cluster's place in the repository, and compares the server's settings with what archiving needs.
+public struct InitJob {
+    private let cluster: ClusterConfiguration
+    private let archiving: ArchivingCall
+
+    /// What the configuration names for it; root may have to make them for the cluster's owner.
+    public var directories: [String] { [cluster.repository, cluster.stateDirectory] }
+
+    /// - Throws: `NestedPlaces`, and `Problem` when the cluster's data directory is not there.
+    public init(
+        of cluster: ClusterConfiguration, in configuration: Configuration, _ installation: Installation
+    ) throws {
+        guard try Files.exists(cluster.dataDirectory) else {
+            throw Problem(
+                "data directory \"\(cluster.dataDirectory)\" does not exist",
+                hint: "Correct data_directory in \"\(configuration.path)\".")
+        }
+        try cluster.places.check()
+        self.cluster = cluster
+        archiving = installation.archivingCall(for: cluster, in: configuration)
+    }
+
+    public enum Change: Sendable {
+        /// Say what the server lacks.
+        case nothing
+        /// Set it, unless another archive would get no more WAL.
+        case settings
+        /// Set it in any case.
+        case everything
+    }
+
+    /// - Parameter change: what to set at the server.
+    /// - Throws: `OtherArchive`, as `initializeCluster`, and what connecting throws.
+    public func run(_ change: Change = .nothing) throws -> InitReport {
+        let connection = try Connection(cluster.conninfo)
+        for directory in directories { try Files.makeDirectories(directory) }
+        let (incarnation, isNew) = try initializeCluster(
+            named: cluster.name, dataDirectory: DataDirectory(cluster.dataDirectory), connection: connection,
+            in: cluster.openRepository())
+        let inspection = try ServerInspection(of: connection, archiving: archiving)
+        var needsRestart = inspection.findings.contains(where: \.needsRestart)
+        switch change {
+        case .nothing: break
+        case .settings, .everything:
+            if case .settings = change, let foreign = inspection.foreignArchiving {
+                throw OtherArchive(what: foreign.what, setting: foreign.setting.current)
+            }
+            needsRestart = try !inspection.apply(to: connection).isEmpty
+        }
+        let isWritten = if case .nothing = change { false } else { true }
+        return InitReport(
+            cluster: cluster.name, repository: cluster.repository, incarnation: incarnation, isNew: isNew,
+            inspection: inspection, isWritten: isWritten, needsRestart: needsRestart)
+    }
+}
+
+/// What `init` has found and made.
+public struct InitReport: Sendable {
+    public let cluster: String
+    public let repository: String
+    public let incarnation: Incarnation
+    /// Whether it was made now.
+    public let isNew: Bool
+    /// How the server's settings were.
+    public let inspection: ServerInspection
+    /// Whether what was missing is set now.
+    public let isWritten: Bool
+    /// Whether a setting takes effect only after a restart.
+    public let needsRestart: Bool
+
+    /// Whether nothing is left to be done for archiving.
+    public var isGood: Bool { isWritten ? !needsRestart : inspection.isGoodEnough }
+}
+
+/// The server hands its WAL to another archive, which would get no more of it.
+public struct OtherArchive: Explained, Equatable {
+    let what: String
+    let setting: String
+    public var message: String { what }
+    public var detail: String? { "It is: \(setting)" }
+    public var hint: String? {
+        "If tidemark is to take over, add --replace; the other archive then gets no more WAL."
+    }
+}

@@ -1,0 +1,118 @@
+import Archiving
+public import Backups
+import Catalog
+public import Configuration
+import Platform
+public import Repository
+public import Retention
+public import WAL
+
+/// Lists the base backups of all incarnations of a cluster.
+public struct ListJob {
+    private let cluster: ClusterConfiguration
+    private let policy: RetentionPolicy
+    private let context: JobContext
+
+    /// - Parameter policy: what of the WAL may be missing on purpose.
+    public init(of cluster: ClusterConfiguration, policy: RetentionPolicy, _ context: JobContext = JobContext()) {
+        (self.cluster, self.policy, self.context) = (cluster, policy, context)
+    }
+
+    /// - Throws: when the repository holds nothing of the cluster; what reading the incarnation in use throws.
+    public func run() throws -> ListReport {
+        let known = try incarnations(of: cluster)
+        var report = ListReport(cluster: cluster.name)
+        for archive in known.all {
+            let incarnation = archive.incarnation
+            let isCurrent = incarnation == known.current.incarnation
+            let listing: BackupListing
+            do { listing = try archive.listBackups() } catch  where !isCurrent {
+                // What was before is no reason to be silent about what is.
+                let explained = error as? any Explained
+                context.note(
+                    .warning, "incarnation \(incarnation.folderName), before initdb or pg_upgrade, cannot be read",
+                    detail: "\(explained?.message ?? "\(error)").", hint: explained?.hint)
+                report.isWhole = false
+                continue
+            }
+            let (windows, histories) = listing.complete.isEmpty ? ([], []) : windows(of: listing.complete, archive)
+            report.lost += histories
+            let ends = Dictionary(
+                windows.filter(\.isConsistent).map { ($0.backup.label, $0.last?.time ?? $0.from) },
+                uniquingKeysWith: max)
+            let found = windows.compactMap { if case .missing(let gap) = $0.ending { gap } else { nil } }
+            if !found.isEmpty {
+                let expired = try expiredSegments(of: archive, by: policy, segmentSize: found[0].segmentSize)
+                for gap in found where !report.gaps.contains(gap) && !gap.names.allSatisfy({ expired.contains($0) }) {
+                    report.gaps.append(gap)
+                }
+            }
+            let backups = try listing.all.map { backup in
+                ListReport.Backup(
+                    description: backup, until: ends[backup.label],
+                    verified: try lastVerification(of: backup.label, of: archive),
+                    aside: listing.aside.first { $0.backup.label == backup.label })
+            }
+            for damaged in listing.unreadable { context.note(.warning, damaged.reason) }
+            report.unreadable += listing.unreadable.count
+            report.incarnations.append(
+                .init(
+                    incarnation: incarnation, isCurrent: isCurrent, backups: backups, incomplete: listing.incomplete))
+        }
+        return report
+    }
+
+    /// How far the archived WAL takes each backup, and the histories that might take it further. Empty without a catalog:
+    /// the backups are listed all the same.
+    private func windows(
+        of backups: [BackupDescription], _ archive: ClusterArchive
+    ) -> ([RecoveryWindow], [LostHistory]) {
+        let context = context
+        do {
+            let catalog = try Catalog(
+                at: cluster.state.catalog(of: archive.incarnation), archive: archive,
+                note: { context.note(.warning, $0) })
+            return try catalog.current(
+                jobs: cluster.jobs,
+                progress: { context.progress(.readingSegments(done: $0, total: $1)) },
+                { (try $0.windows(of: backups.map(BackupSpan.init)), try $0.lostHistories()) })
+        } catch {
+            context.note(.warning, "it is not known until when backups are recoverable", detail: "\(error)")
+            return ([], [])
+        }
+    }
+}
+
+/// The backups of a cluster.
+public struct ListReport: Sendable {
+    public struct Backup: Sendable {
+        public let description: BackupDescription
+        /// The last moment it can be taken to; nil when that isn't known.
+        public let until: Moment?
+        public let verified: RecordedVerification?
+        /// Why it can't be used.
+        public let aside: AsideBackup?
+    }
+    public struct Part: Sendable {
+        public let incarnation: Incarnation
+        /// Whether it is the one in use.
+        public let isCurrent: Bool
+        public let backups: [Backup]
+        /// Labels of those that still run, or were interrupted.
+        public let incomplete: [String]
+    }
+    public let cluster: String
+    public fileprivate(set) var incarnations: [Part] = []
+    /// How many backups can't be read.
+    public fileprivate(set) var unreadable = 0
+    /// WAL that is missing after backups, and not on purpose.
+    public fileprivate(set) var gaps: [LineageGap] = []
+    /// Timelines whose histories are missing or damaged.
+    public fileprivate(set) var lost: [LostHistory] = []
+    /// Whether every incarnation could be read.
+    fileprivate(set) var isWhole = true
+
+    fileprivate init(cluster: String) { self.cluster = cluster }
+
+    public var isGood: Bool { gaps.isEmpty && lost.isEmpty && isWhole && unreadable == 0 }
+}

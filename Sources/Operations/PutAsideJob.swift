@@ -1,0 +1,87 @@
+public import Archiving
+import Backups
+public import Configuration
+import DataDirectory
+import Platform
+import Postgres
+public import Repository
+import WAL
+
+/// Takes WAL out of the cluster's history that doesn't belong there, when nothing needs it.
+///
+/// Between the initializer and `run` whoever gave the order can say no; nothing is changed until then.
+public struct PutAsideJob {
+    /// What will move.
+    public let found: PutAside
+    private let archive: ClusterArchive
+    private let isCertain: Bool
+    private let cluster: ClusterConfiguration
+
+    /// - Parameters:
+    ///   - following: with a segment, all later ones of its timeline as well.
+    ///   - isCertain: somebody answers for what no server can tell.
+    /// - Throws: `NothingToPutAside`, `StillNeeded`, `NobodyTells`, and what reading the repository throws.
+    public init(
+        _ subject: PutAside.Subject, following: Bool = false, isCertain: Bool = false, of cluster: ClusterConfiguration
+    ) throws {
+        archive = try currentArchive(of: cluster)
+        found = try PutAside(subject, following: following, of: archive)
+        (self.isCertain, self.cluster) = (isCertain, cluster)
+        try judge(found)
+    }
+
+    /// - Parameter reason: for the record.
+    /// - Returns: the folder in which it is now.
+    /// - Throws: as above; `AsideInProgress`; `AsideChanged` when there is something else now.
+    public func run(reason: String = "") throws -> RepositoryKey {
+        try found.carryOut(now: Moment(microseconds: Clock.now), reason: reason, judge: judge)
+    }
+
+    private func judge(_ aside: PutAside) throws {
+        var server: LivingServer?
+        var problem: String?
+        do { server = try livingServer() } catch {
+            let explained = error as? any Explained
+            problem = [explained?.message ?? "\(error)", explained?.detail].compactMap(\.self).joined(separator: ": ")
+        }
+        try PutAsideCheck(
+            dataDirectory: cluster.dataDirectory, archive, server: server, problem: problem, isCertain: isCertain
+        ).refuse(aside)
+    }
+
+    /// The server on this data directory, if it takes writes; a crashed one's directory looks as if it did, so it is asked.
+    private func livingServer() throws -> LivingServer? {
+        let directory = DataDirectory(cluster.dataDirectory)
+        let identifier = archive.incarnation.systemIdentifier
+        guard try Files.exists(directory.path + "/global/pg_control") else { return nil }
+        let control = try directory.controlFile()
+        guard control.state == .inProduction, control.systemIdentifier == identifier,
+            try directory.runningServer() != nil
+        else { return nil }
+        let connection = try Connection(cluster.conninfo)
+        guard try !connection.isStandby(), try connection.systemIdentifier() == identifier else { return nil }
+        return LivingServer(timeline: try connection.currentTimeline(), position: try connection.currentLSN())
+    }
+}
+
+/// Moves what was put aside last under a name back to where it was.
+///
+/// Between the initializer and `run` whoever gave the order can say no; nothing is changed until then.
+public struct PutBackJob {
+    /// What will move, and what stays.
+    public let found: PutBack
+    private let archive: ClusterArchive
+
+    /// - Throws: as `PutBack.init`, and what reading the repository throws.
+    public init(_ subject: PutAside.Subject, of cluster: ClusterConfiguration) throws {
+        archive = try currentArchive(of: cluster)
+        found = try PutBack(subject, of: archive, dataDirectory: cluster.dataDirectory)
+    }
+
+    /// - Throws: `BackupInProgress`, and as `PutBack.carryOut`.
+    public func run() throws {
+        // An expiration must not decide between what is there before and what is there afterwards.
+        let lock = try BackupLock(archive)
+        try withExtendedLifetime(lock) { try found.carryOut() }
+    }
+}

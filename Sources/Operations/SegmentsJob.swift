@@ -1,0 +1,80 @@
+public import Catalog
+public import Configuration
+import Jobs
+public import Monitoring
+public import Retention
+import Setup
+public import WAL
+
+/// Looks through the archived WAL: what is there, what is missing, and what would bring that back.
+public struct SegmentsJob {
+    private let cluster: ClusterConfiguration
+    private let policy: RetentionPolicy
+    private let installation: Installation
+    private let context: JobContext
+
+    /// - Parameter policy: what may be missing on purpose.
+    public init(
+        of cluster: ClusterConfiguration, policy: RetentionPolicy, _ installation: Installation,
+        _ context: JobContext = JobContext()
+    ) {
+        (self.cluster, self.policy, self.installation, self.context) = (cluster, policy, installation, context)
+    }
+
+    /// - Throws: what reading the repository throws.
+    public func run() throws -> SegmentsReport {
+        let access = try CatalogAccess(of: cluster, context)
+        let (stretches, gaps) = try access.ask {
+            try $0.report(backups: access.spans, expired: access.expired(by: policy))
+        }
+        let removals = try removals(of: gaps, access)
+        let lost = try access.lostHistories()
+        let push = installation.serverCommands(for: cluster).archive
+        return SegmentsReport(
+            cluster: cluster.name, stretches: stretches,
+            gaps: try gaps.map { gap in
+                let remedy =
+                    try gap.isExpired
+                    ? nil
+                    : gap.missing.flatMap {
+                        try GapRemedy(
+                            $0, in: access.archive, dataDirectory: cluster.dataDirectory, pushCommand: push)
+                    }
+                return SegmentsReport.Gap(gap: gap, removed: removals[gap], remedy: remedy)
+            }, lost: lost)
+    }
+
+    /// When the gaps that `expire` made were made, as far as its records tell.
+    private func removals(of gaps: [LogGap], _ access: CatalogAccess) throws -> [LogGap: Moment] {
+        guard gaps.contains(where: \.isExpired) else { return [:] }
+        let expired = ExpiredLog(try JobJournal(of: access.archive).contents().jobs)
+        var removals: [LogGap: Moment] = [:]
+        for gap in gaps where gap.isExpired {
+            guard let missing = gap.missing else { continue }
+            let times = missing.ranges.map {
+                expired.removal(of: $0.first, to: $0.last, segmentSize: missing.segmentSize)
+            }
+            if times.allSatisfy({ $0 != nil }) { removals[gap] = times.compactMap { $0 }.max() }
+        }
+        return removals
+    }
+}
+
+/// What is archived of a cluster's WAL, and what is missing.
+public struct SegmentsReport: Sendable {
+    public struct Gap: Sendable {
+        public let gap: LogGap
+        /// When `expire` removed the last of what is missing.
+        public let removed: Moment?
+        /// What closes it.
+        public let remedy: GapRemedy?
+    }
+    public let cluster: String
+    public let stretches: [LogStretch]
+    public let gaps: [Gap]
+    /// Timelines whose histories are missing or damaged.
+    public let lost: [LostHistory]
+
+    /// Whether nothing is missing but what is missing on purpose.
+    public var isWhole: Bool { gaps.allSatisfy(\.gap.isExpired) && lost.isEmpty }
+}

@@ -1,0 +1,25 @@
+public import Backups
+public import Configuration
+import Repository
+
+/// Looks into a backup.
+public struct ShowJob {
+    private let cluster: ClusterConfiguration
+
+    public init(of cluster: ClusterConfiguration) { self.cluster = cluster }
+
+    /// - Parameter tables: how many of the largest to tell.
+    /// - Throws: `NoSuchBackup`, `DamagedDescription`, and what reading the repository throws.
+    public func run(_ label: String, tables: Int = 20) throws -> ShowReport {
+        let archive = try incarnations(of: cluster).holding(label)
+        let backup = try archive.backup(label)
+        return ShowReport(
+            backup: backup, contents: try backupContents(backup.label, of: archive, limit: tables))
+    }
+}
+
+/// A backup, and what is in it.
+public struct ShowReport: Sendable {
+    public let backup: BackupDescription
+    public let contents: BackupContents
+}

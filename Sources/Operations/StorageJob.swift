@@ -1,0 +1,46 @@
+public import Configuration
+public import Expiring
+public import Repository
+public import Retention
+
+/// Adds up what a cluster takes in the repository, in all its incarnations.
+public struct StorageJob {
+    private let cluster: ClusterConfiguration
+    private let policy: RetentionPolicy
+
+    /// - Parameter policy: what would be removed.
+    public init(of cluster: ClusterConfiguration, policy: RetentionPolicy) {
+        (self.cluster, self.policy) = (cluster, policy)
+    }
+
+    /// - Throws: when the repository holds nothing of the cluster; what reading it throws.
+    public func run() throws -> ClusterStorage {
+        let known = try incarnations(of: cluster)
+        func part(_ archive: ClusterArchive) throws -> ClusterStorage.Part {
+            .init(incarnation: archive.incarnation, report: try storageReport(of: archive, policy: policy))
+        }
+        return ClusterStorage(
+            current: try part(known.current), former: try known.former.map(part),
+            free: try known.current.store.capacity()?.free)
+    }
+}
+
+/// What takes space, in bytes.
+public struct ClusterStorage: Sendable {
+    public struct Part: Sendable {
+        public let incarnation: Incarnation
+        public let report: StorageReport
+    }
+    /// The incarnation in use.
+    public let current: Part
+    /// What was before initdb or pg_upgrade.
+    public let former: [Part]
+    /// What is free, where the repository's store can tell.
+    public let free: Int64?
+
+    public var all: [Part] { [current] + former }
+    public var backupBytes: Int64 { all.reduce(0) { $0 + $1.report.backupBytes } }
+    public var walBytes: Int64 { all.reduce(0) { $0 + $1.report.walBytes } }
+    public var asideBytes: Int64 { all.reduce(0) { $0 + $1.report.asideBytes } }
+    public var wouldFree: Int64 { all.reduce(0) { $0 + $1.report.wouldFree } }
+}

@@ -1,0 +1,50 @@
+import Catalog
+import Configuration
+public import Platform
+public import WAL
+
+/// A place in the archived WAL, as somebody names it.
+public enum WALPlace: Sendable {
+    case lsn(LSN)
+    /// It stands for the segments in which a transaction ended by then.
+    case time(Moment)
+}
+
+/// Finds the stretch of the archived WAL between two places.
+struct VerifiedStretch {
+    private let cluster: ClusterConfiguration
+    private let context: JobContext
+
+    init(of cluster: ClusterConfiguration, _ context: JobContext) { (self.cluster, self.context) = (cluster, context) }
+
+    /// Nil where neither place is named: then everything is meant.
+    /// - Throws: `NoStretch`, and what asking the catalog throws.
+    func range(_ from: WALPlace?, _ to: WALPlace?) throws -> ClosedRange<LSN>? {
+        guard from != nil || to != nil else { return nil }
+        let first = try from.flatMap { try position($0, isEnd: false) } ?? .zero
+        let last = try to.flatMap { try position($0, isEnd: true) } ?? LSN(.max)
+        guard first <= last else { throw NoStretch() }
+        return first...last
+    }
+
+    private func position(_ place: WALPlace, isEnd: Bool) throws -> LSN? {
+        switch place {
+        case .lsn(let lsn): return lsn
+        case .time(let moment):
+            return try CatalogAccess(of: cluster, context).ask { catalog in
+                let set = try catalog.segments()
+                let found = try set.timelines.compactMap { timeline in
+                    try catalog.firstEnding(
+                        after: moment, orAt: !isEnd, of: timeline, 0...(set.highest(on: timeline) ?? 0))
+                }
+                let starts = found.map { $0.start(segmentSize: set.segmentSize) }
+                return isEnd ? starts.max().map { $0 + UInt64(set.segmentSize - 1) } : starts.min()
+            }
+        }
+    }
+}
+
+/// The stretch of WAL that was named ends before it begins.
+public struct NoStretch: Refusal, Explained, Equatable {
+    public var message: String { "--from is after --to" }
+}

@@ -1,0 +1,77 @@
+public import Catalog
+public import Configuration
+public import Monitoring
+import Platform
+public import Retention
+public import WAL
+
+/// Finds the moments that can be recovered to.
+public struct WindowJob {
+    private let cluster: ClusterConfiguration
+    private let policy: RetentionPolicy
+    private let context: JobContext
+
+    /// - Parameter policy: what may be missing on purpose.
+    public init(of cluster: ClusterConfiguration, policy: RetentionPolicy, _ context: JobContext = JobContext()) {
+        (self.cluster, self.policy, self.context) = (cluster, policy, context)
+    }
+
+    /// - Throws: what reading the repository throws.
+    public func run() throws -> WindowReport {
+        let access = try CatalogAccess(of: cluster, context)
+        let expired = try access.expired(by: policy)
+        let (windows, gaps) = try access.ask {
+            (try $0.windows(of: access.spans), try $0.gaps(behind: access.spans, expired: expired))
+        }
+        let lost = try access.lostHistories()
+        let damage = try KnownDamage.find(of: access.archive)
+        for item in damage { context.note(.error, item.sentence, hint: item.remedy) }
+        return WindowReport(
+            cluster: cluster.name, now: Moment(microseconds: Clock.now), windows: windows, gaps: gaps,
+            unreadable: access.unreadable.count, damage: damage, lost: lost, expired: expired)
+    }
+}
+
+/// The moments that can be recovered to.
+public struct WindowReport: Sendable {
+    public let cluster: String
+    public let now: Moment
+    public let windows: [RecoveryWindow]
+    /// Gaps after the backups.
+    public let gaps: [LogGap]
+    /// How many backups can't be read.
+    public let unreadable: Int
+    /// What a verification has found damaged and still is.
+    public let damage: [KnownDamage]
+    /// Timelines whose histories are missing or damaged.
+    public let lost: [LostHistory]
+    private let expired: SegmentSet
+
+    init(
+        cluster: String, now: Moment, windows: [RecoveryWindow], gaps: [LogGap], unreadable: Int,
+        damage: [KnownDamage], lost: [LostHistory], expired: SegmentSet
+    ) {
+        (self.cluster, self.now, self.windows, self.gaps) = (cluster, now, windows, gaps)
+        (self.unreadable, self.damage, self.lost, self.expired) = (unreadable, damage, lost, expired)
+    }
+
+    /// Those in which there is a moment to recover to.
+    public var usable: [RecoveryWindow] { windows.filter(\.isConsistent) }
+    public var from: Moment? { usable.map(\.from).min() }
+    public var to: Moment? { usable.map { $0.last?.time ?? $0.from }.max() }
+
+    /// Whether all of a gap is missing on purpose.
+    public func isExpired(_ gap: LineageGap) -> Bool { gap.names.allSatisfy { expired.contains($0) } }
+
+    /// Whether everything is as it should be. A window that ends at what expire removed is.
+    public var isGood: Bool {
+        !usable.isEmpty && lost.isEmpty && damage.isEmpty && unreadable == 0
+            && windows.allSatisfy { window in
+                switch window.ending {
+                case .archiveEnd: true
+                case .missing(let gap): isExpired(gap)
+                case .unusable: false
+                }
+            }
+    }
+}

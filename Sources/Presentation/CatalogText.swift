@@ -1,0 +1,27 @@
+public import Operations
+import WAL
+
+/// How the catalog stands.
+public func catalogText(_ report: CatalogReport) -> String {
+    "catalog \(report.path): \(size(report.size))\n"
+        + "\(report.segments) segments on \(report.timelines.count) timelines, \(report.backups) backups; "
+        + "\(report.read) segments read now, \(report.gone) gone"
+}
+
+/// The same, as machines read it.
+public struct CatalogDocument: Encodable {
+    let path: String
+    let size: Int64
+    let segments: Int
+    let backups: Int
+    let timelines: [UInt32]
+    let read, gone: Int
+    let synchronized: String?
+    let problems: [String]
+
+    public init(_ report: CatalogReport) {
+        (path, size, segments, backups) = (report.path, report.size, report.segments, report.backups)
+        (timelines, read, gone) = (report.timelines.map(\.rawValue), report.read, report.gone)
+        (synchronized, problems) = (report.synchronized?.iso8601, report.problems)
+    }
+}

@@ -1,0 +1,22 @@
+public import Operations
+
+/// What was left behind, and is gone.
+public func cleanText(_ report: CleanJob.Report, dryRun: Bool) -> String {
+    let gone = dryRun ? "Would remove" : "Removed"
+    let lines =
+        report.scratchClusters.map { "\(gone) the temporary cluster \"\($0)\"" }
+        + report.temporaries.map { "\(gone) the temporary file \"\($0)\"" }
+    return lines.isEmpty ? "There is nothing to clean." : lines.joined(separator: "\n")
+}
+
+/// The same, as machines read it.
+public struct CleanDocument: Encodable {
+    let dryRun: Bool
+    let scratchClusters: [String]
+    let temporaries: [String]
+
+    public init(_ report: CleanJob.Report, dryRun: Bool) {
+        self.dryRun = dryRun
+        (scratchClusters, temporaries) = (report.scratchClusters, report.temporaries)
+    }
+}

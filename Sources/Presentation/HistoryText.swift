@@ -1,0 +1,29 @@
+import Configuration
+public import Jobs
+import Monitoring
+import WAL
+
+/// How jobs went.
+///
+/// - Parameter days: how far back was looked; nil for all.
+public func historyText(_ jobs: [JobRecord], days: Int?) -> String {
+    guard !jobs.isEmpty else {
+        return days.map { "No jobs are recorded in the last \($0) days." } ?? "No jobs are recorded."
+    }
+    var table = TextTable(["started", "job", "took", "result", "by", "about"], [.left, .left, .right])
+    for job in jobs {
+        table.add([
+            wholeSeconds(job.started), job.kind.rawValue, Quantity.pretty(milliseconds: job.duration),
+            job.result.rawValue, "\(job.user)@\(job.host)", about(job),
+        ])
+    }
+    return table.text
+}
+
+/// The error, else what the job noted, the label first.
+private func about(_ job: JobRecord) -> String {
+    if let message = job.message { return message }
+    let label = job.facts["label"].map { [$0] } ?? []
+    let others = job.facts.filter { $0.key != "label" && $0.key != ExpiredLog.fact }.sorted { $0.key < $1.key }
+    return (label + others.map { "\($0.key) \($0.value)" }).joined(separator: ", ")
+}

@@ -1,0 +1,50 @@
+public import Operations
+import Platform
+import Repository
+import Setup
+
+/// What was set up, what the server lacks, and what comes next.
+///
+/// - Parameter hasSystemd: whether the jobs can be started by its timers.
+public func initText(_ report: InitReport, hasSystemd: Bool) -> String {
+    let made =
+        report.isNew
+        ? "Created \(report.incarnation) in repository \"\(report.repository)\"."
+        : "\(report.incarnation) is already in repository \"\(report.repository)\"."
+    let timers = ["backup", "check", "verify", "drill"].map { "tidemark-\($0)@\(report.cluster).timer" }
+    let schedule =
+        hasSystemd
+        ? "To schedule backups and checks:\n    systemctl enable --now " + timers.joined(separator: " ")
+        : "To schedule backups and checks, see crontab.sample in the documentation."
+    return [made, settings(report), schedule].joined(separator: "\n")
+}
+
+private func settings(_ report: InitReport) -> String {
+    let changes = report.inspection.changes
+    guard !changes.isEmpty else { return "The server's settings are as they should be." }
+    var lines = [
+        report.isWritten ? "Set with ALTER SYSTEM:" : "For postgresql.conf (\"tidemark init --write\" sets it):"
+    ]
+    for finding in changes {
+        let value = escaped(finding.wanted ?? "") { $0 == "'" ? "''" : nil }
+        lines.append("    \(finding.name) = '\(value)'   # was '\(printable(finding.current))'. \(finding.reason)")
+    }
+    if report.needsRestart { lines.append("Restart the server: wal_level and archive_mode take effect only then.") }
+    return lines.joined(separator: "\n")
+}
+
+/// The same, as machines read it.
+public struct InitDocument: Encodable {
+    let cluster: String
+    let repository: String
+    let incarnation: String
+    let created: Bool
+    let settings: [ServerFinding]
+    let restartNeeded: Bool
+
+    public init(_ report: InitReport) {
+        (cluster, repository) = (report.cluster, report.repository)
+        (incarnation, created) = (report.incarnation.folderName, report.isNew)
+        (settings, restartNeeded) = (report.inspection.findings, report.needsRestart)
+    }
+}

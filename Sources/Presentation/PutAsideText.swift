@@ -1,0 +1,73 @@
+public import Archiving
+public import Repository
+
+/// `3 objects (FIRST to LAST)`.
+private func counted(_ names: [String]) -> String {
+    "\(names.count) \(names.count == 1 ? "object" : "objects")"
+        + (names.isEmpty ? "" : " (\(names[0])" + (names.count > 1 ? " to \(names[names.count - 1])" : "") + ")")
+}
+
+extension PutAside {
+    fileprivate var objectWords: String { counted(keys.map(\.name)) }
+}
+
+extension PutBack {
+    fileprivate var objectWords: String { counted(objects.map(\.place.name)) }
+}
+
+/// Whether it should be put aside.
+public func putAsideQuestion(_ aside: PutAside) -> String {
+    "\(aside.objectWords) will be put aside. "
+        + "Recovery then doesn't use them, unless you ask for their timeline. Continue?"
+}
+
+/// What was put aside.
+///
+/// - Parameter folder: where it is now; nil in a dry run.
+public func putAsideText(_ aside: PutAside, in folder: RepositoryKey?) -> String {
+    guard let folder else { return aside.keys.map { "would be put aside: \($0)" }.joined(separator: "\n") }
+    return "Put aside: \(aside.objectWords), now in \(folder).\n"
+        + "\"tidemark segments put-back \(aside.subject.name)\" brings them back."
+}
+
+/// The same, as machines read it.
+public struct PutAsideDocument: Encodable {
+    let name: String
+    /// Where the objects are now; null in a dry run.
+    let folder: String?
+    let objects: [String]
+
+    public init(_ aside: PutAside, in folder: RepositoryKey?) {
+        (name, objects) = (aside.subject.name, aside.keys.map(\.description))
+        self.folder = folder?.description
+    }
+}
+
+/// Whether it should be put back.
+public func putBackQuestion(_ back: PutBack) -> String {
+    "\(back.objectWords) will be put back into the cluster's history. Continue?"
+}
+
+/// What was put back, and what stays.
+public func putBackText(_ back: PutBack, dryRun: Bool) -> String {
+    let moved =
+        dryRun
+        ? back.objects.map { "would be put back: \($0.place)" }
+        : ["Put back: \(back.objectWords), from \(back.folder)."]
+    let staying = back.staying.map { "stays put aside, as its place is taken: \($0.key)" }
+    return (moved + staying).joined(separator: "\n")
+}
+
+/// The same, as machines read it.
+public struct PutBackDocument: Encodable {
+    let name: String
+    let folder: String
+    let objects: [String]
+    /// What stays where it is, because the same has been archived again.
+    let staying: [String]
+
+    public init(_ back: PutBack) {
+        (name, folder) = (back.subject.name, back.folder.description)
+        (objects, staying) = (back.objects.map(\.place.description), back.staying.map(\.key.description))
+    }
+}

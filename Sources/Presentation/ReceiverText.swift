@@ -1,0 +1,27 @@
+import Configuration
+public import Notifications
+
+/// Who is told of what, and whether a test has reached them.
+public func receiversText(_ rows: [ReceiverRow], waiting: Int) -> String {
+    var table = TextTable(["receiver", "events"])
+    for row in rows { table.add([row.receiver, row.events.joined(separator: ", ")]) }
+    return table.text + "\n\n\(waiting) messages are waiting for delivery."
+}
+
+/// One of them, as machines read it.
+public struct ReceiverRow: Encodable {
+    let receiver: String
+    let events: [String]
+    /// Nil where nothing was sent.
+    public let delivered: Bool?
+    let problem: String?
+    let detail: String?
+    let hint: String?
+
+    public init(_ receiver: Receiver, tested: Bool = false, _ failure: DeliveryFailure? = nil) {
+        self.receiver = receiver.name
+        events = receiver.notifier.events.map(\.rawValue).sorted()
+        delivered = tested ? failure == nil : nil
+        (problem, detail, hint) = (failure?.message, failure?.detail, failure?.hint)
+    }
+}

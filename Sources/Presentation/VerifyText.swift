@@ -1,0 +1,94 @@
+public import Archiving
+import Backups
+import Monitoring
+public import Operations
+import WAL
+
+/// How a backup was found.
+public func verifiedLine(_ backup: VerifyJob.Backup) -> String {
+    let report = backup.report
+    let verdict =
+        switch report.problems.count {
+        case 0: "good"
+        case 1: "1 problem"
+        case let count: "\(count) problems"
+        }
+    let before =
+        report.skippedPacks == 0
+        ? ""
+        : "; \(report.skippedPacks) of \(report.packs) packs \(report.skippedPacks == 1 ? "was" : "were") found good "
+            + "before an interruption"
+    return "backup \(report.label): \(verdict); \(size(report.bytes)) in \(report.frames) frames, "
+        + "\(report.pages) pages and \(report.segments) WAL segments read, "
+        + duration(report.seconds) + before
+}
+
+/// How archived WAL was found.
+public func verifiedWALText(_ verification: ArchiveVerification) -> String {
+    "\(verification.segments) segments (\(size(Int64(clamping: verification.bytes))), stored in "
+        + "\(size(verification.storedBytes))) with \(verification.records) records and "
+        + "\(verification.otherFiles) other files read; \(verification.problems.count) problems"
+        + (verification.unread > 0
+            ? "\n\(verification.unread) segments are of a PostgreSQL version this tidemark does not know: only their "
+                + "checksums were verified."
+            : "")
+}
+
+/// Backups and archived WAL that were verified, as machines read it.
+public struct VerifyDocument: Encodable {
+    let backups: [VerifiedBackupDocument]
+    let wal: [VerifiedWALDocument]
+
+    public init(_ report: VerifyJob.Report) {
+        backups = report.backups.map(VerifiedBackupDocument.init)
+        wal = report.archives.map(VerifiedWALDocument.init)
+    }
+}
+
+/// A backup that was verified, as machines read it.
+public struct VerifiedBackupDocument: Encodable {
+    struct Gap: Encodable {
+        let first, last: String
+        let segments: Int
+    }
+    let label: String
+    let problems: [ProblemRow]
+    /// What of the WAL after the backup is missing: from the backup nothing after it can be reached.
+    let gaps: [Gap]
+    let packs, skippedPacks, frames, segments: Int
+    let bytes, pages: Int64
+    let seconds: Double
+
+    public init(_ backup: VerifyJob.Backup) {
+        let report = backup.report
+        label = report.label
+        problems = report.problems.map { ProblemRow(message: $0.message, detail: $0.detail) }
+        gaps = backup.gaps.map { Gap(first: $0.first.description, last: $0.last.description, segments: $0.count) }
+        (packs, skippedPacks, frames) = (report.packs, report.skippedPacks, report.frames)
+        (segments, bytes, pages) = (report.segments, report.bytes, report.pages)
+        seconds = report.seconds
+    }
+}
+
+/// Archived WAL that was verified, as machines read it.
+public struct VerifiedWALDocument: Encodable {
+    struct Problem: Encodable {
+        let segment: String?
+        let message: String
+        let detail: String?
+    }
+    let segments, otherFiles, unread: Int
+    let bytes: UInt64
+    let storedBytes: Int64
+    let records: UInt64
+    let problems: [Problem]
+
+    public init(_ verification: ArchiveVerification) {
+        (segments, otherFiles) = (verification.segments, verification.otherFiles)
+        (unread, bytes) = (verification.unread, verification.bytes)
+        (storedBytes, records) = (verification.storedBytes, verification.records)
+        problems = verification.problems.map {
+            Problem(segment: $0.segment?.description, message: $0.message, detail: $0.detail)
+        }
+    }
+}

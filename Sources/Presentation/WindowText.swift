@@ -1,0 +1,117 @@
+import Catalog
+import Configuration
+import Monitoring
+public import Operations
+import WAL
+
+/// The moments that can be recovered to.
+public func windowText(_ report: WindowReport) -> String {
+    guard !report.windows.isEmpty else {
+        return report.unreadable == 0
+            ? "Cluster \"\(report.cluster)\" has no complete backup: nothing can be recovered."
+            : "Cluster \"\(report.cluster)\" has no complete backup that can be read (\(report.unreadable) cannot): nothing "
+                + "can be recovered."
+    }
+    var table = TextTable(
+        ["backup", "timeline", "from", "to", "LSN", "segments", "ends"],
+        [.left, .right, .left, .left, .left, .right])
+    for window in report.windows {
+        table.add([
+            window.backup.label, "\(window.timeline)", window.from.description,
+            window.isConsistent ? window.last?.time.description ?? window.from.description : "never consistent",
+            window.end?.description ?? "", "\(window.segments)", text(window.ending, report),
+        ])
+    }
+    guard !report.usable.isEmpty else {
+        return table.text
+            + "\nNo moment can be recovered to: some WAL that the backups need is missing."
+    }
+    let gaps = report.gaps.filter { !$0.isExpired }.map { "\($0.unreachableMoments): \($0.sentence)." }
+    return ([table.text, summary(report.usable, now: report.now)] + gaps).joined(separator: "\n")
+}
+
+private func text(_ ending: RecoveryWindow.Ending, _ report: WindowReport) -> String {
+    switch ending {
+    case .archiveEnd: "at the archive's end"
+    case .missing(let gap) where report.isExpired(gap): gap.removedSentence
+    case .missing(let gap): gap.sentence
+    case .unusable(let found): found.sentence
+    }
+}
+
+/// The span in which every moment can be recovered to.
+private func summary(_ usable: [RecoveryWindow], now: Moment) -> String {
+    let furthest = usable.max { ($0.last?.time ?? $0.from) < ($1.last?.time ?? $1.from) }
+    let chain = usable.filter { $0.timeline == furthest?.timeline && $0.end == furthest?.end }
+    guard let first = chain.min(by: { $0.from < $1.from }) else { return "" }
+    let earlier =
+        usable.contains { $0.from < first.from } ? " Earlier ones can be recovered to only within a window." : ""
+    guard let last = chain.compactMap({ $0.last?.time }).max(), last > first.from else {
+        return
+            "The end of backup \(first.backup.label), \(first.from), can be recovered to; no transaction is known to have "
+            + "ended since.\(earlier)"
+    }
+    return "Any moment from \(first.from) to \(last) can be recovered to; the last archived transaction is "
+        + "\(Quantity.pretty(milliseconds: max(0, (now.microseconds - last.microseconds) / 1000))) old.\(earlier)"
+}
+
+private func ends(_ window: RecoveryWindow) -> (word: String, place: String?, last: String?) {
+    switch window.ending {
+    case .archiveEnd: ("archive", nil, nil)
+    case .missing(let gap): ("gap", gap.first.description, gap.last.description)
+    case .unusable(let found): ("unusable", found.segment.description, nil)
+    }
+}
+
+private func reason(_ gap: LogGap) -> String {
+    guard gap.isExpired, let missing = gap.missing else { return gap.sentence }
+    return missing.removedSentence
+}
+
+/// The same, as machines read it.
+public struct WindowDocument: Encodable {
+    struct Window: Encodable {
+        let backup: String
+        let timeline: UInt32
+        let isConsistent: Bool
+        let from: String
+        let to: String?
+        let toXid: UInt32?
+        let end: String?
+        let segments: Int64
+        let ends: String
+        let endsAt: String?
+        /// The last segment that is missing there.
+        let endsAtLast: String?
+    }
+    let from, to: String?
+    let secondsSinceLast: Double?
+    let windows: [Window]
+    let unreachable: [Unreachable]
+
+    /// Moments in a gap, or after it, that can't be recovered to.
+    struct Unreachable: Encodable {
+        let after: String?
+        let before: String?
+        let reason: String
+    }
+    /// What a verification has found damaged and still is.
+    let knownDamage: [String]
+
+    public init(_ report: WindowReport) {
+        (from, to) = (report.from?.iso8601, report.to?.iso8601)
+        secondsSinceLast = report.to.map { Double(report.now.microseconds - $0.microseconds) / 1_000_000 }
+        windows = report.windows.map {
+            let (word, place, last) = ends($0)
+            return Window(
+                backup: $0.backup.label, timeline: $0.timeline.rawValue, isConsistent: $0.isConsistent,
+                from: $0.from.iso8601, to: $0.last?.time.iso8601, toXid: $0.last?.xid, end: $0.end?.description,
+                segments: $0.segments, ends: word, endsAt: place, endsAtLast: last)
+        }
+        unreachable = report.gaps.map {
+            Unreachable(
+                after: $0.lastBefore?.time.iso8601, before: $0.nextBackup?.stopTime.iso8601, reason: reason($0))
+        }
+        knownDamage = report.damage.map(\.name)
+    }
+}
