@@ -232,6 +232,8 @@ private final class Atomic2: Sendable {
         try hosts.store.create(leases.appending("something"), bytes: [1])
         #expect(try hosts.take(hosts.locks()).lock == nil)
         hosts.hand.pass(seconds: 181)
+        // Who only looks has no clock but his own.
+        #expect(try hosts.locks(wall: -1).isLocked("lock", in: folder) && !hosts.locks().isLocked("lock", in: folder))
         #expect(try hosts.take(hosts.locks()).lock != nil)
         #expect(try hosts.names == ["something"])
     }
