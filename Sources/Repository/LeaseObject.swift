@@ -85,13 +85,13 @@ extension LockOwner {
 
     /// The lean executable has no JSON decoder; the document is proven to be one that tidemark wrote, a line for each key.
     init?(_ document: SealedDocument) {
-        let lines = String(decoding: document.bytes, as: UTF8.self).split(separator: "\n")
+        let lines = document.bytes.split(separator: UInt8(ascii: "\n"))
         func value(_ key: String) -> String? {
-            let start = "  \"\(key)\" : \""
-            guard let line = lines.first(where: { $0.hasPrefix(start) }),
-                let end = line.lastIndex(of: "\""), line.utf8.count > start.utf8.count
-            else { return nil }
-            return String(line[line.index(line.startIndex, offsetBy: start.count)..<end])
+            let start = Array("  \"\(key)\" : \"".utf8)
+            guard let line = lines.first(where: { $0.starts(with: start) }) else { return nil }
+            let value = line.dropFirst(start.count).prefix { $0 != UInt8(ascii: "\"") }
+            // Nothing that tidemark writes there needs an escape.
+            return value.contains(UInt8(ascii: "\\")) ? nil : String(decoding: value, as: UTF8.self)
         }
         guard let boot = value("boot"), let host = value("host"), let purpose = value("purpose"),
             let since = value("since"), let namespace = value("namespace").flatMap({ UInt64($0) }),

@@ -10,12 +10,23 @@ import WAL
     /// A wrapper, and the store that it wraps.
     struct Wrapped: Sendable, CustomTestStringConvertible {
         let name: String
-        let wrap: @Sendable (any ObjectStore) -> any ObjectStore
+        let wrap: @Sendable (any ObjectStore) throws -> any ObjectStore
         var testDescription: String { name }
     }
 
     static let wrappers = [
         Wrapped(name: "counting") { InterceptedStore($0, Counting()) },
+        // With a segment of another timeline put aside, which is served in its place.
+        Wrapped(name: "putting back what was put aside") { store in
+            let incarnation = Incarnation(cluster: "main", major: 15, systemIdentifier: 1)
+            let timeline = TimelineID(10)
+            try store.create(
+                incarnation.asideFolder.appending("20261130T000000.000001Z-0000000A0000000000000001")
+                    .appending("wal").appending("0000000A").appending("0000000A00000000")
+                    .appending("0000000A0000000000000001.zst"), bytes: [1])
+            let archive = ClusterArchive(incarnation, in: store)
+            return try #require(try AsideStore(archive, timeline: timeline))
+        },
         Wrapped(name: "limited") {
             InterceptedStore($0, Limited(bytesPerSecond: 1000, pause: { _ in }, elapsed: { Clock.monotonic }))
         },
@@ -40,10 +51,10 @@ import WAL
     @Test(arguments: wrappers) func `a wrapped store keeps the promises`(_ wrapped: Wrapped) throws {
         let memory = MemoryStore()
         try memory.create(RepositoryKey("main/15-1/incarnation.json")!, bytes: [])
-        try StoreConformance(store: wrapped.wrap(memory), leave: memory.leave, fail: memory.fail).check()
+        try StoreConformance(store: try wrapped.wrap(memory), leave: memory.leave, fail: memory.fail).check()
         let scratch = try Scratch()
         let directory = DirectoryStore(try scratch.repository(of: "main/15-1"))
-        try StoreConformance(store: wrapped.wrap(directory)) { bytes, folder in
+        try StoreConformance(store: try wrapped.wrap(directory)) { bytes, folder in
             let name = temporaryName(for: directory.path(folder) + "/object")
             try createDurably(name.replacing("-\(Glibc.getpid()).", with: "-\(Int32.max)."), bytes: bytes)
         }.check()
