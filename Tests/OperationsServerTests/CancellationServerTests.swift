@@ -103,11 +103,16 @@ private struct CancelledJob: Sendable, CustomTestStringConvertible {
         // Left by a dead process, for the one that cleans.
         let left = cluster.scratchDirectory + "/tidemark-table-4000001-1a"
         if job.name == "clean" { try Files.makeDirectories(left) }
+        defer { try? Files.removeTree(left) }
         let before = try job.left(self)
         let context = JobContext()
         context.cancellation.cancel()
         #expect(throws: JobCancelled.self) { try job.start(self, context) }
         #expect(try job.left(self) == before)
+        // What it would have done otherwise, where that is seen there.
+        guard job.name == "clean" else { return }
+        try job.start(self, JobContext())
+        #expect(try job.left(self) != before)
     }
 
     @Test(arguments: CancelledJob.all.filter { !["expire", "clean"].contains($0.name) })
@@ -120,11 +125,9 @@ private struct CancelledJob: Sendable, CustomTestStringConvertible {
         #expect(try job.left(self) == before)
     }
 
-    @Test func `what was cancelled can be done again`() throws {
+    @Test func `an expiry that was cancelled can be done again`() throws {
         _ = try ExpireJob(of: cluster, by: policy, origin).run()
         #expect(try labels().count == 1)
-        _ = try CleanJob(of: cluster).run()
-        #expect(try scratchClusters() == [])
     }
 
     @Test func `a recovery that is cancelled before it has archived what the dead server left leaves it there`() throws
