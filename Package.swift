@@ -164,8 +164,8 @@ let package = Package(
         tests(
             "OperationsServerTests",
             [
-                "Platform", "WAL", "Configuration", "Planning", "Postgres", "Archiving", "BaseBackup", "Recovery",
-                "Operations",
+                "Platform", "WAL", "Configuration", "Repository", "Planning", "Retention", "Postgres", "Archiving",
+                "BaseBackup", "Recovery", "TableRecovery", "Operations",
             ]),
         tests("CommandServerTests", ["Platform"]),
         tests("HistoryServerTests", ["Platform", "WAL", "Recovery"]),

@@ -37,17 +37,28 @@ extension ClusterIncarnations {
     /// good backup of each stays, and every moment of the recovery window on either side of an upgrade. One that can't be
     /// expired keeps all it has, and stops no other.
     ///
+    /// - Parameter proceed: as `expireBackups` asks it; what it throws ends all.
     /// - Throws: as `expireBackups`, for the incarnation in use; then nothing was removed from any.
     public func expire(
-        policy: RetentionPolicy, now: Moment = Moment(microseconds: Clock.now), dryRun: Bool
+        policy: RetentionPolicy, now: Moment = Moment(microseconds: Clock.now), dryRun: Bool,
+        proceed: () throws -> Void = {}
     ) throws -> ClusterExpiry {
-        var expiry = ClusterExpiry(current: try expireBackups(of: current, policy: policy, now: now, dryRun: dryRun))
+        var expiry = ClusterExpiry(
+            current: try expireBackups(of: current, policy: policy, now: now, dryRun: dryRun, proceed: proceed))
         for archive in former {
+            var end: (any Error)?
+            func goOn() throws {
+                do { try proceed() } catch {
+                    end = error
+                    throw error
+                }
+            }
             let result = Result { () throws -> ExpiryReport? in
                 // Nothing is made in one without backups, not even a lock.
                 guard try holdsBackups(archive) else { return nil }
-                return try expireBackups(of: archive, policy: policy, now: now, dryRun: dryRun)
+                return try expireBackups(of: archive, policy: policy, now: now, dryRun: dryRun, proceed: goOn)
             }
+            if let end { throw end }
             switch result {
             case .success(nil): continue
             case .success(let report?):

@@ -26,11 +26,14 @@ public struct ExpiryReport: Sendable {
 /// Decides by `policy` what goes, and removes it unless `dryRun`: backups, what dead backups left, and WAL. Each backup's
 /// `backup.json` goes first, so that a half-removed one is never taken for a whole.
 ///
+/// - Parameter proceed: asked before anything is looked at, and before each step of the removal; what it throws ends the
+///   expiry there, and the next one removes the rest.
 /// - Throws: `DamagedMarker` where another version's format is, `BackupInProgress`, `ClockWentBack`, and what the store throws; then nothing was removed.
 public func expireBackups(
     of archive: ClusterArchive, policy: RetentionPolicy,
-    now: Moment = Moment(microseconds: Clock.now), dryRun: Bool
+    now: Moment = Moment(microseconds: Clock.now), dryRun: Bool, proceed: () throws -> Void = {}
 ) throws -> ExpiryReport {
+    try proceed()
     // What another version keeps there, and why, isn't known.
     _ = try archive.isUsable()
     let lock = dryRun ? nil : try BackupLock(archive)
@@ -68,7 +71,7 @@ public func expireBackups(
         }
     }
     try expiry.survey(&report, includesRemains: !isRunning)
-    if let removal { expiry.carryOut(&report, removal) }
+    if let removal { try expiry.carryOut(&report, removal, proceed: proceed) }
     return report
 }
 
@@ -87,6 +90,8 @@ public func retentionDecision(
 struct Expiry {
     let archive: ClusterArchive
     let listing: BackupListing
+    /// How many segments are removed without asking whether to proceed.
+    private static let most = 64
 
     func facts(isLeased: (String) throws -> Bool) throws -> [RetainedBackup] {
         try listing.all.map { backup in
@@ -189,19 +194,29 @@ struct Expiry {
             .filter { !others.contains($0) }
     }
 
-    func carryOut(_ report: inout ExpiryReport, _ removal: BackupRemoval) {
+    func carryOut(_ report: inout ExpiryReport, _ removal: BackupRemoval, proceed: () throws -> Void) throws {
         let kept = keptPacks(report.decision)
         for label in report.decision.expired {
+            try proceed()
             attempt("backup \"\(label)\"", &report) { try removal(label, keeping: kept) }
         }
         for label in report.remains {
+            try proceed()
             attempt("the remains of \"\(label)\"", &report) { try removal(label, keeping: kept) }
         }
-        for key in report.sparePacks { attempt("\"\(key)\"", &report) { try removal.folders.remove(key) } }
-        // Oldest first: an interrupted expiry leaves no gap.
-        removal.folders.remove(report.segments.map(archive.incarnation.segment)) { index, error in
-            failed("segment \"\(report.segments[index])\"", error, &report)
+        for key in report.sparePacks {
+            try proceed()
+            attempt("\"\(key)\"", &report) { try removal.folders.remove(key) }
         }
+        // Oldest first: an interrupted expiry leaves no gap.
+        for start in stride(from: 0, to: report.segments.count, by: Expiry.most) {
+            try proceed()
+            let some = report.segments[start..<min(report.segments.count, start + Expiry.most)]
+            removal.folders.remove(some.map(archive.incarnation.segment)) { index, error in
+                failed("segment \"\(report.segments[start + index])\"", error, &report)
+            }
+        }
+        try proceed()
         removal.folders.remove(report.otherWAL) { index, error in
             failed("\"\(report.otherWAL[index])\"", error, &report)
         }

@@ -22,32 +22,43 @@ public struct CleanJob {
     }
 
     /// - Parameter dryRun: remove nothing.
+    /// - Throws: `JobCancelled`, and what the scratch directory throws; what is gone by then stays gone.
     public func run(dryRun: Bool = false) throws -> Report {
-        let scratch = try ScratchDirectory.reclaim(in: cluster.scratchDirectory, dryRun: dryRun)
+        let scratch = try ScratchDirectory.reclaim(in: cluster.scratchDirectory, dryRun: dryRun) {
+            try context.cancellation.check()
+        }
         var temporaries: [String] = []
         for root in ["\(cluster.repository)/\(cluster.name)", cluster.state.path] {
-            do throws(SystemError) {
-                let held = try HeldDirectory(confining: root, followsLink: false)
-                clean(Place(".", in: held), dryRun: dryRun, into: &temporaries)
-            } catch  where [ENOENT, ENOTDIR, ELOOP].contains(error.code) {
+            let held: HeldDirectory
+            do throws(SystemError) { held = try HeldDirectory(confining: root, followsLink: false) } catch {
+                if ![ENOENT, ENOTDIR, ELOOP].contains(error.code) { passOver(error) }
                 continue
-            } catch { context.note(.warning, "\(error.message); it is passed over", hint: error.hint) }
+            }
+            try clean(Place(".", in: held), dryRun: dryRun, into: &temporaries)
         }
+        try context.cancellation.check()
         temporaries += try removeStaleManifests(dryRun: dryRun)
         return Report(scratchClusters: scratch, temporaries: temporaries)
     }
 
     /// Goes through the directories below a held one; symbolic links are not followed. One that can't be read is named, and
     /// passed over.
-    private func clean(_ directory: Place, dryRun: Bool, into found: inout [String]) {
-        do {
+    private func clean(_ directory: Place, dryRun: Bool, into found: inout [String]) throws(JobCancelled) {
+        try context.cancellation.check()
+        let names: [String]
+        do throws(SystemError) {
             guard directory.path != cluster.scratchDirectory,
                 try FileStatus(ofLinkItself: directory)?.kind == .directory
             else { return }
             found += try removeStaleTemporaries(in: directory, dryRun: dryRun).map(\.path)
-            for name in try Files.listIfPresent(directory).sorted() where !name.hasPrefix(".") {
-                clean(directory.appending(name), dryRun: dryRun, into: &found)
-            }
-        } catch { context.note(.warning, "\(error.message); it is passed over", hint: error.hint) }
+            names = try Files.listIfPresent(directory).sorted()
+        } catch { return passOver(error) }
+        for name in names where !name.hasPrefix(".") {
+            try clean(directory.appending(name), dryRun: dryRun, into: &found)
+        }
+    }
+
+    private func passOver(_ error: SystemError) {
+        context.note(.warning, "\(error.message); it is passed over", hint: error.hint)
     }
 }

@@ -66,7 +66,8 @@ public struct DrillJob {
                 replaying: { progress in
                     context.progress(.replaying(progress))
                     try context.cancellation.check()
-                })
+                },
+                checking: { try context.cancellation.check() })
         } catch {
             try? audit.end(
                 result: error is JobCancelled ? "interrupted" : "failed",

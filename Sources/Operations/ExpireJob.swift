@@ -30,10 +30,11 @@ public struct ExpireJob {
 
     /// - Parameter dryRun: remove nothing; the report says what would go.
     /// - Returns: what went, and what couldn't be removed.
-    /// - Throws: `BackupInProgress`, and what reading the repository throws.
+    /// - Throws: `BackupInProgress`, `JobCancelled`, and what reading the repository throws. What is gone by then stays gone;
+    ///   the next expiry removes the rest.
     public func run(dryRun: Bool = false) throws -> ClusterExpiry {
         let started = Moment(microseconds: Clock.now)
-        let expiry = try known.expire(policy: policy, dryRun: dryRun)
+        let expiry = try known.expire(policy: policy, dryRun: dryRun) { try context.cancellation.check() }
         let reports = [expiry.current] + expiry.former.compactMap(\.report)
         context.notes("expired", reports.reduce(0) { $0 + $1.decision.expired.count })
         context.notes("segments", reports.reduce(0) { $0 + $1.segments.count })

@@ -13,7 +13,8 @@ struct RescueJob {
     let isDelta: Bool
 
     /// - Returns: whether the segment the server was writing is in the archive now, as `.partial`.
-    /// - Throws: `NotRescued`, `Contradiction` and `ContradictionUnknown`; then nothing in the directory was touched.
+    /// - Throws: `NotRescued`, `Contradiction`, `ContradictionUnknown` and `JobCancelled`; then nothing in the directory was
+    ///   touched.
     func run(_ directory: String) throws -> Bool {
         let repository = cluster.openRepository()
         let rescue: Rescue
@@ -52,7 +53,7 @@ struct RescueJob {
             try? Files.removeTree(scratch)
             Temporaries.forget(scratch)
         }
-        let failures = try rescue.carryOut(scratch: scratch) { path in
+        let failures = try rescue.carryOut(scratch: scratch, proceed: context.cancellation.check) { path in
             if try push(path) == .stored { context.note(.log, "archived \"\(Files.name(path))\" of the old directory") }
         }
         if let first = failures.first {

@@ -58,8 +58,8 @@ public struct TableRecoveryJob {
         let context = context
         let report = try recoverTables(request, from: archive) { event in
             switch event {
-            case .begun: return context.notes.begin()
-            case .note(let text): return context.note(.log, text)
+            case .begun: context.notes.begin()
+            case .note(let text): context.note(.log, text)
             case .restoring(let progress): context.progress(.restoring(progress))
             case .replaying(let done, let total, let standstill):
                 var progress = ReplayProgress(done: done, total: total, seconds: 0)

@@ -36,12 +36,14 @@ public struct Drill: Sendable {
         (self.conninfo, self.jobs, self.checks) = (conninfo, jobs, checks)
     }
 
-    /// Recovers, checks, and cleans up. What `restoring` and `replaying` throw ends it.
+    /// Recovers, checks, and cleans up. What `restoring`, `replaying` and `checking` throw ends it.
+    ///
+    /// - Parameter checking: called before each check.
     /// - Throws: what restoring and recovering throw; the scratch cluster is gone then, too.
     public func run(
         of archive: ClusterArchive,
         restoring: @escaping @Sendable (CopyProgress) throws -> Void = { _ in },
-        replaying: (ReplayProgress) throws -> Void = { _ in }
+        replaying: (ReplayProgress) throws -> Void = { _ in }, checking: () throws -> Void = {}
     ) throws -> DrillReport {
         try ScratchDirectory.reclaim(in: scratchDirectory)
         try Files.makeDirectories(scratchDirectory, mode: 0o700)
@@ -56,7 +58,7 @@ public struct Drill: Sendable {
         }
         let scratch = try ScratchDirectory(for: .drill, in: scratchDirectory)
         let result: Result<DrillReport, any Error> = Result {
-            try rehearse(in: scratch, of: archive, restoring: restoring, replaying: replaying)
+            try rehearse(in: scratch, of: archive, restoring: restoring, replaying: replaying, checking: checking)
         }
         // Why the drill failed is worth more than what became of its remains, which the next one or "clean" removes.
         do { try scratch.remove() } catch { if case .success = result { throw error } }
@@ -65,7 +67,8 @@ public struct Drill: Sendable {
 
     private func rehearse(
         in scratch: ScratchDirectory, of archive: ClusterArchive,
-        restoring: @escaping @Sendable (CopyProgress) throws -> Void, replaying: (ReplayProgress) throws -> Void
+        restoring: @escaping @Sendable (CopyProgress) throws -> Void, replaying: (ReplayProgress) throws -> Void,
+        checking: () throws -> Void
     ) throws -> DrillReport {
         let began = Clock.monotonic
         let lease = try PlanLease(plan, of: archive)
@@ -137,10 +140,12 @@ public struct Drill: Sendable {
             }
         }
         for check in checks where !limit.isOver {
+            try checking()
             // One that was ended is told with the limit.
             if let complaint = check.complaint(connection), !limit.isOver { complaints.append(complaint) }
         }
         var ran = false
+        try checking()
         if !limit.isOver {
             do {
                 let (hasRun, found) = try amcheck(

@@ -86,13 +86,16 @@ public struct Rescue: Sendable {
 
     /// Hands every item to `push`, which gets a path whose last part is the name to archive under.
     ///
-    /// - Parameter scratch: a directory for the last segment's copy.
+    /// - Parameters:
+    ///   - scratch: a directory for the last segment's copy.
+    ///   - proceed: asked before each item; what it throws ends it there.
     /// - Returns: what could not be read or archived, and why; the rest is safe.
     public func carryOut(
-        scratch: String, push: (_ path: String) throws -> Void
+        scratch: String, proceed: () throws -> Void, push: (_ path: String) throws -> Void
     ) throws -> [(name: String, reason: any Error)] {
         var failures: [(name: String, reason: any Error)] = []
         for item in items {
+            try proceed()
             switch item {
             case .finished(let name):
                 do { try push("\(dataDirectory)/pg_wal/\(name)") } catch { failures.append((name, error)) }

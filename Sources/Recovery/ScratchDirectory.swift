@@ -64,12 +64,16 @@ public final class ScratchDirectory: Sendable {
     /// - Parameters:
     ///   - own: this process's ID, to remove only what it made before it executed itself anew.
     ///   - dryRun: removes nothing, and returns what would be removed.
+    ///   - proceed: asked before each; what it throws ends it there.
     /// - Returns: their paths.
     @discardableResult
-    public static func reclaim(in parent: String, of own: pid_t? = nil, dryRun: Bool = false) throws -> [String] {
+    public static func reclaim(
+        in parent: String, of own: pid_t? = nil, dryRun: Bool = false, proceed: () throws -> Void = {}
+    ) throws -> [String] {
         var removed: [String] = []
         for name in try Files.listIfPresent(parent).sorted() {
             guard let maker = maker(of: name), own == nil || own == maker else { continue }
+            try proceed()
             let path = parent + "/" + name
             let file = path + "/" + markerName
             // A link of such a name leads to what nobody made here.

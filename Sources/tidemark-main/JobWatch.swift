@@ -70,3 +70,7 @@ enum JobWatch {
         return String(cString: entry.pointee.pw_name)
     }
 }
+
+extension JobCancelled: ExitStatusProviding {
+    var exitStatus: ExitStatus { .interrupted }
+}

@@ -65,6 +65,41 @@ import WAL
         #expect(report.decision.expired == [backups[0].label])
     }
 
+    @Test func `an expiry that is ended before any of its steps leaves whole backups, and the next one goes on`() throws
+    {
+        struct Ended: Error {}
+        let fixture = try BackupFixture()
+        let backups = try (0..<3).map { _ in
+            try fixture.cluster.psql("select pg_switch_wal()")
+            return try fixture.takeBackup()
+        }
+        var policy = RetentionPolicy()
+        policy.keepFull = 1
+        var rounds = 0
+        var isDone = false
+        repeat {
+            rounds += 1
+            // Before it begins, before the first step, and then no more.
+            var asked = 0
+            do {
+                _ = try expireBackups(of: fixture.archive, policy: policy, dryRun: false) {
+                    asked += 1
+                    if asked > 2 { throw Ended() }
+                }
+                isDone = true
+            } catch is Ended {}
+            let left = try fixture.archive.listBackups()
+            #expect(left.complete.last?.label == backups[2].label && left.unreadable.isEmpty)
+            for backup in left.complete {
+                let found = try verifyBackup(backup, of: fixture.archive, request: VerifyRequest(jobs: 2))
+                #expect(found.problems == [], "round \(rounds), \(backup.label)")
+            }
+        } while !isDone && rounds < 20
+        // Two backups, and the WAL before the third.
+        #expect(isDone && rounds > 2, "\(rounds)")
+        #expect(try fixture.archive.listBackups().all.map(\.label) == [backups[2].label])
+    }
+
     @Test func `one backup at a time, and a dead process holds no lock`() throws {
         let fixture = try BackupFixture()
         do {
