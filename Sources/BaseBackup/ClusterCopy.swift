@@ -62,18 +62,11 @@ final class ClusterCopy {
                 waiting += 1
             }
         }
-        var threads: [Worker] = []
-        defer { for thread in threads { thread.join() } }
-        do {
-            for _ in 0..<max(1, source.request.jobs) {
-                threads.append(
-                    try Worker {
-                        do {
-                            try CopyWorker(job).run()
-                            job.results.finish()
-                        } catch { job.cancel(error) }
-                    })
-            }
+        let copy: @Sendable () throws -> Void = {
+            try CopyWorker(job).run()
+            job.results.finish()
+        }
+        try withWorkers(max(1, source.request.jobs), copy, cancel: job.cancel) {
             try deal()
             while let batch = try job.results.receive() {
                 waiting -= 1
@@ -86,9 +79,6 @@ final class ClusterCopy {
                 try report(
                     .copying(CopyProgress(done: done, total: total, seconds: Double(Clock.monotonic - began) / 1e9)))
             }
-        } catch {
-            job.cancel(error)
-            throw error
         }
     }
 

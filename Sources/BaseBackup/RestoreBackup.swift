@@ -79,15 +79,8 @@ private func restoreFrames(
     _ job: RestoreJob, _ manifest: ManifestReader, _ part: RestorePart, _ archive: ClusterArchive, jobs: Int,
     progress: (Int64) throws -> Void
 ) throws {
-    var threads: [Worker] = []
-    defer { for thread in threads { thread.join() } }
-    do {
-        for _ in 0..<jobs {
-            threads.append(
-                try Worker {
-                    do { try RestoreWorker(job).run() } catch { job.items.cancel(error) }
-                })
-        }
+    let work: @Sendable () throws -> Void = { try RestoreWorker(job).run() }
+    try withWorkers(jobs, work, cancel: job.items.cancel) {
         var item = RestoreItem()
         var current: (id: Int, pack: StoredPack)?
         func flush() throws {
@@ -119,14 +112,9 @@ private func restoreFrames(
         }
         try flush()
         job.items.finish()
-        for thread in threads { thread.join() }
-        threads = []
-        if let failure = job.items.failure { throw failure }
-        try progress(job.done.load(ordering: .relaxed))
-    } catch {
-        job.items.cancel(error)
-        throw error
     }
+    if let failure = job.items.failure { throw failure }
+    try progress(job.done.load(ordering: .relaxed))
 }
 
 /// Makes what has no run, files without content and holes, and sees to it that all others are complete.

@@ -114,15 +114,8 @@ private struct BackupVerification {
     private func checkFrames(
         _ job: VerifyJob, _ jobs: Int, _ report: inout VerifyReport, _ progress: (Int64) throws -> Void
     ) throws {
-        var threads: [Worker] = []
-        defer { for thread in threads { thread.join() } }
-        do {
-            for _ in 0..<jobs {
-                threads.append(
-                    try Worker {
-                        do { try VerifyWorker(job).run() } catch { job.items.cancel(error) }
-                    })
-            }
+        let work: @Sendable () throws -> Void = { try VerifyWorker(job).run() }
+        let feed = try withWorkers(jobs, work, cancel: job.items.cancel) {
             var feed = PackFeed(job: job, archive: archive, manifest: manifest)
             try manifest.sortedRuns().forEachFrame { pack, frame, runs in
                 if try feed.add(pack, frame, runs) {
@@ -130,20 +123,15 @@ private struct BackupVerification {
                 }
             }
             try feed.finish()
-            report.packs = feed.packs
-            report.skippedPacks = feed.skipped
-            report.problems += feed.problems
             job.items.finish()
-            for thread in threads { thread.join() }
-            threads = []
-            if let failure = job.items.failure { throw failure }
-            // A frame that is damaged tells more.
-            let told = Set(job.findings.update { $0.problems.map(\.message) })
-            report.problems += feed.unproven.filter { !told.contains($0.message) }
-        } catch {
-            job.items.cancel(error)
-            throw error
+            return feed
         }
+        if let failure = job.items.failure { throw failure }
+        (report.packs, report.skippedPacks) = (feed.packs, feed.skipped)
+        report.problems += feed.problems
+        // A frame that is damaged tells more.
+        let told = Set(job.findings.update { $0.problems.map(\.message) })
+        report.problems += feed.unproven.filter { !told.contains($0.message) }
     }
 }
 

@@ -24,31 +24,30 @@ public func judge(_ observation: Observation, by configuration: CheckConfigurati
 
 extension Observation {
     fileprivate func verdict(_ limits: Limits) -> Verdict {
-        switch limits.definition.id {
-        case "server": serverVerdict
-        case "server_settings": settingsVerdict
-        case "recovery_settings": recoverySettingsVerdict
-        case "clock": clockVerdict(limits)
-        case "version": versionVerdict
-        case "archiving": archivingVerdict(limits)
-        case "archive_backlog": backlogVerdict(limits)
-        case "wal_continuity": continuityVerdict
-        case "timelines": timelinesVerdict
-        case "rpo": lossVerdict(limits)
-        case "recovery_window": windowVerdict(limits)
-        case "rto": downtimeVerdict(limits)
-        case "backup_age": backupAgeVerdict(limits)
-        case "backup_size": backupSizeVerdict(limits)
-        case "backup_health": backupHealthVerdict
-        case "verify": verificationVerdict(.backups, limits)
-        case "verify_wal": verificationVerdict(.wal, limits)
-        case "drill": rehearsalVerdict(limits)
-        case "repository_space": spaceVerdict(limits)
-        case "repository_growth": growthVerdict(limits)
-        case "places": placesVerdict
-        case "permissions": permissionsVerdict
-        case "notifications": notificationsVerdict
-        default: .unknown("There is no rule for it.")
+        switch limits.definition.check {
+        case .server: serverVerdict
+        case .serverSettings: settingsVerdict
+        case .recoverySettings: recoverySettingsVerdict
+        case .clock: clockVerdict(limits)
+        case .version: versionVerdict
+        case .archiving: archivingVerdict(limits)
+        case .archiveBacklog: backlogVerdict(limits)
+        case .walContinuity: continuityVerdict
+        case .timelines: timelinesVerdict
+        case .rpo: lossVerdict(limits)
+        case .recoveryWindow: windowVerdict(limits)
+        case .rto: downtimeVerdict(limits)
+        case .backupAge: backupAgeVerdict(limits)
+        case .backupSize: backupSizeVerdict(limits)
+        case .backupHealth: backupHealthVerdict
+        case .verify: verificationVerdict(.backups, limits)
+        case .verifyWAL: verificationVerdict(.wal, limits)
+        case .drill: rehearsalVerdict(limits)
+        case .repositorySpace: spaceVerdict(limits)
+        case .repositoryGrowth: growthVerdict(limits)
+        case .places: placesVerdict
+        case .permissions: permissionsVerdict
+        case .notifications: notificationsVerdict
         }
     }
 }

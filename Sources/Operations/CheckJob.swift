@@ -38,7 +38,9 @@ public struct CheckReport: Sendable {
     public var isGood: Bool { worst.nagios == 0 }
 
     /// The same with the results of some checks; all when none is named.
-    public func only(_ ids: Set<String>) -> CheckReport {
-        CheckReport(observation: observation, results: results.filter { ids.isEmpty || ids.contains($0.id) })
+    public func only(_ checks: Set<Check>) -> CheckReport {
+        CheckReport(
+            observation: observation,
+            results: results.filter { checks.isEmpty || checks.contains($0.definition.check) })
     }
 }

@@ -12,7 +12,7 @@ extension SegmentOutline {
     public init(_ facts: SegmentFacts) {
         self.init(
             earliestEnd: facts.earliestStop, latestEnd: facts.latestStop, firstCommit: facts.firstCommit,
-            lastCommit: facts.lastCommit, commits: Int(facts.commits), lowestXid: facts.lowestXID,
+            lastCommit: facts.lastCommit, commits: Int(facts.commits), lowestXID: facts.lowestXID,
             highestXid: facts.highestXID,
             restorePoints: facts.restorePoints)
     }
@@ -27,7 +27,7 @@ extension SegmentOutline {
         firstCommit = other.firstCommit ?? firstCommit
         lastCommit = lastCommit ?? other.lastCommit
         commits += other.commits
-        lowestXid = [lowestXid, other.lowestXid].compactMap { $0 }.min()
+        lowestXID = [lowestXID, other.lowestXID].compactMap { $0 }.min()
         highestXid = [highestXid, other.highestXid].compactMap { $0 }.max()
         restorePoints = other.restorePoints + restorePoints
     }

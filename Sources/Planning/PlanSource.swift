@@ -168,7 +168,7 @@ public struct SegmentOutline: Hashable, Sendable {
     public var lastCommit: TransactionMark?
     public var commits: Int
     /// The transactions that end here lie between these two; nil when none does or when the range is not known.
-    public var lowestXid: UInt32?
+    public var lowestXID: UInt32?
     public var highestXid: UInt32?
     public var restorePoints: [RestorePoint]
     /// Whether any transaction ends here.
@@ -177,11 +177,11 @@ public struct SegmentOutline: Hashable, Sendable {
     public init(
         firstRecord: LSN? = nil, lastRecord: LSN? = nil, earliestEnd: Moment? = nil, latestEnd: Moment? = nil,
         firstCommit: TransactionMark? = nil, lastCommit: TransactionMark? = nil, commits: Int = 0,
-        lowestXid: UInt32? = nil, highestXid: UInt32? = nil, restorePoints: [RestorePoint] = []
+        lowestXID: UInt32? = nil, highestXid: UInt32? = nil, restorePoints: [RestorePoint] = []
     ) {
         (self.firstRecord, self.lastRecord) = (firstRecord, lastRecord)
         (self.earliestEnd, self.latestEnd) = (earliestEnd, latestEnd)
         (self.firstCommit, self.lastCommit, self.commits) = (firstCommit, lastCommit, commits)
-        (self.lowestXid, self.highestXid, self.restorePoints) = (lowestXid, highestXid, restorePoints)
+        (self.lowestXID, self.highestXid, self.restorePoints) = (lowestXID, highestXid, restorePoints)
     }
 }

@@ -31,3 +31,27 @@ public struct Worker: Sendable {
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 }
+
+/// Runs `work` on some threads while `body` keeps them busy, and returns when all have ended.
+///
+/// - Parameter cancel: told what `body` or one of the threads throws; makes the others, and whoever waits for them, end.
+/// - Throws: what `body` throws. What a thread throws is `cancel`'s to remember.
+public func withWorkers<Value>(
+    _ count: Int, _ work: @escaping @Sendable () throws -> Void, cancel: @escaping @Sendable (any Error) -> Void,
+    _ body: () throws -> Value
+) throws -> Value {
+    var threads: [Worker] = []
+    defer { for thread in threads { thread.join() } }
+    do {
+        for _ in 0..<count {
+            threads.append(
+                try Worker {
+                    do { try work() } catch { cancel(error) }
+                })
+        }
+        return try body()
+    } catch {
+        cancel(error)
+        throw error
+    }
+}

@@ -1,11 +1,12 @@
 public import BaseBackup
+import Monitoring
 import WAL
 
 /// What a backup has come to.
 public func backupText(_ backup: BackupDescription) -> String {
     """
     backup \(backup.label): \(size(backup.size)) in \(backup.fileCount) files, \(size(backup.storedSize)) stored, \
-    \(duration(seconds: backup.timings.total))
+    \(duration(backup.timings.total))
     It can be recovered to any moment from \(backup.stopTime) on.
     """
 }

@@ -1,4 +1,5 @@
 import BaseBackup
+import Monitoring
 public import Planning
 public import Recovery
 import WAL
@@ -7,14 +8,14 @@ import WAL
 public func drillText(_ report: DrillReport, _ plan: Plan) -> String {
     let last = plan.lastIncluded.map { "transaction \($0.xid), \($0.time)" } ?? "the backup's end"
     var lines = [
-        "Recovered to \(plan.target.summary) from \(plan.backup.label) in \(duration(seconds: report.seconds)): "
-            + "restored \(size(report.restore.size)) in \(duration(seconds: report.restore.seconds)), replayed "
-            + "\(plan.segmentCount) segments in \(duration(seconds: report.replaySeconds)).",
+        "Recovered to \(plan.target.summary) from \(plan.backup.label) in \(duration(report.seconds)): "
+            + "restored \(size(report.restore.size)) in \(duration(report.restore.seconds)), replayed "
+            + "\(plan.segmentCount) segments in \(duration(report.replaySeconds)).",
         "Reached: \(last)" + (report.complaints.isEmpty ? ", as predicted." : "."),
         report.amcheck
             ? "pg_amcheck looked at every database."
             : "pg_amcheck was not run: it is not installed here, or there was no time for it.",
-        "\(report.checks) checks of your own, \(duration(seconds: report.checkedSeconds)) for all checks.",
+        "\(report.checks) checks of your own, \(duration(report.checkedSeconds)) for all checks.",
     ]
     if !report.raised.isEmpty {
         let words = report.raised.map { "\($0.name) = \($0.demanded) instead of \($0.present)" }

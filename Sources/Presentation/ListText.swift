@@ -1,4 +1,5 @@
 import BaseBackup
+import Monitoring
 public import Operations
 import Platform
 import Repository
@@ -105,7 +106,7 @@ public struct ListedBackup: Encodable {
     fileprivate var columns: [String] {
         return [
             label, type, short(start), short(stop),
-            duration(seconds: seconds), Presentation.size(size),
+            duration(seconds), Presentation.size(size),
             Presentation.size(storedSize), ratio(size, to: storedSize) ?? "0.0", "\(firstWal) … \(lastWal.suffix(8))",
             recoverableUntil.map(short) ?? (damage == nil ? "not known" : "never"),
             verified.map { day in

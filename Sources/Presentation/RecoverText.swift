@@ -1,5 +1,6 @@
 import BaseBackup
 import DataDirectory
+import Monitoring
 public import Operations
 import Planning
 import Platform
@@ -14,7 +15,7 @@ extension RecoverReport {
         if let prepared {
             lines.append(
                 "Restored \(size(prepared.restore.size)) in \(prepared.restore.files) files to \"\(planned.directory)\" "
-                    + "in \(duration(seconds: prepared.restore.seconds)).")
+                    + "in \(duration(prepared.restore.seconds)).")
             lines += prepared.remarks
         }
         guard let result else {
@@ -24,13 +25,13 @@ extension RecoverReport {
         let what =
             switch result.state {
             case .promoted:
-                "The server has recovered in \(duration(seconds: result.seconds)) and takes writes"
+                "The server has recovered in \(duration(result.seconds)) and takes writes"
                     + (result.timeline.map { " on timeline \($0)." } ?? ".")
             case .paused:
-                "The server has recovered in \(duration(seconds: result.seconds)), answers queries and waits: look around, then "
+                "The server has recovered in \(duration(result.seconds)), answers queries and waits: look around, then "
                     + "SELECT pg_wal_replay_resume() to make it take writes."
             case .shutDown:
-                "The server has recovered in \(duration(seconds: result.seconds)) and shut down. To make it take writes: \(takingWrites)"
+                "The server has recovered in \(duration(result.seconds)) and shut down. To make it take writes: \(takingWrites)"
             case .standby:
                 "The standby is consistent, answers queries and follows the archive. Raise max_connections and the like here before "
                     + "they are raised on the original: a standby that has less stops replaying."

@@ -1,4 +1,5 @@
 import Configuration
+import Monitoring
 public import Planning
 public import TableRecovery
 import WAL
@@ -32,8 +33,8 @@ public func tableRecoveryText(_ report: TableRecoveryReport, _ plan: Plan) -> St
     }
     lines.append(
         "Read \(size(report.backupBytes)) of the backup and \(size(report.logBytes)) of the log; restored in "
-            + "\(duration(seconds: report.restoreSeconds)), replayed in \(duration(seconds: report.replaySeconds)), copied in "
-            + "\(duration(seconds: report.outputSeconds)); the temporary cluster had \(size(report.scratchBytes)).")
+            + "\(duration(report.restoreSeconds)), replayed in \(duration(report.replaySeconds)), copied in "
+            + "\(duration(report.outputSeconds)); the temporary cluster had \(size(report.scratchBytes)).")
     return lines.joined(separator: "\n")
 }
 

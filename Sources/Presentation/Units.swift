@@ -3,9 +3,6 @@ import Configuration
 /// Bytes in PostgreSQL's units: `912 kB`, `15 MB`.
 func size(_ bytes: Int64) -> String { Quantity.pretty(bytes: bytes) }
 
-/// What something took: `850 ms`, `12.3 s`, `4 min 10 s`.
-func duration(seconds: Double) -> String { Quantity.pretty(milliseconds: Int64(max(0, min(seconds, 1e10)) * 1000)) }
-
 /// How many times smaller something has become: `4.1`.
 func ratio(_ bytes: Int64, to stored: Int64) -> String? {
     guard stored > 0 else { return nil }

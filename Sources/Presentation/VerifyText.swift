@@ -1,5 +1,6 @@
 public import Archiving
 import BaseBackup
+import Monitoring
 public import Operations
 import WAL
 
@@ -19,7 +20,7 @@ public func verifiedLine(_ backup: VerifyJob.Backup) -> String {
             + "before an interruption"
     return "backup \(report.label): \(verdict); \(size(report.bytes)) in \(report.frames) frames, "
         + "\(report.pages) pages and \(report.segments) WAL segments read, "
-        + duration(seconds: report.seconds) + before
+        + duration(report.seconds) + before
 }
 
 /// How archived WAL was found.

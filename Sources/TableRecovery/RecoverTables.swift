@@ -57,7 +57,7 @@ private final class TableRecovery {
                 try recover(map, way.selection)
                 return result
             } catch {
-                guard let next = ways.first, TableRecovery.mayGoBetter(after: error) else { throw error }
+                guard let next = ways.first, TableRecovery.isWorthRetrying(after: error) else { throw error }
                 let reason = (error as? any Explained).map { $0.detail ?? $0.message } ?? ""
                 note("Recovery \(way.name) failed (\(reason)); trying again \(next.name).")
             }
@@ -80,7 +80,7 @@ private final class TableRecovery {
     }
 
     /// Whether the next way may succeed where this one has failed.
-    private static func mayGoBetter(after error: any Error) -> Bool {
+    private static func isWorthRetrying(after error: any Error) -> Bool {
         switch error {
         case let failure as ScratchFailure: !LastWordsHint.isFinal(failure.lastWords)
         case is MissingPages, is ScratchIncomplete: true

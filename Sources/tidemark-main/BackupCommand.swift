@@ -35,6 +35,8 @@ enum BackupCommand: Command {
             (5, "another backup of this cluster is running"),
         ])
 
+    static let jobKind: JobKind? = .backup
+
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let arguments = invocation.arguments
         switch arguments.value("type") {

@@ -48,14 +48,15 @@ enum CheckCommand: Command {
                 "option --format takes text, json, nagios or openmetrics, not \"\(name)\"",
                 hint: suggestion(for: name, among: Format.allCases.map(\.rawValue)).map { "Did you mean \"\($0)\"?" })
         }
-        let only = Set(arguments.all("only"))
-        for id in only where CheckDefinition.named(id) == nil {
-            let ids = CheckDefinition.all.map(\.id)
-            throw UsageError(
-                "there is no check \"\(id)\"",
-                hint: suggestion(for: id, among: ids).map { "Did you mean \"\($0)\"?" }
-                    ?? "There are: \(ids.joined(separator: ", ")).")
-        }
+        let only = try Set(
+            arguments.all("only").map { id throws(UsageError) in
+                if let check = Check(rawValue: id) { return check }
+                let ids = Check.allCases.map(\.rawValue)
+                throw UsageError(
+                    "there is no check \"\(id)\"",
+                    hint: suggestion(for: id, among: ids).map { "Did you mean \"\($0)\"?" }
+                        ?? "There are: \(ids.joined(separator: ", ")).")
+            })
         do { return try run(invocation, format, only) } catch  where format == .nagios {
             // A plugin that can't do its work is unknown, and says so on standard output.
             let explained = error as? any Explained
@@ -64,7 +65,7 @@ enum CheckCommand: Command {
         }
     }
 
-    private static func run(_ invocation: Invocation, _ format: Format, _ only: Set<String>) throws -> ExitStatus {
+    private static func run(_ invocation: Invocation, _ format: Format, _ only: Set<Check>) throws -> ExitStatus {
         let cluster = try invocation.cluster()
         let report = try CheckJob(of: cluster, in: invocation.configuration(), invocation.installation()).run()
             .only(only)

@@ -1,9 +1,16 @@
 import Configuration
+import Jobs
 
 /// One command: its grammar, and the one service it calls. A command parses, calls, prints; it decides nothing.
 protocol Command: SendableMetatype {
     static var grammar: Grammar { get }
+    /// The job that the repository remembers it as; nil for what it doesn't remember.
+    static var jobKind: JobKind? { get }
     static func run(_ invocation: Invocation) throws -> ExitStatus
+}
+
+extension Command {
+    static var jobKind: JobKind? { nil }
 }
 
 enum Commands {

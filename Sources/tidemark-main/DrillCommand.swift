@@ -1,4 +1,5 @@
 import Configuration
+import Jobs
 import Operations
 import Planning
 import Platform
@@ -26,6 +27,8 @@ enum DrillCommand: Command {
             Grammar.Example("tidemark drill --random", "somewhere in between; for a timer"),
         ],
         exits: [(3, "the recovery worked, but a check failed"), (4, "the target cannot be reached")])
+
+    static let jobKind: JobKind? = .drill
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.clusterWithPlacesApart()

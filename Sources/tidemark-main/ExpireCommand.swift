@@ -1,5 +1,6 @@
 import BaseBackup
 import Configuration
+import Jobs
 import Operations
 import Platform
 import Presentation
@@ -23,6 +24,8 @@ enum ExpireCommand: Command {
             Grammar.Example("tidemark expire", "then do it"),
         ],
         exits: [(3, "something could not be removed"), (5, "a backup of this cluster is running")])
+
+    static let jobKind: JobKind? = .expire
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()

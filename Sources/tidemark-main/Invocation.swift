@@ -55,23 +55,20 @@ struct Invocation {
 
     /// Asks a yes-or-no question; `--yes` answers it, and so does nobody when there is no terminal: then it is refused.
     func confirm(_ question: String) throws -> Bool {
-        if arguments.has("yes") { return true }
-        guard isatty(0) == 1 else {
-            throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
-        }
-        writeToStandardOutput(question + " [y/N] ")
-        let answer = readLine(strippingNewline: true)?.lowercased()
-        return answer == "y" || answer == "yes"
+        try confirm(question + " [y/N] ") { ["y", "yes"].contains($0.lowercased()) }
     }
 
-    /// As `confirm`, for what shouldn't happen by a hasty key: the answer must be `word`.
-    func confirm(_ question: String, byTyping word: String) throws -> Bool {
+    /// As `confirm`, for what shouldn't happen by a hasty key: the answer must be `word`, and `question` says so.
+    func confirm(_ question: String, byTyping word: String) throws -> Bool { try confirm(question) { $0 == word } }
+
+    private func confirm(_ prompt: String, isYes: (String) -> Bool) throws -> Bool {
         if arguments.has("yes") { return true }
         guard isatty(0) == 1 else {
             throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
         }
-        writeToStandardOutput(question + " Type the cluster's name, \(word), to go ahead: ")
-        return readLine(strippingNewline: true) == word
+        terminal.finishProgress()
+        writeToStandardOutput(prompt)
+        return readLine(strippingNewline: true).map(isYes) ?? false
     }
 }
 

@@ -10,7 +10,7 @@ import WAL
 /// what the job itself reports.
 enum JobWatch {
     static func run(_ command: any Command.Type, _ invocation: Invocation) throws -> ExitStatus {
-        guard let kind = JobKind(rawValue: command.grammar.command), !invocation.arguments.has("dry-run") else {
+        guard let kind = command.jobKind, !invocation.arguments.has("dry-run") else {
             return try command.run(invocation)
         }
         return try watch(kind, invocation) { try command.run(invocation) }

@@ -1,6 +1,7 @@
 import Archiving
 import Configuration
 import Glibc
+import Jobs
 import Operations
 import Planning
 import Platform
@@ -53,6 +54,8 @@ enum RecoverCommand: Command {
             (4, "the target cannot be reached; nothing was touched"),
         ])
 
+    static let jobKind: JobKind? = .recover
+
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()
         let arguments = invocation.arguments
@@ -83,7 +86,9 @@ enum RecoverCommand: Command {
             let question = question(job)
             let agreed =
                 try job.replacesOwn
-                ? asking.confirm(question, byTyping: planned.cluster.name) : asking.confirm(question)
+                ? asking.confirm(
+                    "\(question) Type the cluster's name, \(planned.cluster.name), to go ahead: ",
+                    byTyping: planned.cluster.name) : asking.confirm(question)
             guard agreed else { return .interrupted }
         }
         let report = try job.run(planned)

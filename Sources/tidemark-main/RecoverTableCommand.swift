@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import Jobs
 import Operations
 import Planning
 import Platform
@@ -64,6 +65,8 @@ enum RecoverTableCommand: Command {
             (3, "with --diff: the tables differ; with --apply: not all rows came back"),
             (4, "the target cannot be reached; nothing was touched"),
         ])
+
+    static let jobKind: JobKind? = .recoverTable
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let arguments = invocation.arguments
@@ -148,13 +151,9 @@ enum RecoverTableCommand: Command {
 
     /// What is replaced must be typed out.
     private static func confirmReplacement(_ tables: [TablePattern], _ invocation: Invocation) throws -> Bool {
-        if invocation.arguments.has("yes") { return true }
-        guard isatty(0) == 1 else {
-            throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
-        }
         let name = invocation.arguments.value("table") ?? tables[0].database
-        writeToStandardOutput("The live tables will be replaced and kept as …_before_restore. Type \(name) to go on: ")
-        return readLine(strippingNewline: true) == name
+        return try invocation.confirm(
+            "The live tables will be replaced and kept as …_before_restore. Type \(name) to go on: ", byTyping: name)
     }
 }
 

@@ -1,5 +1,6 @@
 import Archiving
 import Configuration
+import Jobs
 import Operations
 import Presentation
 import WAL
@@ -34,6 +35,8 @@ enum VerifyCommand: Command {
             Grammar.Example("tidemark verify 20261105T020000Z-full", "one"),
         ],
         exits: [(3, "problems were found, or WAL is missing after a backup")])
+
+    static let jobKind: JobKind? = .verify
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let arguments = invocation.arguments

@@ -377,7 +377,7 @@ struct Trouble: Sendable, CustomTestStringConvertible {
 struct CheckRulesTests {
     @Test func `nothing is reported of a cluster that is well`() throws {
         let results = judge(try ObservedCluster.healthy(), by: try ObservedCluster.configuration())
-        #expect(results.map(\.id) == CheckDefinition.all.map(\.id))
+        #expect(results.map(\.definition.check) == Check.allCases)
         for result in results {
             #expect(result.status == .ok && result.nextStep == nil, "\(result.id): \(result.message)")
         }
