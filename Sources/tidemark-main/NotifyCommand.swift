@@ -68,7 +68,9 @@ enum NotifyCommand: Command {
         } else {
             var table = TextTable(["receiver", "events"])
             for row in rows { table.add([row.receiver, row.events.joined(separator: ", ")]) }
-            invocation.print(table.text + "\n\n\(waiting.count) messages are waiting for delivery.")
+            invocation.print(
+                table.text + "\n\n\(waiting.count) message\(waiting.count == 1 ? " is" : "s are") waiting for delivery."
+            )
         }
         return .success
     }
