@@ -5,7 +5,7 @@ public import Notifications
 public func receiversText(_ rows: [ReceiverRow], waiting: Int) -> String {
     var table = TextTable(["receiver", "events"])
     for row in rows { table.add([row.receiver, row.events.joined(separator: ", ")]) }
-    return table.text + "\n\n\(waiting) messages are waiting for delivery."
+    return table.text + "\n\n\(waiting) message\(waiting == 1 ? " is" : "s are") waiting for delivery."
 }
 
 /// One of them, as machines read it.

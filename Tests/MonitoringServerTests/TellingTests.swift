@@ -75,7 +75,7 @@ import Testing
             try Files.exists(site.scratch.file("state/main/notify/delivery.log"))
                 && Files.readText(site.scratch.file("state/main/notify/delivery.log")).contains("could not deliver")
         }
-        #expect(try site.tidemark(["notify"], expectSuccess: true).output.contains("1 messages wait"))
+        #expect(try site.tidemark(["notify"], expectSuccess: true).output.contains("1 message is waiting"))
         #expect(try site.tidemark(["notify", "--deliver"]).ending == .exited(1))
         try createDurably(site.scratch.file("told.open"), bytes: [])
         #expect(try site.tidemark(["notify", "--deliver"]).ending == .exited(0))

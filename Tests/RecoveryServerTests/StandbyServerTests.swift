@@ -162,7 +162,7 @@ final class Sibling: Sendable {
         func check() throws -> (text: String, remedy: String?) {
             let text = try site.tidemark(["check", "--only", "recovery_settings"]).output
             let line = text.split(separator: "\n").first { $0.contains("Remove them: ") }.map { String($0) }
-            let remedy = line.flatMap { line in line.firstRange(of: "out: ").map { String(line[$0.upperBound...]) } }
+            let remedy = line.flatMap { line in line.firstRange(of: "them: ").map { String(line[$0.upperBound...]) } }
             return (text, remedy.map { $0.replacing("[recovery_settings]", with: "").trimmed })
         }
         func expect(_ words: String, _ situation: String) throws {

@@ -178,7 +178,10 @@ import Testing
         let file = shop.site.scratch.file("shop.dump")
         for (name, says) in [
             ("recent", "cannot recover \"public.recent\": it is a view"),
-            ("recent", "DETAIL:  Its definition was: CREATE VIEW public.recent AS SELECT orders.id FROM public.orders;"),
+            (
+                "recent",
+                "DETAIL:  Its definition was: CREATE VIEW public.recent AS SELECT orders.id FROM public.orders;"
+            ),
             ("empty", "cannot recover \"public.empty\": it is a materialized view without content"),
             ("orders_id_seq", "cannot recover \"public.orders_id_seq\": it is a sequence"),
             ("remote", "cannot recover table \"public.remote\": it is a foreign table"),
