@@ -110,7 +110,10 @@ public struct PutAside: Sendable {
         }
         guard again.keys == keys, again.marks == marks else { throw AsideChanged(name: subject.name) }
         try judge(again)
-        let record = AsideRecord(subject.name, reason: reason, time: now.iso8601, objects: keys.map(relative))
+        let record = AsideRecord(
+            subject.name, reason: reason, time: now.iso8601, objects: keys.map(relative),
+            backups: try archive.backups().filter(archive.hasBackup)
+        )
         let folder = try newFolder(now, record: record.document)
         for key in keys {
             let place = relative(key).split(separator: "/").reduce(folder) { $0.appending(String($1)) }

@@ -3,12 +3,15 @@ import Platform
 public import Repository
 public import WAL
 
-/// The WAL that is put aside at this moment, and when each object of it was. What has been put back isn't among it.
+/// The WAL that is put aside at this moment, and which backups there were when each object of it was. What has been put back
+/// isn't among it.
 struct AsideWAL {
     private struct Object {
         let file: ArchiveFileName
         let key: RepositoryKey
         let time: Moment
+        /// Labels of the backups that were complete then; nil where older versions have not recorded them.
+        let backups: Set<String>?
     }
     private var objects: [Object] = []
     private let archive: ClusterArchive
@@ -16,6 +19,7 @@ struct AsideWAL {
     private struct Record: Decodable {
         let at: String
         let objects: [String]
+        let backups: [String]?
     }
 
     init(of archive: ClusterArchive) throws {
@@ -25,16 +29,18 @@ struct AsideWAL {
             // Objects whose record can't be read were moved when the folder got its name.
             let named = Moment(compact: entry.name.prefix(15) + "Z")
             var times: [String: Moment] = [:]
+            var backups: Set<String>?
             for record in try archive.store.list(folder) where !record.isFolder && record.name.hasSuffix(".json") {
                 guard let content = try AsideWAL.record(folder.appending(record.name), in: archive.store),
                     let time = Moment(iso8601: content.at)
                 else { continue }
                 for object in content.objects { times[object] = max(time, times[object] ?? time) }
+                if let labels = content.backups { backups = (backups ?? []).union(labels) }
             }
             func add(_ key: RepositoryKey) {
                 let path = String(key.description.dropFirst(folder.description.count + 1))
                 guard let (file, _) = ArchiveFileName.object(key.name), let time = times[path] ?? named else { return }
-                objects.append(Object(file: file, key: key, time: time))
+                objects.append(Object(file: file, key: key, time: time, backups: backups))
             }
             let wal = folder.appending("wal")
             for timeline in try archive.store.list(wal) {
@@ -55,11 +61,13 @@ struct AsideWAL {
     /// What of the WAL that makes a backup consistent, its timeline's history included, was put aside after the backup had
     /// been taken: the first of it. Whatever is archived under these names since is another server's, and the backup is of
     /// the branch that was put aside. One that was still waiting for its WAL then got it from the right server.
+    ///
+    /// Where nobody recorded which backups there were, the clocks tell: of whoever put aside, and of the server.
     func taken(from backup: BackupDescription) throws -> ArchiveFileName? {
         let whole = Int64(max(0, backup.timings.total) * 1_000_000)
         let finished = max(backup.stopTime.microseconds, backup.startTime.microseconds + whole)
         return try objects.filter { object in
-            guard object.time.microseconds > finished else { return false }
+            guard object.backups?.contains(backup.label) ?? (object.time.microseconds > finished) else { return false }
             switch object.file {
             case .history(let timeline): return timeline == backup.timeline
             case .segment(let name):

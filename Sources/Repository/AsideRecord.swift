@@ -9,20 +9,26 @@ public struct AsideRecord: Sendable {
     public let time: String
     /// Relative to the incarnation, as they were.
     public let objects: [String]
+    /// Labels of the backups that were complete; nil where that means nothing.
+    public let backups: [String]?
 
-    public init(_ subject: String, reason: String, time: String, objects: [String]) {
+    public init(_ subject: String, reason: String, time: String, objects: [String], backups: [String]? = nil) {
         (self.subject, self.reason, self.time, self.objects) = (subject, reason, time, objects)
+        self.backups = backups
     }
 
     public var document: SealedDocument {
-        let list = objects.map { "\n    " + quotedForJSON($0) }.joined(separator: ",")
+        func list(_ texts: [String]) -> String {
+            texts.map { "\n    " + quotedForJSON($0) }.joined(separator: ",") + (texts.isEmpty ? "" : "\n  ")
+        }
+        let complete = backups.map { "\n  \"backups\" : [\(list($0))]," } ?? ""
         return SealedDocument(
             .aside,
             body: Array(
                 """
                 {
-                  "at" : \(quotedForJSON(time)),
-                  "objects" : [\(list)\(list.isEmpty ? "" : "\n  ")],
+                  "at" : \(quotedForJSON(time)),\(complete)
+                  "objects" : [\(list(objects))],
                   "what" : \(quotedForJSON(subject)),
                   "why" : \(quotedForJSON(reason))
                 }

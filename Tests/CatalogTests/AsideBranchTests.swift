@@ -45,8 +45,12 @@ import WAL
         /// What is put aside, as on the command line.
         let aside: String
         var following = false
-        /// Seconds after the backup began.
+        /// Seconds after the backup began, by the clock of whoever puts aside.
         var at: Int64 = 60
+        /// The backup is complete before.
+        var isComplete = true
+        /// By a version that didn't record which backups there were.
+        var isOld = false
         var end = Return.none
         var isUsable = false
         var testDescription: String { name }
@@ -75,19 +79,45 @@ import WAL
         Row(
             name: "its timeline was put back", backup: ["00000002000000000000000F", "00000002000000000000000F"],
             aside: "00000002.history", end: .back, isUsable: true),
-        Row(name: "before the backup began", aside: "00000001000000000000000A", at: -60, end: .other, isUsable: true),
         Row(
-            name: "while the backup waited for its WAL", aside: "00000001000000000000000B", at: 8, end: .other,
+            name: "before the backup began", aside: "00000001000000000000000A", at: -60, isComplete: false, end: .other,
             isUsable: true),
+        Row(
+            name: "while the backup waited for its WAL", aside: "00000001000000000000000B", at: 8, isComplete: false,
+            end: .other, isUsable: true),
+        Row(
+            name: "by a host whose clock was behind", aside: "00000001000000000000000A", at: -7200, end: .other),
+        Row(
+            name: "before the backup began, by a host whose clock was ahead", aside: "00000001000000000000000A",
+            at: 7200,
+            isComplete: false, end: .other, isUsable: true),
+        Row(name: "by an older version", aside: "00000001000000000000000A", isOld: true, end: .other),
+        Row(
+            name: "by an older version, before the backup began", aside: "00000001000000000000000A", at: -60,
+            isOld: true,
+            end: .other, isUsable: true),
+        Row(
+            name: "by an older version, while the backup waited for its WAL", aside: "00000001000000000000000B", at: 8,
+            isOld: true, end: .other, isUsable: true),
     ])
     private func `a backup whose own WAL was put aside since is of that branch`(_ row: Row) throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         try AsideBranchTests.store("old", "000000010000000000000008", "000000010000000000000008", in: repository)
-        try AsideBranchTests.store("own", row.backup[0], row.backup[1], in: repository)
+        func take() throws { try AsideBranchTests.store("own", row.backup[0], row.backup[1], in: repository) }
+        if row.isComplete { try take() }
         let subject = try #require(PutAside.Subject(row.aside))
         let aside = try PutAside(subject, following: row.following, of: repository.archive)
-        let folder = try aside.carryOut(now: AsideBranchTests.later(row.at), reason: "stray")
+        let time = AsideBranchTests.later(row.at)
+        let folder = try aside.carryOut(now: time, reason: "stray")
+        if row.isOld {
+            let objects = aside.keys.map { String($0.description.dropFirst(incarnation.folder.description.count + 1)) }
+            try store.remove(folder.appending("record.json"))
+            try store.create(
+                folder.appending("record.json"),
+                AsideRecord(subject.name, reason: "stray", time: time.iso8601, objects: objects).document)
+        }
+        if !row.isComplete { try take() }
         func place(_ key: RepositoryKey) throws -> RepositoryKey {
             let rest = key.description.dropFirst(incarnation.folder.description.count + 1)
             return try #require(RepositoryKey("\(folder)/\(rest)"))

@@ -152,8 +152,10 @@ extension HostileFormat {
             "a put-aside record",
             seeds: {
                 [
-                    AsideRecord("w", reason: "r", time: "2026-11-20T08:12:45Z", objects: ["wal/00000002.history"])
-                        .document.bytes
+                    AsideRecord(
+                        "w", reason: "r", time: "2026-11-20T08:12:45Z", objects: ["wal/00000002.history"],
+                        backups: ["L"]
+                    ).document.bytes
                 ]
             }, mend: reseal
         ).reading { bytes in
