@@ -101,13 +101,15 @@ public final class Connection {
     ///   - conninfo: keywords or a URI; what it leaves out comes from the environment.
     ///   - database: overrides `dbname`.
     ///   - patience: how long the server may take to answer, in seconds: to let us in, unless `connect_timeout` is set, and
-    ///     to each query. Nil waits for ever, as a long query needs it.
+    ///     to each query. Nil lets a query take as long as it needs.
     public init(
         _ conninfo: String, database: String? = nil, applicationName: String = "tidemark", patience: Int32? = nil
     ) throws(ConnectionFailure) {
         // With expand_dbname the first dbname may be a whole conninfo string; a later dbname overrides its database.
         var pairs: [(String, String)] = [("fallback_application_name", applicationName)]
-        if let patience, getenv("PGCONNECT_TIMEOUT") == nil { pairs.append(("connect_timeout", "\(patience)")) }
+        if getenv("PGCONNECT_TIMEOUT") == nil {
+            pairs.append(("connect_timeout", "\(patience ?? Connection.longestGreeting)"))
+        }
         pairs.append(("dbname", conninfo))
         if let database { pairs.append(("dbname", database)) }
         let words = pairs.map { (strdup($0.0), strdup($0.1)) }
@@ -151,6 +153,9 @@ public final class Connection {
     }
 
     private let patience: Int32?
+
+    /// In seconds. The kernel lets clients of a server in whose processes are stopped; nobody ever says a word to them.
+    private static let longestGreeting: Int32 = 60
 
     private static func silence(_ seconds: Int32) -> String { "the server does not answer within \(seconds) seconds" }
 

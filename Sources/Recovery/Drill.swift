@@ -126,7 +126,7 @@ public struct Drill: Sendable {
         if result.asPredicted == false {
             complaints.append("Recovery ended at LSN \(result.reached ?? .zero), not at \(plan.end) as planned.")
         }
-        let (owner, other, talk) = try session(host, port, superusers)
+        let (owner, other, talk) = try session(host, port, superusers, of: directory)
         // Where nobody is a superuser, whoever got in looks for himself.
         let isSuperuser = try owner.query("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").scalar == "t"
         let reader = isSuperuser ? try ReadingRole(by: owner, at: talk) : nil
@@ -163,13 +163,13 @@ public struct Drill: Sendable {
     }
 
     /// A superuser, whoever `conninfo` names if that is another, and how to come again.
-    private func session(_ host: String, _ port: String, _ superusers: [String]) throws -> (
-        owner: Connection, other: Connection?, address: ConnectionString
-    ) {
+    private func session(
+        _ host: String, _ port: String, _ superusers: [String], of directory: String
+    ) throws -> (owner: Connection, other: Connection?, address: ConnectionString) {
         func at(_ user: String?) -> ConnectionString {
             conninfo.atOwnServer(socketDirectory: host, port: port, user: user)
         }
-        let (owner, other) = try OwnServerRole.open([nil] + superusers + ["postgres"]) {
+        let (owner, other) = try OwnServerRole.open([nil] + superusers + ["postgres"], of: directory) {
             user throws(ConnectionFailure) in try Connection(at(user).description)
         }
         return (owner, other, at(try owner.query("SELECT current_user").scalar))

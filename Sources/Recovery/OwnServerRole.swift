@@ -1,3 +1,4 @@
+import Platform
 public import Postgres
 
 /// Who to be on a temporary server of ours. Its socket is tidemark's alone and admits everybody by any name, so the role is
@@ -10,14 +11,17 @@ public enum OwnServerRole {
     /// - Parameters:
     ///   - names: in the order in which they are tried; nil is whoever the connection string names. One that gets in without
     ///     being a superuser is asked who is: the backup may know other names than the target.
+    ///   - dataDirectory: the server's. A superuser's session with any other server is given up at once: what is done in ours
+    ///     must be done nowhere else, wherever the socket, the environment or a setting may lead.
     ///   - connect: opens a session by that name.
     /// - Returns: the session; and one of the first name that got in, if that isn't the same.
-    /// - Throws: why nobody got in; at once when the database doesn't exist.
+    /// - Throws: why nobody got in; at once when the database doesn't exist, or when another server answers.
     public static func open(
-        _ names: [String?], _ connect: (String?) throws(ConnectionFailure) -> Connection
+        _ names: [String?], of dataDirectory: String, _ connect: (String?) throws(ConnectionFailure) -> Connection
     ) throws(ConnectionFailure) -> (session: Connection, other: Connection?) {
         var other: Connection?
         var failure: ConnectionFailure?
+        var stranger: String?
         var waiting = names
         var tried: Set<String?> = []
         while !waiting.isEmpty {
@@ -32,13 +36,22 @@ public enum OwnServerRole {
             }
             // A session of which it isn't known whether it is a superuser's is nobody's to use.
             do throws(QueryFailure) {
-                if try session.query("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").scalar == "t" {
+                // Whoever isn't a superuser may not ask for the place.
+                let place = try session.query(
+                    "SELECT current_setting('data_directory') FROM pg_roles WHERE rolname = current_user AND rolsuper"
+                ).scalar
+                if let place, Files.resolved(place) == Files.resolved(dataDirectory) {
                     try pin(session)
                     return (session, other)
                 }
+                stranger = place
             } catch {
                 failure = ConnectionFailure(libpqMessage: error.reason)
                 continue
+            }
+            if let stranger {
+                throw ConnectionFailure(
+                    libpqMessage: "the server of \"\(stranger)\" answers instead of that of \"\(dataDirectory)\"")
             }
             if other == nil {
                 other = session

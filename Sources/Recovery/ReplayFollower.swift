@@ -166,7 +166,7 @@ public struct ReplayFollower: Sendable {
             let identifier = try ask("SELECT system_identifier FROM pg_control_system()")
             let process = try ask("SELECT setting FROM pg_settings WHERE name = 'data_directory'")
             if let identifier, let own = try? server.dataDirectory.controlFile().systemIdentifier,
-                identifier != "\(own)"
+                identifier != "\(Int64(bitPattern: own))"
             {
                 return nil
             }

@@ -212,7 +212,7 @@ final class ScratchCluster {
     /// Opens a session in the wanted database; never in another one, whose catalogs aren't there: that would take the whole
     /// server down.
     func connect(_ database: String, users: [String]) throws -> (connection: Connection, user: String) {
-        let (session, _) = try OwnServerRole.open(users) { user throws(ConnectionFailure) in
+        let (session, _) = try OwnServerRole.open(users, of: directory.data) { user throws(ConnectionFailure) in
             let options = ScratchSettings.sessionOptions(plan.majorVersion)
             let conninfo = "\(conninfo) user=\(ConnectionString.quoted(user ?? "postgres")) options='\(options)'"
             return try Connection(conninfo, database: database)

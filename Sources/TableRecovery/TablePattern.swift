@@ -55,18 +55,21 @@ public struct TablePattern: Hashable, Sendable {
                 if !literal.isEmpty { pieces.append(.text(literal)) }
                 literal = ""
             }
-            while let character = text.first, character != "." {
-                text.removeFirst()
-                switch character {
+            // By scalars, as PostgreSQL reads it: an accent may combine with a quotation mark to one `Character`.
+            var rest = text.unicodeScalars
+            defer { text = Substring(rest) }
+            while let scalar = rest.first, scalar != "." {
+                rest.removeFirst()
+                switch scalar {
                 case "\"":
                     while true {
-                        guard let next = text.popFirst() else {
+                        guard let next = rest.popFirst() else {
                             throw BadTablePattern(whole, "A quotation mark is not closed.")
                         }
                         if next != "\"" {
-                            literal.append(next)
-                        } else if text.first == "\"" {
-                            literal.append(text.removeFirst())
+                            literal.unicodeScalars.append(next)
+                        } else if rest.first == "\"" {
+                            literal.unicodeScalars.append(rest.removeFirst())
                         } else {
                             break
                         }
@@ -78,13 +81,14 @@ public struct TablePattern: Hashable, Sendable {
                     flush()
                     pieces.append(.anyCharacter)
                 default:
+                    let character = Character(scalar)
                     let isOrdinary =
-                        !character.isASCII || character.isLetter || character.isNumber || character == "_"
+                        !scalar.isASCII || character.isLetter || character.isNumber || character == "_"
                         || character == "$"
                     guard isOrdinary else {
                         throw BadTablePattern(whole, "A name with \"\(character)\" in it must be quoted.")
                     }
-                    literal += character.isASCII ? character.lowercased() : String(character)
+                    literal += scalar.isASCII ? character.lowercased() : String(scalar)
                 }
             }
             flush()
@@ -106,7 +110,7 @@ public struct TablePattern: Hashable, Sendable {
     public init(_ text: String, database: String? = nil) throws(BadTablePattern) {
         var rest = text[...]
         var parts = [try Part(reading: &rest, of: text)]
-        while rest.popFirst() == "." { parts.append(try Part(reading: &rest, of: text)) }
+        while rest.unicodeScalars.popFirst() == "." { parts.append(try Part(reading: &rest, of: text)) }
         switch (parts.count, database) {
         case (3, _):
             guard let name = parts[0].name else {
@@ -127,7 +131,7 @@ public struct TablePattern: Hashable, Sendable {
     public static func name(_ text: String) throws(BadTablePattern) -> TableName {
         var rest = text[...]
         var parts = [try Part(reading: &rest, of: text)]
-        while rest.popFirst() == "." { parts.append(try Part(reading: &rest, of: text)) }
+        while rest.unicodeScalars.popFirst() == "." { parts.append(try Part(reading: &rest, of: text)) }
         guard parts.count == 2, let schema = parts[0].name, let name = parts[1].name else {
             throw BadTablePattern(text, parts.count == 2 ? "It is a pattern." : "It does not have two parts.")
         }

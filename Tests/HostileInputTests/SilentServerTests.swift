@@ -40,16 +40,16 @@ import Testing
         }
     }
 
-    @Test(arguments: [false, true]) func `a server that says nothing is waited for so long and no longer`(greets: Bool)
-        throws
-    {
+    @Test(arguments: [(false, 2), (true, 2), (false, nil)] as [(Bool, Int32?)])
+    func `a server that says nothing is waited for so long and no longer`(greets: Bool, patience: Int32?) throws {
         let scratch = try Scratch()
         let listener = try Listener(in: scratch.path)
         let thread = greets ? try Worker { listener.greet() } : nil
         defer { thread?.join() }
         let start = Clock.monotonic
         let failure = #expect(throws: ConnectionFailure.self) {
-            try Connection("host=\(scratch.path) user=x dbname=x sslmode=disable gssencmode=disable", patience: 2)
+            try Connection(
+                "host=\(scratch.path) user=x dbname=x sslmode=disable gssencmode=disable", patience: patience)
         }
         #expect(Clock.monotonic - start < 300_000_000_000)
         let reason = failure?.reason ?? ""

@@ -1,5 +1,6 @@
 import Platform
 import Postgres
+import Recovery
 import Support
 import Testing
 
@@ -72,5 +73,21 @@ import Testing
             ["drill", "--target-name", "there", "--conninfo", conninfo], environment: sample.environment)
         #expect(drill.output.contains(sample.finds), "\(drill.errors)\(drill.output)")
         #expect(try Files.list(site.scratch.file("state/scratch")) == [])
+    }
+
+    @Test func `what is done in our own server is done in no other that answers`() throws {
+        let cluster = try TestCluster()
+        let failure = #expect(throws: ConnectionFailure.self) {
+            try OwnServerRole.open([nil], of: "/nowhere") { _ throws(ConnectionFailure) in
+                try Connection(cluster.conninfo)
+            }
+        }
+        #expect(
+            failure?.reason.contains("answers instead of that of \"/nowhere\"") == true,
+            "\(String(describing: failure))")
+        let found = try OwnServerRole.open([nil], of: cluster.data + "/.") { _ throws(ConnectionFailure) in
+            try Connection(cluster.conninfo)
+        }
+        #expect(found.session.isAlive)
     }
 }

@@ -23,7 +23,7 @@ import Testing
             ["--to-file", shop.site.scratch.file("x.dump")],
         ] {
             let finished = try shop.recover(
-                ["-t", "shop.public.o*", "--target-time", target] + options, expectSuccess: false)
+                ["-t", "shop.public.\(quoted)", "--target-time", target] + options, expectSuccess: false)
             #expect(finished.ending == .exited(0), "\(options): \(finished)")
             #expect(try shop.sql("select to_regclass('victim') is not null") == "t", "\(options)")
             #expect(try shop.sql("select count(*) from \(quoted)") == "1", "\(options) \(finished)")

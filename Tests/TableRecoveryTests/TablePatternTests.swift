@@ -9,6 +9,8 @@ import Testing
         ("\"Shop\".public.o$1", "Shop", "public", "o$1"),
         ("shop.public.größe", "shop", "public", "größe"),
         ("shop.public.\"a\"b", "shop", "public", "ab"),
+        // An accent that combines with a quotation mark.
+        ("shop.public.\"a\"\"\u{301}b\"", "shop", "public", "a\"\u{301}b"),
     ])
     func `names are read as SQL writes them`(_ text: String, _ database: String, _ schema: String, _ table: String)
         throws
