@@ -35,7 +35,7 @@ extension Observation {
                 return .unknown(breaksProblem, "\"tidemark catalog status\" shows what is wrong with the catalog.")
             }
             return .ok(
-                archive.backups.complete.isEmpty
+                archive.ownBackups.isEmpty
                     ? "Archived up to \"\(newest)\"; there is no backup yet that it could continue."
                     : "Every segment from the oldest backup to \"\(newest)\" is there.")
         }

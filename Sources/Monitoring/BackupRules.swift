@@ -9,8 +9,12 @@ import WAL
 extension Observation {
     func backupAgeVerdict(_ limits: Limits) -> Verdict {
         guard let archive else { return needsArchive }
-        guard let newest = archive.backups.newest else {
-            return .critical("There is no complete backup.", "Run \"tidemark backup\".")
+        guard let newest = archive.newestBackup else {
+            let found = archive.backups.newest.map {
+                "No backup is of the cluster's history; the newest, \"\($0.label)\", is of timeline \($0.timeline), "
+                    + "the cluster is on timeline \(archive.timeline)."
+            }
+            return .critical(found ?? "There is no complete backup.", "Run \"tidemark backup\".")
         }
         if age(newest.stopTime) < -60 {
             return .critical(
@@ -27,7 +31,7 @@ extension Observation {
 
     func backupSizeVerdict(_ limits: Limits) -> Verdict {
         guard let archive else { return needsArchive }
-        let backups = archive.backups.complete.filter { $0.kind == .full }.sorted {
+        let backups = archive.ownBackups.filter { $0.kind == .full }.sorted {
             ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN)
         }
         guard let newest = backups.last else { return .ok("There is no backup to compare.") }
@@ -64,7 +68,7 @@ extension Observation {
                 "The last backup failed \(duration(max(0, age(last.finished)))) ago: \(last.message ?? "no reason is known").",
                 last.hint ?? "Run \"tidemark backup\".")
         }
-        if let newest = archive.backups.newest, !newest.corruptPages.isEmpty {
+        if let newest = archive.newestBackup, !newest.corruptPages.isEmpty {
             return .critical(
                 "The newest backup has \(newest.corruptPages.count) pages with wrong checksums, the first in "
                     + "\"\(newest.corruptPages[0].relation ?? newest.corruptPages[0].path)\".",

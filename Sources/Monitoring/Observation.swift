@@ -171,6 +171,14 @@ public struct ArchiveObservation: Sendable {
     public var damagedHistory: LostHistory?
     /// The command that brings the missing or damaged history from the server's pg_wal.
     public var historyRemedy: String?
+    /// The labels of complete backups that are of another timeline than the cluster's history.
+    public var strangers: Set<String> = []
+    /// Those that lie on it.
+    public var ownBackups: [BackupDescription] { backups.complete.filter { !strangers.contains($0.label) } }
+    /// The last of those in the log.
+    public var newestBackup: BackupDescription? {
+        ownBackups.max { ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN) }
+    }
     /// The newest commit in the repository.
     public var newestCommit: Moment?
     /// The oldest moment from which every later one can be reached; nil when none can.
@@ -222,7 +230,7 @@ public struct ArchiveObservation: Sendable {
     /// Where a recovery to the newest moment ends.
     public var windowEnd: Moment? {
         if unreached != nil { return reachEnd }
-        return [newestCommit, backups.complete.last?.stopTime].compactMap { $0 }.max()
+        return [newestCommit, newestBackup?.stopTime].compactMap { $0 }.max()
     }
 
     public init(

@@ -43,6 +43,9 @@ extension ArchiveObservation {
         let usable = backups.complete.filter {
             history.contains($0.timeline, at: $0.startLSN) && history.contains($0.timeline, at: $0.stopLSN)
         }
+        if historyProblem == nil {
+            strangers = Set(backups.complete.map(\.label)).subtracting(usable.map(\.label))
+        }
         let oldest = usable.min { $0.startLSN < $1.startLSN }
         var present: Set<SegmentName> = []
         for timeline in timelines where history.includes(timeline) {

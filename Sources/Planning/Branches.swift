@@ -249,11 +249,16 @@ extension Planner {
             return "Timeline \(path.target) is not followed: \(place), and its last transaction is "
                 + "\(end.mark.xid), \(end.mark.time). \(why(path))."
                 + (other.map { " To follow the other: \($0.arguments.joined(separator: " "))." } ?? "")
-                + (request.known?.takesWrites == true
-                    ? " To move it out of the way: tidemark segments put-aside \(path.target.fileNamePart).history."
-                    : "")
+                + (request.known?.takesWrites == true ? " To move it out of the way: \(putAside(path.target))." : "")
         }
         return (sentences, offers)
+    }
+
+    /// One that others descend from goes last.
+    private func putAside(_ timeline: TimelineID) -> String {
+        let descendants = histories.values.filter { $0.includes(timeline) }.map(\.timeline)
+        return Set(descendants + [timeline]).sorted(by: >)
+            .map { "tidemark segments put-aside \($0.fileNamePart).history" }.joined(separator: "; ")
     }
 
     /// Nothing tells which branch is meant: where it doesn't matter, or only one of them knows the target, that is planned.

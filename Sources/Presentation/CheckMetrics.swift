@@ -17,7 +17,7 @@ public func metrics(_ observation: Observation, _ results: [CheckResult], tidema
         observation.pastJobs.last { $0.kind == kind && (ok == nil || ($0.result == .success) == ok) }
     }
     let (archive, server, waiting) = (observation.archive, observation.server, observation.waiting)
-    let newest = archive?.backups.newest
+    let newest = archive?.newestBackup
 
     var metrics = [
         Metric(

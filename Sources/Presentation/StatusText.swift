@@ -57,11 +57,17 @@ public func statusText(
             lines.append("\(capitalized(damage.sentence)). \(damage.remedy)")
         }
         if let problem = observation.knownDamageProblem { lines.append(problem) }
-        let backups = archive.backups.complete
-        if let newest = archive.backups.newest {
+        let backups = archive.ownBackups
+        if let newest = archive.newestBackup {
             lines.append(
                 "\(backups.count) backups; the newest, \"\(newest.label)\", is \(duration(max(0, observation.age(newest.stopTime)))) old: "
                     + "\(Quantity.pretty(bytes: newest.size)), \(Quantity.pretty(bytes: newest.storedSize)) stored.")
+        }
+        if !archive.strangers.isEmpty {
+            let count = archive.strangers.count
+            lines.append(
+                "\(count) more backup\(count == 1 ? " is" : "s are") of timelines that the cluster's history does not hold."
+            )
         }
     }
     for former in observation.former {

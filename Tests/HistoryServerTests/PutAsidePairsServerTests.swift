@@ -194,4 +194,61 @@ import Testing
             #expect(try copy.psql("select string_agg(i::text, ',' order by i) from t") == own + ",14")
         }
     }
+
+    /// A stray server was promoted twice and took a backup.
+    @Test(arguments: TestServer.ends)
+    func
+        `strays that descend from one another go in the order that is offered, and their backups are not the cluster's`(
+            _ server: TestServer
+        ) throws
+    {
+        let group = try ServerGroup(server)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            try a.tidemark(["backup"], expectSuccess: true)
+            let c = try group.addStandby("c", of: a)
+            let d = try group.addStandby("d", of: a, settings: ["restore_command": "''"])
+            try group.catchUp(c, with: a)
+            try c.promote()
+            try fill(c, segments: 2)
+            try group.drain(c)
+            try c.stop()
+            try c.shell("touch '\(c.data)/standby.signal'")
+            try c.start()
+            try c.promote()
+            try fill(c, segments: 2)
+            try c.tidemark(["backup"], expectSuccess: true)
+            try group.drain(c)
+            try fill(a, segments: 2)
+            try group.drain(a)
+            try group.catchUp(d, with: a)
+
+            let list = try a.tidemark(["list"], expectSuccess: true).output
+            let labels = list.split(separator: "\n").compactMap { $0.firstMatch(of: /\d{8}T\d{6}Z-full/)?.output }
+            try #require(labels.count == 2, "\(list)")
+            let check = try a.tidemark(["check"])
+            #expect(check.output.contains("The newest backup, \"\(labels[0])\""), "\(check)")
+            let status = try a.tidemark(["status"]).output
+            #expect(
+                status.contains("1 backups; the newest, \"\(labels[0])\"") && status.contains("1 more backup is of"),
+                "\(status)")
+            let end = try #require(
+                status.firstMatch(of: /Every moment from .* to (\S+ \S+) can be reached/), "\(status)")
+            let plan = try a.tidemark(["plan", "--target", "latest"], expectSuccess: true).output
+            let last = try #require(plan.firstMatch(of: /last included +transaction \d+, (\S+ [0-9:]+)/), "\(plan)")
+            #expect(end.output.1.hasPrefix(last.output.1), "\(end.output.0) \(last.output.0)")
+            let offered = "tidemark segments put-aside 00000003.history; tidemark segments put-aside 00000002.history"
+            #expect(plan.contains(offered) && check.output.contains(offered), "\(plan) \(check)")
+
+            let behind = try d.tidemark(["check", "--only", "timelines"])
+            #expect(behind.ending == .exited(3) && behind.output.contains("make it anew"), "\(behind)")
+            #expect(behind.output.contains("on the primary's machine: \(offered)"), "\(behind)")
+            for name in ["00000003.history", "00000002.history"] {
+                try a.tidemark(["segments", "put-aside", name, "--yes"], expectSuccess: true)
+            }
+            try a.tidemark(["check", "--only", "timelines"], expectSuccess: true)
+            try d.tidemark(["check", "--only", "timelines"], expectSuccess: true)
+        }
+    }
 }
