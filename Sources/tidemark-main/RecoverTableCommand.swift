@@ -36,7 +36,7 @@ enum RecoverTableCommand: Command {
             ),
             .init(
                 "with-triggers",
-                "give new tables their triggers, rules and row-level security, and restore those of other tables as above"
+                "give new tables their triggers, rules and policies, and restore those of other tables as above"
             ),
             .init("with-views", "restore missing views over a table that gets its old name"),
             .init(
