@@ -34,7 +34,7 @@ struct AsideWAL {
     /// What of the WAL that makes a backup consistent, its timeline's history included, was put aside after the backup had
     /// been taken: the first of it. Whatever is archived under these names since is another server's, and the backup is of
     /// the branch that was put aside. One that was still waiting for its WAL then got it from the right server.
-    func taken(from backup: BackupDescription) throws -> ArchiveFileName? {
+    func taken(from backup: BackupDescription) throws -> (file: ArchiveFileName, subject: String)? {
         try objects.filter { object in
             guard isOlder(backup, than: object) else { return false }
             switch object.file {
@@ -43,7 +43,8 @@ struct AsideWAL {
                 return name.timeline == backup.timeline && backup.startSegment <= name && name <= backup.stopSegment
             case .partial, .backupHistory: return false
             }
-        }.filter { try !isThereAgain($0) }.map(\.file).min { $0.description < $1.description }
+        }.filter { try !isThereAgain($0) }.min { $0.file.description < $1.file.description }
+            .map { ($0.file, $0.folder.subject) }
     }
 
     /// Whether the backup was complete when an object was put aside. The record tells, for the clock may have been set;
@@ -80,9 +81,13 @@ struct AsideWAL {
 public struct AsideBackup: Sendable {
     public let backup: BackupDescription
     public let file: ArchiveFileName
+    /// The name under which that was put aside.
+    public let subject: String
 
     /// What is wrong with it, as the rest of a sentence.
     public var damage: String { "its branch was put aside" }
+    /// How it can be used again, as a sentence.
+    public var remedy: String { "If that was a mistake: tidemark segments put-back \(subject)." }
     public var problem: BackupProblem {
         BackupProblem(
             "backup \"\(backup.label)\" cannot be used: \(damage)",
@@ -98,8 +103,8 @@ public func withoutAside(
     let wal = try AsideWAL(of: archive)
     var (usable, aside): ([BackupDescription], [AsideBackup]) = ([], [])
     for backup in backups {
-        if let file = try wal.taken(from: backup) {
-            aside.append(AsideBackup(backup: backup, file: file))
+        if let (file, subject) = try wal.taken(from: backup) {
+            aside.append(AsideBackup(backup: backup, file: file, subject: subject))
         } else {
             usable.append(backup)
         }

@@ -14,6 +14,11 @@ extension Observation {
                 "No backup is of the cluster's history; the newest, \"\($0.label)\", is of timeline \($0.timeline), "
                     + "the cluster is on timeline \(archive.timeline)."
             }
+            if found == nil, let one = archive.backups.aside.last {
+                return .critical(
+                    "There is no usable backup: of \"\(one.backup.label)\" \(one.damage).",
+                    "\(one.remedy) If not, run \"tidemark backup\".")
+            }
             return .critical(found ?? "There is no complete backup.", "Run \"tidemark backup\".")
         }
         if age(newest.stopTime) < -60 {

@@ -108,6 +108,9 @@ extension Observation {
         let count = archive.backups.complete.count
         guard count > 0 else { return "Nothing can be recovered: there is no usable backup." }
         if let gap = archive.unreached { return "Nothing can be recovered: \(gap.sentence), which every backup needs." }
+        if let problem = archive.historyProblem {
+            return "Nothing can be recovered on timeline \(archive.timeline): \(problem)."
+        }
         return "Nothing can be recovered on timeline \(archive.timeline): the WAL that "
             + (count == 1 ? "the backup needs" : "the \(count) backups need") + " is not on its history."
     }

@@ -146,6 +146,9 @@ public struct RecoveryArchive: Sendable {
             remarks.append(
                 "It was put aside, all or some of it: \"tidemark segments put-back \(name)\" brings it back.")
         }
+        if case .noBackup = refusal.reason, let one = backups.aside.last {
+            remarks.append("Backup \"\(one.backup.label)\" is left out: \(one.damage). \(one.remedy)")
+        }
         if let former { remarks.append(former) }
         return PlanRefusal(refusal.target, refusal.reason, nearest: refusal.nearest, remarks: remarks)
     }

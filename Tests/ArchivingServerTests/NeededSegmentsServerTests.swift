@@ -46,6 +46,13 @@ import Testing
         #expect(told.ending == .exited(3), "\(told)")
         #expect(told.output.contains("They were put aside") && told.output.contains("put-back \(first)"), "\(told)")
         #expect(!told.output.contains("expire"), "\(told)")
+        // Every command that names a way out names that one.
+        for command in [["check"], ["segments"], ["plan", "--target", "latest"], ["drill"]] {
+            let told = try site.tidemark(command)
+            let words = told.output + told.errors
+            #expect(told.ending != .exited(0) && words.contains("put-back \(first)"), "\(command): \(told)")
+            #expect(!words.contains("take a backup now"), "\(command): \(told)")
+        }
         // Only a recovery that names the timeline reads it.
         #expect(try site.tidemark(["plan", "--target", "latest"]).ending != .exited(0))
         let plan = try site.tidemark(["plan", "--target", "latest", "--target-timeline", "1"], expectSuccess: true)

@@ -153,6 +153,8 @@ import Testing
                 (["events", "--kind", "drop-tablespace", "--json"], 3, state),
                 (["around", "--target-time", "2030-01-01 00:00:00 UTC"], 3, state),
                 (["check", "--only", "recovery_window"], 3, "archive-push"),
+                (["check", "--only", "recovery_window"], 3, state), (["check", "--only", "rpo"], 3, state),
+                (["status"], 3, "on timeline 2: timeline history file \"00000002.history\" is \(state)"),
                 (["plan", "--target", "latest"], 4, "archive-push"),
             ] {
                 let told = try site.tidemark(line)
