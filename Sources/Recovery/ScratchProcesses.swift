@@ -16,28 +16,30 @@ struct ScratchProcesses {
     ///
     /// - Parameters:
     ///   - asking: for how long, in milliseconds, the server is asked before it is made to end. On a slow disk its processes
-    ///     may not hear of it for long.
-    ///   - limit: after this the wait is given up.
+    ///     may not hear of it for long. It is asked once in any case: looking for the processes can take longer.
+    ///   - limit: after this, in milliseconds, they are given up, when all have been made to end.
     ///   - signal: sends one.
     func end(
         asking: Int64 = 60_000, limit: Int64 = 600_000, signal: (pid_t, Int32) -> Void = { _ = kill($0, $1) }
     ) throws {
         let began = Clock.monotonic
+        var (wasAsked, wasKilled) = (false, false)
         while true {
             let all = try processes.find()
             if all.isEmpty { return }
             let waited = Int64((Clock.monotonic - began) / 1_000_000)
-            guard waited < limit else {
+            guard waited < limit || !wasKilled else {
                 throw Problem(
                     "could not end process \(all[0].process) in \"\(data)\" within \(limit / 1000) seconds",
                     detail: all[0].sentence)
             }
             // A postmaster that is asked takes its processes and its shared memory along.
-            let isAsked = waited < asking
+            let isAsked = waited < asking || !wasAsked
             let numbers = Set(all.map(\.process))
             for one in all where !isAsked || !numbers.contains(one.parent) {
                 signal(one.process, isAsked && one.isServer ? SIGQUIT : SIGKILL)
             }
+            (wasAsked, wasKilled) = (true, wasKilled || !isAsked)
             // A server that ends takes a few milliseconds; looking often is cheaper than waiting long.
             for _ in 0..<20 where all.contains(where: { kill($0.process, 0) == 0 }) { Clock.sleep(milliseconds: 5) }
         }

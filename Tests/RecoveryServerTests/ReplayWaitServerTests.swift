@@ -61,7 +61,7 @@ import Testing
         if name != "standby" {
             #expect(try copy.psql("show max_connections") == "300")
             #expect(finished.errors.contains("WAL requires higher settings"), "\(finished.errors)")
-            #expect(finished.errors.contains("It demands max_connections = 300, the server has 20."))
+            #expect(finished.errors.contains("It requires max_connections = 300, the server has 20."))
         } else {
             #expect(finished.output.contains("Raise max_connections and the like here before"), "\(finished.output)")
         }
@@ -98,7 +98,7 @@ import Testing
             Executables.tidemark(), ["drill", "--set", "max_connections=50"],
             environment: ["TIDEMARK_CONFIG": site.configuration], meanwhile: Self.raise(site, to: 300))
         #expect(drill.ending == .exited(1), "\(drill.errors)\(drill.output)")
-        #expect(drill.errors.contains("It demands max_connections = 300, the server has 50."), "\(drill.errors)")
+        #expect(drill.errors.contains("It requires max_connections = 300, the server has 50."), "\(drill.errors)")
         #expect(drill.errors.contains("Leave out --set max_connections."), "\(drill.errors)")
         #expect(try Files.listIfPresent(site.scratch.file("state/scratch")) == [])
     }
@@ -119,7 +119,7 @@ import Testing
         try wait(for: "the standby to pause") { try standby.psql("select pg_is_wal_replay_paused()") == "t" }
         let after = try site.tidemark(arguments)
         #expect(after.output.contains("A standby answers, but has stopped replaying."), "\(after)")
-        #expect(after.output.contains("It demands max_connections = 300, the server has 20."), "\(after)")
+        #expect(after.output.contains("It requires max_connections = 300, the server has 20."), "\(after)")
         // What it advises.
         try runAsServerUser(
             "/bin/sh", ["-c", "echo \"max_connections = 300\" >>\(standby.path)/postgresql.auto.conf"])
