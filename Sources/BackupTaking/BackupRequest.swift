@@ -29,6 +29,8 @@ public struct BackupRequest: Sendable {
     public var own: [ClusterPlaces.Spot]
     /// What somebody wants left out.
     public var exclude: NamedExclusions
+    /// Archives a file of `pg_wal`, as the server's `archive_command` would.
+    public var archive: @Sendable (_ path: String) throws -> Void
     /// Recorded in the backup.
     public var tidemarkVersion: String
 
@@ -44,6 +46,7 @@ public struct BackupRequest: Sendable {
         resumes = false
         own = []
         exclude = NamedExclusions()
+        archive = { _ in }
         tidemarkVersion = ""
     }
 }

@@ -129,6 +129,7 @@ struct BackupSource {
         try report(.waitingForCheckpoint)
         let start = try server.startBackup(label: "tidemark \(label)", fast: request.fastCheckpoint)
         let checkpointDone = Clock.monotonic
+        if isStandby { try archiveCopiedWAL(from: start) }
 
         let manifest = try ManifestWriter()
         let walk = try ClusterWalk(
@@ -189,6 +190,14 @@ struct BackupSource {
                 archive.incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: document.bytes))
         }
         return description
+    }
+
+    /// A standby without `archive_mode = always` leaves archiving to its primary.
+    private func archiveCopiedWAL(from start: LSN) throws {
+        guard try server.setting("archive_mode") == "always" else { return }
+        let folder = directory.path + "/pg_wal"
+        let copied = CopiedWAL(archive: archive, segmentSize: control.segmentSize, folder: folder)
+        for name in try copied.missing(from: start) { try request.archive("\(folder)/\(name)") }
     }
 
     /// A server on the copy must not have lower values of the first five while it recovers

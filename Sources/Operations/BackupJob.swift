@@ -33,7 +33,17 @@ public struct BackupJob {
         do { try RecoveryRecord.takeOut(of: DataDirectory(cluster.dataDirectory)) } catch {
             context.note(.warning, error)
         }
-        let backup = try takeBackup(request, cluster: cluster.name, into: cluster.openRepository()) { event in
+        let repository = cluster.openRepository()
+        let push = Push(
+            into: repository, cluster: cluster.name, dataDirectory: cluster.dataDirectory, level: Int(cluster.compressLevel),
+            warn: { context.note(.warning, $0) })
+        var request = request
+        request.archive = { path in
+            if try push(path) == .stored {
+                context.note(.log, "archived \"\(Files.name(path))\", which came with the copy that the standby was made from")
+            }
+        }
+        let backup = try takeBackup(request, cluster: cluster.name, into: repository) { event in
             switch event {
             case .waitingForCheckpoint: context.progress(.waitingForCheckpoint)
             case .copying(let progress): context.progress(.copying(progress))

@@ -22,8 +22,8 @@ public struct ArchivedLog: Sendable {
 
     /// What is missing on the history of any timeline, each gap once: by timeline, oldest first.
     ///
-    /// A history is looked at from the archive's first segment of it, or from where its timeline began, to the last one
-    /// that the timeline itself has: what was never archived after that may still come.
+    /// A history is looked at from the archive's first segment of it, which may come long after the timeline's beginning, to
+    /// the last one that the timeline itself has: what was never archived after that may still come.
     public func gaps() -> [LineageGap] { all { lineage, range in lineage.gaps(range, in: wanted) } }
 
     /// What of this is missing after a position, on the histories that pass it.
@@ -49,13 +49,9 @@ public struct ArchivedLog: Sendable {
         for timeline in segments.timelines {
             let lineage = genealogy.lineage(of: timeline)
             guard let first = lineage.archived(in: segments).first?.numbers.lowerBound,
-                let last = segments.highest(on: timeline)
+                let last = segments.highest(on: timeline), first <= last
             else { continue }
-            let begin = lineage.numbers(of: lineage.steps.count - 1)?.lowerBound ?? 0
-            // Without a history nobody knows where the timeline began.
-            let start = begin > 0 ? min(first, begin) : first
-            guard start <= last else { continue }
-            for gap in find(lineage, start...last) where !found.contains(gap) { found.append(gap) }
+            for gap in find(lineage, first...last) where !found.contains(gap) { found.append(gap) }
         }
         return found
     }

@@ -5,6 +5,56 @@ import Testing
 
 /// A standby with `archive_mode = always` and a repository of its own, beside the one that the others share.
 @Suite struct OwnArchiveServerTests {
+    private func standbyWithItsOwn(of primary: Server, in group: ServerGroup) throws -> Server {
+        let standby = try group.addStandby(
+            "c", of: primary, settings: ["archive_mode": "always", "restore_command": "''"])
+        let configuration = try Files.readText(standby.configuration)
+            .replacing("'\(group.directory)/repository'", with: "'\(group.directory)/own'")
+        try replaceDurably(standby.configuration, bytes: Array(configuration.utf8), mode: 0o644)
+        let made = try standby.tidemark(["init"])
+        try #require([.exited(0), .exited(3)].contains(made.ending), "\(made)")
+        return standby
+    }
+
+    /// Without a checkpoint the standby can't make a restartpoint, and its backup begins in the WAL that it was made with.
+    private func backUp(_ standby: Server, whileWriting primary: Server, in group: ServerGroup) throws {
+        group.step("back up the standby while the primary goes on")
+        let backup = try BackgroundProcess(
+            "\(Executables.tidemark()) backup --config '\(standby.configuration)'", name: "backup", in: group.directory)
+        defer { backup.end() }
+        try group.wait(for: "the backup to end") {
+            try primary.psql("insert into t values (0)", "select pg_switch_wal()")
+            return !backup.isRunning
+        }
+        #expect(try standby.tidemark(["plan", "--target", "latest"]).ending == .exited(0))
+    }
+
+    @Test(arguments: TestServer.ends)
+    func `a standby made on a later timeline backs up into its own archive`(_ server: TestServer) throws {
+        let group = try ServerGroup(server)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            let b = try group.addStandby("b", of: a)
+            try group.catchUp(b, with: a)
+            try a.stop()
+            try b.promote()
+            let c = try standbyWithItsOwn(of: b, in: group)
+            try backUp(c, whileWriting: b, in: group)
+            for command in [["verify", "--wal"], ["check", "--only", "timelines", "--only", "wal_continuity"]] {
+                let told = try c.tidemark(command)
+                #expect(told.ending == .exited(0), "\(command): \(told)")
+            }
+            try c.promote()
+            try c.psql("insert into t values (1)", "select pg_switch_wal()")
+            try group.drain(c)
+            let rows = try c.psql("select count(*), sum(i) from t")
+            let copy = RecoveredCopy(group)
+            try copy.recover(c, ["--target", "latest"])
+            #expect(try copy.psql("select count(*), sum(i) from t") == rows)
+        }
+    }
+
     @Test(arguments: TestServer.ends)
     func `a standby's own archive follows another's promotion, and its own`(_ server: TestServer) throws {
         let group = try ServerGroup(server)
@@ -12,23 +62,8 @@ import Testing
             let a = try group.addPrimary()
             try a.psql("create table t (i int)")
             let b = try group.addStandby("b", of: a)
-            let c = try group.addStandby(
-                "c", of: a, settings: ["archive_mode": "always", "restore_command": "''"])
-            let own = "\(group.directory)/own"
-            let configuration = try Files.readText(c.configuration)
-                .replacing("'\(group.directory)/repository'", with: "'\(own)'")
-            try replaceDurably(c.configuration, bytes: Array(configuration.utf8), mode: 0o644)
-            let made = try c.tidemark(["init"])
-            try #require([.exited(0), .exited(3)].contains(made.ending), "\(made)")
-
-            group.step("back up the standby while the primary goes on")
-            let backup = try BackgroundProcess(
-                "\(Executables.tidemark()) backup --config '\(c.configuration)'", name: "backup", in: group.directory)
-            defer { backup.end() }
-            try group.wait(for: "the backup to end") {
-                try a.psql("insert into t values (0)", "select pg_switch_wal()", "checkpoint")
-                return !backup.isRunning
-            }
+            let c = try standbyWithItsOwn(of: a, in: group)
+            try backUp(c, whileWriting: a, in: group)
             func write(_ primary: Server, _ rows: ClosedRange<Int>, readBy standbys: [Server]) throws {
                 for row in rows { try primary.psql("insert into t values (\(row))", "select pg_switch_wal()") }
                 for standby in standbys { try group.catchUp(standby, with: primary) }
