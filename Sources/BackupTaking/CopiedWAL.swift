@@ -5,27 +5,35 @@ import WAL
 /// WAL that came to a standby with the copy it was made from.
 ///
 /// It is marked as archived there (`close_walfile` in src/bin/pg_basebackup/receivelog.c, `perform_base_backup` in
-/// src/backend/backup/basebackup.c), so the standby's archiver never offers it, and an archive of the standby's own lacks it.
-/// The standby's backups begin in it until its first restartpoint.
+/// src/backend/backup/basebackup.c), or has no mark until the first restartpoint, so the standby's archiver doesn't offer it,
+/// and an archive of the standby's own lacks it. The standby's backups begin in it until that restartpoint.
 struct CopiedWAL {
     let archive: ClusterArchive
     let segmentSize: UInt32
     /// The data directory's `pg_wal`.
     let folder: String
 
-    /// The names of what is marked as archived and is not: segments from the one that has `start`, and timelines' histories.
-    func missing(from start: LSN) throws -> [ArchiveFileName] {
+    /// What is there to be archived and neither is nor waits for the archiver: timelines' histories, and complete segments
+    /// from the one that has `start`.
+    /// - Parameter replayed: how far the standby has come.
+    func missing(from start: LSN, replayed: LSN) throws -> [ArchiveFileName] {
         let first = start.rawValue / UInt64(segmentSize)
-        return try Files.list(folder + "/archive_status").sorted().compactMap { mark in
-            guard mark.hasSuffix(".done"), let name = ArchiveFileName(String(mark.dropLast(5))),
-                try Files.exists("\(folder)/\(name)")
-            else { return nil }
+        let next = replayed.rawValue / UInt64(segmentSize)
+        return try Files.list(folder).sorted().compactMap { file in
+            guard let name = ArchiveFileName(file), try !hasMark(".ready", file) else { return nil }
             switch name {
             case .history: break
-            case .segment(let segment) where segment.number(segmentSize: segmentSize) >= first: break
+            case .segment(let segment):
+                let number = segment.number(segmentSize: segmentSize)
+                guard number >= first else { return nil }
+                guard try number < next || hasMark(".done", file) else { return nil }
             default: return nil
             }
             return try archive.has(name) ? nil : name
         }
+    }
+
+    private func hasMark(_ mark: String, _ file: String) throws -> Bool {
+        try Files.exists("\(folder)/archive_status/\(file)\(mark)")
     }
 }

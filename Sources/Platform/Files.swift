@@ -100,7 +100,7 @@ public enum Files {
         var bytes: [UInt8] = []
         while bytes.count < limit {
             let (start, wanted) = (bytes.count, min(piece, limit - bytes.count))
-            bytes += repeatElement(0, count: wanted)
+            bytes.append(contentsOf: [UInt8](repeating: 0, count: wanted))
             let count = try bytes[start...].withUnsafeMutableBytes { try file.read(into: $0, path: path) }
             if count < wanted { bytes.removeLast(wanted - count) }
             if count < wanted || size > 0 { break }

@@ -47,7 +47,10 @@ final class BackgroundProcess {
     func end(_ number: Int32 = SIGKILL) {
         signal(SIGCONT)
         signal(number)
-        for _ in 0..<4800 where isRunning { Clock.sleep(milliseconds: 25) }
+        for _ in 0..<4800 {
+            guard isRunning else { break }
+            Clock.sleep(milliseconds: 25)
+        }
         signal(SIGKILL)
         if let pid { waitpid(pid, nil, WNOHANG) }
     }

@@ -94,7 +94,10 @@ final class PatroniTrio {
             let processes = node.processes
             for process in processes { kill(process, SIGCONT) }
             if let postmaster = node.postmaster, processes.contains(postmaster) { kill(postmaster, SIGQUIT) }
-            for _ in 0..<4800 where !node.processes.isEmpty { Clock.sleep(milliseconds: 25) }
+            for _ in 0..<4800 {
+                guard !node.processes.isEmpty else { break }
+                Clock.sleep(milliseconds: 25)
+            }
             for process in node.processes { kill(process, SIGKILL) }
         }
         etcd.end()
