@@ -33,21 +33,21 @@ struct ArchiveListing {
     /// - Parameter expired: what is not there on purpose; asked only when something isn't there.
     func gaps(expired: (_ segmentSize: UInt32) throws -> SegmentSet = { SegmentSet(segmentSize: $0) }) throws
         -> [LineageGap]
-    { try log(expired: expired).gaps() }
+    { try wal(expired: expired).gaps() }
 
-    func log(expired: (_ segmentSize: UInt32) throws -> SegmentSet) throws -> ArchivedLog {
+    func wal(expired: (_ segmentSize: UInt32) throws -> SegmentSet) throws -> ArchivedWAL {
         let segments = SegmentSet(names, segmentSize: segmentSize)
-        let log = ArchivedLog(segments, genealogy)
-        return log.gaps().isEmpty ? log : ArchivedLog(segments, genealogy, expired: try expired(segmentSize))
+        let wal = ArchivedWAL(segments, genealogy)
+        return wal.gaps().isEmpty ? wal : ArchivedWAL(segments, genealogy, expired: try expired(segmentSize))
     }
 }
 
-/// What an archive holds of the log, by its names alone.
+/// What an archive holds of the WAL, by its names alone.
 ///
 /// - Parameter expired: what is not there on purpose; asked only when something isn't there.
-public func archivedLog(
+public func archivedWAL(
     of archive: ClusterArchive, expired: (_ segmentSize: UInt32) throws -> SegmentSet
-) throws -> ArchivedLog { try ArchiveListing(of: archive).log(expired: expired) }
+) throws -> ArchivedWAL { try ArchiveListing(of: archive).wal(expired: expired) }
 
 extension ArchiveProblem {
     public init(_ gap: LineageGap) {

@@ -103,7 +103,7 @@ extension Push {
     private func isOn(
         _ timeline: TimelineID, in folder: AsideFolder, beside local: LocalFile, _ archive: ClusterArchive
     ) throws -> Bool {
-        guard let own = try TimelineHistory(timeline, inLog: Files.parent(local.path)) else { return false }
+        guard let own = try TimelineHistory(timeline, inWAL: Files.parent(local.path)) else { return false }
         return try archive.history(timeline, in: folder)?.isSame(as: own) == true
     }
 
@@ -116,7 +116,7 @@ extension Push {
         {
             return
         }
-        guard let own = try TimelineHistory(timeline, inLog: Files.parent(local.path)),
+        guard let own = try TimelineHistory(timeline, inWAL: Files.parent(local.path)),
             let archived = try archive.readableHistory(timeline), !archived.isSame(as: own),
             try LeftTimeline.isPrimary(DataDirectory(Files.parent(Files.parent(local.path))), on: timeline)
         else { return }

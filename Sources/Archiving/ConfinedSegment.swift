@@ -4,7 +4,7 @@ public import WAL
 extension StoredSegment {
     /// As `extract`, for a copy of the cluster: what is handed over would make tablespaces where the original has them.
     ///
-    /// - Parameter segment: whose place the content has in the log.
+    /// - Parameter segment: whose place the content has in the WAL.
     /// - Returns: what must be written over before a server sees it.
     /// - Throws: also `WALDamage`: what can't be read can't be known to be harmless.
     public func extractConfined(

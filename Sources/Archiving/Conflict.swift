@@ -8,7 +8,7 @@ public struct ArchiveConflict: Explained, Equatable {
     public let location: String
     /// Bytes from the start of the file.
     public let firstDifference: UInt64
-    /// That place in the log; nil for files that aren't segments.
+    /// That place in the WAL; nil for files that aren't segments.
     public let position: String?
     /// The difference lies within the records of both. Nil when that isn't known.
     public let isWithinRecords: Bool?

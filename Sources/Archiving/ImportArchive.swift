@@ -266,7 +266,7 @@ public struct ImportArchive {
 extension ArchiveFileName {
     fileprivate var completedSegment: SegmentName? { if case .segment(let name) = self { name } else { nil } }
 
-    /// Histories first, then the segments in the order of the log.
+    /// Histories first, then the segments in the order of the WAL.
     fileprivate var order: String {
         switch self {
         case .history: "0" + description

@@ -33,7 +33,7 @@ struct LeftTimeline: Equatable {
         var histories: [TimelineHistory] = []
         for name in try Files.listIfPresent(directory) {
             guard case .history(let timeline)? = ArchiveFileName(name), timeline > segment.timeline,
-                let history = try TimelineHistory(timeline, inLog: directory)
+                let history = try TimelineHistory(timeline, inWAL: directory)
             else { continue }
             histories.append(history)
         }
@@ -69,7 +69,7 @@ struct LeftTimeline: Equatable {
     ) throws -> LeftTimeline? {
         let timeline = control.serverTimeline
         func local(_ timeline: TimelineID) throws -> TimelineHistory? {
-            try TimelineHistory(timeline, inLog: dataDirectory + "/pg_wal")
+            try TimelineHistory(timeline, inWAL: dataDirectory + "/pg_wal")
         }
         func history(_ timeline: TimelineID) throws -> TimelineHistory? {
             if let own = try local(timeline) { return own }
@@ -113,7 +113,7 @@ struct LeftTimeline: Equatable {
 
 extension TimelineHistory {
     /// A timeline's history in a server's pg_wal; nil when it isn't there or isn't one.
-    public init?(_ timeline: TimelineID, inLog directory: String) throws {
+    public init?(_ timeline: TimelineID, inWAL directory: String) throws {
         let path = "\(directory)/\(timeline.fileNamePart).history"
         guard try Files.exists(path) else { return nil }
         do { try self.init(timeline: timeline, file: Files.readText(path, limit: 1 << 20)) } catch is BadTimelineHistory

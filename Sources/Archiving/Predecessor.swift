@@ -44,9 +44,9 @@ struct Predecessor {
         } catch { return error }
     }
 
-    /// Takes out of the summary of a file that may end early what does not go on from the log before it: that is the
+    /// Takes out of the summary of a file that may end early what does not go on from the WAL before it: that is the
     /// file's earlier content. What can't be known leaves it as it is.
-    /// - Returns: why the log before it could not be read, if it is there.
+    /// - Returns: why the WAL before it could not be read, if it is there.
     @discardableResult
     func trim(_ summary: inout SegmentSummary, of name: SegmentName) -> (any Error)? {
         guard summary.ending != .full else { return nil }

@@ -24,7 +24,7 @@ final class PushBatch: Sendable {
         var isStopped = false
     }
 
-    /// In the log's order.
+    /// In the WAL's order.
     let members: [Member]
     private let indices: [SegmentName: Int]
     private let state = Monitor(State())

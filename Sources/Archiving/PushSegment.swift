@@ -217,7 +217,7 @@ extension Push {
         }
     }
 
-    /// Nothing but the log around it tells whether a file is the one whose object can't be read. A segment after it that
+    /// Nothing but the WAL around it tells whether a file is the one whose object can't be read. A segment after it that
     /// isn't there, or is damaged as well, tells nothing; one that can't be read at the moment may.
     private func checkNext(of summary: SegmentSummary?, _ place: SegmentPlace) throws {
         let next = place.segment.next(segmentSize: place.page.segmentSize)

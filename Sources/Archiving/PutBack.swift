@@ -76,14 +76,14 @@ public struct PutBack: Sendable {
 }
 
 extension ClusterArchive {
-    /// Whether the log goes on across the borders between segments that were put aside and what is archived of their
+    /// Whether the WAL goes on across the borders between segments that were put aside and what is archived of their
     /// timeline, as far as both can be read; and a server has no other ones under their names.
     fileprivate func belongs(
         _ objects: [AsideObject], in folder: AsideFolder, to dataDirectory: String?
     ) throws -> Bool {
         for object in objects {
             if case .history(let timeline) = object.file, let dataDirectory,
-                let own = try? TimelineHistory(timeline, inLog: dataDirectory + "/pg_wal"),
+                let own = try? TimelineHistory(timeline, inWAL: dataDirectory + "/pg_wal"),
                 try history(timeline, in: folder)?.isSame(as: own) == false
             {
                 return false

@@ -23,13 +23,13 @@ struct SegmentComparison {
     let offersNoRecord: Bool
     /// Bytes from the start of the file.
     let firstDifference: UInt64
-    /// That place in the log, when it is known.
+    /// That place in the WAL, when it is known.
     let position: LSN?
-    /// Why the log before the segment could not be read; what is left of a file's earlier content may count as its records
+    /// Why the WAL before the segment could not be read; what is left of a file's earlier content may count as its records
     /// then.
     let obstacle: (any Error)?
 
-    /// - Parameter before: knows the log before the segment, without which the first record can't be judged.
+    /// - Parameter before: knows the WAL before the segment, without which the first record can't be judged.
     init(_ stored: StoredSegment, _ local: LocalFile, _ segment: SegmentName, before: Predecessor) throws {
         firstDifference = try offsetOfFirstDifference(stored, local)
         var archived: SegmentSummary?
@@ -63,7 +63,7 @@ struct SegmentComparison {
     }
 
     /// Whether the records of both are known to differ.
-    /// - Throws: what kept the log before them from being read, where that may be why they seem to: it may pass.
+    /// - Throws: what kept the WAL before them from being read, where that may be why they seem to: it may pass.
     func contradicts() throws -> Bool {
         guard verdict == .contradicts else { return false }
         if let obstacle = obstacle as? SystemError { throw obstacle }
@@ -83,7 +83,7 @@ struct SegmentComparison {
     }
 }
 
-/// Takes out of the summary of a file that may end early what does not go on from the log before it, in the repository
+/// Takes out of the summary of a file that may end early what does not go on from the WAL before it, in the repository
 /// or beside it.
 public func trim(_ summary: inout SegmentSummary, of segment: SegmentName, at path: String, _ archive: ClusterArchive) {
     Predecessor(archive: archive, directory: Files.parent(path)).trim(&summary, of: segment)
@@ -130,7 +130,7 @@ func isContradicted(
     } catch is ObjectDamaged { return false }
 }
 
-/// Whether two finished segments have different records. What is archived of the log before them may be another server's
+/// Whether two finished segments have different records. What is archived of the WAL before them may be another server's
 /// as well, and tells nothing of this one's.
 private func differs(
     from copy: StoredSegment, _ comparison: SegmentComparison, _ local: LocalFile, _ segment: SegmentName

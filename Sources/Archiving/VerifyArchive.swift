@@ -20,7 +20,7 @@ public struct ArchiveVerification: Sendable {
 /// before it ended. All problems are reported; nothing is changed.
 /// - Parameters:
 ///   - range: only segments with a byte of it; nil reads all of them, and the other files.
-///   - expired: what of the log is not there on purpose; asked only when something isn't there.
+///   - expired: what of the WAL is not there on purpose; asked only when something isn't there.
 ///   - jobs: how many segments are read at once.
 ///   - progress: told how many have been read, and of how many. What it throws ends the verification.
 public func verifyArchive(

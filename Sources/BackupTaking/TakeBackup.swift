@@ -197,7 +197,9 @@ struct BackupSource {
         guard try server.setting("archive_mode") == "always" else { return }
         let folder = directory.path + "/pg_wal"
         let copied = CopiedWAL(archive: archive, segmentSize: control.segmentSize, folder: folder)
-        for name in try copied.missing(from: start, replayed: server.currentLSN()) { try request.archive("\(folder)/\(name)") }
+        for name in try copied.missing(from: start, replayed: server.currentLSN()) {
+            try request.archive("\(folder)/\(name)")
+        }
     }
 
     /// A server on the copy must not have lower values of the first five while it recovers

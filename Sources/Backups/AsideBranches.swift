@@ -77,7 +77,7 @@ struct AsideWAL {
     }
 }
 
-/// A backup of a branch of the log that was put aside, and with which file.
+/// A backup of a branch of the WAL that was put aside, and with which file.
 public struct AsideBackup: Sendable {
     public let backup: BackupDescription
     public let file: ArchiveFileName

@@ -6,7 +6,7 @@ public import WAL
 public struct BackupListing: Sendable {
     /// In order of their start position, then of their start time.
     public var complete: [BackupDescription]
-    /// Complete ones in the same order whose branch of the log was put aside since: nothing can be recovered from them.
+    /// Complete ones in the same order whose branch of the WAL was put aside since: nothing can be recovered from them.
     public var aside: [AsideBackup]
     /// Labels without `backup.json`: still running, or died.
     public var incomplete: [String]
@@ -27,7 +27,7 @@ public struct BackupListing: Sendable {
     /// Those that can be used and those that can't, in order.
     public var all: [BackupDescription] { BackupListing.sorted(complete + aside.map(\.backup)) }
 
-    /// Of those that can be used, the last in the log: a timeline comes after all that it can have left. No clock decides.
+    /// Of those that can be used, the last in the WAL: a timeline comes after all that it can have left. No clock decides.
     public var newest: BackupDescription? {
         complete.max { ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN) }
     }

@@ -10,7 +10,7 @@ public struct NearbyTransaction: Hashable, Sendable {
     public let files: [RelationFile]
 }
 
-/// The transactions around a moment, in the order of the log.
+/// The transactions around a moment, in the order of the WAL.
 public struct Surroundings: Hashable, Sendable {
     public let timeline: TimelineID
     /// Those that a recovery to the moment includes, the last ones.
@@ -33,8 +33,8 @@ extension Catalog {
     ) throws -> Surroundings? {
         let set = try segments()
         guard let timeline = wanted ?? set.timelines.last else { return nil }
-        let log = ArchivedLog(set, try genealogy(), expired: expired)
-        let path = log.genealogy.lineage(of: timeline)
+        let wal = ArchivedWAL(set, try genealogy(), expired: expired)
+        let path = wal.genealogy.lineage(of: timeline)
         let pieces = path.archived(in: set)
         guard let newest = pieces.last else { return nil }
         var stop = newest.numbers.upperBound
@@ -44,7 +44,7 @@ extension Catalog {
                 break
             }
         }
-        return try read(around: stop, moment, path, log, count)
+        return try read(around: stop, moment, path, wal, count)
     }
 
     /// The archived segment next to one on a path, also on the other side of a gap.
@@ -56,12 +56,12 @@ extension Catalog {
 
     /// Reads from a few segments before `stop`, as far as there are enough commits, to where enough follow.
     private func read(
-        around stop: UInt64, _ moment: Moment, _ path: Lineage, _ log: ArchivedLog, _ count: Int
+        around stop: UInt64, _ moment: Moment, _ path: Lineage, _ wal: ArchivedWAL, _ count: Int
     ) throws -> Surroundings {
         var first = stop
         var commits: Int64 = 0
         for _ in 0..<8 where commits < Int64(count) {
-            guard let number = next(to: first, isLater: false, on: path, log.segments) else { break }
+            guard let number = next(to: first, isLater: false, on: path, wal.segments) else { break }
             first = number
             commits += try segment(path.file(first))?.commits ?? 0
         }
@@ -102,7 +102,7 @@ extension Catalog {
                 }
             }
             if number >= stop { behindStop += 1 }
-            guard !walk.isStopped, behindStop < 8, let later = next(to: number, isLater: true, on: path, log.segments)
+            guard !walk.isStopped, behindStop < 8, let later = next(to: number, isLater: true, on: path, wal.segments)
             else {
                 break
             }
@@ -118,8 +118,8 @@ extension Catalog {
         func isAmong(_ gap: LineageGap) -> Bool {
             shown.count < count || shown.first.map { $0.mark.lsn < gap.to } ?? true
         }
-        let gaps = path.gaps(first...number, in: log.segments.union(log.expired)).filter(isAmong)
-        var others = log.segments
+        let gaps = path.gaps(first...number, in: wal.segments.union(wal.expired)).filter(isAmong)
+        var others = wal.segments
         for range in gaps.flatMap(\.ranges) {
             let numbers = range.first.number(segmentSize: others.segmentSize)
             others.insert(numbers...numbers + UInt64(range.count - 1), on: range.first.timeline)

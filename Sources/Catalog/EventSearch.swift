@@ -134,7 +134,7 @@ public struct EventSearch {
 
     /// The events that `filter` wants, and among them the gaps of the stretch that they show, whatever kind is wanted: what is
     /// looked for may have happened there.
-    public func events(_ filter: EventFilter, among gaps: [LogGap]) throws -> [Event] {
+    public func events(_ filter: EventFilter, among gaps: [WALGap]) throws -> [Event] {
         let events = try events(filter)
         // As many as were wanted go back no further than to the last one.
         let oldest = events.count == filter.limit ? events.last : nil
@@ -324,7 +324,7 @@ public struct EventSearch {
         return try time ?? about(row)
     }
 
-    /// The last time the log told before the event's segment ended.
+    /// The last time the WAL told before the event's segment ended.
     private func about(_ row: EventRow) throws -> Moment? {
         let size = try catalog.segmentSize() ?? 16 << 20
         let name = SegmentName(timeline: row.timeline, number: row.segment, segmentSize: size)

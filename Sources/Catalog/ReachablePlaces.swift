@@ -1,12 +1,12 @@
 public import WAL
 
-/// Why a place in the log can't be recovered to.
+/// Why a place in the WAL can't be recovered to.
 public enum PlaceObstacle: Hashable, Sendable {
     /// Every backup of its history ended later.
     case noBackupBefore
     /// What comes after the last backup before it isn't all there.
     case missing(LineageGap)
-    case unusable(LogBreak)
+    case unusable(WALBreak)
 
     /// Without an initial capital letter and a full stop.
     public var sentence: String {
@@ -18,30 +18,30 @@ public enum PlaceObstacle: Hashable, Sendable {
     }
 }
 
-/// Tells whether a recovery can reach a place in the log.
+/// Tells whether a recovery can reach a place in the WAL.
 public struct ReachablePlaces {
-    private let log: ArchivedLog
+    private let wal: ArchivedWAL
     private let backups: [BackupSpan]
     /// The timelines that no other one descends from.
     private let tips: [TimelineID]
 
     public init(_ catalog: Catalog, backups: [BackupSpan]) throws {
-        let log = ArchivedLog(try catalog.segments(), try catalog.genealogy(), breaks: try catalog.breaks())
-        let timelines = log.segments.timelines
+        let wal = ArchivedWAL(try catalog.segments(), try catalog.genealogy(), breaks: try catalog.breaks())
+        let timelines = wal.segments.timelines
         tips = timelines.filter { timeline in
-            !timelines.contains { $0 != timeline && log.genealogy.history(of: $0).includes(timeline) }
+            !timelines.contains { $0 != timeline && wal.genealogy.history(of: $0).includes(timeline) }
         }
-        (self.log, self.backups) = (log, backups)
+        (self.wal, self.backups) = (wal, backups)
     }
 
     /// The timeline to follow to a place that was written on `timeline`; nil when all lead there.
     ///
     /// - Throws: `Unreached`.
     public func timeline(to position: LSN, on timeline: TimelineID) throws(Unreached) -> TimelineID? {
-        let through = tips.filter { log.genealogy.history(of: $0).contains(timeline, at: position) }
+        let through = tips.filter { wal.genealogy.history(of: $0).contains(timeline, at: position) }
         var first: PlaceObstacle?
         for candidate in through.reversed() + [timeline] {
-            guard let obstacle = obstacle(to: position, along: log.genealogy.lineage(of: candidate)) else {
+            guard let obstacle = obstacle(to: position, along: wal.genealogy.lineage(of: candidate)) else {
                 return through.count == tips.count ? nil : candidate
             }
             first = first ?? obstacle
@@ -52,14 +52,14 @@ public struct ReachablePlaces {
     public struct Unreached: Error { public let obstacle: PlaceObstacle }
 
     private func obstacle(to position: LSN, along lineage: Lineage) -> PlaceObstacle? {
-        let history = log.genealogy.history(of: lineage.timeline)
+        let history = wal.genealogy.history(of: lineage.timeline)
         let reaches = backups.filter { $0.stop <= position && history.contains($0.timeline, at: $0.stop) }
-            .map { log.reach(from: $0.start, on: lineage) }
+            .map { wal.reach(from: $0.start, on: lineage) }
         guard let furthest = reaches.max(by: { $0.end < $1.end }) else { return .noBackupBefore }
         if furthest.end > position, !furthest.pieces.isEmpty { return nil }
         if let stop = furthest.stop { return .unusable(stop) }
         let rest = furthest.end.rawValue / UInt64(lineage.segmentSize)
         let number = position.rawValue / UInt64(lineage.segmentSize)
-        return (furthest.gap ?? lineage.gaps(min(rest, number)...number, in: log.segments).first).map { .missing($0) }
+        return (furthest.gap ?? lineage.gaps(min(rest, number)...number, in: wal.segments).first).map { .missing($0) }
     }
 }

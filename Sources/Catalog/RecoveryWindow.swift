@@ -8,11 +8,11 @@ public struct RecoveryWindow: Hashable, Sendable {
         /// The segments are missing, and newer ones are there.
         case missing(LineageGap)
         /// The segment is damaged, unread, or doesn't follow.
-        case unusable(LogBreak)
+        case unusable(WALBreak)
     }
     public let backup: BackupSpan
     public let timeline: TimelineID
-    /// Whether the log reaches the backup's end; without that the backup is worth nothing.
+    /// Whether the WAL reaches the backup's end; without that the backup is worth nothing.
     public let isConsistent: Bool
     /// From the backup's end…
     public let from: Moment
@@ -29,14 +29,14 @@ public struct RecoveryWindow: Hashable, Sendable {
 extension Catalog {
     /// Every backup's windows, along each timeline it lies on the history of.
     public func windows(of backups: [BackupSpan]) throws -> [RecoveryWindow] {
-        let log = ArchivedLog(try segments(), try genealogy(), breaks: try breaks())
+        let wal = ArchivedWAL(try segments(), try genealogy(), breaks: try breaks())
         var windows: [RecoveryWindow] = []
-        let timelines = Set(log.segments.timelines + backups.map(\.timeline)).sorted()
+        let timelines = Set(wal.segments.timelines + backups.map(\.timeline)).sorted()
         for backup in backups {
             var its: [RecoveryWindow] = []
             for timeline in timelines {
-                guard log.genealogy.history(of: timeline).contains(backup.timeline, at: backup.stop) else { continue }
-                let (window, reaches) = try window(backup, log.genealogy.lineage(of: timeline), log)
+                guard wal.genealogy.history(of: timeline).contains(backup.timeline, at: backup.stop) else { continue }
+                let (window, reaches) = try window(backup, wal.genealogy.lineage(of: timeline), wal)
                 if timeline == backup.timeline || reaches {
                     its.append(window)
                 } else if case .missing = window.ending, let same = its.lastIndex(where: { $0.goes(asFarAs: window) }) {
@@ -53,10 +53,10 @@ extension Catalog {
     }
 
     private func window(
-        _ backup: BackupSpan, _ lineage: Lineage, _ log: ArchivedLog
+        _ backup: BackupSpan, _ lineage: Lineage, _ wal: ArchivedWAL
     ) throws -> (window: RecoveryWindow, reaches: Bool) {
         let size = lineage.segmentSize
-        let reach = log.reach(from: backup.start, on: lineage)
+        let reach = wal.reach(from: backup.start, on: lineage)
         let pieces = reach.pieces
         let ending =
             reach.stop.map { RecoveryWindow.Ending.unusable($0) }

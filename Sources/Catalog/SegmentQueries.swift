@@ -47,16 +47,16 @@ extension Catalog {
     }
 
     /// Every segment that can't be read, or doesn't go on where the one before it ends.
-    public func breaks() throws -> [LogBreak] {
+    public func breaks() throws -> [WALBreak] {
         let set = try segments()
         return try set.timelines.flatMap { timeline in
             try set.runs(of: timeline).flatMap { try breaks(of: timeline, $0) }
         }
     }
 
-    public func breaks(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> [LogBreak] {
+    public func breaks(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> [WALBreak] {
         try notable(of: timeline, numbers).filter { $0.state != .read || $0.link == .broken }.map {
-            LogBreak($0.name, isLink: $0.state == .read, reason: $0.problem ?? "It cannot be read.")
+            WALBreak($0.name, isLink: $0.state == .read, reason: $0.problem ?? "It cannot be read.")
         }
     }
 

@@ -6,7 +6,7 @@ import Recovery
 import Repository
 public import WAL
 
-/// What is right and wrong with what the repository holds of the log, and with what could be recovered from it.
+/// What is right and wrong with what the repository holds of the WAL, and with what could be recovered from it.
 extension Observation {
     var needsArchive: Verdict {
         .critical(

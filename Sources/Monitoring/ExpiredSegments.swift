@@ -11,7 +11,7 @@ public func expiredSegments(
     of archive: ClusterArchive, listing: BackupListing, policy: RetentionPolicy,
     now: Moment, segmentSize: UInt32
 ) throws -> SegmentSet {
-    var set = ExpiredLog(try JobJournal(of: archive).contents().jobs).segments(segmentSize: segmentSize)
+    var set = ExpiredWAL(try JobJournal(of: archive).contents().jobs).segments(segmentSize: segmentSize)
     // When the rules can't be applied, everything counts as wanted.
     let decision = try? retentionDecision(of: archive, listing: listing, policy: policy, now: now)
     if let decision {

@@ -175,7 +175,7 @@ public struct ArchiveObservation: Sendable {
     public var strangers: Set<String> = []
     /// Those that lie on it.
     public var ownBackups: [BackupDescription] { backups.complete.filter { !strangers.contains($0.label) } }
-    /// The last of those in the log.
+    /// The last of those in the WAL.
     public var newestBackup: BackupDescription? {
         ownBackups.max { ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN) }
     }
@@ -203,7 +203,7 @@ public struct ArchiveObservation: Sendable {
         /// What the server still has of it.
         public var remedy: GapRemedy?
         /// What is there, but can't be replayed; then nothing is missing.
-        public var stop: LogBreak?
+        public var stop: WALBreak?
 
         public init(first: SegmentName, last: SegmentName, count: Int) {
             (self.first, self.last, self.count) = (first, last, count)
@@ -214,7 +214,7 @@ public struct ArchiveObservation: Sendable {
             missing = gap
         }
 
-        init(_ stop: LogBreak) {
+        init(_ stop: WALBreak) {
             self.init(first: stop.segment, last: stop.segment, count: 0)
             self.stop = stop
         }

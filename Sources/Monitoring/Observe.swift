@@ -145,7 +145,7 @@ extension ClusterPlaces {
 }
 
 /// The segments that a recovery doesn't get over, as the catalog knows them.
-private func breaks(of archive: ClusterArchive, _ cluster: ClusterConfiguration) throws -> [LogBreak] {
+private func breaks(of archive: ClusterArchive, _ cluster: ClusterConfiguration) throws -> [WALBreak] {
     let catalog = try Catalog(
         at: cluster.state.catalog(of: archive.incarnation), archive: archive,
         mayBeInMemory: false, note: { _ in })
@@ -168,7 +168,7 @@ private func observeArchive(
                 hint: "Create its place with \"tidemark init\".")
         }
         let archive = known.current
-        var found: [LogBreak] = []
+        var found: [WALBreak] = []
         do { found = try breaks(of: archive, cluster) } catch {
             observation.breaksProblem =
                 "It is not known whether each segment continues the one before: \((error as? any Explained)?.message ?? "\(error)")."

@@ -15,7 +15,7 @@ extension ArchiveObservation {
     ///   - breaks: segments that are known not to go on where the one before ends, or to be damaged.
     public init(
         of archive: ClusterArchive, timeline: TimelineID?, segmentSize: UInt32,
-        policy: RetentionPolicy, now: Moment, breaks: [LogBreak] = []
+        policy: RetentionPolicy, now: Moment, breaks: [WALBreak] = []
     ) throws {
         incarnation = archive.incarnation
         backups = try archive.listBackups()
@@ -64,15 +64,15 @@ extension ArchiveObservation {
 
         guard let oldest else { return }
         let first = oldest.startLSN.rawValue / UInt64(size)
-        var log = ArchivedLog(archived, genealogy, breaks: breaks)
-        let all = log.gaps(on: lineage, from: first)
+        var wal = ArchivedWAL(archived, genealogy, breaks: breaks)
+        let all = wal.gaps(on: lineage, from: first)
         if !all.isEmpty {
             let expired = try expiredSegments(
                 of: archive, listing: backups, policy: policy, now: now, segmentSize: size)
-            log = ArchivedLog(archived, genealogy, expired: expired, breaks: breaks)
+            wal = ArchivedWAL(archived, genealogy, expired: expired, breaks: breaks)
         }
-        gaps = log.gaps(on: lineage, from: first).map { Gap($0) }
-        for found in log.breaks(on: lineage, from: first) {
+        gaps = wal.gaps(on: lineage, from: first).map { Gap($0) }
+        for found in wal.breaks(on: lineage, from: first) {
             var gap = Gap(found)
             gap.from = try commit(before: found.segment.number(segmentSize: size))
             gap.to = try? archive.summary(of: found.segment)?.facts.earliestCommit?.time
@@ -91,11 +91,11 @@ extension ArchiveObservation {
         }
         // Behind the last segment that was removed on purpose all is to be there.
         let removed = all.flatMap(\.ranges).reversed().lazy
-            .compactMap { ArchiveObservation.newest(of: log.expired, in: $0) }.first
+            .compactMap { ArchiveObservation.newest(of: wal.expired, in: $0) }.first
         keptFrom = usable.filter { backup in removed.map { backup.startLSN.rawValue / UInt64(size) > $0 } ?? true }
             .map(\.startTime).min()
 
-        let reaches = usable.map { (backup: $0, reach: log.reach(from: $0.startLSN, on: lineage)) }
+        let reaches = usable.map { (backup: $0, reach: wal.reach(from: $0.startLSN, on: lineage)) }
             .filter { !$0.reach.pieces.isEmpty && $0.backup.stopLSN <= $0.reach.end }
         if let furthest = reaches.max(by: { $0.reach.end < $1.reach.end }) {
             let equal = reaches.filter { $0.reach.end == furthest.reach.end }
@@ -111,7 +111,7 @@ extension ArchiveObservation {
                     .compactMap { $0 }.max()
             }
         } else {
-            let reach = log.reach(from: usable.last?.startLSN ?? oldest.startLSN, on: lineage)
+            let reach = wal.reach(from: usable.last?.startLSN ?? oldest.startLSN, on: lineage)
             if let stop = reach.stop { unreached = Gap(stop) }
             if let gap = reach.gap {
                 unreached = gaps.first { $0.missing?.numbers.overlaps(gap.numbers) ?? false } ?? Gap(gap)

@@ -15,8 +15,8 @@ extension WaitingObservation {
         dataDirectory: String, archived: SegmentName?, timeline: TimelineID, position: LSN?, segmentSize: UInt32,
         now: Moment, isArchived: (_ path: String, SegmentName) throws -> Bool
     ) throws {
-        let log = dataDirectory + "/pg_wal"
-        let status = log + "/archive_status"
+        let wal = dataDirectory + "/pg_wal"
+        let status = wal + "/archive_status"
         let names = try Files.list(status).filter { $0.hasSuffix(".ready") }
         ready = names.count
         // One that is gone meanwhile has been archived.
@@ -29,7 +29,7 @@ extension WaitingObservation {
         func isNewer(_ name: SegmentName) -> Bool {
             name.timeline >= timeline && (behind.map { name.number(segmentSize: segmentSize) > $0 } ?? true)
         }
-        let candidates = try Files.list(log).compactMap { SegmentName($0) }
+        let candidates = try Files.list(wal).compactMap { SegmentName($0) }
             .filter { name in
                 let number = name.number(segmentSize: segmentSize)
                 if let last, number > last { return false }
@@ -39,7 +39,7 @@ extension WaitingObservation {
             .sorted { $0.number(segmentSize: segmentSize) < $1.number(segmentSize: segmentSize) }
         oldestCommit = 0
         for name in candidates {
-            let path = log + "/" + name.description
+            let path = wal + "/" + name.description
             if !isNewer(name) {
                 do {
                     if try isArchived(path, name) { continue }

@@ -53,7 +53,7 @@ extension Observation {
                 of: contents, server: timeline, standbyAt: server.isStandby ? position : nil)
             contradiction = try Contradiction.find(in: dataDirectory, timeline: timeline, of: contents)
             serverTimeline = timeline
-            let own = try TimelineHistory(timeline, inLog: dataDirectory + "/pg_wal")
+            let own = try TimelineHistory(timeline, inWAL: dataDirectory + "/pg_wal")
             isPutAside = try own.map { try contents.timelinesAside(of: $0).contains(timeline) } ?? false
         } catch {
             archiveProblem = archiveProblem ?? (error as? any Explained)?.message ?? "\(error)"

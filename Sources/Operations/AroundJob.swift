@@ -36,7 +36,7 @@ public struct AroundJob {
     }
 }
 
-/// The transactions around a moment, in the order of the log.
+/// The transactions around a moment, in the order of the WAL.
 public struct AroundReport: Sendable {
     public struct Transaction: Sendable {
         public let mark: TransactionMark

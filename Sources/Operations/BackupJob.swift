@@ -35,12 +35,13 @@ public struct BackupJob {
         }
         let repository = cluster.openRepository()
         let push = Push(
-            into: repository, cluster: cluster.name, dataDirectory: cluster.dataDirectory, level: Int(cluster.compressLevel),
-            warn: { context.note(.warning, $0) })
+            into: repository, cluster: cluster.name, dataDirectory: cluster.dataDirectory,
+            level: Int(cluster.compressLevel), warn: { context.note(.warning, $0) })
         var request = request
         request.archive = { path in
             if try push(path) == .stored {
-                context.note(.log, "archived \"\(Files.name(path))\", which came with the copy that the standby was made from")
+                context.note(
+                    .log, "archived \"\(Files.name(path))\", which came with the copy that the standby was made from")
             }
         }
         let backup = try takeBackup(request, cluster: cluster.name, into: repository) { event in

@@ -39,12 +39,12 @@ public struct ExpireJob {
         context.notes("expired", reports.reduce(0) { $0 + $1.decision.expired.count })
         context.notes("segments", reports.reduce(0) { $0 + $1.segments.count })
         let runs = expiry.current.segmentRuns
-        if !runs.isEmpty { context.notes(ExpiredLog.fact, ExpiredLog.note(runs)) }
+        if !runs.isEmpty { context.notes(ExpiredWAL.fact, ExpiredWAL.note(runs)) }
         for one in expiry.former where !dryRun {
             // What is missing there on purpose is asked of its own records.
             guard let runs = one.report?.segmentRuns, !runs.isEmpty else { continue }
             JobRecords(of: cluster, by: origin, context)
-                .add(.expire, of: one.incarnation, since: started, [ExpiredLog.fact: ExpiredLog.note(runs)])
+                .add(.expire, of: one.incarnation, since: started, [ExpiredWAL.fact: ExpiredWAL.note(runs)])
         }
         return expiry
     }

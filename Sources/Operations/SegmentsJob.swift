@@ -45,10 +45,10 @@ public struct SegmentsJob {
     }
 
     /// When the gaps that `expire` made were made, as far as its records tell.
-    private func removals(of gaps: [LogGap], _ access: CatalogAccess) throws -> [LogGap: Moment] {
+    private func removals(of gaps: [WALGap], _ access: CatalogAccess) throws -> [WALGap: Moment] {
         guard gaps.contains(where: \.isExpired) else { return [:] }
-        let expired = ExpiredLog(try JobJournal(of: access.archive).contents().jobs)
-        var removals: [LogGap: Moment] = [:]
+        let expired = ExpiredWAL(try JobJournal(of: access.archive).contents().jobs)
+        var removals: [WALGap: Moment] = [:]
         for gap in gaps where gap.isExpired {
             guard let missing = gap.missing else { continue }
             let times = missing.ranges.map {
@@ -63,14 +63,14 @@ public struct SegmentsJob {
 /// What is archived of a cluster's WAL, and what is missing.
 public struct SegmentsReport: Sendable {
     public struct Gap: Sendable {
-        public let gap: LogGap
+        public let gap: WALGap
         /// When `expire` removed the last of what is missing.
         public let removed: Moment?
         /// What closes it.
         public let remedy: GapRemedy?
     }
     public let cluster: String
-    public let stretches: [LogStretch]
+    public let stretches: [WALStretch]
     public let gaps: [Gap]
     /// Timelines whose histories are missing or damaged.
     public let lost: [LostHistory]

@@ -11,7 +11,7 @@ public struct TableRecoveryOrder: Sendable {
     public var target: TargetRequest
     /// At least one, unless nothing but a plan is wanted.
     public var destinations: [TableRecoveryRequest.Destination] = []
-    public var method: FileSelection.Method = .filteredLog
+    public var method: FileSelection.Method = .filteredWAL
     /// What new tables get beyond columns, constraints, indexes, sequences, statistics, comments, owner and grants.
     public var parts = SchemaParts()
 

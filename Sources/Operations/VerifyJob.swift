@@ -75,7 +75,7 @@ public struct VerifyJob {
             if !isPart { archive.proveRecords { complain($0) } }
         }
         /// One that can't be listed is nil.
-        var logs: [Incarnation: ArchivedLog?] = [:]
+        var walOf: [Incarnation: ArchivedWAL?] = [:]
         for (archive, backup) in backups {
             let found: VerifyReport
             do { found = try verify(backup, archive) } catch let gone as NoSuchBackup where !isPart {
@@ -98,17 +98,17 @@ public struct VerifyJob {
                 others += 1
             }
             for problem in found.problems { context.note(.error, problem) }
-            if logs[archive.incarnation] == nil {
+            if walOf[archive.incarnation] == nil {
                 do {
-                    logs[archive.incarnation] = .some(
-                        try archivedLog(
+                    walOf[archive.incarnation] = .some(
+                        try archivedWAL(
                             of: archive, expired: { try expiredSegments(of: archive, by: policy, segmentSize: $0) }))
                 } catch let failure as any Explained where failure.concernsOneObject {
                     complain(failure)
-                    logs[archive.incarnation] = .some(nil)
+                    walOf[archive.incarnation] = .some(nil)
                 }
             }
-            let gaps = logs[archive.incarnation]??.gaps(behind: backup.stopLSN, on: backup.timeline) ?? []
+            let gaps = walOf[archive.incarnation]??.gaps(behind: backup.stopLSN, on: backup.timeline) ?? []
             let backup = Backup(report: found, gaps: gaps)
             report.problems += backup.report.problems.count
             for gap in backup.gaps where !report.gaps.contains(gap) { report.gaps.append(gap) }

@@ -38,7 +38,7 @@ public struct WindowReport: Sendable {
     public let now: Moment
     public let windows: [RecoveryWindow]
     /// Gaps after the backups.
-    public let gaps: [LogGap]
+    public let gaps: [WALGap]
     /// How many backups can't be read.
     public let unreadable: Int
     /// What a verification has found damaged and still is.
@@ -48,7 +48,7 @@ public struct WindowReport: Sendable {
     private let expired: SegmentSet
 
     init(
-        cluster: String, now: Moment, windows: [RecoveryWindow], gaps: [LogGap], unreadable: Int,
+        cluster: String, now: Moment, windows: [RecoveryWindow], gaps: [WALGap], unreadable: Int,
         damage: [KnownDamage], lost: [LostHistory], expired: SegmentSet
     ) {
         (self.cluster, self.now, self.windows, self.gaps) = (cluster, now, windows, gaps)

@@ -32,7 +32,7 @@ extension SegmentOutline {
         restorePoints = other.restorePoints + restorePoints
     }
 
-    public mutating func prepend(_ record: LogRecord) {
+    public mutating func prepend(_ record: ReplayRecord) {
         var facts = SegmentFacts()
         if let end = record.content.transactionEnd {
             (facts.earliestStop, facts.latestStop) = (end.time, end.time)
@@ -46,7 +46,7 @@ extension SegmentOutline {
     }
 }
 
-extension LogRecord {
+extension ReplayRecord {
     /// Nil when the summaries don't hold the record's content.
     public init?(_ boundary: BoundaryRecord) {
         guard let facts = boundary.facts else { return nil }

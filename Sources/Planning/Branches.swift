@@ -173,7 +173,7 @@ extension Planner {
         for (_, numbers) in path.lineage(segmentSize: size).archived(in: archived) {
             // The record across the left boundary began in the file before.
             let first = numbers.lowerBound - (hasFile(before: numbers.lowerBound) ? 1 : 0)
-            let segments = LogSegments(
+            let segments = WALSegments(
                 path, first: first, count: Int(numbers.upperBound - first) + 1, segmentSize: size)
             // The files of a path hold nothing that isn't on it.
             places.append((numbers.upperBound, { try source.lastCommit(of: segments, from: .zero) }))
@@ -186,7 +186,7 @@ extension Planner {
                     .last(where: { archived.contains($0.name) })
             else { continue }
             let before: UInt64 = hasFile(before: number) ? 1 : 0
-            let segments = LogSegments(
+            let segments = WALSegments(
                 path, first: number - before, count: Int(before) + 1, segmentSize: size, last: name)
             places.append(
                 (

@@ -32,16 +32,16 @@ public struct Plan: Hashable, Sendable {
     public var firstExcluded: TransactionMark?
     /// The files that these two changed, by transaction, as far as the segments of their commits tell.
     public var changedFiles: [UInt32: Set<RelationFile>] = [:]
-    /// What the log tells about the server between the backup's start and the end.
+    /// What the WAL tells about the server between the backup's start and the end.
     public var changes = ServerChanges()
-    /// Transactions that are prepared by then and not decided, as far as the backup and the log's last segments tell.
+    /// Transactions that are prepared by then and not decided, as far as the backup and the WAL's last segments tell.
     public var pending: [Prepare] = []
     public var warnings: [String]
     /// The other targets that the warnings offer.
     public var offers: [PlanRefusal.Alternative] = []
 
     public var segmentCount: Int { segments.reduce(0) { $0 + $1.count } }
-    /// Of log to fetch, in bytes.
+    /// Of WAL to fetch, in bytes.
     public var logSize: Int64 { Int64(segmentCount) * Int64(segmentSize) }
     /// The number that goes into `recovery_target_timeline`.
     public var timeline: TimelineID { path.target }

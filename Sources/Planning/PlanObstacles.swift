@@ -63,41 +63,41 @@ extension Planner {
             nearest: offers([immediate(oldest.backup)]) + otherTimelines(oldest.path))
     }
 
-    /// The log of the newest usable backup ends before the target.
-    func beyond(_ log: ReplayLog<Source>) throws -> PlanRefusal {
-        let last = try log.lastRecord()
-        let end = last?.end ?? log.backup.start
+    /// The WAL of the newest usable backup ends before the target.
+    func beyond(_ wal: ReplayWAL<Source>) throws -> PlanRefusal {
+        let last = try wal.lastRecord()
+        let end = last?.end ?? wal.backup.start
         var latest = request
         latest.target.inclusive = true
-        if case .current = target.timeline { latest.target.timeline = .number(log.path.target) }
+        if case .current = target.timeline { latest.target.timeline = .number(wal.path.target) }
         func moment(_ plan: Plan) -> String { plan.lastIncluded.map { ", last transaction at \($0.time)" } ?? "" }
-        switch log.ending {
+        switch wal.ending {
         case .endOfArchive:
-            guard end >= log.backup.stop else {
-                let missing = log.backup.start.rawValue / UInt64(source.segmentSize) + UInt64(log.segments.count)
+            guard end >= wal.backup.stop else {
+                let missing = wal.backup.start.rawValue / UInt64(source.segmentSize) + UInt64(wal.segments.count)
                 return refusal(
                     .gap(
-                        log.path.lineage(segmentSize: source.segmentSize).gaps(missing...missing, in: archived)),
-                    nearest: olderBackups(log.backup),
-                    remarks: ["Backup \"\(log.backup.label)\" isn't consistent without it."])
+                        wal.path.lineage(segmentSize: source.segmentSize).gaps(missing...missing, in: archived)),
+                    nearest: olderBackups(wal.backup),
+                    remarks: ["Backup \"\(wal.backup.label)\" isn't consistent without it."])
             }
             latest.target.point = .latest
-            let others = target.point == .latest ? [] : otherTimelines(log.path)
+            let others = target.point == .latest ? [] : otherTimelines(wal.path)
             let offers = others + offers([(latest, { "the end of the archive" + moment($0) })])
-            return refusal(.afterLast(try lastEnd(log), end: end), nearest: offers, remarks: partings(log.path, others))
+            return refusal(.afterLast(try lastEnd(wal), end: end), nearest: offers, remarks: partings(wal.path, others))
         case .gap(let missing):
             return refusal(
                 .gap(missing),
-                nearest: around(log, last, latest, until: missing[missing.count - 1].to))
+                nearest: around(wal, last, latest, until: missing[missing.count - 1].to))
         case .broken(let found):
             return refusal(
                 .broken(found),
-                nearest: around(log, last, latest, until: found.segment.start(segmentSize: source.segmentSize)))
+                nearest: around(wal, last, latest, until: found.segment.start(segmentSize: source.segmentSize)))
         case .notYetArchived(let timeline, let begin):
-            let step = log.path.steps.firstIndex { $0.timeline == timeline } ?? 1
-            let parent = log.path.steps[max(0, step - 1)].timeline
+            let step = wal.path.steps.firstIndex { $0.timeline == timeline } ?? 1
+            let parent = wal.path.steps[max(0, step - 1)].timeline
             var candidates: [(request: PlanRequest, meaning: (Plan) -> String?)] = []
-            if end >= log.backup.stop, let last {
+            if end >= wal.backup.stop, let last {
                 latest.target.point = .lsn(last.start)
                 candidates.append((latest, { "where timeline \(timeline) begins" + moment($0) }))
             }
@@ -108,11 +108,11 @@ extension Planner {
 
     /// What can be reached before and after a stretch that can't be replayed.
     private func around(
-        _ log: ReplayLog<Source>, _ last: LogRecord?, _ request: PlanRequest, until end: LSN
+        _ wal: ReplayWAL<Source>, _ last: ReplayRecord?, _ request: PlanRequest, until end: LSN
     ) -> [PlanRefusal.Alternative] {
         var request = request
         var candidates: [(request: PlanRequest, meaning: (Plan) -> String?)] = []
-        let isConsistent = last.map { $0.end >= log.backup.stop } ?? false
+        let isConsistent = last.map { $0.end >= wal.backup.stop } ?? false
         if isConsistent, let last {
             request.target.point = .lsn(last.start)
             candidates.append(
@@ -127,8 +127,8 @@ extension Planner {
                 ))
         }
         if let after = backups.first(where: { $0.start >= end }) { candidates.append(immediate(after)) }
-        let others = target.point == .latest ? [] : otherTimelines(log.path)
-        return offers(candidates) + (isConsistent ? [] : olderBackups(log.backup)) + others
+        let others = target.point == .latest ? [] : otherTimelines(wal.path)
+        return offers(candidates) + (isConsistent ? [] : olderBackups(wal.backup)) + others
     }
 
     /// The newest older backup that is consistent.
@@ -157,10 +157,10 @@ extension Planner {
     }
 
     /// The last transaction end, commit or abort, that the target time is compared with.
-    private func lastEnd(_ log: ReplayLog<Source>) throws -> TransactionMark? {
+    private func lastEnd(_ wal: ReplayWAL<Source>) throws -> TransactionMark? {
         var latest: TransactionMark?
-        for index in log.segments.indices.reversed() where try log.facts(at: index).hasEnds {
-            try log.records(at: index) { record in
+        for index in wal.segments.indices.reversed() where try wal.facts(at: index).hasEnds {
+            try wal.records(at: index) { record in
                 if let end = record.content.transactionEnd, end.time >= latest?.time ?? end.time { latest = end }
                 return true
             }
@@ -189,9 +189,9 @@ extension Planner {
         }
         let isOn = oldest.path.contains(first.timeline, upTo: first.record.end)
         if isOn, first.record.start >= oldest.backup.stop {
-            // The log of the newest backup before it breaks off.
+            // The WAL of the newest backup before it breaks off.
             let before = candidates.last { $0.backup.stop <= first.record.start } ?? oldest
-            let refused = try beyond(try replayLog(before))
+            let refused = try beyond(try replayWAL(before))
             return PlanRefusal(target, refused.reason, nearest: others + refused.nearest, remarks: refused.remarks)
         }
         let time: Moment =
@@ -211,14 +211,14 @@ extension Planner {
     }
 
     /// Where in the whole archive the target's record is, one place per stretch of a timeline's files.
-    private func everywhere() -> [(timeline: TimelineID, record: LogRecord)] {
+    private func everywhere() -> [(timeline: TimelineID, record: ReplayRecord)] {
         guard let all = try? source.everySegment() else { return [] }
         let rule = StopRule(target: target, consistent: .zero)
         return all.timelines.flatMap { timeline in
             // What a timeline's first segment holds of its parent is its parent's.
             let begin = path(to: timeline)?.steps.last?.begin ?? .zero
             return all.runs(of: timeline).compactMap { run in
-                let segments = LogSegments(
+                let segments = WALSegments(
                     TimelinePath(alone: timeline), first: run.lowerBound, count: run.count,
                     segmentSize: source.segmentSize)
                 return (try? first(rule, in: segments, from: begin)).flatMap { $0 }.map { (timeline, $0) }
@@ -226,7 +226,7 @@ extension Planner {
         }
     }
 
-    private func first(_ rule: StopRule, in segments: LogSegments, from begin: LSN) throws -> LogRecord? {
+    private func first(_ rule: StopRule, in segments: WALSegments, from begin: LSN) throws -> ReplayRecord? {
         var next = 0
         while next < segments.count,
             let index = try source.firstCandidate(in: segments, from: next, for: target), index < segments.count
@@ -235,7 +235,7 @@ extension Planner {
             guard let facts = try source.facts(of: segments, index..<next).first, rule.mayStop(in: facts) else {
                 continue
             }
-            var found: LogRecord?
+            var found: ReplayRecord?
             try source.landmarks(of: segments, at: index) { record in
                 if record.start >= begin, rule.stop(at: record) != nil { found = record }
                 return found == nil
@@ -246,10 +246,10 @@ extension Planner {
     }
 
     private func unknownRestorePoint(_ name: String, _ oldest: Candidate) throws -> PlanRefusal {
-        let log = try replayLog(oldest)
+        let wal = try replayWAL(oldest)
         var points: [RestorePoint] = []
-        for index in log.segments.indices {
-            points += try log.facts(at: index).restorePoints.filter { $0.lsn >= log.backup.start }
+        for index in wal.segments.indices {
+            points += try wal.facts(at: index).restorePoints.filter { $0.lsn >= wal.backup.start }
         }
         let similar = points.sorted { similarity($0.name, name) < similarity($1.name, name) }
             .filter { similarity($0.name, name) <= max(2, name.count / 2) }
@@ -269,23 +269,23 @@ extension Planner {
         }
         return refusal(
             .unknownRestorePoint(name, similar: similar.isEmpty ? points.suffix(8) : similar), nearest: nearest,
-            remarks: remarks(log))
+            remarks: remarks(wal))
     }
 
     private func unknownTransaction(_ oldest: Candidate) throws -> PlanRefusal {
         guard case .xid(let xid) = target.point else { return refusal(.noBackup) }
-        let log = try replayLog(oldest)
+        let wal = try replayWAL(oldest)
         var nearest: [PlanRefusal.Alternative] = []
-        if let last = try log.lastCommit(before: LSN(.max), from: log.segments.count - 1) {
+        if let last = try wal.lastCommit(before: LSN(.max), from: wal.segments.count - 1) {
             var other = request
             other.target.point = .xid(last.xid)
             nearest += offers([(other, { $0.lastIncluded == last ? "the last transaction, \(last.time)" : nil })])
         }
-        return refusal(.unknownTransaction(xid), nearest: nearest, remarks: remarks(log))
+        return refusal(.unknownTransaction(xid), nearest: nearest, remarks: remarks(wal))
     }
 
-    private func remarks(_ log: ReplayLog<Source>) -> [String] {
-        switch log.ending {
+    private func remarks(_ wal: ReplayWAL<Source>) -> [String] {
+        switch wal.ending {
         case .gap(let missing):
             return ["The archive has a gap (\(missing[0].sentence)); what lies after it can't be reached."]
         case .broken(let found): return [capitalized(found.sentence) + "; what lies after it can't be reached."]

@@ -17,7 +17,7 @@ public struct PlanRefusal: Explained, Equatable {
         /// Segments are missing between the backup and the target.
         case gap([LineageGap])
         /// A segment between the backup and the target is there, but can't be replayed.
-        case broken(LogBreak)
+        case broken(WALBreak)
         /// A newer timeline's history file is missing: nothing tells whether it is the one to follow, or leads to it.
         case lostHistory(LostHistory)
         /// No backup was taken on the timeline or on one of its ancestors before they parted.

@@ -14,15 +14,15 @@ public protocol PlanSource {
     func segments() throws -> SegmentSet
     /// What is known of `path[range]` without reading the segments. `path` is a run of neighbours as recovery reads
     /// them, so a record that crosses a boundary is told with the segment that completes it.
-    func facts(of path: LogSegments, _ range: Range<Int>) throws -> [SegmentOutline]
+    func facts(of path: WALSegments, _ range: Range<Int>) throws -> [SegmentOutline]
     /// Every record that is complete within `path[index]`, in order, until `visit` says false. One that began in the
     /// segment before comes first.
-    func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws
+    func records(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws
     /// As `records`, but only those that tell of transactions' ends and restore points.
-    func landmarks(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws
+    func landmarks(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws
     /// Which files these transactions changed, as far as `path[index]` tells.
     func files(
-        changedBy transactions: Set<UInt32>, in path: LogSegments, at index: Int
+        changedBy transactions: Set<UInt32>, in path: WALSegments, at index: Int
     ) throws -> [UInt32: Set<RelationFile>]
     /// Whether only the incomplete last segment of a timeline (`.partial`) is there, which PostgreSQL doesn't ask for.
     func isPartial(_ name: SegmentName) -> Bool
@@ -30,53 +30,53 @@ public protocol PlanSource {
     func partials() -> Set<SegmentName>
     /// The first segment that a recovery along `path` doesn't get over though it is there: it is damaged, or doesn't go on
     /// where the one before it ends.
-    func firstBreak(in path: LogSegments) throws -> LogBreak?
+    func firstBreak(in path: WALSegments) throws -> WALBreak?
     /// Timelines that have a parent, but whose history file isn't there.
     func lostHistories() throws -> [LostHistory]
     /// The first segment from `index` on that may hold the stop for a target; nil when none does. Saves a look at the facts
     /// of all segments before it.
-    func firstCandidate(in path: LogSegments, from index: Int, for target: RecoveryTarget) throws -> Int?
+    func firstCandidate(in path: WALSegments, from index: Int, for target: RecoveryTarget) throws -> Int?
     /// The first segment from `index` on that may hold a transaction that ended before a moment (or at it).
-    func firstEnding(by moment: Moment, orAt: Bool, in path: LogSegments, from index: Int) throws -> Int?
-    /// Every restore point in the log; nil when that isn't known at once.
-    func restorePoints(of path: LogSegments) throws -> [RestorePoint]?
+    func firstEnding(by moment: Moment, orAt: Bool, in path: WALSegments, from index: Int) throws -> Int?
+    /// Every restore point in the WAL; nil when that isn't known at once.
+    func restorePoints(of path: WALSegments) throws -> [RestorePoint]?
     /// What `path[...index]` tells about the server.
-    func serverChanges(of path: LogSegments, through index: Int) throws -> ServerChanges
+    func serverChanges(of path: WALSegments, through index: Int) throws -> ServerChanges
     /// Transactions that were prepared in `path[...index]`, before a position, and what was decided in the same segments.
-    func preparations(of path: LogSegments, through index: Int, before end: LSN) throws -> Preparations
+    func preparations(of path: WALSegments, through index: Int, before end: LSN) throws -> Preparations
     /// Those that were prepared before a backup and pending in it.
     func prepared(in backup: RestorableBackup) throws -> [Prepare]
     /// Every whole segment, those before the oldest backup as well.
     func everySegment() throws -> SegmentSet
     /// The last commit at or after a position; damaged segments are passed over.
-    func lastCommit(of path: LogSegments, from position: LSN) throws -> TransactionMark?
+    func lastCommit(of path: WALSegments, from position: LSN) throws -> TransactionMark?
 }
 
 extension PlanSource {
-    public func landmarks(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    public func landmarks(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         try records(of: path, at: index) { record in try record.content.isLandmark ? visit(record) : true }
     }
     public func files(
-        changedBy transactions: Set<UInt32>, in path: LogSegments, at index: Int
+        changedBy transactions: Set<UInt32>, in path: WALSegments, at index: Int
     ) throws -> [UInt32: Set<RelationFile>] { [:] }
     public func isPartial(_ name: SegmentName) -> Bool { false }
     public func partials() -> Set<SegmentName> { [] }
-    public func firstCandidate(in path: LogSegments, from index: Int, for target: RecoveryTarget) throws -> Int? {
+    public func firstCandidate(in path: WALSegments, from index: Int, for target: RecoveryTarget) throws -> Int? {
         index
     }
-    public func firstEnding(by moment: Moment, orAt: Bool, in path: LogSegments, from index: Int) throws -> Int? {
+    public func firstEnding(by moment: Moment, orAt: Bool, in path: WALSegments, from index: Int) throws -> Int? {
         index
     }
-    public func firstBreak(in path: LogSegments) throws -> LogBreak? { nil }
+    public func firstBreak(in path: WALSegments) throws -> WALBreak? { nil }
     public func lostHistories() throws -> [LostHistory] { [] }
-    public func restorePoints(of path: LogSegments) throws -> [RestorePoint]? { nil }
-    public func serverChanges(of path: LogSegments, through index: Int) throws -> ServerChanges { ServerChanges() }
-    public func preparations(of path: LogSegments, through index: Int, before end: LSN) throws -> Preparations {
+    public func restorePoints(of path: WALSegments) throws -> [RestorePoint]? { nil }
+    public func serverChanges(of path: WALSegments, through index: Int) throws -> ServerChanges { ServerChanges() }
+    public func preparations(of path: WALSegments, through index: Int, before end: LSN) throws -> Preparations {
         Preparations()
     }
     public func prepared(in backup: RestorableBackup) throws -> [Prepare] { [] }
     public func everySegment() throws -> SegmentSet { try segments() }
-    public func lastCommit(of path: LogSegments, from position: LSN) throws -> TransactionMark? {
+    public func lastCommit(of path: WALSegments, from position: LSN) throws -> TransactionMark? {
         for index in path.indices.reversed() {
             var found: TransactionMark?
             do { found = try facts(of: path, index..<index + 1).first?.lastCommit } catch  where !isOutOfReach(error) {
@@ -94,7 +94,7 @@ func isOutOfReach(_ error: any Error) -> Bool {
     (error as? any Explained)?.isOutOfReach == true
 }
 
-/// Prepared transactions that a stretch of the log tells of.
+/// Prepared transactions that a stretch of the WAL tells of.
 public struct Preparations: Sendable {
     public var prepared: [(lsn: LSN, transaction: Prepare)] = []
     /// Ended in the same stretch, either way.
@@ -128,7 +128,7 @@ public struct RestorableBackup: Hashable, Sendable {
 }
 
 /// A record as the stopping rules see it.
-public struct LogRecord: Hashable, Sendable {
+public struct ReplayRecord: Hashable, Sendable {
     public enum Content: Hashable, Sendable {
         /// Prepared transactions end as `COMMIT PREPARED` or `ROLLBACK PREPARED`; the xid is the prepared one.
         case commit(TransactionMark)
@@ -161,7 +161,7 @@ public struct SegmentOutline: Hashable, Sendable {
     /// Start of the first and of the last record; nil when the segment completes none.
     public var firstRecord: LSN?
     public var lastRecord: LSN?
-    /// Of commits and aborts alike; commit times are not in the order of the log, hence not simply the first and last.
+    /// Of commits and aborts alike; commit times are not in the order of the WAL, hence not simply the first and last.
     public var earliestEnd: Moment?
     public var latestEnd: Moment?
     public var firstCommit: TransactionMark?

@@ -22,17 +22,17 @@ extension Planner {
     ///
     /// - Parameter offers: gets the other targets that the warnings offer.
     func warnings(
-        _ log: ReplayLog<Source>, stop: StoppingPoint?, index: Int, _ offers: inout [PlanRefusal.Alternative]
+        _ wal: ReplayWAL<Source>, stop: StoppingPoint?, index: Int, _ offers: inout [PlanRefusal.Alternative]
     ) throws -> [String] {
         // Of a plan that is made to try an offer nobody reads the warnings.
         guard makesOffers else { return [] }
         var warnings: [String] = []
-        if case .name(let name) = target.point { warnings += try namesakes(name, log, stop: stop, &offers) }
+        if case .name(let name) = target.point { warnings += try namesakes(name, wal, stop: stop, &offers) }
         if case .time(let time) = target.point, let stop {
-            warnings += try stragglers(time, log, stop: stop, index: index, &offers)
+            warnings += try stragglers(time, wal, stop: stop, index: index, &offers)
         }
-        if log.backup.timeline != log.path.target || log.path.steps.count > 1 {
-            warnings += try otherHistories(log, &offers)
+        if wal.backup.timeline != wal.path.target || wal.path.steps.count > 1 {
+            warnings += try otherHistories(wal, &offers)
         }
         return warnings
     }
@@ -55,28 +55,28 @@ extension Planner {
     }
 
     /// Prepared transactions that nobody has decided before `end`: they keep their locks.
-    func pending(_ log: ReplayLog<Source>, before end: LSN, through index: Int) throws -> [Prepare] {
-        let told = try source.preparations(of: log.segments, through: index, before: end)
+    func pending(_ wal: ReplayWAL<Source>, before end: LSN, through index: Int) throws -> [Prepare] {
+        let told = try source.preparations(of: wal.segments, through: index, before: end)
         var known: Set<UInt32> = []
         return try
-            (source.prepared(in: log.backup)
-            + told.prepared.filter { $0.lsn >= log.backup.start }.map(\.transaction))
+            (source.prepared(in: wal.backup)
+            + told.prepared.filter { $0.lsn >= wal.backup.start }.map(\.transaction))
             .filter { transaction in
                 guard known.insert(transaction.xid).inserted, !told.ended.contains(transaction.xid) else {
                     return false
                 }
                 let decision = StopRule(target: RecoveryTarget(.xid(transaction.xid)), consistent: .zero)
-                return try log.firstStop(decision).map { $0.point.record.start >= end } ?? true
+                return try wal.firstStop(decision).map { $0.point.record.start >= end } ?? true
             }
     }
 
     /// PostgreSQL takes the first restore point of a name; people may mean another.
     private func namesakes(
-        _ name: String, _ log: ReplayLog<Source>, stop: StoppingPoint?, _ offers: inout [PlanRefusal.Alternative]
+        _ name: String, _ wal: ReplayWAL<Source>, stop: StoppingPoint?, _ offers: inout [PlanRefusal.Alternative]
     ) throws -> [String] {
         var all: [RestorePoint] = []
-        let oldest = backups.first { log.path.contains($0.timeline, upTo: $0.stop) } ?? log.backup
-        let whole = try replayLog((oldest, log.path))
+        let oldest = backups.first { wal.path.contains($0.timeline, upTo: $0.stop) } ?? wal.backup
+        let whole = try replayWAL((oldest, wal.path))
         if let known = try source.restorePoints(of: whole.segments) {
             all = known.filter { $0.name == name && $0.lsn >= whole.backup.start }
         } else {
@@ -88,7 +88,7 @@ extension Planner {
         }
         guard all.count > 1, let stop else { return [] }
         let others = all.filter { $0.lsn != stop.record.start }.map { point in
-            let found = through(point.lsn, until: point.end, on: log.path, "\(point.time)")
+            let found = through(point.lsn, until: point.end, on: wal.path, "\(point.time)")
             if let found { offers.append(found) }
             return found?.sentence ?? "the one of \(point.time), LSN \(point.lsn), which can't be reached"
         }
@@ -98,29 +98,29 @@ extension Planner {
         ]
     }
 
-    /// Commit times are not in the order of the log: transactions that committed by the target time may follow the one
+    /// Commit times are not in the order of the WAL: transactions that committed by the target time may follow the one
     /// that stops the recovery.
     private func stragglers(
-        _ time: Moment, _ log: ReplayLog<Source>, stop: StoppingPoint, index: Int,
+        _ time: Moment, _ wal: ReplayWAL<Source>, stop: StoppingPoint, index: Int,
         _ offers: inout [PlanRefusal.Alternative]
     ) throws -> [String] {
         func isLate(_ end: Moment) -> Bool { target.inclusive ? end <= time : end < time }
         var late = 0
         var last: TransactionMark?
         var next = index
-        while next < log.segments.count,
-            let index = try source.firstEnding(by: time, orAt: target.inclusive, in: log.segments, from: next)
+        while next < wal.segments.count,
+            let index = try source.firstEnding(by: time, orAt: target.inclusive, in: wal.segments, from: next)
         {
             next = index + 1
-            let facts = try source.facts(of: log.segments, index..<index + 1)[0]
+            let facts = try source.facts(of: wal.segments, index..<index + 1)[0]
             guard let earliest = facts.earliestEnd, isLate(earliest) else { continue }
             let isWhole = facts.firstRecord.map { $0 >= stop.position } ?? false
-            if isWhole, log.limit == nil, let latest = facts.latestEnd, isLate(latest) {
+            if isWhole, wal.limit == nil, let latest = facts.latestEnd, isLate(latest) {
                 late += facts.commits
                 last = facts.lastCommit ?? last
                 continue
             }
-            try log.landmarks(at: index) { record in
+            try wal.landmarks(at: index) { record in
                 if record.start >= stop.position, let end = record.content.commit, isLate(end.time) {
                     late += 1
                     last = end
@@ -130,7 +130,7 @@ extension Planner {
         }
         guard let last else { return [] }
         let all = late == 1 ? "it" : "them"
-        let offer = through(last.lsn, until: last.end, on: log.path, "the last of them is included as well")
+        let offer = through(last.lsn, until: last.end, on: wal.path, "the last of them is included as well")
         if let offer { offers.append(offer) }
         return [
             "\(late) transaction\(late == 1 ? "" : "s") with a commit time before the target follow\(late == 1 ? "s" : "") "
@@ -142,11 +142,11 @@ extension Planner {
 
     /// The history to the target leaves out what other timelines did after they parted.
     private func otherHistories(
-        _ log: ReplayLog<Source>, _ offers: inout [PlanRefusal.Alternative]
+        _ wal: ReplayWAL<Source>, _ offers: inout [PlanRefusal.Alternative]
     ) throws -> [String] {
         guard case .time(let time) = target.point, [.own, .latest].contains(target.timeline) else { return [] }
         var warnings: [String] = []
-        for step in log.path.steps {
+        for step in wal.path.steps {
             guard let end = step.end else { continue }
             let number = end.rawValue / UInt64(source.segmentSize)
             let name = SegmentName(timeline: step.timeline, number: number, segmentSize: source.segmentSize)
@@ -154,7 +154,7 @@ extension Planner {
                 let run = archived.run(containing: number, on: name.timeline)
                     ?? archived.run(containing: number + 1, on: name.timeline)
             else { continue }
-            let last = LogSegments(
+            let last = WALSegments(
                 SegmentName(timeline: name.timeline, number: run.upperBound, segmentSize: source.segmentSize),
                 segmentSize: source.segmentSize)
             guard let facts = try source.facts(of: last, 0..<1).first, let latest = facts.lastCommit, latest.lsn >= end,
@@ -163,7 +163,7 @@ extension Planner {
             let older = offer(onTimeline(step.timeline)) { _ in "on timeline \(step.timeline)" }
             if let older { offers.append(older) }
             warnings.append(
-                "Timeline \(step.timeline) continued after timeline \(next(step, log.path)) branched off at \(end), until "
+                "Timeline \(step.timeline) continued after timeline \(next(step, wal.path)) branched off at \(end), until "
                     + "\(latest.time); this plan follows the newer one."
                     + (older.map { " For the older one: \($0.arguments.joined(separator: " "))." } ?? ""))
         }

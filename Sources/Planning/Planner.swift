@@ -23,7 +23,7 @@ public struct PlanRequest: Hashable, Sendable {
 }
 
 /// Plans the recovery: the newest backup that is consistent at or before the target on a timeline of the target's
-/// history, the log from there, and where PostgreSQL will stop in it.
+/// history, the WAL from there, and where PostgreSQL will stop in it.
 ///
 /// Reads summaries, then the one or two segments around the target; touches nothing.
 /// - Throws: `PlanRefusal` when the target can't be reached; whatever `source` throws.
@@ -125,15 +125,15 @@ struct Planner<Source: PlanSource> {
         let early = wanted.filter { mayServe($0.backup) }
         guard !early.isEmpty else { throw tooEarly(oldest) }
         var passedOver: [PassedOver] = []
-        var unreached: ReplayLog<Source>?
+        var unreached: ReplayWAL<Source>?
         for candidate in early.reversed() {
-            let log = try replayLog(candidate)
+            let wal = try replayWAL(candidate)
             let rule = StopRule(target: target, consistent: candidate.backup.stop)
-            if target.point == .latest { return try planToTheEnd(log) }
-            if let stop = try log.firstStop(rule) {
+            if target.point == .latest { return try planToTheEnd(wal) }
+            if let stop = try wal.firstStop(rule) {
                 if stop.point.position >= candidate.backup.stop {
                     return try finish(
-                        try direct(log, to: stop.point), whole: log, stop: stop.point, end: stop.point.position,
+                        try direct(wal, to: stop.point), whole: wal, stop: stop.point, end: stop.point.position,
                         index: stop.index, passedOver: passedOver.filter(endedInTime))
                 }
                 passedOver.append(PassedOver(candidate.backup, stop: stop.point.position))
@@ -143,9 +143,9 @@ struct Planner<Source: PlanSource> {
             case .name, .xid: continue
             // By a clock that was set back meanwhile, an older backup may be followed by later times than a newer one.
             case .time:
-                unreached = unreached ?? log
+                unreached = unreached ?? wal
                 passedOver.append(PassedOver(candidate.backup, stop: nil))
-            case .lsn, .immediate, .latest: throw try beyond(log)
+            case .lsn, .immediate, .latest: throw try beyond(wal)
             }
         }
         switch target.point {
@@ -156,12 +156,12 @@ struct Planner<Source: PlanSource> {
         }
     }
 
-    func replayLog(_ candidate: Candidate) throws -> ReplayLog<Source> {
-        try ReplayLog(
+    func replayWAL(_ candidate: Candidate) throws -> ReplayWAL<Source> {
+        try ReplayWAL(
             backup: candidate.backup, path: candidate.path, archived: archived, source: source, known: known)
     }
 
-    /// A target that says when or where rules out backups that began later, without a look into the log.
+    /// A target that says when or where rules out backups that began later, without a look into the WAL.
     private func mayServe(_ backup: RestorableBackup) -> Bool {
         switch target.point {
         case .time(let time): backup.startTime <= time
@@ -212,17 +212,17 @@ struct Planner<Source: PlanSource> {
 
     // MARK: The plan
 
-    private func planToTheEnd(_ log: ReplayLog<Source>) throws -> Plan {
-        switch log.ending {
+    private func planToTheEnd(_ wal: ReplayWAL<Source>) throws -> Plan {
+        switch wal.ending {
         case .endOfArchive: break
-        case .gap, .broken: throw try beyond(log)
+        case .gap, .broken: throw try beyond(wal)
         case .notYetArchived(let timeline, let begin):
-            return try planToTheBranch(log, timeline, begin)
+            return try planToTheBranch(wal, timeline, begin)
         }
-        guard let last = try log.lastRecord(), last.end >= log.backup.stop else { throw try beyond(log) }
+        guard let last = try wal.lastRecord(), last.end >= wal.backup.stop else { throw try beyond(wal) }
         var plan = try finish(
-            log, whole: log, stop: nil, end: last.end, index: log.segments.count - 1)
-        let timeline = log.path.target
+            wal, whole: wal, stop: nil, end: last.end, index: wal.segments.count - 1)
+        let timeline = wal.path.target
         let left = histories.values.compactMap { history in
             history.switchPoint(from: timeline).map { (by: history.timeline, at: $0) }
         }.max { $0.at < $1.at }
@@ -237,17 +237,17 @@ struct Planner<Source: PlanSource> {
     /// Everything that is archived on the history of a timeline that has begun, but of which no segment is archived yet:
     /// PostgreSQL is told to stop where it begins, since it would go on in what its parent wrote afterwards.
     private func planToTheBranch(
-        _ log: ReplayLog<Source>, _ timeline: TimelineID, _ begin: LSN
+        _ wal: ReplayWAL<Source>, _ timeline: TimelineID, _ begin: LSN
     ) throws -> Plan {
-        guard let parent = log.path.shorter.last(where: { !$0.steps.contains { $0.timeline == timeline } }) else {
-            throw try beyond(log)
+        guard let parent = wal.path.shorter.last(where: { !$0.steps.contains { $0.timeline == timeline } }) else {
+            throw try beyond(wal)
         }
         let told = RecoveryTarget(.lsn(begin), inclusive: false, timeline: .number(parent.target))
-        let shorter = try replayLog((log.backup, parent))
-        let stop = try shorter.firstStop(StopRule(target: told, consistent: log.backup.stop))
-        guard let stop, stop.point.position >= log.backup.stop else { throw try beyond(log) }
+        let shorter = try replayWAL((wal.backup, parent))
+        let stop = try shorter.firstStop(StopRule(target: told, consistent: wal.backup.stop))
+        guard let stop, stop.point.position >= wal.backup.stop else { throw try beyond(wal) }
         var plan = try finish(
-            shorter, whole: log, stop: stop.point, end: stop.point.position, index: stop.index)
+            shorter, whole: wal, stop: stop.point, end: stop.point.position, index: stop.index)
         plan.told = told
         plan.firstExcluded = nil
         plan.warnings.append(
@@ -256,49 +256,49 @@ struct Planner<Source: PlanSource> {
         return plan
     }
 
-    /// The same log by the shortest history: when the target lies before a timeline of the path began, that timeline is
+    /// The same WAL by the shortest history: when the target lies before a timeline of the path began, that timeline is
     /// left out. The recovery ends in the same place, and the server gets a true history for it; with the longer one it
     /// would record timelines it never was on.
-    private func direct(_ log: ReplayLog<Source>, to stop: StoppingPoint) throws -> ReplayLog<Source> {
+    private func direct(_ wal: ReplayWAL<Source>, to stop: StoppingPoint) throws -> ReplayWAL<Source> {
         let number = (stop.record.end.rawValue - 1) / UInt64(source.segmentSize)
-        for (path, step) in zip(log.path.shorter, log.path.steps) {
+        for (path, step) in zip(wal.path.shorter, wal.path.steps) {
             guard let end = step.end, stop.record.end <= end,
                 archived.contains(path.segment(number, segmentSize: source.segmentSize))
             else { continue }
-            let shorter = try replayLog((log.backup, path))
+            let shorter = try replayWAL((wal.backup, path))
             // The segments before the parting are the same ones.
             if Int(number) < shorter.first + shorter.segments.count {
                 return shorter
             }
         }
-        return log
+        return wal
     }
 
     /// - Parameters:
-    ///   - log: what recovery reads.
+    ///   - wal: what recovery reads.
     ///   - whole: the target's whole history, which tells what comes after the end.
     private func finish(
-        _ log: ReplayLog<Source>, whole: ReplayLog<Source>, stop: StoppingPoint?, end: LSN, index: Int,
+        _ wal: ReplayWAL<Source>, whole: ReplayWAL<Source>, stop: StoppingPoint?, end: LSN, index: Int,
         passedOver: [PassedOver] = []
     ) throws -> Plan {
         var offers: [PlanRefusal.Alternative] = []
         var doubts: [String] = []
         let changes =
-            log.backup.start < end
+            wal.backup.start < end
             ? PlanDoubt.changes.resolve(&doubts, ServerChanges()) {
-                try source.serverChanges(of: log.segments, through: index)
-            }.within(log.backup.start..<end) : ServerChanges()
+                try source.serverChanges(of: wal.segments, through: index)
+            }.within(wal.backup.start..<end) : ServerChanges()
         let undecided =
             makesOffers
-            ? PlanDoubt.pending.resolve(&doubts, []) { try pending(log, before: end, through: index) } : []
-        let last = try log.lastCommit(before: end, from: index)
+            ? PlanDoubt.pending.resolve(&doubts, []) { try pending(wal, before: end, through: index) } : []
+        let last = try wal.lastCommit(before: end, from: index)
         let next = stop == nil ? nil : try whole.firstCommit(from: end, at: index)
         return Plan(
-            target: target, told: target, backup: log.backup, choice: choice(of: log.backup), path: log.path,
+            target: target, told: target, backup: wal.backup, choice: choice(of: wal.backup), path: wal.path,
             history: whole.path.target,
-            isLatestTimeline: latest(from: log.backup.timeline) == log.path.target,
-            segments: log.segments.ranges(through: index),
-            partials: source.partials().filter { log.segments.index(of: $0).map { $0 <= index } ?? false }.sorted(),
+            isLatestTimeline: latest(from: wal.backup.timeline) == wal.path.target,
+            segments: wal.segments.ranges(through: index),
+            partials: source.partials().filter { wal.segments.index(of: $0).map { $0 <= index } ?? false }.sorted(),
             segmentSize: source.segmentSize,
             majorVersion: source.majorVersion, stop: stop, end: end,
             lastIncluded: last, firstExcluded: next,

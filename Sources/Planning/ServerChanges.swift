@@ -1,6 +1,6 @@
 public import WAL
 
-/// What the replayed log says about the server that wrote it, as far as it matters to the one that replays it.
+/// What the replayed WAL says about the server that wrote it, as far as it matters to the one that replays it.
 public struct ServerChanges: Hashable, Sendable {
     /// As far as summaries tell: those of earlier versions don't.
     public var tablespaces: [SegmentFacts.TablespaceCreation] = []
@@ -13,7 +13,7 @@ public struct ServerChanges: Hashable, Sendable {
         parameters += facts.parameterChanges
     }
 
-    /// Those of a stretch of the log.
+    /// Those of a stretch of the WAL.
     func within(_ range: Range<LSN>) -> ServerChanges {
         var changes = ServerChanges()
         changes.tablespaces = tablespaces.filter { range.contains($0.lsn) }
@@ -21,7 +21,7 @@ public struct ServerChanges: Hashable, Sendable {
         return changes
     }
 
-    /// Settings that a server that answers queries while it recovers must not have lower than the log's
+    /// Settings that a server that answers queries while it recovers must not have lower than the WAL's
     /// (`CheckRequiredParameterValues`): the highest values in it. Until then it would stop, or wait for ever.
     public var demands: [String: Int64] {
         var highest: [String: Int64] = [:]

@@ -2,12 +2,12 @@ public import WAL
 
 /// Where PostgreSQL stops: before or after which record.
 public struct StoppingPoint: Hashable, Sendable {
-    public var record: LogRecord
+    public var record: ReplayRecord
     /// True when the record is replayed, false when replay ends just before it.
     public var after: Bool
     /// Everything before this position is replayed, nothing from it on.
     public var position: LSN { after ? record.end : record.start }
-    public init(record: LogRecord, after: Bool) { (self.record, self.after) = (record, after) }
+    public init(record: ReplayRecord, after: Bool) { (self.record, self.after) = (record, after) }
 }
 
 /// The decisions of `recoveryStopsBefore` and `recoveryStopsAfter` (src/backend/access/transam/xlogrecovery.c, before
@@ -32,7 +32,7 @@ struct StopRule {
     }
 
     /// The stopping point if replay stops at `record`.
-    func stop(at record: LogRecord) -> StoppingPoint? {
+    func stop(at record: ReplayRecord) -> StoppingPoint? {
         switch target.point {
         case .latest: return nil
         case .immediate:

@@ -24,6 +24,6 @@ public func historyText(_ jobs: [JobRecord], days: Int?) -> String {
 private func about(_ job: JobRecord) -> String {
     if let message = job.message { return message }
     let label = job.facts["label"].map { [$0] } ?? []
-    let others = job.facts.filter { $0.key != "label" && $0.key != ExpiredLog.fact }.sorted { $0.key < $1.key }
+    let others = job.facts.filter { $0.key != "label" && $0.key != ExpiredWAL.fact }.sorted { $0.key < $1.key }
     return (label + others.map { "\($0.key) \($0.value)" }).joined(separator: ", ")
 }

@@ -8,7 +8,7 @@ extension LineageGap {
     var removedSentence: String { "\(description) \(count == 1 ? "was" : "were") removed by \"expire\"" }
 }
 
-extension LogGap {
+extension WALGap {
     /// Which moments no recovery reaches because of it, without a full stop.
     var unreachableMoments: String {
         let from = lastBefore.map { "\($0.time) (transaction \($0.xid))" } ?? "the beginning"

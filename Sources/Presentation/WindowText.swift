@@ -63,7 +63,7 @@ private func ends(_ window: RecoveryWindow) -> (word: String, place: String?, la
     }
 }
 
-private func reason(_ gap: LogGap) -> String {
+private func reason(_ gap: WALGap) -> String {
     guard gap.isExpired, let missing = gap.missing else { return gap.sentence }
     return missing.removedSentence
 }

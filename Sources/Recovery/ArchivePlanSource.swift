@@ -86,7 +86,7 @@ public final class ArchivePlanSource: PlanSource {
         partialSegments.contains(name) ? .partial(name) : .segment(name)
     }
 
-    public func facts(of path: LogSegments, _ range: Range<Int>) throws -> [SegmentOutline] {
+    public func facts(of path: WALSegments, _ range: Range<Int>) throws -> [SegmentOutline] {
         // The record across the left boundary may have begun several segments before.
         var first = max(0, range.lowerBound - 1)
         try fetch(path[first..<range.upperBound])
@@ -125,7 +125,7 @@ public final class ArchivePlanSource: PlanSource {
         try archive.lostHistories(among: try segments(), known: Set(try histories().keys))
     }
 
-    public func serverChanges(of path: LogSegments, through index: Int) throws -> ServerChanges {
+    public func serverChanges(of path: WALSegments, through index: Int) throws -> ServerChanges {
         try fetch(path[0...index])
         var continuity = Continuity()
         var changes = ServerChanges()
@@ -141,7 +141,7 @@ public final class ArchivePlanSource: PlanSource {
         try preparedTransactions(of: backup.label, of: archive)
     }
 
-    public func preparations(of path: LogSegments, through index: Int, before end: LSN) throws -> Preparations {
+    public func preparations(of path: WALSegments, through index: Int, before end: LSN) throws -> Preparations {
         try fetch(path[0...index])
         var continuity = Continuity()
         let places = path.indices[0...index].filter { place in
@@ -156,7 +156,7 @@ public final class ArchivePlanSource: PlanSource {
     /// recovered server only.
     private static let mostPreparing = 64
 
-    func preparations(of path: LogSegments, at places: [Int], before end: LSN) throws -> Preparations {
+    func preparations(of path: WALSegments, at places: [Int], before end: LSN) throws -> Preparations {
         var found = Preparations()
         for place in places.suffix(ArchivePlanSource.mostPreparing) {
             let records = try read(path, at: place, from: max(0, place - 1), crossing: nil)
@@ -167,7 +167,7 @@ public final class ArchivePlanSource: PlanSource {
         return found
     }
 
-    public func firstBreak(in path: LogSegments) throws -> LogBreak? {
+    public func firstBreak(in path: WALSegments) throws -> WALBreak? {
         var continuity = Continuity()
         // Several at once; one by one where something is wrong.
         for begin in stride(from: 0, to: path.count, by: 1024) {
@@ -181,47 +181,47 @@ public final class ArchivePlanSource: PlanSource {
                 do {
                     if !isWhole { try fetch([name]) }
                 } catch let error as ObjectDamaged {
-                    return LogBreak(name, isLink: false, reason: error.reason)
+                    return WALBreak(name, isLink: false, reason: error.reason)
                 } catch let error as BadSummary {
-                    return LogBreak(name, isLink: false, reason: "\(error)")
+                    return WALBreak(name, isLink: false, reason: "\(error)")
                 }
                 guard summaries[name] != nil else {
-                    return LogBreak(name, isLink: false, reason: unreadable(name).message + ".")
+                    return WALBreak(name, isLink: false, reason: unreadable(name).message + ".")
                 }
                 if case .broken(let link) = try add(name, to: &continuity).join {
-                    return LogBreak(name, isLink: true, reason: link.detail ?? link.message)
+                    return WALBreak(name, isLink: true, reason: link.detail ?? link.message)
                 }
             }
         }
         return nil
     }
 
-    public func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    public func records(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         let read = try read(path, at: index)
         guard try read.visitAll(visit) else { return }
         // Behind what was looked for, damage doesn't matter.
         if let damage = read.damage { throw damage }
     }
 
-    public func landmarks(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    public func landmarks(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         let read = try read(path, at: index)
         for record in read.landmarks where try !visit(record) { return }
         if let damage = read.damage { throw damage }
     }
 
     public func files(
-        changedBy transactions: Set<UInt32>, in path: LogSegments, at index: Int
+        changedBy transactions: Set<UInt32>, in path: WALSegments, at index: Int
     ) throws -> [UInt32: Set<RelationFile>] {
         try read(path, at: index).files(changedBy: transactions)
     }
 
     /// The planner looks at the one segment around the target several times.
-    private func read(_ path: LogSegments, at index: Int) throws -> SegmentRecords {
+    private func read(_ path: WALSegments, at index: Int) throws -> SegmentRecords {
         if let known = recent.first(where: { $0.name == path[index] }) { return known }
         var first = index
-        var crossing: LogRecord?
+        var crossing: ReplayRecord?
         if let boundary = try boundary(of: path, at: index) {
-            crossing = LogRecord(boundary)
+            crossing = ReplayRecord(boundary)
             if crossing == nil {
                 // Too long for the summaries: it has to be read from where it begins.
                 repeat { first -= 1 } while try first > 0 && summary(of: path[first]).firstRecord == nil
@@ -236,7 +236,7 @@ public final class ArchivePlanSource: PlanSource {
     ///   - first: of the segments that are read for it.
     ///   - crossing: as for `SegmentRecords`.
     private func read(
-        _ path: LogSegments, at index: Int, from first: Int, crossing: LogRecord?
+        _ path: WALSegments, at index: Int, from first: Int, crossing: ReplayRecord?
     ) throws -> SegmentRecords {
         try fetch(path[first...index])
         var records = SegmentRecords(
@@ -253,7 +253,7 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     /// The record across the left boundary of `path[index]`, put together from the summaries.
-    private func boundary(of path: LogSegments, at index: Int) throws -> BoundaryRecord? {
+    private func boundary(of path: WALSegments, at index: Int) throws -> BoundaryRecord? {
         let summary = try summary(of: path[index])
         guard index > 0, summary.head != nil || mayEndEarly(path[index]) || summary.endsEarly else { return nil }
         var first = index - 1

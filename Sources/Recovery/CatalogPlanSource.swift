@@ -20,7 +20,7 @@ public final class CatalogPlanSource: PlanSource {
     public func histories() throws -> [TimelineID: TimelineHistory] { try catalog.histories() }
     public func segments() throws -> SegmentSet { try catalog.segments() }
 
-    public func facts(of path: LogSegments, _ range: Range<Int>) throws -> [SegmentOutline] {
+    public func facts(of path: WALSegments, _ range: Range<Int>) throws -> [SegmentOutline] {
         var rows: [SegmentRow] = []
         for stretch in path.stretches(range) {
             rows += try catalog.segments(of: stretch.timeline, stretch.numbers)
@@ -36,19 +36,19 @@ public final class CatalogPlanSource: PlanSource {
         }
     }
 
-    public func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    public func records(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         try archive.records(of: path, at: index, visit: visit)
     }
 
-    public func landmarks(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    public func landmarks(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         try archive.landmarks(of: path, at: index, visit: visit)
     }
 
     public func files(
-        changedBy transactions: Set<UInt32>, in path: LogSegments, at index: Int
+        changedBy transactions: Set<UInt32>, in path: WALSegments, at index: Int
     ) throws -> [UInt32: Set<RelationFile>] { try archive.files(changedBy: transactions, in: path, at: index) }
 
-    public func firstCandidate(in path: LogSegments, from index: Int, for target: RecoveryTarget) throws -> Int? {
+    public func firstCandidate(in path: WALSegments, from index: Int, for target: RecoveryTarget) throws -> Int? {
         switch target.point {
         case .time, .xid, .name: break
         case .lsn(let lsn):
@@ -74,7 +74,7 @@ public final class CatalogPlanSource: PlanSource {
         return nil
     }
 
-    public func firstEnding(by moment: Moment, orAt: Bool, in path: LogSegments, from index: Int) throws -> Int? {
+    public func firstEnding(by moment: Moment, orAt: Bool, in path: WALSegments, from index: Int) throws -> Int? {
         for stretch in path.stretches(index..<path.count) {
             let found = try catalog.firstEnding(before: moment, orAt: orAt, of: stretch.timeline, stretch.numbers)
             if let found, let place = path.index(of: found) { return place }
@@ -82,7 +82,7 @@ public final class CatalogPlanSource: PlanSource {
         return nil
     }
 
-    public func serverChanges(of path: LogSegments, through index: Int) throws -> ServerChanges {
+    public func serverChanges(of path: WALSegments, through index: Int) throws -> ServerChanges {
         var changes = ServerChanges()
         for stretch in path.stretches(0..<index + 1) {
             let found = try catalog.serverChanges(of: stretch.timeline, stretch.numbers)
@@ -94,7 +94,7 @@ public final class CatalogPlanSource: PlanSource {
 
     public func prepared(in backup: RestorableBackup) throws -> [Prepare] { try archive.prepared(in: backup) }
 
-    public func preparations(of path: LogSegments, through index: Int, before end: LSN) throws -> Preparations {
+    public func preparations(of path: WALSegments, through index: Int, before end: LSN) throws -> Preparations {
         let names = try path.stretches(0..<index + 1).flatMap {
             try catalog.segmentsWithPreparations(of: $0.timeline, $0.numbers)
         }
@@ -103,7 +103,7 @@ public final class CatalogPlanSource: PlanSource {
 
     public func lostHistories() throws -> [LostHistory] { try catalog.lostHistories() }
 
-    public func firstBreak(in path: LogSegments) throws -> LogBreak? {
+    public func firstBreak(in path: WALSegments) throws -> WALBreak? {
         for stretch in path.stretches(0..<path.count) {
             for found in try catalog.breaks(of: stretch.timeline, stretch.numbers) {
                 if !found.isLink || path.index(of: found.segment) != 0 { return found }
@@ -112,7 +112,7 @@ public final class CatalogPlanSource: PlanSource {
         return nil
     }
 
-    public func lastCommit(of path: LogSegments, from position: LSN) throws -> TransactionMark? {
+    public func lastCommit(of path: WALSegments, from position: LSN) throws -> TransactionMark? {
         for stretch in path.stretches(0..<path.count).reversed() {
             let row = try catalog.nearestWithCommits(of: stretch.timeline, stretch.numbers, fromEnd: true)
             if let last = row?.lastCommit { return last.lsn >= position ? last : nil }
@@ -120,7 +120,7 @@ public final class CatalogPlanSource: PlanSource {
         return nil
     }
 
-    public func restorePoints(of path: LogSegments) throws -> [RestorePoint]? {
+    public func restorePoints(of path: WALSegments) throws -> [RestorePoint]? {
         try path.stretches(0..<path.count).flatMap {
             try catalog.restorePoints(of: $0.timeline, $0.numbers)
         }

@@ -9,7 +9,7 @@ extension RelationMap {
 }
 
 extension RecoveryArchive {
-    /// What the log of these segments, neighbours in this order, does to a database's pg_class and pg_namespace. Reads
+    /// What the WAL of these segments, neighbours in this order, does to a database's pg_class and pg_namespace. Reads
     /// those segments only in which one of the two is changed, by their summaries.
     ///
     /// - Parameters:
@@ -28,7 +28,7 @@ extension RecoveryArchive {
 
     /// The same for the names of databases.
     ///
-    /// - Parameter map: of the backup from whose redo position, `start`, on the log is looked at.
+    /// - Parameter map: of the backup from whose redo position, `start`, on the WAL is looked at.
     public func databaseNames(
         in names: [SegmentName], _ map: RelationMap, from start: LSN
     ) throws -> LoggedRelations {

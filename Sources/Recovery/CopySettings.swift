@@ -58,7 +58,7 @@ public enum CopySettings {
     /// - Parameter original: the original's settings, as far as its backup recorded them.
     static func all(major: Int, original: [String: String]) -> [RecoverySetting] {
         var settings = rules.filter { $0.versions.contains(major) }.map { RecoverySetting($0.name, $0.value) }
-        // What the log makes lies in the directory itself (`--confine-tablespaces`).
+        // What the WAL makes lies in the directory itself (`--confine-tablespaces`).
         if knowsTablespacesInPlace(major, original["server_version"]) {
             settings.append(RecoverySetting("allow_in_place_tablespaces", "on"))
         }

@@ -6,14 +6,14 @@ import Platform
 import Restoring
 import WAL
 
-/// Where a recovered directory has its tablespaces: those of the backup, and those that the log makes.
+/// Where a recovered directory has its tablespaces: those of the backup, and those that the WAL makes.
 public struct CopyTablespaces: Sendable {
     public struct Place: Hashable, Sendable, Encodable {
         public let oid: UInt32
         /// The original's.
         public let location: String
         public let directory: String
-        /// Made by the log, and not in the backup.
+        /// Made by the WAL, and not in the backup.
         public let isYounger: Bool
     }
     public let places: [Place]
@@ -28,7 +28,7 @@ public struct CopyTablespaces: Sendable {
                 directory: mapping[tablespace.location] ?? tablespace.location, isYounger: false)
         }
         let known = Set(backup.tablespaces.map(\.oid))
-        // In place, the log makes them where they were.
+        // In place, the WAL makes them where they were.
         let young =
             !isCopy ? [] : plan.changes.tablespaces.filter { !known.contains($0.tablespace) && !$0.location.isEmpty }
         places =
@@ -43,7 +43,7 @@ public struct CopyTablespaces: Sendable {
         self.mapping = mapping.filter { !onlyYoung.contains($0.key) }
     }
 
-    /// Those that the log makes and `--tablespace-mapping` sends elsewhere.
+    /// Those that the WAL makes and `--tablespace-mapping` sends elsewhere.
     private func sent(from directory: String) -> [Place] {
         places.filter { $0.isYounger && $0.directory != "\(directory)/pg_tblspc/\($0.oid)" }
     }
@@ -76,7 +76,7 @@ public struct CopyTablespaces: Sendable {
         }
     }
 
-    /// Makes the links by which replay finds the places of those that the log makes: their records name none.
+    /// Makes the links by which replay finds the places of those that the WAL makes: their records name none.
     func prepareYounger(in directory: String) throws {
         for place in sent(from: directory) {
             try Files.makeDirectories(place.directory, mode: 0o700)
@@ -86,7 +86,7 @@ public struct CopyTablespaces: Sendable {
         }
     }
 
-    /// What the log makes that the person hasn't sent anywhere, as sentences.
+    /// What the WAL makes that the person hasn't sent anywhere, as sentences.
     public func remarks(directory: String) -> [String] {
         let chosen = Set(sent(from: directory))
         return places.filter { $0.isYounger && !chosen.contains($0) }.map { place in

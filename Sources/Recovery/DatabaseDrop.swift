@@ -15,7 +15,7 @@ public struct DatabaseDropMoment: Sendable {
     public let drop: DatabaseDrop
     /// Whether there is a mark.
     public let isMarked: Bool
-    /// Later drops of databases whose names neither a backup nor the log tells: a younger one of the name may be among them.
+    /// Later drops of databases whose names neither a backup nor the WAL tells: a younger one of the name may be among them.
     public fileprivate(set) var untold: [DatabaseDrop] = []
 
     /// That, as sentences; nil when there is no doubt.
@@ -31,7 +31,7 @@ public struct DatabaseDropMoment: Sendable {
 }
 
 /// Finds when a database was dropped: its OID is in the backups' relation maps, and the drop's record names it. Of one that
-/// no backup has, or that had another name then, the log tells the name. Of several of the name, the last is meant.
+/// no backup has, or that had another name then, the WAL tells the name. Of several of the name, the last is meant.
 ///
 /// The files vanish when that record is replayed, before the transaction that deletes the row commits; so neither the
 /// transaction nor its time can be the target.
@@ -49,20 +49,20 @@ public func momentBeforeDrop(
             $0.database == 0 && $0.oid == RelationMap.databaseCatalog
         }
         names.formUnion(map.databases.map(\.name))
-        guard let log = try archive.reachableLog(from: backup.label, timeline: timeline) else { continue }
+        guard let wal = try archive.reachableWAL(from: backup.label, timeline: timeline) else { continue }
         // What comes after it has been searched.
-        let segments = log.segments.filter { name in
+        let segments = wal.segments.filter { name in
             seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
         }
         let isNew = { [seen] (lsn: LSN) in
-            lsn >= backup.startLSN && log.holds(lsn) && seen.map { lsn < $0 } ?? true
+            lsn >= backup.startLSN && wal.holds(lsn) && seen.map { lsn < $0 } ?? true
         }
         let new = try archive.facts(of: segments)
         (facts, seen) = (new + facts, backup.startLSN)
         let own = map.databases.first { $0.name == name }?.oid
         let drops = new.flatMap(\.databaseDrops).filter { isNew($0.lsn) }
         let known = own.flatMap { DatabaseDropMoment(of: $0, in: facts) }
-        var found = [known].compactMap(\.self).filter { log.holds($0.drop.lsn) }
+        var found = [known].compactMap(\.self).filter { wal.holds($0.drop.lsn) }
         // Where the only drop is the one that is looked for, nobody need know how others were called.
         if drops.contains(where: { $0.database != own }) {
             let logged = try archive.databaseNames(in: segments, map, from: backup.startLSN)
@@ -137,7 +137,7 @@ public struct NoDatabaseDropFound: Explained, Equatable {
 }
 
 extension RecoveryArchive {
-    /// The moments just before databases of other names were dropped, in the order of the log.
+    /// The moments just before databases of other names were dropped, in the order of the WAL.
     fileprivate func offers(
         _ drops: [(name: String?, moment: DatabaseDropMoment)], _ timeline: RecoveryTarget.Timeline
     ) -> [PlanRefusal.Alternative] {
@@ -173,9 +173,9 @@ extension RecoveryArchive {
 extension RecoveryArchive {
     /// Nil when the backup doesn't lie on the history of the timeline.
     /// - Throws: `PlanRefusal` when there is no telling which timeline is meant.
-    public func reachableLog(from backup: String, timeline: RecoveryTarget.Timeline) throws -> ReachableLog? {
+    public func reachableWAL(from backup: String, timeline: RecoveryTarget.Timeline) throws -> ReachableWAL? {
         let request = PlanRequest(RecoveryTarget(.latest, timeline: timeline), backup: backup)
-        return try Planning.reachableLog(aware(request), from: source)
+        return try Planning.reachableWAL(aware(request), from: source)
     }
 }
 

@@ -209,7 +209,7 @@ public struct DrillReport: Sendable {
     /// What the checks took.
     public var checkedSeconds: Double
     public var reached: LSN?
-    /// Settings with which the server was started again, because the log demands more than the plan knew of.
+    /// Settings with which the server was started again, because the WAL demands more than the plan knew of.
     public var raised: [PausedReplay.Setting]
     /// Prepared transactions that were pending at the target; the drill rolled them back.
     public var pending: Int

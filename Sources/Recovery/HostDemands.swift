@@ -85,7 +85,7 @@ public struct HostDemands: Sendable {
 
     /// - Parameters:
     ///   - databases: as the backup knew them.
-    ///   - plan: whose log may demand more than the original had when the backup was taken.
+    ///   - plan: whose WAL may demand more than the original had when the backup was taken.
     public init(
         original: [String: String], chosen: [RecoverySetting], databases: [RelationMap.DatabaseRow] = [],
         plan: Plan? = nil
@@ -109,7 +109,7 @@ public struct HostDemands: Sendable {
         major >= 18 ? "max_active_replication_origins" : "max_replication_slots"
     }
 
-    /// What a server needs when it recovers: as much as the original when the backup was taken, and later, as the log tells.
+    /// What a server needs when it recovers: as much as the original when the backup was taken, and later, as the WAL tells.
     static func ofReplay(_ plan: Plan, original: [String: String]) -> [String: Int64] {
         let recorded = original.compactMapValues { Int64($0) }.filter {
             standard[$0.key] != nil
@@ -118,7 +118,7 @@ public struct HostDemands: Sendable {
         return recorded.merging(plan.changes.demands) { max($0, $1) }
     }
 
-    /// As much as the log has demanded so far of a server on that directory: replay writes it there before it checks it.
+    /// As much as the WAL has demanded so far of a server on that directory: replay writes it there before it checks it.
     static func soFar(_ control: ControlFile) -> [String: Int64] {
         [
             "max_connections": control.maxConnections, "max_worker_processes": control.maxWorkerProcesses,

@@ -172,6 +172,6 @@ public struct WaitingWAL: Sendable {
 extension TimelineHistory {
     /// A timeline's history as a server has it; nil when it isn't there or isn't one.
     init?(_ timeline: TimelineID, in dataDirectory: String) throws {
-        try self.init(timeline, inLog: dataDirectory + "/pg_wal")
+        try self.init(timeline, inWAL: dataDirectory + "/pg_wal")
     }
 }

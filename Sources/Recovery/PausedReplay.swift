@@ -2,7 +2,7 @@ public import DataDirectory
 public import Platform
 public import Postgres
 
-/// A server that recovers and answers queries waits for ever at the place where the log demands higher settings than it has
+/// A server that recovers and answers queries waits for ever at the place where the WAL demands higher settings than it has
 /// (from 14 on; `RecoveryRequiresIntParameter`, src/backend/access/transam/xlogrecovery.c). A server that has reached its
 /// target and waits there, as it was told to, looks the same but for the settings.
 public struct PausedReplay: Explained, Equatable {
@@ -42,7 +42,7 @@ public struct PausedReplay: Explained, Equatable {
 }
 
 extension ReplayFollower {
-    /// As `follow`, but a server that has paused because the log demands higher settings, of which the plan could not know, is
+    /// As `follow`, but a server that has paused because the WAL demands higher settings, of which the plan could not know, is
     /// started again with them.
     ///
     /// - Parameter raised: hears of it.

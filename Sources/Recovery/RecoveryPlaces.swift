@@ -12,8 +12,8 @@ public struct RecoveryPlaces: Sendable {
     private let mapping: [String: String]
     private let isCopy: Bool
     public let tablespaces: CopyTablespaces
-    /// Of replayed log, which passes through pg_wal.
-    private let log: Int64
+    /// Of replayed WAL, which passes through pg_wal.
+    private let wal: Int64
 
     /// - Parameters:
     ///   - mapping: where tablespaces go: location in the original → directory to use now.
@@ -29,7 +29,7 @@ public struct RecoveryPlaces: Sendable {
         var request = RestoreRequest(target: directory, tablespaceMapping: tablespaces.mapping)
         request.living = living
         self.request = request
-        log = 4 * Int64(plan.segmentSize)
+        wal = 4 * Int64(plan.segmentSize)
     }
 
     /// - Parameter keeping: what is in the directories already stays there and is used.
@@ -38,7 +38,7 @@ public struct RecoveryPlaces: Sendable {
         let tablespaces = try tablespacePlaces(of: backup, for: request)
         try self.tablespaces.check(backup, directory: request.target, isCopy: isCopy, mapping: mapping)
         var needs: [(path: String, bytes: Int64)] = []
-        var main = backup.size + log
+        var main = backup.size + wal
         for tablespace in backup.tablespaces {
             guard let place = tablespaces[tablespace.oid] else { continue }
             needs.append((place, tablespace.size))

@@ -39,7 +39,7 @@ struct SegmentRecords {
 
     let name: SegmentName
     /// Ends of transactions, and restore points.
-    private(set) var landmarks: [LogRecord] = []
+    private(set) var landmarks: [ReplayRecord] = []
     /// Transactions that were prepared, and where.
     private(set) var prepared: [(lsn: LSN, transaction: Prepare)] = []
     /// What kept the rest from being read.
@@ -57,7 +57,7 @@ struct SegmentRecords {
     /// Records that end before it belong to the segment before.
     private let start: LSN
     /// The one across the left boundary, where the summaries say what it is.
-    private let crossing: LogRecord?
+    private let crossing: ReplayRecord?
     /// What begins here or later is the file's earlier content.
     private let end: LSN?
     private var places: [Place] = []
@@ -67,7 +67,7 @@ struct SegmentRecords {
     ///   - origin: where the first segment to be read starts.
     ///   - crossing: the record across the left boundary, if it is known already.
     ///   - end: of a segment that ends early.
-    init(_ name: SegmentName, segmentSize: UInt32, from origin: LSN, crossing: LogRecord?, end: LSN?) {
+    init(_ name: SegmentName, segmentSize: UInt32, from origin: LSN, crossing: ReplayRecord?, end: LSN?) {
         self.end = end
         self.name = name
         self.crossing = crossing
@@ -78,7 +78,7 @@ struct SegmentRecords {
 
     /// Reads neighbouring segments, of which the last is this one and the first the one where the record across its left
     /// boundary begins.
-    /// - Throws: what reading the objects throws; damage to the log is kept.
+    /// - Throws: what reading the objects throws; damage to the WAL is kept.
     mutating func read(_ pieces: [Piece]) throws {
         var walk = RecordWalk(includingBlocks: true)
         do {
@@ -102,7 +102,7 @@ struct SegmentRecords {
     private mutating func add(_ record: WALRecord) {
         places.append(Place(start: place(record.lsn), end: place(record.end)))
         switch record.kind {
-        case .commit, .abort, .restorePoint: landmarks.append(LogRecord(record))
+        case .commit, .abort, .restorePoint: landmarks.append(ReplayRecord(record))
         case .prepare(let transaction): prepared.append((record.lsn, transaction))
         default: break
         }
@@ -114,8 +114,8 @@ struct SegmentRecords {
 
     private func place(_ lsn: LSN) -> UInt32 { UInt32((lsn.rawValue - origin) / 8) }
 
-    var first: LogRecord? {
-        var found: LogRecord?
+    var first: ReplayRecord? {
+        var found: ReplayRecord?
         _ = visitAll { record in
             found = record
             return false
@@ -125,7 +125,7 @@ struct SegmentRecords {
 
     /// Visits every record in order, until `visit` says false.
     /// - Returns: whether it never did.
-    func visitAll(_ visit: (LogRecord) throws -> Bool) rethrows -> Bool {
+    func visitAll(_ visit: (ReplayRecord) throws -> Bool) rethrows -> Bool {
         if let crossing, try !visit(crossing) { return false }
         var next = crossing?.content.isLandmark == true ? 1 : 0
         for place in places {
@@ -134,7 +134,9 @@ struct SegmentRecords {
                 guard try visit(landmarks[next]) else { return false }
                 next += 1
             } else {
-                guard try visit(LogRecord(start: start, end: LSN(origin + UInt64(place.end) * 8))) else { return false }
+                guard try visit(ReplayRecord(start: start, end: LSN(origin + UInt64(place.end) * 8))) else {
+                    return false
+                }
             }
         }
         return true

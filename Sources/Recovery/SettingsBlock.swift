@@ -19,7 +19,7 @@ struct SettingsBlock {
     init(_ request: RecoverRequest, serverOptions: [String]) {
         (directory, setup) = (DataDirectory(request.directory), request.setup)
         lasting = HostDemands.roomForOrigins(major: request.plan.majorVersion)
-        // Behind what the plan knew the log may have demanded more already.
+        // Behind what the plan knew the WAL may have demanded more already.
         let soFar = (try? directory.controlFile()).map(HostDemands.soFar) ?? [:]
         demands = HostDemands.ofReplay(request.plan, original: request.backup.settings).merging(soFar) { max($0, $1) }
         configurationFile = ServerConfiguration.file(in: serverOptions)

@@ -75,7 +75,7 @@ extension ClusterArchive {
         return found
     }
 
-    /// The folders of a timeline's WAL, one for 4 GiB of log, in order.
+    /// The folders of a timeline's WAL, one for 4 GiB of WAL, in order.
     public func walFolders(of timeline: TimelineID) throws -> [RepositoryKey] {
         let parent = incarnation.walFolder(timeline)
         return try store.list(parent).filter(\.isFolder).map { parent.appending($0.name) }
@@ -92,7 +92,7 @@ extension ClusterArchive {
 
     /// The completed segments of a timeline, in order; with `from` only that one and later ones.
     ///
-    /// Costs one folder listing per 4 GiB of log.
+    /// Costs one folder listing per 4 GiB of WAL.
     public func segments(timeline: TimelineID, from first: SegmentName? = nil) throws -> [SegmentName] {
         try names(of: timeline, from: first) { if case .segment(let name) = $0 { name } else { nil } }
     }

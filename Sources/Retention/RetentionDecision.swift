@@ -113,7 +113,7 @@ public struct ClockWentBack: Explained, Equatable {
 /// Decides what is kept.
 ///
 /// Ages come from the backups' times and order from their positions, never from names or clocks. The newest good backup is
-/// always kept, on every branch of the log that may be alive, and so are pinned and leased ones and whatever a kept one
+/// always kept, on every branch of the WAL that may be alive, and so are pinned and leased ones and whatever a kept one
 /// refers to. What is known of a backup's damage never removes anything: what the rules would keep of sound backups stays,
 /// and the good ones that stand in for it do, too. With `recoveryWindow` or `keepWAL`, WAL is kept without a gap as far back
 /// as these say, and older kept backups keep the WAL that makes them consistent; with neither, WAL is kept without a gap

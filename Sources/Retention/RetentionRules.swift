@@ -10,7 +10,7 @@ struct RetentionRules {
     /// Backups from which every later moment must be reachable.
     private var anchors: Set<String> = []
 
-    /// - Parameter backups: in the order of the log: a timeline comes after all that it can have left.
+    /// - Parameter backups: in the order of the WAL: a timeline comes after all that it can have left.
     init(backups: [RetainedBackup], timelines: [RetainedTimeline], policy: RetentionPolicy, now: Moment) {
         self.backups = backups
         self.timelines = timelines

@@ -11,8 +11,8 @@ public struct DropMoment: Sendable {
     public let target: RecoveryTarget
     /// When each was dropped, as the archive tells.
     public let drops: [(table: TableName, transaction: TransactionMark)]
-    /// Later transactions that dropped relations of which neither a backup nor the log tells the name: a younger table of
-    /// the name may be among them. In the order of the log.
+    /// Later transactions that dropped relations of which neither a backup nor the WAL tells the name: a younger table of
+    /// the name may be among them. In the order of the WAL.
     public let untold: [TransactionMark]
     /// The moment just before the last of those, if it can be reached.
     public let later: PlanRefusal.Alternative?
@@ -20,7 +20,7 @@ public struct DropMoment: Sendable {
 
 /// Finds when tables were dropped: the last time that each name was. Since PostgreSQL 15 a commit names the OIDs of what it
 /// drops; before, the files that vanish with a commit which creates none tell it. Whose they are is known to the backups'
-/// relation maps, and of what is younger than every backup to the log.
+/// relation maps, and of what is younger than every backup to the WAL.
 ///
 /// - Parameters:
 ///   - timeline: of the history that is looked through.
@@ -40,8 +40,8 @@ public func momentBeforeDrop(
         }
     }
     for backup in archive.backups.complete.reversed() {
-        guard let log = try archive.reachableLog(from: backup.label, timeline: timeline) else { continue }
-        try search.add(backup, log)
+        guard let wal = try archive.reachableWAL(from: backup.label, timeline: timeline) else { continue }
+        try search.add(backup, wal)
         guard let (target, found) = search.found() else { continue }
         let untold = search.untold(behind: target)
         return DropMoment(
@@ -57,7 +57,7 @@ public func momentBeforeDrop(
 private struct DropSearch {
     let tables: [TablePattern]
     let archive: RecoveryArchive
-    /// What was dropped after the oldest backup so far, in the order of the log.
+    /// What was dropped after the oldest backup so far, in the order of the WAL.
     private var drops: [RelationDrop] = []
     /// Relations that a backup knows; the newest one says how.
     private var known: [UInt32: DroppedRelation] = [:]
@@ -71,18 +71,18 @@ private struct DropSearch {
     private var databases: Set<UInt32> = []
     /// What was dropped in whatever database, as long as no backup has the tables'.
     private var elsewhere: [RelationDrop] = []
-    /// The databases that had the name of the tables', as the log tells of those that no backup has.
+    /// The databases that had the name of the tables', as the WAL tells of those that no backup has.
     private var young: Set<UInt32> = []
     var isDatabaseYoung: Bool { !young.isEmpty }
 
     init(_ tables: [TablePattern], _ archive: RecoveryArchive) { (self.tables, self.archive) = (tables, archive) }
 
     /// Adds what was dropped between a backup and the one before.
-    mutating func add(_ backup: BackupDescription, _ log: ReachableLog) throws {
-        let segments = log.segments.filter { name in
+    mutating func add(_ backup: BackupDescription, _ wal: ReachableWAL) throws {
+        let segments = wal.segments.filter { name in
             seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
         }
-        let isNew = { [seen] (lsn: LSN) in log.holds(lsn) && seen.map { lsn < $0 } ?? true }
+        let isNew = { [seen] (lsn: LSN) in wal.holds(lsn) && seen.map { lsn < $0 } ?? true }
         let found = RelationDrop.all(in: try archive.facts(of: segments), major: archive.contents.incarnation.major)
             .filter { isNew($0.transaction.lsn) }
         let oids = Set(found.map(\.oid) + drops.filter { $0.relation == nil }.map(\.oid))
@@ -135,7 +135,7 @@ private struct DropSearch {
     func untold(behind position: LSN) -> [TransactionMark] {
         var marks: [TransactionMark] = []
         if !isDatabaseKnown {
-            // Each backup's log holds that of the later ones.
+            // Each backup's WAL holds that of the later ones.
             for drop in elsewhere.sorted(by: { $0.transaction.lsn < $1.transaction.lsn })
             where !databases.contains(drop.database) && (young.isEmpty || young.contains(drop.database))
                 && marks.last != drop.transaction

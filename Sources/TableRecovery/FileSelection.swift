@@ -12,8 +12,8 @@ public struct FileSelection: Sendable {
     public enum Method: Sendable {
         /// Left-out files are holes of their original size; replay runs with ignore_invalid_pages.
         case holes
-        /// The log is filtered: nothing touches left-out files, and they don't exist.
-        case filteredLog
+        /// The WAL is filtered: nothing touches left-out files, and they don't exist.
+        case filteredWAL
     }
 
     public let method: Method
@@ -124,7 +124,7 @@ public struct FileSelection: Sendable {
             return place.database == database || method == .holes ? .whole : .absent
         }
         if place.database != database {
-            if method == .filteredLog { return .absent }
+            if method == .filteredWAL { return .absent }
             // Without PG_VERSION a connection to it by mistake ends with an error instead of a crash of the server.
             if name == "PG_VERSION" { return .absent }
             return RelationFileName(name) == nil ? .whole : stand

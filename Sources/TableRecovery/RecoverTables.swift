@@ -42,7 +42,7 @@ private final class TableRecovery {
         try report(.begun)
         // From the cheapest way to the surest one.
         var ways: [(selection: (Set<UInt32>) -> FileSelection, name: String)] = []
-        for method in [FileSelection.Method.filteredLog, .holes] where request.method == method || method == .holes {
+        for method in [FileSelection.Method.filteredWAL, .holes] where request.method == method || method == .holes {
             ways.append(
                 (
                     { [request] (keeping: Set<UInt32>) in

@@ -4,7 +4,7 @@ import WAL
 
 /// What is known of a relation that was dropped.
 struct DroppedRelation {
-    /// Nil when the log tells the schema's number only.
+    /// Nil when the WAL tells the schema's number only.
     var schema: String?
     var name: String
     /// `pg_class.relkind`.
@@ -27,7 +27,7 @@ struct RelationDrop {
         relation = isFile ? known.values.first { $0.file == oid } ?? known[oid] : known[oid]
     }
 
-    /// The drops that segments, neighbours in the order of the log, tell of.
+    /// The drops that segments, neighbours in the order of the WAL, tell of.
     static func all(in segments: [SegmentFacts], major: Int) -> [RelationDrop] {
         var drops: [RelationDrop] = []
         var created: [UInt32: Set<UInt32>] = [:]
@@ -56,7 +56,7 @@ struct RelationDrop {
     }
 }
 
-/// Names of relations as the log tells them: of those that are younger than a backup, and of those renamed since.
+/// Names of relations as the WAL tells them: of those that are younger than a backup, and of those renamed since.
 struct LoggedNames {
     private let rows: LoggedRelations
     /// Those that the backup knows, by their OIDs, with all their names.
@@ -93,7 +93,7 @@ struct LoggedNames {
         return names.count == 1 ? names.first : nil
     }
 
-    /// What a dropped relation was called in the end; nil when the log doesn't tell.
+    /// What a dropped relation was called in the end; nil when the WAL doesn't tell.
     func relation(_ drop: RelationDrop, _ known: [UInt32: DroppedRelation]) -> DroppedRelation? {
         guard let row = rows.row(of: drop.oid, before: drop.transaction.lsn) else { return nil }
         let before = known[drop.oid]

@@ -9,7 +9,7 @@ import Repository
 import Restoring
 import WAL
 
-/// A temporary server that replays just enough of the log over just enough of a backup.
+/// A temporary server that replays just enough of the WAL over just enough of a backup.
 final class ScratchCluster {
     let directory: ScratchDirectory
     let plan: Plan
@@ -41,7 +41,7 @@ final class ScratchCluster {
             var request = RestoreRequest(target: data, jobs: jobs)
             request.selection = { selection.treatment(of: $0, size: $1) }
             request.isThrowaway = true
-            // Log on its way, and the pages that replay makes of holes: no more than there is log.
+            // WAL on its way, and the pages that replay makes of holes: no more than there is WAL.
             let segments = Int64(plan.segmentSize) * Int64(min(plan.segmentCount, 8 + jobs))
             request.reserve = segments + (selection.method == .holes && selection.database != nil ? plan.logSize : 0)
             for tablespace in backup.tablespaces {
@@ -53,13 +53,13 @@ final class ScratchCluster {
                 try restoreBackup(backup, of: contents, request: request, progress: progress)
             }
             let control = try DataDirectory(data).controlFile()
-            let isFiltered = selection.method == .filteredLog
+            let isFiltered = selection.method == .filteredWAL
             let rules = try ScratchCluster.rules(plan, selection, archive)
             lastRemoval = rules.vanished.last
             supply = try SegmentSupply(
                 plan.segmentNames, of: archive.contents, segmentSize: plan.segmentSize,
                 rules: rules, target: plan.end,
-                directory: directory.path + "/wal", serverLog: data + "/pg_wal", jobs: jobs)
+                directory: directory.path + "/wal", serverWAL: data + "/pg_wal", jobs: jobs)
             try ScratchCluster.write(
                 directory.path + "/postgresql.conf",
                 ScratchSettings.text(
@@ -79,12 +79,12 @@ final class ScratchCluster {
 
     /// What a transaction removes before the target needn't be replayed either. Catalogs and sequences always are.
     private static func rules(_ plan: Plan, _ selection: FileSelection, _ archive: RecoveryArchive) throws
-        -> LogFilterRules
+        -> WALFilterRules
     {
-        guard selection.method == .filteredLog, let database = selection.database else { return .outsideOnly }
+        guard selection.method == .filteredWAL, let database = selection.database else { return .outsideOnly }
         let vanished = VanishedFiles(
             of: database, by: try archive.facts(of: plan.segmentNames), before: plan.end, keeping: selection.kept)
-        return LogFilterRules(database: database, leftOut: selection.leftOut, vanished: vanished)
+        return WALFilterRules(database: database, leftOut: selection.leftOut, vanished: vanished)
     }
 
     /// Makes the restored directory the scratch server's own.
@@ -106,7 +106,7 @@ final class ScratchCluster {
 
     /// Replays to the target and returns when the server takes connections.
     ///
-    /// - Throws: `ScratchFailure`, `MissingPages`, `ReplayStandstill`, what kept the log from being delivered.
+    /// - Throws: `ScratchFailure`, `MissingPages`, `ReplayStandstill`, what kept the WAL from being delivered.
     func replay(progress: (ReplayProgress) throws -> Void = { _ in }) throws {
         do { try runToEnd(progress) } catch {
             // On a full disk neither the server nor its log may find words for it.
@@ -181,7 +181,7 @@ final class ScratchCluster {
 
     var missingPages: Int { log.missingPages.values.reduce(0, +) }
     var counts: (records: Int, voided: Int) { supply.counts }
-    /// Bytes of log read from the repository.
+    /// Bytes of WAL read from the repository.
     var logBytes: Int64 { supply.storedBytes }
     /// Nobody's role and no database.
     var conninfo: String { ScratchCluster.conninfo(socketDirectory: directory.socketDirectory) }
@@ -235,7 +235,7 @@ public struct ScratchFailure: Explained, Equatable {
     public var hint: String? { LastWordsHint.hint(lastWords) }
 }
 
-/// Replay missed pages of relations that had been restored: the backup, the log or tidemark is wrong.
+/// Replay missed pages of relations that had been restored: the backup, the WAL or tidemark is wrong.
 public struct MissingPages: Explained, Equatable {
     public let files: [UInt32]
     public var message: String { "WAL refers to pages that the backup should have" }

@@ -6,7 +6,7 @@ import WAL
 /// The whole configuration of a scratch server. Nothing of the original's is used: any line of it (a library, a
 /// certificate, a size) can keep the server from starting here, or make it reach out.
 enum ScratchSettings {
-    /// - Parameter expectsMissingPages: files are left out and the log is replayed as it is.
+    /// - Parameter expectsMissingPages: files are left out and the WAL is replayed as it is.
     static func text(
         plan: Plan, control: ControlFile, scratch: ScratchDirectory, restoreCommand: String, expectsMissingPages: Bool
     ) -> String {
@@ -25,7 +25,7 @@ enum ScratchSettings {
             ("max_wal_senders", "0"), ("jit", "off"),
             // A paused standby would still hold the lock of the very DROP TABLE the target lies in front of.
             ("hot_standby", "off"), ("max_connections", "20"),
-            // Both may be raised within the log that is replayed.
+            // Both may be raised within the WAL that is replayed.
             ("max_prepared_transactions", String(max(Int(control.maxPreparedTransactions), 1000))),
             ("max_locks_per_transaction", String(max(Int(control.maxLocksPerTransaction), 256))),
             // Vacuum would read tables that aren't there; the freeze limits keep even the forced one away.
@@ -35,7 +35,7 @@ enum ScratchSettings {
             ("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"),
             ("min_wal_size", "\(max(80, 5 * segment))MB"),
             ("max_wal_size", "\(max(1024, 16 * segment))MB"), ("checkpoint_timeout", "1d"),
-            // Replayed segments are punched empty (ReplayedLog); none may come back under the name of a later one.
+            // Replayed segments are punched empty (ReplayedWAL); none may come back under the name of a later one.
             ("wal_recycle", "off"), ("wal_init_zero", "off"),
             ("restart_after_crash", "off"),
             // Its log is read by tidemark.

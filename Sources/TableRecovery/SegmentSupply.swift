@@ -4,15 +4,15 @@ import Repository
 import Synchronization
 import WAL
 
-/// Has the log that a scratch server will ask for ready before it asks: fetched ahead, in the order of replay, filtered.
+/// Has the WAL that a scratch server will ask for ready before it asks: fetched ahead, in the order of replay, filtered.
 ///
 /// The server's restore_command is a shell script that takes finished files from a folder, so what is delivered can't be
 /// anything but what the plan names; and with the process that delivers, delivery ends with an error instead of an end of
-/// the log.
+/// the WAL.
 final class SegmentSupply: Sendable {
     private let segments: [SegmentName]
     private let archive: ClusterArchive
-    private let rules: LogFilterRules
+    private let rules: WALFilterRules
     private let segmentSize: UInt32
     private let target: LSN
     private let jobs: Int
@@ -29,16 +29,16 @@ final class SegmentSupply: Sendable {
         var records = 0
         var voided = 0
         var delivered = 0
-        var replayed: ReplayedLog
+        var replayed: ReplayedWAL
     }
 
-    /// - Parameter serverLog: the server's pg_wal.
+    /// - Parameter serverWAL: the server's pg_wal.
     init(
         _ segments: [SegmentName], of archive: ClusterArchive, segmentSize: UInt32,
-        rules: LogFilterRules, target: LSN, directory: String, serverLog: String, jobs: Int
+        rules: WALFilterRules, target: LSN, directory: String, serverWAL: String, jobs: Int
     ) throws {
         self.target = target
-        state = Mutex(State(replayed: ReplayedLog(directory: serverLog, taken: directory + "/taken")))
+        state = Mutex(State(replayed: ReplayedWAL(directory: serverWAL, taken: directory + "/taken")))
         (self.segments, self.archive) = (segments, archive)
         (self.rules, self.segmentSize, self.directory, self.jobs) = (rules, segmentSize, directory, jobs)
         for folder in ["", "/ready", "/taken", "/history"] {
@@ -58,7 +58,7 @@ final class SegmentSupply: Sendable {
     /// For postgresql.conf.
     var restoreCommand: String { "\(shellQuoted(directory + "/deliver")) %f %p" }
 
-    /// 200: PostgreSQL then stops instead of taking it for the end of the log.
+    /// 200: PostgreSQL then stops instead of taking it for the end of the WAL.
     private var script: String {
         """
         #!/bin/sh
@@ -121,7 +121,7 @@ final class SegmentSupply: Sendable {
     private struct Stopped: Error {}
 
     private func deliver() throws {
-        var filter = LogFilter(rules, segmentSize: segmentSize, target: target)
+        var filter = WALFilter(rules, segmentSize: segmentSize, target: target)
         try mapInOrder(
             segments, workers: jobs, ahead: jobs + 1, transform: fetch,
             consume: { segment in

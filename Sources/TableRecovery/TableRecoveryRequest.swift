@@ -22,7 +22,7 @@ public struct TableRecoveryRequest: Sendable {
     public var tables: [TablePattern]
     public var plan: Plan
     public var destinations: [Destination]
-    public var method: FileSelection.Method = .filteredLog
+    public var method: FileSelection.Method = .filteredWAL
     /// What new tables get beyond columns, constraints, indexes, sequences, statistics, comments, owner and grants.
     public var parts = SchemaParts()
     /// The programs of the cluster's major version: postgres, pg_dump, pg_restore.
@@ -85,14 +85,14 @@ public struct TableRecoveryReport: Sendable {
     /// Foreign keys, triggers, policies and rules that new tables don't have.
     public var leftOut: [String] = []
     public var notes: [String] = []
-    /// How often the log was replayed.
+    /// How often the WAL was replayed.
     public var passes = 0
-    /// Bytes read from the repository: the backup's frames, and the log.
+    /// Bytes read from the repository: the backup's frames, and the WAL.
     public var backupBytes: Int64 = 0
     public var logBytes: Int64 = 0
     /// The most bytes the scratch cluster had on disk, looked at twice a second and at the target.
     public var scratchBytes: Int64 = 0
-    /// Records of the log, and those of them that were not replayed.
+    /// Records of the WAL, and those of them that were not replayed.
     public var records = 0
     public var voidedRecords = 0
     public var restoreSeconds = 0.0

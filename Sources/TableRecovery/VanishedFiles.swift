@@ -1,7 +1,7 @@
 import WAL
 
 /// Relation files of one database that transactions remove on the way to a target: of what was dropped, truncated or
-/// rewritten, and of what was made only to be thrown away. Nothing the log says about such a file before that moment is of
+/// rewritten, and of what was made only to be thrown away. Nothing the WAL says about such a file before that moment is of
 /// use to anybody who only wants the state at the target.
 struct VanishedFiles: Sendable, Equatable {
     /// By number: where the last transaction that removed it ended. A number that is used again lives on from there.

@@ -71,7 +71,7 @@ public struct Continuity: Hashable, Sendable {
         return add(trimming: &next, mayEndEarly: false)
     }
 
-    /// As `add`; of a segment that may end early, records that do not go on from the log before are its end and taken
+    /// As `add`; of a segment that may end early, records that do not go on from the WAL before are its end and taken
     /// from its summary.
     /// - Parameter mayEndEarly: it does so if its records end before it, whatever this says.
     public mutating func add(trimming next: inout SegmentSummary, mayEndEarly: Bool) -> Join {

@@ -8,7 +8,7 @@ extension SegmentSummary {
     /// Takes out the records, and the rest of the one that straddles into the segment unless `keepingHead`.
     ///
     /// - Returns: false when there are records on later pages. Their addresses show that those were written here: this is
-    ///   another log, or damage, rather than an end.
+    ///   another WAL, or damage, rather than an end.
     mutating func trim(keepingHead: Bool) -> Bool {
         guard tail == nil, ending != .full else { return false }
         let pageSize = UInt64(PageHeader.pageSize)

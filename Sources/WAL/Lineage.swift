@@ -67,7 +67,7 @@ public struct Lineage: Hashable, Sendable {
     /// Whether a recovery along this history reads that file, and not the one of another timeline.
     public func reads(_ name: SegmentName) -> Bool { file(name.number(segmentSize: segmentSize)) == name }
 
-    /// The file before a segment's file or, for one that isn't on this history, before its stretch of log; nil for the
+    /// The file before a segment's file or, for one that isn't on this history, before its stretch of WAL; nil for the
     /// first.
     public func file(before name: SegmentName) -> SegmentName? {
         let number = name.number(segmentSize: segmentSize)
@@ -169,7 +169,7 @@ public struct Lineage: Hashable, Sendable {
         return gaps
     }
 
-    /// How far the log is there when the file of segment `number` isn't: to its beginning, or to where an older timeline
+    /// How far the WAL is there when the file of segment `number` isn't: to its beginning, or to where an older timeline
     /// was left in it, if that one's file is there.
     private func reach(of number: UInt64, in archived: SegmentSet, _ ends: [SegmentName: LSN]) -> LSN {
         guard let (name, next) = substitutes(for: number).last(where: { archived.contains($0.name) }) else {
@@ -194,7 +194,7 @@ public struct Lineage: Hashable, Sendable {
 public struct LineageGap: Hashable, Sendable {
     public let segmentSize: UInt32
     public let numbers: ClosedRange<UInt64>
-    /// The log is there up to here…
+    /// The WAL is there up to here…
     public let from: LSN
     /// …and again from here on.
     public let to: LSN

@@ -9,7 +9,7 @@ extension SegmentReader {
             try startSegment(page)
             at = PageHeader.long
         } else {
-            guard try continuesLog(page) else { return }
+            guard try continuesWAL(page) else { return }
         }
         let flags = page.u16(PageHeader.flagsOffset)
         if flags & PageHeader.afterAbandoned != 0 {
@@ -116,7 +116,7 @@ extension SegmentReader {
     }
 
     /// Checks the header of a page that isn't the first. False: WAL ends here, as it may.
-    private mutating func continuesLog(_ page: RawSpan) throws(WALDamage) -> Bool {
+    private mutating func continuesWAL(_ page: RawSpan) throws(WALDamage) -> Bool {
         let magic = page.u16(PageHeader.magicOffset)
         let address = LSN(page.u64(PageHeader.addressOffset))
         let expected = start + offset

@@ -180,7 +180,7 @@ public struct HeapTruncation: Hashable, Sendable {
     public let relations: [UInt32]
 }
 
-/// One record of the log: its header, where it ends, and what it says.
+/// One record of the WAL: its header, where it ends, and what it says.
 public struct WALRecord: Hashable, Sendable {
     public let header: RecordHeader
     /// Behind the record, padded to eight bytes; for a segment switch, the end of the segment.

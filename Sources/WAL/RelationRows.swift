@@ -1,4 +1,4 @@
-/// A row of pg_class as a record of the log leaves it: a relation was made, renamed, moved or rewritten.
+/// A row of pg_class as a record of the WAL leaves it: a relation was made, renamed, moved or rewritten.
 public struct RelationRow: Hashable, Sendable {
     public let lsn: LSN
     /// Of the transaction or subtransaction that wrote it, which may have been rolled back.
@@ -24,7 +24,7 @@ public struct RelationRow: Hashable, Sendable {
     }
 }
 
-/// Follows what the log does to the rows of one database's pg_class and pg_namespace: names of relations that no backup
+/// Follows what the WAL does to the rows of one database's pg_class and pg_namespace: names of relations that no backup
 /// knows are nowhere else.
 ///
 /// Fed as `RecordWalk` is. Rows that were there before become known by the images of their pages, which a page's first
@@ -61,7 +61,7 @@ public struct RelationRows: ~Copyable {
     public var told: LoggedRelations { rows.told }
 }
 
-/// What the log tells of the relations and schemas of a database, or of the databases.
+/// What the WAL tells of the relations and schemas of a database, or of the databases.
 public struct LoggedRelations: Sendable {
     fileprivate struct Name {
         let lsn: LSN
@@ -85,7 +85,7 @@ public struct LoggedRelations: Sendable {
         Set(names.filter { $0.value.contains { $0.name == name && !aborted.contains($0.xid) } }.keys)
     }
 
-    /// The name that the last transaction before `lsn` that wasn't rolled back gave a database; nil when the log doesn't tell.
+    /// The name that the last transaction before `lsn` that wasn't rolled back gave a database; nil when the WAL doesn't tell.
     public func databaseName(_ oid: UInt32, before lsn: LSN) -> String? {
         names[oid]?.last { $0.lsn < lsn && !aborted.contains($0.xid) }?.name
     }

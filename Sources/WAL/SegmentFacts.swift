@@ -82,10 +82,10 @@ public struct SegmentFacts: Hashable, Sendable {
     public var aborts: UInt64 = 0
     public var prepares: UInt64 = 0
 
-    /// By place in the log.
+    /// By place in the WAL.
     public var firstCommit: TransactionMark?
     public var lastCommit: TransactionMark?
-    /// By time. Commit times are not in the log's order: they are taken before the record is written.
+    /// By time. Commit times are not in the WAL's order: they are taken before the record is written.
     public var earliestCommit: TransactionMark?
     public var latestCommit: TransactionMark?
     /// Over commits and aborts, prepared or not: what recovery compares a target time with (`recoveryStopsBefore`).

@@ -1,6 +1,6 @@
 public import Messages
 
-/// How a timeline descends from others: which stretch of the log belongs to which timeline (src/backend/access/transam/timeline.c).
+/// How a timeline descends from others: which stretch of the WAL belongs to which timeline (src/backend/access/transam/timeline.c).
 public struct TimelineHistory: Hashable, Sendable {
     /// An ancestor, and where it was left.
     public struct Ancestor: Hashable, Sendable {

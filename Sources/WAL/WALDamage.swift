@@ -42,7 +42,7 @@ public struct WALDamage: Explained, Equatable {
     public let reason: Reason
     /// Bytes from the start of the segment.
     public let offset: UInt64
-    /// The place in the log; nil when it isn't known which segment this is.
+    /// The place in the WAL; nil when it isn't known which segment this is.
     public let lsn: LSN?
     public let segment: SegmentName?
 

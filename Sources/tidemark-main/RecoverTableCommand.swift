@@ -75,7 +75,7 @@ enum RecoverTableCommand: Command {
         let cluster = try invocation.clusterWithPlacesApart()
         var order = TableRecoveryOrder(tables, try target(tables, arguments, cluster))
         order.destinations = destinations
-        order.method = arguments.has("no-filter-wal") ? .holes : .filteredLog
+        order.method = arguments.has("no-filter-wal") ? .holes : .filteredWAL
         order.parts.foreignKeys = arguments.has("with-foreign-keys")
         order.parts.triggers = arguments.has("with-triggers")
         order.parts.views = arguments.has("with-views")

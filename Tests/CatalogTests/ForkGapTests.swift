@@ -169,7 +169,7 @@ private let cases = [
         let newest = gap.histories.keys.max().map { TimelineID($0) } ?? TimelineID(1)
         let path = try #require(try TimelinePath(to: newest, histories: source.histories(), known: true))
         let told = try Self.backups(gap).filter { path.contains($0.timeline, upTo: $0.stop) }.map { backup in
-            let log = try ReplayLog(
+            let log = try ReplayWAL(
                 backup: RestorableBackup(
                     label: backup.label, timeline: backup.timeline, start: backup.start, stop: backup.stop,
                     startTime: backup.startTime, stopTime: backup.stopTime, size: 1),

@@ -12,7 +12,7 @@ import WAL
         try Files.remove(repository.store.path(repository.incarnation.segment(#require(SegmentName(name)))))
     }
 
-    private func gaps(_ repository: FixtureRepository, _ backups: [BackupSpan] = []) throws -> [LogGap] {
+    private func gaps(_ repository: FixtureRepository, _ backups: [BackupSpan] = []) throws -> [WALGap] {
         let catalog = try repository.catalog()
         _ = try catalog.synchronize(jobs: 1)
         return try catalog.report(backups: backups).gaps

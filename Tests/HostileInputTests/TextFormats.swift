@@ -89,7 +89,7 @@ private let job: @Sendable () throws -> [[UInt8]] = {
         kind: .expire, cluster: "main", started: Moment(microseconds: 1_764_000_000_000_000),
         finished: Moment(microseconds: 1_764_000_060_000_000), result: .failure, exitStatus: 1, message: "no",
         detail: "why",
-        hint: "what", facts: [ExpiredLog.fact: "000000010000000200000000-0000000100000002000000FE", "seconds": "3.5"],
+        hint: "what", facts: [ExpiredWAL.fact: "000000010000000200000000-0000000100000002000000FE", "seconds": "3.5"],
         user: "postgres", host: "db1", tidemarkVersion: "1")
     return [try record.document().bytes]
 }
@@ -126,7 +126,7 @@ extension HostileFormat {
         HostileFormat("a job record", seeds: job, mend: reseal).reading { bytes in
             let record = try JobRecord(stored: bytes)
             _ = try record.document()
-            let log = ExpiredLog([record])
+            let log = ExpiredWAL([record])
             let name = SegmentName("000000010000000200000003")!
             for size in [1 << 20, 16 << 20, 1 << 30] as [UInt32] {
                 _ = log.removal(of: name, to: name, segmentSize: size)

@@ -7,7 +7,7 @@ import WAL
 /// commits 201 to 210 from second 101 on.
 private func twoBranches() -> ConstructedArchive {
     var archive = ConstructedArchive()
-    var log = LogWriter()
+    var log = WALWriter()
     archive.allBackups.append(log.backup("a", second(0)))
     for n in 1...20 {
         if n == 11 {
@@ -24,9 +24,9 @@ private func twoBranches() -> ConstructedArchive {
 extension ConstructedArchive {
     /// A timeline that leaves another where `log` is now.
     mutating func branch(
-        _ number: UInt32, from parent: UInt32, _ log: LogWriter, _ write: (inout LogWriter) -> Void
+        _ number: UInt32, from parent: UInt32, _ log: WALWriter, _ write: (inout WALWriter) -> Void
     ) {
-        var new = LogWriter(at: log.position, step: log.step)
+        var new = WALWriter(at: log.position, step: log.step)
         new.timeline = TimelineID(number)
         new.written = log.written
         write(&new)
@@ -152,7 +152,7 @@ private struct Where: Sendable, CustomTestStringConvertible {
     /// Timeline 1: "ancient" and commit 90, backup "a", commits 101 to 140; timeline 2 leaves it before 111.
     private static func archive() -> ConstructedArchive {
         var archive = ConstructedArchive()
-        var log = LogWriter()
+        var log = WALWriter()
         log.restorePoint("ancient", second(-9))
         log.commit(90, second(-8))
         archive.allBackups.append(log.backup("a", second(0)))
@@ -273,7 +273,7 @@ private struct Where: Sendable, CustomTestStringConvertible {
 
     @Test func `where the clock was set back, an older backup reaches the times before it`() throws {
         var archive = ConstructedArchive()
-        var log = LogWriter()
+        var log = WALWriter()
         archive.allBackups.append(log.backup("a", second(0)))
         log.commit(101, second(1))
         for n in 2...5 { log.commit(UInt32(100 + n), second(Double(600 + n))) }
@@ -293,7 +293,7 @@ private struct Where: Sendable, CustomTestStringConvertible {
 
     @Test func `a time during a backup is reached from it when no transaction ended in between`() throws {
         var archive = ConstructedArchive()
-        var log = LogWriter()
+        var log = WALWriter()
         let start = log.other().start
         log.commit(101, second(1))
         let stop = log.other().end

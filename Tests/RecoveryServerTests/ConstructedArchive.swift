@@ -9,7 +9,7 @@ struct ConstructedArchive: PlanSource {
     var allBackups: [RestorableBackup] = []
     var allHistories: [TimelineID: TimelineHistory] = [:]
     /// Per timeline, the records it holds from its first segment on, ancestors' bytes included.
-    var records: [TimelineID: [LogRecord]] = [:]
+    var records: [TimelineID: [ReplayRecord]] = [:]
     var missing: Set<SegmentName> = []
 
     func backups() -> [RestorableBackup] { allBackups }
@@ -28,7 +28,7 @@ struct ConstructedArchive: PlanSource {
     }
 
     /// Records that are complete in the segment; the one across its left boundary only when the neighbour is known.
-    private func complete(_ path: LogSegments, _ index: Int) -> [LogRecord] {
+    private func complete(_ path: WALSegments, _ index: Int) -> [ReplayRecord] {
         let name = path[index]
         let (start, end) = (name.start(segmentSize: segmentSize), name.end(segmentSize: segmentSize))
         return (records[name.timeline] ?? []).filter {
@@ -36,7 +36,7 @@ struct ConstructedArchive: PlanSource {
         }
     }
 
-    func facts(of path: LogSegments, _ range: Range<Int>) -> [SegmentOutline] {
+    func facts(of path: WALSegments, _ range: Range<Int>) -> [SegmentOutline] {
         range.map { index in
             let all = complete(path, index)
             let ends = all.compactMap(\.content.transactionEnd)
@@ -51,7 +51,7 @@ struct ConstructedArchive: PlanSource {
         }
     }
 
-    func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    func records(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         for record in complete(path, index) where try !visit(record) { return }
     }
 }
@@ -60,26 +60,26 @@ struct ConstructedArchive: PlanSource {
 func second(_ n: Double) -> Moment { Moment(microseconds: 1_800_000_000_000_000 + Int64(n * 1_000_000)) }
 
 /// Writes a history record by record.
-struct LogWriter {
+struct WALWriter {
     var timeline = TimelineID(1)
     var position: LSN
-    var written: [LogRecord] = []
+    var written: [ReplayRecord] = []
     var step: UInt64 = 4096
 
     init(at position: LSN = LSN(0x100_0028), step: UInt64 = 4096) { (self.position, self.step) = (position, step) }
 
     @discardableResult
-    mutating func other() -> LogRecord { add(.other) }
+    mutating func other() -> ReplayRecord { add(.other) }
     @discardableResult
-    mutating func commit(_ xid: UInt32, _ time: Moment) -> LogRecord {
+    mutating func commit(_ xid: UInt32, _ time: Moment) -> ReplayRecord {
         add(.commit(TransactionMark(lsn: position, end: position + step, time: time, xid: xid)))
     }
     @discardableResult
-    mutating func abort(_ xid: UInt32, _ time: Moment) -> LogRecord {
+    mutating func abort(_ xid: UInt32, _ time: Moment) -> ReplayRecord {
         add(.abort(TransactionMark(lsn: position, end: position + step, time: time, xid: xid)))
     }
     @discardableResult
-    mutating func restorePoint(_ name: String, _ time: Moment) -> LogRecord {
+    mutating func restorePoint(_ name: String, _ time: Moment) -> ReplayRecord {
         add(.restorePoint(RestorePoint(lsn: position, end: position + step, time: time, name: name)))
     }
     /// A backup whose copy took no time and left two records.
@@ -91,8 +91,8 @@ struct LogWriter {
             label: label, timeline: timeline, start: start, stop: stop, startTime: time, stopTime: time, size: 1 << 30)
     }
 
-    private mutating func add(_ content: LogRecord.Content) -> LogRecord {
-        let record = LogRecord(start: position, end: position + step, content: content)
+    private mutating func add(_ content: ReplayRecord.Content) -> ReplayRecord {
+        let record = ReplayRecord(start: position, end: position + step, content: content)
         written.append(record)
         position = record.end
         return record

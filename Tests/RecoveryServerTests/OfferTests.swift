@@ -51,7 +51,7 @@ import WAL
 
     @Test func `every late transaction is counted, over however many segments`() throws {
         var archive = ConstructedArchive()
-        var log = LogWriter()
+        var log = WALWriter()
         archive.allBackups.append(log.backup("a", second(0)))
         for n in 1...10 { log.commit(UInt32(100 + n), second(Double(n))) }
         // The clock is set back by a minute: half a second each, until it is later than the target once more.
@@ -107,9 +107,9 @@ extension SeededGenerator {
     /// An archive of up to four timelines, and where the cluster may be.
     fileprivate mutating func history() -> (ConstructedArchive, KnownPlace?) {
         var archive = ConstructedArchive()
-        var writers: [UInt32: LogWriter] = [:]
+        var writers: [UInt32: WALWriter] = [:]
         var clock = 0.0
-        var first = LogWriter()
+        var first = WALWriter()
         write(15, into: &first, &archive, &clock, backups: 2, from: 100)
         writers[1] = first
         for number in 2...UInt32(Int.random(in: 2...4, using: &self)) {
@@ -143,7 +143,7 @@ extension SeededGenerator {
     }
 
     private mutating func write(
-        _ count: Int, into log: inout LogWriter, _ archive: inout ConstructedArchive, _ clock: inout Double,
+        _ count: Int, into log: inout WALWriter, _ archive: inout ConstructedArchive, _ clock: inout Double,
         backups: Int, from xid: UInt32
     ) {
         var begun: RestorableBackup?

@@ -7,7 +7,7 @@ import WAL
 /// One timeline: backup "a" at second 0, then commits 101…140, one a second, every tenth an abort; backup "b" at 20.5.
 private func oneTimeline() -> ConstructedArchive {
     var archive = ConstructedArchive()
-    var log = LogWriter()
+    var log = WALWriter()
     archive.allBackups.append(log.backup("a", second(0)))
     for n in 1...40 {
         if n == 21 { archive.allBackups.append(log.backup("b", second(20.5))) }
@@ -75,7 +75,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
 
     @Test func `of restore points with one name the first after the backup counts, and the others are named`() throws {
         var archive = ConstructedArchive()
-        var log = LogWriter()
+        var log = WALWriter()
         archive.allBackups.append(log.backup("a", second(0)))
         log.commit(101, second(1))
         log.restorePoint("x", second(2))
@@ -98,7 +98,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
 
     @Test func `commit times that run backwards stop the recovery early, and the plan says who is left out`() throws {
         var archive = ConstructedArchive()
-        var log = LogWriter()
+        var log = WALWriter()
         archive.allBackups.append(log.backup("a", second(0)))
         log.commit(101, second(1))
         log.commit(102, second(3))
@@ -113,7 +113,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
 
     @Test func `a backup that isn't consistent by the target is passed over for the one before`() throws {
         var archive = ConstructedArchive()
-        var log = LogWriter()
+        var log = WALWriter()
         archive.allBackups.append(log.backup("a", second(0)))
         log.commit(101, second(1))
         let start = log.other().start
@@ -138,7 +138,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         let old = archive.records[TimelineID(1)]!
         // Timeline 2 branches off before the end of transaction 130, in the middle of segment 2.
         let branch = old.first { $0.content.transactionEnd?.xid == 130 }!.start
-        var new = LogWriter(at: branch)
+        var new = WALWriter(at: branch)
         new.written = old.filter { $0.start < branch }
         for n in 1...40 { new.commit(UInt32(200 + n), second(Double(100 + n))) }
         archive.records[TimelineID(2)] = new.written.filter { $0.end.rawValue > branch.rawValue & ~0xFFFF }
@@ -179,7 +179,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         var archive = oneTimeline()
         let old = archive.records[TimelineID(1)]!
         let branch = old.first { $0.content.transactionEnd?.xid == 104 }!.start
-        var new = LogWriter(at: branch)
+        var new = WALWriter(at: branch)
         new.timeline = TimelineID(2)
         new.written = old.filter { $0.start < branch }
         new.commit(201, second(101))
@@ -226,7 +226,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
 
     @Test func `records across segment boundaries are seen`() throws {
         var archive = ConstructedArchive()
-        var log = LogWriter(at: LSN(0x100_0028), step: 40_000)
+        var log = WALWriter(at: LSN(0x100_0028), step: 40_000)
         archive.allBackups.append(log.backup("a", second(0)))
         for n in 1...30 { log.commit(UInt32(100 + n), second(Double(n))) }
         archive.records[TimelineID(1)] = log.written

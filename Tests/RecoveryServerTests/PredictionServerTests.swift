@@ -88,11 +88,11 @@ import WAL
     }
 
     /// Every record since the first backup's start.
-    private static func records(of plan: Plan, _ source: ArchivePlanSource) throws -> [LogRecord] {
+    private static func records(of plan: Plan, _ source: ArchivePlanSource) throws -> [ReplayRecord] {
         let first = plan.segments[0].first.number(segmentSize: plan.segmentSize)
-        let path = LogSegments(
+        let path = WALSegments(
             plan.path, first: first, count: plan.segmentCount, segmentSize: plan.segmentSize)
-        var all: [LogRecord] = []
+        var all: [ReplayRecord] = []
         for index in path.indices {
             try source.records(of: path, at: index) { record in
                 if record.start >= plan.backup.start { all.append(record) }
@@ -103,7 +103,7 @@ import WAL
     }
 
     /// One of each kind first, then at random.
-    private static func targets(_ records: [LogRecord], count: Int, _ random: inout Seeded) -> [RecoveryTarget] {
+    private static func targets(_ records: [ReplayRecord], count: Int, _ random: inout Seeded) -> [RecoveryTarget] {
         let ends = records.compactMap(\.content.transactionEnd)
         let points = records.compactMap { record -> RestorePoint? in
             if case .restorePoint(let point) = record.content { point } else { nil }
@@ -132,7 +132,8 @@ import WAL
     }
 
     private static func compare(
-        _ target: RecoveryTarget, _ history: History, _ source: ArchivePlanSource, _ records: [LogRecord], seed: UInt64
+        _ target: RecoveryTarget, _ history: History, _ source: ArchivePlanSource, _ records: [ReplayRecord],
+        seed: UInt64
     ) throws -> Bool {
         let made: Plan
         do { made = try plan(PlanRequest(target), from: source) } catch let refusal as PlanRefusal {

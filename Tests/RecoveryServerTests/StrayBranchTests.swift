@@ -13,8 +13,8 @@ private func archive(
     stray: UInt32, newer: [UInt32], backups: [UInt32: String], strayTime: Double, places: [String: String]
 ) -> ConstructedArchive {
     var archive = ConstructedArchive()
-    var log = LogWriter()
-    func backUp(_ log: inout LogWriter, _ archive: inout ConstructedArchive, _ number: UInt32) {
+    var log = WALWriter()
+    func backUp(_ log: inout WALWriter, _ archive: inout ConstructedArchive, _ number: UInt32) {
         if let label = backups[number] { archive.allBackups.append(log.backup(label, second(Double(number)))) }
     }
     archive.allBackups.append(log.backup("a", second(0)))

@@ -12,7 +12,7 @@ struct SimulatedCluster: PlanSource {
     static let day: Int64 = 86_400_000_000
 
     struct Commit {
-        var record: LogRecord
+        var record: ReplayRecord
         var time: Moment
         /// The clock was right.
         var isHonest: Bool
@@ -49,7 +49,8 @@ struct SimulatedCluster: PlanSource {
         let mark = TransactionMark(lsn: start, end: position, time: now, xid: xid)
         commits[timeline]!.append(
             Commit(
-                record: LogRecord(start: start, end: position, content: .commit(mark)), time: now, isHonest: skew == 0))
+                record: ReplayRecord(start: start, end: position, content: .commit(mark)), time: now,
+                isHonest: skew == 0))
     }
 
     /// As pg_backup_stop() does: the rest of the segment is one record.
@@ -58,7 +59,7 @@ struct SimulatedCluster: PlanSource {
         let next = SegmentName(timeline: timeline, containing: start, segmentSize: segmentSize)
         position = next.end(segmentSize: segmentSize)
         commits[timeline]!.append(
-            Commit(record: LogRecord(start: start, end: position), time: now, isHonest: false))
+            Commit(record: ReplayRecord(start: start, end: position), time: now, isHonest: false))
     }
 
     private mutating func backUp() {
@@ -175,24 +176,24 @@ struct SimulatedCluster: PlanSource {
     }
     private var present = SegmentSet([], segmentSize: 1 << 20)
     private var restorable: [RestorableBackup] = []
-    private var ending: [SegmentName: [LogRecord]] = [:]
+    private var ending: [SegmentName: [ReplayRecord]] = [:]
     private var outlines: [SegmentName: SegmentOutline] = [:]
 
     func segments() -> SegmentSet { present }
 
-    private func complete(_ path: LogSegments, _ index: Int) -> [LogRecord] {
+    private func complete(_ path: WALSegments, _ index: Int) -> [ReplayRecord] {
         let start = path[index].start(segmentSize: segmentSize)
         return (ending[path[index]] ?? []).filter { $0.start >= start || index > 0 }
     }
 
-    func facts(of path: LogSegments, _ range: Range<Int>) -> [SegmentOutline] {
+    func facts(of path: WALSegments, _ range: Range<Int>) -> [SegmentOutline] {
         range.map { index in
             // A backup's first segment begins in the middle of a record.
             (index > 0 ? outlines[path[index]] : nil) ?? outline(complete(path, index))
         }
     }
 
-    private func outline(_ all: [LogRecord]) -> SegmentOutline {
+    private func outline(_ all: [ReplayRecord]) -> SegmentOutline {
         let marks = all.compactMap(\.content.commit)
         return SegmentOutline(
             firstRecord: all.first?.start, lastRecord: all.last?.start, earliestEnd: marks.map(\.time).min(),
@@ -201,7 +202,7 @@ struct SimulatedCluster: PlanSource {
             restorePoints: [])
     }
 
-    func records(of path: LogSegments, at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    func records(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         for record in complete(path, index) where try !visit(record) { return }
     }
 }

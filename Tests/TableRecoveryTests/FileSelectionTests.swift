@@ -64,7 +64,7 @@ import Testing
     ])
     func `with a filtered log they do not exist`(_ path: String, _ expected: RestoreTreatment) throws {
         #expect(
-            try FileSelectionTests.selection("shop.public.orders", .filteredLog).treatment(of: path, size: 2 << 20)
+            try FileSelectionTests.selection("shop.public.orders", .filteredWAL).treatment(of: path, size: 2 << 20)
                 == expected)
     }
 

@@ -1,10 +1,10 @@
 import WAL
 
-/// Which records of the log a scratch cluster must not replay.
+/// Which records of the WAL a scratch cluster must not replay.
 ///
 /// Such a record becomes a NOOP of the same length, transaction and predecessor. Whatever isn't known to concern only
 /// unneeded relations is kept: commits, aborts, checkpoints, locks and everything of another kind.
-public struct LogFilterRules: Sendable, Equatable {
+public struct WALFilterRules: Sendable, Equatable {
     /// Nil: only tablespaces' creation and removal are taken out, which would otherwise lead to the live directories.
     public let database: UInt32?
     /// Numbers of that database's relation files that nobody needs.
@@ -13,7 +13,7 @@ public struct LogFilterRules: Sendable, Equatable {
     let vanished: VanishedFiles
 
     /// Takes out only what would reach outside of the scratch cluster.
-    public static let outsideOnly = LogFilterRules(database: nil, leftOut: [])
+    public static let outsideOnly = WALFilterRules(database: nil, leftOut: [])
 
     public init(database: UInt32?, leftOut: Set<UInt32>) {
         self.init(database: database, leftOut: leftOut, vanished: .none)

@@ -22,8 +22,8 @@ public struct ReplaySegment: Sendable {
 /// past the target everything is passed unchanged, because none of it will be replayed. A record that continues in the next
 /// segment is decided when it is complete, and all its parts are treated alike; so a segment comes out one call later than
 /// it goes in, or as many as the record has further segments.
-public struct LogFilter: ~Copyable {
-    private let rules: LogFilterRules
+public struct WALFilter: ~Copyable {
+    private let rules: WALFilterRules
     private let segmentSize: UInt32
     private let target: LSN?
     /// Damage after the target has been met.
@@ -37,7 +37,7 @@ public struct LogFilter: ~Copyable {
     public private(set) var voided = 0
 
     /// - Parameter target: what lies there and after isn't replayed; nil: everything is.
-    public init(_ rules: LogFilterRules, segmentSize: UInt32, target: LSN? = nil) {
+    public init(_ rules: WALFilterRules, segmentSize: UInt32, target: LSN? = nil) {
         (self.rules, self.segmentSize, self.target) = (rules, segmentSize, target)
         walk = RecordWalk(includingBlocks: rules.readsBlocks)
     }
@@ -119,11 +119,11 @@ public struct LogFilter: ~Copyable {
             let index = Int((position.rawValue - first) / UInt64(segmentSize))
             let offset = Int((position.rawValue - first) % UInt64(segmentSize))
             guard index < held.count else { return }
-            if offset % LogFilter.pageSize == 0 {
-                position = position + UInt64(offset == 0 ? LogFilter.longHeader : LogFilter.shortHeader)
+            if offset % WALFilter.pageSize == 0 {
+                position = position + UInt64(offset == 0 ? WALFilter.longHeader : WALFilter.shortHeader)
                 continue
             }
-            let count = min(total - done, LogFilter.pageSize - offset % LogFilter.pageSize)
+            let count = min(total - done, WALFilter.pageSize - offset % WALFilter.pageSize)
             held[index].bytes.withUnsafeMutableBytes {
                 noop.write(
                     done..<(done + count), to: UnsafeMutableRawBufferPointer(rebasing: $0[offset..<offset + count]))

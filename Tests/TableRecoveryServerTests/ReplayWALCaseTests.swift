@@ -4,7 +4,7 @@ import Testing
 import WAL
 
 /// What a log may hold between the backup and the target, one by one.
-@Suite(.serialized) struct LogCaseTests {
+@Suite(.serialized) struct ReplayWALCaseTests {
     @Test(arguments: TestServer.allCases)
     func `catalogs rewritten, a database moved to another tablespace, records over several segments`(
         _ server: TestServer

@@ -1,7 +1,7 @@
 import Repository
 public import WAL
 
-/// A base backup, as far as the log around it matters.
+/// A base backup, as far as the WAL around it matters.
 public struct BackupSpan: Hashable, Sendable {
     public let label: String
     public let timeline: TimelineID
@@ -21,7 +21,7 @@ public struct BackupSpan: Hashable, Sendable {
 }
 
 /// Neighbouring segments of one timeline that are proven to hang together.
-public struct LogStretch: Hashable, Sendable {
+public struct WALStretch: Hashable, Sendable {
     public let timeline: TimelineID
     public let first: SegmentName
     public let last: SegmentName
@@ -37,8 +37,8 @@ public struct LogStretch: Hashable, Sendable {
     public var end: LSN { last.end(segmentSize: segmentSize) }
 }
 
-/// A place where the log can't be followed.
-public struct LogGap: Hashable, Sendable {
+/// A place where the WAL can't be followed.
+public struct WALGap: Hashable, Sendable {
     public enum Cause: Hashable, Sendable {
         /// The segments aren't in the repository, and nothing there tells why.
         case missing
@@ -58,19 +58,19 @@ public struct LogGap: Hashable, Sendable {
     }
     /// The one whose history has the gap.
     public let timeline: TimelineID
-    /// The log between these can't be replayed; the same for a broken link.
+    /// The WAL between these can't be replayed; the same for a broken link.
     public let from: LSN
     public let to: LSN
     /// What isn't there, or can't be read; nil for a broken link.
     public let missing: LineageGap?
     /// The segment that exists but that no recovery can replay; nil when segments are missing.
-    public let obstacle: LogBreak?
+    public let obstacle: WALBreak?
     public let cause: Cause
     /// Whether it is missing on purpose.
     public var isExpired = false
     public let lastBefore: TransactionMark?
     public let firstAfter: TransactionMark?
-    /// The first backup from which the log after the gap can be used again.
+    /// The first backup from which the WAL after the gap can be used again.
     public let nextBackup: BackupSpan?
 
     public var firstMissing: SegmentName? { missing?.first }
@@ -84,25 +84,25 @@ public struct LogGap: Hashable, Sendable {
 }
 
 extension Catalog {
-    /// The log as it is: stretches and gaps, by timeline and place.
+    /// The WAL as it is: stretches and gaps, by timeline and place.
     ///
     /// - Parameter expired: what is not there on purpose.
     public func report(
         backups: [BackupSpan], expired: SegmentSet? = nil
-    ) throws -> (stretches: [LogStretch], gaps: [LogGap]) {
-        let log = ArchivedLog(try segments(), try genealogy(), expired: expired)
-        var gaps: [LogGap] = []
-        for missing in log.gaps() { gaps.append(try gap(missing, try cause(of: missing, log, backups), log, backups)) }
-        for missing in log.removals() {
-            var removed = try gap(missing, try cause(of: missing, log, backups), log, backups)
+    ) throws -> (stretches: [WALStretch], gaps: [WALGap]) {
+        let wal = ArchivedWAL(try segments(), try genealogy(), expired: expired)
+        var gaps: [WALGap] = []
+        for missing in wal.gaps() { gaps.append(try gap(missing, try cause(of: missing, wal, backups), wal, backups)) }
+        for missing in wal.removals() {
+            var removed = try gap(missing, try cause(of: missing, wal, backups), wal, backups)
             removed.isExpired = true
             gaps.append(removed)
         }
-        var stretches: [LogStretch] = []
-        for timeline in log.segments.timelines {
-            for run in log.segments.runs(of: timeline) {
-                for piece in try pieces(of: timeline, run, log, &gaps, backups) {
-                    stretches.append(try stretch(timeline, piece, log))
+        var stretches: [WALStretch] = []
+        for timeline in wal.segments.timelines {
+            for run in wal.segments.runs(of: timeline) {
+                for piece in try pieces(of: timeline, run, wal, &gaps, backups) {
+                    stretches.append(try stretch(timeline, piece, wal))
                 }
             }
         }
@@ -112,7 +112,7 @@ extension Catalog {
     /// The gaps that a recovery from some of the backups meets.
     ///
     /// - Parameter expired: what is not there on purpose.
-    public func gaps(behind backups: [BackupSpan], expired: SegmentSet) throws -> [LogGap] {
+    public func gaps(behind backups: [BackupSpan], expired: SegmentSet) throws -> [WALGap] {
         let genealogy = try genealogy()
         return try report(backups: backups, expired: expired).gaps.filter { gap in
             backups.contains {
@@ -122,9 +122,9 @@ extension Catalog {
     }
 
     /// Why segments aren't there, as far as what is there tells.
-    private func cause(of gap: LineageGap, _ log: ArchivedLog, _ backups: [BackupSpan]) throws -> LogGap.Cause {
+    private func cause(of gap: LineageGap, _ wal: ArchivedWAL, _ backups: [BackupSpan]) throws -> WALGap.Cause {
         let (first, number) = (gap.first, gap.numbers.lowerBound)
-        let size = log.segments.segmentSize
+        let size = wal.segments.segmentSize
         if let name = try archive.aside(gap) { return .putAside(name) }
         if let backup = backups.last(where: {
             $0.timeline == first.timeline && $0.stop.rawValue > 0
@@ -132,13 +132,13 @@ extension Catalog {
         }) {
             return .expired(backup: backup.label)
         }
-        let beginnings = log.genealogy.lineage(of: gap.last.timeline).substitutes(for: number).map(\.name)
+        let beginnings = wal.genealogy.lineage(of: gap.last.timeline).substitutes(for: number).map(\.name)
         for name in [first] + beginnings.reversed()
         where try archive.partials(timeline: name.timeline, from: name).first == name {
             return .unfinished(name)
         }
-        if let other = log.segments.timelines.last(where: { other in
-            other != first.timeline && log.segments.contains(first.on(other))
+        if let other = wal.segments.timelines.last(where: { other in
+            other != first.timeline && wal.segments.contains(first.on(other))
         }) {
             return .elsewhere(other)
         }
@@ -147,10 +147,10 @@ extension Catalog {
 
     /// A run cut where it isn't continuous.
     private func pieces(
-        of timeline: TimelineID, _ run: ClosedRange<UInt64>, _ log: ArchivedLog, _ gaps: inout [LogGap],
+        of timeline: TimelineID, _ run: ClosedRange<UInt64>, _ wal: ArchivedWAL, _ gaps: inout [WALGap],
         _ backups: [BackupSpan]
     ) throws -> [ClosedRange<UInt64>] {
-        let size = log.segments.segmentSize
+        let size = wal.segments.segmentSize
         var pieces: [ClosedRange<UInt64>] = []
         var begin = run.lowerBound
         for row in try notable(of: timeline, run) {
@@ -163,10 +163,10 @@ extension Catalog {
             let alone = Lineage(TimelineHistory(timeline), segmentSize: size)
             let without = SegmentSet([], segmentSize: size)
             if isUnreadable, let one = alone.gaps(number...number, in: without).first {
-                gaps.append(try gap(one, .unreadable(problem), log, backups))
+                gaps.append(try gap(one, .unreadable(problem), wal, backups))
                 begin = number + 1
             } else {
-                gaps.append(try gap(at: number, of: timeline, .broken(problem), log, backups))
+                gaps.append(try gap(at: number, of: timeline, .broken(problem), wal, backups))
                 begin = number
             }
         }
@@ -175,13 +175,13 @@ extension Catalog {
     }
 
     private func stretch(
-        _ timeline: TimelineID, _ numbers: ClosedRange<UInt64>, _ log: ArchivedLog
-    ) throws -> LogStretch {
-        let size = log.segments.segmentSize
+        _ timeline: TimelineID, _ numbers: ClosedRange<UInt64>, _ wal: ArchivedWAL
+    ) throws -> WALStretch {
+        let size = wal.segments.segmentSize
         let first = SegmentName(timeline: timeline, number: numbers.lowerBound, segmentSize: size)
-        let before = log.genealogy.predecessor(of: first)
-        let parent = before.flatMap { $0.timeline != timeline && log.segments.contains($0) ? $0.timeline : nil }
-        return LogStretch(
+        let before = wal.genealogy.predecessor(of: first)
+        let parent = before.flatMap { $0.timeline != timeline && wal.segments.contains($0) ? $0.timeline : nil }
+        return WALStretch(
             timeline: timeline, first: first,
             last: SegmentName(timeline: timeline, number: numbers.upperBound, segmentSize: size), segmentSize: size,
             totals: try totals(of: timeline, numbers),
@@ -191,41 +191,41 @@ extension Catalog {
     }
 
     private func gap(
-        _ missing: LineageGap, _ cause: LogGap.Cause, _ log: ArchivedLog, _ backups: [BackupSpan]
-    ) throws -> LogGap {
-        let lineage = log.genealogy.lineage(through: missing.last.timeline)
-        return LogGap(
+        _ missing: LineageGap, _ cause: WALGap.Cause, _ wal: ArchivedWAL, _ backups: [BackupSpan]
+    ) throws -> WALGap {
+        let lineage = wal.genealogy.lineage(through: missing.last.timeline)
+        return WALGap(
             timeline: missing.last.timeline, from: missing.from, to: missing.to, missing: missing,
             obstacle: obstacle(missing.first, cause), cause: cause,
-            lastBefore: try lastCommit(before: missing.numbers.lowerBound, on: lineage, log),
-            firstAfter: try firstCommit(from: missing.numbers.upperBound + 1, on: lineage, log),
-            nextBackup: nextBackup(after: missing.to, through: missing.last, log, backups))
+            lastBefore: try lastCommit(before: missing.numbers.lowerBound, on: lineage, wal),
+            firstAfter: try firstCommit(from: missing.numbers.upperBound + 1, on: lineage, wal),
+            nextBackup: nextBackup(after: missing.to, through: missing.last, wal, backups))
     }
 
     private func gap(
-        at number: UInt64, of timeline: TimelineID, _ cause: LogGap.Cause, _ log: ArchivedLog, _ backups: [BackupSpan]
-    ) throws -> LogGap {
-        let lineage = log.genealogy.lineage(of: timeline)
-        let place = LSN(number &* UInt64(log.segments.segmentSize))
-        return LogGap(
+        at number: UInt64, of timeline: TimelineID, _ cause: WALGap.Cause, _ wal: ArchivedWAL, _ backups: [BackupSpan]
+    ) throws -> WALGap {
+        let lineage = wal.genealogy.lineage(of: timeline)
+        let place = LSN(number &* UInt64(wal.segments.segmentSize))
+        return WALGap(
             timeline: timeline, from: place, to: place, missing: nil, obstacle: obstacle(lineage.file(number), cause),
             cause: cause,
-            lastBefore: try lastCommit(before: number, on: lineage, log),
-            firstAfter: try firstCommit(from: number, on: lineage, log),
-            nextBackup: nextBackup(after: place, through: lineage.file(number), log, backups))
+            lastBefore: try lastCommit(before: number, on: lineage, wal),
+            firstAfter: try firstCommit(from: number, on: lineage, wal),
+            nextBackup: nextBackup(after: place, through: lineage.file(number), wal, backups))
     }
 
-    private func obstacle(_ name: SegmentName, _ cause: LogGap.Cause) -> LogBreak? {
+    private func obstacle(_ name: SegmentName, _ cause: WALGap.Cause) -> WALBreak? {
         switch cause {
-        case .unreadable(let reason): LogBreak(name, isLink: false, reason: reason)
-        case .broken(let reason): LogBreak(name, isLink: true, reason: reason)
+        case .unreadable(let reason): WALBreak(name, isLink: false, reason: reason)
+        case .broken(let reason): WALBreak(name, isLink: true, reason: reason)
         default: nil
         }
     }
 
-    private func lastCommit(before number: UInt64, on lineage: Lineage, _ log: ArchivedLog) throws -> TransactionMark? {
+    private func lastCommit(before number: UInt64, on lineage: Lineage, _ wal: ArchivedWAL) throws -> TransactionMark? {
         guard number > 0 else { return nil }
-        for piece in lineage.archived(0...number - 1, in: log.segments).reversed() {
+        for piece in lineage.archived(0...number - 1, in: wal.segments).reversed() {
             if let row = try nearestWithCommits(of: piece.timeline, piece.numbers, fromEnd: true) {
                 return row.lastCommit
             }
@@ -233,8 +233,8 @@ extension Catalog {
         return nil
     }
 
-    private func firstCommit(from number: UInt64, on lineage: Lineage, _ log: ArchivedLog) throws -> TransactionMark? {
-        for piece in lineage.archived(number...UInt64.max, in: log.segments) {
+    private func firstCommit(from number: UInt64, on lineage: Lineage, _ wal: ArchivedWAL) throws -> TransactionMark? {
+        for piece in lineage.archived(number...UInt64.max, in: wal.segments) {
             if let row = try nearestWithCommits(of: piece.timeline, piece.numbers, fromEnd: false) {
                 return row.firstCommit
             }
@@ -244,9 +244,9 @@ extension Catalog {
 
     /// The first backup after a gap, on any history that has the gap.
     private func nextBackup(
-        after position: LSN, through name: SegmentName, _ log: ArchivedLog, _ backups: [BackupSpan]
+        after position: LSN, through name: SegmentName, _ wal: ArchivedWAL, _ backups: [BackupSpan]
     ) -> BackupSpan? {
-        backups.filter { $0.start >= position && log.genealogy.lineage(of: $0.timeline).reads(name) }
+        backups.filter { $0.start >= position && wal.genealogy.lineage(of: $0.timeline).reads(name) }
             .min { $0.stop < $1.stop }
     }
 }

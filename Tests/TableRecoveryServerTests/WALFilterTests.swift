@@ -5,7 +5,7 @@ import Testing
 import WAL
 
 /// The filtered log against PostgreSQL's own reader of it.
-@Suite(.serialized) struct LogFilterTests {
+@Suite(.serialized) struct WALFilterTests {
     /// A record as pg_waldump shows it.
     private struct Shown: Equatable {
         let manager: String
@@ -86,8 +86,8 @@ import WAL
             SegmentName($0)
         }
         #expect(names.count > 5)
-        var filter = LogFilter(
-            LogFilterRules(database: database, leftOut: Set(leftOut)), segmentSize: 1 << 20)
+        var filter = WALFilter(
+            WALFilterRules(database: database, leftOut: Set(leftOut)), segmentSize: 1 << 20)
         func keep(_ segments: [ReplaySegment]) throws {
             for segment in segments {
                 try createDurably(scratch.file(segment.name.description), bytes: segment.bytes, mode: 0o644)
@@ -144,7 +144,7 @@ import WAL
         var bytes = try Files.read("\(cluster.data)/pg_wal/\(first)")
         // Between two records up to seven bytes mean nothing.
         for index in 300_000..<300_008 { bytes[index] ^= 1 }
-        var filter = LogFilter(LogFilterRules(database: 1, leftOut: []), segmentSize: 1 << 20)
+        var filter = WALFilter(WALFilterRules(database: 1, leftOut: []), segmentSize: 1 << 20)
         let error = #expect(throws: WALDamage.self) { try filter.add(ReplaySegment(name: name, bytes: bytes)) }
         #expect(error != nil)
     }

@@ -1,8 +1,8 @@
 public import WAL
 
 /// Neighbouring segments as a recovery reads them, one after the other over timelines. Their names are made when they are
-/// asked for: a log may have a million of them.
-public struct LogSegments: RandomAccessCollection, Hashable, Sendable {
+/// asked for: a WAL may have a million of them.
+public struct WALSegments: RandomAccessCollection, Hashable, Sendable {
     private let lineage: Lineage?
     private let size: UInt32
     /// The number of the first segment.

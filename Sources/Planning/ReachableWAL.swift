@@ -1,7 +1,7 @@
 public import WAL
 
-/// What a recovery from one backup can read: the log as far as it goes without a gap.
-public struct ReachableLog: Sendable {
+/// What a recovery from one backup can read: the WAL as far as it goes without a gap.
+public struct ReachableWAL: Sendable {
     public let segments: [SegmentName]
     /// Records from here on belong to another history, although the last segment holds them.
     public let limit: LSN?
@@ -11,18 +11,18 @@ public struct ReachableLog: Sendable {
 
 /// What a recovery from the request's backup can read; nil when the backup doesn't lie on the history of its timeline.
 /// - Throws: `PlanRefusal` when there is no telling which timeline is meant; whatever `source` throws.
-public func reachableLog(_ request: PlanRequest, from source: some PlanSource) throws -> ReachableLog? {
-    try Planner(request: request, source: source).reachableLog()
+public func reachableWAL(_ request: PlanRequest, from source: some PlanSource) throws -> ReachableWAL? {
+    try Planner(request: request, source: source).reachableWAL()
 }
 
 extension Planner {
-    fileprivate func reachableLog() throws -> ReachableLog? {
+    fileprivate func reachableWAL() throws -> ReachableWAL? {
         switch try choice() {
         case .branches(let branches): throw undecided(branches)
         case .history(let history):
             return try history.candidates.first { $0.backup.label == request.backup }.map { candidate in
-                let log = try replayLog(candidate)
-                return ReachableLog(segments: Array(log.segments), limit: log.limit)
+                let wal = try replayWAL(candidate)
+                return ReachableWAL(segments: Array(wal.segments), limit: wal.limit)
             }
         }
     }

@@ -1,7 +1,7 @@
 public import WAL
 
 /// The WAL that `expire` has removed, as its job records remember it: what is missing there is missing on purpose.
-public struct ExpiredLog: Sendable {
+public struct ExpiredWAL: Sendable {
     /// The name of the fact in a job's record: runs of segments, `FIRST-LAST`, separated by spaces.
     public static let fact = "removed_wal"
 
@@ -16,7 +16,7 @@ public struct ExpiredLog: Sendable {
     public init(_ jobs: [JobRecord]) {
         runs =
             jobs.filter { $0.kind == .expire }.flatMap { job in
-                (job.facts[ExpiredLog.fact] ?? "").split(separator: " ").compactMap { text in
+                (job.facts[ExpiredWAL.fact] ?? "").split(separator: " ").compactMap { text in
                     let names = text.split(separator: "-").compactMap { SegmentName(String($0)) }
                     guard names.count == 2, names[0].timeline == names[1].timeline, names[0] <= names[1] else {
                         return nil

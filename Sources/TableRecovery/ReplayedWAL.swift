@@ -2,12 +2,12 @@ import Glibc
 import Platform
 import WAL
 
-/// Gives back the disk space of log that a scratch server has replayed.
+/// Gives back the disk space of WAL that a scratch server has replayed.
 ///
 /// The server itself keeps it until a restartpoint, and there may be none for a gigabyte. What it may still read of a
 /// replayed segment: the first page, which is looked at before any other; prepared transactions; and at the end of recovery
 /// the last record once more. The rest becomes a hole.
-struct ReplayedLog {
+struct ReplayedWAL {
     struct Segment {
         let name: SegmentName
         let size: Int
@@ -44,11 +44,11 @@ struct ReplayedLog {
 
     mutating func giveBack() {
         while asked < segments.count, access("\(taken)/\(segments[asked].name)", F_OK) == 0 { asked += 1 }
-        while emptied + ReplayedLog.distance < asked {
+        while emptied + ReplayedWAL.distance < asked {
             let segment = segments[emptied]
             let end = segment.name.start(segmentSize: UInt32(segment.size)) + UInt64(segment.size)
             // A record over several segments is read from its beginning, and the one before it may be wanted again.
-            guard segments[asked - ReplayedLog.distance].lastRecord >= end else { return }
+            guard segments[asked - ReplayedWAL.distance].lastRecord >= end else { return }
             empty(segment)
             emptied += 1
         }
@@ -58,11 +58,11 @@ struct ReplayedLog {
         let path = "\(directory)/\(segment.name)"
         // A restartpoint may have removed it.
         guard let file = try? Descriptor(open: path, O_RDWR) else { return }
-        var from = ReplayedLog.block
+        var from = ReplayedWAL.block
         for stretch in segment.needed.sorted(by: { $0.lowerBound < $1.lowerBound }) {
-            let upTo = stretch.lowerBound / ReplayedLog.block * ReplayedLog.block
+            let upTo = stretch.lowerBound / ReplayedWAL.block * ReplayedWAL.block
             if upTo > from { file.punchHole(at: Int64(from), count: Int64(upTo - from)) }
-            from = max(from, (stretch.upperBound + ReplayedLog.block - 1) / ReplayedLog.block * ReplayedLog.block)
+            from = max(from, (stretch.upperBound + ReplayedWAL.block - 1) / ReplayedWAL.block * ReplayedWAL.block)
         }
         if segment.size > from { file.punchHole(at: Int64(from), count: Int64(segment.size - from)) }
     }

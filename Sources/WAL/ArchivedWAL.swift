@@ -1,17 +1,17 @@
-/// What an archive holds of the log: which of it is missing, and how far a recovery gets. Every command that speaks of gaps
+/// What an archive holds of the WAL: which of it is missing, and how far a recovery gets. Every command that speaks of gaps
 /// asks this, so that all of them tell the same ones.
-public struct ArchivedLog: Sendable {
+public struct ArchivedWAL: Sendable {
     public let genealogy: Genealogy
     public let segments: SegmentSet
     /// What is not there on purpose. A recovery doesn't get over it either.
     public let expired: SegmentSet
     /// Where segments are there that a recovery doesn't get over, by the segment.
-    public let breaks: [SegmentName: LogBreak]
+    public let breaks: [SegmentName: WALBreak]
     private let wanted: SegmentSet
 
     /// - Parameter breaks: those that are known.
     public init(
-        _ segments: SegmentSet, _ genealogy: Genealogy, expired: SegmentSet? = nil, breaks: [LogBreak] = []
+        _ segments: SegmentSet, _ genealogy: Genealogy, expired: SegmentSet? = nil, breaks: [WALBreak] = []
     ) {
         self.segments = segments
         self.breaks = Dictionary(breaks.map { ($0.segment, $0) }) { first, _ in first }
@@ -63,7 +63,7 @@ public struct ArchivedLog: Sendable {
     }
 
     /// Where a recovery that begins in a segment doesn't get on although the next one is there, oldest first.
-    public func breaks(on lineage: Lineage, from number: UInt64) -> [LogBreak] {
+    public func breaks(on lineage: Lineage, from number: UInt64) -> [WALBreak] {
         breaks.values.filter { found in
             let place = found.segment.number(segmentSize: lineage.segmentSize)
             return lineage.reads(found.segment) && segments.contains(found.segment)
@@ -94,7 +94,7 @@ public struct ArchivedLog: Sendable {
         return Reach(pieces: pieces, end: LSN(next &* size), gap: gap, stop: nil)
     }
 
-    /// The stretch of log that a recovery can replay.
+    /// The stretch of WAL that a recovery can replay.
     public struct Reach: Sendable {
         /// By timeline, oldest first; empty when not even the first segment is there.
         public let pieces: [(timeline: TimelineID, numbers: ClosedRange<UInt64>)]
@@ -103,12 +103,12 @@ public struct ArchivedLog: Sendable {
         /// What is missing then; nil when nothing newer is archived.
         public let gap: LineageGap?
         /// What is there then, but can't be replayed.
-        public let stop: LogBreak?
+        public let stop: WALBreak?
     }
 }
 
 /// A segment that is there, but that a recovery can't go on with.
-public struct LogBreak: Hashable, Sendable {
+public struct WALBreak: Hashable, Sendable {
     public let segment: SegmentName
     /// It is sound, but doesn't go on where the one before it ends.
     public let isLink: Bool

@@ -1,9 +1,9 @@
 import WAL
 
-/// The log a recovery from one backup would read: neighbouring segments from the backup's start as far as the archive
+/// The WAL a recovery from one backup would read: neighbouring segments from the backup's start as far as the archive
 /// goes, with what is known of them fetched as the search proceeds.
-struct ReplayLog<Source: PlanSource> {
-    /// Why the log goes no further.
+struct ReplayWAL<Source: PlanSource> {
+    /// Why the WAL goes no further.
     enum Ending: Equatable {
         /// Nothing newer is in the archive.
         case endOfArchive
@@ -13,12 +13,12 @@ struct ReplayLog<Source: PlanSource> {
         /// parent only, which says the same up to `begin`.
         case notYetArchived(TimelineID, begin: LSN)
         /// The next segment is there, but can't be replayed.
-        case broken(LogBreak)
+        case broken(WALBreak)
     }
 
     let backup: RestorableBackup
     let path: TimelinePath
-    let segments: LogSegments
+    let segments: WALSegments
     /// The number of the first segment.
     var first: Int { Int(backup.start.rawValue / UInt64(source.segmentSize)) }
     let ending: Ending
@@ -42,12 +42,12 @@ struct ReplayLog<Source: PlanSource> {
             let next = path.steps.map { $0.begin.rawValue / UInt64(size) }.first { $0 > number }
             number = min(run.upperBound, next.map { $0 - 1 } ?? .max) + 1
         }
-        let there = LogSegments(path, first: first, count: Int(number - first), segmentSize: size)
-        let found: LogBreak?
+        let there = WALSegments(path, first: first, count: Int(number - first), segmentSize: size)
+        let found: WALBreak?
         if let known = known.breaks[there] { found = known } else { found = try source.firstBreak(in: there) }
         known.breaks[there] = .some(found)
         if let found, let index = there.index(of: found.segment) {
-            segments = LogSegments(path, first: first, count: index, segmentSize: size)
+            segments = WALSegments(path, first: first, count: index, segmentSize: size)
             (ending, limit) = (.broken(found), nil)
             return
         }
@@ -57,7 +57,7 @@ struct ReplayLog<Source: PlanSource> {
         } else if let (substitute, next) = path.substitutes(number, segmentSize: size)
             .last(where: { archived.contains($0.name) })
         {
-            segments = LogSegments(
+            segments = WALSegments(
                 path, first: first, count: Int(number - first) + 1, segmentSize: size, last: substitute)
             (ending, limit) = (.notYetArchived(next.timeline, begin: next.begin), next.begin)
             return
@@ -78,16 +78,16 @@ struct ReplayLog<Source: PlanSource> {
     }
 
     /// Visits the records a recovery would see in segment `index`, until `visit` says false.
-    func records(at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    func records(at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         try source.records(of: segments, at: index) { record in try within(record, visit) }
     }
 
     /// The same of the records that tell of transactions' ends and restore points.
-    func landmarks(at index: Int, visit: (LogRecord) throws -> Bool) throws {
+    func landmarks(at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         try source.landmarks(of: segments, at: index) { record in try within(record, visit) }
     }
 
-    private func within(_ record: LogRecord, _ visit: (LogRecord) throws -> Bool) rethrows -> Bool {
+    private func within(_ record: ReplayRecord, _ visit: (ReplayRecord) throws -> Bool) rethrows -> Bool {
         if record.start < backup.start { return true }
         if let limit, record.start >= limit { return false }
         return try visit(record)
@@ -113,7 +113,7 @@ struct ReplayLog<Source: PlanSource> {
             next = index + 1
             guard rule.mayStop(in: try facts(at: index)) else { continue }
             var found: StoppingPoint?
-            func look(_ record: LogRecord) -> Bool {
+            func look(_ record: ReplayRecord) -> Bool {
                 found = rule.stop(at: record)
                 return found == nil
             }
@@ -165,10 +165,10 @@ struct ReplayLog<Source: PlanSource> {
         return nil
     }
 
-    /// The last record that is whole; nil when the log holds none.
-    func lastRecord() throws -> LogRecord? {
+    /// The last record that is whole; nil when the WAL holds none.
+    func lastRecord() throws -> ReplayRecord? {
         for index in segments.indices.reversed() {
-            var last: LogRecord?
+            var last: ReplayRecord?
             try records(at: index) { record in
                 last = record
                 return true
@@ -179,9 +179,9 @@ struct ReplayLog<Source: PlanSource> {
     }
 }
 
-/// Facts that were fetched already; several backups share most of their log.
+/// Facts that were fetched already; several backups share most of their WAL.
 final class FactsStore {
     var facts: [SegmentName: SegmentOutline] = [:]
-    /// Where logs that were looked at are broken; nil for those that aren't.
-    var breaks: [LogSegments: LogBreak?] = [:]
+    /// Where WAL that were looked at are broken; nil for those that aren't.
+    var breaks: [WALSegments: WALBreak?] = [:]
 }
