@@ -65,7 +65,7 @@ struct TargetCatalog {
             let named = all.filter { pattern.matches(schema: $0.name.schema, table: $0.name.name) }
             let matching = named.filter { FileSelection.mayBeMeant($0.kind, by: pattern) }
             if matching.isEmpty, pattern.isExact, let other = named.first {
-                if other.kind == "f" { throw TableRefusal.foreign(other.name) }
+                if other.kind == "f" { throw TableRefusal.foreign(other.name, others: []) }
                 throw TableRefusal.notTable(
                     other.name, kind: other.kind, definition: try TargetCatalog.definition(other.oid, connection))
             }
@@ -86,10 +86,10 @@ struct TargetCatalog {
         self.notes = notes
         tables = order.compactMap { chosen[$0] }
         self.skipped = skipped
-        let foreign = tables.filter { $0.kind == "f" }
-        if let first = foreign.first { throw TableRefusal.foreign(first.name) }
         for table in tables {
-            if table.persistence == "u" { throw TableRefusal.unlogged(table.name) }
+            let others = TargetCatalog.others(than: table, tables)
+            if table.kind == "f" { throw TableRefusal.foreign(table.name, others: others) }
+            if table.persistence == "u" { throw TableRefusal.unlogged(table.name, others: others) }
             if table.persistence == "t" { throw TableRefusal.temporary(table.name) }
         }
         if tables.isEmpty { throw TableRefusal.nothing }
@@ -102,6 +102,12 @@ struct TargetCatalog {
                   WHERE c.oid = ANY ($1::oid[]) AND c.reltoastrelid <> 0
             """, [list])
         fileNodes = Set(files.values.compactMap { $0[0].flatMap { UInt32($0) } })
+    }
+
+    /// The tables that came with the same parent as this one and can be had by their own names.
+    private static func others(than table: TargetRelation, _ tables: [TargetRelation]) -> [TableName] {
+        guard table.parent != nil, !table.isChosen else { return [] }
+        return tables.filter { $0.parent != nil && $0.kind == "r" && $0.persistence == "p" }.map(\.name)
     }
 
     /// Whether it is a part of one of the tables, rather than a table that inherits from one.
@@ -176,9 +182,10 @@ struct TargetCatalog {
 /// A table that can't be had, and why.
 public enum TableRefusal: Explained, Equatable {
     case absent(TablePattern, similar: [TableName])
-    case unlogged(TableName)
+    /// What a table's parent has beside it.
+    case unlogged(TableName, others: [TableName])
     case temporary(TableName)
-    case foreign(TableName)
+    case foreign(TableName, others: [TableName])
     /// `pg_class.relkind`.
     case notTable(TableName, kind: String, definition: String?)
     /// A materialized view.
@@ -197,9 +204,9 @@ public enum TableRefusal: Explained, Equatable {
             } else {
                 "no table of database \"\(pattern.database)\" matched the pattern at the target"
             }
-        case .unlogged(let name): "cannot recover table \(name.quoted): it was unlogged at the target"
+        case .unlogged(let name, _): "cannot recover table \(name.quoted): it was unlogged at the target"
         case .temporary(let name): "cannot recover table \(name.quoted): it is temporary"
-        case .foreign(let name): "cannot recover table \(name.quoted): it is a foreign table"
+        case .foreign(let name, _): "cannot recover table \(name.quoted): it is a foreign table"
         case .notPopulated(let name, _): "cannot recover \(name.quoted): it is a materialized view without content"
         case .notReplaceable(let name): "cannot replace \(name.quoted): it is a materialized view"
         case .notTable(let name, let kind, _):
@@ -235,6 +242,9 @@ public enum TableRefusal: Explained, Equatable {
             "Was it dropped before, or created after that moment? --before-drop in place of the target finds the moment."
         case .notReplaceable:
             "Recover the tables it depends on, then REFRESH MATERIALIZED VIEW; or recover its contents with --into-table."
+        case .unlogged(_, let others) where !others.isEmpty, .foreign(_, let others) where !others.isEmpty:
+            "The parent's other tables can be recovered by their own names: "
+                + others.prefix(5).map(\.quoted).joined(separator: ", ") + (others.count > 5 ? " and so on." : ".")
         case .notTable(_, _, nil):
             "Its definition is in the recovered cluster: \"tidemark recover\" next to the live one, then pg_dump --schema-only."
         default: nil

@@ -172,6 +172,9 @@ import Testing
             create foreign data wrapper nothing; create server far foreign data wrapper nothing;
             create foreign table remote (a int) server far;
             create table parts (n int) partition by range (n); create foreign table parts1 partition of parts for values from (0) to (9) server far;
+            create table mixed (n int, v text) partition by range (n);
+            create table mixed1 partition of mixed for values from (0) to (10); create unlogged table mixed2 (n int, v text);
+            alter table mixed attach partition mixed2 for values from (10) to (20); insert into mixed values (1, 'a'), (11, 'b');
             """)
         try shop.backup()
         try shop.site.archiveEverything()
@@ -186,12 +189,16 @@ import Testing
             ("orders_id_seq", "cannot recover \"public.orders_id_seq\": it is a sequence"),
             ("remote", "cannot recover table \"public.remote\": it is a foreign table"),
             ("parts", "cannot recover table \"public.parts1\": it is a foreign table"),
+            ("mixed", "cannot recover table \"public.mixed2\": it was unlogged at the target"),
+            ("mixed", "The parent's other tables can be recovered by their own names: \"public.mixed1\"."),
         ] {
             let refused = try shop.recover(
                 ["-t", "shop.public.\(name)", "--target", "latest", "--to-file", file], expectSuccess: false)
             #expect(refused.ending == .exited(1) && refused.errors.contains(says), "\(refused.errors)")
             #expect(!refused.errors.contains("trying again"), "\(refused.errors)")
         }
+        try shop.recover(["-t", "shop.public.mixed1", "--target", "latest", "--into-table=public.beside"])
+        #expect(try shop.sql("select * from beside") == "1|a")
         // What a materialized view had in it comes back as a table.
         try shop.sql("drop table parts; delete from orders where id > 5; refresh materialized view counted")
         let target = try shop.moment()
