@@ -117,14 +117,13 @@ private final class TableRecovery {
                     try scratch.checkEnd(connection)
                     try checkDatabase(connection, selection)
                     try rollBackPrepared(connection)
-                    catalog = try TargetCatalog(connection, patterns: request.tables)
+                    catalog = try TargetCatalog(
+                        connection, patterns: request.tables,
+                        comparing: request.destinations.contains { $0 == .comparison || $0 == .missingRows })
                 } catch { throw ScratchIncomplete(error, scratch: connection) ?? error }
                 let missed = catalog.fileNodes.intersection(selection.leftOut)
                 if missed.isEmpty {
-                    if !catalog.skipped.isEmpty {
-                        let names = catalog.skipped.map(\.quoted).joined(separator: ", ")
-                        note("Unlogged at the target, and so in no backup and in no WAL: \(names).")
-                    }
+                    noteSkipped(catalog)
                     do { try takeOut(catalog, connection, scratch, user: user) } catch {
                         throw ScratchIncomplete(error, scratch: connection) ?? error
                     }
@@ -144,6 +143,14 @@ private final class TableRecovery {
                 throw error
             }
         }
+    }
+
+    private func noteSkipped(_ catalog: TargetCatalog) {
+        func list(_ names: [TableName]) -> String { names.map(\.quoted).joined(separator: ", ") }
+        if !catalog.unlogged.isEmpty {
+            note("Unlogged at the target, and so in no backup and in no WAL: \(list(catalog.unlogged)).")
+        }
+        if !catalog.foreign.isEmpty { note("Foreign, with their contents on other servers: \(list(catalog.foreign)).") }
     }
 
     private func account(_ scratch: ScratchCluster, seconds: (UInt64, UInt64)) {

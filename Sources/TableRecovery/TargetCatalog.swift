@@ -25,13 +25,15 @@ struct TargetCatalog {
     let tables: [TargetRelation]
     /// File numbers that must be right for the tables to be: theirs, and their TOAST tables' and those's indexes.
     let fileNodes: Set<UInt32>
-    /// Matched by a pattern, but unlogged.
-    let skipped: [TableName]
+    /// Matched by a pattern, or with a parent that was, but their contents can't be had.
+    let unlogged: [TableName]
+    let foreign: [TableName]
     /// What else is to be told, as sentences.
     let notes: [String]
 
+    /// - Parameter comparing: all of a parent is needed, even where a pattern chose it.
     /// - Throws: `TableRefusal` when a table isn't there or can't be had.
-    init(_ connection: Connection, patterns: [TablePattern]) throws {
+    init(_ connection: Connection, patterns: [TablePattern], comparing: Bool) throws {
         let rows = try connection.query(
             """
             SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, coalesce(pg_relation_filenode(c.oid), 0),
@@ -45,8 +47,19 @@ struct TargetCatalog {
         let all = rows.values.map(Row.init)
         var chosen: [UInt32: TargetRelation] = [:]
         var order: [UInt32] = []
-        var skipped: [TableName] = []
-        func take(_ row: Row, parent: UInt32?, byName: Bool) {
+        var unlogged: Set<TableName> = []
+        var foreign: Set<TableName> = []
+        /// Whoever names a table wants all of it; a pattern takes what can be had.
+        func takeIfPossible(_ row: Row, parent: UInt32?) {
+            if row.kind == "f" {
+                foreign.insert(row.name)
+            } else if row.persistence == "u" {
+                unlogged.insert(row.name)
+            } else if row.persistence != "t" {
+                take(row, parent: parent, isNamed: false)
+            }
+        }
+        func take(_ row: Row, parent: UInt32?, isNamed: Bool) {
             if var known = chosen[row.oid] {
                 known.parent = known.parent ?? parent
                 chosen[row.oid] = known
@@ -54,11 +67,15 @@ struct TargetCatalog {
             }
             chosen[row.oid] = TargetRelation(
                 oid: row.oid, name: row.name, kind: row.kind, persistence: row.persistence, fileNode: row.fileNode,
-                parent: parent, isChosen: byName)
+                parent: parent, isChosen: parent == nil)
             order.append(row.oid)
             // A temporary one is some session's own.
             for child in all where child.parent == row.oid && child.persistence != "t" {
-                take(child, parent: row.oid, byName: false)
+                if isNamed || comparing {
+                    take(child, parent: row.oid, isNamed: true)
+                } else {
+                    takeIfPossible(child, parent: row.oid)
+                }
             }
         }
         for pattern in patterns {
@@ -72,11 +89,7 @@ struct TargetCatalog {
             if matching.isEmpty { throw TableRefusal.absent(pattern, similar: TargetCatalog.similar(to: pattern, all)) }
             // Partitioned tables first, so that their partitions are known as theirs.
             for row in matching.sorted(by: { ($0.kind == "p" ? 0 : 1) < ($1.kind == "p" ? 0 : 1) }) {
-                if pattern.isExact || !["u", "t"].contains(row.persistence) {
-                    take(row, parent: nil, byName: true)
-                } else if row.persistence == "u" {
-                    skipped.append(row.name)
-                }
+                if pattern.isExact { take(row, parent: nil, isNamed: true) } else { takeIfPossible(row, parent: nil) }
             }
         }
         var notes: [String] = []
@@ -85,7 +98,7 @@ struct TargetCatalog {
         }
         self.notes = notes
         tables = order.compactMap { chosen[$0] }
-        self.skipped = skipped
+        (self.unlogged, self.foreign) = (unlogged.sorted(), foreign.sorted())
         for table in tables {
             let others = TargetCatalog.others(than: table, tables)
             if table.kind == "f" { throw TableRefusal.foreign(table.name, others: others) }
