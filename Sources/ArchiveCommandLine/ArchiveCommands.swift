@@ -22,8 +22,10 @@ public enum ArchiveCommands {
         if isOwn, rest.dropFirst().contains(where: { $0 == "--help" || $0 == "-h" }) {
             guard !rest.dropFirst().contains(where: { !$0.hasPrefix("-") }) else {
                 Log()(
-                    .error, UsageError("--help cannot be combined with other arguments", hint: "Leave it out, or them.")
-                )
+                    .error,
+                    UsageError(
+                        "--help cannot be combined with other arguments",
+                        hint: "Run \"tidemark \(rest.first ?? "") --help\" for help, or leave it out."))
                 return rest.contains("archive-get") ? 200 : 2
             }
             return nil

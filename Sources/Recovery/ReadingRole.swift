@@ -55,15 +55,30 @@ struct ReadingRole {
     func session(withPathOf template: Connection) throws -> Connection {
         let row = try template.query(
             "SELECT session_user, (SELECT reset_val FROM pg_settings WHERE name = 'search_path')")[0]
-        let path = (row[1] ?? "").split(separator: ",").map { part in
-            let word = part.trimmingPrefix { $0 == " " }
-            return word == "$user" || word == "\"$user\"" ? quotedIdentifier(row[0] ?? "") : String(word)
+        let path = ReadingRole.schemas(of: row[1] ?? "").map { word in
+            word == "$user" || word == "\"$user\"" ? quotedIdentifier(row[0] ?? "") : word
         }
         var own = address
         own["user"] = name
         let session = try Connection(own.description)
         try session.query("SELECT pg_catalog.set_config('search_path', $1, false)", [path.joined(separator: ", ")])
         return session
+    }
+
+    /// The elements of a `search_path`, as they are written: an identifier in quotation marks may contain commas
+    /// (`SplitIdentifierString`, src/backend/utils/adt/varlena.c).
+    static func schemas(of path: String) -> [String] {
+        var words = [""]
+        var isQuoted = false
+        for character in path {
+            if character == "\"" { isQuoted.toggle() }
+            if character == ",", !isQuoted { words.append("") } else { words[words.count - 1].append(character) }
+        }
+        return words.map { word in
+            var word = Substring(word).drop { $0.isWhitespace }
+            while word.last?.isWhitespace == true { word.removeLast() }
+            return String(word)
+        }.filter { !$0.isEmpty }
     }
 
     func knowsAmcheck() throws(QueryFailure) -> Bool {

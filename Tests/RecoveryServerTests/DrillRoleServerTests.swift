@@ -44,6 +44,9 @@ import Testing
             ]),
         Case(
             description: "has its own search_path", before: "\(role); alter role least set search_path = 'own'"),
+        Case(
+            description: "has a comma in its search_path",
+            before: #"\#(role); create schema "one, two"; alter role least set search_path = "one, two", own"#),
         // With nobody to be, the role itself looks, and the drill tells what it may not see.
         Case(
             description: "is alone", before: role, after: "alter role postgres nologin",
