@@ -18,16 +18,17 @@ final class BackupFixture {
     let configuration: String
 
     init(
-        _ server: TestServer = .v15, initdb: [String] = ["--data-checksums"], settings: [String: String] = [:]
+        _ server: TestServer = .v15, initdb: [String] = ["--data-checksums"], settings: [String: String] = [:],
+        in place: String = TestPlace.directory
     ) throws {
-        scratch = try Scratch()
+        scratch = try Scratch(in: place)
         let repository = scratch.file("repository")
         try Files.makeDirectories(repository)
         configuration = scratch.file("tidemark.conf")
         let push = "\(try Executables.tidemark()) archive-push --config \(configuration) %p"
         var all = ["archive_mode": "on", "archive_command": "'\(push)'", "archive_timeout": "0"]
         all.merge(settings) { $1 }
-        cluster = try TestCluster(server, settings: all, initdb: initdb, start: false)
+        cluster = try TestCluster(server, settings: all, initdb: initdb, in: place, start: false)
         let control = try ControlFile(dataDirectory: cluster.data)
         incarnation = Incarnation(
             cluster: "main", major: server.rawValue, systemIdentifier: control.systemIdentifier)

@@ -202,7 +202,7 @@ import WAL
     }
 
     @Test func `a backup leaves in the page cache what the server has there, and nothing else`() throws {
-        let fixture = try BackupFixture()
+        let fixture = try BackupFixture(in: TestPlace.onDisk)
         for table in ["used", "unused"] {
             try fixture.cluster.psql(
                 "CREATE TABLE \(table) AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i")
@@ -214,7 +214,7 @@ import WAL
         }
         // The kernel may take pages away at any moment: only while it left files alone that nobody backs up does it count,
         // one that was read before and one that was read after those of the server.
-        let scratch = try Scratch()
+        let scratch = try Scratch(in: TestPlace.onDisk)
         let controls = ["before", "after"].map(scratch.file)
         for control in controls { _ = try run("/bin/cp", [paths[0], control]) }
         let files = paths + controls

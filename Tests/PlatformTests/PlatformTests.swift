@@ -17,7 +17,7 @@ struct DurableFileTests {
 
 struct WriteStreamTests {
     @Test func `a long file is written whole, and leaves the page cache but for its end`() throws {
-        let scratch = try Scratch()
+        let scratch = try Scratch(in: TestPlace.onDisk)
         let path = scratch.file("pack")
         let size = 33 << 20
         let piece = (0..<300_007).map { UInt8(truncatingIfNeeded: $0 ^ $0 >> 8) }

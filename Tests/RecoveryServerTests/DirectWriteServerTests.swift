@@ -28,7 +28,7 @@ import Testing
 
     @Test func `what the file system refuses to take past the page cache goes through it`() throws {
         let (site, names) = try site()
-        let traced = try RecoveredDirectory(site)
+        let traced = try RecoveredDirectory(site, in: TestPlace.onDisk)
         let arguments = ["recover", "--target", "immediate", "--yes", "--data-directory"]
         let trace = try site.tidemark(arguments + [traced.path], environment: ["TIDEMARK_FAULT": "trace"])
         try #require(trace.ending == .exited(0), "\(trace.errors)")
@@ -48,7 +48,7 @@ import Testing
         #expect(flushed < manifest && manifest < control, "\(flushed) \(manifest) \(control)")
         let writes = trace.errors.split(separator: "\n").filter { $0.hasPrefix("trace: write ") }
         for name in names {
-            let directory = try RecoveredDirectory(site)
+            let directory = try RecoveredDirectory(site, in: TestPlace.onDisk)
             let finished = try site.tidemark(
                 arguments + [directory.path], environment: ["TIDEMARK_FAULT": "write:/data/\(name)#1=EINVAL"])
             #expect(finished.errors.contains("fault: write \(directory.path)/\(name) fails"), "\(finished.errors)")
@@ -57,7 +57,7 @@ import Testing
         }
         // The disk is full, past the page cache as well as through it.
         let number = writes.count { $0.hasSuffix("/data/holes") }
-        let directory = try RecoveredDirectory(site)
+        let directory = try RecoveredDirectory(site, in: TestPlace.onDisk)
         let failed = try site.tidemark(
             arguments + [directory.path], environment: ["TIDEMARK_FAULT": "write:/data/holes#\(number)=ENOSPC"])
         #expect(failed.ending == .exited(1) && failed.errors.contains("No space left on device"), "\(failed.errors)")
@@ -68,7 +68,7 @@ import Testing
 
     @Test func `a file system without direct writes, and a replay of some length`() throws {
         let (site, names) = try site()
-        let memory = try RecoveredDirectory(site)
+        let memory = try RecoveredDirectory(site, in: TestPlace.onDisk)
         let mounted = try run("/bin/mount", ["-t", "ramfs", "-o", "mode=0777", "tidemark-test", memory.scratch.path])
         try #require(mounted.ending == .exited(0), "\(mounted.errors)")
         defer {
@@ -87,7 +87,7 @@ import Testing
         // Much to replay: a twentieth of the backup and more.
         try site.cluster.psql("insert into t select n, repeat(md5(n::text), 20) from generate_series(1, 8000) n")
         try site.archiveEverything()
-        let directory = try RecoveredDirectory(site)
+        let directory = try RecoveredDirectory(site, in: TestPlace.onDisk)
         finished = try directory.recover(["--target", "latest"])
         #expect(finished.ending == .exited(0), "\(finished.errors)")
         #expect(try directory.psql("select count(*) from t") == "16000")

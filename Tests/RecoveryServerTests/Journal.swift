@@ -96,9 +96,9 @@ final class RecoveredDirectory: Sendable {
     let scratch: Scratch
     var path: String { scratch.file("data") }
 
-    init(_ site: TestSite) throws {
+    init(_ site: TestSite, in place: String = TestPlace.directory) throws {
         self.site = site
-        scratch = try Scratch()
+        scratch = try Scratch(in: place)
     }
 
     deinit {

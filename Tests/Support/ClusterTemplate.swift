@@ -15,10 +15,7 @@ public enum ClusterTemplate {
         let key = ([server.bin] + options).joined(separator: "\n")
         let template = try templates.withLock { known in
             if let path = known[key] { return path }
-            var name = Array("/var/tmp/tidemark-template-XXXXXX".utf8CString)
-            guard let made = mkdtemp(&name) else { throw SystemError(.makeDirectory, "/var/tmp") }
-            let directory = String(cString: made)
-            chmod(directory, 0o777)
+            let directory = try TestPlace.make("template")
             if known.isEmpty {
                 atexit { ClusterTemplate.templates.withLock { for path in $0.values { try? Files.removeTree(path) } } }
             }

@@ -6,9 +6,7 @@ public enum Executables {
     /// Holds `tidemark` and `tidemark-main`. Taken from `$TIDEMARK_BIN` (`make test` names the release build), else
     /// from this checkout's release or debug build, whichever is newer.
     public static let directory: Result<String, any Error> = Result {
-        var name = Array("/var/tmp/tidemark-bin-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&name) else { throw SystemError(.makeDirectory, "/var/tmp") }
-        let directory = String(cString: made)
+        let directory = try TestPlace.make("bin", in: TestPlace.onDisk)
         chmod(directory, 0o755)
         atexit {
             if case .success(let path) = Executables.directory { try? Files.removeTree(path) }

@@ -6,12 +6,7 @@ import Repository
 public final class Scratch: Sendable {
     public let path: String
 
-    public init() throws {
-        var name = Array("/var/tmp/tidemark-test-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&name) else { throw SystemError(.makeDirectory, "/var/tmp/tidemark-test-XXXXXX") }
-        path = String(cString: made)
-        chmod(path, 0o777)
-    }
+    public init(in place: String = TestPlace.directory) throws { path = try TestPlace.make("test", in: place) }
 
     deinit { try? Files.removeTree(path) }
 

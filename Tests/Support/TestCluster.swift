@@ -112,14 +112,12 @@ public final class TestCluster: Sendable {
     ///   - settings: lines for postgresql.conf; values as they are to stand there, quotes included.
     ///   - initdb: further arguments, for example `["--wal-segsize=1"]` or `["--data-checksums"]`.
     public init(
-        _ server: TestServer = .v15, settings: [String: String] = [:], initdb: [String] = [], start: Bool = true
+        _ server: TestServer = .v15, settings: [String: String] = [:], initdb: [String] = [],
+        in place: String = TestPlace.directory, start: Bool = true
     ) throws {
         try server.require()
         self.server = server
-        var name = Array("/var/tmp/tidemark-cluster-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&name) else { throw SystemError(.makeDirectory, "/var/tmp") }
-        directory = String(cString: made)
-        chmod(directory, 0o777)
+        directory = try TestPlace.make("cluster", in: place)
         try ClusterTemplate.make(server, initdb, at: directory + "/data")
         // What the server would do by the clock alone would make a test depend on the machine's speed.
         var all = [
