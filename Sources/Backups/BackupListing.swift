@@ -63,7 +63,9 @@ extension ClusterArchive {
                 || failure is ObjectDamaged
             {
                 // One that can't be read never stops the others.
-                let reason = DamagedDescription(label: label, reason: "\(failure.message).")
+                let fault: DocumentFault =
+                    failure is ObjectDamaged ? .impossible("\(failure.message).") : .unread("\(failure.message).")
+                let reason = DamagedDescription(label: label, fault: fault)
                 listing.unreadable.append(.init(label: label, reason: reason))
                 continue
             }

@@ -48,12 +48,23 @@ public struct ClusterPlaces: Sendable {
         for (inner, outer) in [
             (repository, state), (repository, scratch), (state, repository), (scratch, repository), (state, scratch),
         ] { try refuse(inner, in: outer) }
+        for (index, other) in others.enumerated() {
+            for further in others[(index + 1)...] {
+                try refuse(other, in: further)
+                try refuse(further, in: other)
+            }
+            // PostgreSQL's own directories are there, and its own place for tablespaces needs no mapping.
+            if let target { try refuse(other, in: target) }
+        }
         guard let target, isElsewhere else { return }
         for host in [data] + tablespaces {
             try refuse(target, in: host)
             try refuse(host, in: target)
         }
-        for other in others { try refuse(other, in: data) }
+        for other in others {
+            for host in [data] + tablespaces { try refuse(other, in: host) }
+            for host in tablespaces { try refuse(host, in: other) }
+        }
     }
 }
 

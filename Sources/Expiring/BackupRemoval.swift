@@ -110,6 +110,13 @@ public struct NamedRemoval {
         let others = listing.all.filter { $0.label != label }
         kept = KeptPacks(of: others, andUnreadableOnes: unreadable.contains { $0 != label })
         if !force {
+            if backup == nil, let fault = listing.unreadable.first(where: { $0.label == label })?.reason.fault,
+                !fault.isReadable
+            {
+                throw refuse(
+                    "Its backup.json cannot be read, and may say that it is pinned. \(fault.detail)",
+                    hint: "\(fault.hint) With --force, the backup is removed anyway.")
+            }
             if let backup, backup.isPinned(at: Moment(microseconds: Clock.now)) {
                 throw refuse("It is pinned.", hint: "With --force, it is removed anyway.")
             }

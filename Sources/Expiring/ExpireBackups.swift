@@ -49,7 +49,9 @@ public func expireBackups(
         throw Problem(
             "cannot expire: what backup \"\(unreadable.label)\" needs is unknown",
             detail: "Its backup.json \(fault.verdict). \(fault.detail)",
-            hint: "\(fault.hint) Or give the backup up: tidemark remove \(shellQuoted(unreadable.label)).")
+            // What can't be read now may be whole.
+            hint: fault.isReadable
+                ? "\(fault.hint) Or give the backup up: tidemark remove \(shellQuoted(unreadable.label))." : fault.hint)
     }
     let expiry = Expiry(archive: archive, listing: listing)
     var bars: [String: LeaseBar] = [:]

@@ -3,6 +3,7 @@ import Configuration
 import Jobs
 import Planning
 import Platform
+import Repository
 import WAL
 
 /// What is right and wrong with the backups, and with what was done to prove them.
@@ -65,8 +66,9 @@ extension Observation {
         guard let archive else { return needsArchive }
         if let damaged = archive.backups.unreadable.first {
             return .critical(
-                "Backup \"\(damaged.label)\" cannot be used: \(damaged.reason.message).",
-                "Run \"tidemark verify\", and take a backup.")
+                "Backup \"\(damaged.label)\" cannot be used: its backup.json \(damaged.reason.fault.verdict). "
+                    + damaged.reason.fault.detail,
+                "\(damaged.reason.fault.hint) Take a backup if that is impossible.")
         }
         if let last = lastJob(.backup), last.result == .failure {
             return .critical(

@@ -1,3 +1,4 @@
+import Archiving
 import Backups
 public import Configuration
 import DataDirectory
@@ -45,6 +46,9 @@ public struct PlannedRecovery: Sendable {
         directory = order.directory
         (isDelta, starts, tablespaces) = (order.isDelta, order.starts, order.tablespaces)
         try order.checkPlaces(of: cluster)
+        if order.isInPlace(of: cluster) {
+            try ForeignDirectory.refuse(directory, of: cluster.name, in: cluster.openRepository())
+        }
         let planner = try TargetPlanner(order.target, of: cluster, context)
         archive = planner.archive
         var setup = order.setup(of: cluster, installation, putAside: archive.putAside)

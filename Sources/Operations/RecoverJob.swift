@@ -75,6 +75,9 @@ public struct RecoverJob {
             guard old != nil else { return try planned(rescued: wasRescued) }
             try refuseWhatIsThere()
         }
+        if replacesOwn {
+            try ForeignDirectory.refuse(order.directory, of: cluster.name, in: cluster.openRepository())
+        }
         let rescued =
             try replacesOwn
             ? RescueJob(cluster: cluster, context: context, isDelta: order.isDelta).run(order.directory) : nil

@@ -21,7 +21,11 @@ struct ReadingRole {
         // What a database sets for everybody's sessions yields to what a role sets for its own. An empty list of libraries can
         // only be taken over: written out it would be one of an empty name.
         var settings = [("session_preload_libraries", ""), ("local_preload_libraries", "")]
-        if owner.majorVersion >= 17 { settings.append(("event_triggers", "off")) }
+        // A check takes its time, and must not pass over damage.
+        settings += ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"].map { ($0, "0") }
+        settings += ["ignore_checksum_failure", "zero_damaged_pages"].map { ($0, "off") }
+        if owner.majorVersion >= 14 { settings.append(("idle_session_timeout", "0")) }
+        if owner.majorVersion >= 17 { settings += [("event_triggers", "off"), ("transaction_timeout", "0")] }
         for (setting, value) in settings {
             try owner.query("SELECT set_config($1, $2, false)", [setting, value])
             try owner.query("ALTER ROLE \(name) SET \(setting) FROM CURRENT")

@@ -14,11 +14,14 @@ public enum DocumentFault: Error, Hashable, Sendable {
     case newer(format: Int, version: String)
     /// Whole, but it says what can't be; the reason as a sentence.
     case impossible(String)
+    /// It could not be looked at; the reason as a sentence. Nobody knows whether it is whole.
+    case unread(String)
 
     /// The rest of a sentence about the document: `has format 2, which this version of tidemark does not know`.
     public var verdict: String {
         switch self {
         case .damaged, .foreign, .impossible: "is damaged"
+        case .unread: "cannot be read"
         case .otherKind(let kind): "is a document of kind \"\(kind)\", which does not belong there"
         case .unsealed: "was written before format 1 was final"
         case .newer(let format, _): "has format \(format), which this version of tidemark does not know"
@@ -37,7 +40,7 @@ public enum DocumentFault: Error, Hashable, Sendable {
         case .unsealed:
             "It has no checksum. This version of tidemark reads format \(SealedDocument.format) only in its final form."
         case .newer(_, let version): "It was written by tidemark \(version)."
-        case .impossible(let reason): reason
+        case .impossible(let reason), .unread(let reason): reason
         }
     }
 
@@ -45,16 +48,20 @@ public enum DocumentFault: Error, Hashable, Sendable {
     public var hint: String {
         switch self {
         case .damaged, .foreign, .otherKind, .impossible: "Restore it from a copy of the repository."
+        case .unread: "Make it readable, then run the command again."
         case .unsealed: "Create a new repository in another place with \"tidemark init\", and take a backup."
         case .newer(_, let version): "Use tidemark \(version) or later."
         }
     }
 
+    /// Whether its bytes could be looked at.
+    public var isReadable: Bool { if case .unread = self { false } else { true } }
+
     /// Whether what else is in that place was written by a version with which this one can't share it.
     var isOfAnotherFormat: Bool {
         switch self {
         case .unsealed, .newer: true
-        case .damaged, .foreign, .otherKind, .impossible: false
+        case .damaged, .foreign, .otherKind, .impossible, .unread: false
         }
     }
 }

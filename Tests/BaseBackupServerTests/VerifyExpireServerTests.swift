@@ -47,6 +47,30 @@ import WAL
         }
     }
 
+    /// What can't be read at this moment may be whole, and pinned: nothing offers or does its removal.
+    @Test(arguments: ["file", "folder", "EIO"])
+    func `a backup whose description cannot be read is not given up`(obstacle: String) throws {
+        let backups = try Backups(rules: ["keep_full = 1"])
+        let (site, old) = (backups.site, backups.labels[0])
+        let folder = backups.store.path(backups.incarnation.backupFolder(old))
+        let path = ["file": folder + "/backup.json", "folder": folder][obstacle]
+        let environment = path == nil ? ["TIDEMARK_FAULT": "open:\(old)/backup.json=EIO"] : [:]
+        if let path { try runAsServerUser("/bin/chmod", ["000", path]) }
+        let commands = [
+            ["expire"], ["remove", old, "--yes"], ["remove", old, "--dry-run"], ["check", "--only", "backup_health"],
+        ]
+        for command in commands {
+            let told = try site.tidemark(command, environment: environment)
+            #expect(told.ending != .exited(0), "\(command): \(told)")
+            let says = told.output + told.errors
+            #expect(says.contains("Make it readable") || says.contains("must be accessible"), "\(command): \(told)")
+            #expect(!(told.output + told.errors).contains("tidemark remove"), "\(command): \(told)")
+        }
+        if let path { try runAsServerUser("/bin/chmod", [obstacle == "folder" ? "755" : "644", path]) }
+        #expect(try backups.verdict(old).contains("would be removed"))
+        try site.tidemark(["remove", old, "--yes"], expectSuccess: true)
+    }
+
     @Test func `WAL that expire removed is no fault of a backup, and removes none`() throws {
         let backups = try Backups(rules: ["keep_full = 3", "keep_wal = 1s"])
         let site = backups.site

@@ -59,7 +59,27 @@ private struct Nesting: Sendable, CustomTestStringConvertible {
             "a tablespace mapped into the repository",
             ["--data-directory", "D/new", "--tablespace-mapping", "/a=D/repository/x"], says: "tablespace directory",
             onlyRecover: true),
+        Nesting("two tablespaces in one place", mapped("D/x", "D/x"), says: "lies in tablespace", onlyRecover: true),
+        Nesting("a tablespace in another", mapped("D/x/y", "D/x"), says: "lies in tablespace", onlyRecover: true),
+        Nesting(
+            "two tablespaces in one place, by a link", mapped("D/x", "D/link"), says: "lies in tablespace",
+            "mkdir x; ln -s x link", onlyRecover: true),
+        Nesting(
+            "a tablespace in the recovered directory", mapped("D/new/base", "D/x"),
+            says: "lies in the recovery's directory", onlyRecover: true),
+        Nesting(
+            "a tablespace in a living one", mapped("D/space/PG_15_1/sub", "D/x"),
+            says: "lies in tablespace \"D/space\"",
+            "mkdir -p space data/pg_tblspc; ln -s $PWD/space data/pg_tblspc/16385", onlyRecover: true),
+        Nesting(
+            "a tablespace above a living one", mapped("D/above", "D/x"),
+            says: "lies in tablespace directory \"D/above\"",
+            "mkdir -p above/space data/pg_tblspc; ln -s $PWD/above/space data/pg_tblspc/16385", onlyRecover: true),
     ]
+
+    private static func mapped(_ a: String, _ b: String) -> [String] {
+        ["--data-directory", "D/new"] + ["/a=\(a)", "/b=\(b)"].flatMap { ["--tablespace-mapping", $0] }
+    }
 
     static let commands = [
         ["init"], ["backup"], ["drill"],

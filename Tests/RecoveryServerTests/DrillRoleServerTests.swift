@@ -47,6 +47,10 @@ import Testing
         Case(
             description: "has a comma in its search_path",
             before: #"\#(role); create schema "one, two"; alter role least set search_path = "one, two", own"#),
+        Case(
+            description: "may take a few milliseconds",
+            before: "\(role); create table own.big as select generate_series(1, 300000) n; "
+                + "create index on own.big (n); alter database postgres set statement_timeout = '5ms'"),
         // With nobody to be, the role itself looks, and the drill tells what it may not see.
         Case(
             description: "is alone", before: role, after: "alter role postgres nologin",

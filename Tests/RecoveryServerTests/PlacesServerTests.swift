@@ -106,6 +106,32 @@ import Testing
         #expect(try site.cluster.psql("select count(*) from t") == "1001")
     }
 
+    @Test func `another cluster's directory is not taken, whatever the configuration says`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        let other = try TestCluster(initdb: ["--wal-segsize=1"])
+        func configuration(_ name: String, _ cluster: String, _ directory: String) throws -> [String: String] {
+            let text = try Files.readText(site.configuration)
+                .replacing("[cluster main]", with: "[cluster \(cluster)]")
+                .replacing("'\(site.cluster.data)'", with: "'\(directory)'")
+                .replacing(site.cluster.directory, with: other.directory)
+            try createDurably(site.scratch.file(name), bytes: Array(text.utf8), mode: 0o644)
+            return ["TIDEMARK_CONFIG": site.scratch.file(name)]
+        }
+        let own = try configuration("other.conf", "other", other.data)
+        _ = try site.tidemark(["init"], environment: own)
+        try other.stop()
+        let swapped = try configuration("swapped.conf", "main", other.data)
+        let before = try run("/usr/bin/find", [other.data, "-printf", "%p %s %T@\n"]).output
+        for command in [["plan"], ["recover", "--dry-run"], ["recover", "--yes"], ["recover", "--delta", "--yes"]] {
+            let refused = try site.tidemark(command + ["--target", "latest"], environment: swapped)
+            #expect(refused.ending == .exited(1), "\(command): \(refused)")
+            let says = "data directory \"\(other.data)\" belongs to cluster \"other\", not to \"main\""
+            #expect(refused.errors.contains(says), "\(command): \(refused.errors)")
+        }
+        #expect(try run("/usr/bin/find", [other.data, "-printf", "%p %s %T@\n"]).output == before)
+    }
+
     /// Runs a command line on a terminal of its own, as the server's user, with somebody at the keys.
     static func onTerminal(_ command: String, typing answer: String) throws -> Finished {
         try runAsServerUser(
