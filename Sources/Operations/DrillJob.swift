@@ -54,6 +54,7 @@ public struct DrillJob {
         let audit = try RecoveryAudit(
             .init(kind: "drill", plan: plan, directory: cluster.scratchDirectory), of: archive)
         context.note(.debug, audit.line)
+        context.noteMissing(audit)
         context.leaving(RecoveryRemains(directory: nil, audit: audit.reference))
         let report: DrillReport
         do {

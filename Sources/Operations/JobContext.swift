@@ -43,10 +43,18 @@ public struct JobMessage: Sendable, Equatable {
     public let hint: String?
 }
 
+extension JobContext {
+    /// Says that the repository takes no account of a recovery.
+    func noteMissing(_ audit: RecoveryAudit) {
+        guard let obstacle = audit.obstacle else { return }
+        note(.warning, "the repository keeps no record of this recovery", detail: "\(obstacle.message).")
+    }
+}
+
 /// What is left of a recovery whose process ends early.
 public struct RecoveryRemains: Sendable {
     /// The directory that is recovered into; nil where it is a temporary one.
     public let directory: String?
-    /// The account of it in the repository that has no end yet.
-    public let audit: RecoveryAudit.Reference
+    /// The account of it in the repository that has no end yet; nil where the repository takes none.
+    public let audit: RecoveryAudit.Reference?
 }

@@ -24,6 +24,7 @@ struct RecoveryExecution {
             of: planned.archive.contents)
         context.notes.begin()
         context.note(.log, audit.line)
+        context.noteMissing(audit)
         context.notes("target", planned.plan.target.summary)
         context.notes("backup", planned.plan.backup.label)
         context.notes("directory", planned.directory)

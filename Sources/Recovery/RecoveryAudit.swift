@@ -1,7 +1,7 @@
 import Documents
 import Glibc
 public import Planning
-import Platform
+public import Platform
 public import Repository
 public import WAL
 
@@ -44,7 +44,10 @@ public struct RecoveryAudit: Sendable {
     }
 
     private let store: any ObjectStore
-    private let folder: RepositoryKey
+    /// Nil where the repository takes no record.
+    private let folder: RepositoryKey?
+    /// Why there is no record in the repository.
+    public let obstacle: SystemError?
     private let began: UInt64
     /// What another process needs to write the second object.
     public struct Reference: Codable, Sendable {
@@ -52,11 +55,12 @@ public struct RecoveryAudit: Sendable {
         /// By the machine's monotonic clock.
         let began: UInt64
     }
-    public var reference: Reference { Reference(folder: folder.description, began: began) }
+    public var reference: Reference? { folder.map { Reference(folder: $0.description, began: began) } }
     /// One line that says who does what.
     public let line: String
 
-    /// Writes the first object.
+    /// Writes the first object. A repository that can only be read from here, or that is full, doesn't keep anybody from
+    /// recovering from it.
     public init(_ subject: Subject, of archive: ClusterArchive) throws {
         let now = Moment(microseconds: Clock.now)
         store = archive.store
@@ -79,7 +83,10 @@ public struct RecoveryAudit: Sendable {
                 try RecoveryAudit.write(
                     Begin(began: now.iso8601, user: user, host: host, remote: remote, subject: subject),
                     .recoveryBegin, to: folder.appending("begin.json"), store)
-                self.folder = folder
+                (self.folder, obstacle) = (folder, nil)
+                return
+            } catch let error as SystemError where error.preventsWriting || [EACCES, EPERM].contains(error.code) {
+                (self.folder, obstacle) = (nil, error)
                 return
             } catch is ObjectExists {
                 named = Moment(microseconds: named.microseconds + 1_000_000)
@@ -90,11 +97,12 @@ public struct RecoveryAudit: Sendable {
     /// One that this process didn't begin; nil when it is none.
     public init?(_ reference: Reference, in store: any ObjectStore) {
         guard let folder = RepositoryKey(reference.folder) else { return nil }
-        (self.store, self.folder, began, line) = (store, folder, reference.began, "")
+        (self.store, self.folder, began, line, obstacle) = (store, folder, reference.began, "", nil)
     }
 
     /// Writes the second one.
     public func end(result: String, detail: String? = nil, reached: LSN? = nil, rates: RecoveryRates? = nil) throws {
+        guard let folder else { return }
         try RecoveryAudit.write(
             End(
                 ended: Moment(microseconds: Clock.now).iso8601, result: result, detail: detail.map(withoutSecrets),
