@@ -1,6 +1,7 @@
 public import Backups
 public import Platform
 public import Repository
+import Retention
 import WAL
 
 /// Takes one backup's objects out of the repository.
@@ -39,6 +40,18 @@ struct BackupRemoval {
         for name in try archive.sparePacks(of: label, keeping: kept).map(\.name) {
             try folders.remove(packs.appending(name))
         }
+    }
+}
+
+extension RetainedBranches {
+    /// A branch that somebody may be on, and that can be recovered from one backup, but not from others.
+    fileprivate func onlyWay(from backup: BackupDescription, others: [BackupDescription]) -> TimelineID? {
+        living.last { branch in
+            func canBegin(with backup: BackupDescription) -> Bool {
+                branch.history.canBegin(withBackupOn: backup.timeline, stop: backup.stopLSN)
+            }
+            return canBegin(with: backup) && !others.contains(where: canBegin)
+        }?.history.timeline
     }
 }
 
@@ -85,7 +98,7 @@ public struct NamedRemoval {
 
     /// Looks at everything that decides; removes and locks nothing: whoever is asked may take his time.
     ///
-    /// - Parameter force: although it is pinned, or the last good one.
+    /// - Parameter force: although it is pinned, or the last good one, of all or of a branch that somebody may be on.
     /// - Throws: `BackupNeeded`, `NoSuchBackup`, `BackupInProgress`, and what the store throws.
     public init(of label: String, force: Bool, from archive: ClusterArchive) throws {
         guard try !BackupLock.isHeld(archive) else {
@@ -117,7 +130,8 @@ public struct NamedRemoval {
                     "Its backup.json cannot be read, and may say that it is pinned. \(fault.detail)",
                     hint: "\(fault.hint) With --force, the backup is removed anyway.")
             }
-            if let backup, backup.isPinned(at: Moment(microseconds: Clock.now)) {
+            let now = Moment(microseconds: Clock.now)
+            if let backup, backup.isPinned(at: now) {
                 throw refuse("It is pinned.", hint: "With --force, it is removed anyway.")
             }
             // Of a backup whose branch was put aside nothing is recovered without being told.
@@ -126,6 +140,22 @@ public struct NamedRemoval {
                 throw refuse(
                     "No other good backup is in the repository.",
                     hint: "Take a backup first. With --force, it is removed anyway.")
+            }
+            if let backup = listing.backup(label) {
+                let branches: RetainedBranches
+                do {
+                    branches = RetainedBranches(try Expiry(archive: archive, listing: listing).timelines(), now: now)
+                } catch let fault as any Explained where fault is BadTimelineHistory || fault is ObjectDamaged {
+                    throw refuse(
+                        "Which timelines need it cannot be determined: \(fault.message).",
+                        hint: "With --force, it is removed anyway.")
+                }
+                if let timeline = branches.onlyWay(from: backup, others: good) {
+                    throw refuse(
+                        "No other good backup is on the history of timeline \(timeline).",
+                        hint: "If timeline \(timeline) is still needed, take a backup on it first. "
+                            + "With --force, the backup is removed anyway.")
+                }
             }
         }
         size = try archive.removableSize(of: label, keeping: kept)

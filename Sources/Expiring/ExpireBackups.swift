@@ -106,9 +106,8 @@ struct Expiry {
 
     func facts(isLeased: (String) throws -> Bool) throws -> [RetainedBackup] {
         try listing.all.map { backup in
-            let visible =
-                try listing.aside.first { $0.backup.label == backup.label }?.damage
-                ?? visibleDamage(of: backup, from: archive)
+            let aside = listing.aside.first { $0.backup.label == backup.label }
+            let visible = try aside?.damage ?? visibleDamage(of: backup, from: archive)
             var retained = RetainedBackup(
                 label: backup.label, isFull: backup.kind == .full, timeline: backup.timeline, start: backup.startLSN,
                 stop: backup.stopLSN, startTime: backup.startTime, stopTime: backup.stopTime,
@@ -117,6 +116,7 @@ struct Expiry {
                 damage: try visible ?? damage(of: backup, from: archive),
                 needs: backup.packs.map(\.label).filter { $0 != backup.label })
             retained.isVisiblyDamaged = visible != nil
+            retained.isAside = aside != nil
             return retained
         }
     }
@@ -124,17 +124,25 @@ struct Expiry {
     func timelines() throws -> [RetainedTimeline] {
         try archive.timelines().map { timeline in
             let history = try archive.timelineHistory(timeline) ?? TimelineHistory(timeline)
-            return RetainedTimeline(history, lastCommit: try lastCommit(on: timeline))
+            let newest = try archive.segments(timeline: timeline).suffix(8)
+            return RetainedTimeline(history, lastCommit: lastCommit(in: newest), end: newest.last.flatMap(end))
         }
     }
 
     /// From the newest few segments' summaries.
-    private func lastCommit(on timeline: TimelineID) throws -> Moment? {
-        for name in try archive.segments(timeline: timeline).suffix(8).reversed() {
+    private func lastCommit(in newest: ArraySlice<SegmentName>) -> Moment? {
+        for name in newest.reversed() {
             guard let summary = try? archive.summary(of: name) else { return nil }
             if let commit = summary.facts.latestCommit { return commit.time }
         }
         return nil
+    }
+
+    /// Where the records of a segment end: one in which its timeline was left may end early, and one that can't be read is
+    /// taken for full.
+    private func end(of newest: SegmentName) -> LSN? {
+        if let summary = try? archive.summary(of: newest) { return summary.recordsEnd }
+        return listing.all.first.map { newest.end(segmentSize: $0.segmentSize) }
     }
 
     /// By the commits in the segments. Nil when the archive can't be listed, or a history can't be read.

@@ -18,6 +18,8 @@ public struct RetainedBackup: Sendable, Equatable {
     public var damage: String?
     /// A look at the repository shows the damage; nobody had to read the backup.
     public var isVisiblyDamaged = false
+    /// Its branch of the WAL was put aside: no WAL that comes later continues it.
+    public var isAside = false
     /// Labels of other backups whose packs it refers to.
     public var needs: [String]
 
@@ -38,9 +40,11 @@ public struct RetainedTimeline: Sendable, Equatable {
     public var history: TimelineHistory
     /// The last commit on it; nil when nobody knows, which counts as now.
     public var lastCommit: Moment?
+    /// Behind its last archived record; nil when nothing of it is archived.
+    public var end: LSN?
 
-    public init(_ history: TimelineHistory, lastCommit: Moment? = nil) {
-        (self.history, self.lastCommit) = (history, lastCommit)
+    public init(_ history: TimelineHistory, lastCommit: Moment? = nil, end: LSN? = nil) {
+        (self.history, self.lastCommit, self.end) = (history, lastCommit, end)
     }
 }
 
@@ -114,10 +118,10 @@ public struct ClockWentBack: Explained, Equatable {
 ///
 /// Ages come from the backups' times and order from their positions, never from names or clocks. The newest good backup is
 /// always kept, on every branch of the WAL that may be alive, and so are pinned and leased ones and whatever a kept one
-/// refers to. What is known of a backup's damage never removes anything: what the rules would keep of sound backups stays,
+/// refers to. Rules that count do so over all backups, and over those of each such branch by itself. What is known of a backup's damage never removes anything: what the rules would keep of sound backups stays,
 /// and the good ones that stand in for it do, too. With `recoveryWindow` or `keepWAL`, WAL is kept without a gap as far back
 /// as these say, and older kept backups keep the WAL that makes them consistent; with neither, WAL is kept without a gap
-/// from the oldest kept backup on.
+/// from the oldest kept backup on. A backup whose branch was put aside keeps its own WAL only.
 ///
 /// - Parameter firstWAL: where the first WAL begins, on any timeline, that isn't known to be older than a moment; nil when nobody
 ///   knows. Asked for `keepWAL` when no backup is as old as that.
@@ -127,7 +131,8 @@ public func decideRetention(
     firstWAL: (_ since: Moment) -> LSN? = { _ in nil }
 ) throws(ClockWentBack) -> RetentionDecision {
     let ordered = backups.sorted { ($0.timeline, $0.stop) < ($1.timeline, $1.stop) }
-    if let newest = ordered.last, newest.isFromTheFuture(now) {
+    // No backup that is taken now comes after one whose branch was put aside.
+    if let newest = ordered.last(where: { !$0.isAside }), newest.isFromTheFuture(now) {
         throw ClockWentBack(now: now, label: newest.label, stopTime: newest.stopTime)
     }
     var rules = RetentionRules(backups: ordered, timelines: timelines, policy: policy, now: now)

@@ -6,9 +6,20 @@ struct RetentionRules {
     private let timelines: [RetainedTimeline]
     private let policy: RetentionPolicy
     private let now: Moment
+    private let branches: RetainedBranches
     private var reasons: [String: [String]] = [:]
-    /// Backups from which every later moment must be reachable.
-    private var anchors: Set<String> = []
+    /// How much WAL each kept backup holds.
+    private var holds: [String: Hold] = [:]
+
+    /// The WAL that a kept backup holds.
+    private enum Hold: Int {
+        /// From its start to its stop. A pin keeps a backup for years; it isn't meant to keep all WAL since.
+        case own
+        /// Every later moment must be reachable, unless a rule says how far back.
+        case rest
+        /// Every later moment must be reachable, whatever rules say.
+        case always
+    }
 
     /// - Parameter backups: in the order of the WAL: a timeline comes after all that it can have left.
     init(backups: [RetainedBackup], timelines: [RetainedTimeline], policy: RetentionPolicy, now: Moment) {
@@ -16,6 +27,7 @@ struct RetentionRules {
         self.timelines = timelines
         self.policy = policy
         self.now = now
+        branches = RetainedBranches(timelines, now: now)
     }
 
     /// Once as if all backups were sound, once without those of which something is gone, and once without those that a
@@ -34,27 +46,26 @@ struct RetentionRules {
             for backup in candidates { keep(backup, "no rule says when backups expire") }
         }
         if let newest = candidates.last {
-            keep(newest, newest.damage == nil ? "newest good backup" : "newest backup", isAnchor: true)
+            keep(newest, newest.damage == nil ? "newest good backup" : "newest backup", .always)
         }
         for branch in timelines { keepNewest(of: branch, candidates) }
         for backup in candidates {
             if backup.isPinned {
                 if let until = backup.pinnedUntil {
-                    if until >= now { keep(backup, "pinned until \(until)") }
+                    if until >= now { keep(backup, "pinned until \(until)", .own) }
                 } else {
-                    keep(backup, "pinned")
+                    keep(backup, "pinned", .own)
                 }
             }
-            if backup.isLeased { keep(backup, "in use by a restore or verification", isAnchor: true) }
+            if backup.isLeased { keep(backup, "in use by a restore or verification", .always) }
         }
-        if let count = policy.keepFull {
-            for backup in candidates.filter(\.isFull).suffix(count) {
-                keep(backup, "one of the newest \(count) full backups")
-            }
+        count(candidates)
+        // Whoever is on one branch is helped by no other branch's backups.
+        for branch in branches.living {
+            count(
+                candidates.filter { isOnTheWay($0, to: branch.history) },
+                of: " in the history of timeline \(branch.history.timeline)")
         }
-        periods(.day, policy.keepDaily, "daily of", candidates)
-        periods(.week, policy.keepWeekly, "weekly of", candidates)
-        periods(.month, policy.keepMonthly, "monthly of", candidates)
         if let days = policy.keepDays {
             let limit = before(Int64(days) * 86_400_000)
             for backup in candidates where backup.stopTime >= limit { keep(backup, "younger than \(days) days") }
@@ -62,25 +73,50 @@ struct RetentionRules {
         if let window = policy.recoveryWindow { keepWindow(window, candidates) }
     }
 
-    /// The newest backup of a branch that somebody may be on, whatever other branches have: one that had commits within a
-    /// week, and what came on a timeline after all others had left it. Later it is taken for one that was given up.
+    /// The newest backup of a branch that somebody may be on, whatever other branches have; a backup that a timeline got
+    /// after all others had left it tells as much as WAL does.
     private mutating func keepNewest(of branch: RetainedTimeline, _ candidates: [RetainedBackup]) {
         let timeline = branch.history.timeline
-        guard branch == timelines.last || (branch.lastCommit ?? now) >= before(7 * 86_400_000) else { return }
-        let partings = timelines.compactMap { $0.history.switchPoint(from: timeline) }
-        let own: RetainedBackup?
-        if let last = partings.max() {
-            own = candidates.last { $0.timeline == timeline && $0.stop > last }
-        } else {
-            own = candidates.last { isOnTheWay($0, to: branch.history) }
+        guard branches.isRecent(branch) else { return }
+        var newest: RetainedBackup?
+        if let last = branches.lastParting(from: timeline) {
+            newest = candidates.last { $0.timeline == timeline && $0.stop > last }
         }
-        guard let own, own.label != candidates.last?.label else { return }
-        keep(own, "newest \(own.damage == nil ? "good " : "")backup of timeline \(timeline)", isAnchor: true)
+        if newest == nil, branches.isLiving(timeline) {
+            newest = candidates.last { isOnTheWay($0, to: branch.history) }
+        }
+        guard let newest, newest.label != candidates.last?.label else { return }
+        keep(newest, "newest \(newest.damage == nil ? "good " : "")backup of timeline \(timeline)", .always)
     }
 
-    private mutating func keep(_ backup: RetainedBackup, _ reason: String, isAnchor: Bool = false) {
+    private mutating func keep(_ backup: RetainedBackup, _ reason: String, _ hold: Hold = .rest) {
         if reasons[backup.label]?.contains(reason) != true { reasons[backup.label, default: []].append(reason) }
-        if isAnchor { anchors.insert(backup.label) }
+        // What the archive has since its branch was put aside leads on from other backups. Whoever reads it now may have
+        // begun before that.
+        let most: Hold = backup.isAside && !backup.isLeased ? .own : .always
+        let holding = hold.rawValue < most.rawValue ? hold : most
+        if holding.rawValue > (holds[backup.label] ?? .own).rawValue { holds[backup.label] = holding }
+    }
+
+    private func holds(_ backup: RetainedBackup, _ hold: Hold) -> Bool {
+        (holds[backup.label] ?? .own).rawValue >= hold.rawValue
+    }
+
+    /// The rules that count, over some of the backups.
+    /// - Parameter scope: which these are, said of those that aren't kept anyway.
+    private mutating func count(_ backups: [RetainedBackup], of scope: String = "") {
+        if let count = policy.keepFull {
+            for backup in backups.filter(\.isFull).suffix(count) {
+                keep(backup, "one of the newest \(count) full backups", in: scope)
+            }
+        }
+        periods(.day, policy.keepDaily, "daily of", backups, in: scope)
+        periods(.week, policy.keepWeekly, "weekly of", backups, in: scope)
+        periods(.month, policy.keepMonthly, "monthly of", backups, in: scope)
+    }
+
+    private mutating func keep(_ backup: RetainedBackup, _ reason: String, in scope: String) {
+        if reasons[backup.label]?.contains(reason) != true { keep(backup, reason + scope) }
     }
 
     private func before(_ milliseconds: Int64) -> Moment {
@@ -89,7 +125,7 @@ struct RetentionRules {
 
     /// The first backup of each of the last `count` periods that have one.
     private mutating func periods(
-        _ period: RetentionPeriod, _ count: Int?, _ word: String, _ candidates: [RetainedBackup]
+        _ period: RetentionPeriod, _ count: Int?, _ word: String, _ candidates: [RetainedBackup], in scope: String
     ) {
         guard let count, count > 0 else { return }
         var first: [Int: RetainedBackup] = [:]
@@ -99,7 +135,7 @@ struct RetentionRules {
             if first[number] == nil { first[number] = backup }
         }
         for (_, backup) in first.sorted(by: { $0.key > $1.key }).prefix(count) {
-            keep(backup, "\(word) \(period.name(of: backup.startTime, policy))")
+            keep(backup, "\(word) \(period.name(of: backup.startTime, policy))", in: scope)
         }
     }
 
@@ -108,12 +144,12 @@ struct RetentionRules {
     private mutating func keepWindow(_ window: Int64, _ candidates: [RetainedBackup]) {
         let begin = before(window)
         for backup in candidates where backup.stopTime > begin {
-            keep(backup, "in the recovery window", isAnchor: true)
+            keep(backup, "in the recovery window", .always)
         }
         for timeline in timelines where livedSince(begin, timeline) {
             let path = candidates.filter { isOnTheWay($0, to: timeline.history) }
             if let anchor = newest(of: path, before: begin) {
-                keep(anchor, "the recovery window begins with it", isAnchor: true)
+                keep(anchor, "the recovery window begins with it", .always)
             }
         }
     }
@@ -143,7 +179,8 @@ struct RetentionRules {
         let begin = before(age)
         var starts: [LSN] = []
         for timeline in timelines where livedSince(begin, timeline) {
-            let path = backups.filter { isOnTheWay($0, to: timeline.history) }
+            // How old a position is on a branch that was put aside tells nothing of another.
+            let path = backups.filter { !$0.isAside && isOnTheWay($0, to: timeline.history) }
             guard !path.isEmpty else { continue }
             guard let old = newest(of: path, before: begin) else { return nil }
             starts.append(old.start)
@@ -152,19 +189,18 @@ struct RetentionRules {
     }
 
     private func isOnTheWay(_ backup: RetainedBackup, to history: TimelineHistory) -> Bool {
-        if backup.timeline == history.timeline { return true }
-        guard let point = history.switchPoint(from: backup.timeline) else { return false }
-        return backup.stop <= point
+        history.canBegin(withBackupOn: backup.timeline, stop: backup.stop)
     }
 
-    /// What kept backups refer to.
+    /// What kept backups refer to. It holds WAL as long as one of these does.
     private mutating func keepNeeded() {
         var queue = backups.filter { reasons[$0.label] != nil }
         while let backup = queue.popLast() {
             for label in backup.needs where label != backup.label {
                 guard let needed = backups.first(where: { $0.label == label }) else { continue }
-                if reasons[label] == nil { queue.append(needed) }
-                keep(needed, "needed by \(backup.label)")
+                let (wasKept, held) = (reasons[label] != nil, holds[label])
+                keep(needed, "needed by \(backup.label)", holds(backup, .rest) ? .rest : .own)
+                if !wasKept || holds[label] != held { queue.append(needed) }
             }
         }
     }
@@ -183,7 +219,7 @@ struct RetentionRules {
         // And without rules nothing goes: older WAL may belong to a copy that somebody else has.
         guard !kept.isEmpty && !policy.isEmpty else { return decision }
         let bounded = policy.recoveryWindow != nil || policy.keepWAL != nil
-        let chain = bounded ? kept.filter { anchors.contains($0.label) } : kept.filter { !isOnlyPinned($0) }
+        let chain = kept.filter { holds($0, bounded ? .always : .rest) }
         guard var from = chain.map(\.start).min() else { return decision }
         decision.walReason = policy.recoveryWindow != nil ? "the recovery window" : "the oldest kept backup"
         if let age = policy.keepWAL {
@@ -197,10 +233,5 @@ struct RetentionRules {
         decision.keepWALFrom = from
         decision.islands = kept.filter { $0.start < from }
         return decision
-    }
-
-    /// A pin keeps a backup for years; it isn't meant to keep all WAL since.
-    private func isOnlyPinned(_ backup: RetainedBackup) -> Bool {
-        backup.isPinned && reasons[backup.label]?.allSatisfy { $0.hasPrefix("pinned") } == true
     }
 }

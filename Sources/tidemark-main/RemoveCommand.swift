@@ -9,12 +9,13 @@ enum RemoveCommand: Command {
         description: [
             "For a backup that must be removed: one whose backup.json is damaged, that has a wrong date, or that has data that must be "
                 + "deleted. Old backups are removed by \"tidemark expire\".",
-            "Refuses one that is in use; without --force, also one that is pinned, and the last good one. Packs that another backup "
-                + "refers to stay, and so does WAL, until \"tidemark expire\" finds that nothing needs it.",
+            "Refuses one that is in use; without --force, also one that is pinned, the last good one, and the only good one from "
+                + "which a timeline can be recovered that somebody may be on. Packs that another backup refers to stay, and so does "
+                + "WAL, until \"tidemark expire\" finds that nothing needs it.",
         ],
         words: [.init("LABEL", "as \"tidemark list\" shows it")],
         options: [
-            .init("force", "remove it even if it is pinned, or the last good one"),
+            .init("force", "remove it even if it is pinned, or the last good one, also of a timeline"),
             .init(
                 "incarnation", value: "NAME",
                 "of this incarnation of the cluster (default: the one that has the backup)"),

@@ -150,6 +150,45 @@ import Testing
         #expect(try site.backupLabels() == [labels[1]])
     }
 
+    /// Orders in which backups are removed after a recovery to before the second, and why that is refused.
+    private static let orders: [[(backup: Int, reason: String?)]] = {
+        func history(_ timeline: Int) -> String { "No other good backup is on the history of timeline \(timeline)." }
+        let last = "No other good backup is in the repository."
+        return [
+            [(0, nil), (2, history(2)), (1, history(1))], [(1, nil), (0, history(1)), (2, nil), (0, last)],
+            [(2, nil), (0, history(2)), (1, nil), (0, last)],
+        ]
+    }()
+
+    @Test(arguments: orders.indices)
+    func `a backup is not removed that a branch of the WAL has no substitute for`(_ row: Int) throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t (i int)")
+        try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (1)")
+        try site.cluster.psql("select pg_create_restore_point('there')")
+        try site.archiveEverything()
+        try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (2)")
+        try site.archiveEverything()
+        try site.cluster.stop()
+        try site.tidemark(["recover", "--target-name", "there", "--start", "--yes"], expectSuccess: true)
+        try site.cluster.psql("insert into t values (3)")
+        try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        let labels = try site.backupLabels().sorted()
+        try #require(labels.count == 3)
+        for (backup, reason) in Self.orders[row] {
+            let removed = try site.tidemark(["remove", labels[backup], "--yes"])
+            #expect(removed.ending == .exited(reason == nil ? 0 : 1), "\(backup): \(removed)")
+            if let reason { #expect(removed.errors.contains("DETAIL:  \(reason)\n"), "\(backup): \(removed)") }
+            #expect(try site.backupLabels().contains(labels[backup]) == (reason != nil))
+            // The cluster's own history can be recovered after each of them.
+            try site.tidemark(["plan", "--target", "latest"], expectSuccess: true)
+        }
+        let refused = try #require(Self.orders[row].last { $0.reason != nil }).backup
+        try site.tidemark(["remove", labels[refused], "--yes", "--force"], expectSuccess: true)
+    }
+
     @Test func `a backup whose branch was put aside is no reason to remove the last good one`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         for _ in 1...2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }

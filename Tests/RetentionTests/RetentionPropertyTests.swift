@@ -40,13 +40,14 @@ import WAL
             // Nobody can notice a clock that is ahead, if everything that could contradict it runs by the same clock.
             guard day % 3 == 0, cluster.skew <= 0 else { continue }
             let present = cluster.all.filter { cluster.left.contains($0.label) }
-            let newest = present.max { ($0.timeline, $0.stop) < ($1.timeline, $1.stop) }
+            let newest = present.filter { !$0.isAside }.max { ($0.timeline, $0.stop) < ($1.timeline, $1.stop) }
             do {
                 let decision = try decideRetention(
                     present, timelines: cluster.timelines(), policy: policy, now: cluster.now,
                     firstWAL: cluster.firstWAL)
                 expired += decision.expired.count
                 check(counts: decision, present, policy)
+                checkBranches(decision, cluster, policy)
                 try checkVerification(decision, present, cluster, policy)
                 cluster.apply(decision)
             } catch {
@@ -70,6 +71,23 @@ import WAL
         #expect(decision.verdicts.allSatisfy { !$0.reasons.isEmpty })
     }
 
+    /// Whatever is on other branches, each that is alive keeps its newest backup, and the newest full ones.
+    private func checkBranches(_ decision: RetentionDecision, _ cluster: SimulatedCluster, _ policy: RetentionPolicy) {
+        for timeline in cluster.alive {
+            guard let end = cluster.commits[timeline]?.last, cluster.skew == 0,
+                // Until it goes on, nothing tells it from one that a failover ended.
+                cluster.timelines().allSatisfy({ $0.history.switchPoint(from: timeline) != end.record.end })
+            else { continue }
+            let good = cluster.backups(before: end.record.end, on: timeline).filter { $0.damage == nil }
+            for backup in good.suffix(max(1, policy.keepFull ?? 0)) {
+                #expect(decision.kept.contains(backup.label), "timeline \(timeline): \(decision.verdicts)")
+            }
+            if let newest = good.last, let from = decision.keepWALFrom {
+                #expect(from <= newest.start, "timeline \(timeline): \(newest)")
+            }
+        }
+    }
+
     /// What a verification finds never removes what would stay without it.
     private func checkVerification(
         _ decision: RetentionDecision, _ present: [RetainedBackup], _ cluster: SimulatedCluster,
@@ -77,7 +95,7 @@ import WAL
     ) throws {
         let sound = present.map { backup in
             var backup = backup
-            backup.damage = nil
+            if !backup.isAside { backup.damage = nil }
             return backup
         }
         let unverified = try decideRetention(
@@ -102,7 +120,7 @@ import WAL
         }
         guard !left.backups().isEmpty, cluster.skew == 0 else { return }
         if let age = policy.keepWAL {
-            for (timeline, commits) in cluster.commits {
+            for (timeline, commits) in cluster.commits where !cluster.aside.contains(timeline) {
                 for commit in commits
                 where commit.isHonest && commit.time > Moment(microseconds: cluster.now.microseconds - age * 1000) {
                     let name = SegmentName(
@@ -113,12 +131,14 @@ import WAL
         }
         var targets: [(TimelineID, LSN)] = []
         let window = policy.recoveryWindow.map { cluster.now.microseconds - $0 * 1000 }
-        for (timeline, commits) in cluster.commits {
+        for (timeline, commits) in cluster.commits where !cluster.aside.contains(timeline) {
             for commit in commits where commit.isHonest {
                 if let window, commit.time.microseconds >= window { targets.append((timeline, commit.record.start)) }
             }
         }
-        if let last = cluster.commits[cluster.timeline]?.last { targets.append((cluster.timeline, last.record.start)) }
+        for timeline in cluster.alive {
+            if let last = cluster.commits[timeline]?.last { targets.append((timeline, last.record.start)) }
+        }
         // A selection: planning all of them takes minutes.
         for (timeline, lsn) in targets.enumerated().filter({ $0.offset % 7 == 0 || $0.offset > targets.count - 3 })
             .map(\.element)

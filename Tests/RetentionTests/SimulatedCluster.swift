@@ -4,8 +4,8 @@ import Retention
 import Support
 import WAL
 
-/// A cluster's life in fast motion: commits, backups, failures, recoveries into the past, and a clock that is sometimes
-/// wrong. Keeps everything that ever was, and what is left after each expiry.
+/// A cluster's life in fast motion: commits, backups, failures, recoveries into the past, copies that are promoted while the
+/// original goes on and at some time are put aside, and a clock that is sometimes wrong. Keeps everything that ever was, and what is left after each expiry.
 struct SimulatedCluster: PlanSource {
     let majorVersion = 15
     let segmentSize: UInt32 = 1 << 20
@@ -27,6 +27,10 @@ struct SimulatedCluster: PlanSource {
     var removed: Set<SegmentName> = []
     private(set) var timeline = TimelineID(1)
     private(set) var position = LSN(1 << 20)
+    /// The other server that lives, on a timeline of its own; nil when there is none.
+    private var other: (timeline: TimelineID, position: LSN)?
+    /// Timelines that were put aside.
+    private(set) var aside: Set<TimelineID> = []
     /// True time and what the clock is off, in microseconds.
     private(set) var time: Int64 = 1_800_000_000_000_000
     private(set) var skew: Int64 = 0
@@ -82,7 +86,40 @@ struct SimulatedCluster: PlanSource {
         let history = allHistories[timeline]!
         let own = commits[timeline]!.filter { $0.record.start >= (history.begin(of: timeline) ?? LSN(0)) }
         guard own.count > 20 else { return }
-        let target = own[own.count - number(2...20)]
+        beginTimeline(after: own[own.count - number(2...20)])
+    }
+
+    /// A copy begins a timeline, and the original goes on; which of them is which makes no difference.
+    private mutating func promoteCopy() {
+        guard other == nil, let last = commits[timeline]!.last else { return }
+        let original = (timeline, position)
+        beginTimeline(after: last)
+        other = original
+    }
+
+    /// Both live: the other one's turn.
+    private mutating func takeTurns() {
+        guard let one = other else { return }
+        other = (timeline, position)
+        (timeline, position) = one
+    }
+
+    /// The younger of two that live ends, and is put aside if nothing came of it.
+    private mutating func endCopy() {
+        if let other, other.timeline < timeline { takeTurns() }
+        guard let ended = other?.timeline else { return }
+        other = nil
+        if number(1...2) == 1, !allHistories.values.contains(where: { $0.switchPoint(from: ended) != nil }) {
+            aside.insert(ended)
+            for index in all.indices where all[index].timeline == ended {
+                (all[index].isAside, all[index].isVisiblyDamaged) = (true, true)
+                all[index].damage = "its branch was put aside"
+            }
+        }
+    }
+
+    private mutating func beginTimeline(after target: Commit) {
+        let history = allHistories[timeline]!
         let new = TimelineID(allHistories.keys.map(\.rawValue).max()! + 1)
         allHistories[new] = TimelineHistory(
             timeline: new,
@@ -100,6 +137,9 @@ struct SimulatedCluster: PlanSource {
     mutating func live() {
         for _ in 0..<number(3...8) { commit() }
         if number(1...60) == 1 { recoverIntoThePast() }
+        if number(1...60) == 1 { promoteCopy() }
+        if number(1...30) == 1 { endCopy() }
+        takeTurns()
         if skew == 0 && number(1...90) == 1 { skew = Int64(number(-6...12)) * SimulatedCluster.day }
         backUp()
         if skew != 0 && number(1...3) == 1 { skew = 0 }
@@ -107,9 +147,25 @@ struct SimulatedCluster: PlanSource {
     }
 
     func timelines() -> [RetainedTimeline] {
-        allHistories.values.sorted { $0.timeline < $1.timeline }.map {
-            RetainedTimeline($0, lastCommit: commits[$0.timeline]!.map(\.time).max())
+        archived.values.sorted { $0.timeline < $1.timeline }.map {
+            RetainedTimeline(
+                $0, lastCommit: commits[$0.timeline]!.map(\.time).max(), end: commits[$0.timeline]!.last?.record.end)
         }
+    }
+
+    /// The histories of what isn't put aside.
+    private var archived: [TimelineID: TimelineHistory] { allHistories.filter { !aside.contains($0.key) } }
+
+    /// The timelines that are alive: what servers are on at this moment.
+    var alive: [TimelineID] { [timeline] + (other.map { [$0.timeline] } ?? []) }
+
+    /// What of the cluster's backups lies behind a position on a timeline: from these it can be recovered.
+    func backups(before position: LSN, on timeline: TimelineID) -> [RetainedBackup] {
+        let history = allHistories[timeline]!
+        return all.filter { backup in
+            left.contains(backup.label) && !backup.isAside && backup.stop <= position
+                && history.contains(backup.timeline, at: backup.stop)
+        }.sorted { $0.stop < $1.stop }
     }
 
     /// Removes what the decision lets go.
@@ -131,14 +187,14 @@ struct SimulatedCluster: PlanSource {
             }
         }
         return Retention.firstWAL(
-            since: moment, Array(allSegments().subtracting(removed)), histories: Array(allHistories.values),
+            since: moment, Array(allSegments().subtracting(removed)), histories: Array(archived.values),
             segmentSize: segmentSize
         ) { latest[$0].map { .commit($0) } ?? .noCommit }
     }
 
     private func allSegments() -> Set<SegmentName> {
         var names: Set<SegmentName> = []
-        for (timeline, list) in commits {
+        for (timeline, list) in commits where !aside.contains(timeline) {
             for commit in list {
                 names.insert(SegmentName(timeline: timeline, containing: commit.record.start, segmentSize: segmentSize))
                 names.insert(
@@ -153,7 +209,7 @@ struct SimulatedCluster: PlanSource {
 
     func backups() -> [RestorableBackup] { restorable }
 
-    func histories() -> [TimelineID: TimelineHistory] { allHistories.filter { !$0.value.ancestors.isEmpty } }
+    func histories() -> [TimelineID: TimelineHistory] { archived.filter { !$0.value.ancestors.isEmpty } }
 
     /// What many plans ask, worked out once.
     mutating func freeze(seeing view: View) {
