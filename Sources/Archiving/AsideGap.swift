@@ -3,16 +3,28 @@ public import Repository
 public import WAL
 
 extension ClusterArchive {
-    /// The name under which `put-back` brings back what was put aside of a gap; nil when nothing of it was, or the server
-    /// has all of it: then it archives its own.
+    /// The name under which `put-back` brings back what was put aside of a gap; nil when nothing of it comes back, or the
+    /// server has all of it: then it archives its own.
     public func putBack(_ gap: LineageGap, dataDirectory: String) throws -> String? {
         // What a server has of a timeline that was put aside goes there, too.
-        if let timeline = try timelineAside(gap) { return PutAside.Subject.timeline(timeline).name }
-        guard let name = try aside(gap),
-            // A server keeps some gigabytes at most.
-            gap.count > 4096 || !gap.names.allSatisfy({ $0.isWhole(in: dataDirectory, segmentSize: gap.segmentSize) })
+        if let timeline = try timelineAside(gap) {
+            let subject = PutAside.Subject.timeline(timeline)
+            if try !comingBack(subject, dataDirectory).isEmpty { return subject.name }
+        }
+        // A server keeps some gigabytes at most.
+        guard gap.count > 4096 || !gap.names.allSatisfy({ $0.isWhole(in: dataDirectory, segmentSize: gap.segmentSize) })
         else { return nil }
-        return name
+        return try aside(gap).first { name in
+            guard let subject = PutAside.Subject(name) else { return false }
+            return try comingBack(subject, dataDirectory).contains { gap.contains($0.file) }
+        }
+    }
+
+    /// What `put-back` would move, unforced.
+    private func comingBack(_ subject: PutAside.Subject, _ dataDirectory: String) throws -> [AsideObject] {
+        do { return try PutBack(subject, of: self, dataDirectory: dataDirectory).objects } catch is NothingToPutBack {
+            return []
+        } catch is PlaceTaken { return [] } catch is OtherHistory { return [] }
     }
 }
 

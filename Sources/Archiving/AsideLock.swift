@@ -22,8 +22,9 @@ public struct AsideChanged: Explained, Equatable {
     public var hint: String? { "Run the command again, to see what is there now." }
 }
 
-/// The right to put WAL of an incarnation aside or back: one process at a time. While it is held, what is under a name stays
-/// there, for a server can archive only under names that are free.
+/// The right to put WAL of an incarnation aside or back: one process at a time. While it is held, an
+/// intact object stays under its name, for a server can archive only under names that are free or in the place of a damaged
+/// object; the store keeps that from happening while it moves one (`ObjectStore.move`).
 final class AsideLock {
     private let lock: any StoreLock
 

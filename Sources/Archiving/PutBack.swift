@@ -2,8 +2,8 @@ public import Platform
 public import Repository
 import WAL
 
-/// Takes back what was put aside: the objects of the newest folder of that name return to where they were. Nothing is
-/// overwritten, and the record stays.
+/// Takes back what was put aside: the objects of the newest folder of that name that fits the WAL around it return to where
+/// they were. Nothing is overwritten, and the record stays.
 public struct PutBack: Sendable {
     public let subject: PutAside.Subject
     /// The folder they are in.
@@ -13,19 +13,27 @@ public struct PutBack: Sendable {
     /// What stays, because a file of the same name has been archived since.
     public let staying: [AsideObject]
     private let archive: ClusterArchive
-
     private let dataDirectory: String?
+    private let isCertain: Bool
 
     /// Finds what is to move.
     ///
-    /// - Parameter dataDirectory: a server's, whose pg_wal tells of several servers' files which are its own.
+    /// - Parameters:
+    ///   - dataDirectory: a server's, whose pg_wal tells of several servers' files which are its own.
+    ///   - isCertain: somebody answers for it that what doesn't fit the WAL around it belongs there all the same.
     /// - Throws: `NothingToPutBack`; `PlaceTaken` when the names have gone to another history, whose segments would stand
-    ///   between those of this one; and what the store throws.
-    public init(_ subject: PutAside.Subject, of archive: ClusterArchive, dataDirectory: String? = nil) throws {
+    ///   between those of this one; `OtherHistory`; and what the store throws.
+    public init(
+        _ subject: PutAside.Subject, of archive: ClusterArchive, dataDirectory: String? = nil, isCertain: Bool = false
+    ) throws {
         let store = archive.store
-        (self.subject, self.archive, self.dataDirectory) = (subject, archive, dataDirectory)
-        let folders = try archive.asideFolders().map { ($0, try archive.objects(of: $0)) }
-            .filter { !$0.1.isEmpty }
+        (self.subject, self.archive) = (subject, archive)
+        (self.dataDirectory, self.isCertain) = (dataDirectory, isCertain)
+        // One that can't be listed stops only who names it.
+        let folders = try archive.asideFolders().map { folder in
+            let isNamed = folder.subject == subject.name
+            return (folder, try isNamed ? archive.objects(of: folder) : archive.readableObjects(of: folder) ?? [])
+        }.filter { !$0.1.isEmpty }
         let own = folders.filter { $0.0.subject == subject.name }
         guard let newest = own.first else {
             throw NothingToPutBack(name: subject.name, others: folders.map(\.0.subject))
@@ -33,11 +41,17 @@ public struct PutBack: Sendable {
         func staying(_ all: [AsideObject]) throws -> [AsideObject] {
             try all.filter { try store.exists($0.place) || store.exists(archive.key(for: $0.file)) }
         }
-        // What stays in the newest doesn't stand in the way of the others. Of several servers' files those come first
+        // What stays in the newest doesn't stand in the way of the others. Of several servers' files only those go back
         // that belong to what is around them.
         let free = try own.filter { try !store.contradicts($0.1) && staying($0.1).count < $0.1.count }
-        let (folder, all) =
-            try free.first { try archive.belongs($0.1, in: $0.0, to: dataDirectory) } ?? free.first ?? newest
+        var other: OtherHistory?
+        let belonging = try free.first { folder, objects in
+            guard let reason = try archive.contradiction(objects, in: folder, dataDirectory) else { return true }
+            other = other ?? OtherHistory(name: subject.name, folder: folder.key.description, reason: reason)
+            return false
+        }
+        if belonging == nil, !isCertain, let other { throw other }
+        let (folder, all) = belonging ?? free.first ?? newest
         guard try !store.contradicts(all) else {
             throw PlaceTaken(name: subject.name, folder: folder.key.description)
         }
@@ -58,9 +72,9 @@ public struct PutBack: Sendable {
         let lock = try AsideLock(archive)
         defer { withExtendedLifetime(lock) {} }
         let again: PutBack
-        do { again = try PutBack(subject, of: archive, dataDirectory: dataDirectory) } catch is NothingToPutBack {
-            throw AsideChanged(name: subject.name)
-        }
+        do {
+            again = try PutBack(subject, of: archive, dataDirectory: dataDirectory, isCertain: isCertain)
+        } catch is NothingToPutBack { throw AsideChanged(name: subject.name) }
         guard again.objects == objects, again.staying == staying else { throw AsideChanged(name: subject.name) }
         let store = archive.store
         for object in objects {
@@ -76,17 +90,21 @@ public struct PutBack: Sendable {
 }
 
 extension ClusterArchive {
-    /// Whether the WAL goes on across the borders between segments that were put aside and what is archived of their
-    /// timeline, as far as both can be read; and a server has no other ones under their names.
-    fileprivate func belongs(
-        _ objects: [AsideObject], in folder: AsideFolder, to dataDirectory: String?
-    ) throws -> Bool {
+    /// Why what was put aside is of another history than what is archived around it, in a sentence: the WAL doesn't go on
+    /// across a border between the two, or a server has other files under the same names. Nil when nothing that can be read
+    /// says so.
+    fileprivate func contradiction(
+        _ objects: [AsideObject], in folder: AsideFolder, _ dataDirectory: String?
+    ) throws -> String? {
+        func serverHasAnother(_ file: ArchiveFileName, _ directory: String) -> String {
+            "The server in \"\(directory)\" has another \"\(file)\" in its pg_wal."
+        }
         for object in objects {
             if case .history(let timeline) = object.file, let dataDirectory,
                 let own = try? TimelineHistory(timeline, inWAL: dataDirectory + "/pg_wal"),
                 try history(timeline, in: folder)?.isSame(as: own) == false
             {
-                return false
+                return serverHasAnother(object.file, dataDirectory)
             }
             guard case .segment(let name) = object.file else { continue }
             var stored: StoredSegment?
@@ -98,16 +116,22 @@ extension ClusterArchive {
             if let dataDirectory, name.isWhole(in: dataDirectory, segmentSize: aside.segmentSize),
                 (try? isContradicted("\(dataDirectory)/pg_wal/\(name)", name, by: [stored], self)) == true
             {
-                return false
+                return serverHasAnother(object.file, dataDirectory)
             }
-            let previous = try name.previous(segmentSize: aside.segmentSize).flatMap { name in
-                try neighbour { try summary(of: name) }
+            if let previous = name.previous(segmentSize: aside.segmentSize),
+                let archived = try neighbour({ try summary(of: previous) }),
+                case .broken = Continuity.join(archived, aside)
+            {
+                return "It does not continue segment \"\(previous)\", which is archived."
             }
-            let next = try neighbour { try summary(of: name.next(segmentSize: aside.segmentSize)) }
-            if let previous, case .broken = Continuity.join(previous, aside) { return false }
-            if let next, case .broken = Continuity.join(aside, next) { return false }
+            let next = name.next(segmentSize: aside.segmentSize)
+            if let archived = try neighbour({ try summary(of: next) }),
+                case .broken = Continuity.join(aside, archived)
+            {
+                return "Segment \"\(next)\", which is archived, does not continue it."
+            }
         }
-        return true
+        return nil
     }
 
     /// Nil also for one that isn't there, or can't be read.
@@ -137,4 +161,18 @@ public struct PlaceTaken: Explained, Equatable {
     public var message: String { "cannot put \"\(name)\" back: other WAL has been archived in its place" }
     public var detail: String? { "It stays in \(folder)." }
     public var hint: String? { "If that other WAL doesn't belong to the cluster's history, put it aside first." }
+}
+
+/// What was put aside doesn't fit the WAL around it.
+public struct OtherHistory: Explained, Equatable {
+    public let name: String
+    public let folder: String
+    /// What contradicts it, as a sentence.
+    public let reason: String
+    public var message: String { "cannot put \"\(name)\" back: it belongs to another history" }
+    public var detail: String? { "\(reason) It stays in \(folder)." }
+    public var hint: String? {
+        "If that other WAL doesn't belong to the cluster's history, put it aside first. To put \"\(name)\" back all the "
+            + "same, use --certain."
+    }
 }

@@ -49,10 +49,17 @@ public func verifyArchive(
     }
     var chain = ChainCheck(archive, listing.genealogy)
     var done = 0
+    var gone: [SegmentName] = []
     try mapInOrder(
         names, workers: max(1, jobs), ahead: max(2, jobs) * 2,
         transform: { name in Examination(of: name, archive) },
         consume: { examination in
+            done += 1
+            if try examination.isAbsent && archive.isConfirmed() {
+                gone.append(examination.name)
+                _ = try chain.add(examination.name, nil)
+                return try progress(done, names.count)
+            }
             verification.segments += 1
             verification.bytes += examination.bytes
             verification.storedBytes += examination.storedBytes
@@ -60,14 +67,35 @@ public func verifyArchive(
             if examination.isUnread { verification.unread += 1 }
             verification.problems += examination.problems
             verification.problems += try chain.add(examination.name, examination.summary)
-            done += 1
             try progress(done, names.count)
         })
-    for gap in try listing.gaps(expired: expired)
-    where range.map({ gap.from <= $0.upperBound && gap.to > $0.lowerBound }) ?? true {
+    // What went meanwhile is missing only if nobody removed it on purpose.
+    let now = gone.isEmpty ? listing : try ArchiveListing(of: archive)
+    let gaps = try now.gaps(expired: expired)
+    for gap in gaps where range.map({ gap.from <= $0.upperBound && gap.to > $0.lowerBound }) ?? true {
         verification.problems.append(ArchiveProblem(gap))
     }
+    verification.problems += try lost(gone, gaps, archive, expired: expired)
     return verification
+}
+
+/// Of the segments that went while the others were read, those that nobody removed or put aside on purpose and that are in
+/// none of the gaps.
+private func lost(
+    _ gone: [SegmentName], _ gaps: [LineageGap], _ archive: ClusterArchive,
+    expired: (_ segmentSize: UInt32) throws -> SegmentSet
+) throws -> [ArchiveProblem] {
+    guard !gone.isEmpty else { return [] }
+    let removed = try expired(ArchiveListing(of: archive).segmentSize)
+    let aside = Set(
+        try archive.asideFolders().flatMap { try archive.readableObjects(of: $0) ?? [] }.map(\.file))
+    return try gone.filter { name in
+        let file = ArchiveFileName.segment(name)
+        return try !removed.contains(name) && !aside.contains(file) && !gaps.contains { $0.contains(file) }
+            && !archive.has(file)
+    }.map {
+        ArchiveProblem(ObjectAbsent(key: archive.key(for: .segment($0)), location: archive.store.location), segment: $0)
+    }
 }
 
 /// What is wrong with one stored segment when it is read again; nil when nothing is, or when it isn't there.
@@ -83,6 +111,8 @@ private struct Examination: Sendable {
     var storedBytes: Int64 = 0
     var summary: SegmentSummary?
     var isUnread = false
+    /// It is not there any more.
+    var isAbsent = false
     var problems: [ArchiveProblem] = []
 
     init(of name: SegmentName, _ archive: ClusterArchive) {
@@ -92,6 +122,7 @@ private struct Examination: Sendable {
         } catch let error as WALDamage {
             if case .unknownVersion = error.reason { isUnread = true } else { report(error) }
         } catch {
+            isAbsent = error is ObjectAbsent
             report(error)
         }
     }
@@ -151,7 +182,6 @@ private func verifyOthers(
         }
     }
     for (file, copy) in files {
-        verification.otherFiles += 1
         do {
             let stored = try StoredSegment(archive.key(for: file, copy: copy), in: archive.store)
             var text: [UInt8] = []
@@ -163,7 +193,10 @@ private func verifyOthers(
             case .segment, .partial: break
             }
         } catch {
+            // It went with the segments around it.
+            if try error is ObjectAbsent && archive.isConfirmed() { continue }
             verification.problems.append(ArchiveProblem(error))
         }
+        verification.otherFiles += 1
     }
 }

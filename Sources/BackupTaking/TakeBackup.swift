@@ -54,23 +54,8 @@ struct BackupSource {
 
     /// Whether the server at the other end runs on this very directory and archives its WAL.
     private func checkServer() throws {
-        let identifier = try server.systemIdentifier()
-        guard identifier == control.systemIdentifier else {
-            throw Problem(
-                "the server does not run on data directory \"\(directory.path)\"",
-                detail: "The server's system identifier is \(identifier), the directory's \(control.systemIdentifier).",
-                hint: "Do \"conninfo\" and \"data_directory\" belong to the same cluster?")
-        }
-        // A standby and every copy have the same identifier. Their backup would wait in vain for this cluster's WAL.
-        guard try server.runs(on: directory) else {
-            let path = try server.setting("data_directory") ?? ""
-            throw Problem(
-                "the server does not run on data directory \"\(directory.path)\"",
-                detail: path.isEmpty
-                    ? "It is a standby or a copy of the cluster: its pg_control differs."
-                    : "The server says that it runs on \"\(path)\", and its pg_control differs.",
-                hint: "Do \"conninfo\" and \"data_directory\" belong to the same cluster?")
-        }
+        // A copy's backup would wait in vain for this cluster's WAL.
+        try server.confirmRuns(on: directory)
         let settings = try server.settings(["wal_level", "archive_mode"])
         if settings["wal_level"] == "minimal" {
             throw Problem(

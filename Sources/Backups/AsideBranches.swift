@@ -1,5 +1,5 @@
 import Documents
-import Platform
+public import Platform
 public import Repository
 public import WAL
 
@@ -14,6 +14,8 @@ struct AsideWAL {
         let backups: Set<String>?
     }
     private var objects: [Object] = []
+    /// Folders that can't be listed.
+    private(set) var unlisted: [UnlistedAside] = []
     private let archive: ClusterArchive
 
     private struct Record: Decodable {
@@ -22,12 +24,21 @@ struct AsideWAL {
 
     init(of archive: ClusterArchive) throws {
         self.archive = archive
-        for folder in try archive.asideFolders() {
+        let aside = archive.incarnation.asideFolder
+        for folder in try list(aside, { try archive.asideFolders() }) {
             // What a server hands over of it later is told by the same record.
             let backups = try AsideWAL.record(of: folder, in: archive.store).map { Set($0.backups) }
-            objects += try archive.objects(of: folder).map {
+            objects += try list(folder.key, { try archive.objects(of: folder) }).map {
                 Object(file: $0.file, key: $0.key, folder: folder, backups: backups)
             }
+        }
+    }
+
+    /// What is in a folder; nothing of one that can't be listed, which stops nobody from using the rest.
+    private mutating func list<Item>(_ folder: RepositoryKey, _ items: () throws -> [Item]) throws -> [Item] {
+        do { return try items() } catch let failure as any Explained where failure.concernsOneObject {
+            unlisted.append(UnlistedAside(folder: folder, reason: failure.message))
+            return []
         }
     }
 
@@ -59,21 +70,23 @@ struct AsideWAL {
     /// Whether the archive has the same content under that name: its server archived it once more.
     private func isThereAgain(_ object: Object) throws -> Bool {
         func digest(_ key: RepositoryKey) throws -> Digest? {
-            do { return try StoredSegment(key, in: archive.store).head.digest } catch is ObjectAbsent {
-                return nil
-            } catch is ObjectDamaged { return nil }
+            do {
+                return try StoredSegment(key, in: archive.store).head.digest
+            } catch let failure as any Explained where failure.concernsOneObject { return nil }
         }
         guard let digest = try digest(object.key) else { return false }
         do {
             return try archive.copies(of: object.file).contains { $0.head.digest == digest }
-        } catch is ObjectDamaged { return false }
+        } catch let failure as any Explained where failure.concernsOneObject { return false }
     }
 
     /// Nil when there is none that can be read.
     private static func record(of folder: AsideFolder, in store: any ObjectStore) throws -> Record? {
         do {
             return try store.document(.aside, at: folder.key.appending("record.json"))?.value(Record.self)
-        } catch is DocumentRefused { return nil } catch is DocumentFault { return nil }
+        } catch is DocumentRefused { return nil } catch is DocumentFault {
+            return nil
+        } catch let failure as any Explained where failure.concernsOneObject { return nil }
     }
 }
 
@@ -96,10 +109,23 @@ public struct AsideBackup: Sendable {
     }
 }
 
-/// The backups of an incarnation, told apart by whether their branch was put aside since.
+/// A folder of WAL that was put aside and can't be listed: whether a backup's own WAL is among it is not known.
+public struct UnlistedAside: Explained, Equatable {
+    public let folder: RepositoryKey
+    public let reason: String
+    public var message: String { "cannot tell which WAL was put aside in \"\(folder)\"" }
+    public var detail: String? { "\(reason)." }
+    /// Both in one, without a full stop.
+    public var sentence: String { "It is not known which WAL was put aside in \"\(folder)\": \(reason)" }
+    public var hint: String? {
+        "Make it readable. Until then every backup counts as one whose branch was not put aside, and nothing is removed."
+    }
+}
+
+/// The backups of an incarnation, told apart by whether their branch was put aside since, as far as that can be read.
 public func withoutAside(
     _ backups: [BackupDescription], of archive: ClusterArchive
-) throws -> (usable: [BackupDescription], aside: [AsideBackup]) {
+) throws -> (usable: [BackupDescription], aside: [AsideBackup], unlisted: [UnlistedAside]) {
     let wal = try AsideWAL(of: archive)
     var (usable, aside): ([BackupDescription], [AsideBackup]) = ([], [])
     for backup in backups {
@@ -109,5 +135,5 @@ public func withoutAside(
             usable.append(backup)
         }
     }
-    return (usable, aside)
+    return (usable, aside, wal.unlisted)
 }

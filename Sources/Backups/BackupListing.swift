@@ -8,6 +8,8 @@ public struct BackupListing: Sendable {
     public var complete: [BackupDescription]
     /// Complete ones in the same order whose branch of the WAL was put aside since: nothing can be recovered from them.
     public var aside: [AsideBackup]
+    /// Why more of them may be of such a branch.
+    public var unlistedAside: [UnlistedAside] = []
     /// Labels without `backup.json`: still running, or died.
     public var incomplete: [String]
     /// Complete ones that can't be understood, with the reason.
@@ -23,6 +25,10 @@ public struct BackupListing: Sendable {
     ) {
         (self.complete, self.aside, self.incomplete, self.unreadable) = (complete, aside, incomplete, unreadable)
     }
+
+    /// For whoever removes something because other backups can be used.
+    /// - Throws: `UnlistedAside` when that isn't known of each.
+    public func confirmUsable() throws { if let first = unlistedAside.first { throw first } }
 
     /// Those that can be used and those that can't, in order.
     public var all: [BackupDescription] { BackupListing.sorted(complete + aside.map(\.backup)) }
@@ -77,7 +83,8 @@ extension ClusterArchive {
                 + listing.unreadable.map(\.label))
         listing.incomplete += try store.list(incarnation.packFolder).filter(\.isFolder).map(\.name)
             .filter { !known.contains($0) }
-        (listing.complete, listing.aside) = try withoutAside(BackupListing.sorted(listing.complete), of: self)
+        (listing.complete, listing.aside, listing.unlistedAside) = try withoutAside(
+            BackupListing.sorted(listing.complete), of: self)
         return listing
     }
 

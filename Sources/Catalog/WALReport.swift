@@ -125,7 +125,7 @@ extension Catalog {
     private func cause(of gap: LineageGap, _ wal: ArchivedWAL, _ backups: [BackupSpan]) throws -> WALGap.Cause {
         let (first, number) = (gap.first, gap.numbers.lowerBound)
         let size = wal.segments.segmentSize
-        if let name = try archive.aside(gap) { return .putAside(name) }
+        if let name = try archive.aside(gap).first { return .putAside(name) }
         if let backup = backups.last(where: {
             $0.timeline == first.timeline && $0.stop.rawValue > 0
                 && ($0.stop.rawValue - 1) / UInt64(size) + 1 == number

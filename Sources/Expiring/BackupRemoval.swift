@@ -111,6 +111,7 @@ public struct NamedRemoval {
     private init(_ label: String, _ force: Bool, _ archive: ClusterArchive) throws {
         (self.label, self.force, self.archive) = (label, force, archive)
         let listing = try archive.listBackups()
+        try listing.confirmUsable()
         backup = listing.all.first { $0.label == label }
         let unreadable = listing.unreadable.map(\.label)
         guard backup != nil || unreadable.contains(label) else {

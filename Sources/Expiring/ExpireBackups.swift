@@ -105,7 +105,8 @@ struct Expiry {
     private static let most = 64
 
     func facts(isLeased: (String) throws -> Bool) throws -> [RetainedBackup] {
-        try listing.all.map { backup in
+        try listing.confirmUsable()
+        return try listing.all.map { backup in
             let aside = listing.aside.first { $0.backup.label == backup.label }
             let visible = try aside?.damage ?? visibleDamage(of: backup, from: archive)
             var retained = RetainedBackup(

@@ -54,6 +54,7 @@ public struct ListJob {
                     aside: listing.aside.first { $0.backup.label == backup.label })
             }
             for damaged in listing.unreadable { context.note(.warning, damaged.reason) }
+            for unlisted in listing.unlistedAside { context.note(.warning, unlisted) }
             report.unreadable += listing.unreadable.count
             report.incarnations.append(
                 .init(

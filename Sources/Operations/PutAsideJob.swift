@@ -64,7 +64,7 @@ public struct PutAsideJob {
     }
 }
 
-/// Moves what was put aside last under a name back to where it was.
+/// Moves what was put aside last under a name, and belongs there, back to where it was.
 ///
 /// Between the initializer and `run` whoever gave the order can say no; nothing is changed until then.
 public struct PutBackJob {
@@ -72,10 +72,11 @@ public struct PutBackJob {
     public let found: PutBack
     private let archive: ClusterArchive
 
+    /// - Parameter isCertain: somebody answers for what contradicts the WAL around it.
     /// - Throws: as `PutBack.init`, and what reading the repository throws.
-    public init(_ subject: PutAside.Subject, of cluster: ClusterConfiguration) throws {
+    public init(_ subject: PutAside.Subject, isCertain: Bool = false, of cluster: ClusterConfiguration) throws {
         archive = try currentArchive(of: cluster)
-        found = try PutBack(subject, of: archive, dataDirectory: cluster.dataDirectory)
+        found = try PutBack(subject, of: archive, dataDirectory: cluster.dataDirectory, isCertain: isCertain)
     }
 
     /// - Throws: `BackupInProgress`, and as `PutBack.carryOut`.

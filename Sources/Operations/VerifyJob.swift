@@ -201,7 +201,7 @@ public struct VerifyJob {
                 do {
                     let listing = try archive.listBackups()
                     backups += listing.all.map { (archive, $0) }
-                    unreadable += listing.unreadable.map(\.reason)
+                    unreadable += listing.unreadable.map(\.reason) + listing.unlistedAside
                 } catch let failure as any Explained where failure.concernsOneObject { unreadable.append(failure) }
             }
         }

@@ -24,6 +24,27 @@ extension Connection {
         return false
     }
 
+    /// - Throws: `Problem` when the server runs on another directory; and as above.
+    public func confirmRuns(on directory: DataDirectory) throws {
+        func problem(_ detail: String) -> Problem {
+            Problem(
+                "the server does not run on data directory \"\(directory.path)\"", detail: detail,
+                hint: "Do \"conninfo\" and \"data_directory\" belong to the same cluster?")
+        }
+        let (own, served) = (try directory.controlFile().systemIdentifier, try systemIdentifier())
+        guard served == own else {
+            throw problem("The server's system identifier is \(served), the directory's \(own).")
+        }
+        // A standby and every copy have the same identifier.
+        guard try runs(on: directory) else {
+            let path = try setting("data_directory") ?? ""
+            throw problem(
+                path.isEmpty
+                    ? "It is a standby or a copy of the cluster: its pg_control differs."
+                    : "The server says that it runs on \"\(path)\", and its pg_control differs.")
+        }
+    }
+
     /// What moves whenever pg_control is written.
     private func controlPoint() throws(QueryFailure) -> [String] {
         try query(

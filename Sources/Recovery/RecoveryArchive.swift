@@ -57,6 +57,7 @@ public struct RecoveryArchive: Sendable {
         }
         var backups = try found.listBackups()
         for bad in backups.unreadable { remarks.append("Backup \"\(bad.label)\" is left out: \(bad.reason.message).") }
+        for one in backups.unlistedAside { remarks.append("\(one.sentence).") }
         let aside = try timeline.flatMap { try AsideStore(found, timeline: $0) }
         contents = aside.map { ClusterArchive(chosen, in: $0) } ?? found
         putAside = aside == nil ? nil : timeline

@@ -1,3 +1,4 @@
+import Platform
 public import WAL
 
 /// What one call of `put-aside` moved: a folder below `aside/`.
@@ -42,16 +43,16 @@ extension ClusterArchive {
             .compactMap { AsideFolder($0.name, in: incarnation.asideFolder) }
     }
 
-    /// The newest name under which some of a gap's segments were put aside; nil when none of them were.
-    public func aside(_ gap: LineageGap) throws -> String? {
-        try asideFolders().first { folder in
-            try objects(of: folder).contains { object in
-                guard case .segment(let name) = object.file else { return false }
-                return gap.ranges.contains {
-                    $0.first.timeline == name.timeline && $0.first <= name && name <= $0.last
-                }
+    /// The names under which some of a gap's segments were put aside, newest first.
+    public func aside(_ gap: LineageGap) throws -> [String] {
+        var names: [String] = []
+        do {
+            for folder in try asideFolders() where !names.contains(folder.subject) {
+                guard let objects = try readableObjects(of: folder) else { continue }
+                if objects.contains(where: { gap.contains($0.file) }) { names.append(folder.subject) }
             }
-        }?.subject
+        } catch let failure as any Explained where failure.concernsOneObject { return [] }
+        return names
     }
 
     /// The timelines of a history that were put aside, and whose own history has not been archived again; newest first. A
@@ -85,7 +86,15 @@ extension ClusterArchive {
         do {
             let key = AsideStore.place(incarnation.history(timeline), incarnation, in: folder.key)
             return try StoredSegment(key, in: store).history(of: timeline)
-        } catch is ObjectAbsent { return nil } catch is ObjectDamaged { return nil } catch is BadTimelineHistory {
+        } catch is BadTimelineHistory { return nil } catch let failure as any Explained where failure.concernsOneObject
+        {
+            return nil
+        }
+    }
+
+    /// As `objects(of:)`; nil where that can't be listed.
+    public func readableObjects(of folder: AsideFolder) throws -> [AsideObject]? {
+        do { return try objects(of: folder) } catch let failure as any Explained where failure.concernsOneObject {
             return nil
         }
     }
@@ -110,6 +119,14 @@ extension ClusterArchive {
         }
         for entry in entries { add(entry, wal) }
         return objects
+    }
+}
+
+extension LineageGap {
+    /// Whether a file is one of the missing segments.
+    public func contains(_ file: ArchiveFileName) -> Bool {
+        guard case .segment(let name) = file else { return false }
+        return ranges.contains { $0.first.timeline == name.timeline && $0.first <= name && name <= $0.last }
     }
 }
 

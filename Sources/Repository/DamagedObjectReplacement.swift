@@ -53,6 +53,23 @@ extension DirectoryStore {
         try makeDurable(other)
     }
 
+    /// Keeps an object from being replaced while `body` runs. One that this process may not open is left unlocked, since
+    /// moving it needs no right to read it.
+    /// - Parameter body: gets the status of the file that the object is in.
+    /// - Throws: `ObjectAbsent`, `BeingReplaced`, and what `body` throws.
+    func held(_ key: RepositoryKey, _ body: (FileStatus) throws -> Void) throws {
+        let place = try place(key)
+        guard try exists(key), let status = try FileStatus(ifPresent: place) else {
+            throw ObjectAbsent(key: key, location: location)
+        }
+        guard status.kind == .regular else { return try body(status) }
+        let file: LockedFile
+        do { file = try lock(key, place) } catch let error as SystemError where error.concernsOneObject {
+            return try body(status)
+        }
+        try withExtendedLifetime(file) { try body(file.status) }
+    }
+
     private func lock(_ key: RepositoryKey, _ place: Place) throws -> LockedFile {
         do throws(SystemError) {
             let file = try LockedFile(place)

@@ -112,9 +112,11 @@ public final class DirectoryStore: ObjectStore {
     }
 
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
-        guard try exists(key) else { throw ObjectAbsent(key: key, location: location) }
-        try keep(key, under: other)
-        try remove(key)
+        try held(key) { status in
+            try keep(key, under: other)
+            // The name may lead to another object by now, which has no further key.
+            if try FileStatus(ifPresent: place(key))?.isSame(as: status) == true { try remove(key) }
+        }
     }
 
     public func remove(_ key: RepositoryKey) throws {

@@ -60,8 +60,9 @@ public protocol ObjectStore: Sendable {
     /// point, which need not be durable. Their keys are the folder's.
     func leftovers(in folder: RepositoryKey) throws -> [any StoredObject]
 
-    /// Gives an object another key, durably. At no moment is it under neither; a crash may leave it under both.
-    /// - Throws: `ObjectAbsent`; `ObjectExists` when the other key is taken; the store's own errors.
+    /// Gives an object another key, durably. At no moment is it under neither; a crash may leave it under both. What
+    /// takes its place meanwhile stays there.
+    /// - Throws: `ObjectAbsent`; `ObjectExists` when the other key is taken; `BeingReplaced`; the store's own errors.
     func move(_ key: RepositoryKey, to other: RepositoryKey) throws
 
     /// Removes an object durably; absent ones are fine.
@@ -120,11 +121,6 @@ extension ObjectStore {
             throw error
         }
         try object.commit()
-    }
-
-    public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
-        try copy(key, to: other)
-        try remove(key)
     }
 
     /// Stores the same bytes under another key.
@@ -233,7 +229,7 @@ public struct ObjectExists: Explained, Equatable {
     public var message: String { "object \"\(key)\" already exists in repository \"\(location)\"" }
 }
 
-/// Another process is putting a whole object in the place of a damaged one.
+/// Another process is putting a whole object in the place of a damaged one, or moves it to another key.
 public struct BeingReplaced: Explained, Equatable {
     public let key: RepositoryKey
     public let location: String
@@ -242,7 +238,7 @@ public struct BeingReplaced: Explained, Equatable {
         self.location = location
     }
     public var message: String {
-        "object \"\(key)\" in repository \"\(location)\" is being replaced by another process"
+        "object \"\(key)\" in repository \"\(location)\" is being replaced or moved by another process"
     }
     public var hint: String? { "Try again in a moment." }
 }

@@ -26,13 +26,8 @@ public func initializeCluster(
 ) throws -> (incarnation: Incarnation, isNew: Bool) {
     let control = try dataDirectory.controlFile()
     let major = try dataDirectory.majorVersion()
-    let served = try connection.systemIdentifier()
-    guard served == control.systemIdentifier else {
-        throw Problem(
-            "the server that answers is not the one in \"\(dataDirectory.path)\"",
-            detail: "The server's system identifier is \(served), the data directory's \(control.systemIdentifier).",
-            hint: "Correct conninfo or data_directory in the configuration.")
-    }
+    // Whoever goes on changes this server's settings.
+    try connection.confirmRuns(on: dataDirectory)
     guard control.blockSize == 8192, control.walBlockSize == 8192 else {
         throw Problem(
             "the cluster's block size is not supported",

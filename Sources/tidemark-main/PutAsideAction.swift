@@ -9,7 +9,10 @@ enum PutAsideAction {
     static let options: [Grammar.Option] = [
         .init("following", "with put-aside and a segment: all later segments of its timeline as well"),
         .init("reason", value: "TEXT", "with put-aside: why, for the record"),
-        .init("certain", "with put-aside: put it aside although no primary here can confirm that it is not needed"),
+        .init(
+            "certain",
+            "with put-aside: put it aside although no primary here can confirm that it is not needed; with put-back: "
+                + "put it back although other WAL around it contradicts it"),
         .init("yes", letter: "y", "with put-aside and put-back: do not ask"),
         .init("dry-run", "with put-aside and put-back: say what would be moved, and move nothing"),
     ]
@@ -45,7 +48,8 @@ enum PutAsideAction {
 /// `tidemark segments put-back NAME`.
 enum PutBackAction {
     static func run(_ invocation: Invocation, _ name: String) throws -> ExitStatus {
-        let job = try PutBackJob(PutAsideAction.subject(name), of: invocation.cluster())
+        let job = try PutBackJob(
+            PutAsideAction.subject(name), isCertain: invocation.arguments.has("certain"), of: invocation.cluster())
         let dryRun = invocation.arguments.has("dry-run")
         if !dryRun {
             guard try invocation.confirm(putBackQuestion(job.found)) else { return .interrupted }

@@ -14,7 +14,8 @@ enum SegmentsCommand: Command {
                 + "deleted. A timeline is given by its history file or its number. Only where the primary runs can tidemark determine "
                 + "what is stray: what that server is on, descends from or has written itself, or what another timeline descends "
                 + "from, is not put aside.",
-            "put-back NAME moves what was last put aside under that name back to where it was. It overwrites nothing.",
+            "put-back NAME moves what was last put aside under that name back to where it was. It overwrites nothing, and moves "
+                + "nothing that other WAL around it contradicts.",
         ],
         words: [
             .init(

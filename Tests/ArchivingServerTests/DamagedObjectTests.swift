@@ -155,7 +155,8 @@ import WAL
     @Test(arguments: Subject.allCases)
     func `of two pushes at once one replaces a damaged object`(subject: Subject) throws {
         let push = try [Executables.tidemark(), "archive-push", "--config"]
-        for (call, status, errors) in [("fsync:.", 0, ""), ("rename:.", 1, "is being replaced by another process")] {
+        let refused = "is being replaced or moved by another process"
+        for (call, status, errors) in [("fsync:.", 0, ""), ("rename:.", 1, refused)] {
             let damaged = try Damaged(subject)
             let line = push + [damaged.archive.configuration, damaged.file]
             // Before it looks at the damaged object a last time, and after that.
@@ -167,6 +168,43 @@ import WAL
             #expect(try damaged.kept() == [damaged.object] && damaged.folders() == 1)
             try damaged.expectWhole()
         }
+    }
+
+    /// Whoever is in the middle of it, the other one is refused; afterwards, both can do what they came for.
+    @Test(arguments: [Subject.history, .segment], ["unlink:", "rename:."])
+    func `a damaged object that is put aside while a server archives it again takes nothing with it`(
+        subject: Subject, gate: String
+    ) throws {
+        let damaged = try Damaged(subject)
+        let words = ["--config", damaged.archive.configuration]
+        let push = try [Executables.tidemark(), "archive-push"] + words + [damaged.file]
+        let putAside =
+            try [Executables.tidemark(), "segments", "put-aside", damaged.name, "--certain", "--yes"] + words
+        let (first, second) = gate == "unlink:" ? (putAside, push) : (push, putAside)
+        // One has given the damaged object its name below aside/, and is about to free the name or to take it.
+        let end = try Gate(at: "\(gate)\(damaged.name).zst").run(
+            first[0], Array(first.dropFirst()),
+            meanwhile: "env -u TIDEMARK_FAULT '\(second.joined(separator: "' '"))'; echo status $?")
+        #expect(end.ending == .exited(0), "\(end)")
+        #expect(end.output.contains("status 1\n"), "\(end)")
+        #expect(end.errors.contains("is being replaced or moved by another process"), "\(end)")
+        try damaged.archive.push(damaged.file, expectSuccess: true)
+        try damaged.expectWhole()
+        let aside = try run("/usr/bin/find", [damaged.archive.repository, "-path", "*/aside/*/\(damaged.name).zst"])
+        let kept = try aside.output.split(separator: "\n").map { try Files.read(String($0)) }
+        #expect(kept == [damaged.object], "\(aside)")
+    }
+
+    @Test(arguments: ["EACCES", "EIO"]) func `what can't be opened can be put aside`(error: String) throws {
+        let damaged = try Damaged(.segment)
+        let words = ["segments", "put-aside", damaged.name, "--certain", "--yes"]
+        let end = try runAsServerUser(
+            Executables.tidemark(), words + ["--config", damaged.archive.configuration],
+            environment: ["TIDEMARK_FAULT": "open:\(damaged.name).zst=\(error)"], expectSuccess: true)
+        #expect(end.errors.contains("fault: open"), "\(end)")
+        #expect(try damaged.got().ending == .exited(1))
+        try damaged.archive.push(damaged.file, expectSuccess: true)
+        try damaged.expectWhole()
     }
 
     /// Only the segment behind it tells whether the offered file is the one whose head can't be read.

@@ -29,7 +29,9 @@ import Testing
     }
 
     @Test(arguments: [0, 1], ["postgres", "blind"])
-    func `a backup of another server with the same identifier is refused at once`(_ copy: Int, _ role: String) throws {
+    func `another server with the same identifier is neither backed up nor changed`(
+        _ copy: Int, _ role: String
+    ) throws {
         let made = try Self.site.get()
         let directory = made.copies[copy]
         let way = copy == 0 ? ["--target", "latest"] : ["--target", "latest", "--standby"]
@@ -42,13 +44,17 @@ import Testing
         }
         try #require(recovered.ending == .exited(0), "\(recovered)")
         let conninfo = "host=\(directory) port=5432 user=\(role) dbname=postgres"
-        let backup = try made.site.tidemark(["backup", "--conninfo", conninfo])
-        #expect(backup.ending == .exited(1), "\(backup)")
-        #expect(
-            backup.errors.contains("the server does not run on data directory \"\(made.site.cluster.data)\""),
-            "\(backup.errors)")
-        #expect(backup.errors.contains("its pg_control differs"), "\(backup.errors)")
+        let settings = try Files.readText(directory + "/postgresql.auto.conf")
+        for command in [["backup"], ["init", "--write"], ["init"]] {
+            let refused = try made.site.tidemark(command + ["--conninfo", conninfo])
+            #expect(refused.ending == .exited(1), "\(refused)")
+            #expect(
+                refused.errors.contains("the server does not run on data directory \"\(made.site.cluster.data)\""),
+                "\(refused.errors)")
+            #expect(refused.errors.contains("its pg_control differs"), "\(refused.errors)")
+        }
         #expect(try made.site.backupLabels().count == 1)
+        #expect(try Files.readText(directory + "/postgresql.auto.conf") == settings)
         let check = try made.site.tidemark(["check", "--conninfo", conninfo])
         #expect(check.output.contains("is not the one in data_directory"), "\(check)")
     }

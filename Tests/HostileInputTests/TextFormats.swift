@@ -57,6 +57,9 @@ private final class OneObject: ObjectStore {
     }
     func makeDurable(_ key: RepositoryKey) throws {}
     func removeLeftovers(in folder: RepositoryKey) throws -> [String] { [] }
+    func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
+        throw ObjectExists(key: other, location: location)
+    }
     func remove(_ key: RepositoryKey) throws {}
     func lock(
         _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool

@@ -28,6 +28,7 @@ struct StoreConformance {
         try removal()
         try replacement()
         try onlyOneReplaces()
+        try movesAndReplacements()
         try removalOfMany()
         try faults()
         #expect(try store.capacity().map { $0.total == 0 || $0.free <= $0.total } ?? true)
@@ -320,6 +321,33 @@ struct StoreConformance {
         let kept = try (1...16).filter { try store.exists(RepositoryKey("main/15-1/aside/\($0)/contested")!) }
         #expect(kept == winners.map(Int.init))
         try store.remove(contested)
+    }
+
+    /// Of an object that one process moves and another one replaces, neither the old content nor the new one is lost.
+    private func movesAndReplacements() throws {
+        let contested = key.folder.appending("contested")
+        let store = store
+        for round in 0..<20 {
+            let folder = RepositoryKey("main/15-1/aside/\(round)")!
+            let (moved, kept) = (folder.appending("moved"), folder.appending("kept"))
+            try store.create(contested, bytes: [0])
+            let replaced = Mutex(false)
+            try mapInOrder(
+                [true, false], workers: 2, ahead: 2,
+                transform: { moves in
+                    do {
+                        if moves { return try store.move(contested, to: moved) }
+                        let writer = try store.begin(contested, replacing: Replacement(keeping: kept) { $0.size == 1 })
+                        try [UInt8]([1, 1]).withUnsafeBytes { try writer.append($0) }
+                        try writer.commit()
+                        replaced.withLock { $0 = true }
+                    } catch is ObjectAbsent {} catch is BeingReplaced {}
+                }, consume: { _ in })
+            let contents = try [contested, moved, kept].compactMap { try store.readIfPresent($0) }
+            #expect(contents.contains([0]), "round \(round)")
+            #expect(contents.contains([1, 1]) == replaced.withLock { $0 }, "round \(round)")
+            for key in [contested, moved, kept] { try store.remove(key) }
+        }
     }
 
     private func removal() throws {

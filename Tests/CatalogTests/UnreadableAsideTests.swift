@@ -1,0 +1,75 @@
+import Archiving
+import BackupVerification
+import Backups
+import Catalog
+import Expiring
+import Glibc
+import Platform
+import Recovery
+import Repository
+import Retention
+import Support
+import Testing
+import WAL
+
+/// What can't be read of the WAL that was put aside.
+@Suite struct UnreadableAsideTests {
+    struct Row: Sendable, CustomTestStringConvertible {
+        /// Below `aside/`; `F` stands for the folder.
+        let place: String
+        /// What is in its place: a link.
+        let link: String
+        /// Whether the folder can be listed still.
+        var isListed = false
+        var testDescription: String { "\(place) leads to \(link)" }
+    }
+
+    @Test(arguments: [
+        Row(place: "F/record.json", link: "record.json", isListed: true),
+        Row(place: "F/record.json", link: "/nowhere", isListed: true),
+        Row(place: "F/wal", link: "wal"), Row(place: "F/wal", link: "/nowhere"), Row(place: "", link: "aside"),
+    ])
+    func `stops nobody who reads, and whoever removes`(_ row: Row) throws {
+        let repository = try FixtureRepository()
+        let (store, incarnation) = (repository.store, repository.incarnation)
+        for (label, segment) in [("old", "000000010000000000000008"), ("own", "00000001000000000000000A")] {
+            try AsideBranchTests.store(label, segment, segment, in: repository)
+        }
+        let name = "00000001000000000000000A"
+        let moment = Moment(microseconds: AsideBranchTests.taken.microseconds + 60_000_000)
+        let folder = try PutAside(#require(PutAside.Subject(name)), of: repository.archive)
+            .carryOut(now: moment, reason: "stray")
+        var path = store.path(incarnation.asideFolder)
+        if !row.place.isEmpty { path += "/" + row.place.replacing("F", with: folder.name) }
+        try Files.rename(path, to: repository.scratch.file("away"))
+        try #require(symlink(row.link, path) == 0)
+
+        // By the times it was put aside after the backup.
+        let listing = try repository.archive.listBackups()
+        #expect(listing.complete.map(\.label) == (row.isListed ? ["old"] : ["old", "own"]))
+        #expect(listing.unlistedAside.count == (row.isListed ? 0 : 1))
+        let archive = try RecoveryArchive(
+            repository: Repository(store), cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1)
+        #expect(archive.remarks.contains { $0.contains("It is not known which WAL was put aside") } != row.isListed)
+        let catalog = try repository.catalog()
+        _ = try catalog.synchronize(jobs: 1)
+        let causes = try catalog.report(backups: []).gaps.map(\.cause)
+        #expect(causes == [row.isListed ? .putAside(name) : .missing])
+        let backup = try repository.archive.backup("own")
+        _ = try verifyBackup(backup, of: repository.archive, request: VerifyRequest(jobs: 1))
+
+        var policy = RetentionPolicy()
+        policy.keepFull = 1
+        func decide() throws -> RetentionDecision {
+            try retentionDecision(of: repository.archive, listing: listing, policy: policy, now: moment)
+        }
+        if row.isListed {
+            #expect(try decide().kept.contains("old"))
+        } else {
+            #expect(throws: UnlistedAside.self) { try decide() }
+        }
+        try Files.remove(path)
+        try Files.rename(repository.scratch.file("away"), to: path)
+        #expect(try repository.archive.listBackups().aside.map(\.backup.label) == ["own"])
+    }
+}
