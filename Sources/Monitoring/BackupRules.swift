@@ -9,7 +9,9 @@ import WAL
 extension Observation {
     func backupAgeVerdict(_ limits: Limits) -> Verdict {
         guard let archive else { return needsArchive }
+        let damaged = archive.newestDamaged.map { "backup \"\($0.label)\" is damaged: \($0.reason)" }
         guard let newest = archive.newestBackup else {
+            if let damaged { return .critical("There is no usable backup: \(damaged).", "Run \"tidemark backup\".") }
             let found = archive.backups.newest.map {
                 "No backup is of the cluster's history; the newest, \"\($0.label)\", is of timeline \($0.timeline), "
                     + "the cluster is on timeline \(archive.timeline)."
@@ -30,7 +32,11 @@ extension Observation {
         }
         let seconds = max(0, age(newest.stopTime))
         return limits.judge(
-            seconds, "The newest backup, \"\(newest.label)\", is \(duration(seconds)) old.",
+            seconds,
+            damaged.map {
+                "\(capitalized($0)). The newest other one, \"\(newest.label)\", is \(duration(seconds)) old."
+            }
+                ?? "The newest backup, \"\(newest.label)\", is \(duration(seconds)) old.",
             "Run \"tidemark backup\"; is the timer on (systemctl list-timers 'tidemark-*')?")
     }
 
