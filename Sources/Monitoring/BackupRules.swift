@@ -108,8 +108,7 @@ extension Observation {
             if last.result == .problems, last.facts[VerifiedPart.missing] != nil, let gap = knownGaps.first {
                 let more = knownGaps.count > 1 ? ", and \(knownGaps.count - 1) more stretches" : ""
                 return .critical(
-                    "The last verification found problems \(ago) ago: \(gap.sentence)\(more).",
-                    "\"tidemark segments\" shows what is missing, and whether the server still has it.")
+                    "The last verification found problems \(ago) ago: \(gap.sentence)\(more).", gap.remedy)
             }
             let others = last.facts[part.others] ?? "0"
             let named = [VerifiedPart.damaged, VerifiedPart.missing].contains { last.facts[$0]?.isEmpty == false }
