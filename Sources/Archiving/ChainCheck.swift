@@ -46,10 +46,6 @@ struct ChainCheck {
 
     private func predecessor(of name: SegmentName) throws -> (SegmentName, SegmentSummary)? {
         guard let previous = genealogy.predecessor(of: name) else { return nil }
-        do {
-            return try archive.summary(of: previous).map { (previous, $0) }
-        } catch is BadSummary {
-            return nil
-        } catch let failure as any Explained where failure.concernsOneObject { return nil }
+        return try archive.readableSummary(of: previous).map { (previous, $0) }
     }
 }

@@ -122,6 +122,16 @@ public final class Catalog {
         }
     }
 
+    /// Runs `body` with a catalog that was brought up to date before; when it turns out to be damaged, both again.
+    public func stillCurrent<Value>(jobs: Int, _ body: (Catalog) throws -> Value) throws -> Value {
+        var isFirst = true
+        return try intact { catalog in
+            if !isFirst { _ = try catalog.synchronize(jobs: jobs) }
+            isFirst = false
+            return try body(catalog)
+        }
+    }
+
     /// Runs `body`. Damage that shows on the way leads to an empty catalog and a second try.
     public func intact<Value>(_ body: (Catalog) throws -> Value) throws -> Value {
         do {
@@ -135,8 +145,13 @@ public final class Catalog {
         }
     }
 
-    /// What SQLite finds wrong with the file; empty when it is sound.
-    public func problems() throws -> [String] { try database.problems() }
+    /// What SQLite finds wrong with the file, or what its tables can't say; empty when it is sound.
+    public func problems() throws -> [String] {
+        let found = try database.problems()
+        guard found.isEmpty else { return found }
+        do { _ = try segments() } catch let error as DatabaseError where error.isDamage { return [error.reason] }
+        return []
+    }
 
     // MARK: Facts about the catalog itself
 
@@ -148,7 +163,13 @@ public final class Catalog {
     }
 
     /// Nil while no segment is known.
-    public func segmentSize() throws -> UInt32? { try about("segment_size").flatMap { UInt32($0) } }
+    public func segmentSize() throws -> UInt32? {
+        guard let text = try about("segment_size") else { return nil }
+        guard let size = UInt32(text), SegmentName.exists(segmentSize: size) else {
+            throw database.damage("\"\(text)\" is no segment size")
+        }
+        return size
+    }
 
     /// When the catalog was last brought up to date.
     public func synchronized() throws -> Moment? {
@@ -175,12 +196,28 @@ public final class Catalog {
 
     /// Which segments the repository holds.
     public func segments() throws -> SegmentSet {
-        var set = SegmentSet(segmentSize: try segmentSize() ?? 16 << 20)
-        let statement = try database.prepare("SELECT timeline, first, last FROM run")
+        let size = try segmentSize() ?? 16 << 20
+        var set = SegmentSet(segmentSize: size)
+        // Each segment is counted a second time beside the runs; in one statement, so that both are of the same moment.
+        let statement = try database.prepare(
+            """
+            SELECT timeline, first, last, (SELECT sum(segments) FROM chunk WHERE chunk.timeline = run.timeline) FROM run
+            """)
+        var counted: [TimelineID: Int64] = [:]
         while try statement.step() {
-            set.insert(
-                UInt64(bitPattern: statement.integer(1))...UInt64(bitPattern: statement.integer(2)),
-                on: TimelineID(UInt32(truncatingIfNeeded: statement.integer(0))))
+            let timeline = try statement.timeline(0)
+            let (first, last) = (try statement.number(1, size), try statement.number(2, size))
+            guard first <= last else {
+                throw database.damage("a run of segments ends at number \(last), before its begin at \(first)")
+            }
+            set.insert(first...last, on: timeline)
+            counted[timeline] = statement.integer(3)
+        }
+        for (timeline, count) in counted {
+            let found = set.runs(of: timeline).reduce(0 as Int64) { $0 + Int64($1.upperBound - $1.lowerBound) + 1 }
+            guard found == count else {
+                throw database.damage("timeline \(timeline) has \(count) segments by one count, \(found) by another")
+            }
         }
         return set
     }

@@ -5,7 +5,7 @@ import SQLite
 /// The SQLite file behind a catalog: made when it isn't there, made anew when it is damaged or of another format.
 struct CatalogFile {
     /// Raised with every change of the tables or of what may be believed of them; a file with another number is made anew.
-    static let format: Int64 = 6
+    static let format: Int64 = 7
 
     let path: String
     /// False for one that lives in memory, and no longer than its process.
@@ -121,7 +121,7 @@ struct CatalogFile {
         CREATE TABLE segment (
             timeline INTEGER NOT NULL, number INTEGER NOT NULL,
             stored_bytes INTEGER NOT NULL,
-            -- 0 read, 1 stored without a summary, 2 its head cannot be read
+            -- 0 read, 1 stored without a summary, 2 its head is damaged, 3 could not be read
             state INTEGER NOT NULL,
             -- 0 nothing known about its left side, 1 joined, 2 broken, 3 cannot be known
             link INTEGER NOT NULL,

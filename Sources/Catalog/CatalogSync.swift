@@ -39,10 +39,10 @@ extension Catalog {
         var removed: [SegmentName] = []
         for folder in listing {
             let known = try knownSegments(in: folder, size)
-            added += folder.names.filter {
+            added += folder.names.filter { name in
                 // One that was put aside may have been archived anew, with other content.
-                let isKnown = known[$0] == .some(folder.marks[$0])
-                return (!isKnown || folder.copied.contains($0)) && $0.isPossible(segmentSize: size)
+                let isKnown = known[name].map { $0.isSettled && $0.mark == folder.marks[name] } ?? false
+                return (!isKnown || folder.copied.contains(name)) && name.isPossible(segmentSize: size)
             }
             let present = Set(folder.names)
             removed += known.keys.filter { !present.contains($0) }
@@ -61,10 +61,12 @@ extension Catalog {
         }
         let work = try fresh.union(reopened).union(successors(of: fresh, told, in: set, genealogy)).sorted()
         let marks = listing.reduce(into: [:]) { $0.merge($1.marks) { mark, _ in mark } }
-        try read(work, fresh, beside: known, in: set, genealogy, marks, jobs: jobs, progress: progress)
-        changes.read = work.count
+        let reading = try read(work, fresh, beside: known, in: set, genealogy, marks, jobs: jobs, progress: progress)
+        for name in reading.gone { set.remove(name) }
+        changes.read = work.count - reading.gone.count
+        changes.gone += reading.gone.count
         if !(work.isEmpty && removed.isEmpty) { try write(runsOf: set) }
-        try write(listing)
+        try write(listing, again: reading.again)
         return changes
     }
 
@@ -133,27 +135,35 @@ extension Catalog {
         return nil
     }
 
-    /// The segments of a folder's 4 GiB that the catalog has, each with what the listing said of its object.
-    private func knownSegments(in folder: Folder, _ size: UInt32) throws -> [SegmentName: Int64?] {
+    private struct Known {
+        let isSettled: Bool
+        /// What the listing said of its object.
+        let mark: Int64?
+    }
+
+    /// The segments of a folder's 4 GiB that the catalog has.
+    private func knownSegments(in folder: Folder, _ size: UInt32) throws -> [SegmentName: Known] {
         guard let first = SegmentName(folder.name + "00000000") else { return [:] }
         let begin = first.number(segmentSize: size)
         let statement = try database.prepare(
-            "SELECT number, mark FROM segment LEFT JOIN object USING (timeline, number) "
+            "SELECT number, mark, state FROM segment LEFT JOIN object USING (timeline, number) "
                 + "WHERE timeline = ? AND number >= ? AND number < ?")
         try statement.bind([
             Int64(folder.timeline.rawValue), Int64(bitPattern: begin),
             Int64(bitPattern: begin + 0x1_0000_0000 / UInt64(size)),
         ])
-        var known: [SegmentName: Int64?] = [:]
+        var known: [SegmentName: Known] = [:]
         while try statement.step() {
             let name = SegmentName(
-                timeline: folder.timeline, number: UInt64(bitPattern: statement.integer(0)), segmentSize: size)
-            known[name] = .some(statement.isNull(1) ? nil : statement.integer(1))
+                timeline: folder.timeline, number: try statement.number(0, size), segmentSize: size)
+            known[name] = Known(
+                isSettled: try statement.oneOf(SegmentRow.State.self, 2).isSettled,
+                mark: statement.isNull(1) ? nil : statement.integer(1))
         }
         return known
     }
 
-    private func remove(_ names: [SegmentName], _ size: UInt32) throws {
+    func remove(_ names: [SegmentName], _ size: UInt32) throws {
         guard !names.isEmpty else { return }
         for table in ["segment", "object", "event", "open"] {
             let statement = try database.prepare("DELETE FROM \(table) WHERE timeline = ? AND number = ?")
@@ -170,10 +180,7 @@ extension Catalog {
         )
         var names: [SegmentName] = []
         while try statement.step() {
-            names.append(
-                SegmentName(
-                    timeline: TimelineID(UInt32(truncatingIfNeeded: statement.integer(0))),
-                    number: UInt64(bitPattern: statement.integer(1)), segmentSize: size))
+            names.append(try statement.segment(0, 1, size))
         }
         return names.filter { set.contains($0) }
     }
@@ -232,15 +239,16 @@ extension Catalog {
         return found
     }
 
-    /// Notes the folders as read. Until then they are listed again.
-    private func write(_ listing: [Folder]) throws {
+    /// Notes the folders as read. Until then they are listed again, as are those of `again`.
+    private func write(_ listing: [Folder], again: Set<SegmentName>) throws {
         for folder in listing {
+            let isRead = again.isDisjoint(with: folder.names)
             if folder.names.isEmpty {
                 try database.run("DELETE FROM folder WHERE name = ?", folder.name)
             } else {
                 try database.run(
                     "INSERT OR REPLACE INTO folder (timeline, name, mark) VALUES (?, ?, ?)",
-                    Int64(folder.timeline.rawValue), folder.name, folder.mark)
+                    Int64(folder.timeline.rawValue), folder.name, isRead ? folder.mark : nil)
             }
         }
         try setAbout("synchronized", String(Clock.now))

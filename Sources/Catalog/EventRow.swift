@@ -85,14 +85,14 @@ extension EventRow {
             time?.microseconds, xid.map { Int64($0) }, facts.encode())
     }
 
-    /// Reads a row selected with `columns`; nil if its facts can't be read.
-    init?(_ row: Statement) {
-        guard let kind = Kind(rawValue: row.integer(3)), let facts = try? SegmentFacts(decoding: row.blob(6)) else {
-            return nil
+    /// Reads a row selected with `columns`.
+    init(_ row: Statement, segmentSize: UInt32) throws(DatabaseError) {
+        guard let facts = try? SegmentFacts(decoding: row.blob(6)) else {
+            throw row.damage("the facts of an event cannot be decoded")
         }
         self.init(
-            timeline: TimelineID(UInt32(truncatingIfNeeded: row.integer(0))),
-            segment: UInt64(bitPattern: row.integer(1)), lsn: LSN(UInt64(bitPattern: row.integer(2))), kind: kind,
+            timeline: try row.timeline(0), segment: try row.number(1, segmentSize),
+            lsn: LSN(UInt64(bitPattern: row.integer(2))), kind: try row.oneOf(Kind.self, 3),
             time: row.isNull(4) ? nil : Moment(microseconds: row.integer(4)),
             xid: row.isNull(5) ? nil : UInt32(truncatingIfNeeded: row.integer(5)), facts: facts)
     }

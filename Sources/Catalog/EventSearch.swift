@@ -98,13 +98,12 @@ public struct EventSearch {
         try statement.bind([filter.from?.microseconds ?? Int64.min, filter.to?.microseconds ?? Int64.max])
         var found: [Event] = []
         var seen: Set<[UInt64]> = []
-        let size = UInt64(try catalog.segmentSize() ?? 16 << 20)
+        let size = try catalog.segmentSize() ?? 16 << 20
         while found.count < filter.limit, try statement.step() {
-            guard let row = EventRow(statement) else { continue }
+            let row = try EventRow(statement, segmentSize: size)
             // Another server had taken the same number for a timeline of its own, on which nobody is.
-            if let begin = histories[row.timeline]?.begin(of: row.timeline), row.segment < begin.rawValue / size {
-                continue
-            }
+            let begin = histories[row.timeline]?.begin(of: row.timeline)
+            if let begin, row.segment < begin.rawValue / UInt64(size) { continue }
             // The first segment of a timeline repeats the end of its parent.
             let timeline = histories[row.timeline]?.timeline(at: row.lsn) ?? row.timeline
             let identity = [UInt64(timeline.rawValue), row.lsn.rawValue, UInt64(row.kind.rawValue)]

@@ -26,7 +26,7 @@ extension Catalog {
                 + (limit.map { " LIMIT \($0)" } ?? ""))
         try statement.bind([Int64(timeline.rawValue), number(numbers.lowerBound), number(numbers.upperBound)])
         var rows: [SegmentRow] = []
-        while try statement.step() { rows.append(SegmentRow(statement, segmentSize: size)) }
+        while try statement.step() { rows.append(try SegmentRow(statement, segmentSize: size)) }
         return rows
     }
 
@@ -152,15 +152,19 @@ extension Catalog {
         // Whole chunks from their sums, the ends from the segments.
         let firstWhole = (low + (1 << Catalog.chunkBits) - 1) >> Catalog.chunkBits
         let behindWhole = (high + 1) >> Catalog.chunkBits
+        func sum(_ value: Int64, _ statement: Statement, _ column: Int32) throws -> Int64 {
+            let (sum, overflows) = value.addingReportingOverflow(try statement.count(column))
+            return overflows ? .max : sum
+        }
         func add(_ sql: String, _ from: Int64, _ to: Int64) throws {
             guard from <= to else { return }
             let statement = try database.prepare(sql)
             try statement.bind([Int64(timeline.rawValue), from, to])
             guard try statement.step() else { return }
-            totals.segments += statement.integer(0)
-            totals.storedBytes += statement.integer(1)
-            totals.records += statement.integer(2)
-            totals.commits += statement.integer(3)
+            totals.segments = try sum(totals.segments, statement, 0)
+            totals.storedBytes = try sum(totals.storedBytes, statement, 1)
+            totals.records = try sum(totals.records, statement, 2)
+            totals.commits = try sum(totals.commits, statement, 3)
         }
         let ofSegments =
             "SELECT count(*), sum(stored_bytes), sum(records), sum(commits) FROM segment "
@@ -229,10 +233,9 @@ extension Catalog {
     func events(_ condition: String, _ values: [Int64]) throws -> [EventRow] {
         let statement = try database.prepare("SELECT \(EventRow.columns) FROM event WHERE \(condition)")
         try statement.bind(values.map { $0 })
+        let size = try segmentSize() ?? 16 << 20
         var rows: [EventRow] = []
-        while try statement.step() {
-            if let row = EventRow(statement) { rows.append(row) }
-        }
+        while try statement.step() { rows.append(try EventRow(statement, segmentSize: size)) }
         return rows
     }
 }

@@ -11,7 +11,17 @@ extension Catalog {
         var storedBytes: Int64 = 0
         var summary: SegmentSummary?
         var problem: String?
-        var isDamaged = false
+        var state = SegmentRow.State.read
+        /// Removed since it was listed.
+        var isGone = false
+    }
+
+    /// What reading left to be done.
+    struct Reading {
+        /// Segments of which the next synchronization is to learn what this one couldn't.
+        var again: Set<SegmentName> = []
+        /// Segments that were removed before they could be read.
+        var gone: Set<SegmentName> = []
     }
 
     /// Reads segments in a transaction, and commits it on the way wherever the catalog is right as it stands then: where only
@@ -24,11 +34,12 @@ extension Catalog {
     func read(
         _ names: [SegmentName], _ fresh: Set<SegmentName>, beside known: SegmentSet, in set: SegmentSet,
         _ genealogy: Genealogy, _ marks: [SegmentName: Int64], jobs: Int, progress: (Int, Int) -> Void
-    ) throws {
-        guard !names.isEmpty else { return }
+    ) throws -> Reading {
+        var reading = Reading()
+        guard !names.isEmpty else { return reading }
         let size = set.segmentSize
         let archive = archive
-        var known = known
+        var (known, set) = (known, set)
         let rejoined = (names.lastIndex { !fresh.contains($0) } ?? -1) + 1
         var chain = Chain()
         var batch: [(row: SegmentRow, events: [EventRow])] = []
@@ -37,21 +48,34 @@ extension Catalog {
             names, workers: names.count < 4 ? 1 : max(1, jobs), ahead: 64,
             transform: { name in try Catalog.head(of: name, archive) },
             consume: { head in
-                if let before = predecessor(of: head.name, in: set, genealogy) {
+                if head.isGone || !head.state.isSettled {
+                    reading.again.insert(head.name)
+                    // Where what is open before it is needed, once it can be read.
+                    if let last = chain.last { try save(chain, after: last, size) }
+                }
+                if head.isGone {
+                    reading.gone.insert(head.name)
+                    set.remove(head.name)
+                    known.remove(head.name)
+                    try remove([head.name], size)
+                    chain = Chain()
+                } else if let before = predecessor(of: head.name, in: set, genealogy) {
                     if chain.last != before { chain = try resume(after: before, in: set, genealogy) }
                 } else {
                     chain = Chain()
                 }
-                batch.append(try row(for: head, &chain, size: size))
-                chain.last = head.name
+                if !head.isGone {
+                    batch.append(try row(for: head, &chain, &reading, size: size))
+                    chain.last = head.name
+                }
                 done += 1
                 let isFull = batch.count == batchSize || done == names.count
                 // What is still open at the end of a run is kept for the segment that will follow.
-                if isFull || names[done] != head.name.next(segmentSize: size) {
+                if !head.isGone, isFull || names[done] != head.name.next(segmentSize: size) {
                     try save(chain, after: head.name, size)
                 }
                 guard isFull else { return }
-                try write(batch, marks, size)
+                try write(batch, marks, size, again: reading.again)
                 for entry in batch { known.insert(entry.row.name) }
                 batch = []
                 if done >= rejoined, done < names.count {
@@ -60,6 +84,7 @@ extension Catalog {
                 }
                 progress(done, names.count)
             })
+        return reading
     }
 
     private static func head(of name: SegmentName, _ archive: ClusterArchive) throws -> Head {
@@ -68,16 +93,22 @@ extension Catalog {
             let stored = try archive.stored(name)
             head.storedBytes = stored.storedLength
             if stored.head.summary.isEmpty {
+                head.state = .unread
                 head.problem = "It was stored unread: tidemark did not know its PostgreSQL version."
             } else {
                 head.summary = try SegmentSummary(decoding: stored.head.summary)
             }
+        } catch is ObjectAbsent {
+            head.isGone = true
         } catch let error as ObjectDamaged {
-            (head.isDamaged, head.problem) = (true, error.reason)
+            (head.state, head.problem) = (.damaged, error.reason)
         } catch let error as UnsupportedFormat {
-            head.problem = error.message
+            (head.state, head.problem) = (.unread, error.message)
         } catch let error as BadSummary {
-            (head.isDamaged, head.problem) = (true, error.description)
+            (head.state, head.problem) = (.damaged, error.description)
+        } catch let error as any Explained where error.concernsOneObject {
+            // The others may be whole, and a recovery may need only those.
+            (head.state, head.problem) = (.unavailable, error.objectFault)
         }
         return head
     }
@@ -129,12 +160,11 @@ extension Catalog {
     }
 
     private func row(
-        for head: Head, _ chain: inout Chain, size: UInt32
+        for head: Head, _ chain: inout Chain, _ reading: inout Reading, size: UInt32
     ) throws -> (row: SegmentRow, events: [EventRow]) {
         var row = SegmentRow(
-            name: head.name, storedBytes: head.storedBytes, state: .read, link: .open, problem: head.problem)
+            name: head.name, storedBytes: head.storedBytes, state: head.state, link: .open, problem: head.problem)
         guard var summary = head.summary else {
-            row.state = head.isDamaged ? .damaged : .unread
             row.link = chain.last == nil ? .open : .unknowable
             chain.continuity = Continuity()
             chain.isKnown = false
@@ -150,7 +180,13 @@ extension Catalog {
             row.link = .joined
             if boundary == nil, let head = summary.head, head.length == head.missing { row.link = .open }
             if let boundary {
-                let its = try boundary.facts ?? longBoundary(boundary, into: head.name, size: size)
+                let its: SegmentFacts?
+                do { its = try boundary.facts ?? longBoundary(boundary, into: head.name, size: size) } catch let error
+                    as any Explained where error.concernsOneObject
+                {
+                    its = nil
+                    reading.again.insert(head.name)
+                }
                 row.prepend(boundary, its)
                 if let its { facts.append(its) }
             }
@@ -198,17 +234,24 @@ extension Catalog {
     }
 
     private func write(
-        _ batch: [(row: SegmentRow, events: [EventRow])], _ marks: [SegmentName: Int64], _ size: UInt32
+        _ batch: [(row: SegmentRow, events: [EventRow])], _ marks: [SegmentName: Int64], _ size: UInt32,
+        again: Set<SegmentName>
     ) throws {
         let rows = try database.prepare(SegmentRow.insertion)
         let clear = try database.prepare("DELETE FROM event WHERE timeline = ? AND number = ?")
         let events = try database.prepare(EventRow.insertion)
         let objects = try database.prepare("INSERT OR REPLACE INTO object (timeline, number, mark) VALUES (?, ?, ?)")
+        let forget = try database.prepare("DELETE FROM object WHERE timeline = ? AND number = ?")
         for entry in batch {
             let timeline = Int64(entry.row.name.timeline.rawValue)
             let number = Int64(bitPattern: entry.row.name.number(segmentSize: size))
             try entry.row.insert(with: rows, segmentSize: size)
-            if let mark = marks[entry.row.name] { try objects.run(timeline, number, mark) }
+            // One without its mark counts as another object.
+            if again.contains(entry.row.name) {
+                try forget.run(timeline, number)
+            } else if let mark = marks[entry.row.name] {
+                try objects.run(timeline, number, mark)
+            }
             try clear.run(timeline, number)
             for event in entry.events { try event.insert(with: events) }
         }

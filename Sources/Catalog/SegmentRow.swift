@@ -10,6 +10,11 @@ public struct SegmentRow: Hashable, Sendable {
         case unread = 1
         /// The object's head is damaged.
         case damaged = 2
+        /// The object could not be opened or read.
+        case unavailable = 3
+
+        /// Whether the same object will be found in it again. Damage may be undone, and permission be given, in its place.
+        var isSettled: Bool { self == .read || self == .unread }
     }
     /// How the segment hangs together with the one before it.
     public enum Link: Int64, Sendable {
@@ -133,7 +138,7 @@ extension SegmentRow {
     }
 
     /// Reads a row selected with `columns`.
-    init(_ row: Statement, segmentSize: UInt32) {
+    init(_ row: Statement, segmentSize: UInt32) throws(DatabaseError) {
         func integer(_ column: Int32) -> Int64? { row.isNull(column) ? nil : row.integer(column) }
         func position(_ column: Int32) -> LSN? { integer(column).map { LSN(UInt64(bitPattern: $0)) } }
         func moment(_ column: Int32) -> Moment? { integer(column).map { Moment(microseconds: $0) } }
@@ -145,13 +150,11 @@ extension SegmentRow {
                 lsn: lsn, end: end, time: time, xid: UInt32(truncatingIfNeeded: row.integer(column + 3)))
         }
         self.init(
-            name: SegmentName(
-                timeline: TimelineID(UInt32(truncatingIfNeeded: row.integer(0))),
-                number: UInt64(bitPattern: row.integer(1)), segmentSize: segmentSize),
-            storedBytes: row.integer(2), state: State(rawValue: row.integer(3)) ?? .damaged,
-            link: Link(rawValue: row.integer(4)) ?? .open, problem: row.isNull(5) ? nil : row.text(5))
+            name: try row.segment(0, 1, segmentSize), storedBytes: try row.count(2),
+            state: try row.oneOf(State.self, 3), link: try row.oneOf(Link.self, 4),
+            problem: row.isNull(5) ? nil : row.text(5))
         (firstRecord, lastRecord, end) = (position(6), position(7), position(8))
-        (records, commits, aborts) = (row.integer(9), row.integer(10), row.integer(11))
+        (records, commits, aborts) = (try row.count(9), try row.count(10), try row.count(11))
         (firstCommit, lastCommit) = (mark(12), mark(16))
         (earliestCommit, latestCommit) = (moment(20), moment(21))
         (earliestStop, latestStop) = (moment(22), moment(23))

@@ -32,7 +32,7 @@ public struct WALStretch: Hashable, Sendable {
     /// The timeline whose segment the stretch continues, when that is another one.
     public let goesOnFrom: TimelineID?
 
-    public var rawBytes: Int64 { totals.segments * Int64(segmentSize) }
+    public var rawBytes: Int64 { Int64(clamping: last.end(segmentSize: segmentSize).rawValue &- begin.rawValue) }
     public var begin: LSN { first.start(segmentSize: segmentSize) }
     public var end: LSN { last.end(segmentSize: segmentSize) }
 }

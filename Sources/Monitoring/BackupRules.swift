@@ -10,7 +10,9 @@ import WAL
 extension Observation {
     func backupAgeVerdict(_ limits: Limits) -> Verdict {
         guard let archive else { return needsArchive }
+        let damaged = archive.newestDamaged.map { "backup \"\($0.label)\" is damaged: \($0.reason)" }
         guard let newest = archive.newestBackup else {
+            if let damaged { return .critical("There is no usable backup: \(damaged).", "Run \"tidemark backup\".") }
             let found = archive.backups.newest.map {
                 "No backup is of the cluster's history; the newest, \"\($0.label)\", is of timeline \($0.timeline), "
                     + "the cluster is on timeline \(archive.timeline)."
@@ -31,7 +33,11 @@ extension Observation {
         }
         let seconds = max(0, age(newest.stopTime))
         return limits.judge(
-            seconds, "The newest backup, \"\(newest.label)\", is \(duration(seconds)) old.",
+            seconds,
+            damaged.map {
+                "\(capitalized($0)). The newest other one, \"\(newest.label)\", is \(duration(seconds)) old."
+            }
+                ?? "The newest backup, \"\(newest.label)\", is \(duration(seconds)) old.",
             "Run \"tidemark backup\"; is the timer on (systemctl list-timers 'tidemark-*')?")
     }
 
@@ -104,8 +110,7 @@ extension Observation {
             if last.result == .problems, last.facts[VerifiedPart.missing] != nil, let gap = knownGaps.first {
                 let more = knownGaps.count > 1 ? ", and \(knownGaps.count - 1) more stretches" : ""
                 return .critical(
-                    "The last verification found problems \(ago) ago: \(gap.sentence)\(more).",
-                    "\"tidemark segments\" shows what is missing, and whether the server still has it.")
+                    "The last verification found problems \(ago) ago: \(gap.sentence)\(more).", gap.remedy)
             }
             let others = last.facts[part.others] ?? "0"
             let named = [VerifiedPart.damaged, VerifiedPart.missing].contains { last.facts[$0]?.isEmpty == false }

@@ -107,6 +107,9 @@ extension Observation {
         }
         let count = archive.backups.complete.count
         guard count > 0 else { return "Nothing can be recovered: there is no usable backup." }
+        if archive.newestBackup == nil, let damaged = archive.newestDamaged {
+            return "Nothing can be recovered: backup \"\(damaged.label)\" is damaged: \(damaged.reason)."
+        }
         if let gap = archive.unreached { return "Nothing can be recovered: \(gap.sentence), which every backup needs." }
         if let problem = archive.historyProblem {
             return "Nothing can be recovered on timeline \(archive.timeline): \(problem)."

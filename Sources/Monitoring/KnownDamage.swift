@@ -12,27 +12,48 @@ public enum VerifiedPart: Sendable {
 
     /// Name of the fact with which a verification that read less than the whole part says what it read.
     public static let only = "only"
-    /// Name of the fact that lists what was found damaged.
+    /// Name of the fact that lists what was found damaged: the incarnation's folder, `/`, and a label or a segment's name.
     public static let damaged = "damaged"
-    /// Name of the fact that lists what was missing: a segment's name, or the first's and the last's with `-` between them.
+    /// Name of the fact that lists what was missing: the incarnation's folder, `/`, and a segment's name, or the first's and
+    /// the last's with `-` between them.
     public static let missing = "missing"
     private static let most = 20
+
+    /// What a verification names: initdb makes another incarnation, whose segments have the same names again.
+    public struct Name: Hashable, Sendable {
+        public let incarnation: Incarnation
+        /// A backup's label or a segment's name.
+        public let name: String
+        public init(_ name: String, of incarnation: Incarnation) { (self.name, self.incarnation) = (name, incarnation) }
+        var isSegment: Bool { SegmentName(name) != nil }
+    }
+
+    /// An incarnation's part of one blank-separated value, and the rest; a record without is of the incarnation in use.
+    static func parted(_ text: Substring) -> (folder: Substring?, name: Substring) {
+        guard let slash = text.firstIndex(of: "/") else { return (nil, text) }
+        return (text[..<slash], text[text.index(after: slash)...])
+    }
 
     /// Name of the fact that counts problems of which only another verification can tell whether they are still there.
     public var others: String { self == .backups ? "backup_others" : "wal_others" }
 
     /// The value of the fact `missing`: the first 20 stretches.
-    public static func note(missing stretches: [(first: SegmentName, last: SegmentName)]) -> String {
-        stretches.prefix(most).map { $0.first == $0.last ? "\($0.first)" : "\($0.first)-\($0.last)" }
-            .joined(separator: " ")
+    public static func note(missing stretches: [(first: SegmentName, last: SegmentName, of: Incarnation)]) -> String {
+        stretches.prefix(most).map {
+            "\($0.of.folderName)/" + ($0.first == $0.last ? "\($0.first)" : "\($0.first)-\($0.last)")
+        }
+        .joined(separator: " ")
     }
 
     /// The value of the fact `damaged`: the first 20 different labels and the first 20 segments' names, separated by blanks.
-    public static func note(_ names: [String]) -> String {
-        var seen: Set<String> = []
+    public static func note(_ names: [Name]) -> String {
+        first(names).map { "\($0.incarnation.folderName)/\($0.name)" }.joined(separator: " ")
+    }
+
+    static func first(_ names: [Name]) -> [Name] {
+        var seen: Set<Name> = []
         let different = names.filter { seen.insert($0).inserted }
-        let labels = different.filter { SegmentName($0) == nil }.prefix(most)
-        return (labels + different.filter { SegmentName($0) != nil }.prefix(most)).joined(separator: " ")
+        return Array(different.filter { !$0.isSegment }.prefix(most) + different.filter(\.isSegment).prefix(most))
     }
 
     /// Whether the job read this part. One that failed before it could say may have.
@@ -54,26 +75,75 @@ public enum VerifiedPart: Sendable {
 public struct KnownGap: Sendable, Equatable {
     public let first: SegmentName
     public let last: SegmentName
+    /// The incarnation's folder; nil for the one in use.
+    public var former: String?
     public init(first: SegmentName, last: SegmentName) { (self.first, self.last) = (first, last) }
 
     /// `segment "000000010000000000000003" is missing`; as every command says it.
-    public var sentence: String { ArchiveObservation.Gap(first: first, last: last, count: 1).sentence }
+    public var sentence: String {
+        (former.map { "of incarnation \($0), " } ?? "")
+            + ArchiveObservation.Gap(first: first, last: last, count: 1).sentence
+    }
+    var remedy: String {
+        former == nil
+            ? "\"tidemark segments\" shows what is missing, and whether the server still has it."
+            : KnownDamage.formerRemedy
+    }
 
     /// Looks again at what the last verifications of the WAL and of the backups have named.
-    static func find(in jobs: [JobRecord], of archive: ClusterArchive) throws -> [KnownGap] {
+    ///
+    /// - Parameters:
+    ///   - former: the cluster's other incarnations.
+    ///   - expired: what has been removed on purpose since; asked where something is missing.
+    static func find(
+        in jobs: [JobRecord], of archive: ClusterArchive, former: [ClusterArchive],
+        expired: (ClusterArchive) throws -> SegmentSet
+    ) throws -> [KnownGap] {
         let runs = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
         let last = [VerifiedPart.backups, .wal].compactMap { part in runs.last(where: part.isRead) }
         var found: [KnownGap] = []
         for text in last.flatMap({ ($0.facts[VerifiedPart.missing] ?? "").split(separator: " ") }) {
-            let names = text.split(separator: "-").compactMap { SegmentName(String($0)) }
-            guard let first = names.first, let last = names.last else { continue }
-            let gap = KnownGap(first: first, last: last)
-            guard !found.contains(gap),
-                try [first, last].contains(where: { try !archive.has(.segment($0)) })
+            let (folder, rest) = VerifiedPart.parted(text)
+            let names = rest.split(separator: "-").compactMap { SegmentName(String($0)) }
+            guard let first = names.first, let last = names.last,
+                let place = archive.named(folder, among: former)
             else { continue }
-            found.append(gap)
+            var gap = KnownGap(first: first, last: last)
+            gap.former = place.incarnation == archive.incarnation ? nil : place.incarnation.folderName
+            guard !found.contains(gap),
+                try [first, last].contains(where: { try !place.has(.segment($0)) }),
+                case let expired = try expired(place), let left = gap.without(expired),
+                try left.continuesSomething(in: place, segmentSize: expired.segmentSize)
+            else { continue }
+            found.append(left)
         }
         return found
+    }
+
+    /// Whether something is archived before it. Once all of that was expired, nothing is missing where the archive begins.
+    private func continuesSomething(in archive: ClusterArchive, segmentSize size: UInt32) throws -> Bool {
+        let number = first.number(segmentSize: size)
+        return try archive.timelines().filter { $0 <= first.timeline }.contains { timeline in
+            try archive.segments(timeline: timeline, from: nil).contains { $0.number(segmentSize: size) < number }
+        }
+    }
+
+    /// What of it is not among some segments; nil when that is nothing.
+    private func without(_ expired: SegmentSet) -> KnownGap? {
+        let size = expired.segmentSize
+        var (first, last) = (first, last)
+        if let run = expired.runs(of: first.timeline).first(where: { $0.contains(first.number(segmentSize: size)) }) {
+            if last.timeline == first.timeline, last.number(segmentSize: size) <= run.upperBound { return nil }
+            first = SegmentName(timeline: first.timeline, number: run.upperBound + 1, segmentSize: size)
+        }
+        if let run = expired.runs(of: last.timeline).first(where: { $0.contains(last.number(segmentSize: size)) }) {
+            // Of a stretch over two timelines the older end goes first.
+            guard first.timeline == last.timeline, run.lowerBound > 0 else { return nil }
+            last = SegmentName(timeline: last.timeline, number: run.lowerBound - 1, segmentSize: size)
+        }
+        var left = KnownGap(first: first, last: last)
+        left.former = former
+        return left
     }
 }
 
@@ -84,11 +154,19 @@ public struct KnownDamage: Sendable, Equatable {
     public let segment: SegmentName?
     /// What is wrong with it, without a full stop.
     public let reason: String
+    /// The incarnation's folder; nil for the one in use.
+    public var former: String?
 
     /// `segment "…" is damaged: …`
-    public var sentence: String { "\(segment == nil ? "backup" : "segment") \"\(name)\" is damaged: \(reason)" }
+    public var sentence: String {
+        "\(segment == nil ? "backup" : "segment") \"\(name)\"\(former.map { " of incarnation \($0)" } ?? "") is damaged: "
+            + reason
+    }
+    static let formerRemedy =
+        "It is of the time before initdb or pg_upgrade, and no server has it any more: restore it from a copy of the repository."
     public var remedy: String {
-        segment == nil
+        if former != nil { return KnownDamage.formerRemedy }
+        return segment == nil
             ? "Take a backup now; \"tidemark remove \(shellQuoted(name))\" removes this one."
             : "If a server still has it in its pg_wal, store it again with \"tidemark archive-push PATH\". Take a backup now: "
                 + "recovery from earlier ones ends before this segment."
@@ -99,9 +177,11 @@ public struct KnownDamage: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - backups: the complete ones.
+    ///   - former: the cluster's other incarnations.
     ///   - now: whatever a job that ended later has named is looked at as well: when it ran is not known.
     public static func find(
-        in jobs: [JobRecord], and backups: [BackupDescription], of archive: ClusterArchive, now: Moment
+        in jobs: [JobRecord], and backups: [BackupDescription], of archive: ClusterArchive,
+        former: [ClusterArchive] = [], now: Moment
     ) throws -> [KnownDamage] {
         let visible = try backups.compactMap { backup in
             try visibleDamage(of: backup, from: archive).map {
@@ -109,39 +189,51 @@ public struct KnownDamage: Sendable, Equatable {
             }
         }
         let seen = Set(visible.map(\.name))
-        return try visible + verified(jobs, archive, now).filter { !seen.contains($0.name) }
+        return try visible + verified(jobs, archive, former, now).filter { $0.former != nil || !seen.contains($0.name) }
     }
 
     private static func verified(
-        _ jobs: [JobRecord], _ archive: ClusterArchive, _ now: Moment
+        _ jobs: [JobRecord], _ archive: ClusterArchive, _ former: [ClusterArchive], _ now: Moment
     ) throws -> [KnownDamage] {
         let all = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
         let runs = all.ended(by: now)
         let undated = all.filter { !runs.contains($0) }
-        var names: [String] = []
+        var names: [VerifiedPart.Name] = []
         for part in [VerifiedPart.backups, .wal] {
             let own = runs.filter(part.isRead)
             let start = own.lastIndex { $0.facts[VerifiedPart.only] == nil } ?? own.startIndex
             names += (own[start...] + undated.filter(part.isRead)).flatMap {
                 ($0.facts[VerifiedPart.damaged] ?? "").split(separator: " ")
             }
-            .map(String.init).filter { (SegmentName($0) != nil) == (part == .wal) }
+            .compactMap { text in
+                let (folder, name) = VerifiedPart.parted(text)
+                return archive.named(folder, among: former).map { VerifiedPart.Name(String(name), of: $0.incarnation) }
+            }.filter { $0.isSegment == (part == .wal) }
         }
-        return try VerifiedPart.note(names).split(separator: " ").compactMap { text in
-            let name = String(text)
-            if let segment = SegmentName(name) {
-                return try Archiving.damage(of: segment, archive).map {
-                    KnownDamage(name: name, segment: segment, reason: $0.message)
-                }
+        return try VerifiedPart.first(names).compactMap { named in
+            guard let place = ([archive] + former).first(where: { $0.incarnation == named.incarnation }) else {
+                return nil
             }
-            guard let last = try lastVerification(of: name, of: archive) else { return nil }
-            if let fault = last.fault {
-                return KnownDamage(
-                    name: name, segment: nil, reason: "the record of its verification of \(last.time) \(fault.verdict)")
-            }
-            guard last.problems > 0 else { return nil }
-            return KnownDamage(name: name, segment: nil, reason: "a verification found \(last.problems) problems in it")
+            var found = try damage(of: named.name, in: place)
+            found?.former = named.incarnation == archive.incarnation ? nil : named.incarnation.folderName
+            return found
         }
+    }
+
+    /// Nil when it isn't damaged any more.
+    private static func damage(of name: String, in archive: ClusterArchive) throws -> KnownDamage? {
+        if let segment = SegmentName(name) {
+            return try Archiving.damage(of: segment, archive).map {
+                KnownDamage(name: name, segment: segment, reason: $0.message)
+            }
+        }
+        guard let last = try lastVerification(of: name, of: archive) else { return nil }
+        if let fault = last.fault {
+            return KnownDamage(
+                name: name, segment: nil, reason: "the record of its verification of \(last.time) \(fault.verdict)")
+        }
+        guard last.problems > 0 else { return nil }
+        return KnownDamage(name: name, segment: nil, reason: "a verification found \(last.problems) problems in it")
     }
 
     /// As above, by the journal's own records.
@@ -149,5 +241,13 @@ public struct KnownDamage: Sendable, Equatable {
         try find(
             in: JobJournal(of: archive).contents(kind: .verify).jobs,
             and: archive.listBackups().complete, of: archive, now: Moment(microseconds: Clock.now))
+    }
+}
+
+extension ClusterArchive {
+    /// Itself or one of `others`, by the folder of the incarnation; itself without one.
+    fileprivate func named(_ folder: Substring?, among others: [ClusterArchive]) -> ClusterArchive? {
+        guard let folder else { return self }
+        return ([self] + others).first { $0.incarnation.folderName == folder }
     }
 }

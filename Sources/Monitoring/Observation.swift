@@ -70,6 +70,8 @@ public struct Observation: Sendable {
     public var isFollowing = false
     /// The archive has another server's file under the name of one of the server's.
     public var contradiction: Contradiction?
+    /// Why it could not be found out whether it has.
+    public var contradictionProblem: ContradictionUnknown?
     /// Undelivered notifications, and how long the oldest has been waiting, in seconds; nil when nobody is notified.
     public var undelivered: (count: Int, age: Double)?
     /// Why it could not be found out what waits, as a sentence.
@@ -175,9 +177,17 @@ public struct ArchiveObservation: Sendable {
     public var strangers: Set<String> = []
     /// Those that lie on it.
     public var ownBackups: [BackupDescription] { backups.complete.filter { !strangers.contains($0.label) } }
-    /// The last of those in the WAL.
+    /// What a look at the sizes of their objects tells of backups that no recovery can restore, by label.
+    public var damage: [String: String] = [:]
+    /// The last of the cluster's own in the WAL that isn't one of those.
     public var newestBackup: BackupDescription? {
+        ownBackups.filter { damage[$0.label] == nil }
+            .max { ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN) }
+    }
+    /// The last of the cluster's own, if it is one of those.
+    public var newestDamaged: (label: String, reason: String)? {
         ownBackups.max { ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN) }
+            .flatMap { newest in damage[newest.label].map { (newest.label, $0) } }
     }
     /// The newest commit in the repository.
     public var newestCommit: Moment?

@@ -184,8 +184,15 @@ private func observeArchive(
         do {
             observation.knownDamage = try KnownDamage.find(
                 in: observation.jobs, and: observation.archive?.backups.complete ?? [], of: archive,
-                now: observation.now)
-            observation.knownGaps = try KnownGap.find(in: observation.jobs.ended(by: observation.now), of: archive)
+                former: known.former, now: observation.now)
+            observation.knownGaps = try KnownGap.find(
+                in: observation.jobs.ended(by: observation.now), of: archive, former: known.former
+            ) { place in
+                let listing = try place.listBackups()
+                let size = listing.complete.last?.segmentSize ?? control?.segmentSize ?? 16 << 20
+                return try expiredSegments(
+                    of: place, listing: listing, policy: request.policy, now: observation.now, segmentSize: size)
+            }
         } catch {
             observation.knownDamageProblem =
                 "Known damage could not be examined: \((error as? any Explained)?.message ?? "\(error)")."

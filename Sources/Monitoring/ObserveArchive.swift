@@ -40,13 +40,16 @@ extension ArchiveObservation {
         }
         let size = self.segmentSize
         let lineage = Lineage(history, segmentSize: size)
-        let usable = backups.complete.filter {
+        let own = backups.complete.filter {
             history.contains($0.timeline, at: $0.startLSN) && history.contains($0.timeline, at: $0.stopLSN)
         }
         if historyProblem == nil {
-            strangers = Set(backups.complete.map(\.label)).subtracting(usable.map(\.label))
+            strangers = Set(backups.complete.map(\.label)).subtracting(own.map(\.label))
         }
-        let oldest = usable.min { $0.startLSN < $1.startLSN }
+        // One that can't be looked at may be whole: that it is not known is told with what is known to be damaged.
+        for backup in backups.complete { damage[backup.label] = (try? visibleDamage(of: backup, from: archive)) ?? nil }
+        let usable = own.filter { damage[$0.label] == nil }
+        let oldest = own.min { $0.startLSN < $1.startLSN }
         var present: Set<SegmentName> = []
         for timeline in timelines where history.includes(timeline) {
             let first = oldest.map { SegmentName(timeline: timeline, containing: $0.startLSN, segmentSize: size) }
@@ -75,7 +78,7 @@ extension ArchiveObservation {
         for found in wal.breaks(on: lineage, from: first) {
             var gap = Gap(found)
             gap.from = try commit(before: found.segment.number(segmentSize: size))
-            gap.to = try? archive.summary(of: found.segment)?.facts.earliestCommit?.time
+            gap.to = try archive.readableSummary(of: found.segment)?.facts.earliestCommit?.time
             gaps.append(gap)
         }
         gaps.sort { $0.first.number(segmentSize: size) < $1.first.number(segmentSize: size) }
@@ -85,14 +88,13 @@ extension ArchiveObservation {
             gaps[index].from = try commit(before: missing.numbers.lowerBound)
             let after = lineage.file(missing.numbers.upperBound + 1)
             if archived.contains(after) {
-                gaps[index].to = try archive.summary(of: after)?
-                    .facts.earliestCommit?.time
+                gaps[index].to = try archive.readableSummary(of: after)?.facts.earliestCommit?.time
             }
         }
         // Behind the last segment that was removed on purpose all is to be there.
         let removed = all.flatMap(\.ranges).reversed().lazy
             .compactMap { ArchiveObservation.newest(of: wal.expired, in: $0) }.first
-        keptFrom = usable.filter { backup in removed.map { backup.startLSN.rawValue / UInt64(size) > $0 } ?? true }
+        keptFrom = own.filter { backup in removed.map { backup.startLSN.rawValue / UInt64(size) > $0 } ?? true }
             .map(\.startTime).min()
 
         let reaches = usable.map { (backup: $0, reach: wal.reach(from: $0.startLSN, on: lineage)) }
@@ -127,7 +129,7 @@ extension ArchiveObservation {
         return run.map { min($0.upperBound, last) }.flatMap { $0 >= first ? $0 : nil }
     }
 
-    /// The time of the newest commit; looks back over at most fifty segments without one.
+    /// The time of the newest commit that can be read; looks back over at most fifty segments without one.
     private static func newestCommit(
         before number: UInt64, of archived: SegmentSet, on lineage: Lineage, _ archive: ClusterArchive
     ) throws -> Moment? {
@@ -136,9 +138,7 @@ extension ArchiveObservation {
             number -= 1
             let name = lineage.file(number)
             guard archived.contains(name) else { return nil }
-            if let summary = try archive.summary(of: name), let time = summary.facts.latestCommit?.time {
-                return time
-            }
+            if let time = try archive.readableSummary(of: name)?.facts.latestCommit?.time { return time }
         }
         return nil
     }

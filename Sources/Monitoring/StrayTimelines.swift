@@ -30,7 +30,7 @@ public struct StrayTimeline: Sendable, Equatable {
             let history = try archive.readableHistory(timeline)
             if let position, let history, history.contains(server, at: position) { return nil }
             let newest = try archive.segments(timeline: timeline).last
-            let summary = try newest.flatMap { try archive.summary(of: $0) }
+            let summary = try newest.flatMap { try archive.readableSummary(of: $0) }
             return StrayTimeline(
                 timeline: timeline, parent: history?.parent, left: history?.ancestors.last?.switchPoint,
                 last: summary?.facts.latestCommit?.time)
@@ -51,12 +51,14 @@ extension Observation {
         do {
             strays = try StrayTimeline.find(
                 of: contents, server: timeline, standbyAt: server.isStandby ? position : nil)
-            contradiction = try Contradiction.find(in: dataDirectory, timeline: timeline, of: contents)
             serverTimeline = timeline
             let own = try TimelineHistory(timeline, inWAL: dataDirectory + "/pg_wal")
             isPutAside = try own.map { try contents.timelinesAside(of: $0).contains(timeline) } ?? false
         } catch {
             archiveProblem = archiveProblem ?? (error as? any Explained)?.message ?? "\(error)"
+        }
+        do { contradiction = try Contradiction.find(in: dataDirectory, timeline: timeline, of: contents) } catch {
+            contradictionProblem = ContradictionUnknown(dataDirectory: dataDirectory, cause: error)
         }
     }
 
@@ -78,6 +80,11 @@ extension Observation {
         if let contradiction {
             return .critical(
                 "\(contradiction.message). \(contradiction.detail ?? "")", contradiction.hint)
+        }
+        if strays.isEmpty, let unknown = contradictionProblem {
+            return .unknown(
+                "tidemark \(unknown.message): \(unknown.detail ?? "")",
+                "\"tidemark verify --wal\" names every segment that cannot be read.")
         }
         guard !strays.isEmpty else { return .ok("The server is on timeline \(serverTimeline); no other is newer.") }
         let sentences = strays.map { stray in

@@ -45,14 +45,14 @@ public struct CatalogAccess {
 
     /// What of the WAL is not there on purpose.
     public func expired(by policy: RetentionPolicy) throws -> SegmentSet {
-        try expiredSegments(of: archive, by: policy, segmentSize: try catalog.segmentSize() ?? 16 << 20)
+        try expiredSegments(of: archive, by: policy, segmentSize: try ask { try $0.segmentSize() } ?? 16 << 20)
     }
 
     public var spans: [BackupSpan] { backups.map(BackupSpan.init) }
 
     /// The timelines whose histories are missing or damaged. Each is noted.
     func lostHistories() throws -> [LostHistory] {
-        let lost = try catalog.lostHistories()
+        let lost = try ask { try $0.lostHistories() }
         for history in lost { context.note(.error, history) }
         return lost
     }

@@ -1,5 +1,6 @@
-public import Archiving
+import Archiving
 import Monitoring
+import Repository
 import Synchronization
 import WAL
 
@@ -13,15 +14,23 @@ public final class JobNotes: Sendable {
         notes.withLock { $0[name] = value.description }
     }
 
-    /// What a verification has found wrong with backups, by their labels, and with the archive.
-    public func found(_ problems: [ArchiveProblem], labels: [String] = []) {
-        let names = labels + problems.filter { $0.kind == .damage }.compactMap(\.segment?.description)
+    /// What a verification has found wrong with backups, and with the WAL of each incarnation.
+    func found(_ found: [(incarnation: Incarnation, problems: [ArchiveProblem])], backups: [VerifiedPart.Name] = []) {
+        let problems = found.flatMap { part in part.problems.map { (part.incarnation, $0) } }
+        let segments = problems.filter { $1.kind == .damage }.compactMap { incarnation, problem in
+            problem.segment.map { VerifiedPart.Name($0.description, of: incarnation) }
+        }
+        let names = backups + segments
         if !names.isEmpty { self(VerifiedPart.damaged, VerifiedPart.note(names)) }
-        let missing = problems.compactMap { problem in
-            if case .missing(let last) = problem.kind { problem.segment.map { (first: $0, last: last) } } else { nil }
+        let missing = problems.compactMap { incarnation, problem in
+            if case .missing(let last) = problem.kind {
+                problem.segment.map { (first: $0, last: last, of: incarnation) }
+            } else {
+                nil
+            }
         }
         if !missing.isEmpty { self(VerifiedPart.missing, VerifiedPart.note(missing: missing)) }
-        self(VerifiedPart.wal.others, problems.count { $0.kind == .other })
+        self(VerifiedPart.wal.others, problems.count { $1.kind == .other })
     }
 
     public var all: [String: String] { notes.withLock { $0 } }

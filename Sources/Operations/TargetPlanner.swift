@@ -16,6 +16,7 @@ struct TargetPlanner {
     let archive: RecoveryArchive
     private let context: JobContext
     private let catalog: Catalog?
+    private let jobs: Int
 
     /// A plan, and what may be wrong about its target, as a sentence.
     typealias Outcome = (plan: Plan, doubt: String?)
@@ -26,7 +27,7 @@ struct TargetPlanner {
             jobs: cluster.jobs, timeline: request.number, incarnation: request.incarnation, backup: request.backup,
             at: request.moment)
         catalog = TargetPlanner.catalog(of: archive, cluster, context)
-        (self.request, self.context) = (request, context)
+        (self.request, self.context, jobs) = (request, context, cluster.jobs)
     }
 
     /// The catalog, up to date; nil when there is none to be had, as on a machine where nothing can be written: then the
@@ -61,11 +62,15 @@ struct TargetPlanner {
     ) throws -> Outcome {
         try choosingTimeline { timeline in
             let usesPartials = usesPartials || request.usesPartials
-            func plan(_ request: PlanRequest) throws -> Plan {
+            func plan(_ request: PlanRequest, _ catalog: Catalog?) throws -> Plan {
                 isInPlace
                     ? try archive.planInPlace(request, usePartials: usesPartials, catalog: catalog)
                     : try archive.plan(
                         request, usePartials: usesPartials, offersPartials: true, partialsBy: command, catalog: catalog)
+            }
+            func plan(_ request: PlanRequest) throws -> Plan {
+                guard let catalog else { return try plan(request, nil) }
+                return try catalog.stillCurrent(jobs: jobs) { try plan(request, $0) }
             }
             if case .anyMoment = request.point { return (try anyMoment(timeline, plan), nil) }
             var (target, doubt) = try target(timeline)

@@ -42,8 +42,8 @@ public struct VerifyJob {
         /// What was read of the WAL, by incarnation; empty where only backups were read.
         public fileprivate(set) var archives: [ArchiveVerification] = []
         public fileprivate(set) var problems = 0
-        /// Missing WAL after the backups, each gap once.
-        fileprivate var gaps: [LineageGap] = []
+        /// Missing WAL after the backups, by incarnation, each gap once.
+        fileprivate var gaps: [Incarnation: [LineageGap]] = [:]
         public var isGood: Bool { problems == 0 && gaps.isEmpty }
     }
 
@@ -76,6 +76,7 @@ public struct VerifyJob {
         }
         /// One that can't be listed is nil.
         var walOf: [Incarnation: ArchivedWAL?] = [:]
+        var damaged: [VerifiedPart.Name] = []
         for (archive, backup) in backups {
             let found: VerifyReport
             do { found = try verify(backup, archive) } catch let gone as NoSuchBackup where !isPart {
@@ -111,35 +112,44 @@ public struct VerifyJob {
             let gaps = walOf[archive.incarnation]??.gaps(behind: backup.stopLSN, on: backup.timeline) ?? []
             let backup = Backup(report: found, gaps: gaps)
             report.problems += backup.report.problems.count
-            for gap in backup.gaps where !report.gaps.contains(gap) { report.gaps.append(gap) }
+            if !found.problems.isEmpty { damaged.append(VerifiedPart.Name(found.label, of: archive.incarnation)) }
+            for gap in backup.gaps where !report.gaps[archive.incarnation, default: []].contains(gap) {
+                report.gaps[archive.incarnation, default: []].append(gap)
+            }
             report.backups.append(backup)
             try verified(backup)
         }
         context.notes("backups", backups.count)
         context.notes("backup_problems", report.problems)
         context.notes(VerifiedPart.backups.others, others)
-        if !report.gaps.isEmpty { context.notes("gaps", report.gaps.count) }
-        let gaps = report.gaps.map { ArchiveProblem($0) }
-        var found: [ArchiveProblem] = []
+        if !report.gaps.isEmpty { context.notes("gaps", report.gaps.values.reduce(0) { $0 + $1.count }) }
+        var found: [Incarnation: [ArchiveProblem]] = [:]
         if withWAL, !isPart {
             report.archives = try known.all.compactMap { archive in
-                do { return try verifyWAL(archive) } catch let failure as any Explained
+                do {
+                    let verification = try verifyWAL(archive)
+                    found[archive.incarnation] = verification.problems
+                    return verification
+                } catch let failure as any Explained
                     where failure.concernsOneObject
                 {
                     complain(failure)
                     return nil
                 }
             }
-            found = report.archives.flatMap(\.problems)
             context.notes("segments", report.archives.reduce(0) { $0 + $1.segments })
-            context.notes("wal_problems", found.count)
+            context.notes("wal_problems", found.values.reduce(0) { $0 + $1.count })
         }
-        // Both parts see what is missing after a backup.
-        for problem in gaps.filter({ !found.contains($0) }) + found { context.note(.error, problem) }
-        report.problems += found.count
+        let all = known.all.map(\.incarnation).map { incarnation in
+            let gaps = report.gaps[incarnation, default: []].map { ArchiveProblem($0) }
+            let own = found[incarnation, default: []]
+            // Both parts see what is missing after a backup.
+            return (incarnation: incarnation, problems: gaps.filter { !own.contains($0) } + own)
+        }
+        for problem in all.flatMap(\.problems) { context.note(.error, problem) }
+        report.problems += found.values.reduce(0) { $0 + $1.count }
         context.notes("problems", report.problems)
-        let damaged = report.backups.filter { !$0.report.problems.isEmpty }.map(\.report.label)
-        context.notes.found(gaps + found, labels: damaged)
+        context.notes.found(all, backups: damaged)
         return report
     }
 
@@ -152,12 +162,13 @@ public struct VerifyJob {
     public func runWAL(from: WALPlace? = nil, to: WALPlace? = nil) throws -> ArchiveVerification {
         context.notes.begin()
         let range = try VerifiedStretch(of: cluster, context).range(from, to)
-        let verification = try verifyWAL(currentArchive(of: cluster), range)
+        let archive = try currentArchive(of: cluster)
+        let verification = try verifyWAL(archive, range)
         if range != nil { context.notes(VerifiedPart.only, "a part of the WAL") }
         context.notes("segments", verification.segments)
         context.notes("problems", verification.problems.count)
         context.notes("wal_problems", verification.problems.count)
-        context.notes.found(verification.problems)
+        context.notes.found([(archive.incarnation, verification.problems)])
         for problem in verification.problems { context.note(.error, problem) }
         return verification
     }

@@ -116,6 +116,8 @@ public struct RestorableBackup: Hashable, Sendable {
     public var size: Int64
     /// Of which host and data directory it is; nil when it doesn't say.
     public var place: String?
+    /// What is known to be wrong with it: the rest of a sentence.
+    public var damage: String?
 
     public init(
         label: String, timeline: TimelineID, start: LSN, stop: LSN, startTime: Moment, stopTime: Moment, size: Int64,

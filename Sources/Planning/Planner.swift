@@ -114,9 +114,24 @@ struct Planner<Source: PlanSource> {
         throw refusal(.lostHistory(lost), nearest: offers(timelines.sorted().map { onTimeline($0) }))
     }
 
+    /// A damaged backup is used only when it was asked for, or when no other one reaches the target.
     /// - Throws: `PlanRefusal`.
     func plan(on history: History) throws -> Plan {
-        let all = history.candidates
+        let sound = history.candidates.filter { $0.backup.damage == nil }
+        if request.backup == nil, !sound.isEmpty, sound.count < history.candidates.count {
+            do {
+                var plan = try plan(from: sound)
+                plan.warnings += history.candidates.map(\.backup).compactMap { other in
+                    guard let damage = other.damage, other.stop > plan.backup.stop, mayServe(other) else { return nil }
+                    return "Backup \"\(other.label)\" is passed over, because it is damaged: \(damage)."
+                }
+                return plan
+            } catch is PlanRefusal {}
+        }
+        return try plan(from: history.candidates)
+    }
+
+    private func plan(from all: [Candidate]) throws -> Plan {
         let wanted = all.filter { request.backup == nil || $0.backup.label == request.backup }
         guard let oldest = wanted.first else {
             let timeline = all[0].path.target
@@ -311,12 +326,14 @@ struct Planner<Source: PlanSource> {
 
     private func choice(of backup: RestorableBackup) -> String {
         if request.backup != nil { return "It was requested." }
+        let isNewest = !backups.contains { $0.damage != nil && $0.stop > backup.stop } || backup.damage != nil
+        let newest = isNewest ? "newest" : "newest sound one"
         switch target.point {
-        case .immediate, .latest: return "It is the newest on the target's history."
+        case .immediate, .latest: return "It is the \(newest) on the target's history."
         case .time(let time) where backup.stopTime > time:
-            return "It is the newest on the target's history that serves: no transaction ended between the target and "
-                + "the backup's end."
-        default: return "It is the newest on the target's history that ended before the target."
+            return "It is the \(newest) on the target's history that serves: no transaction ended between the target "
+                + "and the backup's end."
+        default: return "It is the \(newest) on the target's history that ended before the target."
         }
     }
 }

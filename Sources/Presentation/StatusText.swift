@@ -60,7 +60,7 @@ public func statusText(
         let backups = archive.ownBackups
         if let newest = archive.newestBackup {
             lines.append(
-                "\(backups.count) backups; the newest, \"\(newest.label)\", is \(duration(max(0, observation.age(newest.stopTime)))) old: "
+                "\(backups.count) backups; the newest\(archive.newestDamaged == nil ? "" : " usable one"), \"\(newest.label)\", is \(duration(max(0, observation.age(newest.stopTime)))) old: "
                     + "\(Quantity.pretty(bytes: newest.size)), \(Quantity.pretty(bytes: newest.storedSize)) stored.")
         }
         if !archive.strangers.isEmpty {

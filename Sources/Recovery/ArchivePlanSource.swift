@@ -176,7 +176,9 @@ public final class ArchivePlanSource: PlanSource {
             do {
                 try fetch(names)
                 isWhole = true
-            } catch is ObjectDamaged { isWhole = false } catch is BadSummary { isWhole = false }
+            } catch is BadSummary {
+                isWhole = false
+            } catch let error as any Explained where error.concernsOneObject { isWhole = false }
             for name in names {
                 do {
                     if !isWhole { try fetch([name]) }
@@ -184,6 +186,8 @@ public final class ArchivePlanSource: PlanSource {
                     return WALBreak(name, isLink: false, reason: error.reason)
                 } catch let error as BadSummary {
                     return WALBreak(name, isLink: false, reason: "\(error)")
+                } catch let error as any Explained where error.concernsOneObject {
+                    return WALBreak(name, isLink: false, reason: error.objectFault)
                 }
                 guard summaries[name] != nil else {
                     return WALBreak(name, isLink: false, reason: unreadable(name).message + ".")

@@ -17,6 +17,7 @@ public struct RecoveryArchive: Sendable {
     public let own: OwnDirectory?
     private let jobs: Int
     private let dataDirectory: String
+    private let restorable: [RestorableBackup]
     /// What there is to say of an incarnation that isn't in use; nil for the one that is.
     private let former: String?
     /// The timeline that was asked for, when some or all of it was put aside; that is served for this recovery only.
@@ -100,6 +101,12 @@ public struct RecoveryArchive: Sendable {
         }
         self.remarks = remarks
         self.dataDirectory = dataDirectory
+        restorable = backups.complete.map { [contents] backup in
+            var restorable = RestorableBackup(backup)
+            // One that can't be looked at may be whole.
+            restorable.damage = (try? damage(of: backup, from: contents)) ?? nil
+            return restorable
+        }
         self.jobs = jobs
     }
 
@@ -111,7 +118,7 @@ public struct RecoveryArchive: Sendable {
     public func planSource(usePartials: Bool, waiting: WaitingWAL = WaitingWAL()) -> ArchivePlanSource {
         ArchivePlanSource(
             archive: contents, segmentSize: backups.complete.last?.segmentSize ?? 16 << 20,
-            backups: backups.complete.map(RestorableBackup.init), jobs: jobs, usePartials: usePartials,
+            backups: restorable, jobs: jobs, usePartials: usePartials,
             waiting: waiting)
     }
 

@@ -1,3 +1,4 @@
+import Platform
 public import WAL
 
 /// One incarnation's part of a repository: what everything below the commands works on. It answers what is asked of an
@@ -40,6 +41,14 @@ public struct ClusterArchive: Sendable {
     /// What is known of a segment's records, of several copies by the one with the most; nil when it was stored unread.
     /// - Throws: `ObjectAbsent`, `BadSummary`, and what opening a segment throws.
     public func summary(of segment: SegmentName) throws -> SegmentSummary? { try stored(segment).summary() }
+
+    /// The same; nil as well for a segment that isn't there or can't be read, where that is no reason to know nothing.
+    /// - Throws: what says that more is away than this segment.
+    public func readableSummary(of segment: SegmentName) throws -> SegmentSummary? {
+        do { return try summary(of: segment) } catch is BadSummary {
+            return nil
+        } catch let error as any Explained where error.concernsOneObject { return nil }
+    }
 
     /// What the head of a segment says, of several copies of the one with the most records.
     /// - Throws: `ObjectAbsent`, and what opening a segment throws.

@@ -13,4 +13,7 @@ extension Explained {
         default: false
         }
     }
+
+    /// What is wrong with the object, as sentences.
+    public var objectFault: String { ["\(message).", detail].compactMap { $0 }.joined(separator: " ") }
 }

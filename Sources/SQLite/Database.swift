@@ -20,10 +20,12 @@ public struct DatabaseError: Explained, Equatable {
         code & 0xFF == SQLITE_FULL ? "Free space on the file system that holds it, then try again." : nil
     }
 
-    /// Whether the file is not a database, or a damaged one, or lacks tables or columns that it should have.
+    /// Whether the file is not a database, or a damaged one, or lacks tables or columns that it should have, or has values
+    /// that it can't have.
     public var isDamage: Bool {
         [SQLITE_CORRUPT, SQLITE_NOTADB].contains(code & 0xFF)
-            || code & 0xFF == SQLITE_ERROR && (reason.hasPrefix("no such ") || reason.contains(" has no column "))
+            || code & 0xFF == SQLITE_ERROR
+                && (reason.hasPrefix("no such ") || reason.contains(" has no column ") || reason == "integer overflow")
     }
     /// Whether the place, and not the content, is why the file can't be used: it can't be opened or written, or is full.
     public var isOfPlace: Bool {
@@ -149,6 +151,11 @@ public final class Database {
 
     /// Rows that the last INSERT, UPDATE or DELETE touched.
     public var changes: Int { Int(sqlite3_changes(handle)) }
+
+    /// For a row that cannot have been written as it is: SQLite itself sees nothing wrong with a changed value.
+    public func damage(_ reason: String) -> DatabaseError {
+        DatabaseError(code: SQLITE_CORRUPT, reason: reason, sql: nil, path: path)
+    }
 
     func error(_ sql: String?) -> DatabaseError {
         DatabaseError(

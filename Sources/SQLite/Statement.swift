@@ -106,6 +106,9 @@ public final class Statement {
         while try step() {}
     }
 
+    /// As `Database.damage`.
+    public func damage(_ reason: String) -> DatabaseError { database.damage(reason) }
+
     /// Ends a run before its last row.
     public func reset() { sqlite3_reset(handle) }
 

@@ -123,7 +123,7 @@ private let cases = [
                 "timeline":\(backup.timeline),"start_segment":"\(segment)","stop_segment":"\(segment)",
                 "system_identifier":"\(repository.incarnation.systemIdentifier)","major":15,"server_version":150020,
                 "catalog_version":202209061,"segment_size":\(size),"from_standby":false,"file_count":1,"size":1,
-                "stored_size":1,"packs":[],"tablespaces":[],"checksums":true,
+                "stored_size":0,"packs":[],"tablespaces":[],"checksums":true,
                 "verified_pages":1,"corrupt_pages":[],"settings":{},"pinned":false,
                 "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
                 """

@@ -38,7 +38,7 @@ import WAL
             "stop_segment":"00000001000000000000000E",
             "system_identifier":"\(repository.incarnation.systemIdentifier)","major":15,"server_version":150020,
             "catalog_version":202209061,"segment_size":1048576,"from_standby":false,"file_count":1,"size":1,
-            "stored_size":1,"packs":[],"tablespaces":[],"checksums":true,
+            "stored_size":0,"packs":[],"tablespaces":[],"checksums":true,
             "verified_pages":1,"corrupt_pages":[],"settings":{},"pinned":false,
             "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
             """
