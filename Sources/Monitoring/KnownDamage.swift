@@ -59,8 +59,16 @@ public struct KnownGap: Sendable, Equatable {
     /// `segment "000000010000000000000003" is missing`; as every command says it.
     public var sentence: String { ArchiveObservation.Gap(first: first, last: last, count: 1).sentence }
 
-    /// Looks again at what the last verifications of the WAL and of the backups have named.
-    static func find(in jobs: [JobRecord], of archive: ClusterArchive) throws -> [KnownGap] {
+    /// Looks again at what the last verifications of the WAL and of the backups have named. What lies before all backups, or
+    /// was expired since, nobody misses any longer.
+    ///
+    /// - Parameters:
+    ///   - backups: all that are left.
+    ///   - expired: asked only when something is missing.
+    static func find(
+        in jobs: [JobRecord], of archive: ClusterArchive, backups: [BackupDescription],
+        expired: (_ segmentSize: UInt32) throws -> SegmentSet
+    ) throws -> [KnownGap] {
         let runs = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
         let last = [VerifiedPart.backups, .wal].compactMap { part in runs.last(where: part.isRead) }
         var found: [KnownGap] = []
@@ -73,7 +81,15 @@ public struct KnownGap: Sendable, Equatable {
             else { continue }
             found.append(gap)
         }
-        return found
+        guard !found.isEmpty, let oldest = backups.min(by: { $0.startLSN < $1.startLSN }) else { return found }
+        let gone = try expired(oldest.segmentSize)
+        return try found.filter { gap in
+            guard gap.last.end(segmentSize: oldest.segmentSize) > oldest.startLSN else { return false }
+            return try [gap.first, gap.last].contains { name in
+                guard !gone.contains(name) else { return false }
+                return try !archive.has(.segment(name))
+            }
+        }
     }
 }
 

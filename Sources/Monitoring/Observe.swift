@@ -185,7 +185,13 @@ private func observeArchive(
             observation.knownDamage = try KnownDamage.find(
                 in: observation.jobs, and: observation.archive?.backups.complete ?? [], of: archive,
                 now: observation.now)
-            observation.knownGaps = try KnownGap.find(in: observation.jobs.ended(by: observation.now), of: archive)
+            let listing = try observation.archive?.backups ?? archive.listBackups()
+            observation.knownGaps = try KnownGap.find(
+                in: observation.jobs.ended(by: observation.now), of: archive, backups: listing.all
+            ) {
+                try expiredSegments(
+                    of: archive, listing: listing, policy: request.policy, now: observation.now, segmentSize: $0)
+            }
         } catch {
             observation.knownDamageProblem =
                 "Known damage could not be examined: \((error as? any Explained)?.message ?? "\(error)")."
