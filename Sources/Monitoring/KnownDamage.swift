@@ -94,10 +94,11 @@ public struct KnownGap: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - former: the cluster's other incarnations.
-    ///   - expired: what has been removed on purpose since; asked where something is missing.
+    ///   - needed: what has been removed on purpose since, and where the oldest backup begins; asked where something is
+    ///     missing. Nobody misses what lies before all backups.
     static func find(
         in jobs: [JobRecord], of archive: ClusterArchive, former: [ClusterArchive],
-        expired: (ClusterArchive) throws -> SegmentSet
+        needed: (ClusterArchive) throws -> (expired: SegmentSet, from: LSN?)
     ) throws -> [KnownGap] {
         let runs = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
         let last = [VerifiedPart.backups, .wal].compactMap { part in runs.last(where: part.isRead) }
@@ -112,7 +113,8 @@ public struct KnownGap: Sendable, Equatable {
             gap.former = place.incarnation == archive.incarnation ? nil : place.incarnation.folderName
             guard !found.contains(gap),
                 try [first, last].contains(where: { try !place.has(.segment($0)) }),
-                case let expired = try expired(place), let left = gap.without(expired),
+                case let (expired, from) = try needed(place), let left = gap.without(expired),
+                from.map({ left.last.end(segmentSize: expired.segmentSize) > $0 }) ?? true,
                 try left.continuesSomething(in: place, segmentSize: expired.segmentSize)
             else { continue }
             found.append(left)

@@ -190,8 +190,9 @@ private func observeArchive(
             ) { place in
                 let listing = try place.listBackups()
                 let size = listing.complete.last?.segmentSize ?? control?.segmentSize ?? 16 << 20
-                return try expiredSegments(
+                let expired = try expiredSegments(
                     of: place, listing: listing, policy: request.policy, now: observation.now, segmentSize: size)
+                return (expired, listing.all.map(\.startLSN).min())
             }
         } catch {
             observation.knownDamageProblem =

@@ -72,6 +72,34 @@ import Testing
         #expect(try said(site, ["check", "--only", "verify_wal"]).contains("It was verified"))
     }
 
+    /// What `expire` is told, and whether the old backup stays.
+    private static let expiries: [(arguments: [String], settings: [String], staysCritical: Bool)] = [
+        (["--keep-full", "1"], [], false), ([], ["keep_full = 1"], false), (["--keep-full", "2"], [], true),
+    ]
+
+    @Test(arguments: expiries.indices)
+    func `a gap that a verification found is missed by nobody once it is expired`(_ row: Int) throws {
+        let sample = Self.expiries[row]
+        let site = try site()
+        let path = try #require(
+            run("/usr/bin/find", [site.repository, "-name", "0000000100000000????????.zst"]).output
+                .split(separator: "\n").map(String.init).sorted().dropLast(2).last)
+        let name = String(Files.name(path).dropLast(4))
+        try runAsServerUser("/bin/rm", [path])
+        #expect(try site.tidemark(["verify", "--wal"]).ending == .exited(3))
+        let missed = try said(site, ["check", "--only", "verify_wal"])
+        #expect(missed.contains("critical") && missed.contains(name), "\(missed)")
+        try site.archiveEverything()
+        try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        let text = try Files.readText(site.configuration) + "[retention]\n" + sample.settings.joined(separator: "\n")
+        try replaceDurably(site.configuration, bytes: Array((text + "\n").utf8), mode: 0o644)
+        try site.tidemark(["expire"] + sample.arguments, expectSuccess: true)
+        let told = try said(site, ["check", "--only", "verify_wal"])
+        #expect(told.contains(name) == sample.staysCritical, "\(told)")
+        #expect(told.contains("critical") == sample.staysCritical, "\(told)")
+        #expect(try site.tidemark(["segments"]).ending == .exited(sample.staysCritical ? 3 : 0))
+    }
+
     @Test func `the newest segment, which the server still has`() throws {
         let site = try site()
         let path = try #require(
