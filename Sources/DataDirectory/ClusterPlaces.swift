@@ -66,6 +66,27 @@ public struct ClusterPlaces: Sendable {
             for host in tablespaces { try refuse(host, in: other) }
         }
     }
+
+    /// - Parameter file: one that is to be written for somebody.
+    /// - Throws: `NestedPlaces` when only tidemark or a server may write there.
+    public func check(file path: String) throws {
+        let file = Spot(word: "file", path: path, setting: nil)
+        let tablespaces = try DataDirectory(data.path).tablespaces().filter { !$0.isInPlace }
+            .map { Spot(word: "tablespace", path: $0.location, setting: nil) }
+        let comparison = try Comparison()
+        for place in [repository, state, data] + tablespaces where comparison.lies(file, in: place) {
+            throw NestedPlaces(inner: file, outer: place)
+        }
+        // Any other server's.
+        var directory = Files.parent(Files.resolvedAsFarAsPossible(path))
+        while directory != "/", directory != "." {
+            if [ControlFile.path, "PG_VERSION"].allSatisfy({ (try? Files.exists(directory + "/" + $0)) == true }) {
+                throw NestedPlaces(
+                    inner: file, outer: Spot(word: "data directory", path: directory, setting: nil))
+            }
+            directory = Files.parent(directory)
+        }
+    }
 }
 
 /// One place lies in another, where it must not.
@@ -81,7 +102,7 @@ public struct NestedPlaces: Explained, Equatable {
     }
     public var hint: String? {
         inner.setting.map { "Move it elsewhere, and say where with \($0) in the configuration." }
-            ?? "Name a directory elsewhere."
+            ?? (inner.word == "file" ? "Name a file elsewhere." : "Name a directory elsewhere.")
     }
 }
 

@@ -53,7 +53,7 @@ public struct TableRecoveryJob {
             tables: order.tables, plan: plan, destinations: order.destinations,
             binDirectory: cluster.binDirectory(major: plan.majorVersion), scratchDirectory: cluster.scratchDirectory,
             liveConninfo: cluster.conninfo, jobs: cluster.jobs)
-        request.patience = cluster.drillTimeout
+        (request.patience, request.places) = (cluster.drillTimeout, cluster.places)
         (request.method, request.parts) = (order.method, order.parts)
         let context = context
         let report = try recoverTables(request, from: archive) { event in

@@ -2,9 +2,13 @@ import CLinux
 public import Glibc
 
 /// Something else already lives under the name a new file was to get.
-public struct AlreadyPresent: Error, Equatable {
+public struct AlreadyPresent: Explained, Equatable {
     public let path: String
     public init(path: String) { self.path = path }
+
+    public var message: String { "file \"\(path)\" already exists" }
+    public var detail: String? { "It has appeared meanwhile; nothing is overwritten." }
+    public var hint: String? { "Move it, or name another file, then try again." }
 }
 
 /// Creates a file so that it is either there, whole and durable, or not there at all.

@@ -18,7 +18,7 @@ public func tableRecoveryText(_ report: TableRecoveryReport, _ plan: Plan) -> St
             if let inserted = table.inserted { line += "; \(inserted) put back" }
             lines.append(line)
             if let inserted = table.inserted, inserted < difference.missing {
-                lines.append("    The others are at odds with unique values of rows added since.")
+                lines.append("    Unique or exclusion constraints don't allow the others beside rows added since.")
             }
             if !difference.uncomparedColumns.isEmpty {
                 lines.append("    Not compared: \(difference.uncomparedColumns.joined(separator: ", "))")

@@ -30,7 +30,10 @@ struct DumpPrograms {
 
     /// Dumps tables into a file that exists already.
     func dump(_ tables: [TableName], format: String, options: [String] = [], to file: String) throws {
-        var arguments = ["--format=\(format)", "--file=\(file)", "--no-password", "--lock-wait-timeout=30s"] + options
+        // Without --strict-names, a table that isn't found is left out without a word.
+        var arguments =
+            ["--format=\(format)", "--file=\(file)", "--no-password", "--lock-wait-timeout=30s", "--strict-names"]
+            + options
         for table in tables { arguments.append("--table=\(table.pattern)") }
         try finish(
             "pg_dump",

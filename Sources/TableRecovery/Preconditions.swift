@@ -1,4 +1,5 @@
 import Backups
+import DataDirectory
 import Glibc
 import Planning
 import Platform
@@ -43,8 +44,15 @@ struct Preconditions {
     }
 
     private func checkFiles() throws {
-        for case .file(let path, _) in request.destinations where try Files.exists(path) {
-            throw Problem("file \"\(path)\" already exists", hint: "Name another file; nothing is overwritten.")
+        for case .file(let path, _) in request.destinations {
+            try request.places?.check(file: path)
+            // A link that leads nowhere takes the name, too.
+            guard let status = try FileStatus(ofLinkItself: path) else { continue }
+            let isLost = try status.kind == .symbolicLink && !Files.exists(path)
+            throw Problem(
+                "file \"\(path)\" already exists",
+                detail: isLost ? "It is a symbolic link that leads to nothing." : nil,
+                hint: "Name another file; nothing is overwritten.")
         }
     }
 

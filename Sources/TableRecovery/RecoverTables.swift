@@ -114,6 +114,7 @@ private final class TableRecovery {
                 let (connection, user) = try connect(scratch, map)
                 let catalog: TargetCatalog
                 do {
+                    try SessionSettings.takeNamesAsTheyAre(from: connection)
                     try scratch.checkEnd(connection)
                     try checkDatabase(connection, selection)
                     try rollBackPrepared(connection)
@@ -241,7 +242,9 @@ private final class TableRecovery {
             switch destination {
             case .file: continue
             case .comparison, .missingRows:
-                try compare(catalog, connection, live, insert: destination == .missingRows)
+                result.tables = try CompareTables(catalog, scratch: connection, live: live) { [report] in
+                    try report(.takingOut(table: $0))
+                }.run(insert: destination == .missingRows, note: note)
             case .tables(let name):
                 let copy = TableCopy(request, catalog, scratch: connection, live: live, programs: programs)
                 absorb(
@@ -266,40 +269,5 @@ private final class TableRecovery {
         }
         result.leftOut = copied.leftOut
         for text in copied.notes { note(text) }
-    }
-
-    /// All tables in one transaction: the lost rows of all of them come back, or none. Their locks are held for no longer than
-    /// that takes.
-    private func compare(_ catalog: TargetCatalog, _ scratch: Connection, _ live: Connection, insert: Bool) throws {
-        result.tables = []
-        try live.execute("BEGIN")
-        do {
-            var comparisons: [TableComparison] = []
-            for root in catalog.tables where !catalog.isPartition(root) {
-                try report(.takingOut(table: root.name.description))
-                let comparison = try TableComparison(catalog, root, scratch: scratch, live: live)
-                let difference = try comparison.compare()
-                comparisons.append(comparison)
-                result.tables.append(.init(name: root.name, rows: difference.recovered, difference: difference))
-            }
-            if insert { try putBack(comparisons, live) }
-            let done = result.tables.compactMap { table in
-                table.inserted.map { "\($0) missing rows of \"\(table.name)\" are inserted." }
-            }
-            try LastStep.run(done.isEmpty ? nil : done.joined(separator: " ")) { try live.execute("COMMIT") }
-        } catch {
-            try? live.execute("ROLLBACK")
-            throw error
-        }
-    }
-
-    private func putBack(_ comparisons: [TableComparison], _ live: Connection) throws {
-        let triggers = try SilentTriggers(
-            of: comparisons.map { (name: $0.root.name, oid: $0.oid) }, live: live
-        ) { [report] in try report(.takingOut(table: $0)) }
-        for (index, count) in try TableComparison.insertMissing(comparisons, live).enumerated() {
-            result.tables[index].inserted = count
-        }
-        try triggers.enableAgain()
     }
 }

@@ -13,8 +13,14 @@ enum SessionSettings {
     /// UTF-8, and goes over as it is.
     static func apply(to live: Connection, _ scratch: Connection) throws {
         try live.execute(forCopying.map { "SET \($0.name) = '\($0.value)'" }.joined(separator: "; "))
-        guard try isUnencoded(scratch), try isUnencoded(live) else { return }
-        for session in [live, scratch] { try session.execute("SET client_encoding = 'SQL_ASCII'") }
+        let encoding = try isUnencoded(scratch) && isUnencoded(live) ? "SQL_ASCII" : "UTF8"
+        for session in [live, scratch] { try session.execute("SET client_encoding = '\(encoding)'") }
+    }
+
+    /// Before the catalogs are read: in a database without an encoding, one name that isn't UTF-8 would make the server refuse
+    /// the names of all tables.
+    static func takeNamesAsTheyAre(from scratch: Connection) throws {
+        if try isUnencoded(scratch) { try scratch.execute("SET client_encoding = 'SQL_ASCII'") }
     }
 
     static func isUnencoded(_ session: Connection) throws -> Bool {

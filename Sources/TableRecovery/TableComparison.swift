@@ -27,31 +27,60 @@ struct TableComparison {
     let oid: String
     /// What to read of the live table: children of inheritance are tables of their own, with other columns perhaps.
     private let source: String
-    private let common: [Column]
+    /// Whether it is the table that it was at the target.
+    let identity: TableIdentity
+    /// In both, and computed in neither.
+    let common: [TableColumn]
     private let others: [String]
+    /// Of those in common, the ones that have another type today.
+    private let retyped: Set<String>
     private let key: [String]
 
+    /// Nobody alters the live table from here to the end of the transaction.
     /// - Throws: `Problem` when the two can't be compared.
     init(_ catalog: TargetCatalog, _ root: TargetRelation, scratch: Connection, live: Connection) throws {
         (self.catalog, self.root, self.scratch, self.live) = (catalog, root, scratch, live)
-        guard let oid = try live.query("SELECT to_regclass($1)::oid", [root.name.sql]).scalar else {
-            throw Problem(
-                "table \(root.name.quoted) does not exist in the live database",
-                hint: "There is nothing to compare with; bring it back with --into-table or --replace.")
-        }
+        let (oid, kind) = try TableComparison.lock(root.name, live)
         self.oid = oid
-        source = (root.isPartitioned ? "" : "ONLY ") + root.name.sql
-        let recovered = try TableComparison.columns(of: String(root.oid), in: scratch)
-        let present = try TableComparison.columns(of: oid, in: live)
-        let common = recovered.filter { column in present.contains { $0.name == column.name } }
-        self.common = common
-        others = Set(recovered.map(\.name)).symmetricDifference(present.map(\.name)).sorted()
+        source = (kind == "p" ? "" : "ONLY ") + root.name.sql
+        let recovered = try TableColumn.all(of: String(root.oid), in: scratch)
+        let present = try TableColumn.all(of: oid, in: live)
+        identity = try TableIdentity(root, oid: oid, columns: (recovered, present), scratch: scratch, live: live)
+        common = recovered.filter { column in
+            column.expression == nil && present.contains { $0.name == column.name && $0.expression == nil }
+        }
+        let stored = (recovered.filter { $0.expression == nil }, present.filter { $0.expression == nil })
+        others = Set(stored.0.map(\.name)).symmetricDifference(stored.1.map(\.name)).sorted()
+        let same = common.filter { column in
+            present.contains { $0.name == column.name && $0.type == column.type }
+        }
+        retyped = Set(common.map(\.name)).subtracting(same.map(\.name))
         key = try TableComparison.keyColumns(oid, root, live)
         if let absent = key.first(where: { column in !common.contains { $0.name == column } }) {
+            let facts = identity.differences + ["Column \"\(absent)\" of its primary key did not exist at the target."]
             throw Problem(
-                "cannot compare table \(root.name.quoted)",
-                detail: "Column \"\(absent)\" of its primary key did not exist at the target.")
+                "cannot compare table \(root.name.quoted)", detail: facts.joined(separator: " "),
+                hint: "Recover it with --into-table and compare by other columns.")
         }
+    }
+
+    /// - Returns: the table's number and `pg_class.relkind`.
+    private static func lock(_ table: TableName, _ live: Connection) throws -> (oid: String, kind: String) {
+        func find() throws -> [String?]? {
+            try live.query("SELECT oid, relkind FROM pg_class WHERE oid = to_regclass($1)", [table.sql]).values.first
+        }
+        guard let found = try find(), let oid = found[0], let kind = found[1] else {
+            throw Problem(
+                "table \(table.quoted) does not exist in the live database",
+                hint: "There is nothing to compare with; bring it back with --into-table or --replace.")
+        }
+        guard ["r", "p"].contains(kind) else { return (oid, kind) }
+        try live.execute("LOCK TABLE ONLY \(table.sql) IN ACCESS SHARE MODE")
+        // Somebody may have exchanged it while we waited.
+        guard try find() == found else {
+            throw Problem("table \(table.quoted) was exchanged meanwhile", hint: "Try again.")
+        }
+        return (oid, kind)
     }
 
     func compare() throws -> TableDifference {
@@ -59,40 +88,8 @@ struct TableComparison {
         return try difference()
     }
 
-    /// Puts the missing rows of all of them back, and nothing else; after `compare`. In one statement, at whose end foreign keys
-    /// are checked: whatever order the tables are in, and if they refer to one another.
-    /// - Returns: how many, in the comparisons' order.
-    static func insertMissing(_ comparisons: [TableComparison], _ live: Connection) throws -> [Int64] {
-        guard !comparisons.isEmpty else { return [] }
-        let parts = comparisons.enumerated().map { "put\($0) AS (\($1.insertion))" }.joined(separator: ", ")
-        let counts = comparisons.indices.map { "(SELECT count(*) FROM put\($0))" }.joined(separator: ", ")
-        let rows = try live.query("WITH \(parts) SELECT \(counts)")
-        return rows[0].map { $0.flatMap { Int64($0) } ?? 0 }
-    }
-
-    private var insertion: String {
-        let list = common.map { quotedIdentifier($0.name) }.joined(separator: ", ")
-        return """
-            INSERT INTO \(root.name.sql) (\(list)) OVERRIDING SYSTEM VALUE
-            SELECT \(list) FROM \(temporary) r
-            WHERE NOT EXISTS (SELECT FROM \(source) l WHERE \(matches("r", "l")))
-            ON CONFLICT DO NOTHING RETURNING 1
-            """
-    }
-
-    private struct Column {
-        let name: String
-        let type: String
-    }
-
-    private static func columns(of oid: String, in connection: Connection) throws -> [Column] {
-        let rows = try connection.query(
-            """
-            SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
-            WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum
-            """, [oid])
-        return rows.values.map { Column(name: $0[0] ?? "", type: $0[1] ?? "") }
-    }
+    /// Says in a query of `temporary` AS r whether the live table lacks the row.
+    var isMissing: String { "NOT EXISTS (SELECT FROM \(source) l WHERE \(matches("r", "l")))" }
 
     /// The primary key's; one that inherits and has none of its own is told by its parent's.
     private static func keyColumns(_ oid: String, _ root: TargetRelation, _ live: Connection) throws -> [String] {
@@ -115,10 +112,17 @@ struct TableComparison {
         return names
     }
 
-    private var temporary: String { "pg_temp.tidemark_recovered_\(root.oid)" }
+    /// The recovered rows.
+    var temporary: String { "pg_temp.tidemark_recovered_\(root.oid)" }
 
     private func load() throws {
-        let definition = common.map { "\(quotedIdentifier($0.name)) \($0.type)" }.joined(separator: ", ")
+        // A type may be gone; its values are compared as text anyway.
+        let definition = try common.map { column in
+            let isKnown =
+                try !retyped.contains(column.name)
+                || live.query("SELECT to_regtype($1) IS NOT NULL", [column.type]).scalar == "t"
+            return "\(quotedIdentifier(column.name)) \(isKnown ? column.type : "text")"
+        }.joined(separator: ", ")
         try live.execute("CREATE TEMPORARY TABLE tidemark_recovered_\(root.oid) (\(definition)) ON COMMIT DROP")
         let list = common.map { quotedIdentifier($0.name) }.joined(separator: ", ")
         for table in family() where !table.isPartitioned {
@@ -168,6 +172,9 @@ struct TableComparison {
     }
 
     private func matches(_ left: String, _ right: String) -> String {
-        key.map { "\(left).\(quotedIdentifier($0)) = \(right).\(quotedIdentifier($0))" }.joined(separator: " AND ")
+        key.map {
+            let cast = retyped.contains($0) ? "::text" : ""
+            return "\(left).\(quotedIdentifier($0))\(cast) = \(right).\(quotedIdentifier($0))\(cast)"
+        }.joined(separator: " AND ")
     }
 }

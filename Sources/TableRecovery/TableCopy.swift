@@ -92,7 +92,8 @@ struct TableCopy {
         return result
     }
 
-    private static let aside = "_before_restore"
+    /// What the name of a live table ends in once it was replaced.
+    static let aside = "_before_restore"
     /// Nobody but this transaction ever sees it.
     private static let arriving = "_being_restored"
 

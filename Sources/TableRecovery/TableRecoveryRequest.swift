@@ -1,4 +1,5 @@
 public import Backups
+public import DataDirectory
 public import Planning
 import Recovery
 
@@ -29,6 +30,8 @@ public struct TableRecoveryRequest: Sendable {
     public var binDirectory: String
     /// Where the scratch cluster is made.
     public var scratchDirectory: String
+    /// Where no file may be written; nil: nowhere in particular.
+    public var places: ClusterPlaces?
     /// For the live server; the tables' database is filled in.
     public var liveConninfo: String
     public var jobs: Int

@@ -106,6 +106,11 @@ struct TargetCatalog {
             if table.persistence == "t" { throw TableRefusal.temporary(table.name) }
         }
         if tables.isEmpty { throw TableRefusal.nothing }
+        if try SessionSettings.isUnencoded(connection),
+            let table = tables.first(where: { $0.name.sql.unicodeScalars.contains("\u{FFFD}") })
+        {
+            throw TableRefusal.unreadable(table.name)
+        }
         let list = "{" + tables.map { String($0.oid) }.joined(separator: ",") + "}"
         let files = try connection.query(
             """
@@ -206,6 +211,8 @@ public enum TableRefusal: Explained, Equatable {
     /// A materialized view.
     case notReplaceable(TableName)
     case nothing
+    /// Its name, or its schema's, is not UTF-8.
+    case unreadable(TableName)
     case noSuchDatabase(String, known: [String])
 
     public var message: String {
@@ -225,6 +232,7 @@ public enum TableRefusal: Explained, Equatable {
         case .notTable(let name, let kind, _):
             "cannot recover \(name.quoted): it is \(TableRefusal.kinds[kind] ?? "no table")"
         case .nothing: "there is no table to recover"
+        case .unreadable(let name): "cannot recover table \(name.quoted): its name is not UTF-8"
         case .noSuchDatabase(let name, _): "database \"\(name)\" did not exist at the target"
         }
     }
@@ -245,6 +253,7 @@ public enum TableRefusal: Explained, Equatable {
         case .notReplaceable: "Its content follows from tables."
         case .notTable: "Only tables are recovered by themselves; sequences and indexes come with theirs."
         case .nothing: nil
+        case .unreadable: "The database has no encoding, and the name's bytes cannot be given to pg_dump."
         case .noSuchDatabase(_, let known):
             known.isEmpty ? nil : "The backup has: " + known.map { "\"\($0)\"" }.joined(separator: ", ") + "."
         }
@@ -258,6 +267,7 @@ public enum TableRefusal: Explained, Equatable {
         case .unlogged(_, let others) where !others.isEmpty, .foreign(_, let others) where !others.isEmpty:
             "The parent's other tables can be recovered by their own names: "
                 + others.prefix(5).map(\.quoted).joined(separator: ", ") + (others.count > 5 ? " and so on." : ".")
+        case .unreadable: "Recover the other tables by their names, or the whole cluster with \"tidemark recover\"."
         case .notTable(_, _, nil):
             "Its definition is in the recovered cluster: \"tidemark recover\" next to the live one, then pg_dump --schema-only."
         default: nil

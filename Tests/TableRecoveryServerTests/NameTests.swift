@@ -70,4 +70,33 @@ import Testing
             try sql("select string_agg(encode(t::bytea, 'hex'), ' ' order by id) from again")
                 == (encoding == "LATIN1" ? "e9 e9" : "c3a9 e9"))
     }
+
+    @Test func `a name that is not UTF-8 is no obstacle to other tables`() throws {
+        let shop = try Shop("select 1")
+        try shop.cluster.psql("create database old encoding 'SQL_ASCII' locale 'C' template template0")
+        func sql(_ text: String) throws -> String { try shop.cluster.psql(text, database: "old") }
+        _ = try sql(
+            """
+            create table good (id int primary key, t text); insert into good values (1, chr(233)), (2, 'x');
+            do $$ begin execute 'create table "caf' || chr(233) || '" (id int primary key references good)'; end $$
+            """)
+        try shop.backup()
+        _ = try sql("delete from good where id = 2")
+        try shop.site.archiveEverything()
+        let ways: [(options: [String], ending: Finished.Ending)] = [
+            (["--to-file", shop.site.scratch.file("x.sql")], .exited(0)), (["--into-table=public.again"], .exited(0)),
+            (["--diff"], .exited(0)), (["--diff", "--apply", "missing", "--yes"], .exited(0)),
+            (["--replace", "--yes"], .exited(0)),
+        ]
+        for way in ways {
+            let finished = try shop.recover(
+                ["-t", "old.public.good", "--target", "latest"] + way.options, expectSuccess: false)
+            #expect(finished.ending == way.ending, "\(way.options): \(finished)")
+        }
+        #expect(try sql("select encode(t::bytea, 'hex') from again") == "e9")
+        let named = try shop.recover(
+            ["-t", "old.public.*", "--target", "latest", "--to-file", shop.site.scratch.file("y.sql")],
+            expectSuccess: false)
+        #expect(named.ending == .exited(1) && named.errors.contains("its name is not UTF-8"), "\(named)")
+    }
 }
