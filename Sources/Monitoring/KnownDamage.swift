@@ -113,7 +113,7 @@ public struct KnownGap: Sendable, Equatable {
             gap.former = place.incarnation == archive.incarnation ? nil : place.incarnation.folderName
             guard !found.contains(gap),
                 try [first, last].contains(where: { try !place.has(.segment($0)) }),
-                case let (expired, from) = try needed(place), let left = gap.without(expired),
+                case (let expired, let from) = try needed(place), let left = gap.without(expired),
                 from.map({ left.last.end(segmentSize: expired.segmentSize) > $0 }) ?? true,
                 try left.continuesSomething(in: place, segmentSize: expired.segmentSize)
             else { continue }
