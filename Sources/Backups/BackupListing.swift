@@ -69,8 +69,9 @@ extension ClusterArchive {
                 || failure is ObjectDamaged
             {
                 // One that can't be read never stops the others.
+                let isUnread = failure is SystemError || failure is UnreachableObject
                 let fault: DocumentFault =
-                    failure is ObjectDamaged ? .impossible("\(failure.message).") : .unread("\(failure.message).")
+                    isUnread ? .unread("\(failure.message).") : .impossible("\(failure.message).")
                 let reason = DamagedDescription(label: label, fault: fault)
                 listing.unreadable.append(.init(label: label, reason: reason))
                 continue

@@ -14,7 +14,8 @@ import Testing
         let root: String
 
         init() throws {
-            scratch = try Scratch()
+            // Its root has a /dev of its own.
+            scratch = try Scratch(in: TestPlace.onDisk)
             chmod(scratch.path, 0o755)
             root = scratch.file("changes/root")
             let changes = scratch.file("changes")
@@ -66,7 +67,7 @@ import Testing
     }
 
     @Test func `the package installs, keeps what was configured, and goes without a trace except for backups`() throws {
-        let scratch = try Scratch()
+        let scratch = try Scratch(in: TestPlace.onDisk)
         let built = try run(Self.root + "/packaging/build-deb", [try Executables.directory.get(), scratch.path])
         try #require(built.ending == .exited(0), "\(built.errors)\(built.output)")
         let package = String(built.output.split(separator: "\n").last ?? "")

@@ -107,8 +107,15 @@ import Testing
         let json = try site.tidemark(["plan", "--json"] + to).output
         #expect(json.contains("\"location\":\"\(young)\"") || json.contains("\"location\" : \"\(young)\""), "\(json)")
         #expect(try !site.tidemark(["plan", "--target", "latest"]).output.contains("pg_tblspc"))
-        let occupied = try site.tidemark(["recover", "--yes"] + to + ["--tablespace-mapping", "\(young)=\(young)"])
-        #expect(occupied.errors.contains("It already holds a tablespace of this version"), "\(occupied.errors)")
+        let other = site.scratch.file("other")
+        try runAsServerUser("/bin/cp", ["-a", young, other])
+        for (place, says) in [
+            (young, "lies in tablespace \"\(young)\""), (other, "It already holds a tablespace of this version"),
+        ] {
+            let mapping = ["--tablespace-mapping", "\(young)=\(place)"]
+            let occupied = try site.tidemark(["recover", "--yes"] + to + mapping)
+            #expect(occupied.errors.contains(says), "\(occupied.errors)")
+        }
 
         let finished = try copy.recover(["--target", "latest", "--tablespace-mapping", "\(young)=\(new)"])
         try #require(finished.ending == .exited(0), "\(finished.errors)\(copy.log)")

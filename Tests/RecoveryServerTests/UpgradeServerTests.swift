@@ -2,6 +2,7 @@ import Glibc
 import Platform
 import Support
 import Testing
+import WAL
 
 /// initdb and pg_upgrade begin a new incarnation. What was before stays reachable, and is never mistaken for what is.
 @Suite struct UpgradeServerTests {
@@ -41,6 +42,10 @@ import Testing
             let early = try site.tidemark(["plan", "--target", "latest"])
             #expect(early.ending == .exited(4) && early.errors.contains("tidemark backup"), "\(early)")
             try new.psql("create table t (n int)")
+            // A label is a second; those of two incarnations may be the same.
+            try new.wait(for: "another second than \(oldLabel)") {
+                !oldLabel.hasPrefix(Moment(microseconds: Clock.now).compact)
+            }
             try site.tidemark(["backup"], expectSuccess: true)
             try new.psql("insert into t values (16)")
             let last = try new.psql("select pg_walfile_name(pg_switch_wal())")
