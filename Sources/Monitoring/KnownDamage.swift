@@ -103,6 +103,7 @@ public struct KnownGap: Sendable, Equatable {
         let runs = jobs.filter { $0.kind == .verify && $0.facts["problems"] != nil }
         let last = [VerifiedPart.backups, .wal].compactMap { part in runs.last(where: part.isRead) }
         var found: [KnownGap] = []
+        var asked: [Incarnation: (expired: SegmentSet, from: LSN?)] = [:]
         for text in last.flatMap({ ($0.facts[VerifiedPart.missing] ?? "").split(separator: " ") }) {
             let (folder, rest) = VerifiedPart.parted(text)
             let names = rest.split(separator: "-").compactMap { SegmentName(String($0)) }
@@ -111,9 +112,12 @@ public struct KnownGap: Sendable, Equatable {
             else { continue }
             var gap = KnownGap(first: first, last: last)
             gap.former = place.incarnation == archive.incarnation ? nil : place.incarnation.folderName
-            guard !found.contains(gap),
-                try [first, last].contains(where: { try !place.has(.segment($0)) }),
-                case (let expired, let from) = try needed(place), let left = gap.without(expired),
+            guard !found.contains(gap), try [first, last].contains(where: { try !place.has(.segment($0)) }) else {
+                continue
+            }
+            let (expired, from) = try asked[place.incarnation] ?? needed(place)
+            asked[place.incarnation] = (expired, from)
+            guard let left = gap.without(expired),
                 from.map({ left.last.end(segmentSize: expired.segmentSize) > $0 }) ?? true,
                 try left.continuesSomething(in: place, segmentSize: expired.segmentSize)
             else { continue }
