@@ -43,8 +43,8 @@ extension Planner {
         var asked = request
         asked.target = RecoveryTarget(.immediate, timeline: target.timeline)
         asked.backup = backup.label
-        // The history that is followed needn't have it.
-        if (try? ask(asked)) == nil { asked.target.timeline = .number(backup.timeline) }
+        // The history that is followed needn't have it. Whoever is asked for an offer makes none, and asks nobody.
+        if makesOffers, (try? ask(asked)) == nil { asked.target.timeline = .number(backup.timeline) }
         return (asked, { _ in "the end of backup \"\(backup.label)\", \(backup.stopTime)" })
     }
 
