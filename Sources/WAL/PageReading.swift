@@ -48,10 +48,7 @@ extension SegmentReader {
             guard piece.count == Int(missing) else { return false }
             state = .boundary
             try finishOpenRecord(paddedTo: offset + UInt64(aligned(at)), &visitor)
-            if state == .ended {
-                try checkZero(page, from: at)
-                return false
-            }
+            if state == .ended { return false }
         }
         guard page.isZero(at..<aligned(at)) else { throw damage(.recordPadding, at: at) }
         at = aligned(at)
@@ -190,7 +187,6 @@ extension SegmentReader {
     /// damaged there.
     mutating func end(before damage: WALDamage) throws(WALDamage) {
         guard contents == .partial, state != .segmentStart else { throw damage }
-        // After a segment switch, whatever is there doesn't matter.
         guard state != .ended else { return }
         ending = .stale
         state = .ended
@@ -198,18 +194,21 @@ extension SegmentReader {
         forgetOpenRecord()
     }
 
+    /// A page after the end of the records.
+    ///
+    /// Behind a segment switch anything may follow: a cascading WAL sender takes the segment's end for the end of what its
+    /// server has (`GetStandbyFlushRecPtr`, src/backend/replication/walsender.c, and `XLogReadRecord`, which lets an
+    /// `XLOG_SWITCH` extend to the end of the segment), and sends what its recycled file held before.
     private mutating func checkAfterEnd(_ page: RawSpan) throws(WALDamage) {
-        if contents == .completed { return try checkZero(page, from: 0) }
-        if page.u16(PageHeader.magicOffset) == version.magic,
-            LSN(page.u64(PageHeader.addressOffset)) == start + offset
-        {
-            hasPagesAfterEnd = true
-        }
+        guard ending != .switch else { return }
+        let belongsHere =
+            page.u16(PageHeader.magicOffset) == version.magic
+            && LSN(page.u64(PageHeader.addressOffset)) == start + offset
+        if belongsHere, contents == .completed { throw damage(.endsEarly) }
+        if belongsHere { hasPagesAfterEnd = true }
     }
 
-    mutating func checkZero(_ page: RawSpan, from position: Int) throws(WALDamage) {
-        guard page.isZero(position..<PageHeader.pageSize) else {
-            throw damage(ending == .switch ? .afterSwitch : .endsEarly, at: position)
-        }
+    private mutating func checkZero(_ page: RawSpan, from position: Int) throws(WALDamage) {
+        guard page.isZero(position..<PageHeader.pageSize) else { throw damage(.endsEarly, at: position) }
     }
 }

@@ -36,10 +36,7 @@ extension SegmentReader {
             }
             let goesOn = try accept(record, total: total, lsn: lsn, next: pageStart + UInt64(next), &visitor)
             at = next
-            if !goesOn {
-                if state == .ended { try checkZero(page, from: at) }
-                return
-            }
+            if !goesOn { return }
         }
     }
 

@@ -2,7 +2,7 @@
 public enum SegmentEnding: UInt8, Hashable, Sendable {
     /// The last page is used to its end; the last record may go on in the next segment.
     case full = 0
-    /// With a segment switch; the rest is zero.
+    /// With a segment switch. The rest is zero, or what a standby's file held before.
     case `switch` = 1
     /// In zeros. A completed segment may end so only when the record that straddles into it is a segment switch.
     case zero = 2

@@ -29,8 +29,6 @@ public struct WALDamage: Explained, Equatable {
         case recordPadding
         /// WAL ends before the segment does.
         case endsEarly
-        /// Bytes after a segment switch that must be zero.
-        case afterSwitch
         /// A page announces an abandoned record, but the record that must follow doesn't name it.
         case abandonedRecord
         /// The zeroed rest is only right if the record before it is a segment switch, and it isn't.
@@ -96,7 +94,6 @@ public struct WALDamage: Explained, Equatable {
         case .recordContent: return "The record's parts do not add up to its length."
         case .recordPadding: return "The padding after the record is not zero."
         case .endsEarly: return "There are no records after this point."
-        case .afterSwitch: return "There is data after the record that ended the segment."
         case .abandonedRecord: return "The record that must report an abandoned record is not there."
         case .straddlingSwitch:
             return "The segment has no records, and the one before it does not end in a segment switch."
