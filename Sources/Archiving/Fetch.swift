@@ -59,12 +59,13 @@ public struct Fetch: Sendable {
             do { stored = try served(archive).stored(file) } catch let absent as ObjectAbsent {
                 // `archive()` found the marker before; it must still be there after, or the repository went away between.
                 guard try archive.isConfirmed() else { throw absent }
-                return .absent
+                return try deliverRebuilt(file, archive, to: destination) ? .delivered : .absent
             }
             clock.mark(.open)
             // An object that goes while the file is delivered doesn't say that the file isn't there.
             try deliver(stored, file, archive, to: destination)
         } catch let damage as ObjectDamaged {
+            if try deliverRebuilt(file, archive, to: destination) { return .delivered }
             throw ArchivedFileDamaged(file: file, damage: damage)
         }
         clock.mark(.fetch)
@@ -95,6 +96,17 @@ public struct Fetch: Sendable {
             return
         }
         prefetch?.start()
+    }
+
+    /// Delivers a history file that is missing or damaged as the history of a later timeline tells it.
+    private func deliverRebuilt(_ file: ArchiveFileName, _ archive: ClusterArchive, to destination: String) throws
+        -> Bool
+    {
+        guard case .history(let timeline) = file, let text = try served(archive).rebuiltHistory(timeline) else {
+            return false
+        }
+        try Delivery.put(at: destination) { append in try text.withUnsafeBytes { try append($0) } }
+        return true
     }
 
     func deliver(

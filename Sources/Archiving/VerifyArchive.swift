@@ -44,7 +44,7 @@ public func verifyArchive(
     if range == nil {
         let lost = try archive.lostHistories(
             among: SegmentSet(listing.names, segmentSize: listing.segmentSize),
-            known: Set(try archive.histories()))
+            known: Set(try archive.histories()).union(try archive.readableHistories().keys))
         verification.problems += lost.map { ArchiveProblem($0) }
     }
     var chain = ChainCheck(archive, listing.genealogy)

@@ -35,16 +35,9 @@ extension Catalog {
         return known
     }
 
-    /// What is in the repository; a damaged one leads nowhere, like one that is gone. They are few and small, and are read
-    /// each time: nothing else tells that one has been damaged in its place.
+    /// What is in the repository, or can be rebuilt from it. They are few and small, and are read each time: nothing else
+    /// tells that one has been damaged in its place.
     private func readableHistories() throws -> [TimelineID: String] {
-        var present: [TimelineID: String] = [:]
-        for timeline in try archive.histories() {
-            guard try archive.readableHistory(timeline) != nil else { continue }
-            present[timeline] = try archive.history(timeline).map {
-                String(decoding: $0, as: UTF8.self)
-            }
-        }
-        return present
+        try archive.readableHistoryTexts().mapValues { String(decoding: $0, as: UTF8.self) }
     }
 }

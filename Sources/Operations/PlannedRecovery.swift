@@ -145,7 +145,7 @@ public struct PlannedRecovery: Sendable {
         repeat {
             guard next.rawValue < .max else { return [] }
             next = TimelineID(next.rawValue + 1)
-        } while try contents.has(.history(next))
+        } while try contents.has(.history(next)) || contents.rebuiltHistory(next) != nil
         guard try !contents.segments(timeline: next).isEmpty else { return [] }
         return [
             "The recovered server will take number \(next) for its timeline. The archive has segments of another timeline "

@@ -89,6 +89,13 @@ struct Planner<Source: PlanSource> {
         if let unarchived, plan.path.steps.contains(where: { $0.timeline == unarchived }) {
             throw refusal(.historyNotArchived(unarchived))
         }
+        // The server asks for every history between the backup's timeline and the target's.
+        if makesOffers,
+            let damaged = try source.lostHistories().first(where: { $0.isDamaged && $0.timeline > plan.backup.timeline }
+            )
+        {
+            throw refusal(.lostHistory(damaged))
+        }
         return plan
     }
 

@@ -58,19 +58,26 @@ extension ClusterArchive {
         }
     }
 
-    /// As `timelineHistory`, and nil as well for one that is damaged: it leads nowhere, like one that is gone.
-    /// `lostHistories` tells of both.
-    public func readableHistory(_ timeline: TimelineID) throws -> TimelineHistory? {
+    /// As `timelineHistory`, and nil as well for a file that is damaged.
+    public func storedHistory(_ timeline: TimelineID) throws -> TimelineHistory? {
         do { return try timelineHistory(timeline) } catch is ObjectDamaged {
             return nil
         } catch is BadTimelineHistory { return nil }
     }
 
-    /// Every history that can be read.
+    /// As `storedHistory`; where that is nil, as rebuilt from a descendant's. One that can't be rebuilt leads nowhere:
+    /// `lostHistories` tells of it.
+    public func readableHistory(_ timeline: TimelineID) throws -> TimelineHistory? {
+        if let stored = try storedHistory(timeline) { return stored }
+        guard timeline > TimelineID(1), let text = try rebuiltHistory(timeline) else { return nil }
+        return try? TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
+    }
+
+    /// Every history that can be read or rebuilt.
     public func readableHistories() throws -> [TimelineID: TimelineHistory] {
         var found: [TimelineID: TimelineHistory] = [:]
-        for timeline in try histories() {
-            found[timeline] = try readableHistory(timeline)
+        for (timeline, text) in try readableHistoryTexts() {
+            found[timeline] = try? TimelineHistory(timeline: timeline, file: String(decoding: text, as: UTF8.self))
         }
         return found
     }

@@ -46,11 +46,8 @@ final class SegmentSupply: Sendable {
         }
         try write("list", segments.map { "\($0)\n" }.joined())
         try write("deliver", script, mode: 0o700)
-        for timeline in try archive.histories() {
-            // A damaged one leads nowhere, and the rows' history was chosen without it.
-            guard try archive.readableHistory(timeline) != nil,
-                let text = try archive.history(timeline)
-            else { continue }
+        // One that can't be read leads nowhere, and the rows' history was chosen without it.
+        for (timeline, text) in try archive.readableHistoryTexts() {
             try write("history/\(timeline.fileNamePart).history", String(decoding: text, as: UTF8.self))
         }
     }
