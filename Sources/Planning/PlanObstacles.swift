@@ -127,8 +127,27 @@ extension Planner {
                 ))
         }
         if let after = backups.first(where: { $0.start >= end }) { candidates.append(immediate(after)) }
+        if target.point == .latest {
+            candidates += ancestors(of: wal.path, leadingBeyond: last?.end ?? wal.backup.start)
+        }
         let others = target.point == .latest ? [] : otherTimelines(wal.path)
         return offers(candidates) + (isConsistent ? [] : olderBackups(wal.backup)) + others
+    }
+
+    /// The file in which a timeline was left holds what the next one's first file would.
+    private func ancestors(
+        of path: TimelinePath, leadingBeyond position: LSN
+    ) -> [(request: PlanRequest, meaning: (Plan) -> String?)] {
+        path.steps.dropLast().filter { $0.end.map { $0 > position } ?? false }.map { step in
+            (
+                onTimeline(step.timeline),
+                { plan in
+                    guard plan.end > position else { return nil }
+                    return "on timeline \(step.timeline)"
+                        + (plan.lastIncluded.map { ", last transaction at \($0.time)" } ?? "")
+                }
+            )
+        }
     }
 
     /// The newest older backup that is consistent.
@@ -216,20 +235,27 @@ extension Planner {
         let rule = StopRule(target: target, consistent: .zero)
         return all.timelines.flatMap { timeline in
             // What a timeline's first segment holds of its parent is its parent's.
-            let begin = path(to: timeline)?.steps.last?.begin ?? .zero
-            return all.runs(of: timeline).compactMap { run in
+            let path = path(to: timeline)
+            let begin = path?.steps.last?.begin ?? .zero
+            return all.runs(of: timeline).flatMap { run in
                 let segments = WALSegments(
                     TimelinePath(alone: timeline), first: run.lowerBound, count: run.count,
                     segmentSize: source.segmentSize)
-                return (try? first(rule, in: segments, from: begin)).flatMap { $0 }.map { (timeline, $0) }
+                let inherited = (try? first(rule, in: segments, from: .zero, before: begin)).flatMap { $0 }
+                let own = (try? first(rule, in: segments, from: begin)).flatMap { $0 }
+                return [inherited.map { (path?.timeline(at: $0.start) ?? timeline, $0) }, own.map { (timeline, $0) }]
+                    .compactMap(\.self)
             }
         }
     }
 
-    private func first(_ rule: StopRule, in segments: WALSegments, from begin: LSN) throws -> ReplayRecord? {
+    private func first(
+        _ rule: StopRule, in segments: WALSegments, from begin: LSN, before end: LSN = LSN(.max)
+    ) throws -> ReplayRecord? {
         var next = 0
         while next < segments.count,
-            let index = try source.firstCandidate(in: segments, from: next, for: target), index < segments.count
+            let index = try source.firstCandidate(in: segments, from: next, for: target), index < segments.count,
+            segments[index].start(segmentSize: source.segmentSize) < end
         {
             next = index + 1
             guard let facts = try source.facts(of: segments, index..<next).first, rule.mayStop(in: facts) else {
@@ -237,7 +263,7 @@ extension Planner {
             }
             var found: ReplayRecord?
             try source.landmarks(of: segments, at: index) { record in
-                if record.start >= begin, rule.stop(at: record) != nil { found = record }
+                if record.start >= begin, record.start < end, rule.stop(at: record) != nil { found = record }
                 return found == nil
             }
             if let found { return found }

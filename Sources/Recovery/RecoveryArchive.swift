@@ -210,6 +210,12 @@ public struct RecoveryArchive: Sendable {
             {
                 throw refusal.adding(furthest, by: command)
             }
+            // The segment in which a timeline was left may be there as .partial, and its successor's first one be lost.
+            if case .gap(let missing) = refusal.reason, let furthest = try furthestPartial(request, withPartials),
+                furthest.end > missing[0].from
+            {
+                throw refusal.adding(furthest, by: command)
+            }
             guard case .afterLast = refusal.reason,
                 let further = PlanRefusal.Alternative.withPartials(
                     request, withPartials, { _ in "with the incomplete last segment of the timeline" })
