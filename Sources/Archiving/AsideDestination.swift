@@ -13,16 +13,22 @@ extension Push {
     ///   archives the history first then.
     /// - Throws: `ArchiveConflict` when the server has begun a timeline of that number by itself, beside the archived one.
     func asideDestination(_ local: LocalFile, _ place: SegmentPlace) throws -> Destination? {
-        let (timeline, incarnation) = (place.segment.timeline, place.archive.incarnation)
+        let timeline = place.segment.timeline
         guard timeline > TimelineID(1) else { return nil }
         if try place.archive.has(.history(timeline)) {
-            try requireOneTimeline(local, place)
-            return nil
+            return try destination(besideAnotherHistory: local, place)
         }
         guard
             let (folder, isElsewhere) = try asideFolder(
                 for: place.segment, segmentSize: place.page.segmentSize, beside: local, place.archive)
         else { return nil }
+        return try destination(local, place, in: folder, isElsewhere: isElsewhere)
+    }
+
+    private func destination(
+        _ local: LocalFile, _ place: SegmentPlace, in folder: AsideFolder, isElsewhere: Bool
+    ) throws -> Destination {
+        let (timeline, incarnation) = (place.segment.timeline, place.archive.incarnation)
         var digester = Digester()
         try local.forEachPiece { digester.update($0) }
         let digest = digester.finish()
@@ -48,6 +54,32 @@ extension Push {
             } catch is ObjectDamaged {}
             copy += 1
         }
+    }
+
+    /// Two servers may have taken one number for timelines of their own. Whatever state the one at hand is in, and wherever its
+    /// records would fit by chance: what it has of its own timeline does not belong to the archived one.
+    ///
+    /// - Returns: nil where the history beside the file is the archived one, or there is none.
+    /// - Throws: `ArchiveConflict` when the server's timeline is neither the archived one nor one that was put aside.
+    private func destination(besideAnotherHistory local: LocalFile, _ place: SegmentPlace) throws -> Destination? {
+        let (timeline, archive) = (place.segment.timeline, place.archive)
+        guard let own = try TimelineHistory(timeline, inWAL: Files.parent(local.path)),
+            let archived = try archive.storedHistory(timeline), !archived.isSame(as: own)
+        else { return nil }
+        let subject = PutAside.Subject.timeline(timeline).name
+        let folders = try archive.asideFolders().filter { $0.subject == subject }
+        if let folder = try folders.first(where: { try archive.history(timeline, in: $0)?.isSame(as: own) == true }),
+            try !LeftTimeline.isRunningPrimary(DataDirectory(Files.parent(Files.parent(local.path))), on: timeline)
+        {
+            return try destination(local, place, in: folder, isElsewhere: false)
+        }
+        let (key, file) = (archive.incarnation.history(timeline), ArchiveFileName.history(timeline).description)
+        let history = try LocalFile("\(Files.parent(local.path))/\(file)")
+        let stored = try StoredSegment(key, in: store)
+        throw ArchiveConflict(
+            file: file, location: store.location, firstDifference: try offsetOfFirstDifference(stored, history),
+            position: nil, isWithinRecords: nil, archived: stored.head.digest,
+            offered: Digest(of: try history.bytes(limit: 1 << 20)))
     }
 
     /// The folder below `aside/` that a file of a timeline that was put aside belongs into, and whether the server is on a
@@ -105,28 +137,6 @@ extension Push {
     ) throws -> Bool {
         guard let own = try TimelineHistory(timeline, inWAL: Files.parent(local.path)) else { return false }
         return try archive.history(timeline, in: folder)?.isSame(as: own) == true
-    }
-
-    /// As long as the segment before isn't archived, nothing but the histories tells that two servers have taken the same
-    /// number, and that what this one writes does not go on from there.
-    private func requireOneTimeline(_ local: LocalFile, _ place: SegmentPlace) throws {
-        let (timeline, archive) = (place.segment.timeline, place.archive)
-        if let previous = place.segment.previous(segmentSize: place.page.segmentSize),
-            try store.exists(archive.key(for: .segment(previous)))
-        {
-            return
-        }
-        guard let own = try TimelineHistory(timeline, inWAL: Files.parent(local.path)),
-            let archived = try archive.readableHistory(timeline), !archived.isSame(as: own),
-            try LeftTimeline.isPrimary(DataDirectory(Files.parent(Files.parent(local.path))), on: timeline)
-        else { return }
-        let (key, file) = (archive.incarnation.history(timeline), ArchiveFileName.history(timeline).description)
-        let history = try LocalFile("\(Files.parent(local.path))/\(file)")
-        let stored = try StoredSegment(key, in: store)
-        throw ArchiveConflict(
-            file: file, location: store.location, firstDifference: try offsetOfFirstDifference(stored, history),
-            position: nil, isWithinRecords: nil, archived: stored.head.digest,
-            offered: Digest(of: try history.bytes(limit: 1 << 20)))
     }
 }
 

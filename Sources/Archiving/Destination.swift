@@ -24,7 +24,9 @@ extension Push {
     func destination(_ local: LocalFile, _ place: SegmentPlace, _ batch: PushBatch?) throws -> Destination {
         let (copies, headless) = try place.archive.readableCopies(of: place.file)
         guard !copies.isEmpty || !headless.isEmpty else {
-            return try asideDestination(local, place) ?? .create(place.archive.key(for: place.file), nil)
+            if let aside = try asideDestination(local, place) { return aside }
+            try requireOwnBranch(local, place)
+            return .create(place.archive.key(for: place.file), nil)
         }
         var digester = Digester()
         try local.forEachPiece { digester.update($0) }

@@ -109,6 +109,11 @@ struct LeftTimeline: Equatable {
         guard let control = try directory.controlFileIfPresent() else { return false }
         return control.state == .inProduction && control.serverTimeline == timeline
     }
+
+    /// A killed server's control file calls it a primary in production, too.
+    static func isRunningPrimary(_ directory: DataDirectory, on timeline: TimelineID) throws -> Bool {
+        try isPrimary(directory, on: timeline) && directory.runningServer() != nil
+    }
 }
 
 extension TimelineHistory {

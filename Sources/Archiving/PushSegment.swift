@@ -167,7 +167,8 @@ extension Push {
                 var accepted = false
                 batch?.scanned(
                     segment, PushBatch.Scanned(summary: summary, digest: digest, key: key, status: local.status))
-                if let summary, !place.file.isPartial {
+                // Of what is stored aside, the WAL before it is there as well, if anywhere.
+                if let summary, !place.file.isPartial, key.folder == place.archive.key(for: place.file).folder {
                     accepted = try checkLink(summary, segment, place.archive, batch, beside: Files.parent(local.path))
                 }
                 if replacement != nil, contents == .completed {

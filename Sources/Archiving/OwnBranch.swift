@@ -1,0 +1,48 @@
+import DataDirectory
+import Platform
+import Repository
+import WAL
+
+extension Push {
+    /// Looks whether the server's own WAL is what the archive has before a segment.
+    ///
+    /// Two servers that were promoted at one position have the same history, and where their records have the same lengths,
+    /// each one's segments go on from the other's. An archiver stops at the first file that differs. Whoever archives by hand what
+    /// a stopped server has left may go on behind it.
+    /// - Throws: `OtherBranch`.
+    func requireOwnBranch(_ local: LocalFile, _ place: SegmentPlace) throws {
+        guard case .segment(let segment) = place.file, !acceptDiscontinuity else { return }
+        let folder = Files.parent(local.path)
+        var earlier = segment
+        while let previous = earlier.previous(segmentSize: place.page.segmentSize) {
+            let path = "\(folder)/\(previous)"
+            let isArchived = try place.archive.has(.segment(previous))
+            // A primary's archiver hands them over in order.
+            if isArchived, earlier == segment,
+                try LeftTimeline.isRunningPrimary(DataDirectory(Files.parent(folder)), on: segment.timeline)
+            {
+                return
+            }
+            guard try Files.exists(path) else { return }
+            if isArchived {
+                guard try isContradicted(path, previous, of: place.archive) else { return }
+                throw OtherBranch(segment: segment, contradicted: previous)
+            }
+            earlier = previous
+        }
+    }
+}
+
+/// The WAL from which a segment goes on in its server's pg_wal is another one than the archive has.
+struct OtherBranch: Explained {
+    let segment: SegmentName
+    let contradicted: SegmentName
+    var message: String { "segment \"\(segment)\" does not belong to the archived WAL" }
+    var detail: String? {
+        "This server's \"\(contradicted)\", from which it goes on, differs from the archived one: two servers have written "
+            + "timeline \(segment.timeline)."
+    }
+    var hint: String? {
+        "Archive from the server that the cluster goes on with. To keep this server's WAL, copy its pg_wal elsewhere."
+    }
+}
