@@ -38,8 +38,9 @@ public struct OwnDirectory: Sendable {
         else { return nil }
         self.path = path
         isRunning = try directory.runningServer() != nil
-        // After a promotion the checkpoint is still the old timeline's for a while (`CreateEndOfRecoveryRecord`, xlog.c).
-        let timeline = control.serverTimeline
+        // After a promotion the checkpoint is still the old timeline's for a while (`CreateEndOfRecoveryRecord`, xlog.c), and after
+        // another's, a standby's control file is.
+        let timeline = try directory.timeline(control)
         var position = max(control.checkpoint, control.minimumRecoveryPoint)
         let isRecovering = try ["standby.signal", "recovery.signal"].contains { try Files.exists("\(path)/\($0)") }
         if isRunning {
