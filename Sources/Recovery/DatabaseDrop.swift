@@ -155,7 +155,7 @@ extension RecoveryArchive {
     public func facts(of names: [SegmentName]) throws -> [SegmentFacts] {
         var continuity = Continuity()
         var all: [SegmentFacts] = []
-        let archive = contents
+        let archive = self
         try mapInOrder(
             names, workers: 4, ahead: 64,
             transform: { name -> SegmentSummary? in

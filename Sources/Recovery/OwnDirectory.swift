@@ -61,6 +61,20 @@ public struct OwnDirectory: Sendable {
     }
 }
 
+extension OwnDirectory {
+    /// What could not be looked for in pg_wal, as sentences.
+    var unreadWaiting: [String] {
+        let unknown = waiting.problem.map { problem in
+            "It is not known what WAL in \"\(path)\" isn't archived yet: "
+                + "\((problem as? any Explained)?.message ?? "\(problem)")."
+        }
+        return [unknown].compactMap(\.self)
+            + waiting.unreadable.map {
+                "\"\($0)\" in pg_wal of \"\(path)\" cannot be read, and may hold transactions."
+            }
+    }
+}
+
 /// The WAL in a dead server's pg_wal that an archive does not hold.
 public struct WaitingWAL: Sendable {
     /// A segment as a file.
