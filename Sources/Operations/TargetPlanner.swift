@@ -121,7 +121,9 @@ struct TargetPlanner {
                     let moment = try momentBeforeDrop(of: tables, in: archive, timeline: $0)
                     return moment.drops.first.map { (moment.target, $0.transaction.xid, $0.transaction.lsn) }
                 }
-                throw elsewhere ?? nothing
+                if let elsewhere { throw elsewhere }
+                if let early = try dropBeforeBackups(of: tables, in: archive, timeline: timeline) { throw early }
+                throw nothing
             }
         }
     }
@@ -137,7 +139,9 @@ struct TargetPlanner {
                 let moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: $0)
                 return (moment.target, moment.drop.xid, moment.drop.lsn)
             }
-            throw elsewhere ?? nothing
+            if let elsewhere { throw elsewhere }
+            if let early = try dropBeforeBackups(ofDatabase: name, in: archive, timeline: timeline) { throw early }
+            throw nothing
         }
         context.note(.log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")
         return (moment.target, moment.doubt)
