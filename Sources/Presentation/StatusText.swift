@@ -57,6 +57,7 @@ public func statusText(
             lines.append("\(capitalized(damage.sentence)). \(damage.remedy)")
         }
         if let problem = observation.knownDamageProblem { lines.append(problem) }
+        lines += archive.backups.aside.map(\.sentence)
         let backups = archive.ownBackups
         if let newest = archive.newestBackup {
             lines.append(

@@ -165,7 +165,7 @@ public struct RecoveryArchive: Sendable {
                 "It was put aside, all or some of it: \"tidemark segments put-back \(name)\" brings it back.")
         }
         if case .noBackup = refusal.reason, let one = backups.aside.last {
-            remarks.append("Backup \"\(one.backup.label)\" is left out: \(one.damage). \(one.remedy)")
+            remarks.append(one.sentence)
         }
         if let former { remarks.append(former) }
         return PlanRefusal(refusal.target, refusal.reason, nearest: refusal.nearest, remarks: remarks)
