@@ -174,9 +174,18 @@ private func observeArchive(
             observation.breaksProblem =
                 "It is not known whether each segment continues the one before: \((error as? any Explained)?.message ?? "\(error)")."
         }
+        let directory = DataDirectory(cluster.dataDirectory)
+        let timeline = control.map { observation.timeline($0, of: directory) }
+        if let timeline, control?.systemIdentifier == archive.incarnation.systemIdentifier {
+            do {
+                observation.contradiction = try Contradiction.find(in: directory.path, timeline: timeline, of: archive)
+            } catch {
+                observation.contradictionProblem = ContradictionUnknown(dataDirectory: directory.path, cause: error)
+            }
+        }
         observation.archive = try ArchiveObservation(
-            of: archive, timeline: control.map { observation.timeline($0, of: DataDirectory(cluster.dataDirectory)) }, segmentSize: control?.segmentSize ?? 16 << 20,
-            policy: request.policy, now: observation.now, breaks: found)
+            of: archive, timeline: timeline, segmentSize: control?.segmentSize ?? 16 << 20,
+            policy: request.policy, now: observation.now, breaks: found, contradiction: observation.contradiction)
         observation.archive?.lookForRemedies(in: archive, cluster.dataDirectory, request.archiving.command)
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)

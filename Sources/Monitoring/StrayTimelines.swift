@@ -54,9 +54,6 @@ extension Observation {
         } catch {
             archiveProblem = archiveProblem ?? (error as? any Explained)?.message ?? "\(error)"
         }
-        do { contradiction = try Contradiction.find(in: directory.path, timeline: timeline, of: contents) } catch {
-            contradictionProblem = ContradictionUnknown(dataDirectory: dataDirectory, cause: error)
-        }
     }
 
     var timelinesVerdict: Verdict {

@@ -149,11 +149,11 @@ struct TargetPlanner {
 
     /// The newest timeline that has a drop, when the history that is followed has none; nil when no other has.
     private func onOtherTimelines(
+        _ archive: RecoveryArchive,
         _ find: (RecoveryTarget.Timeline) throws -> (target: RecoveryTarget, xid: UInt32, lsn: LSN)?
     ) throws -> DropElsewhere? {
         for timeline in try archive.contents.timelines().reversed() {
             let found: (target: RecoveryTarget, xid: UInt32, lsn: LSN)?
-        _ archive: RecoveryArchive,
             do { found = try find(.number(timeline)) } catch is NoDropFound { continue } catch is NoDatabaseDropFound {
                 continue
             } catch is PlanRefusal { continue }

@@ -51,7 +51,7 @@ public func statusText(
         for gap in archive.gaps.prefix(3) {
             lines.append(
                 capitalized(gap.sentence) + (gap.from.map { ", after \(wholeSeconds($0))" } ?? "") + "."
-                    + (gap.remedy.map { " " + $0.hint } ?? ""))
+                    + (gap.wayOut.map { " " + $0 } ?? ""))
         }
         for damage in observation.knownDamage.prefix(3) {
             lines.append("\(capitalized(damage.sentence)). \(damage.remedy)")
