@@ -1,7 +1,7 @@
 import DataDirectory
 import Platform
 import Repository
-public import WAL
+import WAL
 
 /// A timeline that was left in a segment or before it, as a timeline history tells. PostgreSQL may hand over such a
 /// segment under its full name although it isn't full: a walreceiver closes the last one when its upstream is promoted
@@ -113,18 +113,6 @@ struct LeftTimeline: Equatable {
     /// A killed server's control file calls it a primary in production, too.
     static func isRunningPrimary(_ directory: DataDirectory, on timeline: TimelineID) throws -> Bool {
         try isPrimary(directory, on: timeline) && directory.runningServer() != nil
-    }
-}
-
-extension TimelineHistory {
-    /// A timeline's history in a server's pg_wal; nil when it isn't there or isn't one.
-    public init?(_ timeline: TimelineID, inWAL directory: String) throws {
-        let path = "\(directory)/\(timeline.fileNamePart).history"
-        guard try Files.exists(path) else { return nil }
-        do { try self.init(timeline: timeline, file: Files.readText(path, limit: 1 << 20)) } catch is BadTimelineHistory
-        {
-            return nil
-        }
     }
 }
 

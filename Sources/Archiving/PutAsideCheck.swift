@@ -124,10 +124,11 @@ public struct PutAsideCheck {
 
     /// Nil when there is no data directory, or it is another cluster's.
     private func own() throws -> Own? {
-        guard let control = try DataDirectory(dataDirectory).controlFileIfPresent(),
+        let directory = DataDirectory(dataDirectory)
+        guard let control = try directory.controlFileIfPresent(),
             control.systemIdentifier == archive.incarnation.systemIdentifier
         else { return nil }
-        let timeline = server?.timeline ?? control.serverTimeline
+        let timeline = try server?.timeline ?? directory.timeline(control)
         let history = try localHistory(timeline) ?? archivedHistory(timeline) ?? TimelineHistory(timeline)
         return Own(history: history, segmentSize: control.segmentSize)
     }

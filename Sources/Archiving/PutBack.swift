@@ -1,3 +1,4 @@
+import DataDirectory
 public import Platform
 public import Repository
 import WAL

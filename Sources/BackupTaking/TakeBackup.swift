@@ -77,7 +77,7 @@ struct BackupSource {
                     + "\(archive.incarnation.systemIdentifier).",
                 hint: "Run \"tidemark init\".")
         }
-        try arrival.refuseAside(control.serverTimeline)
+        try arrival.refuseAside(directory.timeline(control))
     }
 
     private var arrival: WALArrival {

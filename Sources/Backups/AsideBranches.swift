@@ -101,6 +101,8 @@ public struct AsideBackup: Sendable {
     public var damage: String { "its branch was put aside" }
     /// How it can be used again, as a sentence.
     public var remedy: String { "If that was a mistake: tidemark segments put-back \(subject)." }
+    /// Both, with the backup's name.
+    public var sentence: String { "Backup \"\(backup.label)\" is left out: \(damage). \(remedy)" }
     public var problem: BackupProblem {
         BackupProblem(
             "backup \"\(backup.label)\" cannot be used: \(damage)",

@@ -42,7 +42,7 @@ extension Observation {
         let more = archive.gaps.count - 1
         return .critical(
             capitalized(gap.sentence) + (more > 0 ? ", and \(more) more stretch\(more == 1 ? "" : "es")." : "."),
-            gap.remedy?.hint
+            gap.wayOut
                 ?? (archive.unreached != nil
                     ? "Nothing after the gap can be recovered: take a backup now."
                     : "Moments after the gap can be reached only from later backups."),
@@ -79,7 +79,7 @@ extension Observation {
                     ?? "Run \"tidemark backup\"."
             )
         }
-        return contradiction.map { ("\($0.message).", $0.hint ?? "") }
+        return nil
     }
 
     func lossVerdict(_ limits: Limits) -> Verdict {
@@ -88,7 +88,7 @@ extension Observation {
             let found =
                 archive.reachEnd.map { "Nothing after \(wholeSeconds($0)) can be recovered: \(gap.sentence)." }
                 ?? "Nothing can be recovered: \(gap.sentence)."
-            return .critical(found, gap.remedy?.hint ?? "Take a backup now.", value: loss)
+            return .critical(found, gap.wayOut ?? "Take a backup now.", value: loss)
         }
         if let totalLoss { return .critical("Everything would be lost. \(totalLoss.reason)", totalLoss.nextStep) }
         guard let waiting else { return .unknown(waitingProblem ?? "pg_wal could not be read.") }
@@ -110,7 +110,7 @@ extension Observation {
         guard let start = archive.windowStart, let end = archive.windowEnd else {
             return .critical(
                 reach,
-                archive.unreached?.remedy?.hint
+                archive.unreached?.wayOut
                     ?? archive.historyRemedy.map { "The server still has the missing history; store it with: \($0)" }
                     ?? "Run \"tidemark backup\".",
                 value: 0)
@@ -118,7 +118,7 @@ extension Observation {
         let seconds = max(0, Double(end.microseconds - start.microseconds) / 1_000_000)
         if let gap = archive.unreached {
             return .critical(
-                reach, gap.remedy?.hint ?? "Run \"tidemark backup\": from then on the present can be reached.",
+                reach, gap.wayOut ?? "Run \"tidemark backup\": from then on the present can be reached.",
                 value: seconds)
         }
         return limits.judge(

@@ -38,7 +38,8 @@ extension Observation {
                 "\(capitalized($0)). The newest other one, \"\(newest.label)\", is \(duration(seconds)) old."
             }
                 ?? "The newest backup, \"\(newest.label)\", is \(duration(seconds)) old.",
-            "Run \"tidemark backup\"; is the timer on (systemctl list-timers 'tidemark-*')?")
+            "Run \"tidemark backup\"; is the timer on (systemctl list-timers 'tidemark-*')?"
+                + (archive.backups.aside.last { $0.backup.stopTime > newest.stopTime }.map { " \($0.sentence)" } ?? ""))
     }
 
     func backupSizeVerdict(_ limits: Limits) -> Verdict {
@@ -88,8 +89,9 @@ extension Observation {
                 "The server's own disk has damaged them: \"tidemark show \(shellQuoted(newest.label))\" lists them.")
         }
         let count = archive.backups.complete.count
-        return count == 0
-            ? .ok("There is no backup.") : .ok(count == 1 ? "1 backup is complete." : "\(count) backups are complete.")
+        let complete =
+            count == 0 ? "There is no backup." : count == 1 ? "1 backup is complete." : "\(count) backups are complete."
+        return .ok(([complete] + archive.backups.aside.map(\.sentence)).joined(separator: " "))
     }
 
     /// How long ago a part of the repository was read as a whole, and what came of it and of what was read since.

@@ -91,7 +91,9 @@ extension Observation {
 
     private var lossRemark: String {
         if archive == nil { return archiveProblem ?? "the repository could not be read" }
-        if let gap = archive?.unreached { return "\(gap.sentence): nothing after the gap can be recovered" }
+        if let gap = archive?.unreached {
+            return "\(gap.sentence): nothing after \(gap.contradiction == nil ? "the gap" : "it") can be recovered"
+        }
         if let totalLoss { return String(totalLoss.reason.dropLast()) }
         return loss.map { $0 == 0 ? "every commit is in the repository" : "of commits that are only on the server" }
             ?? waitingProblem ?? unreadableWaiting.map { String($0.dropLast()) }

@@ -214,6 +214,8 @@ public struct ArchiveObservation: Sendable {
         public var remedy: GapRemedy?
         /// What is there, but can't be replayed; then nothing is missing.
         public var stop: WALBreak?
+        /// What is there, but is another server's; then nothing is missing.
+        public var contradiction: Contradiction?
 
         public init(first: SegmentName, last: SegmentName, count: Int) {
             (self.first, self.last, self.count) = (first, last, count)
@@ -229,8 +231,17 @@ public struct ArchiveObservation: Sendable {
             self.stop = stop
         }
 
+        init(_ contradiction: Contradiction, at segment: SegmentName) {
+            self.init(first: segment, last: segment, count: 0)
+            self.contradiction = contradiction
+        }
+
+        /// What closes it, as sentences; nil when nothing is known to.
+        public var wayOut: String? { contradiction?.hint ?? remedy?.hint }
+
         /// `segment "000000010000000000000003" is missing`; as every command says it.
         public var sentence: String {
+            if let contradiction { return contradiction.message }
             if let stop { return stop.sentence }
             return first == last
                 ? "segment \"\(first)\" is missing" : "segments \"\(first)\" to \"\(last)\" are missing"

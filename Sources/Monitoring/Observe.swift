@@ -70,13 +70,13 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
             "The configuration files could not be read: \((error as? any Explained)?.message ?? "\(error)")."
     }
     observeArchive(&observation, request, control, repository)
-    observation.observeTimelines(control, dataDirectory: cluster.dataDirectory, repository)
+    observation.observeTimelines(control, directory, repository)
 
     if let control {
         do {
             observation.waiting = try WaitingObservation(
                 dataDirectory: cluster.dataDirectory, archived: observation.archive?.newest,
-                timeline: observation.archive?.timeline ?? observation.timeline(control),
+                timeline: observation.archive?.timeline ?? observation.timeline(control, of: directory),
                 position: observation.server?.position, segmentSize: control.segmentSize,
                 now: Moment(microseconds: Clock.now),
                 isArchived: { path, segment in
@@ -129,10 +129,11 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
 }
 
 extension Observation {
-    /// The timeline that the server is on. A standby that has followed a promotion names it in its control file only at
-    /// its next restartpoint, or when it writes a page.
-    func timeline(_ control: ControlFile) -> TimelineID {
-        max(control.serverTimeline, server?.receivedTimeline ?? control.serverTimeline)
+    /// The timeline that the server is on. A standby may have replayed nothing yet of the one that it receives.
+    func timeline(_ control: ControlFile, of directory: DataDirectory) -> TimelineID {
+        let replayed = server.flatMap { $0.isStandby ? $0.position : nil }
+        let known = (try? directory.timeline(control, replayed: replayed)) ?? control.serverTimeline
+        return max(known, server?.receivedTimeline ?? known)
     }
 }
 
@@ -173,9 +174,18 @@ private func observeArchive(
             observation.breaksProblem =
                 "It is not known whether each segment continues the one before: \((error as? any Explained)?.message ?? "\(error)")."
         }
+        let directory = DataDirectory(cluster.dataDirectory)
+        let timeline = control.map { observation.timeline($0, of: directory) }
+        if let timeline, control?.systemIdentifier == archive.incarnation.systemIdentifier {
+            do {
+                observation.contradiction = try Contradiction.find(in: directory.path, timeline: timeline, of: archive)
+            } catch {
+                observation.contradictionProblem = ContradictionUnknown(dataDirectory: directory.path, cause: error)
+            }
+        }
         observation.archive = try ArchiveObservation(
-            of: archive, timeline: control.map(observation.timeline), segmentSize: control?.segmentSize ?? 16 << 20,
-            policy: request.policy, now: observation.now, breaks: found)
+            of: archive, timeline: timeline, segmentSize: control?.segmentSize ?? 16 << 20,
+            policy: request.policy, now: observation.now, breaks: found, contradiction: observation.contradiction)
         observation.archive?.lookForRemedies(in: archive, cluster.dataDirectory, request.archiving.command)
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)

@@ -1,6 +1,7 @@
 import Backups
 import Glibc
 import Platform
+public import Recovery
 public import Repository
 public import Retention
 public import WAL
@@ -13,9 +14,11 @@ extension ArchiveObservation {
     ///   - segmentSize: in bytes, when the repository has no backup that tells it.
     ///   - policy: what may have been expired on purpose: that is no gap.
     ///   - breaks: segments that are known not to go on where the one before ends, or to be damaged.
+    ///   - contradiction: from there on, what the archive has is another server's, and brings back nothing of this one's.
     public init(
         of archive: ClusterArchive, timeline: TimelineID?, segmentSize: UInt32,
-        policy: RetentionPolicy, now: Moment, breaks: [WALBreak] = []
+        policy: RetentionPolicy, now: Moment, breaks: [WALBreak] = [],
+        contradiction: Contradiction? = nil
     ) throws {
         incarnation = archive.incarnation
         backups = try archive.listBackups()
@@ -38,7 +41,9 @@ extension ArchiveObservation {
                 .last { try archive.readableHistory($0) == nil }
                 .map { LostHistory(timeline: $0, parent: nil, isDamaged: true) }
         }
+        if let own = contradiction?.history, own.timeline == followed { history = own }
         let size = self.segmentSize
+        let limit = contradiction.map { $0.position.rawValue / UInt64(size) }
         let lineage = Lineage(history, segmentSize: size)
         let own = backups.complete.filter {
             history.contains($0.timeline, at: $0.startLSN) && history.contains($0.timeline, at: $0.stopLSN)
@@ -55,9 +60,14 @@ extension ArchiveObservation {
             let first = oldest.map { SegmentName(timeline: timeline, containing: $0.startLSN, segmentSize: size) }
             present.formUnion(try archive.segments(timeline: timeline, from: first))
         }
+        if let limit { present = present.filter { $0.number(segmentSize: size) < limit } }
         let archived = SegmentSet(present.sorted(), segmentSize: size)
+        let others = contradiction.flatMap { found in limit.map { Gap(found, at: lineage.file($0)) } }
         // What an ancestor wrote after it was left is no part of the cluster's history.
-        guard let last = lineage.newest(in: archived) else { return }
+        guard let last = lineage.newest(in: archived) else {
+            unreached = others
+            return
+        }
         newest = lineage.file(last)
         let genealogy = Genealogy([followed: history], segmentSize: size)
         func commit(before number: UInt64) throws -> Moment? {
@@ -102,6 +112,10 @@ extension ArchiveObservation {
         if let furthest = reaches.max(by: { $0.reach.end < $1.reach.end }) {
             let equal = reaches.filter { $0.reach.end == furthest.reach.end }
             windowStart = equal.map(\.backup.stopTime).min()
+            if let others, let limit {
+                unreached = others
+                reachEnd = [try commit(before: limit), equal.map(\.backup.stopTime).max()].compactMap { $0 }.max()
+            }
             if let stop = furthest.reach.stop {
                 unreached = Gap(stop)
                 let number = stop.segment.number(segmentSize: size)
@@ -113,6 +127,7 @@ extension ArchiveObservation {
                     .compactMap { $0 }.max()
             }
         } else {
+            unreached = others
             let reach = wal.reach(from: usable.last?.startLSN ?? oldest.startLSN, on: lineage)
             if let stop = reach.stop { unreached = Gap(stop) }
             if let gap = reach.gap {

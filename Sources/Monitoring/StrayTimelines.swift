@@ -40,25 +40,19 @@ public struct StrayTimeline: Sendable, Equatable {
 
 extension Observation {
     /// Looks for them, where the server and the archive could be asked.
-    mutating func observeTimelines(_ control: ControlFile?, dataDirectory: String, _ repository: Repository) {
+    mutating func observeTimelines(_ control: ControlFile?, _ directory: DataDirectory, _ repository: Repository) {
         guard let server, let archive, let control, control.systemIdentifier == archive.incarnation.systemIdentifier
         else { return }
-        let timeline = self.timeline(control)
+        let timeline = self.timeline(control, of: directory)
         let contents = repository.archive(archive.incarnation)
-        // What a standby has replayed since may be of a timeline that its control file doesn't name yet.
-        let position =
-            server.receivedTimeline == nil ? max(control.checkpoint, control.minimumRecoveryPoint) : server.position
         do {
             strays = try StrayTimeline.find(
-                of: contents, server: timeline, standbyAt: server.isStandby ? position : nil)
+                of: contents, server: timeline, standbyAt: server.isStandby ? server.position : nil)
             serverTimeline = timeline
-            let own = try TimelineHistory(timeline, inWAL: dataDirectory + "/pg_wal")
+            let own = try TimelineHistory(timeline, inWAL: directory.path + "/pg_wal")
             isPutAside = try own.map { try contents.timelinesAside(of: $0).contains(timeline) } ?? false
         } catch {
             archiveProblem = archiveProblem ?? (error as? any Explained)?.message ?? "\(error)"
-        }
-        do { contradiction = try Contradiction.find(in: dataDirectory, timeline: timeline, of: contents) } catch {
-            contradictionProblem = ContradictionUnknown(dataDirectory: dataDirectory, cause: error)
         }
     }
 

@@ -3,6 +3,7 @@ public import Backups
 public import Catalog
 public import Configuration
 import Platform
+import Recovery
 public import Repository
 public import Retention
 public import WAL
@@ -50,11 +51,32 @@ public struct CatalogAccess {
 
     public var spans: [BackupSpan] { backups.map(BackupSpan.init) }
 
+    /// Where the archive has another server's WAL under the names of that of the cluster's own. It is noted.
+    func contradiction() -> Contradiction? { context.noteContradiction(of: cluster, archive) }
+
     /// The timelines whose histories are missing or damaged. Each is noted.
     func lostHistories() throws -> [LostHistory] {
         let lost = try ask { try $0.lostHistories() }
         for history in lost { context.note(.error, history) }
         return lost
+    }
+}
+
+extension JobContext {
+    /// Notes where the archive has another server's WAL under the names of that of the cluster's own: what is told of later
+    /// moments is told of the other's.
+    @discardableResult
+    func noteContradiction(
+        of cluster: ClusterConfiguration, _ archive: ClusterArchive, _ level: Log.Level = .error
+    ) -> Contradiction? {
+        let found = Contradiction.find(byServerIn: cluster.dataDirectory, of: archive)
+        if let found {
+            note(
+                level, found.message,
+                detail: "From LSN \(found.position) on, what is told of the archive is told of the other server's WAL.",
+                hint: found.hint)
+        }
+        return found
     }
 }
 

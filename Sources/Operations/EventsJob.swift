@@ -38,7 +38,9 @@ public struct EventsJob {
                     + (newest.time.map { ", \($0)." } ?? "."),
                 hint: "Without --table, they are shown with their OIDs.")
         }
-        return EventsReport(events: events, limit: filter.limit, lost: try access.lostHistories(), places: places)
+        return EventsReport(
+            events: events, limit: filter.limit, lost: try access.lostHistories(),
+            isContradicted: access.contradiction() != nil, places: places)
     }
 }
 
@@ -49,10 +51,12 @@ public struct EventsReport {
     public let limit: Int
     /// Timelines whose histories are missing or damaged.
     public let lost: [LostHistory]
+    /// Whether the cluster's own server has other WAL than some of the archive's.
+    public let isContradicted: Bool
     fileprivate let places: ReachablePlaces
 
     /// Whether nothing is missing in the time that is shown.
-    public var isWhole: Bool { lost.isEmpty && !events.contains { $0.kind == .gap } }
+    public var isWhole: Bool { lost.isEmpty && !isContradicted && !events.contains { $0.kind == .gap } }
     /// Whether there may be more of them.
     public var isFull: Bool { events.count { $0.kind != .gap } == limit }
 

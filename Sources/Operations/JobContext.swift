@@ -1,6 +1,7 @@
 public import Planning
 public import Platform
 public import Recovery
+import Synchronization
 public import WAL
 
 /// What a job needs of whoever started it: somebody who hears of it, who answers its question, and who may end it.
@@ -30,6 +31,42 @@ public struct JobContext: Sendable {
     func note(_ level: Log.Level, _ error: any Error) {
         let explained = error as? any Explained
         note(level, explained?.message ?? "\(error)", detail: explained?.detail, hint: explained?.hint)
+    }
+}
+
+extension JobContext {
+    /// For what is done twice: what was said already isn't said again, and what was answered isn't asked again.
+    func withoutRepeating() -> JobContext {
+        let first = First()
+        var context = self
+        context.report = { [report] message in
+            if first.isNew(message) { report(message) }
+        }
+        context.chooseTimeline = { [chooseTimeline] refusal, branches in
+            first.answer { chooseTimeline(refusal, branches) }
+        }
+        return context
+    }
+}
+
+/// What was said and answered the first time.
+private final class First: Sendable {
+    private let messages = Mutex<[JobMessage]>([])
+    private let timeline = Mutex<TimelineID?>(nil)
+
+    func isNew(_ message: JobMessage) -> Bool {
+        messages.withLock { messages in
+            guard !messages.contains(message) else { return false }
+            messages.append(message)
+            return true
+        }
+    }
+
+    func answer(_ ask: () -> TimelineID?) -> TimelineID? {
+        timeline.withLock { known in
+            known = known ?? ask()
+            return known
+        }
     }
 }
 

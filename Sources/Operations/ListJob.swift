@@ -22,6 +22,7 @@ public struct ListJob {
     public func run() throws -> ListReport {
         let known = try incarnations(of: cluster)
         var report = ListReport(cluster: cluster.name)
+        report.isContradicted = context.noteContradiction(of: cluster, known.current) != nil
         for archive in known.all {
             let incarnation = archive.incarnation
             let isCurrent = incarnation == known.current.incarnation
@@ -110,10 +111,12 @@ public struct ListReport: Sendable {
     public fileprivate(set) var gaps: [LineageGap] = []
     /// Timelines whose histories are missing or damaged.
     public fileprivate(set) var lost: [LostHistory] = []
+    /// Whether the cluster's own server has other WAL than some of the archive's.
+    public fileprivate(set) var isContradicted = false
     /// Whether every incarnation could be read.
     fileprivate(set) var isWhole = true
 
     fileprivate init(cluster: String) { self.cluster = cluster }
 
-    public var isGood: Bool { gaps.isEmpty && lost.isEmpty && isWhole && unreadable == 0 }
+    public var isGood: Bool { gaps.isEmpty && lost.isEmpty && isWhole && !isContradicted && unreadable == 0 }
 }

@@ -68,31 +68,34 @@ public struct RecoverJob {
         try planned.refuseWhatCannotBe(keeping: old == nil || order.isDelta)
     }
 
-    /// Archives what only the old directory holds, and plans.
-    /// - Throws: as `PlannedRecovery.init`; `NotRescued`, `Contradiction`, and what makes the recovery impossible on this host.
+    /// Plans, archives what only the old directory holds, and plans with that.
+    /// - Throws: as `PlannedRecovery.init`, and what makes the recovery impossible on this host: then nothing was archived.
+    ///   `NotRescued` and `Contradiction`.
     public func plan() throws -> PlannedRecovery {
         if interrupted != nil {
             guard old != nil else { return try planned(rescued: wasRescued) }
             try refuseWhatIsThere()
         }
-        if replacesOwn {
-            try ForeignDirectory.refuse(order.directory, of: cluster.name, in: cluster.openRepository())
+        func possible(_ rescued: Bool?, _ context: JobContext) throws -> PlannedRecovery {
+            let planned = try planned(rescued: rescued, context)
+            // Found out before anybody is asked.
+            try planned.refuseWhatCannotBe(keeping: old == nil || order.isDelta)
+            return planned
         }
-        let rescued =
-            try replacesOwn
-            ? RescueJob(cluster: cluster, context: context, isDelta: order.isDelta).run(order.directory) : nil
-        let planned = try planned(rescued: rescued)
-        // Found out before anybody is asked.
-        try planned.refuseWhatCannotBe(keeping: old == nil || order.isDelta)
-        return planned
+        guard replacesOwn else { return try possible(nil, context) }
+        let context = context.withoutRepeating()
+        // A recovery that can't be leaves the repository as it was. What waits in pg_wal counts for it as archived.
+        _ = try possible(nil, context)
+        let rescued = try RescueJob(cluster: cluster, context: context, isDelta: order.isDelta).run(order.directory)
+        return try possible(rescued, context)
     }
 
     /// What an old directory's WAL held was archived by the call that was interrupted, and the server's partial may be part
     /// of it. A copy beside the cluster was restored without.
     private var wasRescued: Bool? { order.isInPlace(of: cluster) ? true : nil }
 
-    private func planned(rescued: Bool?) throws -> PlannedRecovery {
-        try PlannedRecovery(order, of: cluster, installation, context, rescued: rescued)
+    private func planned(rescued: Bool?, _ context: JobContext? = nil) throws -> PlannedRecovery {
+        try PlannedRecovery(order, of: cluster, installation, context ?? self.context, rescued: rescued)
     }
 
     /// Carries the plan out.

@@ -41,7 +41,7 @@ public struct SegmentsJob {
                             $0, in: access.archive, dataDirectory: cluster.dataDirectory, pushCommand: push)
                     }
                 return SegmentsReport.Gap(gap: gap, removed: removals[gap], remedy: remedy)
-            }, lost: lost)
+            }, lost: lost, isContradicted: access.contradiction() != nil)
     }
 
     /// When the gaps that `expire` made were made, as far as its records tell.
@@ -74,7 +74,9 @@ public struct SegmentsReport: Sendable {
     public let gaps: [Gap]
     /// Timelines whose histories are missing or damaged.
     public let lost: [LostHistory]
+    /// Whether the cluster's own server has other WAL than some of the archive's.
+    public let isContradicted: Bool
 
     /// Whether nothing is missing but what is missing on purpose.
-    public var isWhole: Bool { gaps.allSatisfy(\.gap.isExpired) && lost.isEmpty }
+    public var isWhole: Bool { gaps.allSatisfy(\.gap.isExpired) && lost.isEmpty && !isContradicted }
 }

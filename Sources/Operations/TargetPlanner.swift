@@ -60,8 +60,9 @@ struct TargetPlanner {
     func plan(
         isInPlace: Bool = false, usesPartials: Bool = false, partialsBy command: String? = "tidemark recover"
     ) throws -> Outcome {
-        try choosingTimeline { timeline in
-            let usesPartials = usesPartials || request.usesPartials
+        let usesPartials = usesPartials || request.usesPartials
+        let searched = archive.reading(partials: usesPartials, waiting: isInPlace)
+        return try choosingTimeline { timeline in
             func plan(_ request: PlanRequest, _ catalog: Catalog?) throws -> Plan {
                 isInPlace
                     ? try archive.planInPlace(request, usePartials: usesPartials, catalog: catalog)
@@ -73,7 +74,7 @@ struct TargetPlanner {
                 return try catalog.stillCurrent(jobs: jobs) { try plan(request, $0) }
             }
             if case .anyMoment = request.point { return (try anyMoment(timeline, plan), nil) }
-            var (target, doubt) = try target(timeline)
+            var (target, doubt) = try target(timeline, searched)
             target.timeline = timeline
             var made = try plan(PlanRequest(target, backup: request.backup))
             if let doubt { made.warnings.append(doubt) }
@@ -93,11 +94,14 @@ struct TargetPlanner {
         }
     }
 
-    private func target(_ timeline: RecoveryTarget.Timeline) throws -> (target: RecoveryTarget, doubt: String?) {
+    /// - Parameter archive: what is searched for a drop.
+    private func target(
+        _ timeline: RecoveryTarget.Timeline, _ archive: RecoveryArchive
+    ) throws -> (target: RecoveryTarget, doubt: String?) {
         switch request.point {
         case .target(let target): return (target, nil)
         case .anyMoment: return (RecoveryTarget(.latest), nil)
-        case .beforeDropOfDatabase(let name): return try beforeDrop(ofDatabase: name, timeline)
+        case .beforeDropOfDatabase(let name): return try beforeDrop(ofDatabase: name, timeline, archive)
         case .beforeDrop(let tables, let isDatabaseMeant):
             do {
                 let moment = try momentBeforeDrop(
@@ -109,30 +113,35 @@ struct TargetPlanner {
                 return (moment.target, moment.doubt)
             } catch let nothing as NoDropFound {
                 if isDatabaseMeant {
-                    do { return try beforeDrop(ofDatabase: tables[0].database, timeline) } catch is NoDatabaseDropFound
-                    {}
+                    let database = tables[0].database
+                    do { return try beforeDrop(ofDatabase: database, timeline, archive) } catch is NoDatabaseDropFound {
+                    }
                 }
-                let elsewhere = try onOtherTimelines {
+                let elsewhere = try onOtherTimelines(archive) {
                     let moment = try momentBeforeDrop(of: tables, in: archive, timeline: $0)
                     return moment.drops.first.map { (moment.target, $0.transaction.xid, $0.transaction.lsn) }
                 }
-                throw elsewhere ?? nothing
+                if let elsewhere { throw elsewhere }
+                if let early = try dropBeforeBackups(of: tables, in: archive, timeline: timeline) { throw early }
+                throw nothing
             }
         }
     }
 
     private func beforeDrop(
-        ofDatabase name: String, _ timeline: RecoveryTarget.Timeline
+        ofDatabase name: String, _ timeline: RecoveryTarget.Timeline, _ archive: RecoveryArchive
     ) throws -> (target: RecoveryTarget, doubt: String?) {
         let moment: DatabaseDropMoment
         do { moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline) } catch let nothing
             as NoDatabaseDropFound
         {
-            let elsewhere = try onOtherTimelines {
+            let elsewhere = try onOtherTimelines(archive) {
                 let moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: $0)
                 return (moment.target, moment.drop.xid, moment.drop.lsn)
             }
-            throw elsewhere ?? nothing
+            if let elsewhere { throw elsewhere }
+            if let early = try dropBeforeBackups(ofDatabase: name, in: archive, timeline: timeline) { throw early }
+            throw nothing
         }
         context.note(.log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")
         return (moment.target, moment.doubt)
@@ -140,6 +149,7 @@ struct TargetPlanner {
 
     /// The newest timeline that has a drop, when the history that is followed has none; nil when no other has.
     private func onOtherTimelines(
+        _ archive: RecoveryArchive,
         _ find: (RecoveryTarget.Timeline) throws -> (target: RecoveryTarget, xid: UInt32, lsn: LSN)?
     ) throws -> DropElsewhere? {
         for timeline in try archive.contents.timelines().reversed() {

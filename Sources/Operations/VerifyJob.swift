@@ -70,6 +70,8 @@ public struct VerifyJob {
         }
         if isPart { context.notes(VerifiedPart.only, backups.map(\.1.label).joined(separator: " ")) }
         for reason in unreadable { context.note(.error, reason) }
+        // What is in the archive is sound all the same.
+        if withWAL { context.noteContradiction(of: cluster, known.current, .warning) }
         for archive in known.all {
             do { _ = try archive.isConfirmed() } catch { complain(error) }
             if !isPart { archive.proveRecords { complain($0) } }
@@ -170,6 +172,7 @@ public struct VerifyJob {
         context.notes("wal_problems", verification.problems.count)
         context.notes.found([(archive.incarnation, verification.problems)])
         for problem in verification.problems { context.note(.error, problem) }
+        context.noteContradiction(of: cluster, archive, .warning)
         return verification
     }
 

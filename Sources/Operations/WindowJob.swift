@@ -28,7 +28,8 @@ public struct WindowJob {
         for item in damage { context.note(.error, item.sentence, hint: item.remedy) }
         return WindowReport(
             cluster: cluster.name, now: Moment(microseconds: Clock.now), windows: windows, gaps: gaps,
-            unreadable: access.unreadable.count, damage: damage, lost: lost, expired: expired)
+            unreadable: access.unreadable.count, damage: damage, lost: lost, expired: expired,
+            isContradicted: access.contradiction() != nil)
     }
 }
 
@@ -45,14 +46,17 @@ public struct WindowReport: Sendable {
     public let damage: [KnownDamage]
     /// Timelines whose histories are missing or damaged.
     public let lost: [LostHistory]
+    /// Whether the cluster's own server has other WAL than some of the archive's.
+    public let isContradicted: Bool
     private let expired: SegmentSet
 
     init(
         cluster: String, now: Moment, windows: [RecoveryWindow], gaps: [WALGap], unreadable: Int,
-        damage: [KnownDamage], lost: [LostHistory], expired: SegmentSet
+        damage: [KnownDamage], lost: [LostHistory], expired: SegmentSet, isContradicted: Bool
     ) {
         (self.cluster, self.now, self.windows, self.gaps) = (cluster, now, windows, gaps)
         (self.unreadable, self.damage, self.lost, self.expired) = (unreadable, damage, lost, expired)
+        self.isContradicted = isContradicted
     }
 
     /// Those in which there is a moment to recover to.
@@ -65,7 +69,7 @@ public struct WindowReport: Sendable {
 
     /// Whether everything is as it should be. A window that ends at what expire removed is.
     public var isGood: Bool {
-        !usable.isEmpty && lost.isEmpty && damage.isEmpty && unreadable == 0
+        !usable.isEmpty && !isContradicted && lost.isEmpty && damage.isEmpty && unreadable == 0
             && windows.allSatisfy { window in
                 switch window.ending {
                 case .archiveEnd: true

@@ -5,6 +5,8 @@ public struct ReachableWAL: Sendable {
     public let segments: [SegmentName]
     /// Records from here on belong to another history, although the last segment holds them.
     public let limit: LSN?
+    /// What keeps a recovery from going further, as the middle of a sentence; nil where the archive ends.
+    public let obstacle: String?
 
     public func holds(_ position: LSN) -> Bool { limit.map { position < $0 } ?? true }
 }
@@ -15,15 +17,42 @@ public func reachableWAL(_ request: PlanRequest, from source: some PlanSource) t
     try Planner(request: request, source: source).reachableWAL()
 }
 
+/// The last archived segments of the history of a request's backup that hold what was written before it began, oldest
+/// first, 4096 at most; there may be gaps between them. No recovery reads them.
+/// - Throws: as `reachableWAL`.
+public func earlierWAL(_ request: PlanRequest, from source: some PlanSource) throws -> [SegmentName] {
+    try Planner(request: request, source: source).earlierWAL()
+}
+
 extension Planner {
-    fileprivate func reachableWAL() throws -> ReachableWAL? {
+    private func candidate() throws -> Candidate? {
         switch try choice() {
         case .branches(let branches): throw undecided(branches)
-        case .history(let history):
-            return try history.candidates.first { $0.backup.label == request.backup }.map { candidate in
-                let wal = try replayWAL(candidate)
-                return ReachableWAL(segments: Array(wal.segments), limit: wal.limit)
-            }
+        case .history(let history): return history.candidates.first { $0.backup.label == request.backup }
         }
+    }
+
+    fileprivate func reachableWAL() throws -> ReachableWAL? {
+        try candidate().map { candidate in
+            let wal = try replayWAL(candidate)
+            let obstacle: String? =
+                switch wal.ending {
+                case .gap(let missing): missing[0].sentence
+                case .broken(let found): found.sentence
+                case .endOfArchive, .notYetArchived: nil
+                }
+            return ReachableWAL(segments: Array(wal.segments), limit: wal.limit, obstacle: obstacle)
+        }
+    }
+
+    fileprivate func earlierWAL() throws -> [SegmentName] {
+        guard let candidate = try candidate() else { return [] }
+        let size = source.segmentSize
+        let first = candidate.backup.start.rawValue / UInt64(size)
+        let pieces = candidate.path.lineage(segmentSize: size).archived(0...first, in: try source.everySegment())
+        return Array(
+            pieces.flatMap { piece in
+                piece.numbers.suffix(4096).map { SegmentName(timeline: piece.timeline, number: $0, segmentSize: size) }
+            }.suffix(4096))
     }
 }

@@ -51,12 +51,13 @@ public func statusText(
         for gap in archive.gaps.prefix(3) {
             lines.append(
                 capitalized(gap.sentence) + (gap.from.map { ", after \(wholeSeconds($0))" } ?? "") + "."
-                    + (gap.remedy.map { " " + $0.hint } ?? ""))
+                    + (gap.wayOut.map { " " + $0 } ?? ""))
         }
         for damage in observation.knownDamage.prefix(3) {
             lines.append("\(capitalized(damage.sentence)). \(damage.remedy)")
         }
         if let problem = observation.knownDamageProblem { lines.append(problem) }
+        lines += archive.backups.aside.map(\.sentence)
         let backups = archive.ownBackups
         if let newest = archive.newestBackup {
             lines.append(

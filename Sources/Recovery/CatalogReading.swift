@@ -43,7 +43,7 @@ extension RecoveryArchive {
         _ rows: consuming RelationRows, through names: [SegmentName],
         where isConcerned: @Sendable @escaping (BlockMap) -> Bool
     ) throws -> LoggedRelations {
-        let archive = contents
+        let archive = self
         var concerned: [(name: SegmentName, follows: Bool)] = []
         var follows = false
         try mapInOrder(
@@ -59,10 +59,10 @@ extension RecoveryArchive {
                 follows = isConcerned
             })
         for (name, follows) in concerned {
-            let stored = try contents.stored(name)
-            rows.begin(name, length: stored.head.rawLength, contents: stored.contents, follows: follows)
+            let piece = try piece(name)
+            rows.begin(name, length: try piece.length(), contents: piece.contents, follows: follows)
             var pages = PageFeed()
-            try stored.extractConcurrently { bytes in
+            try piece.extract { bytes in
                 try pages.feed(bytes) { pages in try rows.feed(RawSpan(_unsafeBytes: pages)) }
             }
         }

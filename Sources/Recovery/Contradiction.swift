@@ -10,6 +10,10 @@ public import WAL
 public struct Contradiction: Explained, Equatable {
     public let file: String
     public let dataDirectory: String
+    /// From here on, what the archive has is not the server's.
+    public let position: LSN
+    /// Of the server's timeline, as the server has it.
+    public let history: TimelineHistory
 
     public var message: String {
         "\"\(file)\" in the archive is not the one that the server in \"\(dataDirectory)\" has"
@@ -41,7 +45,9 @@ public struct Contradiction: Explained, Equatable {
             guard let own = try TimelineHistory(step, in: dataDirectory),
                 let archived = try archive.readableHistory(step), !archived.isSame(as: own)
             else { continue }
-            return Contradiction(file: file, dataDirectory: dataDirectory)
+            return Contradiction(
+                file: file, dataDirectory: dataDirectory, position: own.parting(from: archived),
+                history: history ?? TimelineHistory(timeline))
         }
         let status = try Files.listIfPresent(folder + "/archive_status")
         func named(_ suffix: String) -> [SegmentName] {
@@ -73,7 +79,23 @@ public struct Contradiction: Explained, Equatable {
         }
         let candidates = Set(named(".ready").sorted().prefix(8) + segments.sorted().suffix(8)).sorted()
         first = try first ?? candidates.first { try contradicts($0) == true }
-        return first.map { Contradiction(file: $0.description, dataDirectory: dataDirectory) }
+        return try first.map { name in
+            let size = UInt32(clamping: try FileStatus(of: "\(folder)/\(name)").size)
+            return Contradiction(
+                file: name.description, dataDirectory: dataDirectory,
+                position: LSN(name.number(segmentSize: size) &* UInt64(size)),
+                history: history ?? TimelineHistory(timeline))
+        }
+    }
+
+    /// The same for the server whose directory it is; nil as well when it isn't this cluster's, or nothing can be told.
+    public static func find(byServerIn dataDirectory: String, of archive: ClusterArchive) -> Contradiction? {
+        let directory = DataDirectory(dataDirectory)
+        guard let control = try? directory.controlFile(),
+            control.systemIdentifier == archive.incarnation.systemIdentifier,
+            let timeline = try? directory.timeline(control)
+        else { return nil }
+        return (try? find(in: dataDirectory, timeline: timeline, of: archive)) ?? nil
     }
 }
 

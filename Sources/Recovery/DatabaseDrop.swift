@@ -1,4 +1,4 @@
-import Backups
+public import Backups
 import Configuration
 public import Planning
 public import Platform
@@ -44,12 +44,14 @@ public func momentBeforeDrop(
     var names: Set<String> = []
     var others: [(name: String?, moment: DatabaseDropMoment)] = []
     var (facts, seen): ([SegmentFacts], LSN?) = ([], nil)
+    var obstacles: [String] = []
     for backup in archive.backups.complete.reversed() {
         let map = try RelationMap(of: backup.label, of: archive.contents) {
             $0.database == 0 && $0.oid == RelationMap.databaseCatalog
         }
         names.formUnion(map.databases.map(\.name))
         guard let wal = try archive.reachableWAL(from: backup.label, timeline: timeline) else { continue }
+        if let obstacle = wal.obstacle, !obstacles.contains(obstacle) { obstacles.append(obstacle) }
         // What comes after it has been searched.
         let segments = wal.segments.filter { name in
             seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
@@ -82,7 +84,50 @@ public func momentBeforeDrop(
     }
     throw NoDatabaseDropFound(
         name: name, known: names.sorted(), newest: archive.backups.newest?.label,
-        others: names.contains(name) ? [] : archive.offers(others, timeline))
+        others: names.contains(name) ? [] : archive.offers(others, timeline), obstacles: obstacles)
+}
+
+/// The last drop of a database before the oldest backup, as far as the WAL from before it is archived and tells the name;
+/// nil when there is none.
+/// - Throws: as `momentBeforeDrop`.
+public func dropBeforeBackups(
+    ofDatabase name: String, in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline
+) throws -> DroppedTooEarly? {
+    guard let (backup, segments) = try archive.beforeBackups(timeline) else { return nil }
+    let map = try RelationMap(of: backup.label, of: archive.contents) {
+        $0.database == 0 && $0.oid == RelationMap.databaseCatalog
+    }
+    let drops = try archive.facts(of: segments).flatMap(\.databaseDrops).filter { $0.lsn < backup.startLSN }
+    guard !drops.isEmpty else { return nil }
+    let logged = try archive.databaseNames(in: segments, map, from: .zero)
+    return try drops.last { logged.databaseName($0.database, before: $0.lsn) == name }.map { drop in
+        DroppedTooEarly(
+            subject: "database \"\(name)\"", xid: drop.xid, lsn: drop.lsn,
+            time: try archive.commit(of: drop.xid, from: drop.lsn, segmentSize: backup.segmentSize)?.time,
+            backup: RestorableBackup(backup))
+    }
+}
+
+/// What is looked for was dropped, but before the oldest backup began: no recovery goes there.
+public struct DroppedTooEarly: Explained {
+    let subject: String
+    let xid: UInt32
+    let lsn: LSN
+    let time: Moment?
+    let backup: RestorableBackup
+
+    /// - Parameter subject: what was dropped, as in a sentence.
+    public init(subject: String, xid: UInt32, lsn: LSN, time: Moment?, backup: RestorableBackup) {
+        (self.subject, self.xid, self.lsn, self.time, self.backup) = (subject, xid, lsn, time, backup)
+    }
+
+    public var message: String { "\(subject) was dropped before the oldest backup" }
+    public var detail: String? {
+        "Transaction \(xid) dropped it" + (time.map { " at \($0)" } ?? "")
+            + " (LSN \(lsn)); the oldest usable backup, \"\(backup.label)\", began at \(backup.startTime) "
+            + "(LSN \(backup.start))."
+    }
+    public var hint: String? { "Is there an older backup, or a dump, elsewhere? This repository cannot bring it back." }
 }
 
 extension DatabaseDropMoment {
@@ -114,6 +159,8 @@ public struct NoDatabaseDropFound: Explained, Equatable {
     public let newest: String?
     /// What leads to the moments just before other databases were dropped.
     public let others: [PlanRefusal.Alternative]
+    /// What keeps parts of the WAL from being searched, each as the middle of a sentence.
+    public let obstacles: [String]
 
     private var isUnknown: Bool { newest != nil && !known.contains(name) }
     public var message: String {
@@ -121,10 +168,10 @@ public struct NoDatabaseDropFound: Explained, Equatable {
     }
     public var detail: String? {
         let all = "The backups know the databases \(known.map { "\"\($0)\"" }.joined(separator: ", "))."
-        guard isUnknown, let newest else { return all }
+        guard isUnknown, let newest else { return all + unsearched(obstacles) }
         return
             "WAL before and after the newest backup, \"\(newest)\", shows no database that was dropped "
-            + "under this name. " + all
+            + "under this name. " + all + unsearched(obstacles)
     }
     public var hint: String? {
         if let last = others.last { return "Reachable: \(last.sentence)." }
@@ -136,7 +183,44 @@ public struct NoDatabaseDropFound: Explained, Equatable {
     }
 }
 
+/// That a drop may lie where nobody can look, as a further sentence.
+public func unsearched(_ obstacles: [String]) -> String {
+    obstacles.isEmpty
+        ? "" : " The archive has a gap (\(obstacles.joined(separator: "; "))); a drop in it can't be found."
+}
+
 extension RecoveryArchive {
+    /// The oldest backup of a history, and the segments from before it.
+    public func beforeBackups(
+        _ timeline: RecoveryTarget.Timeline
+    ) throws -> (backup: BackupDescription, segments: [SegmentName])? {
+        for backup in backups.complete {
+            let request = PlanRequest(RecoveryTarget(.latest, timeline: timeline), backup: backup.label)
+            let segments = try Planning.earlierWAL(aware(request), from: source)
+            if !segments.isEmpty { return (backup, segments) }
+        }
+        return nil
+    }
+
+    /// A transaction's commit, where it is in the segment of a position or in the one after; nil when it isn't.
+    public func commit(of xid: UInt32, from position: LSN, segmentSize: UInt32) throws -> TransactionMark? {
+        let source = source
+        let number = position.rawValue / UInt64(segmentSize)
+        for timeline in try contents.timelines() {
+            for number in [number, number + 1] {
+                let name = SegmentName(timeline: timeline, number: number, segmentSize: segmentSize)
+                guard try contents.has(.segment(name)) else { continue }
+                var found: TransactionMark?
+                try source.landmarks(of: WALSegments(name, segmentSize: segmentSize), at: 0) { record in
+                    if let mark = record.content.commit, mark.xid == xid { found = mark }
+                    return found == nil
+                }
+                if let found { return found }
+            }
+        }
+        return nil
+    }
+
     /// The moments just before databases of other names were dropped, in the order of the WAL.
     fileprivate func offers(
         _ drops: [(name: String?, moment: DatabaseDropMoment)], _ timeline: RecoveryTarget.Timeline
@@ -155,7 +239,7 @@ extension RecoveryArchive {
     public func facts(of names: [SegmentName]) throws -> [SegmentFacts] {
         var continuity = Continuity()
         var all: [SegmentFacts] = []
-        let archive = contents
+        let archive = self
         try mapInOrder(
             names, workers: 4, ahead: 64,
             transform: { name -> SegmentSummary? in

@@ -38,8 +38,9 @@ public struct OwnDirectory: Sendable {
         else { return nil }
         self.path = path
         isRunning = try directory.runningServer() != nil
-        // After a promotion the checkpoint is still the old timeline's for a while (`CreateEndOfRecoveryRecord`, xlog.c).
-        let timeline = control.serverTimeline
+        // After a promotion the checkpoint is still the old timeline's for a while (`CreateEndOfRecoveryRecord`, xlog.c), and after
+        // another's, a standby's control file is.
+        let timeline = try directory.timeline(control)
         var position = max(control.checkpoint, control.minimumRecoveryPoint)
         let isRecovering = try ["standby.signal", "recovery.signal"].contains { try Files.exists("\(path)/\($0)") }
         if isRunning {
@@ -57,6 +58,20 @@ public struct OwnDirectory: Sendable {
             timeline: timeline, position: position, takesWrites: isRunning && !isRecovering,
             history: try TimelineHistory(timeline, in: path),
             witness: isRunning ? "The server in \"\(path)\" is" : "Data directory \"\(path)\" was")
+    }
+}
+
+extension OwnDirectory {
+    /// What could not be looked for in pg_wal, as sentences.
+    var unreadWaiting: [String] {
+        let unknown = waiting.problem.map { problem in
+            "It is not known what WAL in \"\(path)\" isn't archived yet: "
+                + "\((problem as? any Explained)?.message ?? "\(problem)")."
+        }
+        return [unknown].compactMap(\.self)
+            + waiting.unreadable.map {
+                "\"\($0)\" in pg_wal of \"\(path)\" cannot be read, and may hold transactions."
+            }
     }
 }
 

@@ -15,6 +15,8 @@ public struct RecoveryArchive: Sendable {
     public let backups: BackupListing
     /// What the cluster's own data directory tells; nil when it tells nothing.
     public let own: OwnDirectory?
+    /// What else counts as archived, besides whole segments.
+    private var extent = Extent()
     private let jobs: Int
     private let dataDirectory: String
     private let restorable: [RestorableBackup]
@@ -83,13 +85,7 @@ public struct RecoveryArchive: Sendable {
             own = nil
             remarks.append("Nothing is known of data directory \"\(dataDirectory)\": \(because(error)).")
         }
-        if let problem = own?.waiting.problem {
-            remarks.append(
-                "It is not known what WAL in \"\(dataDirectory)\" isn't archived yet: \(because(problem)).")
-        }
-        for file in own?.waiting.unreadable ?? [] {
-            remarks.append("\"\(file)\" in pg_wal of \"\(dataDirectory)\" cannot be read, and may hold transactions.")
-        }
+        remarks += own?.unreadWaiting ?? []
         if let problem = own?.contradictionProblem {
             let unknown = ContradictionUnknown(dataDirectory: dataDirectory, cause: problem)
             remarks.append("tidemark \(unknown.message): \(because(problem)).")
@@ -111,7 +107,16 @@ public struct RecoveryArchive: Sendable {
     }
 
     /// What the planner asks.
-    public var source: ArchivePlanSource { planSource(usePartials: false) }
+    public var source: ArchivePlanSource { planSource(usePartials: extent.usesPartials, waiting: extent.waiting) }
+
+    /// The same archive for searches that go as far as a recovery does which replays incomplete segments, or which archives
+    /// first what the dead server left in pg_wal.
+    public func reading(partials: Bool, waiting: Bool) -> RecoveryArchive {
+        var archive = self
+        archive.extent.waiting = waiting ? own?.waiting ?? WaitingWAL() : WaitingWAL()
+        archive.extent.usesPartials = partials || archive.extent.waiting.hasLast
+        return archive
+    }
 
     /// A view for the planner.
     /// - Parameter waiting: counts as if it were archived already.
@@ -142,10 +147,15 @@ public struct RecoveryArchive: Sendable {
         return plan
     }
 
-    /// A refusal that says which archive it is about, where the repository has several of the cluster, and what of a gap was
-    /// put aside.
+    /// A refusal that says which archive it is about, where the repository has several of the cluster, what of a gap was put
+    /// aside, and what could not be looked for in a dead server's pg_wal.
     public func told(_ refusal: PlanRefusal) -> PlanRefusal {
         var remarks = refusal.remarks
+        switch refusal.reason {
+        case .afterLast, .gap, .unknownRestorePoint, .unknownTransaction, .timelineNotArchived:
+            remarks += own?.unreadWaiting ?? []
+        default: break
+        }
         if case .gap(let missing) = refusal.reason,
             let name = missing.lazy.compactMap({
                 try? contents.putBack($0, dataDirectory: dataDirectory)
@@ -155,7 +165,7 @@ public struct RecoveryArchive: Sendable {
                 "It was put aside, all or some of it: \"tidemark segments put-back \(name)\" brings it back.")
         }
         if case .noBackup = refusal.reason, let one = backups.aside.last {
-            remarks.append("Backup \"\(one.backup.label)\" is left out: \(one.damage). \(one.remedy)")
+            remarks.append(one.sentence)
         }
         if let former { remarks.append(former) }
         return PlanRefusal(refusal.target, refusal.reason, nearest: refusal.nearest, remarks: remarks)
@@ -163,7 +173,8 @@ public struct RecoveryArchive: Sendable {
 
     /// What a request leads to, as something to offer; nil when it can't be reached.
     public func offer(_ request: PlanRequest, _ meaning: (Plan) -> String) -> PlanRefusal.Alternative? {
-        .proven(aware(request), by: { try plan($0, usePartials: false) }, meaning)
+        .proven(
+            aware(request), by: { try plan($0, usePartials: extent.usesPartials, waiting: extent.waiting) }, meaning)
     }
 
     /// The same request, with what is known of the cluster.
@@ -275,6 +286,36 @@ extension Plan {
             if let further { return further }
         }
         return nil
+    }
+}
+
+/// What counts as archived for a search, besides whole segments.
+private struct Extent {
+    var waiting = WaitingWAL()
+    var usesPartials = false
+}
+
+extension RecoveryArchive {
+    /// What is known of a segment's records; nil when it was stored unread.
+    /// - Throws: as `ClusterArchive.summary`.
+    func summary(of name: SegmentName) throws -> SegmentSummary? {
+        if let local = extent.waiting.segments[name] { return local.summary }
+        do { return try contents.summary(of: name) } catch is ObjectAbsent where extent.usesPartials {
+            return try contents.stored(.partial(name)).summary(reading: name)
+        }
+    }
+
+    /// A segment, to be read.
+    /// - Throws: `ObjectAbsent`, and what opening it throws.
+    func piece(_ name: SegmentName) throws -> SegmentRecords.Piece {
+        if let local = extent.waiting.segments[name] {
+            return SegmentRecords.Piece(name: name, place: .file(local.path, local.contents))
+        }
+        do { return SegmentRecords.Piece(name: name, place: .stored(try contents.stored(name))) } catch is ObjectAbsent
+            where extent.usesPartials
+        {
+            return SegmentRecords.Piece(name: name, place: .stored(try contents.stored(.partial(name))))
+        }
     }
 }
 

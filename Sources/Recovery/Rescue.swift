@@ -34,8 +34,9 @@ public struct Rescue: Sendable {
         for name in ready.sorted() where try ArchiveFileName(name) != nil && Files.exists(folder + "/" + name) {
             items.append(.finished(name))
         }
-        let control = try DataDirectory(dataDirectory).controlFile()
-        let timeline = control.serverTimeline
+        let directory = DataDirectory(dataDirectory)
+        let control = try directory.controlFile()
+        let timeline = try directory.timeline(control)
         let own = try TimelineHistory(timeline, in: dataDirectory)
         let known = try own ?? history(timeline)
         let lineage = Lineage(known ?? TimelineHistory(timeline), segmentSize: control.segmentSize)

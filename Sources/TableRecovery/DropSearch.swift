@@ -32,6 +32,7 @@ public func momentBeforeDrop(
     backup label: String? = nil
 ) throws -> DropMoment {
     var search = DropSearch(tables, archive)
+    var obstacles: [String] = []
     func later(_ untold: [TransactionMark]) -> PlanRefusal.Alternative? {
         guard let last = untold.last else { return nil }
         let target = RecoveryTarget(.lsn(last.lsn), inclusive: false, timeline: timeline)
@@ -41,6 +42,7 @@ public func momentBeforeDrop(
     }
     for backup in archive.backups.complete.reversed() {
         guard let wal = try archive.reachableWAL(from: backup.label, timeline: timeline) else { continue }
+        if let obstacle = wal.obstacle, !obstacles.contains(obstacle) { obstacles.append(obstacle) }
         try search.add(backup, wal)
         guard let (target, found) = search.found() else { continue }
         let untold = search.untold(behind: target)
@@ -50,7 +52,37 @@ public func momentBeforeDrop(
     let untold = search.untold(behind: .zero)
     throw NoDropFound(
         pattern: tables[0], newest: search.isDatabaseKnown ? nil : search.newest, isYoung: search.isDatabaseYoung,
-        untold: untold, later: later(untold))
+        untold: untold, later: later(untold), obstacles: obstacles)
+}
+
+/// The last drop of these tables before the oldest backup, as far as the WAL from before it is archived and tells their
+/// names; nil when there is none.
+/// - Throws: as `momentBeforeDrop`.
+public func dropBeforeBackups(
+    of tables: [TablePattern], in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline
+) throws -> DroppedTooEarly? {
+    guard let (backup, segments) = try archive.beforeBackups(timeline) else { return nil }
+    let drops = RelationDrop.all(in: try archive.facts(of: segments), major: archive.contents.incarnation.major)
+        .filter { $0.transaction.lsn < backup.startLSN }
+    guard let last = drops.last else { return nil }
+    let map = try RelationMap(of: backup.label, of: archive.contents) {
+        LoggedNames.catalogs.contains($0.oid) || $0.oid == RelationMap.databaseCatalog
+    }
+    guard let database = map.databases.first(where: { $0.name == tables[0].database })?.oid,
+        let names = try LoggedNames(
+            segments, upTo: last.transaction.lsn, from: .zero, database: database, map, backup, archive)
+    else { return nil }
+    for drop in drops.reversed() where drop.database == database {
+        guard let relation = names.relation(drop, [:]), let schema = relation.schema,
+            tables.contains(where: {
+                FileSelection.mayBeMeant(relation.kind, by: $0) && $0.matches(schema: schema, table: relation.name)
+            })
+        else { continue }
+        return DroppedTooEarly(
+            subject: "table \(TableName(schema: schema, name: relation.name).quoted)", xid: drop.transaction.xid,
+            lsn: drop.transaction.lsn, time: drop.transaction.time, backup: RestorableBackup(backup))
+    }
+    return nil
 }
 
 /// Goes back from backup to backup.
@@ -110,7 +142,8 @@ private struct DropSearch {
         // Where the only drop is the one that is looked for, nobody need know how others were called.
         let newest = new.last { isMeant($0) }
         if let last = new.last, newest.map({ $0.transaction.lsn < last.transaction.lsn }) ?? true {
-            let names = try LoggedNames(segments, upTo: last.transaction.lsn, database: database, map, backup, archive)
+            let names = try LoggedNames(
+                segments, upTo: last.transaction.lsn, from: backup.startLSN, database: database, map, backup, archive)
             for index in new.indices { new[index].relation = names?.relation(new[index], known) ?? new[index].relation }
         }
         drops = new + drops
@@ -172,6 +205,8 @@ public struct NoDropFound: Explained, Equatable {
     /// As in `DropMoment`; of a database that no backup has, what was dropped in any such one.
     public let untold: [TransactionMark]
     public let later: PlanRefusal.Alternative?
+    /// What keeps parts of the WAL from being searched, each as the middle of a sentence.
+    public let obstacles: [String]
     public var message: String {
         newest == nil
             ? "no drop of the tables is in the archive" : "no backup has database \"\(pattern.database)\""
@@ -183,16 +218,16 @@ public struct NoDropFound: Explained, Equatable {
                 return
                     "According to WAL, no backup was taken while it existed; WAL does not show which of its tables "
                     + "was dropped when."
-                    + (untold.isEmpty ? "" : " In this database: " + listed)
+                    + (untold.isEmpty ? "" : " In this database: " + listed) + unsearched(obstacles)
             }
             return
                 "WAL before and after the newest backup, \"\(newest)\", shows no database of this name either."
-                + (untold.isEmpty ? "" : " In databases that no backup has: " + listed)
+                + (untold.isEmpty ? "" : " In databases that no backup has: " + listed) + unsearched(obstacles)
         }
         return
             "Looked, from the oldest backup on, for tables of database \"\(pattern.database)\" that are in a backup or "
             + "in WAL, and for transactions that dropped them."
-            + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold))
+            + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold)) + unsearched(obstacles)
     }
     public var hint: String? {
         if let later { return "Reachable: \(later.sentence)." }

@@ -68,8 +68,11 @@ struct LoggedNames {
     private static let publicSchema: UInt32 = 2200
 
     /// Nil when the backup doesn't know where the catalogs are.
+    ///
+    /// - Parameter start: what lies before isn't looked at.
     init?(
-        _ segments: [SegmentName], upTo last: LSN, database: UInt32, _ map: RelationMap, _ backup: BackupDescription,
+        _ segments: [SegmentName], upTo last: LSN, from start: LSN,
+        database: UInt32, _ map: RelationMap, _ backup: BackupDescription,
         _ archive: RecoveryArchive
     ) throws {
         func file(_ oid: UInt32) -> UInt32? {
@@ -78,7 +81,7 @@ struct LoggedNames {
         guard let classes = file(1259), let namespaces = file(2615) else { return nil }
         rows = try archive.relationRows(
             of: segments.filter { $0.start(segmentSize: backup.segmentSize) <= last }, database: database,
-            relations: classes, schemas: namespaces, from: backup.startLSN)
+            relations: classes, schemas: namespaces, from: start)
         var names: [UInt32: Set<String>] = [:]
         for schema in map.schemas where schema.database == database {
             names[schema.oid] = rows.schemaNames(schema.oid).union([schema.name])

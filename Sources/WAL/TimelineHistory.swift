@@ -96,6 +96,17 @@ public struct TimelineHistory: Hashable, Sendable {
         return place == 0 ? .zero : ancestors[place - 1].switchPoint
     }
 
+    /// Where this history leaves what it has in common with another one of the same timeline's number.
+    public func parting(from other: TimelineHistory) -> LSN {
+        var common = LSN.zero
+        for (own, its) in zip(ancestors, other.ancestors) {
+            guard own.timeline == its.timeline else { return common }
+            guard own.switchPoint == its.switchPoint else { return own.switchPoint }
+            common = own.switchPoint
+        }
+        return common
+    }
+
     /// The direct parent, if the history names one.
     public var parent: TimelineID? { ancestors.last?.timeline }
 

@@ -36,3 +36,7 @@ extension NoDatabaseDropFound: ExitStatusProviding {
 extension DropElsewhere: ExitStatusProviding {
     var exitStatus: ExitStatus { .unreachable }
 }
+
+extension DroppedTooEarly: ExitStatusProviding {
+    var exitStatus: ExitStatus { .unreachable }
+}

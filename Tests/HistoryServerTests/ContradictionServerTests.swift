@@ -77,9 +77,11 @@ import Testing
             #expect(
                 checked.ending == .exited(3) && checked.output.contains("is not the one that the server"), "\(checked)")
             #expect(!checked.output.contains("Every commit is in the repository"), "\(checked)")
+            try expectLossFromThere(right)
 
             group.step("when it is dead")
             try right.kill()
+            try expectLossFromThere(right)
             let inode = try FileStatus(of: right.data).inode
             let inPlace = try right.tidemark(["plan", "--target", "latest"])
             for finished in [inPlace, try right.tidemark(["recover", "--target", "latest", "--start", "--yes"])] {
@@ -100,6 +102,58 @@ import Testing
                 ["recover", "--target", "latest", "--start", "--yes"]
                     + ["--set", "config_file=\(right.serverConfiguration)"], expectSuccess: true)
             #expect(try right.psql("select string_agg(i::text, ',' order by i) from t") == "\(before),4,5")
+        }
+    }
+
+    /// What was archived before the other server's is there, and every command that speaks of loss says so.
+    private func expectLossFromThere(_ server: Server) throws {
+        let other = "is not the one that the server in"
+        for (command, words) in [
+            (["check", "--only", "rpo"], "Nothing after 20"),
+            (["check", "--only", "recovery_window"], "can be reached, but not to now: "),
+            (["status"], "can be reached, but not to now: "), (["window"], "can be recovered to"),
+            (["list"], "-full"), (["segments"], "first commit"), (["events"], ""), (["verify", "--wal"], ""),
+        ] {
+            let told = try server.tidemark(command)
+            let all = told.output + told.errors
+            #expect(all.contains(other) && all.contains(words), "\(command): \(told)")
+            #expect(all.contains("segments put-aside") || command == ["status"], "\(command): \(told)")
+            // What is in the archive is sound.
+            #expect(told.ending == .exited(command[0] == "verify" ? 0 : 3), "\(command): \(told)")
+            let untrue = ["Everything would be lost", "  everything  ", "othing can be recovered", "There are no gaps"]
+            for untrue in untrue {
+                #expect(!all.contains(untrue), "\(command): \(told)")
+            }
+        }
+        try server.tidemark(
+            ["plan", "--target", "immediate", "--data-directory", server.data + ".elsewhere"], expectSuccess: true)
+    }
+
+    /// The only backup is the other server's.
+    @Test func `where no backup was taken before the other server's WAL, everything would be lost`() throws {
+        let group = try ServerGroup(.v15)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)", "select pg_switch_wal()")
+            try group.drain(a)
+            let k = try group.addCopy("k", of: a)
+            try k.psql("insert into t values (-1)", "select pg_switch_wal()")
+            try k.tidemark(["backup"], expectSuccess: true)
+            try group.drain(k)
+            try k.kill()
+            for row in [1, 2, 3] { try a.psql("insert into t values (\(row))", "select pg_switch_wal()") }
+            try group.wait(for: "the archiver to be refused") {
+                try a.psql("select failed_count > 0 from pg_stat_archiver") == "t"
+            }
+            for (command, words) in [
+                (["check", "--only", "rpo"], "Nothing can be recovered: "),
+                (["check", "--only", "recovery_window"], "Nothing can be recovered: "), (["status"], "everything  ("),
+            ] {
+                let told = try a.tidemark(command)
+                #expect(
+                    told.output.contains(words) && told.output.contains("is not the one that the server in"),
+                    "\(command): \(told)")
+            }
         }
     }
 }

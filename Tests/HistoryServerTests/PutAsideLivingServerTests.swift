@@ -1,6 +1,7 @@
 import Platform
 import Support
 import Testing
+import WAL
 
 /// A server lives on from a timeline that was put aside: its archive needs that again, and every message says how to bring it
 /// back.
@@ -178,5 +179,48 @@ import Testing
                 try c.tidemark(arguments, expectSuccess: true)
             }
         }
+    }
+
+    /// By check and by status, with the command that brings it back.
+    @Test(arguments: TestServer.ends, [false, true])
+    func `a backup whose branch was put aside is named with the way back`(
+        _ version: TestServer, _ hasOther: Bool
+    ) throws {
+        let site = try TestSite(version, initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t (i int)")
+        if hasOther {
+            try site.tidemark(["backup"], expectSuccess: true)
+            try site.cluster.psql("insert into t values (1); select pg_switch_wal()")
+        }
+        let before = try site.backupLabels()
+        let first = try site.cluster.psql("select pg_walfile_name(pg_current_wal_lsn())")
+        try site.tidemark(["backup"], expectSuccess: true)
+        let label = try #require(site.backupLabels().subtracting(before).first)
+        try site.cluster.wait(for: "the backup's WAL to be recycled") {
+            for _ in 0..<4 { try site.cluster.psql("insert into t values (1); select pg_switch_wal()") }
+            try site.cluster.psql("checkpoint")
+            return try Files.list(site.cluster.data + "/pg_wal").compactMap { SegmentName($0) }
+                .allSatisfy { $0.description > first }
+        }
+        try site.archiveEverything()
+        let main = site.repository + "/main"
+        let own = try Files.readText("\(main)/\(try Files.list(main)[0])/backup/\(label)/backup.json")
+        let segment = String(
+            try #require(own.firstMatch(of: /"start_segment" *: *"([0-9A-F]+)"/)).output.1)
+        try site.tidemark(["segments", "put-aside", segment, "--certain", "--yes"], expectSuccess: true)
+        let said =
+            "\"\(label)\" is left out: its branch was put aside. If that was a mistake: tidemark segments put-back "
+        for command in [["check"], ["status"]] + (hasOther ? [["check", "--only", "backup_health"]] : []) {
+            let told = try site.tidemark(command)
+            #expect(told.output.contains(said + segment), "\(command): \(told)")
+        }
+        let told = try site.tidemark(["status"])
+        let offer = try #require(told.output.firstMatch(of: /a mistake: tidemark (segments put-back [^.]+)\./))
+        try site.tidemark(offer.output.1.split(separator: " ").map(String.init) + ["--yes"], expectSuccess: true)
+        for command in [["check"], ["status"]] {
+            let told = try site.tidemark(command)
+            #expect(!told.output.contains("was put aside"), "\(command): \(told)")
+        }
+        try site.tidemark(["plan", "--target", "latest"], expectSuccess: true)
     }
 }

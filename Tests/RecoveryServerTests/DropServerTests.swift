@@ -118,4 +118,69 @@ import Testing
             #expect(rows.output.trimmed == (options[0] == "--target-lsn" ? "f" : "t"), "\(options): \(rows.errors)")
         }
     }
+
+    @Test(arguments: TestServer.ends)
+    func `a drop before the oldest backup is told apart from one in a gap and from none`(_ server: TestServer) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table early (n int)")
+        try site.cluster.psql("create database past")
+        func drop(_ statement: String) throws -> (from: String, to: String) {
+            let now = "select clock_timestamp()"
+            let from = try site.cluster.psql(now)
+            try site.cluster.psql(statement)
+            return (from, try site.cluster.psql(now))
+        }
+        let early = try drop("drop table early")
+        let past = try drop("drop database past")
+        try site.archiveEverything()
+        try site.cluster.psql("create table hidden (n int)")
+        try site.cluster.psql("create database obscure")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        func expect(
+            _ command: [String], _ target: [String], _ says: [String], during times: (from: String, to: String)? = nil
+        ) throws {
+            let refused = try site.tidemark(command + target)
+            #expect(refused.ending == .exited(4), "\(target): \(refused)")
+            for words in says { #expect(refused.errors.contains(words), "\(target): \(refused)") }
+            let isEarly = refused.errors.contains("before the oldest backup")
+            #expect(isEarly == (times != nil), "\(target): \(refused)")
+            #expect(refused.errors.contains("can't be found") == says.contains("can't be found"), "\(refused)")
+            guard let times else { return }
+            let time = try #require(
+                refused.errors.firstMatch(of: /dropped it at (\S+ \S+) \(LSN/), "\(refused)")
+            let isThen = "select timestamptz '\(time.output.1)' between '\(times.from)' and '\(times.to)'"
+            #expect(try site.cluster.psql(isThen) == "t", "\(refused) \(times)")
+        }
+        let table = ["recover-table", "--before-drop", "--to-file", site.scratch.file("x.sql"), "-t"]
+        for isBroken in [false, true] {
+            try expect(
+                ["plan"], ["--before-drop", "postgres.public.early"], ["table \"public.early\" was dropped before"],
+                during: early)
+            try expect(table, ["postgres.public.early"], ["table \"public.early\" was dropped before"], during: early)
+            try expect(
+                ["plan"], ["--before-drop-database", "past"], ["database \"past\" was dropped before"], during: past)
+            let gap = isBroken ? ["can't be found", "is missing"] : []
+            for target in [["--before-drop", "postgres.public.never"], ["--before-drop-database", "postgres"]] {
+                try expect(["plan"], target, ["no drop of"] + gap)
+            }
+            try expect(table, ["postgres.public.never"], ["no drop of the tables"] + gap)
+            guard !isBroken else { break }
+            // The drops of these are in the segment that gets lost.
+            let lost = try site.cluster.psql("select pg_walfile_name(pg_current_wal_lsn())")
+            try site.cluster.psql("drop table hidden")
+            try site.cluster.psql("drop database obscure")
+            try site.archiveEverything()
+            try site.cluster.psql("create table later ()")
+            try site.archiveEverything()
+            try site.tidemark(["plan", "--before-drop", "postgres.public.hidden"], expectSuccess: true)
+            let found = try run("/usr/bin/find", [site.repository, "-name", "\(lost).zst"]).output
+            try runAsServerUser("/bin/rm", [found.trimmed])
+            try expect(
+                ["plan"], ["--before-drop", "postgres.public.hidden"], ["no drop of the tables", "can't be found"])
+            try expect(table, ["postgres.public.hidden"], ["no drop of the tables", "can't be found"])
+            try expect(
+                ["plan"], ["--before-drop-database", "obscure"], ["no drop of database", "can't be found"])
+        }
+    }
 }

@@ -94,7 +94,13 @@ import Testing
         #expect(answer.plan.lastIncluded?.xid == UInt32(xid))
         #expect(try site.cluster.psql("select string_agg(n::text, ' ' order by n) from t") == "1 2 3 4")
         #expect(try site.cluster.psql("select timeline_id from pg_control_checkpoint()") == "3")
-        #expect(try site.tidemark(["check", "--only", "timelines"]).ending == .exited(0))
+        // The recovered server's own checks, before anything of its timeline but the history is archived.
+        for check in ["timelines", "wal_continuity", "recovery_window", "rpo"] {
+            let told = try site.tidemark(["check", "--only", check])
+            #expect(told.ending == .exited(0), "\(told)")
+        }
+        let status = try site.tidemark(["status"]).output
+        #expect(status.contains("can be reached.") && !status.contains("othing can be recovered"), "\(status)")
 
         // The copy takes the only backup since they parted, and the cluster goes on.
         let ofCopy = site.scratch.file("copy.conf")
@@ -165,6 +171,8 @@ import Testing
         try site.cluster.psql("select pg_create_restore_point('good')")
         let xid = try site.cluster.psql("with i as (insert into t values (2) returning xmin) select xmin from i")
         try site.cluster.psql("select pg_create_restore_point('later')")
+        let time = try site.cluster.psql("select clock_timestamp()")
+        try site.cluster.psql("insert into t values (3)")
         try site.archiveEverything()
         try site.cluster.stop()
         let back = try site.tidemark(["recover", "--target-name", "good", "--start", "--yes"])
@@ -178,6 +186,15 @@ import Testing
             #expect(refused.errors.contains(words.joined(separator: " ")), "\(refused.errors)")
             #expect(try site.tidemark(["plan"] + words).ending == .exited(0))
         }
+        // The new timeline's first segment, without a commit.
+        try site.archiveEverything()
+        let refused = try site.tidemark(["plan", "--target-time", time])
+        #expect(refused.ending == .exited(4) && refused.errors.contains("timeline 1 has the target"), "\(refused)")
+        let offer = try #require(
+            refused.errors.firstMatch(of: /--target-time '([^']+)' --target-timeline 1/), "\(refused)")
+        let words = ["--target-time", String(offer.output.1), "--target-timeline", "1"]
+        let planned = try site.tidemark(["plan", "--json"] + words, expectSuccess: true)
+        #expect(planned.output.contains("\"xid\" : \(xid)"), "\(planned)")
         // A position that nothing has reached is refused, with and without a catalog.
         for lsn in ["FF/0", try site.cluster.psql("select pg_current_wal_insert_lsn()")] {
             let refused = try site.tidemark(["plan", "--target-lsn", lsn])
@@ -185,7 +202,7 @@ import Testing
         }
     }
 
-    @Test(arguments: TestServer.ends)
+    @Test(arguments: TestServer.allCases)
     func `a gap after a drop does not hide it`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int)")

@@ -189,10 +189,23 @@ import Testing
         #expect(alarming.contains("includes \"\(outside)/one.conf\", which this host doesn't have"), "\(alarming)")
     }
 
-    @Test func `what is said about the original comes from its backup, not from today's configuration`() throws {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
+    @Test(arguments: TestServer.allCases)
+    func `what is said about the original comes from its backup, not from today's configuration`(
+        _ server: TestServer
+    ) throws {
+        let site = try TestSite(server, initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("select pg_create_restore_point('early')")
+        try site.archiveEverything()
         try site.tidemark(["backup"], expectSuccess: true)
         try site.archiveEverything()
+        for (name, words) in [
+            ("early", "before the end of the oldest usable backup"), ("never", "\"never\" is not in the archive"),
+        ] {
+            let refused = try site.tidemark(["plan", "--target-name", name])
+            #expect(refused.ending == .exited(4) && refused.errors.contains(words), "\(refused)")
+            let isThere = !refused.errors.contains("is not in the archive")
+            #expect(isThere == (name == "early"), "\(refused)")
+        }
         try site.cluster.stop()
         let (data, gone) = (site.cluster.data, site.cluster.data + ".gone")
         try Files.rename(data, to: gone)
