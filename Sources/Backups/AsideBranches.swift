@@ -100,7 +100,7 @@ public struct AsideBackup: Sendable {
     /// What is wrong with it, as the rest of a sentence.
     public var damage: String { "its branch was put aside" }
     /// How it can be used again, as a sentence.
-    public var remedy: String { "If that was a mistake: tidemark segments put-back \(subject)." }
+    public var remedy: String { "If that was a mistake: \(runnable("tidemark segments put-back \(subject)"))." }
     public var problem: BackupProblem {
         BackupProblem(
             "backup \"\(backup.label)\" cannot be used: \(damage)",

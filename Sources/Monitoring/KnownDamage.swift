@@ -86,7 +86,7 @@ public struct KnownGap: Sendable, Equatable {
     }
     var remedy: String {
         former == nil
-            ? "\"tidemark segments\" shows what is missing, and whether the server still has it."
+            ? "\"\(runnable("tidemark segments"))\" shows what is missing, and whether the server still has it."
             : KnownDamage.formerRemedy
     }
 
@@ -173,8 +173,8 @@ public struct KnownDamage: Sendable, Equatable {
     public var remedy: String {
         if former != nil { return KnownDamage.formerRemedy }
         return segment == nil
-            ? "Take a backup now; \"tidemark remove \(shellQuoted(name))\" removes this one."
-            : "If a server still has it in its pg_wal, store it again with \"tidemark archive-push PATH\". Take a backup now: "
+            ? "Take a backup now; \"\(runnable("tidemark remove \(shellQuoted(name))"))\" removes this one."
+            : "If a server still has it in its pg_wal, store it again with \"\(runnable("tidemark archive-push PATH"))\". Take a backup now: "
                 + "recovery from earlier ones ends before this segment."
     }
 

@@ -37,7 +37,8 @@ extension Observation {
         let list = wrong.map { "\($0.name) is \"\($0.current)\"" }.joined(separator: ", ")
         let isCritical = wrong.contains { $0.verdict == .required }
         let message = "\(list). \(wrong[0].reason)"
-        let step = "\"tidemark init\" shows what to set, \"tidemark init --write\" sets it."
+        let step =
+            "\"\(runnable("tidemark init"))\" shows what to set, \"\(runnable("tidemark init --write"))\" sets it."
         return isCritical ? .critical(message, step) : .warning(message, step)
     }
 
@@ -57,7 +58,7 @@ extension Observation {
         if let ownCluster, !ownCluster.isKnown {
             return .critical(
                 "The repository has no place for the cluster in the data directory (\(ownCluster.folderName)).",
-                "After initdb or pg_upgrade, run \"tidemark init\" and take a backup.")
+                "After initdb or pg_upgrade, run \"\(runnable("tidemark init"))\" and take a backup.")
         }
         guard let server else { return needsServer }
         let major = server.version / 10000
@@ -125,7 +126,7 @@ extension Observation {
     /// For a file that will be refused whenever it is handed over.
     private func wayOut(_ file: String) -> String {
         let copy =
-            "If a standby has an intact copy of the file in its pg_wal, store that with \"tidemark archive-push PATH\": this "
+            "If a standby has an intact copy of the file in its pg_wal, store that with \"\(runnable("tidemark archive-push PATH"))\": this "
             + "server then continues by itself."
         guard SegmentName(file) != nil else { return copy }
         let status = "pg_wal/archive_status/\(file)"

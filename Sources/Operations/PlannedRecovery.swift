@@ -152,7 +152,7 @@ public struct PlannedRecovery: Sendable {
         guard setup.isStandby, !plan.isLatestTimeline else { return [] }
         return [
             "A standby follows the newest timeline in the archive, which is not timeline \(plan.timeline): it would "
-                + "follow another one, or not start. \"tidemark segments put-aside\" takes a stray timeline out of its way."
+                + "follow another one, or not start. \"\(runnable("tidemark segments put-aside"))\" takes a stray timeline out of its way."
         ]
     }
 
@@ -170,7 +170,7 @@ public struct PlannedRecovery: Sendable {
         return [
             "The recovered server will take number \(next) for its timeline. The archive has segments of another timeline "
                 + "\(next), without its history: archiving will stop at the first segment that differs. To take them out "
-                + "of the way first: tidemark segments put-aside \(next.fileNamePart).history --certain"
+                + "of the way first: " + runnable("tidemark segments put-aside \(next.fileNamePart).history --certain")
         ]
     }
 

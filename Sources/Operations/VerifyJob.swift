@@ -248,5 +248,5 @@ public func expiredSegments(
 private struct NoBackup: Explained {
     let cluster: String
     var message: String { "cluster \"\(cluster)\" has no complete backup" }
-    var hint: String? { "\"tidemark backup\" takes one." }
+    var hint: String? { "\"\(runnable("tidemark backup"))\" takes one." }
 }

@@ -74,8 +74,8 @@ public struct RecoveryArchive: Sendable {
             // Where the server is to live on, its archive goes on from there.
             if let subject = aside?.subjects.first {
                 remarks.append(
-                    "Once a server has recovered to it and archives, bring it back with \"tidemark segments put-back "
-                        + "\(subject)\": later recoveries need it as well.")
+                    "Once a server has recovered to it and archives, bring it back with "
+                        + "\"\(runnable("tidemark segments put-back \(subject)"))\": later recoveries need it as well.")
             }
         }
         func because(_ error: any Error) -> String { (error as? any Explained)?.message ?? "\(error)" }
@@ -152,7 +152,8 @@ public struct RecoveryArchive: Sendable {
             }).first
         {
             remarks.append(
-                "It was put aside, all or some of it: \"tidemark segments put-back \(name)\" brings it back.")
+                "It was put aside, all or some of it: \"\(runnable("tidemark segments put-back \(name)"))\" brings it back."
+            )
         }
         if case .noBackup = refusal.reason, let one = backups.aside.last {
             remarks.append("Backup \"\(one.backup.label)\" is left out: \(one.damage). \(one.remedy)")
@@ -259,7 +260,8 @@ extension Plan {
                 guard plan.end > end, !plan.partials.isEmpty,
                     plan.path.contains(path.timeline(at: LSN(end.rawValue - 1)), upTo: end)
                 else { return nil }
-                let words = ([command].compactMap(\.self) + other.arguments + ["--use-partial"]).joined(separator: " ")
+                let options = (other.arguments + ["--use-partial"]).joined(separator: " ")
+                let words = command.map { runnable("\($0) \(options)") } ?? options
                 return
                     "Segment \"\(plan.partials.map(\.description).joined(separator: "\", \""))\" exists as .partial only; "
                     + "\"\(words)\" takes \(command == nil ? "the recovery" : "a recovery of the whole cluster") to LSN "
@@ -286,7 +288,10 @@ public struct NothingArchived: Explained, Equatable {
     public let cluster: String
     public let location: String
     public var message: String { "repository \"\(location)\" has nothing of cluster \"\(cluster)\"" }
-    public var hint: String? { "\"tidemark init\" starts archiving; is the right repository configured and mounted?" }
+    public var hint: String? {
+        "\"\(runnable("tidemark init"))\""
+            + " starts archiving; is the right repository configured and mounted?"
+    }
 }
 
 extension RestorableBackup {
