@@ -233,12 +233,11 @@ public struct KnownDamage: Sendable, Equatable {
                 KnownDamage(name: name, segment: segment, reason: $0.message)
             }
         }
-        guard let last = try lastVerification(of: name, of: archive) else { return nil }
+        guard let last = try archive.standingVerification(of: name) else { return nil }
         if let fault = last.fault {
             return KnownDamage(
                 name: name, segment: nil, reason: "the record of its verification of \(last.time) \(fault.verdict)")
         }
-        guard last.problems > 0 else { return nil }
         return KnownDamage(name: name, segment: nil, reason: "a verification found \(last.problems) problems in it")
     }
 
