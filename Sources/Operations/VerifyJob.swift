@@ -92,11 +92,10 @@ public struct VerifyJob {
             do { try recordVerification(found, of: archive) } catch let error as SystemError {
                 // The repository may be away as a whole.
                 guard (try? archive.isConfirmed()) == true else { throw error }
+                // That says nothing about the backup.
                 context.note(
-                    .error, "the verification of backup \"\(found.label)\" could not be recorded",
+                    .warning, "the verification of backup \"\(found.label)\" could not be recorded",
                     detail: "\(error.message).", hint: error.hint)
-                report.problems += 1
-                others += 1
             }
             for problem in found.problems { context.note(.error, problem) }
             if walOf[archive.incarnation] == nil {
