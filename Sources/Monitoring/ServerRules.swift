@@ -82,15 +82,40 @@ extension Observation {
         if !failing, waiting.ready > 0, let quiet = server?.archiverQuiet, min(quiet, waiting.oldestReady) >= 45 {
             return silence(waiting, quiet, limits)
         }
+        if let standby = standbyVerdict(waiting, limits) { return standby }
         let last = server?.lastFailed.map { " The last failure was with \"\($0)\"." } ?? ""
         let message =
             waiting.ready == 0
-            ? failing ? "The last attempt to archive failed.\(last)" : "Nothing is waiting to be archived."
+            ? failing
+                ? "The last attempt to archive failed.\(last)" : "Nothing is waiting to be archived." + untilPromotion
             : "The oldest of \(waiting.ready) finished segments has been waiting for \(duration(waiting.oldestReady))."
                 + (failing ? last : "")
         return limits.judge(
             waiting.oldestReady, message,
             "Look for \"archive command failed\" and tidemark's messages before it in the server's log.")
+    }
+
+    /// Whether it is a standby that leaves archiving to others: PostgreSQL starts an archiver on a standby only if
+    /// `archive_mode` is `always`.
+    private var isSilent: Bool {
+        server?.isStandby == true && server?.findings.first { $0.name == "archive_mode" }?.current == "on"
+    }
+    private var untilPromotion: String {
+        isSilent ? " A standby with archive_mode = on archives nothing until it is promoted." : ""
+    }
+
+    /// A standby that leaves archiving to others, where no others archive; nil everywhere else.
+    private func standbyVerdict(_ waiting: WaitingObservation, _ limits: Limits) -> Verdict? {
+        guard isSilent, waiting.unarchived > 0, let age = waiting.oldestCommit,
+            limits.status(of: age) != .ok || waiting.unarchived >= 3
+        else { return nil }
+        let replayed = waiting.unarchived == 1 ? "segment" : "\(waiting.unarchived) segments"
+        return Verdict(
+            limits.status(of: age) == .critical ? .critical : .warning,
+            "This standby archives nothing until it is promoted (archive_mode = on), and nobody else has archived the last "
+                + "\(replayed) that it has replayed.",
+            "If the repository is this standby's own, set archive_mode = always and restart it. If it is the primary's as well, "
+                + "look for the cause there: \"\(runnable("tidemark check --only archiving"))\".", age)
     }
 
     /// What tidemark said of the file that the server says it is failing with.
