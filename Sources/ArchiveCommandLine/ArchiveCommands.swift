@@ -184,6 +184,7 @@ public enum ArchiveCommands {
             let cluster = try configuration.servedCluster(
                 named: arguments.value("cluster"),
                 file: grammar.command == Grammar.archivePush.command ? arguments.words.first : nil)
+            configuration.completeOffers(for: cluster, arguments)
             log.follow(cluster, verbose: arguments.has("verbose"))
             try giveUpRoot(for: cluster)
             let status = try body(

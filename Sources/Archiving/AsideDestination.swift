@@ -146,7 +146,7 @@ struct StaysAside: Explained {
     let key: RepositoryKey
     var message: String { "\"\(timeline.fileNamePart).history\" stays aside with its timeline, as \"\(key)\"" }
     var hint: String? {
-        "To bring the timeline back: \"tidemark segments put-back \(timeline.fileNamePart).history\"."
+        "To bring the timeline back: \"\(runnable("tidemark segments put-back \(timeline.fileNamePart).history"))\"."
     }
 }
 
@@ -168,7 +168,7 @@ struct StoredAside: Explained {
     var hint: String? {
         isElsewhere
             ? nil
-            : "If this server is the right one, bring the timeline back with \"tidemark segments put-back "
-                + "\(timeline.fileNamePart).history\". If not, it should not archive into this cluster."
+            : "If this server is the right one, bring the timeline back with "
+                + "\"\(runnable("tidemark segments put-back \(timeline.fileNamePart).history"))\". If not, it should not archive into this cluster."
     }
 }

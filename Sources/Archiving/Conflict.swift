@@ -30,7 +30,7 @@ public struct ArchiveConflict: Explained, Equatable {
         "Nothing was overwritten. Do two servers archive for this cluster, for example an old primary after a "
             + "failover, or a copy of the server's machine? Only one of them may continue with archive_command; give the "
             + "other a cluster of its own. If the archived file is not this server's, take it out of the way with "
-            + "\"tidemark segments put-aside \(file)\(isFollowed ? " --following" : "")\""
+            + "\"\(runnable("tidemark segments put-aside \(file)\(isFollowed ? " --following" : "")"))\""
             + (isFollowed ? ": what is archived after it continues it." : ".")
     }
 }

@@ -80,7 +80,7 @@ struct DamagedCopyDiffers: Explained {
     var detail: String? { "\(damage.reason) \(difference)" }
     var hint: String? {
         "Nothing was overwritten. If this server is the one that should archive here, take the damaged object out of the "
-            + "way with \"tidemark segments put-aside \(file)\"."
+            + "way with \"\(runnable("tidemark segments put-aside \(file)"))\"."
     }
 }
 

@@ -142,8 +142,8 @@ struct ArchivedFileDamaged: Explained {
     var message: String { damage.message }
     var detail: String? { damage.detail }
     var hint: String? {
-        "If a server still has the file, run \"tidemark archive-push pg_wal/\(file)\" in its data directory: that stores it "
-            + "again. Check the repository's storage; \"tidemark verify\" shows what else is affected."
+        "If a server still has the file, run \"\(runnable("tidemark archive-push pg_wal/\(file)"))\" in its data directory: that stores it "
+            + "again. Check the repository's storage; \"\(runnable("tidemark verify"))\" shows what else is affected."
     }
 }
 

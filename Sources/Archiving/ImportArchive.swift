@@ -288,7 +288,7 @@ private struct UnknownOwner: Explained {
     }
     var hint: String? {
         identifiers.isEmpty
-            ? "If it is of the cluster in the data directory, store it with \"tidemark archive-push PATH\"."
+            ? "If it is of the cluster in the data directory, store it with \"\(runnable("tidemark archive-push PATH"))\"."
             : "Import the files of each cluster from a directory of their own."
     }
 }

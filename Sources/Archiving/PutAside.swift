@@ -161,6 +161,6 @@ public struct NothingToPutAside: Explained, Equatable {
     public let name: String
     public var message: String { "\"\(name)\" is not in the repository" }
     public var hint: String? {
-        "Name a segment, a .partial, a .backup, or a timeline by its history file or number, as \"tidemark segments\" shows them."
+        "Name a segment, a .partial, a .backup, or a timeline by its history file or number, as \"\(runnable("tidemark segments"))\" shows them."
     }
 }

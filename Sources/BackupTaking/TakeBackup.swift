@@ -60,12 +60,13 @@ struct BackupSource {
         if settings["wal_level"] == "minimal" {
             throw Problem(
                 "cannot back up a server with wal_level = minimal",
-                hint: "Set wal_level = replica and restart the server; \"tidemark init --write\" does the first part.")
+                hint: "Set wal_level = replica and restart the server; "
+                    + "\"\(runnable("tidemark init --write"))\" does the first part.")
         }
         if !isStandby && settings["archive_mode"] == "off" {
             throw Problem(
                 "the server does not archive its WAL", detail: "A backup is not usable without the WAL around it.",
-                hint: "\"tidemark init\" prints the settings that archiving needs.")
+                hint: "\"\(runnable("tidemark init"))\" prints the settings that archiving needs.")
         }
     }
 
@@ -75,7 +76,7 @@ struct BackupSource {
                 "repository \"\(archive.store.location)\" is not prepared for cluster \"\(archive.incarnation.cluster)\"",
                 detail: "It has no folder for PostgreSQL \(archive.incarnation.major) with system identifier "
                     + "\(archive.incarnation.systemIdentifier).",
-                hint: "Run \"tidemark init\".")
+                hint: "Run \"\(runnable("tidemark init"))\".")
         }
         try arrival.refuseAside(directory.timeline(control))
     }

@@ -135,7 +135,7 @@ struct ForeignWAL: Explained {
     var detail: String? { "It differs from \"\(path)\". The backup is not usable with it." }
     var hint: String? {
         "Does a copy of the cluster, or a former primary, archive as this cluster? Give it a cluster name of its own, move its WAL "
-            + "out of the way with \"tidemark segments put-aside\", then take the backup again."
+            + "out of the way with \"\(runnable("tidemark segments put-aside"))\", then take the backup again."
     }
 }
 
@@ -162,7 +162,7 @@ struct TimelineAside: Explained {
     var message: String { "cannot back up a server on timeline \(timeline), which was put aside" }
     var detail: String? { "The WAL that makes the backup complete would be put aside as well." }
     var hint: String? {
-        "If this server is the right one, run \"tidemark segments put-back \(ArchiveFileName.history(timeline))\". If not, it "
+        "If this server is the right one, run \"\(runnable("tidemark segments put-back \(ArchiveFileName.history(timeline))"))\". If not, it "
             + "should not archive into this cluster."
     }
 }

@@ -34,17 +34,19 @@ public func verifyBackup(
     let lease = try BackupLease(backup.label, of: archive)
     defer { withExtendedLifetime(lease) {} }
     var report = VerifyReport(label: backup.label)
+    let own = BackupProblem.Trace.object(archive.incarnation.backup(backup.label, Manifest.objectName))
     do {
         let manifest = try ManifestReader(backup.label, of: archive)
         try ManifestVerification(backup, archive, request, manifest).run(into: &report) { done in
             try progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
         }
     } catch let error as ObjectAbsent {
-        report.problems.append(BackupProblem(error.message))
+        report.problems.append(BackupProblem(error.message, trace: .object(error.key)))
     } catch let error as DatabaseError where error.isDamage {
-        report.problems.append(BackupProblem("the manifest is damaged", detail: "SQLite says: \(error.reason)."))
+        report.problems.append(
+            BackupProblem("the manifest is damaged", detail: "SQLite says: \(error.reason).", trace: own))
     } catch let error as any Explained where error.concernsOneObject || error is Problem {
-        report.problems.append(BackupProblem(error.message, detail: error.detail))
+        report.problems.append(BackupProblem(error.message, detail: error.detail, trace: own))
     }
     report.problems += try withoutAside([backup], of: archive).aside.map(\.problem)
     if request.includesWAL {
@@ -73,7 +75,9 @@ private struct ManifestVerification {
 
     func run(into report: inout VerifyReport, progress: (Int64) throws -> Void) throws {
         for problem in try manifest.database.problems() {
-            report.problems.append(BackupProblem("the manifest is damaged", detail: "SQLite says: \(problem)."))
+            report.problems.append(
+                BackupProblem(
+                    "the manifest is damaged", detail: "SQLite says: \(problem).", trace: .object(manifest.key)))
         }
         report.problems += try missingFiles()
         try manifest.forEachIncompleteFile { path in
@@ -174,7 +178,7 @@ private struct PackFeed {
             problems.append(
                 BackupProblem(
                     "pack \"\(pack.key)\" does not match the manifest",
-                    detail: "Its index has no such frame at offset \(frame.offset)."))
+                    detail: "Its index has no such frame at offset \(frame.offset).", trace: .object(pack.key)))
         }
         item.add(frame, runs, bytes: Int64(frame.size))
         if item.isFull {
@@ -213,11 +217,15 @@ private struct PackFeed {
             // The pack is done when this placeholder and all pieces are.
             job.progress.begin(id, pieces: 1)
         } catch let error as ObjectAbsent {
-            problems.append(BackupProblem("pack \"\(error.key)\" is missing"))
+            problems.append(BackupProblem("pack \"\(error.key)\" is missing", trace: .object(error.key)))
         } catch let error as ObjectDamaged {
-            problems.append(BackupProblem("pack \"\(error.key)\" is damaged", detail: error.detail))
+            problems.append(
+                BackupProblem("pack \"\(error.key)\" is damaged", detail: error.detail, trace: .object(error.key)))
         } catch let error as any Explained where error.concernsOneObject {
-            problems.append(BackupProblem(error.message, detail: error.detail))
+            problems.append(
+                BackupProblem(
+                    error.message, detail: error.detail,
+                    trace: .object(archive.incarnation.pack(place.label, place.name))))
         }
     }
 

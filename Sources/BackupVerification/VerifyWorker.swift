@@ -30,7 +30,7 @@ final class VerifyJob: Sendable {
     static func key(_ path: String, _ block: UInt32) -> String { "\(path)#\(block)" }
 
     static func damage(of pack: StoredPack, _ reason: String) -> BackupProblem {
-        BackupProblem("pack \"\(pack.key)\" is damaged", detail: reason)
+        BackupProblem("pack \"\(pack.key)\" is damaged", detail: reason, trace: .object(pack.key))
     }
 
     /// Names up to three of the files that lie in a frame.

@@ -20,6 +20,7 @@ struct WALVerification {
         var segment = backup.startSegment
         while segment <= backup.stopSegment {
             defer { segment = segment.next(segmentSize: backup.segmentSize) }
+            let trace = BackupProblem.Trace.object(archive.key(for: .segment(segment)))
             do {
                 let stored = try archive.stored(segment)
                 try stored.extract(with: &decompressor) { _ in }
@@ -31,11 +32,13 @@ struct WALVerification {
                             "WAL segment \"\(segment)\" does not follow the one before it", detail: link.detail))
                 }
             } catch is ObjectAbsent {
-                problems.append(BackupProblem("WAL segment \"\(segment)\", which the backup needs, is missing"))
+                problems.append(
+                    BackupProblem("WAL segment \"\(segment)\", which the backup needs, is missing", trace: trace))
             } catch let error as ObjectDamaged {
                 problems.append(
                     BackupProblem(
-                        "WAL segment \"\(segment)\", which the backup needs, is damaged", detail: error.detail))
+                        "WAL segment \"\(segment)\", which the backup needs, is damaged", detail: error.detail,
+                        trace: trace))
             } catch let error as BadSummary {
                 problems.append(
                     BackupProblem("the summary of WAL segment \"\(segment)\" is damaged", detail: "\(error)"))
@@ -43,7 +46,7 @@ struct WALVerification {
                 problems.append(
                     BackupProblem(
                         "WAL segment \"\(segment)\", which the backup needs, cannot be read",
-                        detail: "\(error.message).\(error.detail.map { " \($0)" } ?? "")"))
+                        detail: "\(error.message).\(error.detail.map { " \($0)" } ?? "")", trace: trace))
             }
         }
         return (count, problems)

@@ -100,14 +100,14 @@ public struct AsideBackup: Sendable {
     /// What is wrong with it, as the rest of a sentence.
     public var damage: String { "its branch was put aside" }
     /// How it can be used again, as a sentence.
-    public var remedy: String { "If that was a mistake: tidemark segments put-back \(subject)." }
+    public var remedy: String { "If that was a mistake: \(runnable("tidemark segments put-back \(subject)"))." }
     /// Both, with the backup's name.
     public var sentence: String { "Backup \"\(backup.label)\" is left out: \(damage). \(remedy)" }
     public var problem: BackupProblem {
         BackupProblem(
             "backup \"\(backup.label)\" cannot be used: \(damage)",
             detail: "Its own \"\(file)\" was put aside after it was taken. What the archive has since is another "
-                + "server's log, which does not fit the backup.")
+                + "server's log, which does not fit the backup.", trace: .listing)
     }
 }
 

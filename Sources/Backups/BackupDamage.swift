@@ -1,13 +1,13 @@
 import Platform
 public import Repository
 
-/// What is wrong with a backup, as a look at its objects' sizes and its last verification tell: the rest of a sentence.
+/// What is wrong with a backup, as a look at its objects' sizes and at what its last verification found tell: the rest of a
+/// sentence.
 public func damage(of backup: BackupDescription, from archive: ClusterArchive) throws -> String? {
     if let visible = try visibleDamage(of: backup, from: archive) { return visible }
-    guard let verified = try lastVerification(of: backup.label, of: archive) else { return nil }
+    guard let verified = try archive.standingVerification(of: backup.label) else { return nil }
     // Nobody knows what it found.
     if let fault = verified.fault { return "the record of its verification of \(verified.time) \(fault.verdict)" }
-    guard verified.problems > 0 else { return nil }
     return "its verification of \(verified.time) found \(verified.problems) problem"
         + (verified.problems == 1 ? "" : "s")
 }

@@ -107,5 +107,5 @@ public struct NoSuchBackup: Explained, Equatable {
     public let cluster: String
     public init(label: String, cluster: String) { (self.label, self.cluster) = (label, cluster) }
     public var message: String { "cluster \"\(cluster)\" has no complete backup \"\(label)\"" }
-    public var hint: String? { "\"tidemark list\" shows the backups." }
+    public var hint: String? { "\"\(runnable("tidemark list"))\" shows the backups." }
 }

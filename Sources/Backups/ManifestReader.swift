@@ -8,7 +8,7 @@ public final class ManifestReader {
     private let file: NamelessDatabase
     public var database: Database { file.database }
     public let label: String
-    private let key: RepositoryKey
+    public let key: RepositoryKey
     /// The manifest's packs by their number in it.
     public let packs: [Int: ManifestPack]
 

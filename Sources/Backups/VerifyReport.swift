@@ -5,11 +5,19 @@ public import WAL
 
 /// Something that is wrong with a backup in the repository.
 public struct BackupProblem: Explained, Equatable, Hashable {
+    /// How to see later whether it is still there, without reading the whole backup.
+    public enum Trace: Hashable, Sendable {
+        /// An object as it was stored doesn't have it.
+        case object(RepositoryKey)
+        /// Every listing of the backups shows it.
+        case listing
+        case none
+    }
     public let message: String
     public let detail: String?
-    public init(_ message: String, detail: String? = nil) {
-        self.message = message
-        self.detail = detail
+    public let trace: Trace
+    public init(_ message: String, detail: String? = nil, trace: Trace = .none) {
+        (self.message, self.detail, self.trace) = (message, detail, trace)
     }
 }
 
@@ -36,6 +44,9 @@ public struct VerifyReport: Sendable, Equatable {
 public struct RecordedVerification: Sendable, Equatable {
     public var time: Moment
     public var problems: Int
+    /// The objects that have all of them, but those that every listing shows; nil when another verification has to tell
+    /// whether they are still there.
+    public var objects: [RepositoryKey]?
     /// Why the record of it can't be read; then nobody knows what it found.
     public var fault: DocumentFault?
 }
@@ -45,9 +56,27 @@ private struct Record: Codable {
     var time: String
     var problems: Int
     var messages: [String]
+    /// Relative to the incarnation's folder. Absent when some problem is of no object, or of more than these.
+    var objects: [String]?
     var frames: Int
     var bytes: Int64
     var seconds: Double
+}
+
+/// The objects of which a record names the problems, at most: they may be read again.
+private let mostObjects = 20
+
+/// Nil when they don't tell about all problems.
+private func objects(of problems: [BackupProblem]) -> [RepositoryKey]? {
+    var found: Set<RepositoryKey> = []
+    for problem in problems {
+        switch problem.trace {
+        case .object(let key): found.insert(key)
+        case .listing: break
+        case .none: return nil
+        }
+    }
+    return found.count > mostObjects ? nil : found.sorted()
 }
 
 /// Writes a verification's result beside the backup.
@@ -55,7 +84,9 @@ public func recordVerification(_ report: VerifyReport, of archive: ClusterArchiv
     let now = Moment(microseconds: Clock.now)
     let record = Record(
         time: now.iso8601, problems: report.problems.count, messages: report.problems.prefix(20).map(\.message),
-        frames: report.frames, bytes: report.bytes, seconds: report.seconds)
+        objects: objects(of: report.problems)?.map {
+            String($0.description.dropFirst(archive.incarnation.folder.description.count + 1))
+        }, frames: report.frames, bytes: report.bytes, seconds: report.seconds)
     // To the microsecond: a second verification may find what the first, a moment ago, didn't. The order of the names is the
     // order of the verifications, whatever the clock says.
     let newest = try verificationNames(of: report.label, archive).max().map { moment(named: $0).microseconds } ?? 0
@@ -80,7 +111,11 @@ public func lastVerification(of label: String, of archive: ClusterArchive) throw
         guard let time = Moment(iso8601: record.time), record.problems >= 0 else {
             throw DocumentFault.impossible("A time or a number in it is impossible.")
         }
-        return RecordedVerification(time: time, problems: record.problems)
+        let folder = archive.incarnation.folder
+        let objects = record.objects?.map { RepositoryKey("\(folder)/\($0)") }
+        return RecordedVerification(
+            time: time, problems: record.problems,
+            objects: objects.flatMap { $0.contains(nil) || $0.count > mostObjects ? nil : $0.compactMap(\.self) })
     } catch let refused as DocumentRefused {
         return RecordedVerification(time: moment(named: newest), problems: 0, fault: refused.fault)
     } catch let fault as DocumentFault {

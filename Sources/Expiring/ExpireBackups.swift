@@ -51,7 +51,8 @@ public func expireBackups(
             detail: "Its backup.json \(fault.verdict). \(fault.detail)",
             // What can't be read now may be whole.
             hint: fault.isReadable
-                ? "\(fault.hint) Or give the backup up: tidemark remove \(shellQuoted(unreadable.label))." : fault.hint)
+                ? "\(fault.hint) Or give the backup up: \(runnable("tidemark remove \(shellQuoted(unreadable.label))"))."
+                : fault.hint)
     }
     let expiry = Expiry(archive: archive, listing: listing)
     var bars: [String: LeaseBar] = [:]

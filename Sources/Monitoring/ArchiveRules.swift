@@ -2,6 +2,7 @@ import Backups
 import Configuration
 import Jobs
 import Planning
+import Platform
 import Recovery
 import Repository
 public import WAL
@@ -28,11 +29,17 @@ extension Observation {
                 archive.historyRemedy.map { "The server still has it; store it with: \($0)" } ?? history.hint)
         }
         guard let newest = archive.newest else {
-            return .warning("No WAL has been archived yet.", "\"tidemark init\" says what the server lacks.")
+            return .warning(
+                "No WAL has been archived yet.",
+                "\"\(runnable("tidemark init"))\""
+                    + " says what the server lacks.")
         }
         guard let gap = archive.gaps.first else {
             if let breaksProblem {
-                return .unknown(breaksProblem, "\"tidemark catalog status\" shows what is wrong with the catalog.")
+                return .unknown(
+                    breaksProblem,
+                    "\"\(runnable("tidemark catalog status"))\""
+                        + " shows what is wrong with the catalog.")
             }
             return .ok(
                 archive.ownBackups.isEmpty
@@ -69,14 +76,14 @@ extension Observation {
         if let ownCluster, !ownCluster.isKnown {
             return (
                 "The repository has no place for the cluster in the data directory (\(ownCluster.folderName)).",
-                "Run \"tidemark init\" and take a backup."
+                "Run \"\(runnable("tidemark init"))\" and take a backup."
             )
         }
         if archive.windowStart == nil || archive.windowEnd == nil, archive.unreached == nil {
             return (
                 reach,
                 archive.historyRemedy.map { "The server still has the missing history; store it with: \($0)" }
-                    ?? "Run \"tidemark backup\"."
+                    ?? "Run \"\(runnable("tidemark backup"))\"."
             )
         }
         return nil
@@ -112,17 +119,21 @@ extension Observation {
                 reach,
                 archive.unreached?.wayOut
                     ?? archive.historyRemedy.map { "The server still has the missing history; store it with: \($0)" }
-                    ?? "Run \"tidemark backup\".",
+                    ?? "Run \"\(runnable("tidemark backup"))\".",
                 value: 0)
         }
         let seconds = max(0, Double(end.microseconds - start.microseconds) / 1_000_000)
         if let gap = archive.unreached {
             return .critical(
-                reach, gap.wayOut ?? "Run \"tidemark backup\": from then on the present can be reached.",
+                reach,
+                gap.wayOut
+                    ?? "\"\(runnable("tidemark backup"))\" takes a backup: from then on the present can be reached.",
                 value: seconds)
         }
         return limits.judge(
-            seconds, reach, "Backups are kept too short, or there is a gap; \"tidemark list\" shows what is there.")
+            seconds, reach,
+            "Backups are kept too short, or there is a gap; "
+                + "\"\(runnable("tidemark list"))\" shows what is there.")
     }
 
     /// What the last three good drills took, the longest of them, for the cluster's present size.
@@ -142,7 +153,7 @@ extension Observation {
         guard let seconds = expectedDowntime else {
             return limits.warning == nil && limits.critical == nil
                 ? .ok("No drill has measured it yet, and no limit is set.")
-                : .warning("No drill has measured it yet.", "Run \"tidemark drill\".")
+                : .warning("No drill has measured it yet.", "Run \"\(runnable("tidemark drill"))\".")
         }
         return limits.judge(
             seconds, "A recovery takes about \(duration(seconds)), as the last drills did.",

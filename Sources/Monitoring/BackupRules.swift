@@ -12,7 +12,12 @@ extension Observation {
         guard let archive else { return needsArchive }
         let damaged = archive.newestDamaged.map { "backup \"\($0.label)\" is damaged: \($0.reason)" }
         guard let newest = archive.newestBackup else {
-            if let damaged { return .critical("There is no usable backup: \(damaged).", "Run \"tidemark backup\".") }
+            if let damaged {
+                return .critical(
+                    "There is no usable backup: \(damaged).",
+                    "Run "
+                        + "\"\(runnable("tidemark backup"))\".")
+            }
             let found = archive.backups.newest.map {
                 "No backup is of the cluster's history; the newest, \"\($0.label)\", is of timeline \($0.timeline), "
                     + "the cluster is on timeline \(archive.timeline)."
@@ -20,15 +25,15 @@ extension Observation {
             if found == nil, let one = archive.backups.aside.last {
                 return .critical(
                     "There is no usable backup: of \"\(one.backup.label)\" \(one.damage).",
-                    "\(one.remedy) If not, run \"tidemark backup\".")
+                    "\(one.remedy) If not, run \"\(runnable("tidemark backup"))\".")
             }
-            return .critical(found ?? "There is no complete backup.", "Run \"tidemark backup\".")
+            return .critical(found ?? "There is no complete backup.", "Run \"\(runnable("tidemark backup"))\".")
         }
         if age(newest.stopTime) < -60 {
             return .critical(
                 "The newest backup, \"\(newest.label)\", ended \(duration(-age(newest.stopTime))) in the future: a clock is wrong, "
                     + "or was. Nothing expires.",
-                "Correct the clock. If it is correct, take a backup; \"tidemark remove \(shellQuoted(newest.label))\" removes this one."
+                "Correct the clock. If it is correct, take a backup; \"\(runnable("tidemark remove \(shellQuoted(newest.label))"))\" removes this one."
             )
         }
         let seconds = max(0, age(newest.stopTime))
@@ -38,7 +43,7 @@ extension Observation {
                 "\(capitalized($0)). The newest other one, \"\(newest.label)\", is \(duration(seconds)) old."
             }
                 ?? "The newest backup, \"\(newest.label)\", is \(duration(seconds)) old.",
-            "Run \"tidemark backup\"; is the timer on (systemctl list-timers 'tidemark-*')?"
+            "Run \"\(runnable("tidemark backup"))\"; is the timer on (systemctl list-timers 'tidemark-*')?"
                 + (archive.backups.aside.last { $0.backup.stopTime > newest.stopTime }.map { " \($0.sentence)" } ?? ""))
     }
 
@@ -80,13 +85,14 @@ extension Observation {
         if let last = lastJob(.backup), last.result == .failure {
             return .critical(
                 "The last backup failed \(duration(max(0, age(last.finished)))) ago: \(last.message ?? "no reason is known").",
-                last.hint ?? "Run \"tidemark backup\".")
+                last.hint ?? "Run \"\(runnable("tidemark backup"))\".")
         }
         if let newest = archive.newestBackup, !newest.corruptPages.isEmpty {
             return .critical(
                 "The newest backup has \(newest.corruptPages.count) pages with wrong checksums, the first in "
                     + "\"\(newest.corruptPages[0].relation ?? newest.corruptPages[0].path)\".",
-                "The server's own disk has damaged them: \"tidemark show \(shellQuoted(newest.label))\" lists them.")
+                "The server's own disk has damaged them: \"\(runnable("tidemark show \(shellQuoted(newest.label))"))\" lists them."
+            )
         }
         let count = archive.backups.complete.count
         let complete =
@@ -98,7 +104,7 @@ extension Observation {
     func verificationVerdict(_ part: VerifiedPart, _ limits: Limits) -> Verdict {
         let runs = pastJobs.filter { $0.kind == .verify && part.isRead(by: $0) }
         let whole = runs.last { $0.facts[VerifiedPart.only] == nil }
-        let command = part == .backups ? "tidemark verify --backups" : "tidemark verify --wal"
+        let command = part == .backups ? runnable("tidemark verify --backups") : runnable("tidemark verify --wal")
         let damage = knownDamage.filter { ($0.segment == nil) == (part == .backups) }
         if let first = damage.first {
             let more = damage.count > 1 ? ", and \(damage.count - 1) more" : ""
@@ -140,10 +146,10 @@ extension Observation {
                 last.result == .problems
                     ? "The last drill found problems \(ago) ago\(last.facts["problem"].map { ": \($0)" } ?? ".")"
                     : "The last drill failed \(ago) ago: \(last.message ?? "no reason is known").",
-                last.hint ?? "\"tidemark history --job drill\" shows when a drill last succeeded.")
+                last.hint ?? "\"\(runnable("tidemark history --job drill"))\" shows when a drill last succeeded.")
         }
         let later = jobs.contains { $0.kind == .drill && age($0.finished) < -60 }
-        return ageVerdict(of: last, isInFuture: later, limits, "rehearsed", "Run \"tidemark drill\".")
+        return ageVerdict(of: last, isInFuture: later, limits, "rehearsed", "Run \"\(runnable("tidemark drill"))\".")
     }
 
     /// - Parameter isInFuture: whether a job's record tells of one that ended in the future.

@@ -1,5 +1,6 @@
 import Backups
 import Jobs
+import Platform
 public import WAL
 
 /// One day (UTC) of a cluster's protection: what was done, and whether its moments can be reached.
@@ -78,7 +79,9 @@ extension Observation {
             ("I would lose", lossAnswer, lossRemark),
             (
                 "I would be down", downtime.map { "about " + duration($0) } ?? "unknown",
-                downtime == nil ? "no recovery was rehearsed yet: \"tidemark drill\"" : "as the last drills were"
+                downtime == nil
+                    ? "no recovery was rehearsed yet: "
+                        + "\"\(runnable("tidemark drill"))\"" : "as the last drills were"
             ),
         ]
     }

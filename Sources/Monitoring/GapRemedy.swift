@@ -23,7 +23,7 @@ public struct GapRemedy: Sendable, Equatable {
         }
         isComplete = local.count == gap.count
         if let name = try archive.putBack(gap, dataDirectory: dataDirectory) {
-            (commands, isAside) = (["tidemark segments put-back \(name)"], true)
+            (commands, isAside) = ([runnable("tidemark segments put-back \(name)")], true)
             return
         }
         guard !local.isEmpty else { return nil }

@@ -86,7 +86,7 @@ public struct KnownGap: Sendable, Equatable {
     }
     var remedy: String {
         former == nil
-            ? "\"tidemark segments\" shows what is missing, and whether the server still has it."
+            ? "\"\(runnable("tidemark segments"))\" shows what is missing, and whether the server still has it."
             : KnownDamage.formerRemedy
     }
 
@@ -173,8 +173,8 @@ public struct KnownDamage: Sendable, Equatable {
     public var remedy: String {
         if former != nil { return KnownDamage.formerRemedy }
         return segment == nil
-            ? "Take a backup now; \"tidemark remove \(shellQuoted(name))\" removes this one."
-            : "If a server still has it in its pg_wal, store it again with \"tidemark archive-push PATH\". Take a backup now: "
+            ? "Take a backup now; \"\(runnable("tidemark remove \(shellQuoted(name))"))\" removes this one."
+            : "If a server still has it in its pg_wal, store it again with \"\(runnable("tidemark archive-push PATH"))\". Take a backup now: "
                 + "recovery from earlier ones ends before this segment."
     }
 
@@ -233,12 +233,11 @@ public struct KnownDamage: Sendable, Equatable {
                 KnownDamage(name: name, segment: segment, reason: $0.message)
             }
         }
-        guard let last = try lastVerification(of: name, of: archive) else { return nil }
+        guard let last = try archive.standingVerification(of: name) else { return nil }
         if let fault = last.fault {
             return KnownDamage(
                 name: name, segment: nil, reason: "the record of its verification of \(last.time) \(fault.verdict)")
         }
-        guard last.problems > 0 else { return nil }
         return KnownDamage(name: name, segment: nil, reason: "a verification found \(last.problems) problems in it")
     }
 

@@ -149,6 +149,8 @@ public struct WaitingObservation: Sendable {
     public var oldestCommit: Double?
     /// The segment of the server's pg_wal that could not be read; nothing is known of the oldest commit then.
     public var unreadable: SegmentName?
+    /// Segments that the server has finished, or replayed to their end, after the newest one in the repository.
+    public var unarchived: UInt64 = 0
 
     public init(ready: Int, oldestReady: Double, oldestCommit: Double?) {
         (self.ready, self.oldestReady, self.oldestCommit) = (ready, oldestReady, oldestCommit)

@@ -166,7 +166,7 @@ private func observeArchive(
         guard let known else {
             throw Problem(
                 "cluster \"\(cluster.name)\" is not in repository \"\(cluster.repository)\"",
-                hint: "Create its place with \"tidemark init\".")
+                hint: "Create its place with \"\(runnable("tidemark init"))\".")
         }
         let archive = known.current
         var found: [WALBreak] = []

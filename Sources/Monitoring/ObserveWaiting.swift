@@ -37,6 +37,11 @@ extension WaitingObservation {
                 return isNewer(name) || waiting.contains(name) || number == last && name.timeline >= timeline
             }
             .sorted { $0.number(segmentSize: segmentSize) < $1.number(segmentSize: segmentSize) }
+        if let last {
+            unarchived =
+                behind.map { last - min(last, $0 + 1) }
+                ?? UInt64(candidates.count { $0.number(segmentSize: segmentSize) < last })
+        }
         oldestCommit = 0
         for name in candidates {
             let path = wal + "/" + name.description

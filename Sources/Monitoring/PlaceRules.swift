@@ -1,5 +1,6 @@
 import Configuration
 import DataDirectory
+import Platform
 
 /// What is right and wrong with the places things lie in, and with the way people hear of it.
 extension Observation {
@@ -10,7 +11,7 @@ extension Observation {
         return limits.judge(
             percent,
             "\(Quantity.pretty(bytes: space.free)) of \(Quantity.pretty(bytes: space.total)) are free (\(Int(percent)) %).",
-            "Give it a larger disk, or keep backups shorter (\"tidemark expire --dry-run\").")
+            "Give it a larger disk, or keep backups shorter (\"\(runnable("tidemark expire --dry-run"))\").")
     }
 
     func growthVerdict(_ limits: Limits) -> Verdict {
@@ -23,7 +24,7 @@ extension Observation {
         return limits.judge(
             seconds,
             "At \(Quantity.pretty(bytes: Int64(min(shrinking, 1e18)))) a day the disk is full in \(duration(seconds)).",
-            "Give it a larger disk, or keep backups shorter (\"tidemark expire --dry-run\").")
+            "Give it a larger disk, or keep backups shorter (\"\(runnable("tidemark expire --dry-run"))\").")
     }
 
     var placesVerdict: Verdict {
@@ -52,11 +53,11 @@ extension Observation {
             return .warning(
                 "\(givenUp.count) message\(givenUp.count == 1 ? " was" : "s were") given up within the last week: \(receivers) "
                     + "could not be reached for a day.",
-                "\"tidemark history\" shows what happened, \"tidemark notify --test\" whether everybody can be reached.",
+                "\"\(runnable("tidemark history"))\" shows what happened, \"\(runnable("tidemark notify --test"))\" whether everybody can be reached.",
                 value: Double(givenUp.count))
         }
         return .warning(
             "\(undelivered.count) messages wait for delivery, the oldest for \(duration(undelivered.age)).",
-            "Run \"tidemark notify --deliver\" and see why.", value: Double(undelivered.count))
+            "Run \"\(runnable("tidemark notify --deliver"))\" and see why.", value: Double(undelivered.count))
     }
 }

@@ -37,7 +37,8 @@ extension Observation {
         let list = wrong.map { "\($0.name) is \"\($0.current)\"" }.joined(separator: ", ")
         let isCritical = wrong.contains { $0.verdict == .required }
         let message = "\(list). \(wrong[0].reason)"
-        let step = "\"tidemark init\" shows what to set, \"tidemark init --write\" sets it."
+        let step =
+            "\"\(runnable("tidemark init"))\" shows what to set, \"\(runnable("tidemark init --write"))\" sets it."
         return isCritical ? .critical(message, step) : .warning(message, step)
     }
 
@@ -57,7 +58,7 @@ extension Observation {
         if let ownCluster, !ownCluster.isKnown {
             return .critical(
                 "The repository has no place for the cluster in the data directory (\(ownCluster.folderName)).",
-                "After initdb or pg_upgrade, run \"tidemark init\" and take a backup.")
+                "After initdb or pg_upgrade, run \"\(runnable("tidemark init"))\" and take a backup.")
         }
         guard let server else { return needsServer }
         let major = server.version / 10000
@@ -81,15 +82,40 @@ extension Observation {
         if !failing, waiting.ready > 0, let quiet = server?.archiverQuiet, min(quiet, waiting.oldestReady) >= 45 {
             return silence(waiting, quiet, limits)
         }
+        if let standby = standbyVerdict(waiting, limits) { return standby }
         let last = server?.lastFailed.map { " The last failure was with \"\($0)\"." } ?? ""
         let message =
             waiting.ready == 0
-            ? failing ? "The last attempt to archive failed.\(last)" : "Nothing is waiting to be archived."
+            ? failing
+                ? "The last attempt to archive failed.\(last)" : "Nothing is waiting to be archived." + untilPromotion
             : "The oldest of \(waiting.ready) finished segments has been waiting for \(duration(waiting.oldestReady))."
                 + (failing ? last : "")
         return limits.judge(
             waiting.oldestReady, message,
             "Look for \"archive command failed\" and tidemark's messages before it in the server's log.")
+    }
+
+    /// Whether it is a standby that leaves archiving to others: PostgreSQL starts an archiver on a standby only if
+    /// `archive_mode` is `always`.
+    private var isSilent: Bool {
+        server?.isStandby == true && server?.findings.first { $0.name == "archive_mode" }?.current == "on"
+    }
+    private var untilPromotion: String {
+        isSilent ? " A standby with archive_mode = on archives nothing until it is promoted." : ""
+    }
+
+    /// A standby that leaves archiving to others, where no others archive; nil everywhere else.
+    private func standbyVerdict(_ waiting: WaitingObservation, _ limits: Limits) -> Verdict? {
+        guard isSilent, waiting.unarchived > 0, let age = waiting.oldestCommit,
+            limits.status(of: age) != .ok || waiting.unarchived >= 3
+        else { return nil }
+        let replayed = waiting.unarchived == 1 ? "segment" : "\(waiting.unarchived) segments"
+        return Verdict(
+            limits.status(of: age) == .critical ? .critical : .warning,
+            "This standby archives nothing until it is promoted (archive_mode = on), and nobody else has archived the last "
+                + "\(replayed) that it has replayed.",
+            "If the repository is this standby's own, set archive_mode = always and restart it. If it is the primary's as well, "
+                + "look for the cause there: \"\(runnable("tidemark check --only archiving"))\".", age)
     }
 
     /// What tidemark said of the file that the server says it is failing with.
@@ -125,7 +151,7 @@ extension Observation {
     /// For a file that will be refused whenever it is handed over.
     private func wayOut(_ file: String) -> String {
         let copy =
-            "If a standby has an intact copy of the file in its pg_wal, store that with \"tidemark archive-push PATH\": this "
+            "If a standby has an intact copy of the file in its pg_wal, store that with \"\(runnable("tidemark archive-push PATH"))\": this "
             + "server then continues by itself."
         guard SegmentName(file) != nil else { return copy }
         let status = "pg_wal/archive_status/\(file)"

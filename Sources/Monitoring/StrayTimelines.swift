@@ -69,7 +69,8 @@ extension Observation {
             return .critical(
                 "The server is on timeline \(serverTimeline), which was put aside: what it archives is stored there, and "
                     + "only a recovery with --target-timeline \(serverTimeline) reads it.",
-                "If this server is the right one: tidemark segments put-back \(name). If not, stop this server.")
+                "If this server is the right one: \(runnable("tidemark segments put-back \(name)")). If not, stop this server."
+            )
         }
         if let contradiction {
             return .critical(
@@ -78,7 +79,7 @@ extension Observation {
         if strays.isEmpty, let unknown = contradictionProblem {
             return .unknown(
                 "tidemark \(unknown.message): \(unknown.detail ?? "")",
-                "\"tidemark verify --wal\" names every segment that cannot be read.")
+                "\"\(runnable("tidemark verify --wal"))\" names every segment that cannot be read.")
         }
         guard !strays.isEmpty else { return .ok("The server is on timeline \(serverTimeline); no other is newer.") }
         let sentences = strays.map { stray in
@@ -90,7 +91,9 @@ extension Observation {
                 + "."
         }
         // One that descends from another goes first.
-        let commands = strays.reversed().map { "tidemark segments put-aside \($0.timeline.fileNamePart).history" }
+        let commands = strays.reversed().map {
+            runnable("tidemark segments put-aside \($0.timeline.fileNamePart).history")
+        }
         let aside = "\(commands.joined(separator: "; ")) (nothing is deleted)"
         return .critical(
             sentences.joined(separator: " ") + " Standbys and recoveries that ask for the latest timeline would follow "

@@ -212,6 +212,6 @@ public struct Outbox: Sendable {
         }
         throw Problem(
             "another process holds the lock \"\(path)\"",
-            hint: "It is delivering notifications; see \"tidemark notify\".")
+            hint: "It is delivering notifications; see \"\(runnable("tidemark notify"))\".")
     }
 }

@@ -18,7 +18,7 @@ public func incarnations(of cluster: ClusterConfiguration) throws -> ClusterInca
     else {
         throw Problem(
             "cluster \"\(cluster.name)\" is not in repository \"\(cluster.repository)\"",
-            hint: "Create its place with \"tidemark init\".")
+            hint: "Create its place with \"\(runnable("tidemark init"))\".")
     }
     return known
 }

@@ -84,7 +84,7 @@ public struct PlannedRecovery: Sendable {
         let databases = Dictionary((names?.databases ?? []).map { ($0.oid, $0.name) }) { first, _ in first }
         let pending = plan.pending.map { PendingTransaction($0, databases: databases).sentence }
         let general =
-            try archive.remarks + damaged + leftOut + strayed + numbered() + notLoaded + streamed + pending
+            try archive.remarks + damaged + readAhead + leftOut + strayed + numbered() + notLoaded + streamed + pending
         guard let backup else { return general }
         let places = places(backup)
         return try general + places.warnings + places.tablespaces.remarks(directory: directory)
@@ -106,6 +106,26 @@ public struct PlannedRecovery: Sendable {
                 ? "This recovery restores what is damaged: \($0.sentence)."
                 : "This recovery cannot replay all of its WAL: \($0.sentence)."
         }
+    }
+
+    /// What a server would fail to read though the recovery doesn't need it.
+    private var readAhead: [String] {
+        guard let fault = plan.faultAhead else { return [] }
+        let what = "\(capitalized(fault.sentence)), which lies behind the end: \(fault.reason)"
+        if setup.isStandby {
+            return ["\(what) A standby goes on replaying, and stops there."]
+        }
+        let chosen = setup.extra.last { $0.name == "recovery_prefetch" }?.value
+        guard let chosen, chosen != "off" else {
+            return [
+                "\(what) PostgreSQL reads ahead of replay, and would stop with an error: the recovery is made with "
+                    + "recovery_prefetch = off."
+            ]
+        }
+        return [
+            "\(what) PostgreSQL reads ahead of replay, and will stop with an error: leave out --set "
+                + "recovery_prefetch=\(shellQuoted(chosen))."
+        ]
     }
 
     /// Libraries that a copy does without.
@@ -132,7 +152,7 @@ public struct PlannedRecovery: Sendable {
         guard setup.isStandby, !plan.isLatestTimeline else { return [] }
         return [
             "A standby follows the newest timeline in the archive, which is not timeline \(plan.timeline): it would "
-                + "follow another one, or not start. \"tidemark segments put-aside\" takes a stray timeline out of its way."
+                + "follow another one, or not start. \"\(runnable("tidemark segments put-aside"))\" takes a stray timeline out of its way."
         ]
     }
 
@@ -150,7 +170,7 @@ public struct PlannedRecovery: Sendable {
         return [
             "The recovered server will take number \(next) for its timeline. The archive has segments of another timeline "
                 + "\(next), without its history: archiving will stop at the first segment that differs. To take them out "
-                + "of the way first: tidemark segments put-aside \(next.fileNamePart).history --certain"
+                + "of the way first: " + runnable("tidemark segments put-aside \(next.fileNamePart).history --certain")
         ]
     }
 

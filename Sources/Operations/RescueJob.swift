@@ -1,7 +1,7 @@
 import Archiving
 import Configuration
 import DataDirectory
-public import Platform
+import Platform
 import Recovery
 import Repository
 
@@ -25,6 +25,7 @@ struct RescueJob {
             owner = archive
             // Before anything of it comes under another name.
             if let archive, let own = try OwnDirectory(directory, of: archive) {
+                if let blocked = own.blocked { throw blocked }
                 if let contradiction = own.contradiction { throw contradiction }
                 if let problem = own.contradictionProblem {
                     throw ContradictionUnknown(dataDirectory: directory, cause: problem)
@@ -33,6 +34,8 @@ struct RescueJob {
             rescue = try Rescue(dataDirectory: directory) { timeline in
                 try archive?.timelineHistory(timeline)
             }
+        } catch let blocked as NotRescued {
+            throw blocked
         } catch let contradiction as Contradiction {
             throw contradiction
         } catch let unknown as ContradictionUnknown {
@@ -63,28 +66,5 @@ struct RescueJob {
             guard case .last = item else { return false }
             return true
         }
-    }
-}
-
-/// What the dead server committed last is in its pg_wal only, and can't be archived: a recovery would do without it.
-public struct NotRescued: Explained {
-    public let directory: String
-    public let files: [String]
-    public let reason: any Error
-
-    public var message: String {
-        guard let first = files.first else {
-            return "cannot tell what WAL in \"\(directory)\" is not archived"
-        }
-        return "cannot archive \"\(first)\"" + (files.count > 1 ? " and \(files.count - 1) more files" : "")
-            + " of the old directory \"\(directory)\""
-    }
-    public var detail: String? {
-        let explained = reason as? any Explained
-        return "\(explained?.message ?? "\(reason)")." + (explained?.detail.map { " \($0)" } ?? "")
-    }
-    public var hint: String? {
-        "Nothing was changed. Fix the cause, and run the command again. To recover without this WAL, move the directory "
-            + "out of the way: mv \(shellQuoted(directory)) \(shellQuoted(directory + ".dead"))"
     }
 }

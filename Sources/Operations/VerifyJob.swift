@@ -94,11 +94,10 @@ public struct VerifyJob {
             do { try recordVerification(found, of: archive) } catch let error as SystemError {
                 // The repository may be away as a whole.
                 guard (try? archive.isConfirmed()) == true else { throw error }
+                // That says nothing about the backup.
                 context.note(
-                    .error, "the verification of backup \"\(found.label)\" could not be recorded",
+                    .warning, "the verification of backup \"\(found.label)\" could not be recorded",
                     detail: "\(error.message).", hint: error.hint)
-                report.problems += 1
-                others += 1
             }
             for problem in found.problems { context.note(.error, problem) }
             if walOf[archive.incarnation] == nil {
@@ -251,5 +250,5 @@ public func expiredSegments(
 private struct NoBackup: Explained {
     let cluster: String
     var message: String { "cluster \"\(cluster)\" has no complete backup" }
-    var hint: String? { "\"tidemark backup\" takes one." }
+    var hint: String? { "\"\(runnable("tidemark backup"))\" takes one." }
 }

@@ -1,3 +1,4 @@
+import Messages
 public import WAL
 
 /// Where a cluster is, or was when its server died: the WAL it wrote or replayed goes at least this far.
@@ -258,7 +259,7 @@ extension Planner {
     private func putAside(_ timeline: TimelineID) -> String {
         let descendants = histories.values.filter { $0.includes(timeline) }.map(\.timeline)
         return Set(descendants + [timeline]).sorted(by: >)
-            .map { "tidemark segments put-aside \($0.fileNamePart).history" }.joined(separator: "; ")
+            .map { runnable("tidemark segments put-aside \($0.fileNamePart).history") }.joined(separator: "; ")
     }
 
     /// Nothing tells which branch is meant: where it doesn't matter, or only one of them knows the target, that is planned.

@@ -103,7 +103,7 @@ public struct PlanRefusal: Explained, Equatable {
         guard let command else {
             return PlanRefusal(target, reason, nearest: [alternative] + nearest, remarks: remarks)
         }
-        let words = ([command] + alternative.arguments).joined(separator: " ")
+        let words = runnable(([command] + alternative.arguments).joined(separator: " "))
         let remark = "With \"\(words)\" the whole cluster can be recovered (\(alternative.meaning))."
         return PlanRefusal(target, reason, nearest: nearest, remarks: remarks + [remark])
     }
@@ -170,17 +170,19 @@ public struct PlanRefusal: Explained, Equatable {
 
     public var hint: String? {
         switch reason {
-        case .noBackup: return "Take one with \"tidemark backup\"."
-        case .unknownBackup: return "\"tidemark list\" shows the backups there are."
+        case .noBackup: return "Take one with \"\(runnable("tidemark backup"))\"."
+        case .unknownBackup: return "\"\(runnable("tidemark list"))\" shows the backups there are."
         case .historyNotArchived(let timeline):
-            return "In the data directory: tidemark archive-push pg_wal/\(timeline.fileNamePart).history."
+            return
+                "In the data directory: \(runnable("tidemark archive-push pg_wal/\(timeline.fileNamePart).history"))."
         case .lostHistory(let lost) where lost.isDamaged: return lost.hint
         default: break
         }
         guard !nearest.isEmpty else {
             switch reason {
             case .unknownRestorePoint, .unknownTransaction:
-                return "\"tidemark window\" shows what can be reached, \"tidemark events\" what happened."
+                return "\"\(runnable("tidemark window"))\""
+                    + " shows what can be reached, \"\(runnable("tidemark events"))\" what happened."
             default: return nil
             }
         }

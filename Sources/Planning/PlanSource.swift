@@ -31,6 +31,9 @@ public protocol PlanSource {
     /// The first segment that a recovery along `path` doesn't get over though it is there: it is damaged, or doesn't go on
     /// where the one before it ends.
     func firstBreak(in path: WALSegments) throws -> WALBreak?
+    /// What is wrong with `path[index]`, if a server that asked for it would not get it; all of it is read for that. Nil for
+    /// one that isn't there: no server fails because of it.
+    func fault(of path: WALSegments, at index: Int) throws -> WALBreak?
     /// Timelines that have a parent, but whose history file isn't there.
     func lostHistories() throws -> [LostHistory]
     /// The first segment from `index` on that may hold the stop for a target; nil when none does. Saves a look at the facts
@@ -68,6 +71,7 @@ extension PlanSource {
         index
     }
     public func firstBreak(in path: WALSegments) throws -> WALBreak? { nil }
+    public func fault(of path: WALSegments, at index: Int) throws -> WALBreak? { nil }
     public func lostHistories() throws -> [LostHistory] { [] }
     public func restorePoints(of path: WALSegments) throws -> [RestorePoint]? { nil }
     public func serverChanges(of path: WALSegments, through index: Int) throws -> ServerChanges { ServerChanges() }

@@ -4,6 +4,8 @@ import WAL
 /// What a plan says of what it could not find out, instead of taking it for nothing.
 enum PlanDoubt: String {
     case pending = "It is not known whether prepared transactions will be pending there and hold their locks"
+    case next = "It is not known which transaction is the first that is not included"
+    case stragglers = "It is not known whether transactions with a commit time before the target follow in WAL"
     case changes = "It is not known whether replay will create tablespaces or require higher settings"
 
     func resolve<Found>(_ doubts: inout [String], _ nothing: Found, _ find: () throws -> Found) -> Found {
@@ -29,7 +31,11 @@ extension Planner {
         var warnings: [String] = []
         if case .name(let name) = target.point { warnings += try namesakes(name, wal, stop: stop, &offers) }
         if case .time(let time) = target.point, let stop {
-            warnings += try stragglers(time, wal, stop: stop, index: index, &offers)
+            // Behind the end damage doesn't matter.
+            let found = PlanDoubt.stragglers.resolve(&warnings, []) {
+                try stragglers(time, wal, stop: stop, index: index, &offers)
+            }
+            warnings += found
         }
         if wal.backup.timeline != wal.path.target || wal.path.steps.count > 1 {
             warnings += try otherHistories(wal, &offers)

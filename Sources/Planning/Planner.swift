@@ -314,7 +314,10 @@ struct Planner<Source: PlanSource> {
             makesOffers
             ? PlanDoubt.pending.resolve(&doubts, []) { try pending(wal, before: end, through: index) } : []
         let last = try wal.lastCommit(before: end, from: index)
-        let next = stop == nil ? nil : try whole.firstCommit(from: end, at: index)
+        let next =
+            stop == nil
+            ? nil : PlanDoubt.next.resolve(&doubts, nil) { try whole.firstCommit(from: end, at: index) }
+        let fault = stop == nil || !makesOffers ? nil : try faultAhead(of: end, wal, from: index)
         return Plan(
             target: target, told: target, backup: wal.backup, choice: choice(of: wal.backup), path: wal.path,
             history: whole.path.target,
@@ -325,7 +328,7 @@ struct Planner<Source: PlanSource> {
             majorVersion: source.majorVersion, stop: stop, end: end,
             lastIncluded: last, firstExcluded: next,
             changedFiles: whole.files(changedBy: [last, next].compactMap { $0 }),
-            changes: changes, pending: undecided,
+            changes: changes, faultAhead: fault, pending: undecided,
             warnings: passedOver.map(\.sentence) + doubts
                 + (try warnings(whole, stop: stop, index: index, &offers)),
             offers: offers)

@@ -4,9 +4,7 @@ import Platform
 import WAL
 
 /// What happened, newest first, with the commands that recover to before what is lost by it.
-///
-/// - Parameter sameCluster: words that must be repeated on other tidemark command lines to mean the same cluster.
-public func eventsText(_ report: EventsReport, sameCluster: String) -> String {
+public func eventsText(_ report: EventsReport) -> String {
     guard !report.events.isEmpty else { return "No such events are in the archive." }
     var lines: [String] = []
     for event in report.events {
@@ -14,7 +12,7 @@ public func eventsText(_ report: EventsReport, sameCluster: String) -> String {
         guard event.kind.isDestructive else { continue }
         switch report.way(to: event) {
         case .recovery(let target, let timeline)?:
-            lines.append("    before it: \(command(target, timeline, sameCluster))")
+            lines.append("    before it: \(command(target, timeline))")
         case .none(let obstacle)?: lines.append("    cannot be reached: \(obstacle.sentence)")
         case nil: break
         }
@@ -24,11 +22,11 @@ public func eventsText(_ report: EventsReport, sameCluster: String) -> String {
 }
 
 /// The same, as machines read it.
-public func eventDocuments(_ report: EventsReport, sameCluster: String) -> [EventDocument] {
+public func eventDocuments(_ report: EventsReport) -> [EventDocument] {
     report.events.map { event in
         var (words, unreachable): (String?, String?) = (nil, nil)
         switch report.way(to: event) {
-        case .recovery(let target, let timeline)?: words = command(target, timeline, sameCluster)
+        case .recovery(let target, let timeline)?: words = command(target, timeline)
         case .none(let obstacle)?: unreachable = obstacle.sentence
         case nil: break
         }
@@ -39,13 +37,13 @@ public func eventDocuments(_ report: EventsReport, sameCluster: String) -> [Even
     }
 }
 
-private func command(_ target: Event.Target, _ timeline: TimelineID?, _ sameCluster: String) -> String {
+private func command(_ target: Event.Target, _ timeline: TimelineID?) -> String {
     let words =
         switch target {
         case .before(let lsn): "--target-lsn \(lsn) --exclusive"
         case .restorePoint(let name): "--target-name \(shellQuoted(name))"
         }
-    return "tidemark recover\(sameCluster) \(words)" + (timeline.map { " --target-timeline \($0)" } ?? "")
+    return runnable("tidemark recover \(words)" + (timeline.map { " --target-timeline \($0)" } ?? ""))
 }
 
 private func line(_ event: Event) -> String {

@@ -23,7 +23,10 @@ private func settings(_ report: InitReport) -> String {
     let changes = report.inspection.changes
     guard !changes.isEmpty else { return "The server's settings are as they should be." }
     var lines = [
-        report.isWritten ? "Set with ALTER SYSTEM:" : "For postgresql.conf (\"tidemark init --write\" sets it):"
+        report.isWritten
+            ? "Set with ALTER SYSTEM:"
+            : "For postgresql.conf ("
+                + "\"\(runnable("tidemark init --write"))\" sets it):"
     ]
     for finding in changes {
         let value = escaped(finding.wanted ?? "") { $0 == "'" ? "''" : nil }

@@ -1,4 +1,5 @@
 public import Archiving
+import Platform
 public import Repository
 
 /// `3 objects (FIRST to LAST)`.
@@ -27,7 +28,7 @@ public func putAsideQuestion(_ aside: PutAside) -> String {
 public func putAsideText(_ aside: PutAside, in folder: RepositoryKey?) -> String {
     guard let folder else { return aside.keys.map { "would be put aside: \($0)" }.joined(separator: "\n") }
     return "Put aside: \(aside.objectWords), now in \(folder).\n"
-        + "\"tidemark segments put-back \(aside.subject.name)\" brings them back."
+        + "\"\(runnable("tidemark segments put-back \(aside.subject.name)"))\" brings them back."
 }
 
 /// The same, as machines read it.

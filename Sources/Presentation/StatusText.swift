@@ -2,6 +2,7 @@ import Backups
 import Configuration
 public import Monitoring
 import Planning
+import Platform
 import WAL
 
 /// One screen: the two numbers that matter, the last weeks as a picture, and what isn't well.
@@ -91,7 +92,7 @@ public func statusText(
             lines.append(
                 "\(paint(result.status.rawValue, result.status)): \(result.definition.subject). \(result.message)")
         }
-        lines.append("\"tidemark check\" says what to do.")
+        lines.append("\"\(runnable("tidemark check"))\" says what to do.")
     }
     return lines.joined(separator: "\n")
 }

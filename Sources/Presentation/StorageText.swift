@@ -1,5 +1,6 @@
 import Expiring
 public import Operations
+import Platform
 import Repository
 
 /// What takes space.
@@ -35,7 +36,11 @@ public func storageText(_ storage: ClusterStorage, days: Int?) -> String {
     } else if let free = storage.free {
         lines.append("\(size(free)) are free.")
     }
-    if storage.wouldFree > 0 { lines.append("\"tidemark expire\" would free \(size(storage.wouldFree)).") }
+    if storage.wouldFree > 0 {
+        lines.append(
+            "\"\(runnable("tidemark expire"))\""
+                + " would free \(size(storage.wouldFree)).")
+    }
     return lines.joined(separator: "\n")
 }
 

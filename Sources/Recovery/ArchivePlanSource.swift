@@ -200,6 +200,19 @@ public final class ArchivePlanSource: PlanSource {
         return nil
     }
 
+    public func fault(of path: WALSegments, at index: Int) throws -> WALBreak? {
+        let name = path[index]
+        guard local[name] == nil, !partialSegments.contains(name) else { return nil }
+        do { try archive.stored(.segment(name)).prove() } catch is ObjectAbsent {
+            return nil
+        } catch let error as ObjectDamaged {
+            return WALBreak(name, isLink: false, reason: error.reason)
+        } catch let error as any Explained where error.concernsOneObject {
+            return WALBreak(name, isLink: false, reason: error.objectFault)
+        }
+        return nil
+    }
+
     public func records(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         let read = try read(path, at: index)
         guard try read.visitAll(visit) else { return }

@@ -112,6 +112,10 @@ public final class CatalogPlanSource: PlanSource {
         return nil
     }
 
+    public func fault(of path: WALSegments, at index: Int) throws -> WALBreak? {
+        try archive.fault(of: path, at: index)
+    }
+
     public func lastCommit(of path: WALSegments, from position: LSN) throws -> TransactionMark? {
         for stretch in path.stretches(0..<path.count).reversed() {
             let row = try catalog.nearestWithCommits(of: stretch.timeline, stretch.numbers, fromEnd: true)

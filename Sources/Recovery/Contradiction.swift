@@ -27,7 +27,7 @@ public struct Contradiction: Explained, Equatable {
     }
     /// The command that does it, for a server that is right.
     public var remedy: String {
-        "tidemark segments put-aside \(file)" + (SegmentName(file) == nil ? "" : " --following")
+        runnable("tidemark segments put-aside \(file)" + (SegmentName(file) == nil ? "" : " --following"))
     }
 
     /// Compares what a data directory's server has not archived yet, the newest that it has, and the histories that lead to

@@ -1,3 +1,5 @@
+import Platform
+
 /// What a server that went down during recovery said, and what that means.
 enum LastWords {
     /// The messages that end a server: the last FATAL or PANIC ones with what explains them, oldest first, without the
@@ -37,7 +39,7 @@ enum LastWords {
     private static let meanings: [(sign: String, meaning: String, resumes: Bool)] = [
         (
             "recovery ended before configured recovery target was reached",
-            "A WAL file that the plan counted on could not be fetched. Run \"tidemark plan\" again for the same target; "
+            "A WAL file that the plan counted on could not be fetched. Run \"\(runnable("tidemark plan"))\" again for the same target; "
                 + "if it still finds every segment, look for messages of archive-get in the log.", false
         ),
         (

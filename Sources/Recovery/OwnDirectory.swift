@@ -21,6 +21,13 @@ public struct OwnDirectory: Sendable {
     /// What kept that from being found out; nil when it was.
     public let contradictionProblem: (any Error)?
 
+    /// What keeps some of that from being archived, before anything is tried: `recover` in its place is refused.
+    public var blocked: NotRescued? {
+        waiting.blocked.first.map {
+            NotRescued(directory: path, files: waiting.blocked.map(\.name), reason: $0.reason, isBlocked: true)
+        }
+    }
+
     /// Nil when there is no such directory, when it is another cluster's, or when a restore left it half done.
     ///
     /// Of a dead server's directory, the WAL from the last checkpoint on is read.
@@ -94,6 +101,8 @@ public struct WaitingWAL: Sendable {
     public private(set) var unreadable: [String] = []
     /// Why it could not be looked for.
     public private(set) var problem: (any Error)?
+    /// Of those whose names are taken in the archive, what can be neither read nor replaced there, and why.
+    private(set) var blocked: [(name: String, reason: any Error)] = []
     /// All segments from the last checkpoint on, whatever the archive has.
     private(set) var named: [SegmentName] = []
 
@@ -111,14 +120,23 @@ public struct WaitingWAL: Sendable {
             problem = error
             return
         }
-        // What can't be asked for counts as missing: `recover` hands it over, which is right either way.
-        func isArchived(_ name: SegmentName) -> Bool { (try? archive.has(.segment(name))) ?? false }
         named = rescue.items.compactMap { item in
             switch item {
             case .last(let name): name
             case .finished(let file): SegmentName(file)
             }
         }
+        var archived: Set<SegmentName> = []
+        for name in named {
+            do { if try archive.delivers(name) { archived.insert(name) } } catch let error as any Explained
+                where error.concernsOneObject
+            {
+                blocked.append((name.description, error))
+            } catch {
+                // What can't be asked for counts as missing: `recover` hands it over, which is right either way.
+            }
+        }
+        func isArchived(_ name: SegmentName) -> Bool { archived.contains(name) }
         for item in rescue.items {
             switch item {
             case .last(let name):
@@ -188,5 +206,19 @@ extension TimelineHistory {
     /// A timeline's history as a server has it; nil when it isn't there or isn't one.
     init?(_ timeline: TimelineID, in dataDirectory: String) throws {
         try self.init(timeline, inWAL: dataDirectory + "/pg_wal")
+    }
+}
+
+extension ClusterArchive {
+    /// Whether a segment is archived, as far as its head tells. One that is damaged isn't: a server that hands it over has it
+    /// stored again.
+    /// - Throws: what keeps it from being opened.
+    func delivers(_ name: SegmentName) throws -> Bool {
+        do {
+            _ = try stored(name).summary()
+            return true
+        } catch is ObjectAbsent { return false } catch is ObjectDamaged { return false } catch is BadSummary {
+            return false
+        }
     }
 }

@@ -76,8 +76,8 @@ public struct RecoveryArchive: Sendable {
             // Where the server is to live on, its archive goes on from there.
             if let subject = aside?.subjects.first {
                 remarks.append(
-                    "Once a server has recovered to it and archives, bring it back with \"tidemark segments put-back "
-                        + "\(subject)\": later recoveries need it as well.")
+                    "Once a server has recovered to it and archives, bring it back with "
+                        + "\"\(runnable("tidemark segments put-back \(subject)"))\": later recoveries need it as well.")
             }
         }
         func because(_ error: any Error) -> String { (error as? any Explained)?.message ?? "\(error)" }
@@ -129,8 +129,9 @@ public struct RecoveryArchive: Sendable {
 
     /// Plans a recovery in the place of the cluster's own dead server, before what it left in pg_wal is archived.
     /// - Throws: as `plan`.
-    /// - Throws: `Contradiction` as well.
+    /// - Throws: `NotRescued` and `Contradiction` as well.
     public func planInPlace(_ request: PlanRequest, usePartials: Bool, catalog: Catalog? = nil) throws -> Plan {
+        if let blocked = own?.blocked { throw blocked }
         if let contradiction = own?.contradiction { throw contradiction }
         if let problem = own?.contradictionProblem, let own {
             throw ContradictionUnknown(dataDirectory: own.path, cause: problem)
@@ -162,13 +163,39 @@ public struct RecoveryArchive: Sendable {
             }).first
         {
             remarks.append(
-                "It was put aside, all or some of it: \"tidemark segments put-back \(name)\" brings it back.")
+                "It was put aside, all or some of it: \"\(runnable("tidemark segments put-back \(name)"))\" brings it back."
+            )
         }
+        if former == nil, let remark = atServer(refusal.reason) { remarks.append(remark) }
         if case .noBackup = refusal.reason, let one = backups.aside.last {
             remarks.append(one.sentence)
         }
         if let former { remarks.append(former) }
         return PlanRefusal(refusal.target, refusal.reason, nearest: refusal.nearest, remarks: remarks)
+    }
+
+    /// How what a recovery misses can be archived after all, as a sentence; nil when the cluster's own directory hasn't got it.
+    private func atServer(_ reason: PlanRefusal.Reason) -> String? {
+        let (missing, size): ([SegmentName], UInt32)
+        switch reason {
+        case .gap(let gaps):
+            guard let first = gaps.first else { return nil }
+            (missing, size) = (gaps.flatMap { Array($0.names.prefix(4096)) }, first.segmentSize)
+        case .broken(let found):
+            // What can't be opened keeps a whole one from being stored as well.
+            guard !found.isLink, (try? contents.delivers(found.segment)) == false else { return nil }
+            (missing, size) = ([found.segment], backups.complete.last?.segmentSize ?? 16 << 20)
+        default: return nil
+        }
+        let local = missing.filter { $0.isWhole(in: dataDirectory, segmentSize: size) }
+        guard !local.isEmpty else { return nil }
+        let commands = local.prefix(3).map {
+            "\"" + runnable("tidemark archive-push \(shellQuoted("\(dataDirectory)/pg_wal/\($0)"))") + "\""
+        }
+        let more = local.count > 3 ? ", and so on for \(local.count - 3) more" : ""
+        return
+            "Data directory \"\(dataDirectory)\" still has \(local.count == missing.count ? "it" : "some of it"); store "
+            + "it with \(commands.joined(separator: ", "))\(more)."
     }
 
     /// What a request leads to, as something to offer; nil when it can't be reached.
@@ -276,7 +303,8 @@ extension Plan {
                 guard plan.end > end, !plan.partials.isEmpty,
                     plan.path.contains(path.timeline(at: LSN(end.rawValue - 1)), upTo: end)
                 else { return nil }
-                let words = ([command].compactMap(\.self) + other.arguments + ["--use-partial"]).joined(separator: " ")
+                let options = (other.arguments + ["--use-partial"]).joined(separator: " ")
+                let words = command.map { runnable("\($0) \(options)") } ?? options
                 return
                     "Segment \"\(plan.partials.map(\.description).joined(separator: "\", \""))\" exists as .partial only; "
                     + "\"\(words)\" takes \(command == nil ? "the recovery" : "a recovery of the whole cluster") to LSN "
@@ -333,7 +361,10 @@ public struct NothingArchived: Explained, Equatable {
     public let cluster: String
     public let location: String
     public var message: String { "repository \"\(location)\" has nothing of cluster \"\(cluster)\"" }
-    public var hint: String? { "\"tidemark init\" starts archiving; is the right repository configured and mounted?" }
+    public var hint: String? {
+        "\"\(runnable("tidemark init"))\""
+            + " starts archiving; is the right repository configured and mounted?"
+    }
 }
 
 extension RestorableBackup {

@@ -91,6 +91,7 @@ extension Plan {
             // Anything but the default would keep a standby from following its primary's promotion.
             if !isLatestTimeline { settings.append(RecoverySetting("recovery_target_timeline", timelineSetting)) }
             settings.append(RecoverySetting("recovery_target_action", setup.action.rawValue))
+            if faultAhead != nil { settings.append(RecoverySetting("recovery_prefetch", "off")) }
             if let command = setup.endCommand { settings.append(RecoverySetting("recovery_end_command", command)) }
         }
         if !setup.isOwnDirectory {

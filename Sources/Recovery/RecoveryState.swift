@@ -52,7 +52,8 @@ public struct RecoveryState: Codable, Sendable, Equatable {
             detail: found == incarnation.systemIdentifier
                 ? "Another directory has taken its place since."
                 : "Its cluster has system identifier \(found); the restored one has \(incarnation.systemIdentifier).",
-            hint: "Examine it. \"tidemark recover --keep-old\" with a target renames it and recovers in its place.")
+            hint: "Examine it. "
+                + "\"\(runnable("tidemark recover --keep-old"))\" with a target renames it and recovers in its place.")
     }
 
     private static func path(_ directory: String, in state: StateDirectory) -> String {
@@ -79,7 +80,7 @@ public struct RecoveryState: Codable, Sendable, Equatable {
 
 /// The command that goes on with a recovery into that directory, as a shell takes it.
 public func resumeCommand(_ directory: String) -> String {
-    "tidemark recover --resume --data-directory \(shellQuoted(directory))"
+    runnable("tidemark recover --resume --data-directory \(shellQuoted(directory))")
 }
 
 /// A command line without the passwords in it: a connection string keeps the rest, a setting that holds one is left out.

@@ -52,7 +52,7 @@ public struct NotInitialised: Explained, Equatable {
     public let message: String
     public let detail: String?
     public var hint: String? {
-        "Run \"tidemark init\" for this cluster, or check --cluster and the repository setting. "
+        "Run \"\(runnable("tidemark init"))\" for this cluster, or check --cluster and the repository setting. "
             + "If the repository is on a file system of its own, is that mounted?"
     }
     public var isTransient: Bool { true }

@@ -197,7 +197,9 @@ public struct RepositoryMissing: Explained, Equatable {
     public let location: String
     public init(location: String) { self.location = location }
     public var message: String { "repository \"\(location)\" does not exist" }
-    public var hint: String? { "Is its file system mounted? \"tidemark init\" creates a new repository." }
+    public var hint: String? {
+        "Is its file system mounted? \"\(runnable("tidemark init"))\" creates a new repository."
+    }
     public var isTransient: Bool { true }
 }
 

@@ -49,7 +49,9 @@ public enum DocumentFault: Error, Hashable, Sendable {
         switch self {
         case .damaged, .foreign, .otherKind, .impossible: "Restore it from a copy of the repository."
         case .unread: "Make it readable, then run the command again."
-        case .unsealed: "Create a new repository in another place with \"tidemark init\", and take a backup."
+        case .unsealed:
+            "Create a new repository in another place with "
+                + "\"\(runnable("tidemark init"))\", and take a backup."
         case .newer(_, let version): "Use tidemark \(version) or later."
         }
     }

@@ -109,7 +109,7 @@ public struct IncarnationMissing: Explained, Equatable {
     public var message: String { "\"\(folder)\" is not in repository \"\(location)\"" }
     public var detail: String? { "Nothing is created in its place." }
     public var hint: String? {
-        "Is the repository's file system mounted? \"tidemark init\" creates the place of a new cluster."
+        "Is the repository's file system mounted? \"\(runnable("tidemark init"))\" creates the place of a new cluster."
     }
     public var isTransient: Bool { true }
 }

@@ -254,5 +254,8 @@ public struct ObjectDamaged: Explained, Equatable {
     }
     public var message: String { "object \"\(key)\" of the repository is damaged" }
     public var detail: String? { reason }
-    public var hint: String? { "Check the repository's storage; \"tidemark verify\" shows what else is affected." }
+    public var hint: String? {
+        "Check the repository's storage; "
+            + "\"\(runnable("tidemark verify"))\" shows what else is affected."
+    }
 }

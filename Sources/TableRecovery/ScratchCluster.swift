@@ -243,7 +243,10 @@ public struct MissingPages: Explained, Equatable {
         "Relation files " + files.prefix(8).map(String.init).joined(separator: ", ")
             + " were restored in full, but pages of them are missing."
     }
-    public var hint: String? { "Check the backup with \"tidemark verify\", or recover from another with --backup." }
+    public var hint: String? {
+        "Check the backup with "
+            + "\"\(runnable("tidemark verify"))\", or recover from another with --backup."
+    }
 }
 
 /// What a scratch server's last words mean for the one who reads them.
@@ -266,7 +269,7 @@ enum LastWordsHint {
         }
         if words.contains("resource manager with ID") {
             return
-                "An extension writes its own kind of WAL records; recover the whole cluster with \"tidemark recover\"."
+                "An extension writes its own kind of WAL records; recover the whole cluster with \"\(runnable("tidemark recover"))\"."
         }
         return nil
     }

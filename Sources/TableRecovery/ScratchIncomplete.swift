@@ -7,7 +7,10 @@ public struct ScratchIncomplete: Explained, Equatable {
     init(_ reason: String) { self.reason = reason }
     public var message: String { "the temporary cluster is not complete" }
     public var detail: String? { reason }
-    public var hint: String? { "Check the backup with \"tidemark verify\", or recover from another with --backup." }
+    public var hint: String? {
+        "Check the backup with "
+            + "\"\(runnable("tidemark verify"))\", or recover from another with --backup."
+    }
 
     /// Whether `error`, met while reading the scratch cluster, may come from what was left out of it; what is wrong with
     /// this host, with what was asked for or with the live server doesn't.

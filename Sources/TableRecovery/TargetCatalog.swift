@@ -267,9 +267,11 @@ public enum TableRefusal: Explained, Equatable {
         case .unlogged(_, let others) where !others.isEmpty, .foreign(_, let others) where !others.isEmpty:
             "The parent's other tables can be recovered by their own names: "
                 + others.prefix(5).map(\.quoted).joined(separator: ", ") + (others.count > 5 ? " and so on." : ".")
-        case .unreadable: "Recover the other tables by their names, or the whole cluster with \"tidemark recover\"."
+        case .unreadable:
+            "Recover the other tables by their names, or the whole cluster with "
+                + "\"\(runnable("tidemark recover"))\"."
         case .notTable(_, _, nil):
-            "Its definition is in the recovered cluster: \"tidemark recover\" next to the live one, then pg_dump --schema-only."
+            "Its definition is in the recovered cluster: \"\(runnable("tidemark recover"))\" next to the live one, then pg_dump --schema-only."
         default: nil
         }
     }

@@ -28,6 +28,6 @@ public struct LostHistory: Explained, Hashable {
     public var hint: String? {
         "Archive it again from the pg_wal of a server that has been on timeline \(timeline)"
             + (isDamaged ? "" : ", or take a backup on it")
-            + "; if no server is on it, run \"tidemark segments put-aside \(timeline.fileNamePart).history\"."
+            + "; if no server is on it, run \"\(runnable("tidemark segments put-aside \(timeline.fileNamePart).history"))\"."
     }
 }

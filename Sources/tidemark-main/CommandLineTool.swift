@@ -71,9 +71,10 @@ enum CommandLineTool {
         log.json = arguments.settings["log_format"] == "json"
         if arguments.has("verbose") { log.threshold = .debug }
         let path = Configuration.path(flag: arguments.value("config"))
-        guard let configuration = try? Configuration(reading: path, flags: arguments.settings),
-            let cluster = try? configuration.cluster(named: arguments.value("cluster"))
-        else { return }
+        guard let configuration = try? Configuration(reading: path, flags: arguments.settings) else { return }
+        let cluster = try? configuration.cluster(named: arguments.value("cluster"))
+        configuration.completeOffers(for: cluster, arguments)
+        guard let cluster else { return }
         log.follow(cluster, verbose: arguments.has("verbose"))
     }
 

@@ -37,20 +37,12 @@ enum EventsCommand: Command {
         let cluster = try invocation.cluster()
         let report = try EventsJob(of: cluster, policy: invocation.policy(for: cluster), invocation.context())
             .run(filter)
-        let same = sameCluster(invocation)
         if invocation.json {
-            try invocation.print(json: eventDocuments(report, sameCluster: same))
+            try invocation.print(json: eventDocuments(report))
         } else {
-            invocation.print(eventsText(report, sameCluster: same))
+            invocation.print(eventsText(report))
         }
         return report.isWhole ? .success : .problemsFound
-    }
-
-    /// Words that must be repeated on other tidemark command lines to mean the same cluster.
-    private static func sameCluster(_ invocation: Invocation) -> String {
-        ["config", "cluster"].compactMap { name in
-            invocation.arguments.value(name).map { " --\(name) \(shellQuoted($0))" }
-        }.joined()
     }
 
     private static func filter(_ invocation: Invocation) throws -> EventFilter {

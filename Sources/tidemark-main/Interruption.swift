@@ -127,7 +127,7 @@ enum Interruption {
         execve("/proc/self/exe", words, surroundings + [nil])
         var log = Log()
         log.threshold = .error
-        log(.error, "interrupted", hint: "\"tidemark clean\" removes what is left.")
+        log(.error, "interrupted", hint: "\"\(runnable("tidemark clean"))\" removes what is left.")
         _exit(ExitStatus.interrupted.rawValue)
     }
 
@@ -158,7 +158,7 @@ enum Interruption {
             }
             do { try ScratchDirectory.reclaim(in: cluster.scratchDirectory, of: getpid()) } catch {
                 detail.append("Its temporary cluster could not be removed: \(error).")
-                hint = "\"tidemark clean\" removes it."
+                hint = "\"\(runnable("tidemark clean"))\" removes it."
             }
         }
         var message = "\"tidemark \(command.command)\" was interrupted"
@@ -193,9 +193,9 @@ enum Interruption {
 
     /// What repeating an interrupted command does.
     private static let again = [
-        "backup": "\"tidemark backup --resume\" reuses what has been stored.",
-        "verify": "The next \"tidemark verify\" continues where this one stopped.",
-        "expire": "The next \"tidemark expire\" removes the rest.",
+        "backup": "\"\(runnable("tidemark backup --resume"))\" reuses what has been stored.",
+        "verify": "The next \"\(runnable("tidemark verify"))\" continues where this one stopped.",
+        "expire": "The next \"\(runnable("tidemark expire"))\" removes the rest.",
         "import": "The same command again imports the rest.",
     ]
 

@@ -1,6 +1,7 @@
 import Archiving
 import Configuration
 import Operations
+import Platform
 import Presentation
 import Repository
 
@@ -21,7 +22,8 @@ enum PutAsideAction {
         guard let subject = PutAside.Subject(name) else {
             throw UsageError(
                 "\"\(name)\" is not a segment, .partial, .backup or timeline",
-                hint: "Name it as \"tidemark segments\" shows it; a timeline by its history file or number.")
+                hint: "Name it as "
+                    + "\"\(runnable("tidemark segments"))\" shows it; a timeline by its history file or number.")
         }
         return subject
     }

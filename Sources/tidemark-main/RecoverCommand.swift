@@ -151,7 +151,7 @@ enum RecoverCommand: Command {
             + invocation.arguments.all("set").map { "--set=\($0)" }
         let again = Invocation(
             arguments: try Arguments(line, by: grammar), log: invocation.log, notes: invocation.notes)
-        invocation.log(.log, "resuming: tidemark recover \(state.arguments.joined(separator: " "))")
+        invocation.log(.log, "resuming: tidemark recover \(state.arguments.map(shellQuoted).joined(separator: " "))")
         // Flags of the first call hold for this one, unless it says otherwise.
         let flags = again.arguments.settings.merging(invocation.arguments.settings) { $1 }
         let configured = try Configuration(reading: invocation.configurationPath(), flags: flags)

@@ -139,7 +139,7 @@ private let refusals = [
         let two = try empty.push(empty.origin.wal(name))
         #expect(two.ending == .exited(1))
         #expect(two.errors.contains("has not been initialised for"), "\(two.errors)")
-        #expect(two.errors.contains("HINT:  Run \"tidemark init\""), "\(two.errors)")
+        #expect(two.errors.contains("HINT:  Run \"tidemark init --config \(empty.configuration)\""), "\(two.errors)")
         #expect(try empty.contents() == [:])
 
         let readOnly = try Archive()

@@ -222,7 +222,8 @@ struct Naming: Sendable, CustomTestStringConvertible {
         let bytes = try EarlySegment.contradicting(Files.read(archive.origin.wal(name.description)), name, at: 300_000)
         let refused = try archive.push(wal.put(name.description, bytes))
         #expect(refused.ending == .exited(1), "\(refused)")
-        let command = "\"tidemark segments put-aside \(name)\(isFollowed ? " --following" : "")\""
+        let command =
+            "\"tidemark segments put-aside \(name)\(isFollowed ? " --following" : "") --config \(archive.configuration)\""
         #expect(refused.errors.contains(command), "\(refused)")
     }
 }

@@ -34,7 +34,7 @@ import WAL
             says: "has a format this version cannot read"),
         Obstacle(
             name: "a record that cannot be written", fault: "open:/OLD/.verified-=EROFS",
-            says: "could not be recorded", status: 3),
+            says: "WARNING:  the verification of backup", status: 0),
     ]
 
     private static let made = TestSite.shared {
@@ -70,6 +70,31 @@ import WAL
         #expect(finished.errors.contains(obstacle.says), "\(finished.errors)")
         #expect(finished.output.contains("backup \(new.label): good"), "\(finished)")
         #expect(finished.output.contains("backup \(old.label): "), "\(finished)")
+    }
+
+    /// Where what can't be written is, and whether the backup has a problem besides.
+    @Test(
+        arguments: ["open:/OLD/.verified-=EROFS", "open:/OLD/.verified-=ENOSPC", "write:/OLD/.verified-=EIO"],
+        [false, true])
+    func `a verification that can't be recorded is no problem of the backup`(fault: String, isDamaged: Bool) throws {
+        let site = try Self.made.get()
+        let scratch = try Scratch()
+        let repository = scratch.file("repository")
+        try runAsServerUser("/bin/sh", ["-c", "cp -a '\(site.repository)' '\(repository)'"])
+        let archive = try archive(repository)
+        let old = try archive.listBackups().complete[0].label
+        if isDamaged {
+            let pack = "\(repository)/main/\(archive.incarnation.folderName)/pack/\(old)/000001"
+            try runAsServerUser("/bin/chmod", ["u+w", pack])
+            try flipByte(of: pack, at: FileStatus(of: pack).size / 2)
+        }
+        let finished = try site.tidemark(
+            ["verify", old, "--repository", repository],
+            environment: ["TIDEMARK_FAULT": fault.replacing("OLD", with: old)])
+        #expect(finished.ending == .exited(isDamaged ? 3 : 0), "\(finished)")
+        #expect(finished.errors.contains("could not be recorded"), "\(finished)")
+        let history = try site.tidemark(["history", "--job", "verify", "--json", "--repository", repository]).output
+        #expect(history.contains("\"problems\" : \"0\"") == !isDamaged, "\(history)")
     }
 
     @Test func `a backup that is removed meanwhile is passed over`() throws {

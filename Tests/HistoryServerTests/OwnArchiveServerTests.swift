@@ -5,9 +5,11 @@ import Testing
 
 /// A standby with `archive_mode = always` and a repository of its own, beside the one that the others share.
 @Suite struct OwnArchiveServerTests {
-    private func standbyWithItsOwn(of primary: Server, in group: ServerGroup) throws -> Server {
+    private func standbyWithItsOwn(
+        of primary: Server, in group: ServerGroup, mode: String = "always"
+    ) throws -> Server {
         let standby = try group.addStandby(
-            "c", of: primary, settings: ["archive_mode": "always", "restore_command": "''"])
+            "c", of: primary, settings: ["archive_mode": mode, "restore_command": "''"])
         let configuration = try Files.readText(standby.configuration)
             .replacing("'\(group.directory)/repository'", with: "'\(group.directory)/own'")
         try replaceDurably(standby.configuration, bytes: Array(configuration.utf8), mode: 0o644)
@@ -52,6 +54,26 @@ import Testing
             let copy = RecoveredCopy(group)
             try copy.recover(c, ["--target", "latest"])
             #expect(try copy.psql("select count(*), sum(i) from t") == rows)
+        }
+    }
+
+    @Test func `a standby that archives nothing into its own archive is told by check`() throws {
+        let group = try ServerGroup(.v15)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            // Beside it one that shares the primary's archive, and is well.
+            let b = try group.addStandby("b", of: a)
+            let c = try standbyWithItsOwn(of: a, in: group, mode: "on")
+            for row in 1...5 { try a.psql("insert into t values (\(row))", "select pg_switch_wal()") }
+            for standby in [b, c] { try group.catchUp(standby, with: a) }
+            try group.drain(a)
+            let told = try c.tidemark(["check", "--only", "archiving"])
+            #expect(told.ending == .exited(3), "\(told)")
+            #expect(told.output.contains("archives nothing until it is promoted (archive_mode = on)"), "\(told)")
+            #expect(told.output.contains("set archive_mode = always"), "\(told)")
+            let other = try b.tidemark(["check", "--only", "archiving"])
+            #expect(other.ending == .exited(0), "\(other)")
         }
     }
 

@@ -47,7 +47,7 @@ import WAL
                     ["recover", "--target", "latest", "--target-timeline", "2", "--start", "--yes"]
                         + ["--set", "config_file=\(a.serverConfiguration)"], expectSuccess: true)
                 #expect(
-                    (recovered.output + recovered.errors).contains("\"tidemark segments put-back 00000002.history\""),
+                    (recovered.output + recovered.errors).contains("\"tidemark segments put-back 00000002.history "),
                     "\(recovered)")
                 server = a
             case .promotedAgain:
@@ -65,7 +65,7 @@ import WAL
             #expect(try !group.archived().contains("00000002.history"))
 
             group.step("what is said")
-            let command = "tidemark segments put-back 00000002.history"
+            let command = "tidemark segments put-back 00000002.history --config \(server.configuration)"
             for check in ["wal_continuity", "rpo", "recovery_window"] {
                 let said = try server.tidemark(["check", "--only", check])
                 #expect(said.ending == .exited(3) && said.output.contains(command), "\(check): \(said)")

@@ -238,12 +238,16 @@ import Testing
             let plan = try a.tidemark(["plan", "--target", "latest"], expectSuccess: true).output
             let last = try #require(plan.firstMatch(of: /last included +transaction \d+, (\S+ [0-9:]+)/), "\(plan)")
             #expect(end.output.1.hasPrefix(last.output.1), "\(end.output.0) \(last.output.0)")
-            let offered = "tidemark segments put-aside 00000003.history; tidemark segments put-aside 00000002.history"
-            #expect(plan.contains(offered) && check.output.contains(offered), "\(plan) \(check)")
+            func offered(by server: Server) -> String {
+                ["00000003.history", "00000002.history"].map {
+                    "tidemark segments put-aside \($0) --config \(server.configuration)"
+                }.joined(separator: "; ")
+            }
+            #expect(plan.contains(offered(by: a)) && check.output.contains(offered(by: a)), "\(plan) \(check)")
 
             let behind = try d.tidemark(["check", "--only", "timelines"])
             #expect(behind.ending == .exited(3) && behind.output.contains("make it anew"), "\(behind)")
-            #expect(behind.output.contains("on the primary's machine: \(offered)"), "\(behind)")
+            #expect(behind.output.contains("on the primary's machine: \(offered(by: d))"), "\(behind)")
             for name in ["00000003.history", "00000002.history"] {
                 try a.tidemark(["segments", "put-aside", name, "--yes"], expectSuccess: true)
             }

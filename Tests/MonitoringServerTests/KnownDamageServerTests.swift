@@ -150,6 +150,66 @@ import Testing
         #expect(try said(site, ["check", "--only", "verify_wal"]).contains("never verified"))
     }
 
+    /// An object of a backup, what happens to it, and whether a look at it alone tells that it is whole again.
+    struct Loss: Sendable, CustomTestStringConvertible {
+        let name: String
+        let object: String
+        var damage = "chmod u+w $0 && printf '\\245\\245' | dd of=$0 bs=1 seek=5000 conv=notrunc status=none"
+        var isSeen = true
+        var testDescription: String { name }
+    }
+    static let losses = [
+        Loss(name: "a pack", object: "*/pack/*/000001"),
+        Loss(name: "the manifest", object: "*/manifest.sqlite.zst"),
+        Loss(name: "a segment that it needs", object: "FIRST"),
+        Loss(name: "such a segment's head", object: "FIRST", damage: "chmod u+w $0 && printf x >$0"),
+        Loss(name: "such a segment is missing", object: "FIRST", damage: "rm -f $0"),
+        // A record of a verification by an earlier version names no objects.
+        Loss(name: "a pack, by a record without objects", object: "*/pack/*/000001", isSeen: false),
+    ]
+
+    @Test(arguments: losses)
+    func `a backup that was repaired is damaged no more, and one that was not still is`(_ loss: Loss) throws {
+        let site = try site()
+        let label = try #require(site.backupLabels().first)
+        let shown = try site.tidemark(["show", label, "--json"], expectSuccess: true).output
+        let first = try #require(shown.firstMatch(of: /"first_wal" : "([0-9A-F]{24})"/)).output.1
+        let place = loss.object == "FIRST" ? "*/\(first).zst" : loss.object
+        let found = try run("/usr/bin/find", [site.repository, "-path", place]).output
+        let path = try #require(found.split(separator: "\n").first.map(String.init))
+        let kept = site.scratch.file("kept")
+        try runAsServerUser("/bin/cp", ["-p", path, kept])
+        try runAsServerUser("/bin/sh", ["-c", loss.damage, path])
+        #expect(try site.tidemark(["verify", label]).ending == .exited(3))
+        if !loss.isSeen {
+            let record = try #require(
+                run("/usr/bin/find", [site.repository, "-name", "verified-*.json"]).output.split(separator: "\n").last
+                    .map(String.init))
+            let text = try Files.readText(record).replacing(/,\n\ \ "objects"\ :\ \[[^\]]*\]/, with: "")
+            try replaceDurably(record, bytes: resealed(text), mode: 0o644)
+        }
+        func expect(isDamaged: Bool, _ when: String) throws {
+            for command in Self.lookers.prefix(3) + [["check", "--only", "verify"]] {
+                let words = try said(site, command)
+                // A plan names a segment itself.
+                let isTold = ["is damaged", "cannot be read", "is missing"].contains(where: words.contains)
+                #expect(isTold == isDamaged, "\(when), \(command): \(words)")
+            }
+        }
+        try expect(isDamaged: true, "damaged")
+        // Something else in its place is no repair.
+        try runAsServerUser("/bin/sh", ["-c", "rm -f $0; head -c $(stat -c %s $1) /dev/urandom >$0", path, kept])
+        try expect(isDamaged: true, "replaced")
+        try runAsServerUser("/bin/sh", ["-c", "rm -f $0; cp -p $1 $0", path, kept])
+        try expect(isDamaged: !loss.isSeen, "repaired")
+        if loss.isSeen {
+            let check = try said(site, ["check", "--only", "verify"])
+            #expect(check.contains("warning") && check.contains("tidemark verify --backups"), "\(check)")
+        }
+        try site.tidemark(["verify", label], expectSuccess: true)
+        try expect(isDamaged: false, "verified")
+    }
+
     @Test func `a backup that can't be looked at is not called whole`() throws {
         let site = try site()
         let label = try #require(site.backupLabels().first)

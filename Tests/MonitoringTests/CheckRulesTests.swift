@@ -75,6 +75,18 @@ struct Trouble: Sendable, CustomTestStringConvertible {
         Trouble(name: "archiver slow", check: "archiving", status: .warning, says: "oldest of 3 finished segments") {
             $0.waiting = WaitingObservation(ready: 3, oldestReady: 700, oldestCommit: 700)
         },
+        Trouble(
+            name: "a standby for which nobody archives", check: "archiving", status: .warning,
+            says: "archives nothing until it is promoted (archive_mode = on), and nobody else has archived the last 3"
+        ) {
+            $0.followSilently(3, age: 5)
+        },
+        Trouble(
+            name: "a standby for which nobody has archived for long", check: "archiving", status: .critical,
+            says: "the last segment that it has replayed"
+        ) {
+            $0.followSilently(1, age: 7000)
+        },
         Trouble(name: "archiver stuck", check: "archiving", status: .critical, says: "Archiving is stuck at") {
             $0.waiting = WaitingObservation(ready: 3, oldestReady: 7000, oldestCommit: 7000)
             $0.server?.isFailing = true
@@ -412,6 +424,21 @@ struct CheckRulesTests {
         #expect(CheckResult.worst(results).nagios != 0)
     }
 
+    /// Segments that nobody has archived, the age of their oldest commit, archive_mode, and what is said.
+    @Test(arguments: [
+        (0, 0, "on", "archives nothing until it is promoted."), (1, 5, "on", "archives nothing until it is promoted."),
+        (9, 0.5, "always", "Nothing is waiting to be archived."),
+    ])
+    func `a standby that others archive for is well, and says what it leaves to them`(
+        _ segments: UInt64, age: Double, mode: String, says: String
+    ) throws {
+        var observation = try ObservedCluster.healthy()
+        observation.followSilently(segments, age: age, mode: mode)
+        let result = try #require(
+            judge(observation, by: ObservedCluster.configuration()).first { $0.id == "archiving" })
+        #expect(result.status == .ok && result.message.hasSuffix(says), "\(result.message)")
+    }
+
     @Test func `every check can be silenced, keeps its reason, and comes back when the silence is over`() throws {
         for definition in CheckDefinition.all {
             let troubles = Trouble.all.filter { $0.check == definition.id }
@@ -440,5 +467,18 @@ extension ArchiveObservation {
         guard let name = SegmentName(name) else { return }
         gaps = [Gap(first: name, last: name, count: 1)]
         (unreached, reachEnd) = (gaps[0], ObservedCluster.daysAgo(days))
+    }
+}
+
+extension Observation {
+    /// A standby with `archive_mode = on`, and so many finished segments that aren't in the repository.
+    fileprivate mutating func followSilently(_ segments: UInt64, age: Double, mode: String = "on") {
+        server?.isStandby = true
+        server?.findings.removeAll { $0.name == "archive_mode" }
+        server?.findings.append(
+            ServerFinding(
+                name: "archive_mode", current: mode, wanted: nil, verdict: .good, reason: "", needsRestart: false))
+        waiting = WaitingObservation(ready: 0, oldestReady: 0, oldestCommit: age)
+        waiting?.unarchived = segments
     }
 }

@@ -11,6 +11,9 @@ struct ConstructedArchive: PlanSource {
     /// Per timeline, the records it holds from its first segment on, ancestors' bytes included.
     var records: [TimelineID: [ReplayRecord]] = [:]
     var missing: Set<SegmentName> = []
+    /// Known to be damaged, and damaged without anybody knowing it.
+    var broken: SegmentName?
+    var unreadable: SegmentName?
 
     func backups() -> [RestorableBackup] { allBackups }
     func histories() -> [TimelineID: TimelineHistory] { allHistories }
@@ -49,6 +52,14 @@ struct ConstructedArchive: PlanSource {
                     if case .restorePoint(let point) = record.content { point } else { nil }
                 })
         }
+    }
+
+    func firstBreak(in path: WALSegments) -> WALBreak? {
+        broken.flatMap { path.index(of: $0) == nil ? nil : WALBreak($0, isLink: false, reason: "It is damaged.") }
+    }
+
+    func fault(of path: WALSegments, at index: Int) -> WALBreak? {
+        path[index] == unreadable ? WALBreak(path[index], isLink: false, reason: "It is damaged.") : nil
     }
 
     func records(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws {

@@ -112,7 +112,7 @@ extension InterruptedServerTests {
     @Test func `interrupted during the restore and during the replay, it says how to go on, and does`() throws {
         let site = try site(rows: 6_000)
         let directory = try RecoveredDirectory(site)
-        let resume = "HINT:  Continue with \"tidemark recover --resume --data-directory \(directory.path)\""
+        let resume = "HINT:  Continue with \"tidemark recover --resume --data-directory \(directory.path) "
         var output = site.scratch.file("restore.log")
         let restore = try Gate(at: "write:60")
         var process = try directory.launch(

@@ -238,6 +238,36 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
             #expect(made.segments.last!.last.end(segmentSize: 65_536) >= stop.record.end)
         }
     }
+
+    /// The rows: how far behind the end's segment the damage is, whether it is known, the server's version, how much of each
+    /// 64 kB segment is WAL, and whether the server could ask for it.
+    @Test(arguments: [
+        (1, true, 15, 65_536, true), (1, false, 15, 65_536, true), (1, true, 14, 65_536, false),
+        (1, false, 18, 65_536, true), (64, false, 15, 65_536, true), (100, true, 16, 65_536, true),
+        (300, true, 15, 65_536, false), (65, false, 15, 65_536, false), (300, true, 15, 256, true),
+    ])
+    func `only damage that a server may read ahead to counts`(
+        _ segments: Int, isKnown: Bool, version: Int, length: UInt64, reaches: Bool
+    ) throws {
+        var archive = ConstructedArchive(majorVersion: version)
+        var log = WALWriter(step: 64)
+        archive.allBackups.append(log.backup("a", second(0)))
+        log.commit(101, second(1))
+        log.commit(102, second(2))
+        for n in 1...320 {
+            log.position = LSN(0x100_0000 + UInt64(n) * 65_536)
+            for step in [64, length - 128, 64] {
+                log.step = step
+                log.other()
+            }
+        }
+        archive.records[TimelineID(1)] = log.written
+        let damaged = SegmentName(
+            timeline: TimelineID(1), containing: LSN(0x100_0000 + UInt64(segments) * 65_536), segmentSize: 65_536)
+        if isKnown { archive.broken = damaged } else { archive.unreadable = damaged }
+        let made = try plan(PlanRequest(RecoveryTarget(.time(second(1)))), from: archive)
+        #expect(made.faultAhead?.segment == (reaches ? damaged : nil))
+    }
 }
 
 private struct Refused: Sendable, CustomTestStringConvertible {
