@@ -8,9 +8,12 @@ import Setup
 /// - Parameter hasSystemd: whether the jobs can be started by its timers.
 public func initText(_ report: InitReport, hasSystemd: Bool) -> String {
     let made =
-        report.isNew
-        ? "Created \(report.incarnation) in repository \"\(report.repository)\"."
-        : "\(report.incarnation) is already in repository \"\(report.repository)\"."
+        switch report.outcome {
+        case .created: "Created \(report.incarnation) in repository \"\(report.repository)\"."
+        case .present: "\(report.incarnation) is already in repository \"\(report.repository)\"."
+        case .rebuilt:
+            "Wrote incarnation.json of \(report.incarnation) in repository \"\(report.repository)\" anew."
+        }
     let timers = ["backup", "check", "verify", "drill"].map { "tidemark-\($0)@\(report.cluster).timer" }
     let schedule =
         hasSystemd
@@ -39,12 +42,14 @@ public struct InitDocument: Encodable {
     let repository: String
     let incarnation: String
     let created: Bool
+    let rebuilt: Bool
     let settings: [ServerFinding]
     let restartNeeded: Bool
 
     public init(_ report: InitReport) {
         (cluster, repository) = (report.cluster, report.repository)
-        (incarnation, created) = (report.incarnation.folderName, report.isNew)
+        incarnation = report.incarnation.folderName
+        (created, rebuilt) = (report.outcome == .created, report.outcome == .rebuilt)
         (settings, restartNeeded) = (report.inspection.findings, report.needsRestart)
     }
 }
