@@ -29,7 +29,7 @@ public func aroundText(_ report: AroundReport) -> String {
     table.add(["-->", report.moment.description, "", "", "", ""])
     add(report.after, "after")
     let lines = report.gaps.map { "WAL \($0.sentence): which transactions ended there is not known." }
-    return ([table.text] + lines).joined(separator: "\n")
+    return joined(table.lines + lines)
 }
 
 extension AroundReport.Transaction {

@@ -17,23 +17,23 @@ public func initText(_ report: InitReport, hasSystemd: Bool) -> String {
     let timers = ["backup", "check", "verify", "drill"].map { "tidemark-\($0)@\(report.cluster).timer" }
     let schedule =
         hasSystemd
-        ? "To schedule backups and checks:\n    systemctl enable --now " + timers.joined(separator: " ")
-        : "To schedule backups and checks, see crontab.sample in the documentation."
-    return [made, settings(report), schedule].joined(separator: "\n")
+        ? ["To schedule backups and checks:", "    systemctl enable --now " + timers.joined(separator: " ")]
+        : ["To schedule backups and checks, see crontab.sample in the documentation."]
+    return joined([made] + settings(report) + schedule)
 }
 
-private func settings(_ report: InitReport) -> String {
+private func settings(_ report: InitReport) -> [String] {
     let changes = report.inspection.changes
-    guard !changes.isEmpty else { return "The server's settings are as they should be." }
+    guard !changes.isEmpty else { return ["The server's settings are as they should be."] }
     var lines = [
         report.isWritten ? "Set with ALTER SYSTEM:" : "For postgresql.conf (\"tidemark init --write\" sets it):"
     ]
     for finding in changes {
         let value = escaped(finding.wanted ?? "") { $0 == "'" ? "''" : nil }
-        lines.append("    \(finding.name) = '\(value)'   # was '\(printable(finding.current))'. \(finding.reason)")
+        lines.append("    \(finding.name) = '\(value)'   # was '\(finding.current)'. \(finding.reason)")
     }
     if report.needsRestart { lines.append("Restart the server: wal_level and archive_mode take effect only then.") }
-    return lines.joined(separator: "\n")
+    return lines
 }
 
 /// The same, as machines read it.

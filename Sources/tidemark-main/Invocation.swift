@@ -67,7 +67,7 @@ struct Invocation {
             throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
         }
         terminal.finishProgress()
-        writeToStandardOutput(prompt)
+        writeToStandardOutput(printable(prompt, keepingLines: true))
         return readLine(strippingNewline: true).map(isYes) ?? false
     }
 }

@@ -35,7 +35,7 @@ enum ReportCommand: Command {
             try invocation.telling(of: cluster).tell([report])
         }
         if !arguments.has("html") && !arguments.has("notify") {
-            invocation.print(statusText(observation, results, days: days, paint: Terminal.paint))
+            invocation.print(statusText(observation, results, days: days, paint: Terminal.paint), hasColours: true)
         }
         return .success
     }
