@@ -49,21 +49,33 @@ extension RecoveryArchive {
         try mapInOrder(
             names, workers: 4, ahead: 64,
             transform: { name -> (SegmentName, Bool) in
-                guard let map = try archive.summary(of: name)?.changedBlocks() else {
-                    return (name, true)
+                do {
+                    guard let map = try archive.summary(of: name)?.changedBlocks() else { return (name, true) }
+                    return (name, isConcerned(map))
+                } catch {
+                    // Whoever asks for the segments' facts is told.
+                    if UnreadWAL(name, error) != nil { return (name, false) }
+                    throw error
                 }
-                return (name, isConcerned(map))
             },
             consume: { name, isConcerned in
                 if isConcerned { concerned.append((name, follows)) }
                 follows = isConcerned
             })
+        var isBroken = false
         for (name, follows) in concerned {
-            let stored = try contents.stored(name)
-            rows.begin(name, length: stored.head.rawLength, contents: stored.contents, follows: follows)
-            var pages = PageFeed()
-            try stored.extractConcurrently { bytes in
-                try pages.feed(bytes) { pages in try rows.feed(RawSpan(_unsafeBytes: pages)) }
+            do {
+                let stored = try contents.stored(name)
+                rows.begin(
+                    name, length: stored.head.rawLength, contents: stored.contents, follows: follows && !isBroken)
+                isBroken = false
+                var pages = PageFeed()
+                try stored.extractConcurrently { bytes in
+                    try pages.feed(bytes) { pages in try rows.feed(RawSpan(_unsafeBytes: pages)) }
+                }
+            } catch {
+                guard UnreadWAL(name, error) != nil else { throw error }
+                isBroken = true
             }
         }
         return rows.told

@@ -17,16 +17,21 @@ public struct DatabaseDropMoment: Sendable {
     public let isMarked: Bool
     /// Later drops of databases whose names neither a backup nor the WAL tells: a younger one of the name may be among them.
     public fileprivate(set) var untold: [DatabaseDrop] = []
+    /// WAL behind the drop, or before it, that couldn't be looked through.
+    public fileprivate(set) var unread: [UnreadWAL] = []
 
     /// That, as sentences; nil when there is no doubt.
     public var doubt: String? {
-        guard !untold.isEmpty else { return nil }
+        let unknown = unread.isEmpty ? nil : UnreadWAL.sentence(unread)
+        guard !untold.isEmpty else {
+            return unknown.map { "The database may have been dropped once more. " + $0 }
+        }
         let listed = untold.suffix(8).map { "transaction \($0.xid) (LSN \($0.lsn))" }
         return
             "A later database of this name may have been dropped as well. Databases whose names are neither in a backup nor in "
             + "WAL were dropped by "
             + (untold.count > listed.count ? "\(untold.count) transactions, the last of them " : "")
-            + listed.joined(separator: ", ") + "."
+            + listed.joined(separator: ", ") + "." + (unknown.map { " " + $0 } ?? "")
     }
 }
 
@@ -44,6 +49,7 @@ public func momentBeforeDrop(
     var names: Set<String> = []
     var others: [(name: String?, moment: DatabaseDropMoment)] = []
     var (facts, seen): ([SegmentFacts], LSN?) = ([], nil)
+    var unread: [UnreadWAL] = []
     for backup in archive.backups.complete.reversed() {
         let map = try RelationMap(of: backup.label, of: archive.contents) {
             $0.database == 0 && $0.oid == RelationMap.databaseCatalog
@@ -51,13 +57,12 @@ public func momentBeforeDrop(
         names.formUnion(map.databases.map(\.name))
         guard let wal = try archive.reachableWAL(from: backup.label, timeline: timeline) else { continue }
         // What comes after it has been searched.
-        let segments = wal.segments.filter { name in
-            seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
-        }
+        let (segments, holes) = try archive.segments(from: wal, through: seen, segmentSize: backup.segmentSize)
         let isNew = { [seen] (lsn: LSN) in
             lsn >= backup.startLSN && wal.holds(lsn) && seen.map { lsn < $0 } ?? true
         }
-        let new = try archive.facts(of: segments)
+        let (new, lost) = try archive.readableFacts(of: segments)
+        unread = holes + lost + unread
         (facts, seen) = (new + facts, backup.startLSN)
         let own = map.databases.first { $0.name == name }?.oid
         let drops = new.flatMap(\.databaseDrops).filter { isNew($0.lsn) }
@@ -77,11 +82,12 @@ public func momentBeforeDrop(
         if var last = found.max(by: { $0.drop.lsn < $1.drop.lsn }) {
             last.untold = others.filter { $0.name == nil && $0.moment.drop.lsn > last.drop.lsn }.map(\.moment.drop)
                 .sorted { $0.lsn < $1.lsn }
+            last.unread = unread
             return last
         }
     }
     throw NoDatabaseDropFound(
-        name: name, known: names.sorted(), newest: archive.backups.newest?.label,
+        name: name, known: names.sorted(), newest: archive.backups.newest?.label, unread: unread,
         others: names.contains(name) ? [] : archive.offers(others, timeline))
 }
 
@@ -112,6 +118,8 @@ public struct NoDatabaseDropFound: Explained, Equatable {
     public let name: String
     public let known: [String]
     public let newest: String?
+    /// WAL that couldn't be looked through.
+    public let unread: [UnreadWAL]
     /// What leads to the moments just before other databases were dropped.
     public let others: [PlanRefusal.Alternative]
 
@@ -119,7 +127,8 @@ public struct NoDatabaseDropFound: Explained, Equatable {
     public var message: String {
         isUnknown ? "no backup has database \"\(name)\"" : "no drop of database \"\(name)\" is in the archive"
     }
-    public var detail: String? {
+    public var detail: String? { found + (unread.isEmpty ? "" : " " + UnreadWAL.sentence(unread)) }
+    private var found: String {
         let all = "The backups know the databases \(known.map { "\"\($0)\"" }.joined(separator: ", "))."
         guard isUnknown, let newest else { return all }
         return
@@ -152,16 +161,24 @@ extension RecoveryArchive {
     }
 
     /// What the segments say, in order; the record that straddles into one comes before the segment's own.
-    public func facts(of names: [SegmentName]) throws -> [SegmentFacts] {
+    ///
+    /// - Parameter unread: decides about one that can't be read: what it throws ends all.
+    public func facts(
+        of names: [SegmentName], unread: (SegmentName, any Error) throws -> Void = { throw $1 }
+    ) throws -> [SegmentFacts] {
         var continuity = Continuity()
         var all: [SegmentFacts] = []
         let archive = contents
         try mapInOrder(
             names, workers: 4, ahead: 64,
-            transform: { name -> SegmentSummary? in
-                try archive.summary(of: name)
-            },
-            consume: { summary in
+            transform: { name in (name, Result { try archive.summary(of: name) }) },
+            consume: { name, result in
+                let summary: SegmentSummary?
+                do { summary = try result.get() } catch {
+                    try unread(name, error)
+                    continuity = Continuity()
+                    return
+                }
                 guard let summary else { return }
                 if case .joined(let record?) = continuity.add(summary), let facts = record.facts { all.append(facts) }
                 all.append(summary.facts)

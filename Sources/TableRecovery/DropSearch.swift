@@ -16,6 +16,8 @@ public struct DropMoment: Sendable {
     public let untold: [TransactionMark]
     /// The moment just before the last of those, if it can be reached.
     public let later: PlanRefusal.Alternative?
+    /// WAL that couldn't be looked through.
+    public let unread: [UnreadWAL]
 }
 
 /// Finds when tables were dropped: the last time that each name was. Since PostgreSQL 15 a commit names the OIDs of what it
@@ -45,12 +47,13 @@ public func momentBeforeDrop(
         guard let (target, found) = search.found() else { continue }
         let untold = search.untold(behind: target)
         return DropMoment(
-            target: RecoveryTarget(.lsn(target), inclusive: false), drops: found, untold: untold, later: later(untold))
+            target: RecoveryTarget(.lsn(target), inclusive: false), drops: found, untold: untold, later: later(untold),
+            unread: search.unread)
     }
     let untold = search.untold(behind: .zero)
     throw NoDropFound(
         pattern: tables[0], newest: search.isDatabaseKnown ? nil : search.newest, isYoung: search.isDatabaseYoung,
-        untold: untold, later: later(untold))
+        untold: untold, later: later(untold), unread: search.unread)
 }
 
 /// Goes back from backup to backup.
@@ -63,6 +66,8 @@ private struct DropSearch {
     private var known: [UInt32: DroppedRelation] = [:]
     /// Everything from here on has been looked at.
     private var seen: LSN?
+    /// But for these.
+    private(set) var unread: [UnreadWAL] = []
     /// The first backup that was asked.
     private(set) var newest: String?
     /// Whether any backup has the tables' database.
@@ -79,12 +84,12 @@ private struct DropSearch {
 
     /// Adds what was dropped between a backup and the one before.
     mutating func add(_ backup: BackupDescription, _ wal: ReachableWAL) throws {
-        let segments = wal.segments.filter { name in
-            seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
-        }
+        let segments = try archive.segments(from: wal, through: seen, segmentSize: backup.segmentSize)
         let isNew = { [seen] (lsn: LSN) in wal.holds(lsn) && seen.map { lsn < $0 } ?? true }
-        let found = RelationDrop.all(in: try archive.facts(of: segments), major: archive.contents.incarnation.major)
+        let (facts, lost) = try archive.readableFacts(of: segments.names)
+        let found = RelationDrop.all(in: facts, major: archive.contents.incarnation.major)
             .filter { isNew($0.transaction.lsn) }
+        unread = (segments.holes + lost).filter { !unread.contains($0) } + unread
         let oids = Set(found.map(\.oid) + drops.filter { $0.relation == nil }.map(\.oid))
         let map = try RelationMap(of: backup.label, of: archive.contents) { relation in
             oids.contains(relation.oid) || LoggedNames.catalogs.contains(relation.oid)
@@ -95,7 +100,8 @@ private struct DropSearch {
         guard let database = map.databases.first(where: { $0.name == tables[0].database })?.oid else {
             elsewhere += found
             young.formUnion(
-                try archive.databaseNames(in: segments, map, from: backup.startLSN).databases(named: tables[0].database)
+                try archive.databaseNames(in: segments.names, map, from: backup.startLSN).databases(
+                    named: tables[0].database)
             )
             return
         }
@@ -110,7 +116,8 @@ private struct DropSearch {
         // Where the only drop is the one that is looked for, nobody need know how others were called.
         let newest = new.last { isMeant($0) }
         if let last = new.last, newest.map({ $0.transaction.lsn < last.transaction.lsn }) ?? true {
-            let names = try LoggedNames(segments, upTo: last.transaction.lsn, database: database, map, backup, archive)
+            let names = try LoggedNames(
+                segments.names, upTo: last.transaction.lsn, database: database, map, backup, archive)
             for index in new.indices { new[index].relation = names?.relation(new[index], known) ?? new[index].relation }
         }
         drops = new + drops
@@ -172,11 +179,14 @@ public struct NoDropFound: Explained, Equatable {
     /// As in `DropMoment`; of a database that no backup has, what was dropped in any such one.
     public let untold: [TransactionMark]
     public let later: PlanRefusal.Alternative?
+    /// WAL that couldn't be looked through.
+    public let unread: [UnreadWAL]
     public var message: String {
         newest == nil
             ? "no drop of the tables is in the archive" : "no backup has database \"\(pattern.database)\""
     }
-    public var detail: String? {
+    public var detail: String? { looked + (unread.isEmpty ? "" : " " + UnreadWAL.sentence(unread)) }
+    private var looked: String {
         if let newest {
             let listed = untold.isEmpty ? "" : DropMoment.sentence(untold)
             if isYoung {
@@ -204,9 +214,12 @@ public struct NoDropFound: Explained, Equatable {
 extension DropMoment {
     /// That a younger table of the name may have been dropped later, as sentences; nil when none can have been.
     public var doubt: String? {
-        guard !untold.isEmpty else { return nil }
+        let unknown = unread.isEmpty ? nil : UnreadWAL.sentence(unread)
+        guard !untold.isEmpty else {
+            return unknown.map { "A later table of this name may have been dropped as well. " + $0 }
+        }
         return "A later table of this name may have been dropped as well. " + DropMoment.sentence(untold)
-            + (later.map { " Instead: \($0.sentence)." } ?? "")
+            + (later.map { " Instead: \($0.sentence)." } ?? "") + (unknown.map { " " + $0 } ?? "")
     }
 
     /// What is known of drops of relations without a name.
