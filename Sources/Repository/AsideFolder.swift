@@ -39,8 +39,9 @@ public struct AsideObject: Hashable, Sendable {
 extension ClusterArchive {
     /// Newest first.
     public func asideFolders() throws -> [AsideFolder] {
-        try store.list(incarnation.asideFolder).filter(\.isFolder).reversed()
+        try store.list(incarnation.asideFolder).filter(\.isFolder)
             .compactMap { AsideFolder($0.name, in: incarnation.asideFolder) }
+            .sorted { ($0.time, $0.key) > ($1.time, $1.key) }
     }
 
     /// As `asideFolders`; none where that can't be listed. For those who only look: `UnlistedAside` tells a person.

@@ -94,4 +94,17 @@ import WAL
             timeline: TimelineID(2))
         #expect(archive.remarks.contains { $0.contains("It is not known which WAL was put aside") })
     }
+
+    @Test func `what was put aside last comes first, however its folder is called`() throws {
+        let repository = try FixtureRepository()
+        let (store, incarnation) = (repository.store, repository.incarnation)
+        let names = [
+            "20260101T000000Z-000000010000000000000009", "20260101T000000.500000Z-00000001000000000000000A",
+            "20260101T000001.000000Z-000000010000000000000001",
+        ]
+        for name in names {
+            try store.create(incarnation.asideFolder.appending(name).appending("record.json"), bytes: [])
+        }
+        #expect(try repository.archive.asideFolders().map(\.key.name) == names.reversed())
+    }
 }
