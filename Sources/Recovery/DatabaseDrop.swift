@@ -70,7 +70,7 @@ public func momentBeforeDrop(
         var found = [known].compactMap(\.self).filter { wal.holds($0.drop.lsn) }
         // Where the only drop is the one that is looked for, nobody need know how others were called.
         if drops.contains(where: { $0.database != own }) {
-            let logged = try archive.databaseNames(in: segments, map, from: backup.startLSN)
+            let logged = try archive.databaseNames(in: segments, map, from: backup.startLSN, unread: &unread)
             for drop in drops where drop.database != own {
                 guard let moment = DatabaseDropMoment(of: drop.database, in: facts) else { continue }
                 let told =
@@ -127,8 +127,7 @@ public struct NoDatabaseDropFound: Explained, Equatable {
     public var message: String {
         isUnknown ? "no backup has database \"\(name)\"" : "no drop of database \"\(name)\" is in the archive"
     }
-    public var detail: String? { found + (unread.isEmpty ? "" : " " + UnreadWAL.sentence(unread)) }
-    private var found: String {
+    public var detail: String? {
         let all = "The backups know the databases \(known.map { "\"\($0)\"" }.joined(separator: ", "))."
         guard isUnknown, let newest else { return all }
         return

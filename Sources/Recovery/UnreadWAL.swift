@@ -1,5 +1,5 @@
 public import Planning
-import Platform
+public import Platform
 import Repository
 public import WAL
 
@@ -9,20 +9,25 @@ public struct UnreadWAL: Hashable, Sendable {
     public var last: SegmentName
     /// Why, as the rest of a sentence without a full stop: `is not in the archive`.
     public let reason: String
+    /// Whether it could not be asked for, so that another attempt may succeed.
+    public let isFailure: Bool
 
-    public init(_ first: SegmentName, through last: SegmentName? = nil, reason: String) {
-        (self.first, self.last, self.reason) = (first, last ?? first, reason)
+    public init(_ first: SegmentName, through last: SegmentName? = nil, reason: String, isFailure: Bool = false) {
+        (self.first, self.last, self.reason, self.isFailure) = (first, last ?? first, reason, isFailure)
     }
 
     /// Nil when the error isn't about this one segment.
     init?(_ name: SegmentName, _ error: any Error) {
         let explained = error as? any Explained
         guard explained?.concernsOneObject == true || error is WALDamage || error is BadSummary else { return nil }
-        self.init(name, reason: "cannot be read")
+        self.init(
+            name, reason: "cannot be read: \(explained?.message ?? "\(error)")", isFailure: error is SystemError)
     }
 
     /// Of several, a sentence.
     public static func sentence(_ all: [UnreadWAL]) -> String {
+        var names: Set<SegmentName> = []
+        let all = all.filter { names.insert($0.first).inserted }
         let listed = all.prefix(4).map { one in
             one.first == one.last
                 ? "segment \"\(one.first)\" \(one.reason)"
@@ -30,6 +35,21 @@ public struct UnreadWAL: Hashable, Sendable {
         }
         return "What happened in some WAL is not known: " + listed.joined(separator: "; ")
             + (all.count > 4 ? "; and \(all.count - 4) more" : "") + "."
+    }
+}
+
+/// What is looked for was not found, and not everything could be looked through.
+public struct DropUnknown: Explained {
+    /// `table "public"."orders"`, `database "shop"`.
+    public let subject: String
+    public let unread: [UnreadWAL]
+
+    public init(_ subject: String, _ unread: [UnreadWAL]) { (self.subject, self.unread) = (subject, unread) }
+
+    public var message: String { "cannot tell whether \(subject) was dropped" }
+    public var detail: String? { UnreadWAL.sentence(unread) }
+    public var hint: String? {
+        "Make this WAL readable, or restore it from a copy of the repository; otherwise name the moment with --target-time."
     }
 }
 

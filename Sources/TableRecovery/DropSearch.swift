@@ -99,10 +99,9 @@ private struct DropSearch {
         databases.formUnion(map.databases.map(\.oid))
         guard let database = map.databases.first(where: { $0.name == tables[0].database })?.oid else {
             elsewhere += found
-            young.formUnion(
-                try archive.databaseNames(in: segments.names, map, from: backup.startLSN).databases(
-                    named: tables[0].database)
-            )
+            let told = try archive.databaseNames(
+                in: segments.names, map, from: backup.startLSN, unread: &unread)
+            young.formUnion(told.databases(named: tables[0].database))
             return
         }
         (isDatabaseKnown, elsewhere) = (true, [])
@@ -117,7 +116,8 @@ private struct DropSearch {
         let newest = new.last { isMeant($0) }
         if let last = new.last, newest.map({ $0.transaction.lsn < last.transaction.lsn }) ?? true {
             let names = try LoggedNames(
-                segments.names, upTo: last.transaction.lsn, database: database, map, backup, archive)
+                segments.names, upTo: last.transaction.lsn, database: database, map, backup, archive,
+                unread: &unread)
             for index in new.indices { new[index].relation = names?.relation(new[index], known) ?? new[index].relation }
         }
         drops = new + drops
@@ -185,8 +185,7 @@ public struct NoDropFound: Explained, Equatable {
         newest == nil
             ? "no drop of the tables is in the archive" : "no backup has database \"\(pattern.database)\""
     }
-    public var detail: String? { looked + (unread.isEmpty ? "" : " " + UnreadWAL.sentence(unread)) }
-    private var looked: String {
+    public var detail: String? {
         if let newest {
             let listed = untold.isEmpty ? "" : DropMoment.sentence(untold)
             if isYoung {

@@ -70,7 +70,7 @@ struct LoggedNames {
     /// Nil when the backup doesn't know where the catalogs are.
     init?(
         _ segments: [SegmentName], upTo last: LSN, database: UInt32, _ map: RelationMap, _ backup: BackupDescription,
-        _ archive: RecoveryArchive
+        _ archive: RecoveryArchive, unread: inout [UnreadWAL]
     ) throws {
         func file(_ oid: UInt32) -> UInt32? {
             map.relations.first { $0.database == database && $0.oid == oid }?.fileNode
@@ -78,7 +78,7 @@ struct LoggedNames {
         guard let classes = file(1259), let namespaces = file(2615) else { return nil }
         rows = try archive.relationRows(
             of: segments.filter { $0.start(segmentSize: backup.segmentSize) <= last }, database: database,
-            relations: classes, schemas: namespaces, from: backup.startLSN)
+            relations: classes, schemas: namespaces, from: backup.startLSN, unread: &unread)
         var names: [UInt32: Set<String>] = [:]
         for schema in map.schemas where schema.database == database {
             names[schema.oid] = rows.schemaNames(schema.oid).union([schema.name])
