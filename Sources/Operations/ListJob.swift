@@ -22,6 +22,8 @@ public struct ListJob {
     public func run() throws -> ListReport {
         let known = try incarnations(of: cluster)
         var report = ListReport(cluster: cluster.name)
+        for lost in known.lost { context.note(.warning, lost) }
+        report.isWhole = known.lost.isEmpty
         for archive in known.all {
             let incarnation = archive.incarnation
             let isCurrent = incarnation == known.current.incarnation

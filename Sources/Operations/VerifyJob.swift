@@ -70,6 +70,7 @@ public struct VerifyJob {
         }
         if isPart { context.notes(VerifiedPart.only, backups.map(\.1.label).joined(separator: " ")) }
         for reason in unreadable { context.note(.error, reason) }
+        if !isPart { for lost in known.lost { complain(lost) } }
         for archive in known.all {
             do { _ = try archive.isConfirmed() } catch { complain(error) }
             if !isPart { archive.proveRecords { complain($0) } }

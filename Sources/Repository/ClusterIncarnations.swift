@@ -70,6 +70,8 @@ public struct ClusterIncarnations {
     public let current: ClusterArchive
     /// Whether the server says which one is in use.
     public let isKnown: Bool
+    /// Further ones, which can't be used: their marker is lost, and nothing else is known of them.
+    public let lost: [LostMarker]
     private let stops: (ClusterArchive) throws -> [Moment]
 
     /// - Returns: nil when the repository holds none of this cluster.
@@ -93,6 +95,8 @@ public struct ClusterIncarnations {
             return nil
         }
         self.stops = stops
+        // Nobody needs to know of them who uses the others.
+        lost = (try? repository.lostMarkers(of: cluster)) ?? []
         if let own = all.first(where: { $0.incarnation == own }) {
             (current, isKnown) = (own, true)
         } else if all.count == 1 {

@@ -161,4 +161,20 @@ import Testing
             #expect(try listing(site) == before)
         }
     }
+
+    @Test func `a former incarnation that has lost its incarnation.json is told of, and stops nobody`() throws {
+        let site = try Self.site.get()
+        try prepare(site, "mkdir -p ../14-1/wal/00000001; cp -a backup ../14-1/; mkdir -p ../13-2/wal/00000001")
+        for (words, status) in [
+            (["list"], 3), (["verify", "--backups"], 3), (["plan", "--target", "latest"], 0), (["window"], 0),
+            (["expire", "--dry-run", "--keep-full", "1"], 0),
+        ] as [([String], Int32)] {
+            let finished = try site.tidemark(words)
+            #expect(finished.ending == .exited(status), "\(words): \(finished)")
+            let isTold = finished.errors.contains("\"main/14-1/incarnation.json\" is missing in repository")
+            #expect(isTold == (status == 3), "\(words): \(finished)")
+            // One without objects is none.
+            #expect(!finished.errors.contains("13-2"), "\(words): \(finished)")
+        }
+    }
 }
