@@ -109,4 +109,23 @@ import Testing
         #expect(finished.errors.contains(says), "\(finished)")
         #expect(try listing(site) == before)
     }
+
+    @Test func `nor does a recovered server's log`() throws {
+        let site = try Self.site.get()
+        for (path, says) in [
+            (site.cluster.data + "/PG_VERSION", "lies in data directory"),
+            (site.repository + "/log", "lies in repository"),
+            (site.scratch.file("state/main/log"), "lies in state directory"),
+            (site.scratch.file("other/log"), "lies in data directory"),
+            (site.scratch.file("to-server"), "lies in data directory"),
+        ] {
+            let before = try listing(site)
+            let refused = try site.tidemark([
+                "recover", "--target", "latest", "--start", "--yes", "--data-directory", site.scratch.file("new"),
+                "--log-file", path,
+            ])
+            #expect(refused.ending == .exited(1) && refused.errors.contains(says), "\(path): \(refused)")
+            #expect(try listing(site) == before)
+        }
+    }
 }
