@@ -146,8 +146,8 @@ let package = Package(
         tests(
             "CatalogTests",
             [
-                "Platform", "WAL", "Configuration", "SQLite", "Repository", "Planning", "Retention", "Archiving",
-                "Catalog", "Backups", "BackupVerification", "Expiring", "Recovery", "Monitoring",
+                "Platform", "WAL", "Configuration", "DataDirectory", "SQLite", "Repository", "Planning", "Retention",
+                "Archiving", "Catalog", "Backups", "BackupVerification", "Expiring", "Recovery", "Monitoring",
             ]),
         tests(
             "RetentionTests",

@@ -198,14 +198,28 @@ public struct ImportArchive {
         for entry in try Files.list(directory).sorted() {
             let path = directory + "/" + entry
             let status: FileStatus?
-            do throws(SystemError) { status = try FileStatus(ifPresent: path) } catch {
+            do throws(SystemError) { status = try FileStatus(ofLinkItself: path) } catch {
                 report.problems.append(ArchiveProblem("\(error.message); it is passed over", hint: error.hint))
                 continue
             }
             guard let status else { continue }
-            if status.kind == .directory {
-                // Archives are at most a few folders deep; this ends loops of links.
-                guard depth < 6 else { continue }
+            if status.kind == .symbolicLink {
+                // It may lead anywhere: in a circle, or to the files of another cluster.
+                let isDirectory = (try? FileStatus(ifPresent: path))??.kind == .directory
+                if isDirectory || ImportArchive.recognize(entry) != nil {
+                    report.problems.append(
+                        ArchiveProblem(
+                            "\"\(path)\" is a symbolic link; it is passed over",
+                            hint: "If what it leads to is to be imported, name the directory in which that is."))
+                } else {
+                    report.strangers.append(relative + entry)
+                }
+            } else if status.kind == .directory {
+                // Archives are at most a few folders deep.
+                guard depth < 32 else {
+                    report.problems.append(ArchiveProblem("\"\(path)\" lies too deep; it is passed over"))
+                    continue
+                }
                 do {
                     try walk(path, relative + entry + "/", depth + 1, &found, &report)
                 } catch let error as SystemError {

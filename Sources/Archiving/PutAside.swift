@@ -110,9 +110,13 @@ public struct PutAside: Sendable {
         }
         guard again.keys == keys, again.marks == marks else { throw AsideChanged(name: subject.name) }
         try judge(again)
-        let record = AsideRecord(
-            subject.name, reason: reason, time: now.iso8601, objects: keys.map(relative), backups: try complete())
-        let folder = try newFolder(now, record: record.document)
+        let backups = try complete()
+        func record(_ moment: Moment) -> SealedDocument {
+            AsideRecord(
+                subject.name, reason: reason, time: moment.iso8601, objects: keys.map(relative), backups: backups
+            ).document
+        }
+        let folder = try begunFolder(record) ?? newFolder(now, record: record(now))
         for key in keys {
             let place = relative(key).split(separator: "/").reduce(folder) { $0.appending(String($1)) }
             try lock.confirm()
@@ -134,6 +138,19 @@ public struct PutAside: Sendable {
         try archive.backups().filter {
             try archive.store.exists(archive.incarnation.backup($0, "backup.json"))
         }
+    }
+
+    /// The folder that an earlier call of this kind made, which was killed before it moved anything: its record says what
+    /// this one would say. One that was put back has the same record, and nothing in it, either.
+    private func begunFolder(_ record: (Moment) -> SealedDocument) throws -> RepositoryKey? {
+        for folder in try archive.asideFolders() where folder.subject == subject.name {
+            guard try archive.readableObjects(of: folder)?.isEmpty == true,
+                let there = try? archive.store.readIfPresent(folder.key.appending("record.json")),
+                there == record(folder.time).bytes
+            else { continue }
+            return folder.key
+        }
+        return nil
     }
 
     /// A folder of this call's own, with its record: a microsecond later than the last one, if that was at the same moment

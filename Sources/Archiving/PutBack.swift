@@ -37,7 +37,9 @@ public struct PutBack: Sendable {
         }.filter { !$0.1.isEmpty }
         let own = folders.filter { $0.0.subject == subject.name }
         guard let newest = own.first else {
-            throw NothingToPutBack(name: subject.name, others: folders.map(\.0.subject))
+            let empty = try archive.asideFolders().filter { $0.subject == subject.name }
+            throw NothingToPutBack(
+                name: subject.name, others: folders.map(\.0.subject), emptied: empty.first?.key.description)
         }
         func staying(_ all: [AsideObject]) throws -> [AsideObject] {
             try all.filter { try store.exists($0.place) || store.exists(archive.key(for: $0.file)) }
@@ -148,7 +150,16 @@ public struct NothingToPutBack: Explained, Equatable {
     public let name: String
     /// What was put aside, newest first.
     public let others: [String]
-    public var message: String { "nothing was put aside as \"\(name)\"" }
+    /// A folder of that name in which there is nothing but its record.
+    public let emptied: String?
+    public var message: String {
+        emptied == nil ? "nothing was put aside as \"\(name)\"" : "nothing is left of what was put aside as \"\(name)\""
+    }
+    public var detail: String? {
+        emptied.map {
+            "\"\($0)\" has only its record: it was put back, or the command was interrupted before it moved anything."
+        }
+    }
     public var hint: String? {
         others.isEmpty
             ? "Nothing is put aside." : "These were put aside: \(Set(others).sorted().joined(separator: ", "))."

@@ -88,7 +88,7 @@ private func lost(
     guard !gone.isEmpty else { return [] }
     let removed = try expired(ArchiveListing(of: archive).segmentSize)
     let aside = Set(
-        try archive.asideFolders().flatMap { try archive.readableObjects(of: $0) ?? [] }.map(\.file))
+        try archive.readableAsideFolders().flatMap { try archive.readableObjects(of: $0) ?? [] }.map(\.file))
     return try gone.filter { name in
         let file = ArchiveFileName.segment(name)
         return try !removed.contains(name) && !aside.contains(file) && !gaps.contains { $0.contains(file) }

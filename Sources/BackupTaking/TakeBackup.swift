@@ -72,6 +72,7 @@ struct BackupSource {
 
     private func checkRepository() throws {
         guard try archive.isUsable() else {
+            if let lost = try archive.lostMarker() { throw lost }
             throw Problem(
                 "repository \"\(archive.store.location)\" is not prepared for cluster \"\(archive.incarnation.cluster)\"",
                 detail: "It has no folder for PostgreSQL \(archive.incarnation.major) with system identifier "

@@ -1,3 +1,4 @@
+import Platform
 import Repository
 import SQLite
 public import WAL
@@ -21,6 +22,17 @@ public struct Surroundings: Hashable, Sendable {
     public let gaps: [LineageGap]
     /// What is missing among them on purpose.
     public let removed: [LineageGap]
+    /// Segments among them that can't be read, with the reason: which transactions ended there is not known, either.
+    public let unreadable: [UnreadableWAL]
+}
+
+/// A segment that is there and can't be read.
+public struct UnreadableWAL: Hashable, Sendable {
+    public let segment: SegmentName
+    /// Where it begins.
+    public let from: LSN
+    /// As a message of PostgreSQL's says it.
+    public let reason: String
 }
 
 extension Catalog {
@@ -73,9 +85,10 @@ extension Catalog {
         var decompressor = try Decompressor()
         var number = first
         var behindStop = 0
-        while true {
-            let stored = try archive.stored(path.file(number))
-            walk.begin(path.file(number), length: stored.head.rawLength, contents: stored.contents)
+        var unreadable: [UnreadableWAL] = []
+        func read(_ name: SegmentName) throws {
+            let stored = try archive.stored(name)
+            walk.begin(name, length: stored.head.rawLength, contents: stored.contents)
             try stored.extract(with: &decompressor) { bytes in
                 try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
                     if record.header.xid != 0, !record.blocks.isEmpty {
@@ -100,6 +113,16 @@ extension Catalog {
                     if before.count > 2 * count { before.removeFirst(before.count - count) }
                     return after.count < count ? .more : .stop
                 }
+            }
+        }
+        while true {
+            let name = path.file(number)
+            do { try read(name) } catch let error as any Explained where error.concernsOneObject || error is WALDamage {
+                unreadable.append(
+                    UnreadableWAL(
+                        segment: name, from: name.start(segmentSize: wal.segments.segmentSize), reason: error.message))
+                walk = RecordWalk(includingBlocks: true)
+                touched = [:]
             }
             if number >= stop { behindStop += 1 }
             guard !walk.isStopped, behindStop < 8, let later = next(to: number, isLater: true, on: path, wal.segments)
@@ -126,6 +149,9 @@ extension Catalog {
         }
         return Surroundings(
             timeline: path.timeline, before: Array(shown), after: Array(after.prefix(count)), gaps: gaps,
-            removed: path.gaps(first...number, in: others).filter(isAmong))
+            removed: path.gaps(first...number, in: others).filter(isAmong),
+            unreadable: unreadable.filter { one in
+                shown.count < count || shown.first.map { $0.mark.lsn < one.from } ?? true
+            })
     }
 }

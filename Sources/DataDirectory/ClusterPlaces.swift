@@ -67,6 +67,31 @@ public struct ClusterPlaces: Sendable {
         }
     }
 
+    /// Where a result goes that replaces the one of the last time. Links are followed, so that a link stays one.
+    ///
+    /// - Parameters:
+    ///   - file: as it was named.
+    ///   - configuration: tidemark.conf, which is no result.
+    /// - Throws: `NestedPlaces` when only tidemark or a server may write there; `Problem` when something is there that isn't an
+    ///   ordinary file.
+    public func resultFile(_ file: String, configuration: String) throws -> String {
+        let path = Files.resolvedAsFarAsPossible(file)
+        try check(file: path)
+        guard let status = try FileStatus(ifPresent: file) else { return path }
+        guard status.kind == .regular else {
+            throw Problem(
+                "cannot write a result to \"\(file)\"",
+                detail: status.kind == .directory ? "It is a directory." : "It is not an ordinary file.",
+                hint: "Name a file.")
+        }
+        if try FileStatus(ifPresent: configuration)?.isSame(as: status) == true {
+            throw Problem(
+                "cannot write a result to \"\(file)\"", detail: "It is tidemark's configuration.",
+                hint: "Name another file.")
+        }
+        return path
+    }
+
     /// - Parameter file: one that is to be written for somebody.
     /// - Throws: `NestedPlaces` when only tidemark or a server may write there.
     public func check(file path: String) throws {

@@ -127,11 +127,14 @@ struct Expiry {
         try archive.timelines().map { timeline in
             let history = try archive.timelineHistory(timeline) ?? TimelineHistory(timeline)
             let newest = try archive.segments(timeline: timeline).suffix(8)
-            return RetainedTimeline(history, lastCommit: lastCommit(in: newest), end: newest.last.flatMap(end))
+            return RetainedTimeline(
+                history, lastCommit: try lastCommit(in: newest) ?? archive.lastArchived(on: timeline),
+                end: newest.last.flatMap(end))
         }
     }
 
-    /// From the newest few segments' summaries.
+    /// From the newest few segments' summaries. Where they tell of none, it was at the latest when the last file of the
+    /// timeline was archived.
     private func lastCommit(in newest: ArraySlice<SegmentName>) -> Moment? {
         for name in newest.reversed() {
             guard let summary = try? archive.summary(of: name) else { return nil }
@@ -153,10 +156,13 @@ struct Expiry {
             let segments = try? timelines.flatMap({ try archive.segments(timeline: $0) }),
             let histories = try? timelines.compactMap({ try archive.timelineHistory($0) })
         else { return nil }
-        return Retention.firstWAL(since: moment, segments, histories: histories, segmentSize: size) { name in
-            guard let summary = try? archive.summary(of: name) else { return .unreadable }
-            return summary.facts.latestCommit.map { .commit($0.time) } ?? .noCommit
-        }
+        let archived = (try? archive.archivedTimes(of: timelines)) ?? [:]
+        return Retention.firstWAL(
+            since: moment, segments, histories: histories, segmentSize: size,
+            age: { name in
+                guard let summary = try? archive.summary(of: name) else { return .unreadable }
+                return summary.facts.latestCommit.map { .commit($0.time) } ?? .noCommit
+            }, archived: { archived[$0] })
     }
 
     /// Finds the objects that go.
@@ -252,5 +258,33 @@ struct Expiry {
 
     private func failed(_ what: String, _ error: any Error, _ report: inout ExpiryReport) {
         report.failures.append("could not remove \(what): \(error)")
+    }
+}
+
+extension ClusterArchive {
+    /// When the last file of a timeline was archived, by the clock of the storage; nil when nobody knows. What is imported, or
+    /// copied without its times, counts as archived then.
+    fileprivate func lastArchived(on timeline: TimelineID) throws -> Moment? {
+        var entries = try store.list(incarnation.walFolder).filter { $0.name == incarnation.history(timeline).name }
+        if let folder = try walFolders(of: timeline).last { entries += try store.list(folder).filter { !$0.isFolder } }
+        var last: Int64?
+        for entry in entries {
+            guard let modified = entry.modified else { return nil }
+            last = max(last ?? modified, modified)
+        }
+        return last.map { Moment(microseconds: $0) }
+    }
+
+    /// When each segment was archived, as far as that is known; of several copies the last.
+    fileprivate func archivedTimes(of timelines: [TimelineID]) throws -> [SegmentName: Moment] {
+        var times: [SegmentName: Moment] = [:]
+        for folder in try timelines.flatMap(walFolders) {
+            for found in try files(in: folder) {
+                guard case .segment(let name) = found.file, let modified = found.entry.modified else { continue }
+                let moment = Moment(microseconds: modified)
+                times[name] = max(times[name] ?? moment, moment)
+            }
+        }
+        return times
     }
 }

@@ -1,4 +1,4 @@
-import Catalog
+public import Catalog
 public import Configuration
 import Platform
 public import Retention
@@ -32,7 +32,7 @@ public struct AroundJob {
         }
         return AroundReport(
             moment: moment, timeline: found.timeline, before: found.before.map(named), after: found.after.map(named),
-            gaps: found.gaps, removed: found.removed, lost: lost)
+            gaps: found.gaps, removed: found.removed, unreadable: found.unreadable, lost: lost)
     }
 }
 
@@ -72,9 +72,11 @@ public struct AroundReport: Sendable {
     public let gaps: [LineageGap]
     /// What is missing among them on purpose.
     public let removed: [LineageGap]
+    /// Segments among them that can't be read.
+    public let unreadable: [UnreadableWAL]
     /// Timelines whose histories are missing or damaged.
     public let lost: [LostHistory]
 
     /// Whether nothing is missing but what is missing on purpose.
-    public var isWhole: Bool { gaps.isEmpty && lost.isEmpty }
+    public var isWhole: Bool { gaps.isEmpty && unreadable.isEmpty && lost.isEmpty }
 }

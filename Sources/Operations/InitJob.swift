@@ -37,14 +37,16 @@ public struct InitJob {
         case everything
     }
 
-    /// - Parameter change: what to set at the server.
+    /// - Parameters:
+    ///   - change: what to set at the server.
+    ///   - rebuilding: whether a lost or damaged `incarnation.json` is written anew.
     /// - Throws: `OtherArchive`, as `initializeCluster`, and what connecting throws.
-    public func run(_ change: Change = .nothing) throws -> InitReport {
+    public func run(_ change: Change = .nothing, rebuilding: Bool = false) throws -> InitReport {
         let connection = try Connection(cluster.conninfo)
         for directory in directories { try Files.makeDirectories(directory) }
-        let (incarnation, isNew) = try initializeCluster(
+        let (incarnation, outcome) = try initializeCluster(
             named: cluster.name, dataDirectory: DataDirectory(cluster.dataDirectory), connection: connection,
-            in: cluster.openRepository())
+            in: cluster.openRepository(), rebuilding: rebuilding)
         let inspection = try ServerInspection(of: connection, archiving: archiving)
         var needsRestart = inspection.findings.contains(where: \.needsRestart)
         switch change {
@@ -57,7 +59,7 @@ public struct InitJob {
         }
         let isWritten = if case .nothing = change { false } else { true }
         return InitReport(
-            cluster: cluster.name, repository: cluster.repository, incarnation: incarnation, isNew: isNew,
+            cluster: cluster.name, repository: cluster.repository, incarnation: incarnation, outcome: outcome,
             inspection: inspection, isWritten: isWritten, needsRestart: needsRestart)
     }
 }
@@ -67,8 +69,8 @@ public struct InitReport: Sendable {
     public let cluster: String
     public let repository: String
     public let incarnation: Incarnation
-    /// Whether it was made now.
-    public let isNew: Bool
+    /// Whether it was there, or was made now.
+    public let outcome: InitOutcome
     /// How the server's settings were.
     public let inspection: ServerInspection
     /// Whether what was missing is set now.

@@ -23,6 +23,8 @@ public struct ListJob {
         let known = try incarnations(of: cluster)
         var report = ListReport(cluster: cluster.name)
         report.isContradicted = context.noteContradiction(of: cluster, known.current) != nil
+        for lost in known.lost { context.note(.warning, lost) }
+        report.isWhole = known.lost.isEmpty
         for archive in known.all {
             let incarnation = archive.incarnation
             let isCurrent = incarnation == known.current.incarnation

@@ -192,6 +192,7 @@ public struct PlannedRecovery: Sendable {
     func refuseWhatCannotBe(keeping: Bool) throws {
         _ = try conninfo()
         if starts {
+            try ServerProcess.checkName(directory)
             try ServerProcess.checkPrograms(
                 in: cluster.binDirectory(major: plan.majorVersion), of: plan.majorVersion)
         }

@@ -39,6 +39,12 @@ extension RecoveryOrder {
     /// - Throws: `NestedPlaces`.
     func checkPlaces(of cluster: ClusterConfiguration) throws {
         try cluster.places.check(recovery: directory, mapped: tablespaces.values.sorted())
+        // The server adds to it. Its own directory is where it belongs otherwise.
+        if let logFile,
+            !Files.lies(Files.resolvedAsFarAsPossible(logFile), in: Files.resolvedAsFarAsPossible(directory))
+        {
+            try cluster.places.check(file: logFile)
+        }
     }
 
     /// Whether the recovery takes the place of the cluster itself.

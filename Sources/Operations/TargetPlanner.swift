@@ -117,6 +117,11 @@ struct TargetPlanner {
                     do { return try beforeDrop(ofDatabase: database, timeline, archive) } catch is NoDatabaseDropFound {
                     }
                 }
+                // Only what isn't there may be said not to be there.
+                if !nothing.unread.isEmpty {
+                    let name = tables.count == 1 ? tables[0].exactName : nil
+                    throw DropUnknown(name.map { "table \($0.quoted)" } ?? "one of the tables", nothing.unread)
+                }
                 let elsewhere = try onOtherTimelines(archive) {
                     let moment = try momentBeforeDrop(of: tables, in: archive, timeline: $0)
                     return moment.drops.first.map { (moment.target, $0.transaction.xid, $0.transaction.lsn) }
@@ -135,6 +140,7 @@ struct TargetPlanner {
         do { moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline) } catch let nothing
             as NoDatabaseDropFound
         {
+            if !nothing.unread.isEmpty { throw DropUnknown("database \"\(name)\"", nothing.unread) }
             let elsewhere = try onOtherTimelines(archive) {
                 let moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: $0)
                 return (moment.target, moment.drop.xid, moment.drop.lsn)

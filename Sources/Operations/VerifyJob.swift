@@ -72,6 +72,7 @@ public struct VerifyJob {
         for reason in unreadable { context.note(.error, reason) }
         // What is in the archive is sound all the same.
         if withWAL { context.noteContradiction(of: cluster, known.current, .warning) }
+        if !isPart { for lost in known.lost { complain(lost) } }
         for archive in known.all {
             do { _ = try archive.isConfirmed() } catch { complain(error) }
             if !isPart { archive.proveRecords { complain($0) } }

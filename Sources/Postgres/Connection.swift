@@ -112,7 +112,7 @@ public final class Connection {
         }
         pairs.append(("dbname", conninfo))
         if let database { pairs.append(("dbname", database)) }
-        let words = pairs.map { (strdup($0.0), strdup($0.1)) }
+        let words = pairs.map { (strdup($0.0), $0.0 == "dbname" ? copied($0.1) : strdup($0.1)) }
         defer {
             for word in words {
                 free(word.0)
@@ -137,7 +137,8 @@ public final class Connection {
         let version = Int(PQserverVersion(handle))
         // Nothing below the command line prints.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
-        let settings = OwnSession.statement(major: version / 10000)
+        let isUnencoded = PQparameterStatus(handle, "server_encoding").map { String(cString: $0) } == "SQL_ASCII"
+        let settings = OwnSession.statement(major: version / 10000, isUnencoded: isUnencoded)
         let answer =
             if let patience { Answer(handle, patience: patience) { PQsendQuery(handle, settings) } } else {
                 Answer.result(QueryResult(PQexec(handle, settings)))
@@ -195,7 +196,7 @@ public final class Connection {
                 guard PQgetisnull(result, row, column) == 0 else { return nil }
                 let bytes = UnsafeRawBufferPointer(
                     start: PQgetvalue(result, row, column), count: Int(PQgetlength(result, row, column)))
-                return String(decoding: bytes, as: UTF8.self)
+                return ServerText.string(bytes)
             }
         }
         return Rows(columns: columns, values: values)
@@ -210,5 +211,12 @@ public final class Connection {
         return QueryFailure(
             sqlState: field("C") ?? "", reason: field("M") ?? whole, serverDetail: field("D"), serverHint: field("H"),
             sql: sql)
+    }
+}
+
+/// As strdup(3), of a name that a server has told.
+private func copied(_ text: String) -> UnsafeMutablePointer<CChar>? {
+    (ServerText.bytes(text) + [0]).withUnsafeBufferPointer { bytes in
+        bytes.withMemoryRebound(to: CChar.self) { $0.baseAddress.flatMap { strdup($0) } }
     }
 }

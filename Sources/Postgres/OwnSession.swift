@@ -1,11 +1,14 @@
 /// What a session sets for itself before it does anything, whatever a role, a database or the server's configuration sets
 /// for sessions: those settings are made for the people and programs that use the database, not for its backup.
 enum OwnSession {
-    /// - Parameter major: the server's major version; a setting that it doesn't know would be an error.
-    static func settings(major: Int) -> [(name: String, value: String)] {
+    /// - Parameters:
+    ///   - major: the server's major version; a setting that it doesn't know would be an error.
+    ///   - isUnencoded: whether the database is without an encoding. Asked for UTF-8, it would refuse a whole result for one
+    ///     name that isn't.
+    static func settings(major: Int, isUnencoded: Bool) -> [(name: String, value: String)] {
         var settings = [
             // An odd search_path must not decide which functions are called, nor another role what may be read.
-            ("search_path", "pg_catalog"), ("role", "none"), ("client_encoding", "UTF8"),
+            ("search_path", "pg_catalog"), ("role", "none"), ("client_encoding", isUnencoded ? "SQL_ASCII" : "UTF8"),
             // A backup waits and works as long as it takes.
             ("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0"),
             // Frozen after an accident, a database must still be repaired by recover-table. A standby can't serve
@@ -21,7 +24,8 @@ enum OwnSession {
         return settings
     }
 
-    static func statement(major: Int) -> String {
-        settings(major: major).map { "SET \($0.name) = '\($0.value)'" }.joined(separator: "; ")
+    static func statement(major: Int, isUnencoded: Bool) -> String {
+        settings(major: major, isUnencoded: isUnencoded).map { "SET \($0.name) = '\($0.value)'" }.joined(
+            separator: "; ")
     }
 }

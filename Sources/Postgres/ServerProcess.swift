@@ -31,6 +31,7 @@ public struct ServerProcess: Sendable {
     /// - Throws: `WrongPrograms`, `Problem` when there is no log.
     public func launch() throws {
         try ServerProcess.checkPrograms(in: binDirectory, of: dataDirectory.majorVersion())
+        for name in [dataDirectory.path, logFile] { try ServerProcess.checkName(name) }
         // With -w pg_ctl knows whether the process it started lives, before that process has written its postmaster.pid.
         var arguments = ["-D", dataDirectory.path, "-l", logFile, "-w", "-t", "1", "-s"]
         // A configuration may name another directory, the original's: the server would open that one.
@@ -62,6 +63,21 @@ public struct ServerProcess: Sendable {
         guard try finished.ending == .exited(0) || isRunning() || words().count > logged else {
             throw Problem("could not start the server on \"\(dataDirectory.path)\"", detail: sentence(finished.errors))
         }
+    }
+
+    /// Whether `pg_ctl` starts a server on a directory of this name: it hands the name to a shell in quotation marks that let
+    /// a shell run what is in it (`start_postmaster`, src/bin/pg_ctl/pg_ctl.c).
+    public static func isSafeName(_ path: String) -> Bool {
+        !path.unicodeScalars.contains { "\"$`\\".unicodeScalars.contains($0) }
+    }
+
+    /// - Throws: `Problem` for a name that must not be handed to `pg_ctl`.
+    public static func checkName(_ path: String) throws {
+        guard !isSafeName(path) else { return }
+        throw Problem(
+            "cannot start a server on \"\(path)\"",
+            detail: "pg_ctl passes the name to a shell, which would interpret \", $, ` or \\ in it.",
+            hint: "Name a directory without these characters, or start the server without pg_ctl.")
     }
 
     /// Nothing but a machine that hangs takes that long, in nanoseconds.

@@ -1,3 +1,4 @@
+import Catalog
 public import Operations
 import WAL
 
@@ -5,11 +6,13 @@ import WAL
 public func aroundText(_ report: AroundReport) -> String {
     var table = TextTable(["", "time", "xid", "LSN", "end", "relations"], [.left, .left, .right])
     var gaps =
-        (report.gaps.map { ("gap", $0, $0.sentence) } + report.removed.map { ("gone", $0, $0.removedSentence) })
-        .sorted { $0.1.from < $1.1.from }[...]
+        (report.gaps.map { ("gap", $0.from, $0.sentence) }
+        + report.removed.map { ("gone", $0.from, $0.removedSentence) }
+        + report.unreadable.map { ("gap", $0.from, "segment \"\($0.segment)\" cannot be read") })
+        .sorted { $0.1 < $1.1 }[...]
     func addGaps(before position: LSN?) {
-        while let (word, gap, sentence) = gaps.first, position.map({ gap.from <= $0 }) ?? true {
-            table.add([word, "", "", "\(gap.from)", "", sentence])
+        while let (word, from, sentence) = gaps.first, position.map({ from <= $0 }) ?? true {
+            table.add([word, "", "", "\(from)", "", sentence])
             gaps.removeFirst()
         }
     }
@@ -28,8 +31,12 @@ public func aroundText(_ report: AroundReport) -> String {
     addGaps(before: report.after.first?.mark.lsn)
     table.add(["-->", report.moment.description, "", "", "", ""])
     add(report.after, "after")
-    let lines = report.gaps.map { "WAL \($0.sentence): which transactions ended there is not known." }
-    return ([table.text] + lines).joined(separator: "\n")
+    let lines =
+        report.gaps.map { "WAL \($0.sentence): which transactions ended there is not known." }
+        + report.unreadable.map {
+            "Segment \"\($0.segment)\" cannot be read (\($0.reason)): which transactions ended there is not known."
+        }
+    return joined(table.lines + lines)
 }
 
 extension AroundReport.Transaction {
@@ -53,6 +60,12 @@ public struct AroundDocument: Encodable {
     let gaps: [Gap]
     /// What `expire` removed.
     let removed: [Gap]
+    /// Segments that can't be read.
+    let unreadable: [Unreadable]
+
+    struct Unreadable: Encodable {
+        let segment, lsn, reason: String
+    }
 
     struct Gap: Encodable {
         let from, to: String
@@ -73,5 +86,8 @@ public struct AroundDocument: Encodable {
         (time, timeline) = (report.moment.iso8601, report.timeline.rawValue)
         (before, after) = (report.before.map(document), report.after.map(document))
         (gaps, removed) = (report.gaps.map(Gap.init), report.removed.map(Gap.init))
+        unreadable = report.unreadable.map {
+            Unreadable(segment: $0.segment.description, lsn: $0.from.description, reason: $0.reason)
+        }
     }
 }

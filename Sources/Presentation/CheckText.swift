@@ -1,6 +1,7 @@
 import Configuration
 public import Monitoring
 public import Operations
+import Platform
 import WAL
 
 /// The checks as a table for people: what isn't well comes with the reason and the next step.
@@ -18,12 +19,12 @@ public func checkText(
         // Eight columns wide; the word says it, the colour only helps.
         let status = result.status.rawValue
         let badge = paint(status + String(repeating: " ", count: 8 - status.count), result.status)
-        lines.append("\(badge)  \(subject)\(pad)  \(result.message)")
+        lines.append("\(badge)  \(subject)\(pad)  \(printable(result.message))")
         let indent = String(repeating: " ", count: 10 + width + 2)
         if result.status == .silenced, let silence = result.silence {
-            lines.append("\(indent)Silenced (\(result.silencedStatus?.rawValue ?? "")): \(silence)")
+            lines.append("\(indent)Silenced (\(result.silencedStatus?.rawValue ?? "")): \(printable(silence))")
         } else if result.status != .ok, let step = result.nextStep {
-            lines.append("\(indent)→ \(step)  [\(result.id)]")
+            lines.append("\(indent)→ \(printable(step))  [\(result.id)]")
         }
     }
     let worst = report.worst
@@ -33,9 +34,10 @@ public func checkText(
     }
     lines.append("")
     lines.append(
-        worst.nagios == 0
-            ? "Cluster \"\(report.cluster)\" is well: \(counts.joined(separator: ", "))."
-            : "Cluster \"\(report.cluster)\": \(counts.joined(separator: ", ")).")
+        printable(
+            worst.nagios == 0
+                ? "Cluster \"\(report.cluster)\" is well: \(counts.joined(separator: ", "))."
+                : "Cluster \"\(report.cluster)\": \(counts.joined(separator: ", "))."))
     return lines.joined(separator: "\n")
 }
 

@@ -6,7 +6,7 @@ public func cleanText(_ report: CleanJob.Report, dryRun: Bool) -> String {
     let lines =
         report.scratchClusters.map { "\(gone) the temporary cluster \"\($0)\"" }
         + report.temporaries.map { "\(gone) the temporary file \"\($0)\"" }
-    return lines.isEmpty ? "There is nothing to clean." : lines.joined(separator: "\n")
+    return lines.isEmpty ? "There is nothing to clean." : joined(lines)
 }
 
 /// The same, as machines read it.

@@ -28,7 +28,7 @@ public func drillText(_ report: DrillReport, _ plan: Plan) -> String {
     }
     lines += report.complaints.map { "PROBLEM: \($0)" }
     lines.append(report.complaints.isEmpty ? "The drill passed." : "The drill found problems.")
-    return lines.joined(separator: "\n")
+    return joined(lines)
 }
 
 /// What a drill showed, as machines read it.

@@ -18,7 +18,7 @@ public func eventsText(_ report: EventsReport) -> String {
         }
     }
     if report.isFull { lines.append("There may be more: \(report.limit) events are shown (--limit).") }
-    return lines.joined(separator: "\n")
+    return joined(lines)
 }
 
 /// The same, as machines read it.
@@ -48,12 +48,12 @@ private func command(_ target: Event.Target, _ timeline: TimelineID?) -> String 
 
 private func line(_ event: Event) -> String {
     var parts = [event.time?.description ?? "(no time)", event.kind.rawValue]
-    if !event.objects.isEmpty { parts.append(event.objects.map { printable($0) }.joined(separator: ", ")) }
+    if !event.objects.isEmpty { parts.append(event.objects.joined(separator: ", ")) }
     if !event.unnamed.isEmpty {
         let shown = event.unnamed.prefix(4).map { "file \($0)" }.joined(separator: ", ")
         parts.append(shown + (event.unnamed.count > 4 ? ", and \(event.unnamed.count - 4) more" : ""))
     }
-    if let detail = event.detail { parts.append(printable(detail)) }
+    if let detail = event.detail { parts.append(detail) }
     var place = ["LSN \(event.lsn)", "timeline \(event.timeline)"]
     if let xid = event.xid, xid != 0 { place.append("transaction \(xid)") }
     return parts.joined(separator: "  ") + "  (" + place.joined(separator: ", ") + ")"

@@ -13,7 +13,7 @@ public func importText(_ report: ImportReport) -> String {
         lines.append(
             "left out, as they are not WAL: \(shown.joined(separator: ", "))" + (more > 0 ? ", and \(more) more" : ""))
     }
-    return lines.joined(separator: "\n")
+    return joined(lines)
 }
 
 /// The same, as machines read it.

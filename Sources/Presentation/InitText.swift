@@ -8,20 +8,23 @@ import Setup
 /// - Parameter hasSystemd: whether the jobs can be started by its timers.
 public func initText(_ report: InitReport, hasSystemd: Bool) -> String {
     let made =
-        report.isNew
-        ? "Created \(report.incarnation) in repository \"\(report.repository)\"."
-        : "\(report.incarnation) is already in repository \"\(report.repository)\"."
+        switch report.outcome {
+        case .created: "Created \(report.incarnation) in repository \"\(report.repository)\"."
+        case .present: "\(report.incarnation) is already in repository \"\(report.repository)\"."
+        case .rebuilt:
+            "Wrote incarnation.json of \(report.incarnation) in repository \"\(report.repository)\" anew."
+        }
     let timers = ["backup", "check", "verify", "drill"].map { "tidemark-\($0)@\(report.cluster).timer" }
     let schedule =
         hasSystemd
-        ? "To schedule backups and checks:\n    systemctl enable --now " + timers.joined(separator: " ")
-        : "To schedule backups and checks, see crontab.sample in the documentation."
-    return [made, settings(report), schedule].joined(separator: "\n")
+        ? ["To schedule backups and checks:", "    systemctl enable --now " + timers.joined(separator: " ")]
+        : ["To schedule backups and checks, see crontab.sample in the documentation."]
+    return joined([made] + settings(report) + schedule)
 }
 
-private func settings(_ report: InitReport) -> String {
+private func settings(_ report: InitReport) -> [String] {
     let changes = report.inspection.changes
-    guard !changes.isEmpty else { return "The server's settings are as they should be." }
+    guard !changes.isEmpty else { return ["The server's settings are as they should be."] }
     var lines = [
         report.isWritten
             ? "Set with ALTER SYSTEM:"
@@ -30,10 +33,10 @@ private func settings(_ report: InitReport) -> String {
     ]
     for finding in changes {
         let value = escaped(finding.wanted ?? "") { $0 == "'" ? "''" : nil }
-        lines.append("    \(finding.name) = '\(value)'   # was '\(printable(finding.current))'. \(finding.reason)")
+        lines.append("    \(finding.name) = '\(value)'   # was '\(finding.current)'. \(finding.reason)")
     }
     if report.needsRestart { lines.append("Restart the server: wal_level and archive_mode take effect only then.") }
-    return lines.joined(separator: "\n")
+    return lines
 }
 
 /// The same, as machines read it.
@@ -42,12 +45,14 @@ public struct InitDocument: Encodable {
     let repository: String
     let incarnation: String
     let created: Bool
+    let rebuilt: Bool
     let settings: [ServerFinding]
     let restartNeeded: Bool
 
     public init(_ report: InitReport) {
         (cluster, repository) = (report.cluster, report.repository)
-        (incarnation, created) = (report.incarnation.folderName, report.isNew)
+        incarnation = report.incarnation.folderName
+        (created, rebuilt) = (report.outcome == .created, report.outcome == .rebuilt)
         (settings, restartNeeded) = (report.inspection.findings, report.needsRestart)
     }
 }

@@ -22,11 +22,11 @@ public func listText(_ report: ListReport) -> String {
             ],
             [.left, .left, .left, .left, .right, .right, .right, .right])
         for row in rows { table.add(row.columns) }
-        lines.append(table.text)
+        lines += table.lines
     }
     lines += report.incarnations.flatMap(remarks)
     lines += report.gaps.map { "WAL \($0.sentence): backups taken before the gap cannot be recovered past it." }
-    return lines.joined(separator: "\n")
+    return joined(lines)
 }
 
 private func remarks(_ part: ListReport.Part) -> [String] {

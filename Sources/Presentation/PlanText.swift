@@ -82,9 +82,10 @@ public struct PlanText {
         }
         for warning in plan.warnings + remarks { row("WARNING", warning) }
         let width = rows.map(\.0.count).max() ?? 0
-        return rows.map { label, text in
-            label + String(repeating: " ", count: width - label.count + 2) + text
-        }.joined(separator: "\n")
+        return joined(
+            rows.map { label, text in
+                label + String(repeating: " ", count: width - label.count + 2) + text
+            })
     }
 
     private var target: String {
@@ -108,7 +109,7 @@ public struct PlanText {
             switch stop.record.content {
             case .commit(let mark): "the commit of transaction \(mark.xid)"
             case .abort(let mark): "the abort of transaction \(mark.xid)"
-            case .restorePoint(let point): "restore point \"\(printable(point.name))\" of \(moment(point.time))"
+            case .restorePoint(let point): "restore point \"\(point.name)\" of \(moment(point.time))"
             case .other: "the record"
             }
         return "\(stop.after ? "after" : "before") \(what) at LSN \(stop.record.start)"
@@ -116,7 +117,7 @@ public struct PlanText {
 
     private func transaction(_ mark: TransactionMark) -> String {
         "transaction \(mark.xid), \(moment(mark.time)), LSN \(mark.lsn)"
-            + (touched[mark.xid].map { ", changed \($0.map { printable($0) }.joined(separator: ", "))" } ?? "")
+            + (touched[mark.xid].map { ", changed \($0.joined(separator: ", "))" } ?? "")
     }
 
     private func seconds(_ value: Double) -> String {

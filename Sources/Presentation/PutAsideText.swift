@@ -26,7 +26,7 @@ public func putAsideQuestion(_ aside: PutAside) -> String {
 ///
 /// - Parameter folder: where it is now; nil in a dry run.
 public func putAsideText(_ aside: PutAside, in folder: RepositoryKey?) -> String {
-    guard let folder else { return aside.keys.map { "would be put aside: \($0)" }.joined(separator: "\n") }
+    guard let folder else { return joined(aside.keys.map { "would be put aside: \($0)" }) }
     return "Put aside: \(aside.objectWords), now in \(folder).\n"
         + "\"\(runnable("tidemark segments put-back \(aside.subject.name)"))\" brings them back."
 }
@@ -56,7 +56,7 @@ public func putBackText(_ back: PutBack, dryRun: Bool) -> String {
         ? back.objects.map { "would be put back: \($0.place)" }
         : ["Put back: \(back.objectWords), from \(back.folder)."]
     let staying = back.staying.map { "stays put aside, as its place is taken: \($0.key)" }
-    return (moved + staying).joined(separator: "\n")
+    return joined(moved + staying)
 }
 
 /// The same, as machines read it.

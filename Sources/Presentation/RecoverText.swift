@@ -21,7 +21,7 @@ extension RecoverReport {
         }
         guard let result else {
             lines.append("Start the server to recover to the target: \(start([]))")
-            return lines.joined(separator: "\n")
+            return joined(lines)
         }
         let what =
             switch result.state {
@@ -63,13 +63,18 @@ extension RecoverReport {
             lines.append("Connect with: psql \(shellQuoted(words))")
         }
         lines.append("Server log: \(server.logFile)")
-        return lines.joined(separator: "\n")
+        return joined(lines)
     }
 
     /// Started as it is, the server would shut down at the target again: its signal file stays.
     private var takingWrites: String { start(["recovery_target_action=promote"]) }
 
     private func start(_ more: [String]) -> String {
+        guard ServerProcess.isSafeName(planned.directory) else {
+            return
+                (["postgres -D \(shellQuoted(planned.directory))"]
+                + (server.options + more).map { "-c \(shellQuoted($0))" }).joined(separator: " ")
+        }
         // pg_ctl hands the options to a shell once more.
         let options = (server.options + more).map { "-c \(shellQuoted($0))" }.joined(separator: " ")
         return "pg_ctl -D \(shellQuoted(planned.directory))"

@@ -19,7 +19,7 @@ public func segmentsText(_ report: SegmentsReport) -> String {
         ])
     }
     let end = report.isWhole ? ["There are no gaps."] : []
-    return ([table.text] + report.gaps.map(\.text) + end).joined(separator: "\n")
+    return joined(table.lines + report.gaps.flatMap(\.lines) + end)
 }
 
 extension SegmentsReport.Gap {
@@ -44,7 +44,7 @@ extension SegmentsReport.Gap {
         }
     }
 
-    fileprivate var text: String {
+    fileprivate var lines: [String] {
         var lines: [String] = []
         if let missing = gap.missing {
             let word = gap.isExpired ? "GONE: " : "GAP:  "
@@ -58,7 +58,7 @@ extension SegmentsReport.Gap {
         if let remedy { lines.append("      \(remedy.hint)") }
         lines.append(
             "      \(gap.unreachableMoments)" + (gap.nextBackup == nil ? ": no backup was taken after the gap." : "."))
-        return lines.joined(separator: "\n")
+        return lines
     }
 }
 

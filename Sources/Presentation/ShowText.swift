@@ -27,9 +27,9 @@ public func showText(_ report: ShowReport) -> String {
     for (title, parts) in [("database", contents.databases), ("table", contents.tables)] where !parts.isEmpty {
         var table = TextTable([title, "size", "files"], [.left, .right, .right])
         for part in parts { table.add([part.name, size(part.size), String(part.files)]) }
-        lines += ["", table.text]
+        lines += [""] + table.lines
     }
-    return lines.joined(separator: "\n")
+    return joined(lines)
 }
 
 /// The same, as machines read it.

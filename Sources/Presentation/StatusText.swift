@@ -12,10 +12,10 @@ public func statusText(
     _ observation: Observation, _ results: [CheckResult], days count: Int,
     paint: (String, CheckResult.Status) -> String = { text, _ in text }
 ) -> String {
-    var lines = ["Cluster \(observation.cluster), \(wholeSeconds(observation.now))", ""]
+    var lines = [printable("Cluster \(observation.cluster), \(wholeSeconds(observation.now))"), ""]
     for (question, answer, remark) in observation.twoNumbers {
         let pad = String(repeating: " ", count: max(1, 18 - question.count))
-        lines.append("  \(question)\(pad)\(answer)  (\(remark))")
+        lines.append(printable("  \(question)\(pad)\(answer)  (\(remark))"))
     }
     let days = observation.days(count)
     let first = days.first?.date ?? ""
@@ -47,7 +47,26 @@ public func statusText(
     row("verified") { outcome($0.verify, "V") }
     row("drills") { outcome($0.drill, "D") }
     if days.contains(where: { $0.recovery != .none }) { row("recoveries") { outcome($0.recovery, "R") } }
-    lines += ["  B V D R done   ✗ failed   ██ WAL complete   ▒▒ WAL missing   · nothing", "", observation.reach]
+    lines += ["  B V D R done   ✗ failed   ██ WAL complete   ▒▒ WAL missing   · nothing", ""]
+    lines += facts(observation).map { printable($0) }
+    let wrong = results.filter { $0.status.nagios != 0 }
+    lines.append("")
+    if wrong.isEmpty {
+        lines.append(paint("All \(results.count) checks are well.", .ok))
+    } else {
+        for result in wrong {
+            lines.append(
+                "\(paint(result.status.rawValue, result.status)): \(result.definition.subject). "
+                    + printable(result.message))
+        }
+        lines.append("\"\(runnable("tidemark check"))\" says what to do.")
+    }
+    return lines.joined(separator: "\n")
+}
+
+/// What is known in words, a line each.
+private func facts(_ observation: Observation) -> [String] {
+    var lines = [observation.reach]
     if let archive = observation.archive {
         for gap in archive.gaps.prefix(3) {
             lines.append(
@@ -83,16 +102,5 @@ public func statusText(
         lines.append(
             "Repository: \(Quantity.pretty(bytes: space.free)) of \(Quantity.pretty(bytes: space.total)) free.")
     }
-    let wrong = results.filter { $0.status.nagios != 0 }
-    lines.append("")
-    if wrong.isEmpty {
-        lines.append(paint("All \(results.count) checks are well.", .ok))
-    } else {
-        for result in wrong {
-            lines.append(
-                "\(paint(result.status.rawValue, result.status)): \(result.definition.subject). \(result.message)")
-        }
-        lines.append("\"\(runnable("tidemark check"))\" says what to do.")
-    }
-    return lines.joined(separator: "\n")
+    return lines
 }

@@ -29,7 +29,7 @@ public func storageText(_ storage: ClusterStorage, days: Int?) -> String {
     table.add(["all backups", size(storage.backupBytes)])
     table.add(["all WAL", size(storage.walBytes)])
     if storage.asideBytes > 0 { table.add(["what was put aside", size(storage.asideBytes)]) }
-    var lines = [table.text]
+    var lines = table.lines
     if let growth = report.walPerDay, growth > 0 {
         let room = storage.free.map { "; \(size($0)) are free, enough for \($0 / growth) days of WAL" } ?? ""
         lines.append("WAL grows by \(size(growth)) a day\(room).")
@@ -37,11 +37,9 @@ public func storageText(_ storage: ClusterStorage, days: Int?) -> String {
         lines.append("\(size(free)) are free.")
     }
     if storage.wouldFree > 0 {
-        lines.append(
-            "\"\(runnable("tidemark expire"))\""
-                + " would free \(size(storage.wouldFree)).")
+        lines.append("\"\(runnable("tidemark expire"))\" would free \(size(storage.wouldFree)).")
     }
-    return lines.joined(separator: "\n")
+    return joined(lines)
 }
 
 /// The same, as machines read it.

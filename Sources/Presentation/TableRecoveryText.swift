@@ -35,7 +35,7 @@ public func tableRecoveryText(_ report: TableRecoveryReport, _ plan: Plan) -> St
         "Read \(size(report.backupBytes)) of the backup and \(size(report.logBytes)) of WAL; restored in "
             + "\(duration(report.restoreSeconds)), replayed in \(duration(report.replaySeconds)), copied in "
             + "\(duration(report.outputSeconds)); the temporary cluster had \(size(report.scratchBytes)).")
-    return lines.joined(separator: "\n")
+    return joined(lines)
 }
 
 /// What a recovery of tables came to, as machines read it.

@@ -18,7 +18,9 @@ struct TextTable {
     mutating func add(_ row: [String]) { rows.append(row.map { printable($0) }) }
 
     /// Without a newline at the end.
-    var text: String {
+    var text: String { joined(lines) }
+
+    var lines: [String] {
         let widths = headings.indices.map { column in
             rows.map { $0[column].count }.reduce(headings[column].count, max)
         }
@@ -32,6 +34,6 @@ struct TextTable {
             return line
         }
         let rule = widths.map { String(repeating: "-", count: $0 + 2) }.joined(separator: "+")
-        return ([line(headings), rule] + rows.map(line)).joined(separator: "\n")
+        return [line(headings), rule] + rows.map(line)
     }
 }

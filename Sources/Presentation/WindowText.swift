@@ -27,7 +27,7 @@ public func windowText(_ report: WindowReport) -> String {
             + "\nNo moment can be recovered to: some WAL that the backups need is missing."
     }
     let gaps = report.gaps.filter { !$0.isExpired }.map { "\($0.unreachableMoments): \($0.sentence)." }
-    return ([table.text, summary(report.usable, now: report.now)] + gaps).joined(separator: "\n")
+    return joined(table.lines + [summary(report.usable, now: report.now)] + gaps)
 }
 
 private func text(_ ending: RecoveryWindow.Ending, _ report: WindowReport) -> String {

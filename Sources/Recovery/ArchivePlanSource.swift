@@ -167,6 +167,26 @@ public final class ArchivePlanSource: PlanSource {
         return found
     }
 
+    /// Whether it says something of the one segment that was asked for, even if it was that it can't be opened now.
+    private func concernsOneSegment(_ error: any Error) -> Bool {
+        guard let error = error as? any Explained else { return true }
+        return error.concernsOneObject || !error.isOutOfReach
+    }
+
+    public func lastCommit(of path: WALSegments, from position: LSN) throws -> TransactionMark? {
+        for index in path.indices.reversed() {
+            var found: TransactionMark?
+            do { found = try facts(of: path, index..<index + 1).first?.lastCommit } catch
+                where concernsOneSegment(error)
+            {
+                // The one before it may tell.
+            }
+            if let last = found { return last.lsn >= position ? last : nil }
+            if path[index].start(segmentSize: segmentSize) <= position { break }
+        }
+        return nil
+    }
+
     public func firstBreak(in path: WALSegments) throws -> WALBreak? {
         var continuity = Continuity()
         // Several at once; one by one where something is wrong.

@@ -17,16 +17,21 @@ public struct DatabaseDropMoment: Sendable {
     public let isMarked: Bool
     /// Later drops of databases whose names neither a backup nor the WAL tells: a younger one of the name may be among them.
     public fileprivate(set) var untold: [DatabaseDrop] = []
+    /// WAL behind the drop, or before it, that couldn't be looked through.
+    public fileprivate(set) var unread: [UnreadWAL] = []
 
     /// That, as sentences; nil when there is no doubt.
     public var doubt: String? {
-        guard !untold.isEmpty else { return nil }
+        let unknown = unread.isEmpty ? nil : UnreadWAL.sentence(unread)
+        guard !untold.isEmpty else {
+            return unknown.map { "The database may have been dropped once more. " + $0 }
+        }
         let listed = untold.suffix(8).map { "transaction \($0.xid) (LSN \($0.lsn))" }
         return
             "A later database of this name may have been dropped as well. Databases whose names are neither in a backup nor in "
             + "WAL were dropped by "
             + (untold.count > listed.count ? "\(untold.count) transactions, the last of them " : "")
-            + listed.joined(separator: ", ") + "."
+            + listed.joined(separator: ", ") + "." + (unknown.map { " " + $0 } ?? "")
     }
 }
 
@@ -45,6 +50,7 @@ public func momentBeforeDrop(
     var others: [(name: String?, moment: DatabaseDropMoment)] = []
     var (facts, seen): ([SegmentFacts], LSN?) = ([], nil)
     var obstacles: [String] = []
+    var unread: [UnreadWAL] = []
     for backup in archive.backups.complete.reversed() {
         let map = try RelationMap(of: backup.label, of: archive.contents) {
             $0.database == 0 && $0.oid == RelationMap.databaseCatalog
@@ -53,13 +59,12 @@ public func momentBeforeDrop(
         guard let wal = try archive.reachableWAL(from: backup.label, timeline: timeline) else { continue }
         if let obstacle = wal.obstacle, !obstacles.contains(obstacle) { obstacles.append(obstacle) }
         // What comes after it has been searched.
-        let segments = wal.segments.filter { name in
-            seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
-        }
+        let (segments, holes) = try archive.segments(from: wal, through: seen, segmentSize: backup.segmentSize)
         let isNew = { [seen] (lsn: LSN) in
             lsn >= backup.startLSN && wal.holds(lsn) && seen.map { lsn < $0 } ?? true
         }
-        let new = try archive.facts(of: segments)
+        let (new, lost) = try archive.readableFacts(of: segments)
+        unread = holes + lost + unread
         (facts, seen) = (new + facts, backup.startLSN)
         let own = map.databases.first { $0.name == name }?.oid
         let drops = new.flatMap(\.databaseDrops).filter { isNew($0.lsn) }
@@ -67,7 +72,7 @@ public func momentBeforeDrop(
         var found = [known].compactMap(\.self).filter { wal.holds($0.drop.lsn) }
         // Where the only drop is the one that is looked for, nobody need know how others were called.
         if drops.contains(where: { $0.database != own }) {
-            let logged = try archive.databaseNames(in: segments, map, from: backup.startLSN)
+            let logged = try archive.databaseNames(in: segments, map, from: backup.startLSN, unread: &unread)
             for drop in drops where drop.database != own {
                 guard let moment = DatabaseDropMoment(of: drop.database, in: facts) else { continue }
                 let told =
@@ -79,11 +84,12 @@ public func momentBeforeDrop(
         if var last = found.max(by: { $0.drop.lsn < $1.drop.lsn }) {
             last.untold = others.filter { $0.name == nil && $0.moment.drop.lsn > last.drop.lsn }.map(\.moment.drop)
                 .sorted { $0.lsn < $1.lsn }
+            last.unread = unread
             return last
         }
     }
     throw NoDatabaseDropFound(
-        name: name, known: names.sorted(), newest: archive.backups.newest?.label,
+        name: name, known: names.sorted(), newest: archive.backups.newest?.label, unread: unread,
         others: names.contains(name) ? [] : archive.offers(others, timeline), obstacles: obstacles)
 }
 
@@ -97,9 +103,13 @@ public func dropBeforeBackups(
     let map = try RelationMap(of: backup.label, of: archive.contents) {
         $0.database == 0 && $0.oid == RelationMap.databaseCatalog
     }
-    let drops = try archive.facts(of: segments).flatMap(\.databaseDrops).filter { $0.lsn < backup.startLSN }
+    // What can't be read there was not promised.
+    var unread: [UnreadWAL] = []
+    let drops = try archive.facts(of: segments, unread: { name, error in
+        if UnreadWAL(name, error) == nil { throw error }
+    }).flatMap(\.databaseDrops).filter { $0.lsn < backup.startLSN }
     guard !drops.isEmpty else { return nil }
-    let logged = try archive.databaseNames(in: segments, map, from: .zero)
+    let logged = try archive.databaseNames(in: segments, map, from: .zero, unread: &unread)
     return try drops.last { logged.databaseName($0.database, before: $0.lsn) == name }.map { drop in
         DroppedTooEarly(
             subject: "database \"\(name)\"", xid: drop.xid, lsn: drop.lsn,
@@ -157,6 +167,8 @@ public struct NoDatabaseDropFound: Explained, Equatable {
     public let name: String
     public let known: [String]
     public let newest: String?
+    /// WAL that couldn't be looked through.
+    public let unread: [UnreadWAL]
     /// What leads to the moments just before other databases were dropped.
     public let others: [PlanRefusal.Alternative]
     /// What keeps parts of the WAL from being searched, each as the middle of a sentence.
@@ -236,16 +248,24 @@ extension RecoveryArchive {
     }
 
     /// What the segments say, in order; the record that straddles into one comes before the segment's own.
-    public func facts(of names: [SegmentName]) throws -> [SegmentFacts] {
+    ///
+    /// - Parameter unread: decides about one that can't be read: what it throws ends all.
+    public func facts(
+        of names: [SegmentName], unread: (SegmentName, any Error) throws -> Void = { throw $1 }
+    ) throws -> [SegmentFacts] {
         var continuity = Continuity()
         var all: [SegmentFacts] = []
         let archive = self
         try mapInOrder(
             names, workers: 4, ahead: 64,
-            transform: { name -> SegmentSummary? in
-                try archive.summary(of: name)
-            },
-            consume: { summary in
+            transform: { name in (name, Result { try archive.summary(of: name) }) },
+            consume: { name, result in
+                let summary: SegmentSummary?
+                do { summary = try result.get() } catch {
+                    try unread(name, error)
+                    continuity = Continuity()
+                    return
+                }
                 guard let summary else { return }
                 if case .joined(let record?) = continuity.add(summary), let facts = record.facts { all.append(facts) }
                 all.append(summary.facts)

@@ -1,5 +1,6 @@
 public import Backups
 public import DataDirectory
+import Glibc
 import Platform
 import Restoring
 
@@ -18,11 +19,15 @@ public struct LinkOutlook {
     ///
     /// - Parameter isDelta: what is in the directory is made use of.
     public func remarks(isDelta: Bool) -> [String] {
-        let present = isDelta ? found() : []
+        let (present, unlisted) = isDelta ? found() : ([], [])
         let lost = present.filter { $0.path != "pg_wal" && !exclude.contain($0.path) }.map { link in
             "Symbolic link \"\(link.path)\" in \"\(directory)\" will be removed; \"\(link.target)\", to which it leads, stays as it is."
         }
         return lost
+            + unlisted.map {
+                "\"\($0)\" in \"\(directory)\" cannot be looked into: whether symbolic links in it will be "
+                    + "removed is not known."
+            }
             + backup.links.filter { link in !present.contains { $0.path == link.path } }.map { link in
                 "\"\(link.path)\" was a symbolic link to \"\(link.target)\"; in \"\(directory)\" it will be \(plain(link))."
                     + advice(link)
@@ -57,14 +62,24 @@ public struct LinkOutlook {
                 + "link." : ""
     }
 
-    /// The links in the directory; tablespaces' are none of these.
-    private func found() -> [BackedUpLink] {
+    /// The links in the directory, and the directories in which nobody can look for any; tablespaces' are none of these.
+    private func found() -> (links: [BackedUpLink], unlisted: [String]) {
         var links: [BackedUpLink] = []
+        var unlisted: [String] = []
         func look(_ path: String) {
             let place = path.isEmpty ? directory : directory + "/" + path
-            for name in ((try? Files.list(place)) ?? []).sorted() {
+            let names: [String]
+            do throws(SystemError) { names = try Files.list(place) } catch {
+                if error.code != ENOENT { unlisted.append(path.isEmpty ? "." : path) }
+                return
+            }
+            for name in names.sorted() {
                 let child = path.isEmpty ? name : path + "/" + name
-                guard let kind = try? FileStatus(ofLinkItself: directory + "/" + child)?.kind else { continue }
+                let kind: FileStatus.Kind?
+                do throws(SystemError) { kind = try FileStatus(ofLinkItself: directory + "/" + child)?.kind } catch {
+                    unlisted.append(child)
+                    continue
+                }
                 if kind == .symbolicLink {
                     links.append(
                         BackedUpLink(path: child, target: (try? Files.readLink(directory + "/" + child)) ?? "?"))
@@ -74,6 +89,6 @@ public struct LinkOutlook {
             }
         }
         look("")
-        return links
+        return (links, unlisted)
     }
 }

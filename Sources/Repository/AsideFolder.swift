@@ -39,19 +39,25 @@ public struct AsideObject: Hashable, Sendable {
 extension ClusterArchive {
     /// Newest first.
     public func asideFolders() throws -> [AsideFolder] {
-        try store.list(incarnation.asideFolder).filter(\.isFolder).reversed()
+        try store.list(incarnation.asideFolder).filter(\.isFolder)
             .compactMap { AsideFolder($0.name, in: incarnation.asideFolder) }
+            .sorted { ($0.time, $0.key) > ($1.time, $1.key) }
+    }
+
+    /// As `asideFolders`; none where that can't be listed. For those who only look: `UnlistedAside` tells a person.
+    public func readableAsideFolders() throws -> [AsideFolder] {
+        do { return try asideFolders() } catch let failure as any Explained where failure.concernsOneObject {
+            return []
+        }
     }
 
     /// The names under which some of a gap's segments were put aside, newest first.
     public func aside(_ gap: LineageGap) throws -> [String] {
         var names: [String] = []
-        do {
-            for folder in try asideFolders() where !names.contains(folder.subject) {
-                guard let objects = try readableObjects(of: folder) else { continue }
-                if objects.contains(where: { gap.contains($0.file) }) { names.append(folder.subject) }
-            }
-        } catch let failure as any Explained where failure.concernsOneObject { return [] }
+        for folder in try readableAsideFolders() where !names.contains(folder.subject) {
+            guard let objects = try readableObjects(of: folder) else { continue }
+            if objects.contains(where: { gap.contains($0.file) }) { names.append(folder.subject) }
+        }
         return names
     }
 
@@ -64,7 +70,7 @@ extension ClusterArchive {
             let own = TimelineHistory(
                 timeline: timeline, ancestors: history.ancestors.filter { $0.timeline < timeline })
             let subject = ArchiveFileName.history(timeline).description
-            return try asideFolders().contains { folder in
+            return try readableAsideFolders().contains { folder in
                 // Another server may have taken the same number.
                 try folder.subject == subject && self.history(timeline, in: folder)?.isSame(as: own) ?? true
             }

@@ -19,9 +19,10 @@ public final class AsideStore: ObjectStore {
         (base, incarnation, self.timeline) = (archive.store, archive.incarnation, timeline)
         var folders: [RepositoryKey] = []
         var subjects: [String] = []
-        for folder in try archive.asideFolders() where folder.subject.hasPrefix(timeline.fileNamePart) {
-            let objects = try archive.objects(of: folder)
-            guard objects.contains(where: { if case .backupHistory = $0.file { false } else { true } }),
+        for folder in try archive.readableAsideFolders() where folder.subject.hasPrefix(timeline.fileNamePart) {
+            // One that can't be listed stops nobody from reading the others.
+            guard let objects = try archive.readableObjects(of: folder),
+                objects.contains(where: { if case .backupHistory = $0.file { false } else { true } }),
                 try !base.contradicts(objects),
                 try !objects.contains(where: { object in
                     try folders.contains {

@@ -13,14 +13,15 @@ public import WAL
 extension Repository {
     /// The archive of an incarnation that a server says it is.
     /// - Parameter subject: what says so, as a message begins: `data directory "…"`.
-    /// - Throws: `NotInitialised`, `DamagedMarker`, and what the store throws.
+    /// - Throws: `NotInitialised`, `LostMarker`, `DamagedMarker`, and what the store throws.
     public func archive(of own: Incarnation, named subject: String) throws -> ClusterArchive {
         let archive = archive(own)
         guard try archive.isUsable() else {
-            throw NotInitialised(
-                message: "\(subject) belongs to system identifier \(own.systemIdentifier), which cluster "
-                    + "\"\(own.cluster)\" has not been initialised for",
-                detail: "There is no \"\(own.marker)\" in repository \"\(location)\".")
+            throw try archive.lostMarker()
+                ?? NotInitialised(
+                    message: "\(subject) belongs to system identifier \(own.systemIdentifier), which cluster "
+                        + "\"\(own.cluster)\" has not been initialised for",
+                    detail: "There is no \"\(own.marker)\" in repository \"\(location)\".")
         }
         return archive
     }
@@ -32,9 +33,10 @@ extension Repository {
     }
 
     /// The only archive of a cluster, where no server says which one it is.
-    /// - Throws: `NotInitialised` when there is none, or several; `DamagedMarker`; what the store throws.
+    /// - Throws: `NotInitialised` when there is none, or several; `LostMarker`, `DamagedMarker`; what the store throws.
     public func onlyArchive(of cluster: String) throws -> ClusterArchive {
         let known = try incarnations(of: cluster)
+        if let lost = try lostMarkers(of: cluster).first { throw lost }
         if known.count == 1, case let only = archive(known[0]), try only.isUsable() { return only }
         throw NotInitialised(
             message: known.isEmpty
@@ -68,9 +70,12 @@ public struct ClusterIncarnations {
     public let current: ClusterArchive
     /// Whether the server says which one is in use.
     public let isKnown: Bool
+    /// Further ones, which can't be used: their marker is lost, and nothing else is known of them.
+    public let lost: [LostMarker]
     private let stops: (ClusterArchive) throws -> [Moment]
 
     /// - Returns: nil when the repository holds none of this cluster.
+    /// - Throws: `LostMarker` when the server's own has lost its marker, or all have; what the store throws.
     /// - Parameters:
     ///   - own: what the server says of itself; nil when that can't be read. It may be another cluster's.
     ///   - stops: when the complete backups of an archive ended, in order.
@@ -79,8 +84,19 @@ public struct ClusterIncarnations {
         stops: @escaping (ClusterArchive) throws -> [Moment]
     ) throws {
         all = try repository.incarnations(of: cluster).map(repository.archive)
-        guard let last = all.last else { return nil }
+        // No other one is meant when the server's own can't be used.
+        if let own, own.cluster == cluster, !all.contains(where: { $0.incarnation == own }),
+            let lost = try repository.archive(own).lostMarker()
+        {
+            throw lost
+        }
+        guard let last = all.last else {
+            if let lost = try repository.lostMarkers(of: cluster).last { throw lost }
+            return nil
+        }
         self.stops = stops
+        // Nobody needs to know of them who uses the others.
+        lost = (try? repository.lostMarkers(of: cluster)) ?? []
         if let own = all.first(where: { $0.incarnation == own }) {
             (current, isKnown) = (own, true)
         } else if all.count == 1 {

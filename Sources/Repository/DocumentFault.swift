@@ -60,7 +60,7 @@ public enum DocumentFault: Error, Hashable, Sendable {
     public var isReadable: Bool { if case .unread = self { false } else { true } }
 
     /// Whether what else is in that place was written by a version with which this one can't share it.
-    var isOfAnotherFormat: Bool {
+    public var isOfAnotherFormat: Bool {
         switch self {
         case .unsealed, .newer: true
         case .damaged, .foreign, .otherKind, .impossible, .unread: false

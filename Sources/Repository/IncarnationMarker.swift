@@ -1,4 +1,5 @@
 public import Platform
+import WAL
 
 /// `incarnation.json` isn't what `tidemark init` wrote, or another version's.
 public struct DamagedMarker: Explained, Equatable {
@@ -10,7 +11,12 @@ public struct DamagedMarker: Explained, Equatable {
         fault.isOfAnotherFormat
             ? fault.detail : fault.detail + " What is, and isn't, in this place of the repository can't be believed."
     }
-    public var hint: String? { fault.hint }
+    public var hint: String? {
+        guard !fault.isOfAnotherFormat, fault.isReadable else { return fault.hint }
+        return
+            "Restore it from a copy of the repository, or, if nothing else is damaged or missing, write it anew with "
+            + "\"tidemark init --rebuild\"."
+    }
 }
 
 extension ClusterArchive {
@@ -49,6 +55,32 @@ extension ClusterArchive {
             where !damage.fault.isOfAnotherFormat
         {}
         return true
+    }
+}
+
+extension ClusterArchive {
+    /// Puts a marker in the place of a damaged one, which is kept below `aside/`.
+    /// - Throws: `ObjectExists` when the marker isn't damaged any more; what the store throws.
+    public func replaceDamagedMarker(by document: SealedDocument) throws {
+        let now = Moment(microseconds: Clock.now)
+        let name = incarnation.marker.name
+        let folder = incarnation.asideFolder.appending(AsideFolder.name(now, "damaged-\(name)"))
+        let writer = try store.begin(
+            incarnation.marker,
+            replacing: Replacement(keeping: folder.appending(name)) { _ in
+                do {
+                    _ = try isConfirmed()
+                    return false
+                } catch let damage as DamagedMarker where !damage.fault.isOfAnotherFormat {
+                    let record = AsideRecord(
+                        name, reason: "It was damaged, and written anew. " + damage.fault.detail, time: now.iso8601,
+                        objects: [])
+                    try store.create(folder.appending("record.json"), record.document)
+                    return true
+                }
+            })
+        try document.bytes.withUnsafeBytes { try writer.append($0) }
+        try writer.commit()
     }
 }
 

@@ -38,7 +38,7 @@ public struct RetainedBackup: Sendable, Equatable {
 /// A timeline as far as retention is concerned.
 public struct RetainedTimeline: Sendable, Equatable {
     public var history: TimelineHistory
-    /// The last commit on it; nil when nobody knows, which counts as now.
+    /// The last commit on it, or a moment before which that was; nil when nobody knows, which counts as now.
     public var lastCommit: Moment?
     /// Behind its last archived record; nil when nothing of it is archived.
     public var end: LSN?

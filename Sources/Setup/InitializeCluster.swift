@@ -17,13 +17,26 @@ public struct IncarnationMarker: Codable, Sendable, Equatable {
     public let created: String
 }
 
+/// What `init` found in the repository, and made of it.
+public enum InitOutcome: Sendable {
+    /// The incarnation was there.
+    case present
+    /// There was nothing of it.
+    case created
+    /// Its marker was lost or damaged, and is written anew.
+    case rebuilt
+}
+
 /// Creates a cluster's incarnation in the repository, once.
 ///
-/// - Returns: the incarnation, and whether it is new.
-/// - Throws: `Problem` when the server isn't the one whose data directory is configured, or its page sizes aren't ours.
+/// - Parameter rebuilding: whether a lost or damaged marker may be written anew. Only a person can know whether the storage
+///   is all there.
+/// - Throws: `Problem` when the server isn't the one whose data directory is configured, or its page sizes aren't ours;
+///   `LostMarker` and `DamagedMarker`.
 public func initializeCluster(
-    named cluster: String, dataDirectory: DataDirectory, connection: Connection, in repository: Repository
-) throws -> (incarnation: Incarnation, isNew: Bool) {
+    named cluster: String, dataDirectory: DataDirectory, connection: Connection, in repository: Repository,
+    rebuilding: Bool = false
+) throws -> (incarnation: Incarnation, outcome: InitOutcome) {
     let control = try dataDirectory.controlFile()
     let major = try dataDirectory.majorVersion()
     // Whoever goes on changes this server's settings.
@@ -36,15 +49,28 @@ public func initializeCluster(
         )
     }
     let incarnation = Incarnation(cluster: cluster, major: major, systemIdentifier: control.systemIdentifier)
-    if try repository.archive(incarnation).isUsable() { return (incarnation, false) }
+    let archive = repository.archive(incarnation)
     let marker = IncarnationMarker(
         cluster: cluster, major: major, systemIdentifier: String(control.systemIdentifier),
         segmentSize: control.segmentSize,
         created: Moment(microseconds: Clock.now).iso8601)
+    let document = try SealedDocument(.incarnation, of: marker)
     do {
-        try repository.store.create(incarnation.marker, SealedDocument(.incarnation, of: marker))
-    } catch is ObjectExists {
-        return (incarnation, false)
+        if try archive.isConfirmed() { return (incarnation, .present) }
+    } catch let damage as DamagedMarker where rebuilding && !damage.fault.isOfAnotherFormat {
+        try archive.refuseOtherFormats()
+        try archive.replaceDamagedMarker(by: document)
+        return (incarnation, .rebuilt)
     }
-    return (incarnation, true)
+    let lost = try archive.lostMarker()
+    if let lost {
+        guard rebuilding else { throw lost }
+        try archive.refuseOtherFormats()
+    }
+    do { try repository.store.create(incarnation.marker, document) } catch let exists as ObjectExists {
+        // Another init was faster, or something that can't be read has the name.
+        guard try archive.isConfirmed() else { throw exists }
+        return (incarnation, .present)
+    }
+    return (incarnation, lost == nil ? .created : .rebuilt)
 }

@@ -16,6 +16,8 @@ public struct DropMoment: Sendable {
     public let untold: [TransactionMark]
     /// The moment just before the last of those, if it can be reached.
     public let later: PlanRefusal.Alternative?
+    /// WAL that couldn't be looked through.
+    public let unread: [UnreadWAL]
 }
 
 /// Finds when tables were dropped: the last time that each name was. Since PostgreSQL 15 a commit names the OIDs of what it
@@ -47,12 +49,13 @@ public func momentBeforeDrop(
         guard let (target, found) = search.found() else { continue }
         let untold = search.untold(behind: target)
         return DropMoment(
-            target: RecoveryTarget(.lsn(target), inclusive: false), drops: found, untold: untold, later: later(untold))
+            target: RecoveryTarget(.lsn(target), inclusive: false), drops: found, untold: untold, later: later(untold),
+            unread: search.unread)
     }
     let untold = search.untold(behind: .zero)
     throw NoDropFound(
         pattern: tables[0], newest: search.isDatabaseKnown ? nil : search.newest, isYoung: search.isDatabaseYoung,
-        untold: untold, later: later(untold), obstacles: obstacles)
+        untold: untold, later: later(untold), obstacles: obstacles, unread: search.unread)
 }
 
 /// The last drop of these tables before the oldest backup, as far as the WAL from before it is archived and tells their
@@ -62,7 +65,12 @@ public func dropBeforeBackups(
     of tables: [TablePattern], in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline
 ) throws -> DroppedTooEarly? {
     guard let (backup, segments) = try archive.beforeBackups(timeline) else { return nil }
-    let drops = RelationDrop.all(in: try archive.facts(of: segments), major: archive.contents.incarnation.major)
+    // What can't be read there was not promised.
+    var unread: [UnreadWAL] = []
+    let facts = try archive.facts(of: segments, unread: { name, error in
+        if UnreadWAL(name, error) == nil { throw error }
+    })
+    let drops = RelationDrop.all(in: facts, major: archive.contents.incarnation.major)
         .filter { $0.transaction.lsn < backup.startLSN }
     guard let last = drops.last else { return nil }
     let map = try RelationMap(of: backup.label, of: archive.contents) {
@@ -70,7 +78,8 @@ public func dropBeforeBackups(
     }
     guard let database = map.databases.first(where: { $0.name == tables[0].database })?.oid,
         let names = try LoggedNames(
-            segments, upTo: last.transaction.lsn, from: .zero, database: database, map, backup, archive)
+            segments, upTo: last.transaction.lsn, from: .zero, database: database, map, backup, archive,
+            unread: &unread)
     else { return nil }
     for drop in drops.reversed() where drop.database == database {
         guard let relation = names.relation(drop, [:]), let schema = relation.schema,
@@ -95,6 +104,8 @@ private struct DropSearch {
     private var known: [UInt32: DroppedRelation] = [:]
     /// Everything from here on has been looked at.
     private var seen: LSN?
+    /// But for these.
+    private(set) var unread: [UnreadWAL] = []
     /// The first backup that was asked.
     private(set) var newest: String?
     /// Whether any backup has the tables' database.
@@ -111,12 +122,12 @@ private struct DropSearch {
 
     /// Adds what was dropped between a backup and the one before.
     mutating func add(_ backup: BackupDescription, _ wal: ReachableWAL) throws {
-        let segments = wal.segments.filter { name in
-            seen.map { name.start(segmentSize: backup.segmentSize) <= $0 } ?? true
-        }
+        let segments = try archive.segments(from: wal, through: seen, segmentSize: backup.segmentSize)
         let isNew = { [seen] (lsn: LSN) in wal.holds(lsn) && seen.map { lsn < $0 } ?? true }
-        let found = RelationDrop.all(in: try archive.facts(of: segments), major: archive.contents.incarnation.major)
+        let (facts, lost) = try archive.readableFacts(of: segments.names)
+        let found = RelationDrop.all(in: facts, major: archive.contents.incarnation.major)
             .filter { isNew($0.transaction.lsn) }
+        unread = (segments.holes + lost).filter { !unread.contains($0) } + unread
         let oids = Set(found.map(\.oid) + drops.filter { $0.relation == nil }.map(\.oid))
         let map = try RelationMap(of: backup.label, of: archive.contents) { relation in
             oids.contains(relation.oid) || LoggedNames.catalogs.contains(relation.oid)
@@ -126,9 +137,9 @@ private struct DropSearch {
         databases.formUnion(map.databases.map(\.oid))
         guard let database = map.databases.first(where: { $0.name == tables[0].database })?.oid else {
             elsewhere += found
-            young.formUnion(
-                try archive.databaseNames(in: segments, map, from: backup.startLSN).databases(named: tables[0].database)
-            )
+            let told = try archive.databaseNames(
+                in: segments.names, map, from: backup.startLSN, unread: &unread)
+            young.formUnion(told.databases(named: tables[0].database))
             return
         }
         (isDatabaseKnown, elsewhere) = (true, [])
@@ -143,7 +154,8 @@ private struct DropSearch {
         let newest = new.last { isMeant($0) }
         if let last = new.last, newest.map({ $0.transaction.lsn < last.transaction.lsn }) ?? true {
             let names = try LoggedNames(
-                segments, upTo: last.transaction.lsn, from: backup.startLSN, database: database, map, backup, archive)
+                segments.names, upTo: last.transaction.lsn, from: backup.startLSN, database: database, map, backup,
+                archive, unread: &unread)
             for index in new.indices { new[index].relation = names?.relation(new[index], known) ?? new[index].relation }
         }
         drops = new + drops
@@ -207,6 +219,8 @@ public struct NoDropFound: Explained, Equatable {
     public let later: PlanRefusal.Alternative?
     /// What keeps parts of the WAL from being searched, each as the middle of a sentence.
     public let obstacles: [String]
+    /// WAL that couldn't be looked through.
+    public let unread: [UnreadWAL]
     public var message: String {
         newest == nil
             ? "no drop of the tables is in the archive" : "no backup has database \"\(pattern.database)\""
@@ -239,9 +253,12 @@ public struct NoDropFound: Explained, Equatable {
 extension DropMoment {
     /// That a younger table of the name may have been dropped later, as sentences; nil when none can have been.
     public var doubt: String? {
-        guard !untold.isEmpty else { return nil }
+        let unknown = unread.isEmpty ? nil : UnreadWAL.sentence(unread)
+        guard !untold.isEmpty else {
+            return unknown.map { "A later table of this name may have been dropped as well. " + $0 }
+        }
         return "A later table of this name may have been dropped as well. " + DropMoment.sentence(untold)
-            + (later.map { " Instead: \($0.sentence)." } ?? "")
+            + (later.map { " Instead: \($0.sentence)." } ?? "") + (unknown.map { " " + $0 } ?? "")
     }
 
     /// What is known of drops of relations without a name.

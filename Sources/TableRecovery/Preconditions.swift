@@ -14,6 +14,11 @@ struct Preconditions {
     init(_ request: TableRecoveryRequest, _ map: RelationMap) { (self.request, self.map) = (request, map) }
 
     func check() throws {
+        guard !request.database.unicodeScalars.contains("\u{FFFD}") else {
+            throw Problem(
+                "cannot recover tables of database \"\(request.database)\": its name is not UTF-8",
+                hint: "Recover the whole cluster into another directory, and use pg_dump there.")
+        }
         try checkPrograms()
         try checkFiles()
         try HostRequirements(request, map).check()

@@ -114,7 +114,6 @@ private final class TableRecovery {
                 let (connection, user) = try connect(scratch, map)
                 let catalog: TargetCatalog
                 do {
-                    try SessionSettings.takeNamesAsTheyAre(from: connection)
                     try scratch.checkEnd(connection)
                     try checkDatabase(connection, selection)
                     try rollBackPrepared(connection)

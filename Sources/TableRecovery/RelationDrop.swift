@@ -71,9 +71,8 @@ struct LoggedNames {
     ///
     /// - Parameter start: what lies before isn't looked at.
     init?(
-        _ segments: [SegmentName], upTo last: LSN, from start: LSN,
-        database: UInt32, _ map: RelationMap, _ backup: BackupDescription,
-        _ archive: RecoveryArchive
+        _ segments: [SegmentName], upTo last: LSN, from start: LSN, database: UInt32, _ map: RelationMap,
+        _ backup: BackupDescription, _ archive: RecoveryArchive, unread: inout [UnreadWAL]
     ) throws {
         func file(_ oid: UInt32) -> UInt32? {
             map.relations.first { $0.database == database && $0.oid == oid }?.fileNode
@@ -81,7 +80,7 @@ struct LoggedNames {
         guard let classes = file(1259), let namespaces = file(2615) else { return nil }
         rows = try archive.relationRows(
             of: segments.filter { $0.start(segmentSize: backup.segmentSize) <= last }, database: database,
-            relations: classes, schemas: namespaces, from: start)
+            relations: classes, schemas: namespaces, from: start, unread: &unread)
         var names: [UInt32: Set<String>] = [:]
         for schema in map.schemas where schema.database == database {
             names[schema.oid] = rows.schemaNames(schema.oid).union([schema.name])

@@ -17,12 +17,6 @@ enum SessionSettings {
         for session in [live, scratch] { try session.execute("SET client_encoding = '\(encoding)'") }
     }
 
-    /// Before the catalogs are read: in a database without an encoding, one name that isn't UTF-8 would make the server refuse
-    /// the names of all tables.
-    static func takeNamesAsTheyAre(from scratch: Connection) throws {
-        if try isUnencoded(scratch) { try scratch.execute("SET client_encoding = 'SQL_ASCII'") }
-    }
-
     static func isUnencoded(_ session: Connection) throws -> Bool {
         try session.query("SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()")
             .scalar == "SQL_ASCII"

@@ -147,7 +147,7 @@ public struct TablePattern: Hashable, Sendable {
     public var isExact: Bool { schema.name != nil && table.name != nil }
 
     /// The one table that is meant; nil when a wildcard is in it.
-    var exactName: TableName? {
+    public var exactName: TableName? {
         guard let schema = schema.name, let table = table.name else { return nil }
         return TableName(schema: schema, name: table)
     }

@@ -6,6 +6,7 @@ import Operations
 import Platform
 import Presentation
 import Retention
+import WAL
 
 enum BackupCommand: Command {
     static let grammar = Grammar(
@@ -49,7 +50,7 @@ enum BackupCommand: Command {
         let cluster = try invocation.clusterWithPlacesApart()
         var job = try BackupJob(of: cluster, by: JobWatch.origin(), invocation.context())
         job.request.fastCheckpoint = !arguments.has("spread-checkpoint")
-        job.request.note = arguments.value("note")
+        job.request.note = try arguments.remark("note")
         try readOptions(arguments, into: &job.request)
         let backup = try job.run()
         invocation.print(
@@ -65,6 +66,10 @@ enum BackupCommand: Command {
         if let date = arguments.value("pin-until") {
             guard let moment = BackupRequest.endOfDay(date) else {
                 throw UsageError("option --pin-until takes a date, YYYY-MM-DD, not \"\(date)\"")
+            }
+            guard moment.microseconds > Clock.now else {
+                throw UsageError(
+                    "the date of option --pin-until, \(date), is over", hint: "\"--pin\" keeps the backup for good.")
             }
             request.isPinned = true
             request.pinnedUntil = moment

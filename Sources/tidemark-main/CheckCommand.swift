@@ -71,9 +71,9 @@ enum CheckCommand: Command {
             .only(only)
         let version = CommandLineTool.version
         if let path = invocation.arguments.value("textfile") {
-            try write(
+            try invocation.write(
                 MetricsFormat.prometheus.text(metrics(report.observation, report.results, tidemarkVersion: version)),
-                to: path)
+                to: path, of: cluster)
         }
         if invocation.arguments.has("notify") { try invocation.telling(of: cluster).tell(report) }
         switch format {

@@ -33,6 +33,10 @@ extension NoDatabaseDropFound: ExitStatusProviding {
     var exitStatus: ExitStatus { .unreachable }
 }
 
+extension DropUnknown: ExitStatusProviding {
+    var exitStatus: ExitStatus { unread.contains(where: \.isFailure) ? .failure : .unreachable }
+}
+
 extension DropElsewhere: ExitStatusProviding {
     var exitStatus: ExitStatus { .unreachable }
 }

@@ -51,6 +51,7 @@ enum EventsCommand: Command {
         var filter = EventFilter(limit: try arguments.integer("limit", in: 1...1_000_000) ?? 100)
         filter.from = try arguments.value("from").map { try Moment(parsing: $0, zone: zone) }
         filter.to = try arguments.value("to").map { try Moment(parsing: $0, zone: zone) }
+        if let from = filter.from, let to = filter.to, from > to { throw UsageError("--from is after --to") }
         filter.table = arguments.value("table")
         if let words = arguments.value("kind") {
             filter.kinds = try Set(

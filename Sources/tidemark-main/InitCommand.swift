@@ -10,13 +10,16 @@ enum InitCommand: Command {
         description: [
             "Creates the repository if it doesn't exist, and in it the place for the cluster as it is now (major version and system "
                 + "identifier). After initdb or pg_upgrade, run it again: a new place is created next to the old one. Running it twice "
-                + "changes nothing.",
+                + "changes nothing. A place that has backups or WAL, but not its incarnation.json, is refused: part of the storage "
+                + "may be missing. --rebuild writes the document anew.",
             "Then the server's settings are compared with what archiving needs. What is missing is printed, or with --write set by "
                 + "ALTER SYSTEM. Changes of wal_level and archive_mode need a restart of the server.",
         ],
         options: [
             Grammar.Option("write", "set what is missing with ALTER SYSTEM and reload the server's configuration"),
             Grammar.Option("replace", "with --write: replace an archive_command or archive_library of another program"),
+            Grammar.Option(
+                "rebuild", "write a lost or damaged incarnation.json anew, next to the backups and WAL that are there"),
             Grammar.Option("json", "print JSON"),
         ],
         examples: [
@@ -32,7 +35,8 @@ enum InitCommand: Command {
         try Ownership.become(ownerFor: cluster)
         let arguments = invocation.arguments
         let report = try job.run(
-            !arguments.has("write") ? .nothing : arguments.has("replace") ? .everything : .settings)
+            !arguments.has("write") ? .nothing : arguments.has("replace") ? .everything : .settings,
+            rebuilding: arguments.has("rebuild"))
         if invocation.json {
             try invocation.print(json: InitDocument(report))
         } else {

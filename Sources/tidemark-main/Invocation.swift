@@ -67,7 +67,7 @@ struct Invocation {
             throw Problem("cannot ask for confirmation without a terminal", hint: "Add --yes.")
         }
         terminal.finishProgress()
-        writeToStandardOutput(prompt)
+        writeToStandardOutput(printable(prompt, keepingLines: true))
         return readLine(strippingNewline: true).map(isYes) ?? false
     }
 }
@@ -80,10 +80,13 @@ func absolutePath(_ path: String) throws -> String {
     return String(cString: here) + "/" + path
 }
 
-/// Puts a result into a file, for whoever looks there.
-func write(_ text: String, to path: String) throws {
-    _ = try? removeStaleTemporaries(in: Files.parent(path))
-    try replaceDurably(path, bytes: Array(text.utf8), mode: 0o644)
+extension Invocation {
+    /// Puts a result into a file, for whoever looks there, in the place of an older one.
+    func write(_ text: String, to file: String, of cluster: ClusterConfiguration) throws {
+        let path = try cluster.places.resultFile(absolutePath(file), configuration: configurationPath())
+        _ = try? removeStaleTemporaries(in: Files.parent(path))
+        try replaceDurably(path, bytes: Array(text.utf8), mode: 0o644)
+    }
 }
 
 /// Why results didn't arrive where standard output leads.

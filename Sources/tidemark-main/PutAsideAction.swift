@@ -30,13 +30,14 @@ enum PutAsideAction {
 
     static func run(_ invocation: Invocation, _ name: String) throws -> ExitStatus {
         let arguments = invocation.arguments
+        let reason = try arguments.remark("reason") ?? ""
         let job = try PutAsideJob(
             subject(name), following: arguments.has("following"), isCertain: arguments.has("certain"),
             of: invocation.cluster())
         var folder: RepositoryKey?
         if !arguments.has("dry-run") {
             guard try invocation.confirm(putAsideQuestion(job.found)) else { return .interrupted }
-            folder = try job.run(reason: arguments.value("reason") ?? "")
+            folder = try job.run(reason: reason)
         }
         if invocation.json {
             try invocation.print(json: PutAsideDocument(job.found, in: folder))

@@ -28,14 +28,14 @@ enum ReportCommand: Command {
         let (observation, results) = (report.observation, report.results)
         let page = reportPage(observation, results, days: days, tidemarkVersion: CommandLineTool.version)
         if let path = arguments.value("html") {
-            if path == "-" { writeToStandardOutput(page) } else { try write(page, to: path) }
+            if path == "-" { writeToStandardOutput(page) } else { try invocation.write(page, to: path, of: cluster) }
         }
         if arguments.has("notify") {
             let report = weeklyReport(observation, results, page: page, host: hostName())
             try invocation.telling(of: cluster).tell([report])
         }
         if !arguments.has("html") && !arguments.has("notify") {
-            invocation.print(statusText(observation, results, days: days, paint: Terminal.paint))
+            invocation.print(statusText(observation, results, days: days, paint: Terminal.paint), hasColours: true)
         }
         return .success
     }

@@ -51,7 +51,7 @@ final class Terminal: Sendable {
         }
         state.lastShown = now
         if isTerminal {
-            words = "\r\u{1B}[K" + words
+            words = "\r\u{1B}[K" + printable(words)
             _ = words.withUTF8 { write(2, $0.baseAddress, $0.count) }
             state.open = true
         } else {

@@ -79,8 +79,16 @@ enum VerifyCommand: Command {
                 try LSN(text).map(WALPlace.lsn) ?? .time(Moment(parsing: text, zone: cluster.timezone))
             }
         }
+        let (from, to) = (try place("from"), try place("to"))
+        let isBackwards =
+            switch (from, to) {
+            case (.lsn(let from)?, .lsn(let to)?): from > to
+            case (.time(let from)?, .time(let to)?): from > to
+            default: false
+            }
+        if isBackwards { throw UsageError("--from is after --to") }
         let job = VerifyJob(of: cluster, policy: try invocation.policy(for: cluster), invocation.context())
-        let verification = try job.runWAL(from: place("from"), to: place("to"))
+        let verification = try job.runWAL(from: from, to: to)
         if invocation.json {
             try invocation.print(json: VerifiedWALDocument(verification))
         } else {

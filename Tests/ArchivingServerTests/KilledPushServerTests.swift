@@ -63,7 +63,7 @@ import WAL
         try createDurably(huge, bytes: [], mode: 0o644)
         #expect(truncate(huge, 10 << 30) == 0)
         let calls: [(arguments: [String], allowed: [Int32])] = [
-            (["archive-push"], [2]), (["archive-push", ""], [1]), (["archive-push", "/"], [1]),
+            (["archive-push"], [2]), (["archive-push", ""], [2]), (["archive-push", "/"], [1]),
             (["archive-push", "."], [1]), (["archive-push", "/dev/zero"], [1]), (["archive-push", "a", "b"], [2]),
             (["archive-push", "--level"], [2]), (["archive-push", fifo], [1]), (["archive-push", huge], [1]),
             (["archive-push", archive.scratch.path], [1]), (["archive-push", "x\n00000001000000000000000A"], [1]),

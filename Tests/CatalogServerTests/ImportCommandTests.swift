@@ -202,4 +202,34 @@ import Testing
         let (_, report) = try imported(site, plain.path)
         #expect(report.unfinished.isEmpty && report.stored == 2, "\(report)")
     }
+
+    @Test func `no link leads an import out of its directory, or in a circle`() throws {
+        let site = try TestSite(settings: ["archive_command": "'/bin/true'"], initialize: false)
+        try site.tidemark(["init"])
+        try site.cluster.psql("select pg_switch_wal()")
+        let plain = try Scratch()
+        let names = ["000000010000000000000001", "000000010000000000000002"]
+        try runAsServerUser(
+            "/bin/sh",
+            [
+                "-c",
+                """
+                set -e; cd "$1"; mkdir -p dir/a/b/c/d/e/f/g/h out; cp "$2/$3" dir/a/b/c/d/e/f/g/h/
+                cp "$2/$3" "out/$4"; ln -s . dir/loop; ln -s .. dir/a/up; ln -s ../out dir/away; ln -s "../out/$4" dir/
+                ln -s nowhere dir/nowhere; ln -s /etc/passwd dir/notes; ln -s dir link
+                """, "sh", plain.path, site.cluster.data + "/pg_wal", names[0], names[1],
+            ])
+        // The directory itself may be named by a link.
+        for directory in ["dir", "link"] {
+            let (ending, report) = try imported(site, plain.file(directory))
+            #expect(ending == .exited(3), "\(report)")
+            #expect(report.stored + report.present == 1, "\(report)")
+            let links = report.problems.map(\.message).filter { $0.contains("is a symbolic link; it is passed over") }
+            #expect(links.count == 4 && report.problems.count == 4, "\(report)")
+            for name in ["loop", "up", "away", names[1]] {
+                #expect(links.contains { $0.contains("/\(name)\" is") }, "\(name): \(report)")
+            }
+            #expect(report.strangers.sorted() == ["notes", "nowhere"], "\(report)")
+        }
+    }
 }

@@ -184,4 +184,32 @@ import WAL
         #expect(try labels(nil) == [])
         #expect(try labels(TimelineID(2)) == ["own"])
     }
+
+    @Test func `a call that was killed before it moved anything is finished by the same call`() throws {
+        let repository = try FixtureRepository()
+        let name = "00000001000000000000000A"
+        let subject = try #require(PutAside.Subject(name))
+        func putAside(_ seconds: Int64, reason: String = "stray") throws -> RepositoryKey {
+            try PutAside(subject, of: repository.archive).carryOut(now: Self.later(seconds), reason: reason)
+        }
+        func folders() throws -> Int { try repository.archive.asideFolders().count }
+        let first = try putAside(0)
+        // What the first call leaves when it is killed right after its record, and what a put-back leaves.
+        try PutBack(subject, of: repository.archive).carryOut()
+        #expect(try folders() == 1)
+        let nothing = #expect(throws: NothingToPutBack.self) { try PutBack(subject, of: repository.archive) }
+        #expect(nothing?.emptied == first.description && nothing?.detail?.contains("interrupted") == true)
+        #expect(try putAside(10) == first)
+        #expect(try folders() == 1)
+        #expect(
+            try repository.store.exists(
+                first.appending("wal").appending("00000001").appending("0000000100000000").appending("\(name).zst")))
+        // Another reason, or another state of the archive, is another call.
+        try PutBack(subject, of: repository.archive).carryOut()
+        #expect(try putAside(20, reason: "again") != first)
+        try PutBack(subject, of: repository.archive).carryOut()
+        try Self.store("own", name, name, in: repository)
+        _ = try putAside(30)
+        #expect(try folders() == 3)
+    }
 }

@@ -72,4 +72,39 @@ import WAL
         try Files.rename(repository.scratch.file("away"), to: path)
         #expect(try repository.archive.listBackups().aside.map(\.backup.label) == ["own"])
     }
+
+    @Test(arguments: ["F/wal", ""])
+    func `stops nobody who asks for a timeline that was put aside`(_ place: String) throws {
+        let repository = try FixtureRepository()
+        let (store, incarnation) = (repository.store, repository.incarnation)
+        try AsideBranchTests.store("old", "000000010000000000000008", "000000010000000000000008", in: repository)
+        try store.remove(incarnation.history(TimelineID(2)))
+        let history = TimelineHistory(
+            timeline: TimelineID(2), ancestors: [.init(timeline: TimelineID(1), switchPoint: LSN(0x8000100))])
+        let folder = incarnation.asideFolder.appending("20260101T000000.000000Z-00000002.history")
+        try store.create(folder.appending("wal").appending("00000002.history.zst"), bytes: [1])
+        let path = place.isEmpty ? store.path(incarnation.asideFolder) : store.path(folder.appending("wal"))
+        try Files.rename(path, to: repository.scratch.file("away"))
+        try #require(symlink(Files.name(path), path) == 0)
+        #expect(try AsideStore(repository.archive, timeline: TimelineID(2)) == nil)
+        // One of which nothing is known may be this one.
+        #expect(try repository.archive.timelinesAside(of: history) == (place.isEmpty ? [] : [TimelineID(2)]))
+        let archive = try RecoveryArchive(
+            repository: Repository(store), cluster: "main", dataDirectory: repository.scratch.file("none"), jobs: 1,
+            timeline: TimelineID(2))
+        #expect(archive.remarks.contains { $0.contains("It is not known which WAL was put aside") })
+    }
+
+    @Test func `what was put aside last comes first, however its folder is called`() throws {
+        let repository = try FixtureRepository()
+        let (store, incarnation) = (repository.store, repository.incarnation)
+        let names = [
+            "20260101T000000Z-000000010000000000000009", "20260101T000000.500000Z-00000001000000000000000A",
+            "20260101T000001.000000Z-000000010000000000000001",
+        ]
+        for name in names {
+            try store.create(incarnation.asideFolder.appending(name).appending("record.json"), bytes: [])
+        }
+        #expect(try repository.archive.asideFolders().map(\.key.name) == names.reversed())
+    }
 }

@@ -50,7 +50,8 @@ import Testing
         let traced = try site.tidemark(["init"], environment: ["TIDEMARK_FAULT": "trace"], expectSuccess: true)
         let calls = traced.errors.split(separator: "\n").count { $0.hasPrefix("trace: ") }
         try #require(calls > 20)
-        for call in 1...calls {
+        // The program that PostgreSQL starts has made one of them before it hands over.
+        for call in 1..<calls {
             try start()
             let effect = ["kill", "EIO", "ENOSPC"][call % 3]
             let finished = try site.tidemark(["init"], environment: ["TIDEMARK_FAULT": "any:\(call)=\(effect)"])

@@ -59,6 +59,28 @@ import WAL
         #expect(known?.former.map(\.incarnation.major) ?? [] == row.backups.keys.sorted().filter { $0 != row.current })
     }
 
+    @Test func `no other incarnation is taken for one that has lost its marker`() throws {
+        let lost = Self.incarnation(15)
+        for others in [[], [14], [16], [14, 16]] {
+            let repository = try Self.repository(others)
+            // An empty folder, or one without objects, is none.
+            #expect(try repository.lostMarkers(of: "main").isEmpty)
+            try repository.store.create(lost.history(TimelineID(2)), bytes: [])
+            #expect(try repository.lostMarkers(of: "main").map(\.incarnation) == [lost])
+            #expect(throws: LostMarker.self) { try repository.onlyArchive(of: "main") }
+            #expect(throws: LostMarker.self) { try repository.archive(of: lost, named: "the data directory") }
+            #expect(throws: LostMarker.self) {
+                try ClusterIncarnations(of: "main", own: lost, in: repository) { _ in [] }
+            }
+            if let other = others.first {
+                // A server that is another one gets what is its own.
+                let known = try ClusterIncarnations(of: "main", own: Self.incarnation(other), in: repository) { _ in []
+                }
+                #expect(known?.current.incarnation.major == other)
+            }
+        }
+    }
+
     @Test func `a server gets its own and no other`() throws {
         let repository = try Self.repository([14, 15])
         let archive = try repository.archive(of: Self.incarnation(15), named: "the data directory")

@@ -1,3 +1,4 @@
+import Glibc
 import Platform
 import Repository
 import Retention
@@ -20,6 +21,8 @@ struct DatedArchive: Sendable, CustomTestStringConvertible {
     let testDescription: String
     /// By timeline and number.
     let segments: [(timeline: UInt32, number: UInt64, age: Age)]
+    /// The day on which they were archived, by the storage's clock, but for the last one of the newest timeline.
+    var archived: Int64 = 9
     var hasBackup = true
     /// The number of the first segment that may be young; nil where nobody can tell.
     let first: UInt64?
@@ -69,6 +72,18 @@ struct DatedArchive: Sendable, CustomTestStringConvertible {
             testDescription: "two old timelines",
             segments: main([.day(1), .day(2)]) + [(2, 2, .day(3)), (2, 3, .day(4))],
             first: 2),
+        DatedArchive(
+            testDescription: "no commits at all, archived long ago", segments: main([.noCommit, .noCommit, .noCommit]),
+            archived: 2, first: 2),
+        DatedArchive(
+            testDescription: "a stray timeline that ended without commits, long ago",
+            segments: main([.day(1), .day(2)]) + [
+                (2, 2, .noCommit), (3, 2, .day(3)), (3, 3, .day(4)), (3, 4, .day(6)),
+            ],
+            archived: 3, first: 3),
+        DatedArchive(
+            testDescription: "a damaged one that was archived long ago",
+            segments: main([.day(1), .damaged, .day(2), .day(6)]), archived: 3, first: 3),
         DatedArchive(testDescription: "no WAL", segments: [], first: nil),
         DatedArchive(
             testDescription: "no backup that tells a segment's size", segments: main([.day(1)]), hasBackup: false,
@@ -93,7 +108,10 @@ struct DatedArchive: Sendable, CustomTestStringConvertible {
         try Files.makeDirectories(store.location)
         try store.create(Self.incarnation.marker, Self.incarnation.sealedMarker)
         for (timeline, number, age) in sample.segments {
-            try put(SegmentName(timeline: TimelineID(timeline), number: number, segmentSize: Self.size), age, store)
+            let name = SegmentName(timeline: TimelineID(timeline), number: number, segmentSize: Self.size)
+            try put(name, age, store)
+            let isLast = sample.segments.last.map { $0.timeline == timeline && $0.number == number } ?? false
+            try date(name, isLast ? 9 : sample.archived, store)
         }
         if sample.hasBackup { try backUp(store) }
         let archive = ClusterArchive(Self.incarnation, in: store)
@@ -105,6 +123,42 @@ struct DatedArchive: Sendable, CustomTestStringConvertible {
         for case (let timeline, let number, .day(let day)) in sample.segments where day >= 5 {
             #expect(LSN(number * UInt64(Self.size)) >= found, "\(timeline), \(number)")
         }
+    }
+
+    @Test(arguments: [
+        ([DatedArchive.Age.noCommit, .noCommit], 1 as Int64, false), ([.noCommit, .noCommit], 9, true),
+        ([.noCommit, .damaged], 1, false), ([.noCommit, .damaged], 9, true), ([.day(9), .noCommit], 1, true),
+        ([.day(1), .noCommit], 9, false), (Array(repeating: .noCommit, count: 9), 1, false),
+        ([.day(9)] + Array(repeating: .noCommit, count: 9), 1, false),
+    ])
+    func `a branch without a recent commit counts as recent for a week after its last file was archived`(
+        _ ages: [DatedArchive.Age], archived: Int64, isRecent: Bool
+    ) throws {
+        let scratch = try Scratch()
+        let store = DirectoryStore(scratch.file("repository"))
+        try Files.makeDirectories(store.location)
+        try store.create(Self.incarnation.marker, Self.incarnation.sealedMarker)
+        // A newer timeline is on the cluster's way.
+        for (timeline, ages) in [(UInt32(1), ages), (2, [.day(12)])] {
+            for (number, age) in ages.enumerated() {
+                let name = SegmentName(
+                    timeline: TimelineID(timeline), number: UInt64(number + 1), segmentSize: Self.size)
+                try put(name, age, store)
+                try date(name, timeline == 1 ? archived : 12, store)
+            }
+        }
+        try backUp(store)
+        let archive = ClusterArchive(Self.incarnation, in: store)
+        let timelines = try Expiry(archive: archive, listing: archive.listBackups()).timelines()
+        let branches = RetainedBranches(timelines, now: Self.moment(12))
+        #expect(branches.living.contains { $0.history.timeline == TimelineID(1) } == isRecent, "\(timelines)")
+    }
+
+    /// When a segment was archived.
+    private func date(_ name: SegmentName, _ day: Int64, _ store: DirectoryStore) throws {
+        let seconds = Int(Self.moment(day).microseconds / 1_000_000)
+        let times = [timeval(tv_sec: seconds, tv_usec: 0), timeval(tv_sec: seconds, tv_usec: 0)]
+        try #require(utimes(store.path(Self.incarnation.segment(name)), times) == 0)
     }
 
     private func put(_ name: SegmentName, _ age: DatedArchive.Age, _ store: DirectoryStore) throws {

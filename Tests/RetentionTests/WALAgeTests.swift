@@ -7,6 +7,7 @@ struct WALAgeTests {
     struct Row: Sendable, CustomTestStringConvertible {
         let testDescription: String
         /// By timeline, from which segment on, one letter each: `o` its last commit is old, `y` young; `-` none; `?` unreadable.
+        /// `O`, `_` and `!` are the same, archived before the moment as well; `Y` is young and was archived before it.
         let segments: [UInt32: (from: UInt64, String)]
         /// The parent, and the segment in whose middle it was left.
         var parents: [UInt32: [(timeline: UInt32, at: UInt64)]] = [:]
@@ -60,6 +61,38 @@ struct WALAgeTests {
             testDescription: "two that left the same one",
             segments: [1: (10, "oooo"), 2: (12, "oooo"), 3: (13, "yyy")], parents: [2: [(1, 12)], 3: [(1, 13)]],
             first: 13),
+        Row(testDescription: "none with a commit, all archived long ago", segments: [1: (10, "____")], first: 13),
+        Row(testDescription: "none with a commit, the last archived lately", segments: [1: (10, "___-")], first: 12),
+        Row(testDescription: "archived long ago after the last commit", segments: [1: (10, "OO____")], first: 15),
+        Row(testDescription: "archived long ago and unreadable", segments: [1: (10, "O!O!yy")], first: 13),
+        Row(testDescription: "clocks that contradict each other", segments: [1: (10, "OYOy")], first: 10),
+        Row(
+            testDescription: "a stray branch that ended without a commit, long ago",
+            segments: [1: (10, "OO"), 2: (12, "________"), 3: (12, "OOOOOOOOOOOOOOOOOOOOyy")],
+            parents: [2: [(1, 12)], 3: [(1, 12)]], first: 31),
+        Row(
+            testDescription: "a stray branch that ended with a commit, long ago",
+            segments: [1: (10, "OO"), 2: (12, "OOOOOOOO"), 3: (12, "OOOOOOOOOOOOOOOOOOOOyy")],
+            parents: [2: [(1, 12)], 3: [(1, 12)]], first: 31),
+        Row(
+            testDescription: "a stray branch whose last segment came lately, without a commit",
+            segments: [1: (10, "OO"), 2: (12, "_______-"), 3: (12, "OOOOOOOOOOOOOOOOOOOOyy")],
+            parents: [2: [(1, 12)], 3: [(1, 12)]], first: 18),
+        Row(
+            testDescription: "a stray branch that can't be read, archived long ago",
+            segments: [1: (10, "OO"), 2: (12, "!!!"), 3: (12, "OOOOOOOOOOyy")], parents: [2: [(1, 12)], 3: [(1, 12)]],
+            first: 21),
+        Row(
+            testDescription: "a stray branch that can't be read, archived nobody knows when",
+            segments: [1: (10, "OO"), 2: (12, "???"), 3: (12, "OOOOOOOOOOyy")], parents: [2: [(1, 12)], 3: [(1, 12)]],
+            first: 11),
+        Row(
+            testDescription: "the newest branch is the one without a commit",
+            segments: [1: (10, "OOOO"), 2: (12, "____")], parents: [2: [(1, 12)]], first: 15),
+        Row(
+            testDescription: "nothing came on any branch for long",
+            segments: [1: (10, "OO"), 2: (12, "OOO"), 3: (12, "____")], parents: [2: [(1, 12)], 3: [(1, 12)]],
+            first: 15),
         Row(
             testDescription: "of a timeline that left another nothing is archived", segments: [1: (10, "ooo")],
             parents: [2: [(1, 12)]], first: 12),
@@ -68,15 +101,17 @@ struct WALAgeTests {
     @Test(arguments: rows) func `what isn't known to be old stays`(_ row: Row) {
         let size: UInt32 = 16 << 20
         var ages: [SegmentName: SegmentAge] = [:]
+        var archived: [SegmentName: Moment] = [:]
         for (timeline, (from, letters)) in row.segments {
             for (index, letter) in letters.enumerated() {
                 let start = LSN((from + UInt64(index)) * UInt64(size))
                 let name = SegmentName(timeline: TimelineID(timeline), containing: start, segmentSize: size)
+                if "OY_!".contains(letter) { archived[name] = Moment(microseconds: 1) }
                 ages[name] =
                     switch letter {
-                    case "o": .commit(Moment(microseconds: 1))
-                    case "y": .commit(Moment(microseconds: 3))
-                    case "-": .noCommit
+                    case "o", "O": .commit(Moment(microseconds: 1))
+                    case "y", "Y": .commit(Moment(microseconds: 3))
+                    case "-", "_": .noCommit
                     default: .unreadable
                     }
             }
@@ -90,11 +125,11 @@ struct WALAgeTests {
         }
         var asked: [SegmentName: Int] = [:]
         let first = firstWAL(
-            since: Moment(microseconds: 2), ages.keys.shuffled(), histories: histories, segmentSize: size
-        ) { name in
-            asked[name, default: 0] += 1
-            return ages[name]!
-        }
+            since: Moment(microseconds: 2), ages.keys.shuffled(), histories: histories, segmentSize: size,
+            age: { name in
+                asked[name, default: 0] += 1
+                return ages[name]!
+            }, archived: { archived[$0] })
         #expect(first == row.first.map { LSN($0 * UInt64(size)) })
         #expect(asked.values.allSatisfy { $0 == 1 }, "each is read once")
     }
