@@ -18,7 +18,7 @@ public struct RecoveryArchive: Sendable {
     /// What else counts as archived, besides whole segments.
     private var extent = Extent()
     private let jobs: Int
-    private let dataDirectory: String
+    let dataDirectory: String
     private let restorable: [RestorableBackup]
     /// What there is to say of an incarnation that isn't in use; nil for the one that is.
     private let former: String?
@@ -165,37 +165,14 @@ public struct RecoveryArchive: Sendable {
             remarks.append(
                 "It was put aside, all or some of it: \"\(runnable("tidemark segments put-back \(name)"))\" brings it back."
             )
+        } else if former == nil, let remark = atServer(refusal.reason) {
+            remarks.append(remark)
         }
-        if former == nil, let remark = atServer(refusal.reason) { remarks.append(remark) }
         if case .noBackup = refusal.reason, let one = backups.aside.last {
             remarks.append(one.sentence)
         }
         if let former { remarks.append(former) }
         return PlanRefusal(refusal.target, refusal.reason, nearest: refusal.nearest, remarks: remarks)
-    }
-
-    /// How what a recovery misses can be archived after all, as a sentence; nil when the cluster's own directory hasn't got it.
-    private func atServer(_ reason: PlanRefusal.Reason) -> String? {
-        let (missing, size): ([SegmentName], UInt32)
-        switch reason {
-        case .gap(let gaps):
-            guard let first = gaps.first else { return nil }
-            (missing, size) = (gaps.flatMap { Array($0.names.prefix(4096)) }, first.segmentSize)
-        case .broken(let found):
-            // What can't be opened keeps a whole one from being stored as well.
-            guard !found.isLink, (try? contents.delivers(found.segment)) == false else { return nil }
-            (missing, size) = ([found.segment], backups.complete.last?.segmentSize ?? 16 << 20)
-        default: return nil
-        }
-        let local = missing.filter { $0.isWhole(in: dataDirectory, segmentSize: size) }
-        guard !local.isEmpty else { return nil }
-        let commands = local.prefix(3).map {
-            "\"" + runnable("tidemark archive-push \(shellQuoted("\(dataDirectory)/pg_wal/\($0)"))") + "\""
-        }
-        let more = local.count > 3 ? ", and so on for \(local.count - 3) more" : ""
-        return
-            "Data directory \"\(dataDirectory)\" still has \(local.count == missing.count ? "it" : "some of it"); store "
-            + "it with \(commands.joined(separator: ", "))\(more)."
     }
 
     /// What a request leads to, as something to offer; nil when it can't be reached.
