@@ -169,6 +169,8 @@ public final class DirectoryStore: ObjectStore {
         return StoreCapacity(free: space.free, total: space.total)
     }
 
+    public var localDirectory: LocalDirectory? { LocalDirectory(path: location) }
+
     public func removal() -> any ObjectRemoval { HeldFolders(in: self) }
 
     /// The symbolic link on the way to a file that isn't found: the storage behind it may be away.

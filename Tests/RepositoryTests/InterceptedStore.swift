@@ -85,6 +85,7 @@ final class InterceptedStore: ObjectStore {
         try call(.isLocked) { try base.isLocked(name, in: folder) }
     }
     func capacity() throws -> StoreCapacity? { try call(.capacity) { try base.capacity() } }
+    var localDirectory: LocalDirectory? { base.localDirectory }
     func removal() -> any ObjectRemoval { Removal(base.removal(), interception) }
     func reopen() { base.reopen() }
 
