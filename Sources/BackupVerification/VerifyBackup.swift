@@ -25,18 +25,18 @@ public struct VerifyRequest: Sendable {
 ///
 /// Goes on after a problem; all are in the report. An object that can't be read is one. What `progress` throws ends it.
 /// - Throws: only what makes verifying impossible, such as a repository that can't be reached; `NoSuchBackup` and
-///   `BackupInProgress` as a lease does.
+///   `BackupInProgress` as a lease does; `LeaseLost`: what is missing then may have been removed meanwhile.
 public func verifyBackup(
     _ backup: BackupDescription, of archive: ClusterArchive, request: VerifyRequest,
     progress: @escaping @Sendable (CopyProgress) throws -> Void = { _ in }
 ) throws -> VerifyReport {
     let began = Clock.monotonic
     let lease = try BackupLease(backup.label, of: archive)
-    defer { withExtendedLifetime(lease) {} }
     var report = VerifyReport(label: backup.label)
     do {
         let manifest = try ManifestReader(backup.label, of: archive)
         try ManifestVerification(backup, archive, request, manifest).run(into: &report) { done in
+            try lease.confirm()
             try progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
         }
     } catch let error as ObjectAbsent {
@@ -52,6 +52,7 @@ public func verifyBackup(
         report.segments = wal.segments
         report.problems += wal.problems
     }
+    try lease.confirm()
     report.seconds = Double(Clock.monotonic - began) / 1e9
     return report
 }

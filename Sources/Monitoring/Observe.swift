@@ -105,8 +105,7 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
             "The repository could not be read: \((error as? any Explained)?.message ?? "\(error)")."
     }
     do throws(Problem) { _ = try NamedExclusions(cluster.exclude) } catch { observation.excludeProblem = error }
-    do { try cluster.places.check() } catch let nested as NestedPlaces { observation.nested = nested } catch
-    {
+    do { try cluster.places.check() } catch let nested as NestedPlaces { observation.nested = nested } catch {
         observation.placesProblem =
             "The locations of the directories could not be determined: \((error as? any Explained)?.message ?? "\(error)")."
     }

@@ -140,7 +140,7 @@ public final class DirectoryStore: ObjectStore {
                 Clock.sleep(milliseconds: 50)
                 waited += 50
             }
-            return .taken(FileLock(file))
+            return .taken(try FileLock(file, of: path, named: name, isShared: isShared))
         } catch let error as SystemError where error.forbidsWriting {
             return .impossible(error)
         } catch let error as SystemError where error.code == ENOENT && !makesFolder {
@@ -223,10 +223,27 @@ public struct NotAnObject: Explained, Equatable {
 
 private final class FileLock: StoreLock {
     private let file: Descriptor
-    init(_ file: consuming Descriptor) { self.file = file }
+    private let status: FileStatus
+    private let place: Place
+    private let name: String
+    private let isShared: Bool
+
+    init(_ file: consuming Descriptor, of place: Place, named name: String, isShared: Bool) throws {
+        status = try file.status(path: place.path)
+        self.file = file
+        (self.place, self.name, self.isShared) = (place, name, isShared)
+    }
+
     deinit { file.unlock() }
-    /// The kernel takes it from nobody.
-    func confirm() {}
+
+    /// The kernel takes it from nobody. But the file of somebody who reads may be removed with what he reads; whoever has it
+    /// alone may remove it himself.
+    func confirm() throws {
+        guard isShared else { return }
+        guard try FileStatus(ifPresent: place)?.isSame(as: status) == true else {
+            throw LockLost(lock: name, .removed)
+        }
+    }
 }
 
 final class FileWriter: ObjectWriter {

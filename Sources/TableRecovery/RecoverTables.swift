@@ -34,7 +34,10 @@ private final class TableRecovery {
 
     func run() throws -> TableRecoveryReport {
         let lease = try PlanLease(request.plan, of: archive.contents)
-        defer { withExtendedLifetime(lease) {} }
+        return try lease.reading { try run(lease) }
+    }
+
+    private func run(_ lease: PlanLease) throws -> TableRecoveryReport {
         try ScratchDirectory.reclaim(in: request.scratchDirectory)
         let map = try RelationMap(of: request.plan.backup.label, of: archive.contents)
         try Preconditions(request, map).check()
@@ -55,7 +58,7 @@ private final class TableRecovery {
         while true {
             let way = ways.removeFirst()
             do {
-                try recover(map, way.selection)
+                try lease.reading { try recover(map, lease, way.selection) }
                 return result
             } catch {
                 guard let next = ways.first, TableRecovery.isWorthRetrying(after: error) else { throw error }
@@ -95,7 +98,7 @@ private final class TableRecovery {
     }
 
     /// Replays until the files of the wanted tables at the target are known to have been complete.
-    private func recover(_ map: RelationMap, _ select: (Set<UInt32>) -> FileSelection) throws {
+    private func recover(_ map: RelationMap, _ lease: PlanLease, _ select: (Set<UInt32>) -> FileSelection) throws {
         var keeping: Set<UInt32> = []
         while true {
             let selection = select(keeping)
@@ -107,6 +110,7 @@ private final class TableRecovery {
             do {
                 let restored = Clock.monotonic
                 try scratch.replay { [report] in
+                    try lease.confirm()
                     try report(.replaying(done: $0.done, total: $0.total, standstill: $0.standstill))
                 }
                 let replayed = Clock.monotonic

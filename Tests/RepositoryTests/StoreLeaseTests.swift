@@ -7,7 +7,7 @@ import Testing
 @testable import Repository
 
 /// A clock that goes on when it is told to; in microseconds.
-private final class Hand: Sendable {
+final class Hand: Sendable {
     private let time = Atomic<Int64>(1_790_000_000_000_000)
     var now: Int64 { time.load(ordering: .sequentiallyConsistent) }
     func pass(seconds: Int64) { time.wrappingAdd(seconds * 1_000_000, ordering: .sequentiallyConsistent) }
@@ -17,7 +17,7 @@ private let folder = RepositoryKey("main/15-1/backup")!
 private let leases = RepositoryKey("main/15-1/lease/backup/lock")!
 
 /// A process that nobody here can see.
-private func elsewhere(_ number: pid_t = 4711) -> ProcessIdentity {
+func elsewhere(_ number: pid_t = 4711) -> ProcessIdentity {
     ProcessIdentity(host: "db2", boot: "8f5a", namespace: 1, process: number, started: 100)
 }
 
