@@ -24,11 +24,7 @@ import Testing
     ) throws {
         let group = try ServerGroup(version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
-            let b = try group.addStandby("b", of: a)
-            try group.catchUp(b, with: a)
+            let (a, b) = try group.addBackedUpPair()
             try b.promote()
             try fill(b)
             try group.drain(b)
@@ -108,11 +104,7 @@ import Testing
     ) throws {
         let group = try ServerGroup(version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
-            let b = try group.addStandby("b", of: a)
-            try group.catchUp(b, with: a)
+            let (a, b) = try group.addBackedUpPair()
             try b.promote()
             try fill(b)
             try group.drain(b)
@@ -151,9 +143,7 @@ import Testing
     @Test func `a stray timeline that was put aside is not taken for the server's own of its number`() throws {
         let group = try ServerGroup(.v15)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a)
             let c = try group.addStandby("c", of: a, settings: ["restore_command": "''", "archive_command": "'false'"])
             try group.catchUp(b, with: a)
