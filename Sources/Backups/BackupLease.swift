@@ -120,7 +120,7 @@ public struct LeaseLost: Explained, Equatable {
 
 /// Keeps new leases of a backup waiting, from the decision what goes until it is gone: a reader that came in between would
 /// miss what it counts on.
-public final class LeaseBar: Sendable {
+public final class ExclusiveLease: Sendable {
     private let lock: any StoreLock
 
     /// Nil when somebody holds a lease.

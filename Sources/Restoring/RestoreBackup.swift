@@ -45,7 +45,7 @@ private func restoreFiles(
             throw NotEnoughSpace(path: place, needed: reserve + extent.space, free: free)
         }
     }
-    let (places, strangers) = try target.prepare(part, manifest)
+    let (places, extra) = try target.prepare(part, manifest)
 
     let jobs = max(1, request.jobs)
     let job = try RestoreJob(
@@ -84,8 +84,8 @@ private func restoreFiles(
     return RestoreReport(
         files: extent.files, size: extent.size,
         written: job.written.load(ordering: .relaxed) + special.values.reduce(0) { $0 + Int64($1.count) },
-        fetched: job.fetched.load(ordering: .relaxed), removed: strangers.removed, brokenLinks: strangers.brokenLinks,
-        keptMounts: strangers.keptMounts, seconds: Double(Clock.monotonic - began) / 1e9)
+        fetched: job.fetched.load(ordering: .relaxed), removed: extra.removed, brokenLinks: extra.brokenLinks,
+        keptMounts: extra.keptMounts, seconds: Double(Clock.monotonic - began) / 1e9)
 }
 
 /// Feeds the workers and waits for them.

@@ -94,7 +94,7 @@ import Testing
         #expect(try lease.confirm() == nil && Files.exists(file))
         try Files.remove(file)
         do {
-            let bar = try #require(try LeaseBar(label, of: archive))
+            let bar = try #require(try ExclusiveLease(label, of: archive))
             #expect(throws: LeaseLost(label: label, lost, .expiring(nil))) { try lease.confirm(patience: 0) }
             withExtendedLifetime(bar) {}
         }

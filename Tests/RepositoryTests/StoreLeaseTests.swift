@@ -338,7 +338,7 @@ private final class Atomic2: Sendable {
         var environment = ["TIDEMARK_LEASE_WORK": path, "PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no"]
         for name in ["LD_LIBRARY_PATH", "TMPDIR"] { environment[name] = getenv(name).map { String(cString: $0) } }
         let program = try Files.readLink("/proc/self/exe")
-        let finished = Mutex<[Finished.Ending]>([])
+        let finished = Mutex<[Finished.TerminationStatus]>([])
         let children = try (0..<4).map { _ in
             try Worker { [environment] in
                 let child = try? run(
@@ -367,7 +367,7 @@ private final class Atomic2: Sendable {
             killed.insert(victim)
         }
         for child in children { child.join() }
-        #expect(finished.withLock { $0 } == [Finished.Ending](repeating: .signalled(SIGKILL), count: 4))
+        #expect(finished.withLock { $0 } == [Finished.TerminationStatus](repeating: .signalled(SIGKILL), count: 4))
         #expect(try Files.list(path).filter { $0.hasPrefix("clash") } == [])
         // Nothing is left in anybody's way.
         let store = DirectoryStore(path)
