@@ -132,7 +132,7 @@ let package = Package(
                 "Documents", "Retention", "Postgres", "Archiving", "Setup", "Backups", "Restoring",
                 "BackupVerification", "Recovery", "Notifications", "Jobs", "Monitoring", "TableRecovery",
             ]),
-        tests("RepositoryTests", ["Platform", "WAL", "Repository"]),
+        tests("RepositoryTests", ["Platform", "WAL", "Repository", "Backups"]),
         tests("DataDirectoryTests", ["Platform", "WAL", "DataDirectory"], exclude: ["Fixtures"]),
         tests("ArchivingServerTests", ["Platform", "WAL", "Repository", "Archiving"]),
         tests(

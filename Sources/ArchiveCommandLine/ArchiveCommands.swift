@@ -186,11 +186,10 @@ public enum ArchiveCommands {
                 file: grammar.command == Grammar.archivePush.command ? arguments.words.first : nil)
             configuration.completeOffers(for: cluster, arguments)
             log.follow(cluster, verbose: arguments.has("verbose"))
-            try giveUpRoot(for: cluster)
+            let repository = cluster.openRepository()
+            try giveUpRoot(for: cluster, repository)
             let status = try body(
-                Call(
-                    arguments: arguments, cluster: cluster, repository: cluster.openRepository(), log: log,
-                    clock: clock))
+                Call(arguments: arguments, cluster: cluster, repository: repository, log: log, clock: clock))
             if arguments.has("timing") { reportTiming(clock, log) }
             return status
         } catch {
@@ -200,11 +199,8 @@ public enum ArchiveCommands {
     }
 
     /// Root becomes the repository's owner, so that PostgreSQL's user can read and continue what root stores by hand.
-    private static func giveUpRoot(for cluster: ClusterConfiguration) throws {
-        guard geteuid() == 0,
-            let owner = try FileStatus(ifPresent: cluster.repository + "/" + cluster.name)
-                ?? FileStatus(ifPresent: cluster.repository),
-            owner.owner != 0
+    private static func giveUpRoot(for cluster: ClusterConfiguration, _ repository: Repository) throws {
+        guard geteuid() == 0, let owner = try repository.localDirectory?.status(of: cluster.name), owner.owner != 0
         else { return }
         guard setgroups(0, nil) == 0, setgid(owner.group) == 0, setuid(owner.owner) == 0 else {
             throw SystemError(.kernel, "user \(owner.owner)")

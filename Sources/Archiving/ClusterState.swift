@@ -1,11 +1,19 @@
 public import Configuration
+public import DataDirectory
 public import Repository
 
 extension ClusterConfiguration {
     /// The directory for what this host keeps about the cluster and its repository.
-    public var state: StateDirectory { StateDirectory(stateDirectory, cluster: name, repository: repository) }
+    public var state: StateDirectory { StateDirectory(stateDirectory, cluster: name, repository: repositoryLocation) }
 
     /// Opens the cluster's repository. Nobody else knows what kind of store the setting `repository` means. Nothing is
     /// touched: the repository need not be there.
-    public func openRepository() -> Repository { Repository(DirectoryStore(repository)) }
+    public func openRepository() -> Repository { Repository(DirectoryStore(repositoryLocation)) }
+
+    /// The directories that the configuration names, to be compared with each other.
+    public var places: ClusterPlaces {
+        ClusterPlaces(
+            repository: openRepository().localDirectory?.path, stateDirectory: stateDirectory,
+            scratchDirectory: scratchDirectory, dataDirectory: dataDirectory)
+    }
 }

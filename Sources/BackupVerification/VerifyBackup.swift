@@ -25,19 +25,19 @@ public struct VerifyRequest: Sendable {
 ///
 /// Goes on after a problem; all are in the report. An object that can't be read is one. What `progress` throws ends it.
 /// - Throws: only what makes verifying impossible, such as a repository that can't be reached; `NoSuchBackup` and
-///   `BackupInProgress` as a lease does.
+///   `BackupInProgress` as a lease does; `LeaseLost`: what is missing then may have been removed meanwhile.
 public func verifyBackup(
     _ backup: BackupDescription, of archive: ClusterArchive, request: VerifyRequest,
     progress: @escaping @Sendable (CopyProgress) throws -> Void = { _ in }
 ) throws -> VerifyReport {
     let began = Clock.monotonic
     let lease = try BackupLease(backup.label, of: archive)
-    defer { withExtendedLifetime(lease) {} }
     var report = VerifyReport(label: backup.label)
     let own = BackupProblem.Trace.object(archive.incarnation.backup(backup.label, Manifest.objectName))
     do {
         let manifest = try ManifestReader(backup.label, of: archive)
         try ManifestVerification(backup, archive, request, manifest).run(into: &report) { done in
+            try lease.confirm()
             try progress(CopyProgress(done: done, total: backup.size, seconds: Double(Clock.monotonic - began) / 1e9))
         }
     } catch let error as ObjectAbsent {
@@ -54,6 +54,7 @@ public func verifyBackup(
         report.segments = wal.segments
         report.problems += wal.problems
     }
+    try lease.confirm()
     report.seconds = Double(Clock.monotonic - began) / 1e9
     return report
 }
@@ -137,106 +138,5 @@ private struct ManifestVerification {
         // A frame that is damaged tells more.
         let told = Set(job.findings.update { $0.problems.map(\.message) })
         report.problems += feed.unproven.filter { !told.contains($0.message) }
-    }
-}
-
-/// Sorts frames into pieces of work, pack by pack, and compares each pack's stored bytes and its own index with the manifest.
-private struct PackFeed {
-    let job: VerifyJob
-    let archive: ClusterArchive
-    let manifest: ManifestReader
-    private(set) var packs = 0
-    private(set) var skipped = 0
-    private(set) var skippedBytes: Int64 = 0
-    private(set) var problems: [BackupProblem] = []
-    /// Packs whose stored bytes are not those that the manifest names.
-    private(set) var unproven: [BackupProblem] = []
-    private var current: Int?
-    private var fitsManifest = true
-    private var pack: StoredPack?
-    private var index: Set<PackFrame> = []
-    private var item = PackPortion()
-
-    init(job: VerifyJob, archive: ClusterArchive, manifest: ManifestReader) {
-        (self.job, self.archive, self.manifest) = (job, archive, manifest)
-    }
-
-    /// - Returns: whether a piece of work was handed out.
-    mutating func add(_ id: Int, _ frame: PackFrame, _ runs: [FileRun]) throws -> Bool {
-        var handedOut = false
-        if current != id {
-            try flush(last: true)
-            try open(id)
-            handedOut = true
-        }
-        guard let pack else {
-            skippedBytes += Int64(frame.size)
-            return handedOut
-        }
-        if !index.contains(frame) {
-            fitsManifest = false
-            problems.append(
-                BackupProblem(
-                    "pack \"\(pack.key)\" does not match the manifest",
-                    detail: "Its index has no such frame at offset \(frame.offset).", trace: .object(pack.key)))
-        }
-        item.add(frame, runs, bytes: Int64(frame.size))
-        if item.isFull {
-            try flush(last: false)
-            handedOut = true
-        }
-        return handedOut
-    }
-
-    mutating func finish() throws { try flush(last: true) }
-
-    private mutating func open(_ id: Int) throws {
-        current = id
-        pack = nil
-        fitsManifest = true
-        packs += 1
-        guard let place = manifest.packs[id] else {
-            problems.append(BackupProblem("the manifest names an unknown pack"))
-            return
-        }
-        if job.progress.good.contains(id) {
-            skipped += 1
-            return
-        }
-        do {
-            let opened = try archive.pack(place.label, place.name)
-            index = Set(try opened.index())
-            pack = opened
-            item = PackPortion(pack: opened)
-            do {
-                try opened.prove(size: place.size, digest: place.digest)
-            } catch let error as ObjectDamaged {
-                fitsManifest = false
-                unproven.append(VerifyJob.damage(of: opened, error.reason))
-            }
-            // The pack is done when this placeholder and all pieces are.
-            job.progress.begin(id, pieces: 1)
-        } catch let error as ObjectAbsent {
-            problems.append(BackupProblem("pack \"\(error.key)\" is missing", trace: .object(error.key)))
-        } catch let error as ObjectDamaged {
-            problems.append(
-                BackupProblem("pack \"\(error.key)\" is damaged", detail: error.detail, trace: .object(error.key)))
-        } catch let error as any Explained where error.concernsOneObject {
-            problems.append(
-                BackupProblem(
-                    error.message, detail: error.detail,
-                    trace: .object(archive.incarnation.pack(place.label, place.name))))
-        }
-    }
-
-    private mutating func flush(last: Bool) throws {
-        guard let current, let pack else { return }
-        if !item.frames.isEmpty {
-            job.progress.begin(current, pieces: 1)
-            pack.readAhead(item.frames.lazy.map(\.frame))
-            try job.items.send((current, item))
-        }
-        item = PackPortion(pack: pack)
-        if last { job.progress.finish(current, isGood: fitsManifest) }
     }
 }

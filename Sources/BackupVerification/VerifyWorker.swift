@@ -15,7 +15,8 @@ final class VerifyJob: Sendable {
     let backup: BackupDescription
     let pageCheck: PageCheck?
     let knownCorrupt: Set<String>
-    let items: Channel<(pack: Int, item: PackPortion)>
+    /// With the stored bytes of the frames, in their order; nil for one that is still to be read.
+    let items: Channel<(pack: Int, item: PackPortion, stored: [[UInt8]?])>
     let findings = Monitor(Findings())
     let progress: VerifyProgressFile
 
@@ -24,10 +25,13 @@ final class VerifyJob: Sendable {
         self.pageCheck = pageCheck
         self.progress = progress
         knownCorrupt = Set(backup.corruptPages.map { VerifyJob.key($0.path, $0.block) })
-        items = Channel(capacity: 4 * jobs)
+        items = Channel(capacity: jobs)
     }
 
     static func key(_ path: String, _ block: UInt32) -> String { "\(path)#\(block)" }
+
+    /// No frame has more stored bytes.
+    static let largestFrame = Compressor.bound(Manifest.frameSize)
 
     static func damage(of pack: StoredPack, _ reason: String) -> BackupProblem {
         BackupProblem("pack \"\(pack.key)\" is damaged", detail: reason, trace: .object(pack.key))
@@ -41,7 +45,7 @@ final class VerifyJob: Sendable {
     }
 }
 
-/// One thread of a verification: every frame is fetched, decompressed, compared, and its pages checked.
+/// One thread of a verification: every frame is decompressed, compared, and its pages checked.
 final class VerifyWorker {
     private let job: VerifyJob
     private var decompressor: Decompressor
@@ -52,7 +56,7 @@ final class VerifyWorker {
     init(_ job: VerifyJob) throws {
         self.job = job
         decompressor = try Decompressor()
-        buffer = .allocate(byteCount: Compressor.bound(Manifest.frameSize), alignment: 4096)
+        buffer = .allocate(byteCount: VerifyJob.largestFrame, alignment: 4096)
         content = .allocate(byteCount: Manifest.frameSize, alignment: 4096)
     }
 
@@ -62,9 +66,9 @@ final class VerifyWorker {
     }
 
     func run() throws {
-        while let (pack, item) = try job.items.receive() {
+        while let (pack, item, stored) = try job.items.receive() {
             findings = .init()
-            for (frame, runs) in item.frames { check(frame, runs, in: item.pack!) }
+            for ((frame, runs), bytes) in zip(item.frames, stored) { check(frame, runs, bytes, in: item.pack!) }
             let found = findings
             job.findings.update {
                 $0.problems += found.problems
@@ -76,10 +80,14 @@ final class VerifyWorker {
         }
     }
 
-    private func check(_ frame: PackFrame, _ runs: [FileRun], in pack: StoredPack) {
+    private func check(_ frame: PackFrame, _ runs: [FileRun], _ stored: [UInt8]?, in pack: StoredPack) {
         findings.frames += 1
         do {
-            try pack.extract(frame, with: &decompressor, buffer: buffer, content: content)
+            if let stored {
+                try stored.withUnsafeBytes { try pack.unpack(frame, $0, with: &decompressor, content: content) }
+            } else {
+                try pack.extract(frame, with: &decompressor, buffer: buffer, content: content)
+            }
         } catch {
             let reason = (error as? any Explained).map { $0.detail ?? $0.message } ?? "\(error)"
             findings.problems.append(VerifyJob.damage(of: pack, "\(reason) It holds \(job.names(runs))."))

@@ -38,7 +38,8 @@ extension ClusterArchive {
             guard let pack = reader.packs.values.first(where: { incarnation.pack($0.label, $0.name) == key }) else {
                 return false
             }
-            try self.pack(pack.label, pack.name).prove(size: pack.size, digest: pack.digest)
+            let stored = try self.pack(pack.label, pack.name)
+            guard try stored.storedLength == pack.size && PackPass(of: stored).digest() == pack.digest else { return false }
         }
         return true
     }

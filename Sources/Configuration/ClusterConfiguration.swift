@@ -43,7 +43,8 @@ public struct ClusterConfiguration: Sendable, Equatable {
     private func integer(_ setting: String) -> Int? { value(setting).flatMap { Int($0) } }
     private func milliseconds(_ setting: String) -> Int64 { value(setting).flatMap(Quantity.milliseconds) ?? 0 }
 
-    public var repository: String { value("repository") ?? "" }
+    /// As it is configured. Only `openRepository()` (Archiving) knows what it means.
+    public var repositoryLocation: String { value("repository") ?? "" }
     public var stateDirectory: String { value("state_directory") ?? "" }
     public var exclude: String { value("exclude") ?? "" }
     public var drillDatabase: String? { value("drill_database") }

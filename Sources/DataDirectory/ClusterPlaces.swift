@@ -12,17 +12,19 @@ public struct ClusterPlaces: Sendable {
         public let setting: String?
     }
 
-    private let repository, state, scratch, data: Spot
+    /// Nil for one that lies in no directory of this host.
+    private let repository: Spot?
+    private let state, scratch, data: Spot
 
-    public init(repository: String, stateDirectory: String, scratchDirectory: String, dataDirectory: String) {
-        self.repository = Spot(word: "repository", path: repository, setting: "repository")
+    public init(repository: String?, stateDirectory: String, scratchDirectory: String, dataDirectory: String) {
+        self.repository = repository.map { Spot(word: "repository", path: $0, setting: "repository") }
         state = Spot(word: "state directory", path: stateDirectory, setting: "state_directory")
         scratch = Spot(word: "scratch directory", path: scratchDirectory, setting: "scratch_directory")
         data = Spot(word: "data directory", path: dataDirectory, setting: "data_directory")
     }
 
     /// Tidemark's own, which no backup may hold.
-    public var own: [Spot] { [repository, state, scratch] }
+    public var own: [Spot] { [repository, state, scratch].compactMap(\.self) }
 
     /// - Parameters:
     ///   - recovery: the directory that a recovery is going to fill.
@@ -45,9 +47,12 @@ public struct ClusterPlaces: Sendable {
             }
         }
         // The scratch directory may lie in the state directory, and does so unless it is named.
-        for (inner, outer) in [
-            (repository, state), (repository, scratch), (state, repository), (scratch, repository), (state, scratch),
-        ] { try refuse(inner, in: outer) }
+        if let repository {
+            for (inner, outer) in [
+                (repository, state), (repository, scratch), (state, repository), (scratch, repository),
+            ] { try refuse(inner, in: outer) }
+        }
+        try refuse(state, in: scratch)
         for (index, other) in others.enumerated() {
             for further in others[(index + 1)...] {
                 try refuse(other, in: further)
@@ -99,7 +104,7 @@ public struct ClusterPlaces: Sendable {
         let tablespaces = try DataDirectory(data.path).tablespaces().filter { !$0.isInPlace }
             .map { Spot(word: "tablespace", path: $0.location, setting: nil) }
         let comparison = try Comparison()
-        for place in [repository, state, data] + tablespaces where comparison.lies(file, in: place) {
+        for place in [repository, state, data].compactMap(\.self) + tablespaces where comparison.lies(file, in: place) {
             throw NestedPlaces(inner: file, outer: place)
         }
         // Any other server's.

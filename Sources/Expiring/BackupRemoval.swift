@@ -176,10 +176,10 @@ public struct NamedRemoval {
         let lock = try BackupLock(archive)
         let removal = try BackupRemoval(from: archive)
         let found = try NamedRemoval(label, force, archive)
-        guard let bar = try LeaseBar(label, of: archive) else { throw NamedRemoval.isRead(label) }
+        guard let lease = try ExclusiveLease(label, of: archive) else { throw NamedRemoval.isRead(label) }
         let confirmed = removal.confirmed {
             try lock.confirm()
-            try bar.confirm()
+            try lease.confirm()
         }
         try confirmed(label, keeping: found.kept)
         return found

@@ -55,15 +55,15 @@ public func expireBackups(
                 : fault.hint)
     }
     let expiry = Expiry(archive: archive, listing: listing)
-    var bars: [String: LeaseBar] = [:]
+    var leases: [String: ExclusiveLease] = [:]
     if !dryRun {
         for backup in listing.all {
-            bars[backup.label] = try LeaseBar(backup.label, of: archive)
+            leases[backup.label] = try ExclusiveLease(backup.label, of: archive)
         }
     }
-    defer { withExtendedLifetime(bars) {} }
+    defer { withExtendedLifetime(leases) {} }
     let decision = try decideRetention(
-        expiry.facts { try dryRun ? BackupLease.isHeld($0, of: archive) : bars[$0] == nil },
+        expiry.facts { try dryRun ? BackupLease.isHeld($0, of: archive) : leases[$0] == nil },
         timelines: expiry.timelines(), policy: policy, now: now, firstWAL: expiry.firstWAL)
     var report = ExpiryReport(decision: decision)
     var isRunning = false
@@ -77,10 +77,10 @@ public func expireBackups(
     }
     try expiry.survey(&report, includesRemains: !isRunning)
     if let removal {
-        let held = bars.values
+        let held = leases.values
         let confirmed = removal.confirmed {
             try lock?.confirm()
-            for bar in held { try bar.confirm() }
+            for lease in held { try lease.confirm() }
         }
         try expiry.carryOut(&report, confirmed, proceed: proceed)
     }

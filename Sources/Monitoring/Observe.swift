@@ -105,13 +105,12 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
             "The repository could not be read: \((error as? any Explained)?.message ?? "\(error)")."
     }
     do throws(Problem) { _ = try NamedExclusions(cluster.exclude) } catch { observation.excludeProblem = error }
-    do { try ClusterPlaces(of: cluster).check() } catch let nested as NestedPlaces { observation.nested = nested } catch
-    {
+    do { try cluster.places.check() } catch let nested as NestedPlaces { observation.nested = nested } catch {
         observation.placesProblem =
             "The locations of the directories could not be determined: \((error as? any Explained)?.message ?? "\(error)")."
     }
     observation.permissions = PermissionFinding.find(
-        repository: cluster.repository, stateDirectory: cluster.stateDirectory,
+        repository: repository.localDirectory?.path, stateDirectory: cluster.stateDirectory,
         configuration: request.configurationPath, secrets: request.notifiers.flatMap(\.secretFiles))
     if !request.notifiers.isEmpty {
         do {
@@ -137,14 +136,6 @@ extension Observation {
     }
 }
 
-extension ClusterPlaces {
-    init(of cluster: ClusterConfiguration) {
-        self.init(
-            repository: cluster.repository, stateDirectory: cluster.stateDirectory,
-            scratchDirectory: cluster.scratchDirectory, dataDirectory: cluster.dataDirectory)
-    }
-}
-
 /// The segments that a recovery doesn't get over, as the catalog knows them.
 private func breaks(of archive: ClusterArchive, _ cluster: ClusterConfiguration) throws -> [WALBreak] {
     let catalog = try Catalog(
@@ -165,7 +156,7 @@ private func observeArchive(
         }
         guard let known else {
             throw Problem(
-                "cluster \"\(cluster.name)\" is not in repository \"\(cluster.repository)\"",
+                "cluster \"\(cluster.name)\" is not in repository \"\(repository.location)\"",
                 hint: "Create its place with \"\(runnable("tidemark init"))\".")
         }
         let archive = known.current

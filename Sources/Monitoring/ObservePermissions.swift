@@ -5,15 +5,17 @@ import Platform
 extension PermissionFinding {
     /// What of these is open to people who have no business there.
     ///
-    /// - Parameter secrets: files that hold one, by the setting that names them.
+    /// - Parameters:
+    ///   - repository: nil for one that lies in no directory of this host.
+    ///   - secrets: files that hold one, by the setting that names them.
     public static func find(
-        repository: String, stateDirectory: String, configuration: String, secrets: [(setting: String, path: String)]
+        repository: String?, stateDirectory: String, configuration: String, secrets: [(setting: String, path: String)]
     ) -> [PermissionFinding] {
         var findings: [PermissionFinding] = []
         func add(_ isCritical: Bool, _ problem: String, _ remedy: String) {
             findings.append(PermissionFinding(isCritical, problem, remedy: remedy))
         }
-        if let status = try? FileStatus(of: repository) {
+        if let repository, let status = try? FileStatus(of: repository) {
             if status.mode & 0o002 != 0 {
                 add(
                     true, "Everybody may write to repository \"\(repository)\".",
@@ -29,7 +31,7 @@ extension PermissionFinding {
                 true, "Everybody may write to state directory \"\(stateDirectory)\".",
                 "chmod 0750 \(shellQuoted(stateDirectory))")
         }
-        for (name, place) in [("repository", repository), ("state directory", stateDirectory)] {
+        for case (let name, let place?) in [("repository", repository), ("state directory", stateDirectory)] {
             let open = OpenPlaces(below: place)
             if let first = open.first {
                 let more = open.count > 1 ? ", and to \(open.count - 1) more places in it" : ""
@@ -55,7 +57,7 @@ extension PermissionFinding {
                 add(false, "A group may change \"\(configuration)\".", "chmod 0644 \(shellQuoted(configuration))")
             }
         }
-        for place in [repository, stateDirectory, configuration] {
+        for place in [repository, stateDirectory, configuration].compactMap(\.self) {
             let owners = place == configuration ? trusted : nil
             guard let parent = PermissionFinding.openParent(of: place, owners: owners),
                 !findings.contains(where: { $0.problem.contains("\"\(parent.path)\"") })

@@ -4,7 +4,7 @@ import Platform
 /// Runs a shell command with `input` on its standard input, and ends it with everything it started when it takes longer
 /// than `timeout` milliseconds. What it prints is thrown away, except the first of its standard error.
 func runCommand(_ command: String, input: [UInt8], timeout: Int64, environment: [(String, String)]) throws
-    -> (ending: Finished.Ending, errors: String)
+    -> (ending: Finished.TerminationStatus, errors: String)
 {
     // Files, not pipes: a command that doesn't read, or leaves a child behind, keeps nobody waiting.
     let inputFile = try Descriptor(namelessIn: "/tmp")

@@ -28,7 +28,9 @@ public struct CleanJob {
             try context.cancellation.check()
         }
         var temporaries: [String] = []
-        for root in ["\(cluster.repository)/\(cluster.name)", cluster.state.path] {
+        // Only a store of files has temporary ones.
+        let archived = cluster.openRepository().localDirectory?.part(of: cluster.name)
+        for root in [archived, cluster.state.path].compactMap(\.self) {
             let held: HeldDirectory
             do throws(SystemError) { held = try HeldDirectory(confining: root, followsLink: false) } catch {
                 if ![ENOENT, ENOTDIR, ELOOP].contains(error.code) { passOver(error) }

@@ -12,12 +12,12 @@ public func currentArchive(of cluster: ClusterConfiguration) throws -> ClusterAr
 
 /// - Throws: when the repository holds nothing of the cluster.
 public func incarnations(of cluster: ClusterConfiguration) throws -> ClusterIncarnations {
+    let repository = cluster.openRepository()
     guard
-        let known = try ClusterIncarnations(
-            of: cluster.name, dataDirectory: cluster.dataDirectory, in: cluster.openRepository())
+        let known = try ClusterIncarnations(of: cluster.name, dataDirectory: cluster.dataDirectory, in: repository)
     else {
         throw Problem(
-            "cluster \"\(cluster.name)\" is not in repository \"\(cluster.repository)\"",
+            "cluster \"\(cluster.name)\" is not in repository \"\(repository.location)\"",
             hint: "Create its place with \"\(runnable("tidemark init"))\".")
     }
     return known

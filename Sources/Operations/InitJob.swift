@@ -12,7 +12,9 @@ public struct InitJob {
     private let archiving: ArchivingCall
 
     /// What the configuration names for it; root may have to make them for the cluster's owner.
-    public var directories: [String] { [cluster.repository, cluster.stateDirectory] }
+    public var directories: [String] {
+        [cluster.openRepository().localDirectory?.path, cluster.stateDirectory].compactMap(\.self)
+    }
 
     /// - Throws: `NestedPlaces`, and `Problem` when the cluster's data directory is not there.
     public init(
@@ -44,9 +46,10 @@ public struct InitJob {
     public func run(_ change: Change = .nothing, rebuilding: Bool = false) throws -> InitReport {
         let connection = try Connection(cluster.conninfo)
         for directory in directories { try Files.makeDirectories(directory) }
+        let repository = cluster.openRepository()
         let (incarnation, outcome) = try initializeCluster(
             named: cluster.name, dataDirectory: DataDirectory(cluster.dataDirectory), connection: connection,
-            in: cluster.openRepository(), rebuilding: rebuilding)
+            in: repository, rebuilding: rebuilding)
         let inspection = try ServerInspection(of: connection, archiving: archiving)
         var needsRestart = inspection.findings.contains(where: \.needsRestart)
         switch change {
@@ -59,7 +62,7 @@ public struct InitJob {
         }
         let isWritten = if case .nothing = change { false } else { true }
         return InitReport(
-            cluster: cluster.name, repository: cluster.repository, incarnation: incarnation, outcome: outcome,
+            cluster: cluster.name, repository: repository.location, incarnation: incarnation, outcome: outcome,
             inspection: inspection, isWritten: isWritten, needsRestart: needsRestart)
     }
 }

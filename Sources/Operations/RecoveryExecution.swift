@@ -62,9 +62,9 @@ struct RecoveryExecution {
     }
 
     private mutating func carryOut(_ old: OldDirectory?) throws -> RecoverReport {
-        var prepared: PreparedRecovery?
         let lease = try PlanLease(planned.plan, of: planned.archive.contents)
         defer { withExtendedLifetime(lease) {} }
+        var prepared: PreparedRecovery?
         if state.phase == .restoring {
             try planned.refuseWhatCannotBe(keeping: old == nil || planned.isDelta)
             try state.save(in: cluster.state)
@@ -77,7 +77,7 @@ struct RecoveryExecution {
                 }
             }
             let done: PreparedRecovery
-            do { done = try restore() } catch let cancelled as JobCancelled {
+            do { done = try lease.reading { try restore() } } catch let cancelled as JobCancelled {
                 throw cancelled
             } catch {
                 throw UnfinishedRestore(cause: error, directory: planned.directory) ?? error
@@ -96,22 +96,34 @@ struct RecoveryExecution {
         var result: RecoveryResult?
         if order.starts {
             try context.cancellation.check()
-            let began = Clock.monotonic
+            let (request, began) = (try request(), Clock.monotonic)
+            var isLeased = true
+            func warn(_ lost: any Error) {
+                isLeased = false
+                context.note(.warning, lost)
+            }
             if try !server.isRunning() {
                 if prepared == nil {
-                    try writeSettings(request(), serverOptions: state.serverOptions)
+                    try writeSettings(request, serverOptions: state.serverOptions)
                 }
                 try server.launch()
             }
-            result = try follower(server).follow(
-                request(), serverOptions: state.serverOptions, since: began,
-                raised: { pause in
-                    context.note(.warning, "\(pause.message); it is started again with them", detail: pause.detail)
-                },
-                progress: { progress in
-                    context.progress(.replaying(progress))
-                    try context.cancellation.check()
-                })
+            do {
+                result = try follower(server).follow(
+                    request, serverOptions: state.serverOptions, since: began,
+                    raised: { pause in
+                        context.note(.warning, "\(pause.message); it is started again with them", detail: pause.detail)
+                    },
+                    progress: { progress in
+                        context.progress(.replaying(progress))
+                        // What the server has got is sound, and where it ends is compared with the plan.
+                        if isLeased { do { try lease.confirm() } catch { warn(error) } }
+                        try context.cancellation.check()
+                    })
+            } catch {
+                if isLeased, !(error is JobCancelled), let lost = lease.loss() { warn(lost) }
+                throw error
+            }
         }
         return RecoverReport(
             planned: planned, prepared: prepared, server: server, result: result, pending: pending(server))

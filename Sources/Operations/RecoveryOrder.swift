@@ -1,3 +1,4 @@
+import Archiving
 import Configuration
 import DataDirectory
 import Platform

@@ -1,3 +1,4 @@
+import Archiving
 public import Configuration
 public import Planning
 import Platform

@@ -1,3 +1,4 @@
+import Backups
 public import Platform
 import Recovery
 import Restoring
@@ -23,6 +24,9 @@ public struct UnfinishedRestore: Explained {
         "What has been restored stays in \"\(directory)\"; no server can be started on it in this state."
     }
     public var hint: String? {
+        if cause is LeaseLost {
+            return "Remove the directory, then run the command again; it plans with what is in the repository now."
+        }
         let go = "continue with \"\(resumeCommand(directory))\", or remove the directory."
         guard let hint = explained?.hint else { return "Remove the cause, then \(go)" }
         return "\(hint) Then \(go)"

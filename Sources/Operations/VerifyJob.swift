@@ -85,8 +85,12 @@ public struct VerifyJob {
             do { found = try verify(backup, archive) } catch let gone as NoSuchBackup where !isPart {
                 context.note(.log, gone.message, detail: "It was removed in the meantime.")
                 continue
+            } catch let lost as LeaseLost where !isPart && lost.consequence == .backupRemoved {
+                context.note(.warning, lost)
+                continue
             } catch let failure as any Explained
-                where failure is NoSuchBackup || failure is BackupInProgress || failure.concernsOneObject
+                where failure is NoSuchBackup || failure is BackupInProgress || failure is LeaseLost
+                || failure.concernsOneObject
                 || backups.count > 1 && failure is SystemError
             {
                 complain(failure)

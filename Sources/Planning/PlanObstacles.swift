@@ -1,3 +1,4 @@
+import Messages
 import WAL
 
 /// Refusals, each with what can be reached instead.
@@ -277,8 +278,10 @@ extension Planner {
         for index in wal.segments.indices {
             points += try wal.facts(at: index).restorePoints.filter { $0.lsn >= wal.backup.start }
         }
-        let similar = points.sorted { similarity($0.name, name) < similarity($1.name, name) }
-            .filter { similarity($0.name, name) <= max(2, name.count / 2) }
+        /// Letters' case aside.
+        func distance(_ point: RestorePoint) -> Int { editDistance(point.name.lowercased(), name.lowercased()) }
+        let similar = points.sorted { distance($0) < distance($1) }
+            .filter { distance($0) <= max(2, name.count / 2) }
         var nearest: [PlanRefusal.Alternative] = []
         if let best = similar.first {
             var other = request
@@ -318,18 +321,4 @@ extension Planner {
         case .endOfArchive, .notYetArchived: return []
         }
     }
-}
-
-/// How many single-letter edits separate two names, letters' case aside.
-private func similarity(_ a: String, _ b: String) -> Int {
-    let (a, b) = (Array(a.lowercased()), Array(b.lowercased()))
-    var row = Array(0...b.count)
-    for (i, x) in a.enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
-        for j in b.indices {
-            (diagonal, row[j + 1]) = (row[j + 1], min(row[j] + 1, row[j + 1] + 1, diagonal + (x == b[j] ? 0 : 1)))
-        }
-    }
-    return row[b.count]
 }

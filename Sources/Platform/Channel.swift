@@ -18,7 +18,7 @@ public final class Channel<Item: Sendable>: Sendable {
     }
 
     public func send(_ item: Item) throws {
-        try monitor.wait { state -> Answer<Void> in
+        try monitor.wait { state -> Readiness<Void> in
             if let failure = state.failure { throw failure }
             guard state.count < state.slots.count else { return .notYet }
             state.slots[(state.first + state.count) % state.slots.count] = item
@@ -29,7 +29,7 @@ public final class Channel<Item: Sendable>: Sendable {
 
     /// The next item; nil when all senders have finished.
     public func receive() throws -> Item? {
-        try monitor.wait { state -> Answer<Item?> in
+        try monitor.wait { state -> Readiness<Item?> in
             if let failure = state.failure { throw failure }
             guard let item = state.slots[state.first] else { return state.senders == 0 ? .ready(nil) : .notYet }
             state.slots[state.first] = nil

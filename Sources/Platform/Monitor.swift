@@ -1,6 +1,7 @@
 import Glibc
 
-public enum Answer<Value> {
+/// What whoever waits finds: go on waiting, or a value.
+public enum Readiness<Value> {
     case notYet
     case ready(Value)
 }
@@ -42,7 +43,7 @@ public final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Waits until `body` says `.ready`.
-    public func wait<Value>(until body: (inout State) throws -> Answer<Value>) rethrows -> Value {
+    public func wait<Value>(until body: (inout State) throws -> Readiness<Value>) rethrows -> Value {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while true {
@@ -54,7 +55,8 @@ public final class Monitor<State>: @unchecked Sendable {
         }
     }
     /// Waits until `body` says `.ready`, or a moment of `Clock.monotonic` has come: nil then.
-    public func wait<Value>(before end: UInt64, until body: (inout State) throws -> Answer<Value>) rethrows -> Value? {
+    public func wait<Value>(before end: UInt64, until body: (inout State) throws -> Readiness<Value>) rethrows -> Value?
+    {
         var moment = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

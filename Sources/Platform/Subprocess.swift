@@ -3,11 +3,11 @@ import Glibc
 
 /// What a finished program left behind.
 public struct Finished: Sendable {
-    public enum Ending: Equatable, Sendable {
+    public enum TerminationStatus: Equatable, Sendable {
         case exited(Int32)
         case signalled(Int32)
     }
-    public let ending: Ending
+    public let ending: TerminationStatus
     public let output: String
     public let errors: String
 }

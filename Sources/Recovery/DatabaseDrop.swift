@@ -104,10 +104,8 @@ public func dropBeforeBackups(
         $0.database == 0 && $0.oid == RelationMap.databaseCatalog
     }
     // What can't be read there was not promised.
-    var unread: [UnreadWAL] = []
-    let drops = try archive.facts(of: segments, unread: { name, error in
-        if UnreadWAL(name, error) == nil { throw error }
-    }).flatMap(\.databaseDrops).filter { $0.lsn < backup.startLSN }
+    var (facts, unread) = try archive.readableFacts(of: segments)
+    let drops = facts.flatMap(\.databaseDrops).filter { $0.lsn < backup.startLSN }
     guard !drops.isEmpty else { return nil }
     let logged = try archive.databaseNames(in: segments, map, from: .zero, unread: &unread)
     return try drops.last { logged.databaseName($0.database, before: $0.lsn) == name }.map { drop in

@@ -59,11 +59,28 @@ public struct Drill: Sendable {
         }
         let scratch = try ScratchDirectory(for: .drill, in: scratchDirectory)
         let result: Result<DrillReport, any Error> = Result {
-            try rehearse(in: scratch, of: archive, restoring: restoring, replaying: replaying, checking: checking)
+            try rehearseLeased(
+                in: scratch, of: archive, restoring: restoring, replaying: replaying, checking: checking)
         }
         // Why the drill failed is worth more than what became of its remains, which the next one or "clean" removes.
         do { try scratch.remove() } catch { if case .success = result { throw error } }
         return try result.get()
+    }
+
+    private func rehearseLeased(
+        in scratch: ScratchDirectory, of archive: ClusterArchive,
+        restoring: @escaping @Sendable (CopyProgress) throws -> Void, replaying: (ReplayProgress) throws -> Void,
+        checking: () throws -> Void
+    ) throws -> DrillReport {
+        let lease = try PlanLease(plan, of: archive)
+        return try lease.reading {
+            try rehearse(
+                in: scratch, of: archive, restoring: restoring,
+                replaying: {
+                    try lease.confirm()
+                    try replaying($0)
+                }, checking: checking)
+        }
     }
 
     private func rehearse(
@@ -72,8 +89,6 @@ public struct Drill: Sendable {
         checking: () throws -> Void
     ) throws -> DrillReport {
         let began = Clock.monotonic
-        let lease = try PlanLease(plan, of: archive)
-        defer { withExtendedLifetime(lease) {} }
         try HostDemands(original: backup.settings, chosen: extra, plan: plan).refuseTooLow()
         let superusers = try RelationMap.superusers(of: plan.backup.label, of: archive)
         let (path, socket) = (scratch.path, scratch.socketDirectory)

@@ -108,5 +108,6 @@ public final class AsideStore: ObjectStore {
         try base.isLocked(name, in: folder)
     }
     public func capacity() throws -> StoreCapacity? { try base.capacity() }
+    public var localDirectory: LocalDirectory? { base.localDirectory }
     public func removal() -> any ObjectRemoval { base.removal() }
 }

@@ -140,7 +140,7 @@ public final class DirectoryStore: ObjectStore {
                 Clock.sleep(milliseconds: 50)
                 waited += 50
             }
-            return .taken(FileLock(file))
+            return .taken(try FileLock(file, of: path, named: name, isShared: isShared))
         } catch let error as SystemError where error.forbidsWriting {
             return .impossible(error)
         } catch let error as SystemError where error.code == ENOENT && !makesFolder {
@@ -168,6 +168,8 @@ public final class DirectoryStore: ObjectStore {
         let space = try Files.space(at: location)
         return StoreCapacity(free: space.free, total: space.total)
     }
+
+    public var localDirectory: LocalDirectory? { LocalDirectory(path: location) }
 
     public func removal() -> any ObjectRemoval { HeldFolders(in: self) }
 
@@ -219,68 +221,4 @@ public struct NotAnObject: Explained, Equatable {
     public let path: String
     public var message: String { "object \"\(key)\" of the repository is not an ordinary file" }
     public var detail: String? { "A directory, FIFO, socket or device is in its place, \"\(path)\"." }
-}
-
-private final class FileLock: StoreLock {
-    private let file: Descriptor
-    init(_ file: consuming Descriptor) { self.file = file }
-    deinit { file.unlock() }
-    /// The kernel takes it from nobody.
-    func confirm() {}
-}
-
-final class FileWriter: ObjectWriter {
-    private let key: RepositoryKey
-    private let file: NewFile
-    private let location: String
-    /// Nil for a name that must be free.
-    private let giveName: ((_ temporary: Place) throws -> Void)?
-    private var stream = WriteStream()
-
-    init(
-        _ key: RepositoryKey, _ file: NewFile, location: String, giveName: ((_ temporary: Place) throws -> Void)? = nil
-    ) {
-        (self.key, self.file, self.location, self.giveName) = (key, file, location, giveName)
-    }
-
-    func append(_ bytes: UnsafeRawBufferPointer) throws {
-        try file.write { file, temporary in try stream.write(bytes, to: file, path: temporary) }
-    }
-
-    func commit(turn: () throws -> Void) throws {
-        do {
-            if let giveName { try file.commit(turn: turn, giveName: giveName) } else { try file.commit(turn: turn) }
-        } catch is PlaceLost {
-            throw RepositoryReplaced(location: location)
-        } catch is AlreadyPresent {
-            throw ObjectExists(key: key, location: location)
-        }
-    }
-
-    func abandon() { file.abandon() }
-}
-
-private final class StoredFile: StoredObject {
-    let key: RepositoryKey
-    let size: Int64
-    private let path: String
-    private let file: Descriptor
-
-    init(key: RepositoryKey, place: Place) throws {
-        let file = try Descriptor(open: place, O_RDONLY)
-        let status = try file.status(path: place.path)
-        guard status.kind == .regular else { throw NotAnObject(key: key, path: place.path) }
-        self.size = status.size
-        self.key = key
-        path = place.path
-        self.file = file
-    }
-
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
-        try file.read(into: buffer, at: offset, path: path)
-    }
-
-    func readAhead(at offset: Int64, count: Int64) { file.readAhead(at: offset, count: count) }
-
-    func release(at offset: Int64, count: Int64) { file.dropCached(at: offset, count: count) }
 }

@@ -9,6 +9,8 @@ final class HeldLease: Sendable {
         var newest = 1
         /// By `terms.elapsed`; nil once the lease is lost or let go.
         var end: UInt64?
+        /// Why it was lost.
+        var cause = LockLost.Cause.notRenewed
     }
     private let store: any ObjectStore
     private let place: RepositoryKey
@@ -54,7 +56,7 @@ final class HeldLease: Sendable {
         try store(number)
         guard terms.elapsed() < end else { return lose() }
         // Nobody else removes it but whoever finds the lease over.
-        guard try store.size(of: key(before)) != nil else { return lose() }
+        guard try store.size(of: key(before)) != nil else { return lose(.removed) }
         let old = state.update { state in
             (state.end, state.newest) = (start &+ length, number)
             return state.numbers.filter { $0 != before && $0 != number }
@@ -67,7 +69,9 @@ final class HeldLease: Sendable {
     }
 
     func confirm() throws {
-        guard let end = state.update({ $0.end }), terms.elapsed() < end else { throw LockLost(lock: lock) }
+        let (end, cause) = state.update { ($0.end, $0.cause) }
+        guard let end else { throw LockLost(lock: lock, cause) }
+        guard terms.elapsed() < end else { throw LockLost(lock: lock) }
     }
 
     /// Whether so much of its time is left that it can still wait for others.
@@ -87,7 +91,8 @@ final class HeldLease: Sendable {
     }
 
     /// Nobody must wait for an object that came too late.
-    private func lose() -> Bool {
+    private func lose(_ cause: LockLost.Cause = .notRenewed) -> Bool {
+        state.update { $0.cause = cause }
         release()
         return false
     }

@@ -88,6 +88,9 @@ public protocol ObjectStore: Sendable {
     /// How much can be stored; nil where a store has no end, or can't tell.
     func capacity() throws -> StoreCapacity?
 
+    /// Where the objects are files of this host; nil where they are something else.
+    var localDirectory: LocalDirectory? { get }
+
     /// For whoever decides what goes by looking what is there, or removes many.
     func removal() -> any ObjectRemoval
 
@@ -101,6 +104,7 @@ extension ObjectStore {
     public func reopen() {}
     public func removal() -> any ObjectRemoval { RemovalByName(from: self) }
     public func capacity() throws -> StoreCapacity? { nil }
+    public var localDirectory: LocalDirectory? { nil }
     public func list(_ folder: RepositoryKey) throws -> [RepositoryEntry] { try list(folder, after: nil) }
     public func open(_ key: RepositoryKey) throws -> any StoredObject { try open(key, bringing: 0) }
 

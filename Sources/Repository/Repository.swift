@@ -11,6 +11,9 @@ public final class Repository: Sendable {
     /// Its name in messages: a directory's path, a bucket's address.
     public var location: String { store.location }
 
+    /// See `ObjectStore`.
+    public var localDirectory: LocalDirectory? { store.localDirectory }
+
     /// One incarnation's part of it, which need not be there. Nothing is touched.
     public func archive(_ incarnation: Incarnation) -> ClusterArchive { ClusterArchive(incarnation, in: store) }
 }

@@ -24,7 +24,7 @@ extension ObjectStore {
         inspect: (UnsafeRawBufferPointer) throws -> Void,
         head: (Digest) throws -> SegmentHead, written: () -> Void = {}, turn: () throws -> Void = {}
     ) throws {
-        let line = Monitor(FrameLine(count: SegmentFrame.count(length)))
+        let line = Monitor(FrameQueue(count: SegmentFrame.count(length)))
         let work: @Sendable (SegmentPress) -> Bool = { press in
             guard let (index, piece) = line.wait(until: { $0.claim() }) else { return false }
             let outcome = Result { (piece, try press.press(index, of: length, into: piece, read: read)) }
@@ -115,31 +115,31 @@ private func survey(
 }
 
 /// Where the frames of one file stand between the threads that compress them and the one that writes them.
-private struct FrameLine {
+private struct FrameQueue {
     /// No thread starts a frame that far ahead of the writer: memory stays bounded when writing is slow.
     static let ahead = 6
     let count: Int
     var started = 0
     var taken = 0
-    var finished: [Int: Result<(Piece, UInt64), any Error>] = [:]
-    var free: [Piece] = []
+    var finished: [Int: Result<(CompressedFrame, UInt64), any Error>] = [:]
+    var free: [CompressedFrame] = []
     var isAbandoned = false
 
     init(count: Int) { self.count = count }
 
-    mutating func claim() -> Answer<(Int, Piece)?> {
+    mutating func claim() -> Readiness<(Int, CompressedFrame)?> {
         if isAbandoned || started == count { return .ready(nil) }
-        if started >= taken + FrameLine.ahead { return .notYet }
+        if started >= taken + FrameQueue.ahead { return .notYet }
         started += 1
-        return .ready((started - 1, free.popLast() ?? Piece()))
+        return .ready((started - 1, free.popLast() ?? CompressedFrame()))
     }
 
     /// Whether the writer, who waits for frame `index`, should compress one in the meantime.
     mutating func canHelp(before index: Int) -> Bool {
-        finished[index] == nil && started < count && started < taken + FrameLine.ahead
+        finished[index] == nil && started < count && started < taken + FrameQueue.ahead
     }
 
-    mutating func take(_ index: Int) -> Answer<Result<(Piece, UInt64), any Error>> {
+    mutating func take(_ index: Int) -> Readiness<Result<(CompressedFrame, UInt64), any Error>> {
         guard let outcome = finished.removeValue(forKey: index) else { return .notYet }
         taken = index + 1
         return .ready(outcome)

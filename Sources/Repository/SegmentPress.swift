@@ -33,22 +33,22 @@ public final class SegmentPress: @unchecked Sendable {
 
     /// Reads frame `index` of a file and compresses it; also the sum of what it read.
     func press(
-        _ index: Int, of fileLength: UInt64, into piece: Piece,
+        _ index: Int, of fileLength: UInt64, into frame: CompressedFrame,
         read: (UnsafeMutableRawBufferPointer, Int64) throws -> Int
     ) throws -> UInt64 {
         let range = SegmentFrame.range(index, of: fileLength)
         let count = try read(UnsafeMutableRawBufferPointer(rebasing: content[..<range.count]), Int64(range.lowerBound))
         guard count == range.count else { throw ContentChanged() }
         let bytes = UnsafeRawBufferPointer(rebasing: content[..<count])
-        piece.count = try compressor.compress(bytes, into: piece.buffer)
+        frame.count = try compressor.compress(bytes, into: frame.buffer)
         return SegmentFrame.sum(bytes)
     }
 }
 
-/// Room for one compressed frame.
+/// One compressed frame, in memory that is used again.
 ///
-/// `@unchecked Sendable`: one thread has it at a time, handed over through the line of frames.
-final class Piece: @unchecked Sendable {
+/// `@unchecked Sendable`: one thread has it at a time, handed over through the queue of frames.
+final class CompressedFrame: @unchecked Sendable {
     // As large as the worst case; the kernel provides only what is written to.
     let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: Compressor.bound(SegmentFrame.length), alignment: 4096)

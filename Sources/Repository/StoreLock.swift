@@ -2,8 +2,8 @@ public import Platform
 
 /// A lock in a store, held until the object goes, or its process: a dead one holds nothing for long.
 public protocol StoreLock: AnyObject, Sendable {
-    /// Whoever holds the lock asks right before he does what needs it. Costs no request.
-    /// - Throws: `LockLost` when it may be another's by now.
+    /// Whoever holds the lock asks right before he does what needs it. Costs no request to a store that is far away.
+    /// - Throws: `LockLost` when it may be another's by now; the store's own errors, when that can't be told.
     func confirm() throws
 }
 
@@ -33,13 +33,27 @@ public struct LockOwner: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A lock was not renewed in time, because the store could not be reached, or the process or its machine stood still.
+/// A lock may be another's by now.
 public struct LockLost: Explained, Equatable {
+    public enum Cause: Sendable {
+        /// The store could not be reached, or the process or its machine stood still.
+        case notRenewed
+        /// What others know of it by is gone.
+        case removed
+    }
     /// The lock's name in its folder.
     public let lock: String
-    public init(lock: String) { self.lock = lock }
+    public let cause: Cause
+    public init(lock: String, _ cause: Cause = .notRenewed) { (self.lock, self.cause) = (lock, cause) }
     public var message: String { "lock \"\(lock)\" has been lost" }
-    public var detail: String? { "It could not be renewed in time, so others may have taken it since." }
+    public var detail: String? { "\(reason), so others may have taken it since." }
+    /// The cause, without a full stop.
+    public var reason: String {
+        switch cause {
+        case .notRenewed: "It could not be renewed in time"
+        case .removed: "Its file was removed"
+        }
+    }
     public var hint: String? { "Run the command again once the repository can be reached." }
     public var isTransient: Bool { true }
 }

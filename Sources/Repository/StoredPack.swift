@@ -2,7 +2,7 @@ import CXXHash
 
 /// A pack in the repository, open for reading; several threads may read from it at once.
 public final class StoredPack: Sendable {
-    private let object: any StoredObject
+    let object: any StoredObject
     /// Bytes in the repository.
     public var storedLength: Int64 { object.size }
     public var key: RepositoryKey { object.key }
@@ -53,35 +53,7 @@ public final class StoredPack: Sendable {
 
     /// Reads the whole pack, from the disk whatever is in memory already, and adds up its stored bytes. Decompresses nothing.
     public func digest() throws -> Digest {
-        object.release(at: 0, count: object.size)
-        object.readAhead(at: 0, count: object.size)
-        let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { window.deallocate() }
-        var digester = Digester()
-        var offset: Int64 = 0
-        while offset < object.size {
-            let wanted = Int(min(object.size - offset, Int64(window.count)))
-            let piece = UnsafeMutableRawBufferPointer(rebasing: window[..<wanted])
-            guard try object.read(into: piece, at: offset) == wanted else {
-                throw ObjectDamaged(key: object.key, "It became shorter while it was read.")
-            }
-            digester.update(UnsafeRawBufferPointer(piece))
-            offset += Int64(wanted)
-        }
-        return digester.finish()
-    }
-
-    /// Compares the stored bytes with what a manifest says of them, by reading alone.
-    /// - Throws: `ObjectDamaged`, and what the store throws.
-    public func prove(size: Int64, digest: Digest) throws {
-        guard object.size == size else {
-            throw ObjectDamaged(key: object.key, "It has \(object.size) bytes; the manifest says \(size).")
-        }
-        let found = try self.digest()
-        guard found == digest else {
-            throw ObjectDamaged(
-                key: object.key, "Its stored bytes have XXH3-128 \(found); the manifest says \(digest).")
-        }
+        try PackPass(of: self).digest()
     }
 
     /// Says that these frames, in their order, will be extracted soon. Does not wait.
@@ -114,19 +86,31 @@ public final class StoredPack: Sendable {
         _ frame: PackFrame, with decompressor: inout Decompressor, buffer: UnsafeMutableRawBufferPointer,
         content: UnsafeMutableRawBufferPointer
     ) throws {
-        func damaged(_ reason: String) -> ObjectDamaged {
-            ObjectDamaged(key: object.key, "The frame at offset \(frame.offset) is damaged: \(reason).")
+        guard Int(frame.length) <= buffer.count, frame.offset <= UInt64(object.size) else {
+            throw damaged(frame, "its place or length is impossible")
         }
-        guard Int(frame.length) <= buffer.count, Int(frame.size) <= content.count, frame.offset <= UInt64(object.size)
-        else { throw damaged("its place or length is impossible") }
         let stored = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(frame.length)])
         guard try object.read(into: stored, at: Int64(frame.offset)) == stored.count else {
-            throw damaged("the pack ends within it")
+            throw damaged(frame, "the pack ends within it")
         }
         object.release(at: Int64(frame.offset), count: Int64(frame.length))
+        try unpack(frame, UnsafeRawBufferPointer(stored), with: &decompressor, content: content)
+    }
+
+    private func damaged(_ frame: PackFrame, _ reason: String) -> ObjectDamaged {
+        ObjectDamaged(key: object.key, "The frame at offset \(frame.offset) is damaged: \(reason).")
+    }
+
+    /// The same with a frame's compressed bytes that were read already.
+    public func unpack(
+        _ frame: PackFrame, _ stored: UnsafeRawBufferPointer, with decompressor: inout Decompressor,
+        content: UnsafeMutableRawBufferPointer
+    ) throws {
+        func damaged(_ reason: String) -> ObjectDamaged { self.damaged(frame, reason) }
+        guard Int(frame.size) <= content.count else { throw damaged("its place or length is impossible") }
         let size: Int
         do throws(CodecError) {
-            size = try decompressor.decompress(UnsafeRawBufferPointer(stored), into: content)
+            size = try decompressor.decompress(stored, into: content)
         } catch {
             throw damaged("zstd says: \(error.reason)")
         }

@@ -46,16 +46,16 @@ public final class StoredSegment: Sendable {
         with decompressor: inout Decompressor, write: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
         let (table, seal) = try FrameTable.read(from: object, contentLength: head.rawLength, start: head.encodedLength)
-        let room = FrameRoom(table)
+        let buffer = FrameBuffer(table)
         var digester = Digester()
         var proof = SealProof(head, table)
         var offset = Int64(head.encodedLength)
         for frame in table.frames {
-            try unpack(frame, at: offset, into: room, with: &decompressor)
+            try unpack(frame, at: offset, into: buffer, with: &decompressor)
             offset += Int64(frame.compressed)
-            proof.update(room.storedBytes)
-            digester.update(room.bytes)
-            try write(room.bytes)
+            proof.update(buffer.storedBytes)
+            digester.update(buffer.bytes)
+            try write(buffer.bytes)
         }
         try check(digester.finish())
         try check(proof.finish(), against: seal)
@@ -74,24 +74,24 @@ public final class StoredSegment: Sendable {
             items.append((offset, frame.compressed, frame.content))
             offset += Int64(frame.compressed)
         }
-        let rooms = Monitor<[FrameRoom]>([])
+        let buffers = Monitor<[FrameBuffer]>([])
         let tools = Monitor<[DecompressorBox]>([])
         var digester = Digester()
         var proof = SealProof(head, table)
         try mapInOrder(
             items, workers: 2, ahead: 3,
             transform: { [self] item in
-                let room = rooms.update { $0.popLast() } ?? FrameRoom(table)
+                let buffer = buffers.update { $0.popLast() } ?? FrameBuffer(table)
                 let tool = try tools.update { $0.popLast() } ?? DecompressorBox()
-                try unpack((item.compressed, item.content), at: item.at, into: room, with: &tool.decompressor)
+                try unpack((item.compressed, item.content), at: item.at, into: buffer, with: &tool.decompressor)
                 tools.update { $0.append(tool) }
-                return room
+                return buffer
             },
-            consume: { room in
-                proof.update(room.storedBytes)
-                digester.update(room.bytes)
-                try write(room.bytes)
-                rooms.update { $0.append(room) }
+            consume: { buffer in
+                proof.update(buffer.storedBytes)
+                digester.update(buffer.bytes)
+                try write(buffer.bytes)
+                buffers.update { $0.append(buffer) }
             })
         try check(digester.finish())
         try check(proof.finish(), against: seal)
@@ -110,19 +110,19 @@ public final class StoredSegment: Sendable {
     }
 
     private func unpack(
-        _ frame: (compressed: Int, content: Int), at offset: Int64, into room: FrameRoom,
+        _ frame: (compressed: Int, content: Int), at offset: Int64, into buffer: FrameBuffer,
         with decompressor: inout Decompressor
     ) throws {
-        let input = UnsafeMutableRawBufferPointer(rebasing: room.compressed[..<frame.compressed])
+        let input = UnsafeMutableRawBufferPointer(rebasing: buffer.compressed[..<frame.compressed])
         guard try object.read(into: input, at: offset) == frame.compressed else { throw becameShorter }
-        room.storedCount = frame.compressed
+        buffer.storedCount = frame.compressed
         do {
-            room.count = try decompressor.decompress(UnsafeRawBufferPointer(input), into: room.content)
+            buffer.count = try decompressor.decompress(UnsafeRawBufferPointer(input), into: buffer.content)
         } catch {
             throw damaged("zstd says: \(error.reason).")
         }
-        guard room.count == frame.content else {
-            throw damaged("A frame holds \(room.count) bytes; the table says \(frame.content).")
+        guard buffer.count == frame.content else {
+            throw damaged("A frame holds \(buffer.count) bytes; the table says \(frame.content).")
         }
     }
 
@@ -165,7 +165,7 @@ private struct SealProof: ~Copyable {
 /// Room for one frame, compressed and decompressed.
 ///
 /// `@unchecked Sendable`: one thread has it at a time, handed over through a monitor.
-private final class FrameRoom: @unchecked Sendable {
+private final class FrameBuffer: @unchecked Sendable {
     let compressed: UnsafeMutableRawBufferPointer
     let content: UnsafeMutableRawBufferPointer
     var storedCount = 0

@@ -14,14 +14,25 @@ import WAL
 /// continues the restore, until the caller has done what else there is to do and calls `completeRestore`.
 ///
 /// - Parameter progress: called now and then, from the calling thread. What it throws ends the restore.
-/// - Throws: `TargetInUse`, `ObjectDamaged`, `NoSuchBackup`, `SystemError`.
+/// - Throws: `TargetInUse`, `ObjectDamaged`, `NoSuchBackup`, `LeaseLost`, `SystemError`.
 public func restoreBackup(
     _ backup: BackupDescription, of archive: ClusterArchive, request: RestoreRequest,
     progress: @escaping @Sendable (CopyProgress) throws -> Void = { _ in }
 ) throws -> RestoreReport {
-    let began = Clock.monotonic
     let lease = try BackupLease(backup.label, of: archive)
-    defer { withExtendedLifetime(lease) {} }
+    return try lease.reading {
+        try restoreFiles(of: backup, lease, archive, request) {
+            try lease.confirm()
+            try progress($0)
+        }
+    }
+}
+
+private func restoreFiles(
+    of backup: BackupDescription, _ lease: BackupLease, _ archive: ClusterArchive, _ request: RestoreRequest,
+    progress: (CopyProgress) throws -> Void
+) throws -> RestoreReport {
+    let began = Clock.monotonic
     let target = try RestoreTarget(request, backup)
     let manifest = try ManifestReader(backup.label, of: archive)
     try manifest.checkBounds(backup)
@@ -34,7 +45,7 @@ public func restoreBackup(
             throw NotEnoughSpace(path: place, needed: reserve + extent.space, free: free)
         }
     }
-    let (places, strangers) = try target.prepare(part, manifest)
+    let (places, extra) = try target.prepare(part, manifest)
 
     let jobs = max(1, request.jobs)
     let job = try RestoreJob(
@@ -57,6 +68,8 @@ public func restoreBackup(
     _ = try ControlFile(parsing: control, path: ControlFile.path)
     special[ControlFile.path] = control
 
+    // Without this one no server starts.
+    try lease.confirm()
     let controlPlace = places(ControlFile.path)
     if request.isThrowaway {
         let file = try Descriptor(open: controlPlace, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
@@ -71,8 +84,8 @@ public func restoreBackup(
     return RestoreReport(
         files: extent.files, size: extent.size,
         written: job.written.load(ordering: .relaxed) + special.values.reduce(0) { $0 + Int64($1.count) },
-        fetched: job.fetched.load(ordering: .relaxed), removed: strangers.removed, brokenLinks: strangers.brokenLinks,
-        keptMounts: strangers.keptMounts, seconds: Double(Clock.monotonic - began) / 1e9)
+        fetched: job.fetched.load(ordering: .relaxed), removed: extra.removed, brokenLinks: extra.brokenLinks,
+        keptMounts: extra.keptMounts, seconds: Double(Clock.monotonic - began) / 1e9)
 }
 
 /// Feeds the workers and waits for them.

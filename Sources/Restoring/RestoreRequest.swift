@@ -66,7 +66,7 @@ public struct RestoreReport: Sendable, Equatable {
     public var written: Int64
     /// Bytes of frames that were read from the repository.
     public var fetched: Int64 = 0
-    /// Strangers that a delta restore removed.
+    /// Extra files that a delta restore removed.
     public var removed: Int
     /// Links that a delta restore found where the backup has a file or directory, or nothing: they are gone, and what they
     /// led to is as it was.

@@ -132,12 +132,12 @@ struct RestoreTarget {
         }
     }
 
-    /// Makes all directories and links, removes strangers, and marks the directory as unfinished.
+    /// Makes all directories and links, removes extra files, and marks the directory as unfinished.
     ///
-    /// - Returns: where the files go, and what became of strangers.
-    func prepare(_ part: RestorePart, _ manifest: ManifestReader) throws -> (RestorePlaces, Strangers.Removal) {
+    /// - Returns: where the files go, and what became of extra files.
+    func prepare(_ part: RestorePart, _ manifest: ManifestReader) throws -> (RestorePlaces, ExtraFiles.Removal) {
         var places = RestorePlaces(try root())
-        var removed = Strangers.Removal()
+        var removed = ExtraFiles.Removal()
         if !request.isThrowaway || isDelta {
             _ = try removeStaleTemporaries(in: places(""))
             try replaceDurably(
@@ -146,7 +146,7 @@ struct RestoreTarget {
             if isDelta {
                 try Files.removeIfPresent(places(ControlFile.path))
                 try Files.synchronizeDirectory(places(""))
-                removed = try Strangers(self, part, manifest).remove(&places)
+                removed = try ExtraFiles(self, part, manifest).remove(&places)
             }
         }
         try prepareDirectories(part, manifest, &places)
@@ -192,7 +192,7 @@ struct RestoreTarget {
         }
     }
 
-    /// What is there already under that name is a directory: `Strangers` has taken the others away.
+    /// What is there already under that name is a directory: `ExtraFiles` has taken the others away.
     private func makeDirectory(_ place: Place, mode: mode_t) throws {
         do throws(SystemError) { try Files.makeDirectory(place, mode: mode) } catch {
             guard error.code == ENOENT else { throw error }

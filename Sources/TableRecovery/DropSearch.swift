@@ -66,10 +66,7 @@ public func dropBeforeBackups(
 ) throws -> DroppedTooEarly? {
     guard let (backup, segments) = try archive.beforeBackups(timeline) else { return nil }
     // What can't be read there was not promised.
-    var unread: [UnreadWAL] = []
-    let facts = try archive.facts(of: segments, unread: { name, error in
-        if UnreadWAL(name, error) == nil { throw error }
-    })
+    var (facts, unread) = try archive.readableFacts(of: segments)
     let drops = RelationDrop.all(in: facts, major: archive.contents.incarnation.major)
         .filter { $0.transaction.lsn < backup.startLSN }
     guard let last = drops.last else { return nil }

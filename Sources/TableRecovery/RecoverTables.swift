@@ -16,10 +16,10 @@ public func recoverTables(
     _ request: TableRecoveryRequest, from archive: RecoveryArchive,
     report: @escaping @Sendable (TableRecoveryEvent) throws -> Void = { _ in }
 ) throws -> TableRecoveryReport {
-    try TableRecovery(request, archive, report).run()
+    try TableRecoveryRun(request, archive, report).run()
 }
 
-private final class TableRecovery {
+final class TableRecoveryRun {
     var request: TableRecoveryRequest
     let archive: RecoveryArchive
     let report: @Sendable (TableRecoveryEvent) throws -> Void
@@ -34,7 +34,10 @@ private final class TableRecovery {
 
     func run() throws -> TableRecoveryReport {
         let lease = try PlanLease(request.plan, of: archive.contents)
-        defer { withExtendedLifetime(lease) {} }
+        return try lease.reading { try run(lease) }
+    }
+
+    private func run(_ lease: PlanLease) throws -> TableRecoveryReport {
         try ScratchDirectory.reclaim(in: request.scratchDirectory)
         let map = try RelationMap(of: request.plan.backup.label, of: archive.contents)
         try Preconditions(request, map).check()
@@ -55,10 +58,10 @@ private final class TableRecovery {
         while true {
             let way = ways.removeFirst()
             do {
-                try recover(map, way.selection)
+                try lease.reading { try recover(map, lease, way.selection) }
                 return result
             } catch {
-                guard let next = ways.first, TableRecovery.isWorthRetrying(after: error) else { throw error }
+                guard let next = ways.first, TableRecoveryRun.isWorthRetrying(after: error) else { throw error }
                 let reason = (error as? any Explained).map { $0.detail ?? $0.message } ?? ""
                 note("Recovery \(way.name) failed (\(reason)); trying again \(next.name).")
             }
@@ -89,13 +92,13 @@ private final class TableRecovery {
         }
     }
 
-    private func note(_ text: String) {
+    func note(_ text: String) {
         result.notes.append(text)
         try? report(.note(text))
     }
 
     /// Replays until the files of the wanted tables at the target are known to have been complete.
-    private func recover(_ map: RelationMap, _ select: (Set<UInt32>) -> FileSelection) throws {
+    private func recover(_ map: RelationMap, _ lease: PlanLease, _ select: (Set<UInt32>) -> FileSelection) throws {
         var keeping: Set<UInt32> = []
         while true {
             let selection = select(keeping)
@@ -107,6 +110,7 @@ private final class TableRecovery {
             do {
                 let restored = Clock.monotonic
                 try scratch.replay { [report] in
+                    try lease.confirm()
                     try report(.replaying(done: $0.done, total: $0.total, standstill: $0.standstill))
                 }
                 let replayed = Clock.monotonic
@@ -210,63 +214,5 @@ private final class TableRecovery {
                 "Prepared transaction \"\(name)\" had not been decided at the target; its changes are not in the tables."
             )
         }
-    }
-
-    private func takeOut(
-        _ catalog: TargetCatalog, _ connection: Connection, _ scratch: ScratchCluster, user: String
-    ) throws {
-        for text in catalog.notes where !result.notes.contains(text) { note(text) }
-        if request.destinations.contains(.replacement), let view = catalog.tables.first(where: { $0.kind == "m" }) {
-            throw TableRefusal.notReplaceable(view.name)
-        }
-        result.leftOut = []
-        result.tables = catalog.tables.filter { !$0.isPartitioned }.map { .init(name: $0.name) }
-        let programs = DumpPrograms(
-            binDirectory: request.binDirectory, majorVersion: request.plan.majorVersion, conninfo: scratch.conninfo,
-            database: request.database, user: user, isUnencoded: try SessionSettings.isUnencoded(connection))
-        // Files first: what follows changes names.
-        for case .file(let path, let format) in request.destinations where !result.files.contains(path) {
-            try report(.takingOut(table: path))
-            _ = try? removeStaleTemporaries(in: Files.parent(path), of: Files.name(path))
-            try createDurably(path) { _, temporary in
-                try programs.dumpContent(catalog.tables.map(\.name), format: format, to: temporary)
-            }
-            LastStep.run("File \"\(path)\" is written.") {}
-            result.files.append(path)
-        }
-        guard request.needsLiveServer else { return }
-        let live = try Connection(request.liveConninfo, database: request.database)
-        try SessionSettings.apply(to: live, connection)
-        for destination in request.destinations {
-            switch destination {
-            case .file: continue
-            case .comparison, .missingRows:
-                result.tables = try CompareTables(catalog, scratch: connection, live: live) { [report] in
-                    try report(.takingOut(table: $0))
-                }.run(insert: destination == .missingRows, note: note)
-            case .tables(let name):
-                let copy = TableCopy(request, catalog, scratch: connection, live: live, programs: programs)
-                absorb(
-                    try copy.make(named: name, directory: scratch.directory.path) { [report] in
-                        try report(.takingOut(table: $0))
-                    })
-            case .replacement:
-                let copy = TableCopy(request, catalog, scratch: connection, live: live, programs: programs)
-                absorb(
-                    try copy.replace(directory: scratch.directory.path) { [report] in
-                        try report(.takingOut(table: $0))
-                    })
-            }
-        }
-    }
-
-    private func absorb(_ copied: TableCopy.Result) {
-        for table in copied.tables {
-            guard let index = result.tables.firstIndex(where: { $0.name == table.old }) else { continue }
-            result.tables[index].rows = table.rows
-            result.tables[index].destination = table.new
-        }
-        result.leftOut = copied.leftOut
-        for text in copied.notes { note(text) }
     }
 }

@@ -1,6 +1,8 @@
+import Archiving
 import Configuration
 import Glibc
 import Platform
+import Repository
 
 /// Root gives up root: tidemark works as the owner of what it works on.
 enum Ownership {
@@ -13,9 +15,8 @@ enum Ownership {
 
     /// Who owns the data directory, else the repository.
     static func owner(for cluster: ClusterConfiguration) throws -> FileStatus? {
-        try FileStatus(ifPresent: cluster.dataDirectory) ?? FileStatus(
-            ifPresent: cluster.repository + "/" + cluster.name)
-            ?? FileStatus(ifPresent: cluster.repository)
+        try FileStatus(ifPresent: cluster.dataDirectory)
+            ?? cluster.openRepository().localDirectory?.status(of: cluster.name)
     }
 
     private static func become(user: uid_t, group: gid_t) throws {

@@ -58,7 +58,7 @@ enum VerifyCommand: Command {
                 try invocation.print(json: VerifyDocument(report))
             }
         } else {
-            if report.backups.isEmpty && report.unreadable == 0 {
+            if report.backups.isEmpty && report.problems == 0 {
                 invocation.print("Cluster \"\(cluster.name)\" has no complete backup.")
             }
             for archive in report.archives { invocation.print(verifiedWALText(archive)) }

@@ -157,12 +157,12 @@ struct HeldSegment: Sendable, CustomTestStringConvertible {
         let archive = try Archive(settings: ["archive_jobs = 2"])
         let directory = try waiting(archive)
         let all = archive.origin.segments
-        let outcomes = Monitor<[Finished.Ending]>([])
+        let outcomes = Monitor<[Finished.TerminationStatus]>([])
         try mapInOrder(
             Array(0..<8), workers: 8, ahead: 8,
             transform: { try archive.push("\(directory)/\(all[$0 % 3])").ending },
             consume: { ending in outcomes.update { $0.append(ending) } })
-        #expect(outcomes.update { $0 } == [Finished.Ending](repeating: .exited(0), count: 8))
+        #expect(outcomes.update { $0 } == [Finished.TerminationStatus](repeating: .exited(0), count: 8))
         #expect(try Set(stored(archive)).isSuperset(of: all.prefix(3)))
         let leftovers = try run("/usr/bin/find", [archive.repository, "-name", ".*"])
         #expect(leftovers.output == "")

@@ -153,6 +153,20 @@ struct Damage: Sendable, CustomTestStringConvertible {
         #expect(report.problems == [])
     }
 
+    @Test func `a verification reads each pack once`() throws {
+        let fixture = try BackupFixture()
+        let backup = try fixture.takeBackup { $0.packSize = 1 << 20 }
+        let packs = try fixture.store.list(fixture.incarnation.packFolder(backup.label))
+        let stored = packs.reduce(0) { $0 + Int($1.size ?? 0) }
+        let counting = Counting()
+        let archive = ClusterArchive(fixture.incarnation, in: InterceptedStore(fixture.store, counting))
+        let report = try verifyBackup(backup, of: archive, request: VerifyRequest(jobs: 2, includesWAL: false))
+        #expect(report.problems == [] && report.packs == packs.count && packs.count > 2)
+        // The indexes, the manifest and pg_control come on top.
+        let read = counting.bytes[.read] ?? 0
+        #expect(read >= stored && read < stored * 5 / 4, "\(read) of \(stored)")
+    }
+
     @Test func `an interrupted verification goes on where it was`() throws {
         let fixture = try BackupFixture()
         let backup = try fixture.takeBackup { $0.packSize = 1 << 20 }

@@ -12,7 +12,7 @@ import Testing
         "00000002.history.ready", "xlogtemp.4711", "RECOVERYXLOG", "RECOVERYHISTORY", "temp.summary",
         "0000000100000000010000280000000001000138.summary",
     ])
-    func `a server's files are removed`(_ name: String) { #expect(Strangers.isServers(name)) }
+    func `a server's files are removed`(_ name: String) { #expect(ExtraFiles.isServers(name)) }
 
     @Test(arguments: [
         "work.done", "todo.ready", "year.summary", "old.deleted", ".ready", ".done", ".summary", "done", "xlogtemp.",
@@ -20,5 +20,5 @@ import Testing
         "0000000100000000010000280000000001000138x.summary", "000000010000000001000028000000000100013g.summary",
         "0000000100000000010000280000000001000138.summary.gz", "", ".",
     ])
-    func `anybody else's files stay`(_ name: String) { #expect(!Strangers.isServers(name)) }
+    func `anybody else's files stay`(_ name: String) { #expect(!ExtraFiles.isServers(name)) }
 }

@@ -17,14 +17,18 @@ import Testing
         let problems: [Problem]
     }
 
-    private func imported(_ site: TestSite, _ directory: String) throws -> (ending: Finished.Ending, report: Imported) {
+    private func imported(_ site: TestSite, _ directory: String) throws -> (
+        ending: Finished.TerminationStatus, report: Imported
+    ) {
         let finished = try site.tidemark(["import", directory, "--json"])
         return (
             finished.ending, try JSONDecoder().decode(Imported.self, from: Data(finished.output.utf8))
         )
     }
 
-    private func verified(_ site: TestSite, _ words: String...) throws -> (ending: Finished.Ending, report: Verified) {
+    private func verified(_ site: TestSite, _ words: String...) throws -> (
+        ending: Finished.TerminationStatus, report: Verified
+    ) {
         let finished = try site.tidemark(["verify", "--wal", "--json"] + words)
         return (
             finished.ending, try JSONDecoder().decode(Verified.self, from: Data(finished.output.utf8))

@@ -93,6 +93,35 @@ struct ArchitectureTests {
         #expect(found.output == "")
     }
 
+    /// Objects need not be files of this host.
+    @Test func `who knows where the repository is`() throws {
+        func files(_ words: String) throws -> Set<String> {
+            let sources = "\(Self.root)/Sources"
+            let found = try run("/bin/grep", ["-rlE", "--include=*.swift", words, sources])
+            return Set(found.output.split(separator: "\n").map { String($0.dropFirst(sources.utf8.count + 1)) })
+        }
+        let opening = "Archiving/ClusterState.swift"
+        #expect(
+            try files("repositoryLocation") == [opening, "Configuration/ClusterConfiguration.swift"],
+            "whoever is given a repository can open any kind")
+        let inside = try Set(Files.list("\(Self.root)/Sources/Repository").map { "Repository/\($0)" })
+        #expect(try files("DirectoryStore").subtracting(inside) == [opening])
+        let directory = try files("localDirectory|LocalDirectory")
+        #expect(
+            directory.subtracting(inside) == [
+                // Who owns it, and so whom the process becomes.
+                "ArchiveCommandLine/ArchiveCommands.swift", "tidemark-main/Ownership.swift",
+                // Whether it lies in another place; who may write there.
+                opening, "Monitoring/Observe.swift",
+                // Made, and cleared of files that nobody writes any more.
+                "Operations/InitJob.swift", "Operations/CleanJob.swift",
+            ], "\(directory)")
+        // A location is for messages.
+        let call = #"(Files\.[a-zA-Z]+|FileStatus|Descriptor|HeldDirectory|Place|Subprocess|run)\("#
+        let asked = try files(call + #"[^)]*(repository|store|archive|contents)\.location"#)
+        #expect(asked == [])
+    }
+
     /// What a command prints is made of its job's report, elsewhere.
     @Test func `commands make no tables and no documents`() throws {
         let folder = "\(Self.root)/Sources/tidemark-main"

@@ -137,7 +137,7 @@ import Testing
             let seen = calls[...number].count { $0.hasPrefix(kind) && $0.dropFirst(kind.count).contains(subject) }
             let fault = "\(kind.dropLast()):\(subject)#\(seen)=kill"
             let killed = try site.tidemark(arguments, environment: ["TIDEMARK_FAULT": fault])
-            let endings: [Finished.Ending] = [.signalled(SIGKILL), .exited(137), .exited(0)]
+            let endings: [Finished.TerminationStatus] = [.signalled(SIGKILL), .exited(137), .exited(0)]
             #expect(endings.contains(killed.ending), "\(fault): \(killed.errors)")
             let again = try site.tidemark(arguments)
             // A call that isn't counted alike in every run: the kill came before the end of the restore.

@@ -11,7 +11,7 @@ import Testing
             "list", "list --json", "plan --target latest", "history", "du", "check", "status", "segments", "help",
         ]
         for command in commands {
-            for (target, ending) in [("/dev/full", Finished.Ending.exited(1)), ("| /bin/true", .exited(0))] {
+            for (target, ending) in [("/dev/full", Finished.TerminationStatus.exited(1)), ("| /bin/true", .exited(0))] {
                 let redirection = target.hasPrefix("|") ? target : "> \(target)"
                 let script = "\(try Executables.tidemark()) \(command) \(redirection)"
                 let finished = try runAsServerUser(

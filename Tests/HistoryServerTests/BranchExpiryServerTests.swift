@@ -25,9 +25,7 @@ import Testing
     ) throws {
         let group = try ServerGroup(version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let own = try #require(labels(a).first)
             group.step("a copy is promoted and takes a backup; a goes on")
             let b = try group.addStandby("b", of: a)

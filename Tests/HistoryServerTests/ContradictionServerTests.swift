@@ -26,9 +26,7 @@ import Testing
     ) throws {
         let group = try ServerGroup(server)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let right: Server
             let wrong: Server
             if form == .copy {

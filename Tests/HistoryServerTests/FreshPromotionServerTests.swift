@@ -14,9 +14,7 @@ import Testing
                 "wal_keep_size": "64MB",
             ])
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let push = "\(try Executables.tidemark()) archive-push --config \(group.directory)/b.conf"
             let b = try group.addStandby(
                 "b", of: a, settings: ["archive_command": "'case %f in *.history) exit 0;; esac; \(push) %p'"])
@@ -51,9 +49,7 @@ import Testing
     ) throws {
         let group = try ServerGroup(server)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a)
             let c = try group.addStandby("c", of: a, settings: ["archive_mode": mode])
             try a.psql("insert into t values (1)")

@@ -46,7 +46,7 @@ extension RandomHistory {
         let missing = try group.missingSegments(of: primary)
         for command in [["segments"], ["verify", "--wal"]] {
             let said = try primary.tidemark(command)
-            let expected: Finished.Ending = .exited(missing.isEmpty ? 0 : 3)
+            let expected: Finished.TerminationStatus = .exited(missing.isEmpty ? 0 : 3)
             guard said.ending == expected else {
                 throw Problem(
                     "\(command.joined(separator: " ")) ended with \(said.ending), expected \(expected)",

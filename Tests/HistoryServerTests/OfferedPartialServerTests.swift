@@ -8,9 +8,7 @@ import Testing
     func `what a refusal with --use-partial offers works as it is printed`(_ version: TestServer) throws {
         let group = try ServerGroup(version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             try a.psql("insert into t values (1)", "select pg_switch_wal()")
             try group.drain(a)
             try a.psql("insert into t values (2)", "insert into t values (3)")

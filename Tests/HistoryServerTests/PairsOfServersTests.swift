@@ -19,9 +19,7 @@ import Testing
         try #require(blocks.count == 3)
         let group = try ServerGroup(version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a)
             // The page's servers have their settings in the data directory, and each names the other.
             for (server, other) in [(a, b), (b, a)] {

@@ -11,9 +11,7 @@ import WAL
     ) throws {
         let group = try ServerGroup(version, settings: ["archive_mode": mode])
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let others = try ["b", "c", "d"].map { try group.addStandby($0, of: a) }
             try group.drain(a)
             var living = a

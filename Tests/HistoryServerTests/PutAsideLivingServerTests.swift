@@ -25,11 +25,7 @@ import WAL
     ) throws {
         let group = try ServerGroup(version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
-            let b = try group.addStandby("b", of: a)
-            try group.catchUp(b, with: a)
+            let (a, b) = try group.addBackedUpPair()
             try b.promote()
             try fill(b)
             try group.drain(b)
@@ -109,11 +105,7 @@ import WAL
     ) throws {
         let group = try ServerGroup(version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
-            let b = try group.addStandby("b", of: a)
-            try group.catchUp(b, with: a)
+            let (a, b) = try group.addBackedUpPair()
             try b.promote()
             try fill(b)
             try group.drain(b)
@@ -152,9 +144,7 @@ import WAL
     @Test func `a stray timeline that was put aside is not taken for the server's own of its number`() throws {
         let group = try ServerGroup(.v15)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a)
             let c = try group.addStandby("c", of: a, settings: ["restore_command": "''", "archive_command": "'false'"])
             try group.catchUp(b, with: a)

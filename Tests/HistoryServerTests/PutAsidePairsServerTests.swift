@@ -87,11 +87,7 @@ import Testing
     ) throws {
         let group = try ServerGroup(server)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
-            let b = try group.addStandby("b", of: a)
-            try group.catchUp(b, with: a)
+            let (a, b) = try group.addBackedUpPair()
             try a.stop("immediate")
             try b.promote()
             let c = try group.addStandby("c", of: b)
@@ -147,9 +143,7 @@ import Testing
     ) throws {
         let group = try ServerGroup(server)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             try fill(a, segments: 1)
             try group.drain(a)
             let right = try group.addCopy("k", of: a)
@@ -204,9 +198,7 @@ import Testing
     {
         let group = try ServerGroup(server)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let c = try group.addStandby("c", of: a)
             let d = try group.addStandby("d", of: a, settings: ["restore_command": "''"])
             try group.catchUp(c, with: a)

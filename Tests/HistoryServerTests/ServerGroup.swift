@@ -63,6 +63,22 @@ final class ServerGroup {
         return server
     }
 
+    /// A primary with an empty table `t (i int)` and a backup.
+    func addBackedUpPrimary(_ name: String = "a") throws -> Server {
+        let server = try addPrimary(name)
+        try server.psql("create table t (i int)")
+        try server.tidemark(["backup"], expectSuccess: true)
+        return server
+    }
+
+    /// The same, and a standby of it that has replayed everything.
+    func addBackedUpPair() throws -> (primary: Server, standby: Server) {
+        let primary = try addBackedUpPrimary()
+        let standby = try addStandby("b", of: primary)
+        try catchUp(standby, with: primary)
+        return (primary, standby)
+    }
+
     /// Makes a standby of `upstream` with pg_basebackup.
     func addStandby(_ name: String, of upstream: Server, settings: [String: String] = [:]) throws -> Server {
         let server = try add(name)

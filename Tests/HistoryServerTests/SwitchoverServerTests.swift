@@ -239,9 +239,7 @@ import Testing
     ) throws {
         let group = try ServerGroup(version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a, settings: ["archive_command": "'false'"])
             try Self.fill(a, segments: 3)
             try a.psql("insert into t values (3)")
@@ -283,9 +281,7 @@ import Testing
     func `a server that archives nothing is recovered in place along its own history`(_ server: TestServer) throws {
         let group = try ServerGroup(server)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a, settings: ["archive_mode": "off"])
             try a.psql("insert into t values (1)")
             try group.catchUp(b, with: a)

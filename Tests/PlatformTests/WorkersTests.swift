@@ -13,7 +13,7 @@ struct WorkersTests {
 
         func work() throws {
             defer { ended.withLock { $0 += 1 } }
-            try state.wait { state -> Answer<Void> in
+            try state.wait { state -> Readiness<Void> in
                 if let end = state.end { throw end }
                 return state.isDone ? .ready(()) : .notYet
             }

@@ -79,7 +79,8 @@ private let stepped = [
                         continue
                     }
                     // Behind runuser, who was killed seems to have exited with 128 more.
-                    let ends: [Finished.Ending] = effect == "kill" ? [.signalled(SIGKILL), .exited(137)] : [.exited(1)]
+                    let ends: [Finished.TerminationStatus] =
+                        effect == "kill" ? [.signalled(SIGKILL), .exited(137)] : [.exited(1)]
                     #expect(ends.contains(failed.ending), "\(said)")
                     let isUnderWay = try Files.listIfPresent(states).contains {
                         $0.hasSuffix(".json") && !$0.hasPrefix(".")

@@ -11,7 +11,7 @@ import Testing
         var environment: [String: String] = [:]
         /// Shell commands, with the data directory as $1, another cluster's as $2 and the repository as $3.
         var before = "", after = ""
-        var ending = Finished.Ending.exited(4)
+        var ending = Finished.TerminationStatus.exited(4)
         let says: [String]
     }
 

@@ -1,4 +1,5 @@
 import Platform
+import Support
 import Synchronization
 
 /// Asks again for what failed because something is away for a while (`isTransient`): for a time, and never for what may have
@@ -68,21 +69,6 @@ struct Limited: Interception {
         }
         pause(wait)
     }
-}
-
-/// Counts calls and bytes.
-final class Counting: Interception {
-    private let counts = Mutex<(calls: [StoreVerb: Int], bytes: [StoreVerb: Int])>(([:], [:]))
-    var calls: [StoreVerb: Int] { counts.withLock { $0.calls } }
-    var bytes: [StoreVerb: Int] { counts.withLock { $0.bytes } }
-
-    func around<Value>(
-        _ verb: StoreVerb, after aftermath: () throws -> Aftermath<Value>, _ body: () throws -> Value
-    ) throws -> Value {
-        counts.withLock { $0.calls[verb, default: 0] += 1 }
-        return try body()
-    }
-    func willMove(_ bytes: Int, _ verb: StoreVerb) { counts.withLock { $0.bytes[verb, default: 0] += bytes } }
 }
 
 /// The storage is away for a moment.

@@ -1,6 +1,7 @@
 import Platform
-import Repository
 import Synchronization
+
+@testable import Repository
 
 /// A store in memory: the promises of `ObjectStore` without a file system, for tests of what works with any store.
 final class MemoryStore: ObjectStore {
@@ -20,6 +21,7 @@ final class MemoryStore: ObjectStore {
         var marks: [RepositoryKey: Int64] = [:]
         /// What an object's time is read from.
         var clock: @Sendable () -> Int64 = { Clock.now }
+        var terms = LeaseLocks.Terms()
         var failure: (any Error)?
         /// As a store far away would be asked for bytes: to open an object, and to read of it what that didn't bring.
         var requests = 0
@@ -32,6 +34,9 @@ final class MemoryStore: ObjectStore {
 
     /// Stamps objects by another clock than this machine's.
     func set(clock: @escaping @Sendable () -> Int64) { state.withLock { $0.clock = clock } }
+
+    /// Leases hold by these from now on.
+    func set(terms: LeaseLocks.Terms) { state.withLock { $0.terms = terms } }
 
     /// How often it was asked for bytes so far.
     var requests: Int { state.withLock { $0.requests } }
@@ -179,11 +184,11 @@ final class MemoryStore: ObjectStore {
     func lock(
         _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
     ) throws -> LockAttempt {
-        try LeaseLocks(in: self).lock(
+        try LeaseLocks(in: self, state.withLock { $0.terms }).lock(
             name, in: folder, isShared: isShared, patience: milliseconds, makesFolder: makesFolder)
     }
 
     func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
-        try LeaseLocks(in: self).isLocked(name, in: folder)
+        try LeaseLocks(in: self, state.withLock { $0.terms }).isLocked(name, in: folder)
     }
 }

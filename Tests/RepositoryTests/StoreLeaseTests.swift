@@ -7,7 +7,7 @@ import Testing
 @testable import Repository
 
 /// A clock that goes on when it is told to; in microseconds.
-private final class Hand: Sendable {
+final class Hand: Sendable {
     private let time = Atomic<Int64>(1_790_000_000_000_000)
     var now: Int64 { time.load(ordering: .sequentiallyConsistent) }
     func pass(seconds: Int64) { time.wrappingAdd(seconds * 1_000_000, ordering: .sequentiallyConsistent) }
@@ -17,7 +17,7 @@ private let folder = RepositoryKey("main/15-1/backup")!
 private let leases = RepositoryKey("main/15-1/lease/backup/lock")!
 
 /// A process that nobody here can see.
-private func elsewhere(_ number: pid_t = 4711) -> ProcessIdentity {
+func elsewhere(_ number: pid_t = 4711) -> ProcessIdentity {
     ProcessIdentity(host: "db2", boot: "8f5a", namespace: 1, process: number, started: 100)
 }
 
@@ -338,7 +338,7 @@ private final class Atomic2: Sendable {
         var environment = ["TIDEMARK_LEASE_WORK": path, "PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no"]
         for name in ["LD_LIBRARY_PATH", "TMPDIR"] { environment[name] = getenv(name).map { String(cString: $0) } }
         let program = try Files.readLink("/proc/self/exe")
-        let finished = Mutex<[Finished.Ending]>([])
+        let finished = Mutex<[Finished.TerminationStatus]>([])
         let children = try (0..<4).map { _ in
             try Worker { [environment] in
                 let child = try? run(
@@ -367,7 +367,7 @@ private final class Atomic2: Sendable {
             killed.insert(victim)
         }
         for child in children { child.join() }
-        #expect(finished.withLock { $0 } == [Finished.Ending](repeating: .signalled(SIGKILL), count: 4))
+        #expect(finished.withLock { $0 } == [Finished.TerminationStatus](repeating: .signalled(SIGKILL), count: 4))
         #expect(try Files.list(path).filter { $0.hasPrefix("clash") } == [])
         // Nothing is left in anybody's way.
         let store = DirectoryStore(path)

@@ -83,7 +83,7 @@ import Testing
         try shop.backup()
         _ = try sql("delete from good where id = 2")
         try shop.site.archiveEverything()
-        let ways: [(options: [String], ending: Finished.Ending)] = [
+        let ways: [(options: [String], ending: Finished.TerminationStatus)] = [
             (["--to-file", shop.site.scratch.file("x.sql")], .exited(0)), (["--into-table=public.again"], .exited(0)),
             (["--diff"], .exited(0)), (["--diff", "--apply", "missing", "--yes"], .exited(0)),
             (["--replace", "--yes"], .exited(0)),

@@ -13,7 +13,7 @@ import Testing
         let target = try shop.moment()
         try shop.sql("create type later as enum ('a')")
         try shop.site.archiveEverything()
-        func refused(_ arguments: [String]) throws -> (Finished.Ending, String) {
+        func refused(_ arguments: [String]) throws -> (Finished.TerminationStatus, String) {
             let finished = try shop.recover(
                 arguments + ["--to-file", shop.site.scratch.file("x")], expectSuccess: false)
             return (finished.ending, finished.errors)

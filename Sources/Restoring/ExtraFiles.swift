@@ -5,7 +5,7 @@ import SQLite
 import WAL
 
 /// What lies in a target of a delta restore and isn't in the backup.
-struct Strangers {
+struct ExtraFiles {
     private let target: RestoreTarget
     private let part: RestorePart
     private let find: Statement
@@ -96,7 +96,7 @@ struct Strangers {
                     guard status.names > 1 else { return }
                     try Files.remove(childPlace)
                     isComplete = false
-                case _ where isBehindLink && !Strangers.isServers(name): return
+                case _ where isBehindLink && !ExtraFiles.isServers(name): return
                 case (_, .symbolicLink):
                     try breakLink(child, at: childPlace, &removal)
                     isComplete = false

@@ -1,13 +1,13 @@
-import Repository
+public import Repository
 
 /// What a store can be asked for.
-enum StoreVerb: String, CaseIterable, Sendable {
+public enum StoreVerb: String, CaseIterable, Sendable {
     case begin, commit, open, read, size, list, mark, makeDurable, leftovers, removeLeftovers, move, remove, removeMany
     case removeAll, lock, isLocked, capacity
 }
 
 /// How things stand after a call that failed.
-enum Aftermath<Value> {
+public enum Aftermath<Value> {
     /// Nothing of it happened, or it does no harm twice.
     case repeatable
     /// It happened all the same.
@@ -16,7 +16,7 @@ enum Aftermath<Value> {
 }
 
 /// What is done around every call of a store.
-protocol Interception: Sendable {
+public protocol Interception: Sendable {
     /// - Parameter aftermath: looks what became of a call that failed.
     func around<Value>(
         _ verb: StoreVerb, after aftermath: () throws -> Aftermath<Value>, _ body: () throws -> Value
@@ -26,46 +26,48 @@ protocol Interception: Sendable {
 }
 
 extension Interception {
-    func willMove(_ bytes: Int, _ verb: StoreVerb) {}
+    public func willMove(_ bytes: Int, _ verb: StoreVerb) {}
 }
 
 /// A store that hands every call to another one, with something done around it.
-final class InterceptedStore: ObjectStore {
-    let base: any ObjectStore
+public final class InterceptedStore: ObjectStore {
+    private let base: any ObjectStore
     private let interception: any Interception
 
-    init(_ base: any ObjectStore, _ interception: any Interception) {
+    public init(_ base: any ObjectStore, _ interception: any Interception) {
         (self.base, self.interception) = (base, interception)
     }
 
-    var location: String { base.location }
+    public var location: String { base.location }
 
     private func call<Value>(_ verb: StoreVerb, _ body: () throws -> Value) throws -> Value {
         try interception.around(verb, after: { .repeatable }, body)
     }
 
-    func begin(_ key: RepositoryKey) throws -> any ObjectWriter {
+    public func begin(_ key: RepositoryKey) throws -> any ObjectWriter {
         Writer(key, try call(.begin) { try base.begin(key) }, base, interception)
     }
-    func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter {
+    public func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter {
         Writer(key, try call(.begin) { try base.begin(key, replacing: replacement) }, base, interception)
     }
-    func open(_ key: RepositoryKey, bringing count: Int) throws -> any StoredObject {
+    public func open(_ key: RepositoryKey, bringing count: Int) throws -> any StoredObject {
         Object(try call(.open) { try base.open(key, bringing: count) }, interception)
     }
-    func size(of key: RepositoryKey) throws -> Int64? { try call(.size) { try base.size(of: key) } }
-    func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry] {
+    public func size(of key: RepositoryKey) throws -> Int64? { try call(.size) { try base.size(of: key) } }
+    public func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry] {
         try call(.list) { try base.list(folder, after: name) }
     }
-    func changeMark(of folder: RepositoryKey) throws -> Int64? { try call(.mark) { try base.changeMark(of: folder) } }
-    func makeDurable(_ key: RepositoryKey) throws { try call(.makeDurable) { try base.makeDurable(key) } }
-    func removeLeftovers(in folder: RepositoryKey) throws -> [String] {
+    public func changeMark(of folder: RepositoryKey) throws -> Int64? {
+        try call(.mark) { try base.changeMark(of: folder) }
+    }
+    public func makeDurable(_ key: RepositoryKey) throws { try call(.makeDurable) { try base.makeDurable(key) } }
+    public func removeLeftovers(in folder: RepositoryKey) throws -> [String] {
         try call(.removeLeftovers) { try base.removeLeftovers(in: folder) }
     }
-    func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] {
+    public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] {
         try call(.leftovers) { try base.leftovers(in: folder) }.map { Object($0, interception) }
     }
-    func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
+    public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
         try interception.around(
             .move,
             after: {
@@ -73,20 +75,21 @@ final class InterceptedStore: ObjectStore {
                 try !base.exists(key) && base.exists(other) ? .done(()) : .repeatable
             }, { try base.move(key, to: other) })
     }
-    func remove(_ key: RepositoryKey) throws { try call(.remove) { try base.remove(key) } }
-    func lock(
+    public func remove(_ key: RepositoryKey) throws { try call(.remove) { try base.remove(key) } }
+    public func lock(
         _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
     ) throws -> LockAttempt {
         try call(.lock) {
             try base.lock(name, in: folder, isShared: isShared, patience: milliseconds, makesFolder: makesFolder)
         }
     }
-    func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
+    public func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
         try call(.isLocked) { try base.isLocked(name, in: folder) }
     }
-    func capacity() throws -> StoreCapacity? { try call(.capacity) { try base.capacity() } }
-    func removal() -> any ObjectRemoval { Removal(base.removal(), interception) }
-    func reopen() { base.reopen() }
+    public func capacity() throws -> StoreCapacity? { try call(.capacity) { try base.capacity() } }
+    public var localDirectory: LocalDirectory? { base.localDirectory }
+    public func removal() -> any ObjectRemoval { Removal(base.removal(), interception) }
+    public func reopen() { base.reopen() }
 
     private final class Writer: ObjectWriter {
         private let key: RepositoryKey
