@@ -46,7 +46,7 @@ let package = Package(
         module("Configuration", ["Platform", "WAL"]),
         module("DataDirectory", ["CChecksum", "Platform", "WAL"]),
         module("SQLite", ["CSQLite", "Platform"]),
-        module("Repository", ["CXXHash", "CZstd", "Platform", "WAL"]),
+        module("Repository", ["CXXHash", "CZstd", "Messages", "Platform", "WAL"]),
         module("Documents", ["Repository"]),
         module("Planning", ["Messages", "WAL"]),
         module("Retention", ["Messages", "WAL"]),

@@ -39,7 +39,9 @@ extension ClusterArchive {
                 return false
             }
             let stored = try self.pack(pack.label, pack.name)
-            guard try stored.storedLength == pack.size && PackPass(of: stored).digest() == pack.digest else { return false }
+            guard try stored.storedLength == pack.size && PackPass(of: stored).digest() == pack.digest else {
+                return false
+            }
         }
         return true
     }

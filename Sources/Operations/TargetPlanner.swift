@@ -117,6 +117,7 @@ struct TargetPlanner {
                     do { return try beforeDrop(ofDatabase: database, timeline, archive) } catch is NoDatabaseDropFound {
                     }
                 }
+                if let early = try dropBeforeBackups(of: tables, in: archive, timeline: timeline) { throw early }
                 // Only what isn't there may be said not to be there.
                 if !nothing.unread.isEmpty {
                     let name = tables.count == 1 ? tables[0].exactName : nil
@@ -127,7 +128,6 @@ struct TargetPlanner {
                     return moment.drops.first.map { (moment.target, $0.transaction.xid, $0.transaction.lsn) }
                 }
                 if let elsewhere { throw elsewhere }
-                if let early = try dropBeforeBackups(of: tables, in: archive, timeline: timeline) { throw early }
                 throw nothing
             }
         }
@@ -140,13 +140,13 @@ struct TargetPlanner {
         do { moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: timeline) } catch let nothing
             as NoDatabaseDropFound
         {
+            if let early = try dropBeforeBackups(ofDatabase: name, in: archive, timeline: timeline) { throw early }
             if !nothing.unread.isEmpty { throw DropUnknown("database \"\(name)\"", nothing.unread) }
             let elsewhere = try onOtherTimelines(archive) {
                 let moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: $0)
                 return (moment.target, moment.drop.xid, moment.drop.lsn)
             }
             if let elsewhere { throw elsewhere }
-            if let early = try dropBeforeBackups(ofDatabase: name, in: archive, timeline: timeline) { throw early }
             throw nothing
         }
         context.note(.log, "database \"\(name)\" was dropped by transaction \(moment.drop.xid), LSN \(moment.drop.lsn)")

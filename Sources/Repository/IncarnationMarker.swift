@@ -1,3 +1,4 @@
+import Messages
 public import Platform
 import WAL
 
@@ -15,7 +16,7 @@ public struct DamagedMarker: Explained, Equatable {
         guard !fault.isOfAnotherFormat, fault.isReadable else { return fault.hint }
         return
             "Restore it from a copy of the repository, or, if nothing else is damaged or missing, write it anew with "
-            + "\"tidemark init --rebuild\"."
+            + "\"\(runnable("tidemark init --rebuild"))\"."
     }
 }
 

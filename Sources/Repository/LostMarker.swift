@@ -1,3 +1,4 @@
+import Messages
 public import Platform
 
 /// An incarnation's folder holds objects, and no `incarnation.json`. Another one would make them look complete, though the
@@ -13,7 +14,7 @@ public struct LostMarker: Explained, Equatable {
     }
     public var hint: String? {
         "Is all of the repository's storage mounted? Restore the document from a copy of the repository, or, "
-            + "if nothing else is missing, write it anew with \"tidemark init --rebuild\"."
+            + "if nothing else is missing, write it anew with \"\(runnable("tidemark init --rebuild"))\"."
     }
     public var isTransient: Bool { true }
 }
