@@ -119,9 +119,11 @@ struct TargetPlanner {
                 }
                 if let early = try dropBeforeBackups(of: tables, in: archive, timeline: timeline) { throw early }
                 // Only what isn't there may be said not to be there.
-                if !nothing.unread.isEmpty {
+                if !nothing.unread.isEmpty || !nothing.obstacles.isEmpty {
                     let name = tables.count == 1 ? tables[0].exactName : nil
-                    throw DropUnknown(name.map { "table \($0.quoted)" } ?? "one of the tables", nothing.unread)
+                    throw DropUnknown(
+                        name.map { "table \($0.quoted)" } ?? "one of the tables", nothing.unread,
+                        obstacles: nothing.obstacles)
                 }
                 let elsewhere = try onOtherTimelines(archive) {
                     let moment = try momentBeforeDrop(of: tables, in: archive, timeline: $0)
@@ -141,7 +143,9 @@ struct TargetPlanner {
             as NoDatabaseDropFound
         {
             if let early = try dropBeforeBackups(ofDatabase: name, in: archive, timeline: timeline) { throw early }
-            if !nothing.unread.isEmpty { throw DropUnknown("database \"\(name)\"", nothing.unread) }
+            if !nothing.unread.isEmpty || !nothing.obstacles.isEmpty {
+                throw DropUnknown("database \"\(name)\"", nothing.unread, obstacles: nothing.obstacles)
+            }
             let elsewhere = try onOtherTimelines(archive) {
                 let moment = try momentBeforeDrop(ofDatabase: name, in: archive, timeline: $0)
                 return (moment.target, moment.drop.xid, moment.drop.lsn)

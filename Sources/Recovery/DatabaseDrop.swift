@@ -178,10 +178,10 @@ public struct NoDatabaseDropFound: Explained, Equatable {
     }
     public var detail: String? {
         let all = "The backups know the databases \(known.map { "\"\($0)\"" }.joined(separator: ", "))."
-        guard isUnknown, let newest else { return all + unsearched(obstacles) }
+        guard isUnknown, let newest else { return all }
         return
             "WAL before and after the newest backup, \"\(newest)\", shows no database that was dropped "
-            + "under this name. " + all + unsearched(obstacles)
+            + "under this name. " + all
     }
     public var hint: String? {
         if let last = others.last { return "Reachable: \(last.sentence)." }
@@ -191,12 +191,6 @@ public struct NoDatabaseDropFound: Explained, Equatable {
         }
         return "Is the segment with the drop archived already? Otherwise name the moment with --target-time."
     }
-}
-
-/// That a drop may lie where nobody can look, as a further sentence.
-public func unsearched(_ obstacles: [String]) -> String {
-    obstacles.isEmpty
-        ? "" : " The archive has a gap (\(obstacles.joined(separator: "; "))); a drop in it can't be found."
 }
 
 extension RecoveryArchive {

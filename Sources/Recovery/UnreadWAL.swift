@@ -43,11 +43,18 @@ public struct DropUnknown: Explained {
     /// `table "public"."orders"`, `database "shop"`.
     public let subject: String
     public let unread: [UnreadWAL]
+    /// Why the WAL that is followed ends, each as the middle of a sentence.
+    public let obstacles: [String]
 
-    public init(_ subject: String, _ unread: [UnreadWAL]) { (self.subject, self.unread) = (subject, unread) }
+    public init(_ subject: String, _ unread: [UnreadWAL], obstacles: [String] = []) {
+        (self.subject, self.unread, self.obstacles) = (subject, unread, obstacles)
+    }
 
     public var message: String { "cannot tell whether \(subject) was dropped" }
-    public var detail: String? { UnreadWAL.sentence(unread) }
+    public var detail: String? {
+        unread.isEmpty
+            ? "What happened in some WAL is not known: \(obstacles.joined(separator: "; "))." : UnreadWAL.sentence(unread)
+    }
     public var hint: String? {
         "Make this WAL readable, or restore it from a copy of the repository; otherwise name the moment with --target-time."
     }

@@ -229,16 +229,16 @@ public struct NoDropFound: Explained, Equatable {
                 return
                     "According to WAL, no backup was taken while it existed; WAL does not show which of its tables "
                     + "was dropped when."
-                    + (untold.isEmpty ? "" : " In this database: " + listed) + unsearched(obstacles)
+                    + (untold.isEmpty ? "" : " In this database: " + listed)
             }
             return
                 "WAL before and after the newest backup, \"\(newest)\", shows no database of this name either."
-                + (untold.isEmpty ? "" : " In databases that no backup has: " + listed) + unsearched(obstacles)
+                + (untold.isEmpty ? "" : " In databases that no backup has: " + listed)
         }
         return
             "Looked, from the oldest backup on, for tables of database \"\(pattern.database)\" that are in a backup or "
             + "in WAL, and for transactions that dropped them."
-            + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold)) + unsearched(obstacles)
+            + (untold.isEmpty ? "" : " " + DropMoment.sentence(untold))
     }
     public var hint: String? {
         if let later { return "Reachable: \(later.sentence)." }
