@@ -25,8 +25,11 @@ struct PromotedStandby: Sendable, CustomTestStringConvertible {
 @Suite(.serialized) struct PromotedStandbyServerTests {
     @Test(arguments: PromotedStandby.all)
     func `nothing of the recovery is left once a standby takes writes`(_ story: PromotedStandby) throws {
-        let site = try TestSite(story.server, initdb: ["--wal-segsize=1"])
+        let site = try TestSite(
+            story.server, settings: ["max_connections": "55"], initdb: ["--wal-segsize=1"])
         let cluster = site.cluster
+        // Less than the server has, which counts at its next start.
+        try cluster.append(to: "postgresql.conf", ["max_connections = 40"])
         try cluster.psql("create table t as select 1 n")
         try site.tidemark(["backup"], expectSuccess: true)
         try site.archiveEverything()
@@ -71,6 +74,7 @@ struct PromotedStandby: Sendable, CustomTestStringConvertible {
             #expect(!after.contains(name), "\(after)")
         }
         #expect(after.contains("work_mem = '5MB'"), "\(after)")
+        #expect(after.contains("max_connections = '55'"), "what it needs to follow again: \(after)")
         // Without a recovery's end, PostgreSQL runs no command.
         if story.way != .withoutSignal { #expect(try Files.exists(ran)) }
         try control(["restart"])
