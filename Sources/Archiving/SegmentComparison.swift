@@ -93,16 +93,16 @@ public func trim(_ summary: inout SegmentSummary, of segment: SegmentName, at pa
 public func isArchived(_ path: String, _ segment: SegmentName, of archive: ClusterArchive) throws -> Bool {
     let local = try LocalFile(path)
     let before = Predecessor(archive: archive, directory: Files.parent(path))
-    do {
-        return try archive.copies(of: .segment(segment)).contains { copy in
+    return try archive.readableCopies(of: .segment(segment)).copies.contains { copy in
+        do {
             let comparison = try SegmentComparison(copy, local, segment, before: before)
             switch comparison.verdict {
             case .offersNothing: return true
             case .unknown: return comparison.firstDifference >= UInt64(local.size)
             case .offersMore, .contradicts: return false
             }
-        }
-    } catch is ObjectDamaged { return false }
+        } catch is ObjectDamaged { return false }
+    }
 }
 
 /// Whether the repository has another server's segment under a name, and this one's in no copy. A damaged copy tells nothing.

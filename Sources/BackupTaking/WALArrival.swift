@@ -82,9 +82,9 @@ struct WALArrival {
         let length = min(UInt64(segmentSize), max(stop, start).rawValue - start.rawValue)
         do {
             let file = try OwnFile(path)
-            if try archive.copies(of: .segment(segment)).contains(where: { try file.begins(as: $0, through: length) }) {
-                return
-            }
+            let (copies, headless) = try archive.readableCopies(of: .segment(segment))
+            if try copies.contains(where: { try file.begins(as: $0, through: length) }) { return }
+            if let damaged = headless.first { throw damaged }
             // Its own may have been archived meanwhile, and the file be used again.
             guard try file.hasItsName() else { return }
         } catch let error as SystemError where error.code == ENOENT && error.subject == path { return }

@@ -76,7 +76,7 @@ struct AsideWAL {
         }
         guard let digest = try digest(object.key) else { return false }
         do {
-            return try archive.copies(of: object.file).contains { $0.head.digest == digest }
+            return try archive.readableCopies(of: object.file).copies.contains { $0.head.digest == digest }
         } catch let failure as any Explained where failure.concernsOneObject { return false }
     }
 

@@ -30,6 +30,13 @@ public struct GapRemedy: Sendable, Equatable {
         (commands, isAside) = (local.map { expand(pushCommand, "\(dataDirectory)/pg_wal/\($0)") }, false)
     }
 
+    /// What stores a segment again that cannot be read; nil when the server doesn't have it.
+    public init?(unreadable segment: SegmentName, segmentSize: UInt32, dataDirectory: String, pushCommand: String) {
+        guard segment.isWhole(in: dataDirectory, segmentSize: segmentSize) else { return nil }
+        commands = [expand(pushCommand, "\(dataDirectory)/pg_wal/\(segment)")]
+        (isComplete, isAside) = (true, false)
+    }
+
     /// One line.
     public var hint: String {
         if isAside { return "What is missing was put aside, all or some of it; bring it back with: " + commands[0] }
@@ -44,7 +51,12 @@ extension ArchiveObservation {
     /// Looks into the server's pg_wal, and at what was put aside, for the first few gaps.
     mutating func lookForRemedies(in archive: ClusterArchive, _ dataDirectory: String, _ pushCommand: String) {
         func remedy(_ gap: Gap) -> GapRemedy? {
-            try? gap.missing.flatMap {
+            if let stop = gap.stop, !stop.isLink {
+                return GapRemedy(
+                    unreadable: stop.segment, segmentSize: segmentSize, dataDirectory: dataDirectory,
+                    pushCommand: pushCommand)
+            }
+            return try? gap.missing.flatMap {
                 try GapRemedy($0, in: archive, dataDirectory: dataDirectory, pushCommand: pushCommand)
             }
         }

@@ -49,7 +49,7 @@ public struct PlannedRecovery: Sendable {
         if order.isInPlace(of: cluster) {
             try ForeignDirectory.refuse(directory, of: cluster.name, in: cluster.openRepository())
         }
-        let planner = try TargetPlanner(order.target, of: cluster, context)
+        let planner = try TargetPlanner(order.followed, of: cluster, context)
         archive = planner.archive
         var setup = order.setup(of: cluster, installation, putAside: archive.putAside)
         let found = try planner.plan(
@@ -84,7 +84,8 @@ public struct PlannedRecovery: Sendable {
         let databases = Dictionary((names?.databases ?? []).map { ($0.oid, $0.name) }) { first, _ in first }
         let pending = plan.pending.map { PendingTransaction($0, databases: databases).sentence }
         let general =
-            try archive.remarks + damaged + readAhead + leftOut + strayed + numbered() + notLoaded + streamed + pending
+            try archive.remarks + damaged + readAhead + leftOut + strayed + divergent + numbered() + notLoaded + streamed
+            + pending
         guard let backup else { return general }
         let places = places(backup)
         return try general + places.warnings + places.tablespaces.remarks(directory: directory)
@@ -152,7 +153,19 @@ public struct PlannedRecovery: Sendable {
         guard setup.isStandby, !plan.isLatestTimeline else { return [] }
         return [
             "A standby follows the newest timeline in the archive, which is not timeline \(plan.timeline): it would "
-                + "follow another one, or not start. \"\(runnable("tidemark segments put-aside"))\" takes a stray timeline out of its way."
+                + "follow another one, or not start. If no server is on the newer one, "
+                + "\"\(runnable("tidemark segments put-aside"))\" takes it out of the way."
+        ]
+    }
+
+    /// What the old directory alone holds, where the standby that takes its place follows another timeline.
+    private var divergent: [String] {
+        guard setup.isOwnDirectory, setup.isStandby, let own = archive.own,
+            !plan.path.contains(own.place.timeline, upTo: own.place.position)
+        else { return [] }
+        return [
+            "\(own.place.witness) on timeline \(own.place.timeline), up to LSN \(own.place.position). The standby follows "
+                + "timeline \(plan.timeline), and does not include all of that."
         ]
     }
 

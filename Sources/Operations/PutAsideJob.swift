@@ -2,8 +2,10 @@ public import Archiving
 import Backups
 public import Configuration
 import DataDirectory
-import Platform
+import Planning
+public import Platform
 import Postgres
+import Recovery
 public import Repository
 import WAL
 
@@ -71,10 +73,12 @@ public struct PutBackJob {
     /// What will move, and what stays.
     public let found: PutBack
     private let archive: ClusterArchive
+    private let cluster: ClusterConfiguration
 
     /// - Parameter isCertain: somebody answers for what contradicts the WAL around it.
     /// - Throws: as `PutBack.init`, and what reading the repository throws.
     public init(_ subject: PutAside.Subject, isCertain: Bool = false, of cluster: ClusterConfiguration) throws {
+        self.cluster = cluster
         archive = try currentArchive(of: cluster)
         found = try PutBack(subject, of: archive, dataDirectory: cluster.dataDirectory, isCertain: isCertain)
     }
@@ -84,5 +88,33 @@ public struct PutBackJob {
         // An expiration must not decide between what is there before and what is there afterwards.
         let lock = try BackupLock(archive)
         try withExtendedLifetime(lock) { try found.carryOut() }
+    }
+
+    /// What is to be known of a timeline that is back: nothing counted it while it was aside, and what leads to it may have
+    /// expired. Nil when a recovery reaches its end, or nobody can tell.
+    public func remark() -> (any Explained)? {
+        guard case .timeline(let timeline) = found.subject else { return nil }
+        do {
+            let archive = try RecoveryArchive(
+                repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
+                jobs: cluster.jobs)
+            _ = try archive.plan(
+                PlanRequest(RecoveryTarget(.latest, timeline: .number(timeline))), usePartials: false)
+        } catch let refusal as PlanRefusal {
+            return BackUnreached(timeline: timeline, refusal: refusal)
+        } catch {}
+        return nil
+    }
+}
+
+/// A timeline is back in the archive, and no recovery leads to its end.
+struct BackUnreached: Explained {
+    let timeline: TimelineID
+    let refusal: PlanRefusal
+    var message: String { "no recovery reaches the end of timeline \(timeline)" }
+    var detail: String? { refusal.detail ?? refusal.message }
+    var hint: String? {
+        "\"tidemark expire\" and \"tidemark backup\" keep nothing for a timeline that is put aside. If a server is on timeline "
+            + "\(timeline), take a backup of it now."
     }
 }

@@ -1,6 +1,7 @@
 import Archiving
 import Configuration
 import DataDirectory
+import Planning
 import Platform
 public import Recovery
 import Setup
@@ -36,6 +37,14 @@ public struct RecoveryOrder: Sendable {
 }
 
 extension RecoveryOrder {
+    /// The target, on the timeline that PostgreSQL will follow: a standby is told none, and takes the newest in the archive,
+    /// wherever the cluster was.
+    var followed: TargetRequest {
+        var request = target
+        if isStandby, case .own = request.timeline { request.timeline = .latest }
+        return request
+    }
+
     /// A recovery's place has nothing to do with any other of the cluster's, but is perhaps its own.
     /// - Throws: `NestedPlaces`.
     func checkPlaces(of cluster: ClusterConfiguration) throws {

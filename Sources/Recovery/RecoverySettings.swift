@@ -92,8 +92,9 @@ extension Plan {
             if !isLatestTimeline { settings.append(RecoverySetting("recovery_target_timeline", timelineSetting)) }
             settings.append(RecoverySetting("recovery_target_action", setup.action.rawValue))
             if faultAhead != nil { settings.append(RecoverySetting("recovery_prefetch", "off")) }
-            if let command = setup.endCommand { settings.append(RecoverySetting("recovery_end_command", command)) }
         }
+        // Run at a standby's promotion as well (`CleanupAfterArchiveRecovery`, src/backend/access/transam/xlog.c).
+        if let command = setup.endCommand { settings.append(RecoverySetting("recovery_end_command", command)) }
         if !setup.isOwnDirectory {
             let named = Set(settings.map(\.name))
             settings += CopySettings.all(major: majorVersion, original: setup.original).filter {
@@ -104,7 +105,7 @@ extension Plan {
         let own = Set(setup.extra.map(\.name))
         return settings.filter { !own.contains($0.name) }
             + setup.extra.map { setting in
-                guard setting.name == "recovery_end_command", let command = setup.endCommand, !setup.isStandby else {
+                guard setting.name == "recovery_end_command", let command = setup.endCommand else {
                     return setting
                 }
                 return RecoverySetting(setting.name, command.followed(by: setting.value))

@@ -50,12 +50,13 @@ struct SettingsBlock {
             lines[place] = RecoverySetting(
                 "recovery_end_command", lines[place].value.followed(by: before["recovery_end_command"]?.value ?? ""))
         }
-        // What replay demands the server has no need of afterwards; but the origins are there at its next start.
+        // What replay demands the server has no need of afterwards; but the origins are there at its next start. A standby
+        // that was promoted may become one again.
         let passing =
             passes
-            ? lines.filter { $0.isForRecoveryOnly || demanded.contains($0) && $0.name != lasting }.map {
-                RecoveryRecord.Setting($0.name, $0.value)
-            }
+            ? lines.filter {
+                $0.isForRecoveryOnly || !setup.isStandby && demanded.contains($0) && $0.name != lasting
+            }.map { RecoveryRecord.Setting($0.name, $0.value) }
             : []
         let staying = Set(lines.map(\.name)).subtracting(passing.map(\.name))
         var kept = old.split(separator: 10, omittingEmptySubsequences: false).filter { line in
@@ -81,8 +82,8 @@ struct SettingsBlock {
             && !setup.extra.contains { $0.name == setting.name }
     }
 
-    /// Whether the recovery's settings go at its end: a standby's are its own as long as it lives.
-    private var passes: Bool { setup.endCommand != nil && !setup.isStandby }
+    /// Whether the recovery's settings go at its end; a standby's is its promotion.
+    private var passes: Bool { setup.endCommand != nil }
 
     private func withoutBlock(_ text: [UInt8]) -> [UInt8] {
         var inside = false

@@ -17,20 +17,32 @@ extension Incarnation {
 extension ClusterArchive {
     /// A file from PostgreSQL's archiver: of several copies of a segment the one with the most records.
     ///
-    /// One object is opened, unless it is a `.partial` or a segment whose timeline was left in it.
+    /// One object is opened, unless it is a `.partial`, a segment whose timeline was left in it, or damaged. A damaged
+    /// copy hides no other one, unless it is known to have had more records.
     /// - Throws: `ObjectAbsent`, `ObjectDamaged`, `UnsupportedFormat`, and what the store throws.
     public func stored(_ file: ArchiveFileName) throws -> StoredSegment {
-        let first = try StoredSegment(incarnation.key(for: file), in: store)
-        guard let segment = file.segmentName, file.isPartial || first.head.isLeft else { return first }
-        var best = (copy: first, end: try first.recordsEnd(segment))
-        for copy in try furtherCopies(of: file) {
-            let end = try copy.recordsEnd(segment)
-            if end > best.end { best = (copy, end) }
+        guard let segment = file.segmentName else { return try StoredSegment(incarnation.key(for: file), in: store) }
+        let (copies, headless) = try readableCopies(of: file)
+        if copies.count == 1, headless.isEmpty, !file.isPartial, !copies[0].head.isLeft { return copies[0] }
+        var damage = headless.first
+        var best: (copy: StoredSegment, end: LSN)?
+        for copy in copies {
+            do {
+                let end = try copy.recordsEnd(segment)
+                if best.map({ end > $0.end }) ?? true { best = (copy, end) }
+            } catch let damaged as ObjectDamaged { damage = damage ?? damaged }
         }
+        guard var best else { throw damage ?? ObjectAbsent(key: incarnation.key(for: file), location: store.location) }
         if file.isPartial { return best.copy }
+        // A segment's further copies are stored because they have more records than those before them.
+        let number = ArchiveFileName.object(best.copy.key.name)?.copy ?? 1
+        if let longer = headless.first(where: { (ArchiveFileName.object($0.key.name)?.copy ?? 1) > number }) {
+            throw longer
+        }
         // A server that was promoted leaves a `.partial` of the same segment, which may have more of these records.
-        for copy in try copies(of: .partial(segment)) {
-            let end = try copy.recordsEnd(segment)
+        for copy in try readableCopies(of: .partial(segment)).copies {
+            let end: LSN
+            do { end = try copy.recordsEnd(segment) } catch is ObjectDamaged { continue }
             if end > best.end, try copy.agrees(with: best.copy, segment, until: best.end) { best = (copy, end) }
         }
         return best.copy

@@ -1,5 +1,6 @@
 import Archiving
 import Configuration
+import Messages
 import Operations
 import Platform
 import Presentation
@@ -62,6 +63,9 @@ enum PutBackAction {
             try invocation.print(json: PutBackDocument(job.found))
         } else {
             invocation.print(putBackText(job.found, dryRun: dryRun))
+        }
+        if !dryRun, let remark = job.remark() {
+            invocation.log(.warning, remark.message, detail: remark.detail, hint: remark.hint)
         }
         return .success
     }

@@ -100,6 +100,28 @@ import Testing
         #expect(try site.tidemark(["segments"]).ending == .exited(sample.staysCritical ? 3 : 0))
     }
 
+    @Test func `a segment that nobody can read, which the server still has`() throws {
+        let site = try site()
+        let path = try #require(
+            run("/usr/bin/find", [site.repository, "-name", "0000000100000000????????.zst"]).output
+                .split(separator: "\n").map(String.init).sorted().dropLast().last)
+        try damage(path, at: 60)
+        let name = String(Files.name(path).dropLast(4))
+        var commands: Set<String> = []
+        for line in [["segments"]] + ["wal_continuity", "rpo", "recovery_window"].map({ ["check", "--only", $0] }) {
+            let told = try said(site, line)
+            #expect(told.contains("egment \"\(name)\""), "\(line): \(told)")
+            let command = told.split(separator: "store it with: ").last?.split(whereSeparator: \.isNewline).first
+            try commands.insert(#require(command, "\(line): \(told)").split(separator: "  [")[0].description)
+        }
+        #expect(commands.count == 1, "\(commands)")
+        try runAsServerUser("/bin/sh", ["-c", "cd / && \(commands.first ?? "false")"])
+        for line in [["segments"], ["check", "--only", "wal_continuity"], ["check", "--only", "recovery_window"]] {
+            let told = try site.tidemark(line)
+            #expect(told.ending == .exited(0), "\(line): \(told)")
+        }
+    }
+
     @Test func `the newest segment, which the server still has`() throws {
         let site = try site()
         let path = try #require(
