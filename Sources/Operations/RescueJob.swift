@@ -30,9 +30,7 @@ struct RescueJob {
                     throw ContradictionUnknown(dataDirectory: directory, cause: problem)
                 }
             }
-            rescue = try Rescue(dataDirectory: directory) { timeline in
-                try archive?.timelineHistory(timeline)
-            }
+            rescue = try Rescue(dataDirectory: directory, archive: archive)
         } catch let contradiction as Contradiction {
             throw contradiction
         } catch let unknown as ContradictionUnknown {

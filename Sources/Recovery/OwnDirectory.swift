@@ -94,7 +94,7 @@ public struct WaitingWAL: Sendable {
     public private(set) var unreadable: [String] = []
     /// Why it could not be looked for.
     public private(set) var problem: (any Error)?
-    /// All segments from the last checkpoint on, whatever the archive has.
+    /// All segments from the last checkpoint on, whatever the archive has, and those before it that it lacks.
     private(set) var named: [SegmentName] = []
 
     public var isEmpty: Bool { segments.isEmpty && histories.isEmpty }
@@ -106,7 +106,7 @@ public struct WaitingWAL: Sendable {
     init(_ dataDirectory: String, timeline: TimelineID, of archive: ClusterArchive) {
         let rescue: Rescue
         do {
-            rescue = try Rescue(dataDirectory: dataDirectory, history: { try archive.timelineHistory($0) })
+            rescue = try Rescue(dataDirectory: dataDirectory, archive: archive)
         } catch {
             problem = error
             return
