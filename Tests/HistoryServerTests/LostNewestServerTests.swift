@@ -58,4 +58,26 @@ import Testing
             }
         }
     }
+
+    @Test(arguments: rows)
+    func `every command tells the gap`(_ row: Row) throws {
+        let group = try ServerGroup(row.version)
+        try group.accounted {
+            let a = try group.addPrimary()
+            let lost = try lose(row, group, a)
+            for arguments in [
+                ["segments"], ["window"], ["list"], ["verify", "--wal"], ["events"],
+                ["check", "--only", "wal_continuity"], ["check", "--only", "recovery_window"],
+            ] {
+                let said = try a.tidemark(arguments)
+                #expect(said.ending == .exited(3), "\(arguments): \(said)")
+                let text = said.output + said.errors
+                for name in [lost[0], lost[lost.count - 1]] {
+                    #expect(text.contains(name), "\(arguments) doesn't name \(name): \(said)")
+                }
+            }
+            let status = try a.tidemark(["status"])
+            #expect(!status.output.contains("every commit is in the repository"), "\(status)")
+        }
+    }
 }
