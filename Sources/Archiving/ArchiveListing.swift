@@ -31,14 +31,18 @@ struct ArchiveListing {
     }
 
     /// - Parameter expired: what is not there on purpose; asked only when something isn't there.
-    func gaps(expired: (_ segmentSize: UInt32) throws -> SegmentSet = { SegmentSet(segmentSize: $0) }) throws
-        -> [LineageGap]
-    { try wal(expired: expired).gaps() }
+    func gaps(
+        expired: (_ segmentSize: UInt32) throws -> SegmentSet = { SegmentSet(segmentSize: $0) },
+        proven: [SegmentName] = []
+    ) throws -> [LineageGap] { try wal(expired: expired, proven: proven).gaps() }
 
-    func wal(expired: (_ segmentSize: UInt32) throws -> SegmentSet) throws -> ArchivedWAL {
+    func wal(
+        expired: (_ segmentSize: UInt32) throws -> SegmentSet, proven: [SegmentName] = []
+    ) throws -> ArchivedWAL {
         let segments = SegmentSet(names, segmentSize: segmentSize)
-        let wal = ArchivedWAL(segments, genealogy)
-        return wal.gaps().isEmpty ? wal : ArchivedWAL(segments, genealogy, expired: try expired(segmentSize))
+        let wal = ArchivedWAL(segments, genealogy, proven: proven)
+        guard !wal.gaps().isEmpty else { return wal }
+        return ArchivedWAL(segments, genealogy, expired: try expired(segmentSize), proven: proven)
     }
 }
 

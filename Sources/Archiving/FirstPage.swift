@@ -1,6 +1,7 @@
+import Glibc
 import Platform
 import Repository
-import WAL
+public import WAL
 
 /// The long header at the start of every segment (`XLogLongPageHeaderData`, src/include/access/xlog_internal.h). Its
 /// layout has been the same in all versions, so it can be read where the rest cannot.
@@ -68,5 +69,19 @@ struct FirstPage {
         guard timeline.rawValue > 0, timeline <= name.timeline else {
             throw damage(.pageTimeline(found: timeline, allowed: 1...name.timeline.rawValue), 4)
         }
+    }
+}
+
+extension SegmentName {
+    /// Whether a file begins as this segment does, or is damaged there; one made in advance holds zeros, or what it held
+    /// under an earlier name.
+    public func isWritten(at path: String) throws -> Bool {
+        let file = try Descriptor(open: path, O_RDONLY)
+        var bytes = [UInt8](repeating: 0, count: FirstPage.pageSize)
+        let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, path: path) }
+        let page = bytes.withUnsafeBytes { FirstPage(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        guard let page else { return bytes.contains { $0 != 0 } }
+        return !SegmentName.exists(segmentSize: page.segmentSize)
+            || page.address == start(segmentSize: page.segmentSize)
     }
 }

@@ -29,7 +29,7 @@ public struct RecoveryWindow: Hashable, Sendable {
 extension Catalog {
     /// Every backup's windows, along each timeline it lies on the history of.
     public func windows(of backups: [BackupSpan]) throws -> [RecoveryWindow] {
-        let wal = ArchivedWAL(try segments(), try genealogy(), breaks: try breaks())
+        let wal = try archivedWAL(breaks: try breaks(), provenBy: backups)
         var windows: [RecoveryWindow] = []
         let timelines = Set(wal.segments.timelines + backups.map(\.timeline)).sorted()
         for backup in backups {

@@ -12,6 +12,12 @@ public struct BackupSpan: Hashable, Sendable {
     public let startTime: Moment
     public let stopTime: Moment
 
+    /// Without which it isn't consistent; nil when nobody knows where it ended.
+    func lastSegment(segmentSize: UInt32) -> SegmentName? {
+        guard stop.rawValue > 0 else { return nil }
+        return SegmentName(timeline: timeline, containing: LSN(stop.rawValue - 1), segmentSize: segmentSize)
+    }
+
     public init(
         label: String, timeline: TimelineID, start: LSN, stop: LSN, startTime: Moment, stopTime: Moment
     ) {
@@ -90,7 +96,7 @@ extension Catalog {
     public func report(
         backups: [BackupSpan], expired: SegmentSet? = nil
     ) throws -> (stretches: [WALStretch], gaps: [WALGap]) {
-        let wal = ArchivedWAL(try segments(), try genealogy(), expired: expired)
+        let wal = try archivedWAL(expired: expired, provenBy: backups)
         var gaps: [WALGap] = []
         for missing in wal.gaps() { gaps.append(try gap(missing, try cause(of: missing, wal, backups), wal, backups)) }
         for missing in wal.removals() {
@@ -116,9 +122,21 @@ extension Catalog {
         let genealogy = try genealogy()
         return try report(backups: backups, expired: expired).gaps.filter { gap in
             backups.contains {
-                $0.stop <= gap.from && genealogy.history(of: gap.timeline).contains($0.timeline, at: $0.stop)
+                // What is missing before its end keeps it from being consistent.
+                $0.start < max(gap.to, gap.from)
+                    && genealogy.history(of: gap.timeline).contains($0.timeline, at: $0.stop)
             }
         }
+    }
+
+    /// What is archived, with what these backups tell of it.
+    func archivedWAL(
+        expired: SegmentSet? = nil, breaks: [WALBreak] = [], provenBy backups: [BackupSpan]
+    ) throws -> ArchivedWAL {
+        let segments = try segments()
+        return ArchivedWAL(
+            segments, try genealogy(), expired: expired, breaks: breaks,
+            proven: backups.compactMap { $0.lastSegment(segmentSize: segments.segmentSize) })
     }
 
     /// Why segments aren't there, as far as what is there tells.

@@ -50,7 +50,11 @@ extension RetainedBranches {
             func canBegin(with backup: BackupDescription) -> Bool {
                 branch.history.canBegin(withBackupOn: backup.timeline, stop: backup.stopLSN)
             }
-            return canBegin(with: backup) && !others.contains(where: canBegin)
+            // Where nobody knows what leads to it, only a backup of its own is a substitute.
+            let mayBegin = branch.unknownBefore.map {
+                backup.timeline < branch.history.timeline && backup.stopLSN <= $0
+            }
+            return (mayBegin ?? false || canBegin(with: backup)) && !others.contains(where: canBegin)
         }?.history.timeline
     }
 }

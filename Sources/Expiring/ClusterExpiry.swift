@@ -37,14 +37,17 @@ extension ClusterIncarnations {
     /// good backup of each stays, and every moment of the recovery window on either side of an upgrade. One that can't be
     /// expired keeps all it has, and stops no other.
     ///
-    /// - Parameter proceed: as `expireBackups` asks it; what it throws ends all.
+    /// - Parameters:
+    ///   - own: the timeline that the incarnation in use is on.
+    ///   - proceed: as `expireBackups` asks it; what it throws ends all.
     /// - Throws: as `expireBackups`, for the incarnation in use; then nothing was removed from any.
     public func expire(
-        policy: RetentionPolicy, now: Moment = Moment(microseconds: Clock.now), dryRun: Bool,
+        policy: RetentionPolicy, own: OwnTimeline? = nil, now: Moment = Moment(microseconds: Clock.now), dryRun: Bool,
         proceed: () throws -> Void = {}
     ) throws -> ClusterExpiry {
         var expiry = ClusterExpiry(
-            current: try expireBackups(of: current, policy: policy, now: now, dryRun: dryRun, proceed: proceed))
+            current: try expireBackups(
+                of: current, policy: policy, own: own, now: now, dryRun: dryRun, proceed: proceed))
         for archive in former {
             var end: (any Error)?
             func goOn() throws {

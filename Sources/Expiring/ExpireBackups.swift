@@ -22,6 +22,19 @@ public struct ExpiryReport: Sendable {
     public var freed: Int64 = 0
     /// What could not be removed, with the reason.
     public var failures: [String] = []
+    /// Timelines of which nobody knows the ancestors: whatever may lead to them is kept.
+    public var unknown: [TimelineID] = []
+}
+
+/// The timeline that the cluster's own data directory is on.
+public struct OwnTimeline: Sendable {
+    public let timeline: TimelineID
+    /// Nil when the directory has no history file of it.
+    public let history: TimelineHistory?
+
+    public init(_ timeline: TimelineID, _ history: TimelineHistory?) {
+        (self.timeline, self.history) = (timeline, history)
+    }
 }
 
 /// Decides by `policy` what goes, and removes it unless `dryRun`: backups, what dead backups left, and WAL. Each backup's
@@ -29,10 +42,12 @@ public struct ExpiryReport: Sendable {
 ///
 /// - Parameter proceed: asked before anything is looked at, and before each step of the removal; what it throws ends the
 ///   expiry there, and the next one removes the rest.
+/// - Parameter own: the history of the timeline that the cluster's own data directory is on, when there is one.
 /// - Throws: `DamagedMarker` where another version's format is, `BackupInProgress`, `ClockWentBack`, and what the store throws; then nothing was removed.
 public func expireBackups(
     of archive: ClusterArchive, policy: RetentionPolicy,
-    now: Moment = Moment(microseconds: Clock.now), dryRun: Bool, proceed: () throws -> Void = {}
+    own: OwnTimeline? = nil, now: Moment = Moment(microseconds: Clock.now), dryRun: Bool,
+    proceed: () throws -> Void = {}
 ) throws -> ExpiryReport {
     try proceed()
     // What another version keeps there, and why, isn't known.
@@ -62,10 +77,16 @@ public func expireBackups(
         }
     }
     defer { withExtendedLifetime(leases) {} }
+    let timelines = try expiry.timelines(own)
     let decision = try decideRetention(
         expiry.facts { try dryRun ? BackupLease.isHeld($0, of: archive) : leases[$0] == nil },
-        timelines: expiry.timelines(), policy: policy, now: now, firstWAL: expiry.firstWAL)
+        timelines: timelines, policy: policy, now: now, firstWAL: expiry.firstWAL)
     var report = ExpiryReport(decision: decision)
+    report.unknown = timelines.filter { branch in
+        branch.unknownBefore.map { end in
+            listing.all.contains { $0.timeline < branch.history.timeline && $0.stopLSN <= end }
+        } ?? false
+    }.map(\.history.timeline)
     var isRunning = false
     if lock == nil {
         do { isRunning = try BackupLock.isHeld(archive) } catch {
@@ -123,14 +144,36 @@ struct Expiry {
         }
     }
 
-    func timelines() throws -> [RetainedTimeline] {
-        try archive.timelines().map { timeline in
-            let history = try archive.timelineHistory(timeline) ?? TimelineHistory(timeline)
-            let newest = try archive.segments(timeline: timeline).suffix(8)
-            return RetainedTimeline(
-                history, lastCommit: try lastCommit(in: newest) ?? archive.lastArchived(on: timeline),
+    /// Those of the archive, and the one the cluster is on, of which nothing may be archived yet.
+    func timelines(_ own: OwnTimeline? = nil) throws -> [RetainedTimeline] {
+        // The timeline of a backup that was put aside needn't be there.
+        let aside = Set(listing.aside.map(\.backup.label))
+        var all = Set(try archive.timelines())
+        all.formUnion(listing.all.lazy.filter { !aside.contains($0.label) }.map(\.timeline))
+        if let own { all.insert(own.timeline) }
+        return try all.sorted().map { timeline in
+            let segments = try archive.segments(timeline: timeline)
+            let newest = segments.suffix(8)
+            let known = try history(timeline, own)
+            var branch = RetainedTimeline(
+                known ?? TimelineHistory(timeline),
+                lastCommit: try lastCommit(in: newest) ?? archive.lastArchived(on: timeline),
                 end: newest.last.flatMap(end))
+            if known == nil, timeline > TimelineID(1) {
+                let size = listing.all.first?.segmentSize
+                // A timeline begins in its first segment.
+                branch.unknownBefore = size.flatMap { segments.first?.end(segmentSize: $0) } ?? LSN(.max)
+            }
+            return branch
         }
+    }
+
+    /// Nil when nothing tells it.
+    /// - Throws: for a damaged one that no descendant's file tells.
+    private func history(_ timeline: TimelineID, _ own: OwnTimeline?) throws -> TimelineHistory? {
+        if let found = try archive.readableHistory(timeline) { return found }
+        if let history = own?.history, history.timeline == timeline { return history }
+        return try archive.timelineHistory(timeline)
     }
 
     /// From the newest few segments' summaries. Where they tell of none, it was at the latest when the last file of the

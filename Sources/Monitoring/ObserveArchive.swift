@@ -53,7 +53,6 @@ extension ArchiveObservation {
         }
         // One that can't be looked at may be whole: that it is not known is told with what is known to be damaged.
         for backup in backups.complete { damage[backup.label] = (try? visibleDamage(of: backup, from: archive)) ?? nil }
-        let usable = own.filter { damage[$0.label] == nil }
         let oldest = own.min { $0.startLSN < $1.startLSN }
         var present: Set<SegmentName> = []
         for timeline in timelines where history.includes(timeline) {
@@ -77,12 +76,14 @@ extension ArchiveObservation {
 
         guard let oldest else { return }
         let first = oldest.startLSN.rawValue / UInt64(size)
-        var wal = ArchivedWAL(archived, genealogy, breaks: breaks)
+        // What another server's WAL has taken the place of is told already.
+        let proven = own.map(\.stopSegment).filter { name in limit.map { name.number(segmentSize: size) < $0 } ?? true }
+        var wal = ArchivedWAL(archived, genealogy, breaks: breaks, proven: proven)
         let all = wal.gaps(on: lineage, from: first)
         if !all.isEmpty {
             let expired = try expiredSegments(
                 of: archive, listing: backups, policy: policy, now: now, segmentSize: size)
-            wal = ArchivedWAL(archived, genealogy, expired: expired, breaks: breaks)
+            wal = ArchivedWAL(archived, genealogy, expired: expired, breaks: breaks, proven: proven)
         }
         gaps = wal.gaps(on: lineage, from: first).map { Gap($0) }
         for found in wal.breaks(on: lineage, from: first) {
@@ -107,6 +108,12 @@ extension ArchiveObservation {
         keptFrom = own.filter { backup in removed.map { backup.startLSN.rawValue / UInt64(size) > $0 } ?? true }
             .map(\.startTime).min()
 
+        for backup in own where damage[backup.label] == nil && contradiction == nil {
+            let reach = wal.reach(from: backup.startLSN, on: lineage)
+            guard reach.end < backup.stopLSN, let gap = reach.gap else { continue }
+            damage[backup.label] = "WAL \(gap.sentence), and without it the backup is not consistent"
+        }
+        let usable = own.filter { damage[$0.label] == nil }
         let reaches = usable.map { (backup: $0, reach: wal.reach(from: $0.startLSN, on: lineage)) }
             .filter { !$0.reach.pieces.isEmpty && $0.backup.stopLSN <= $0.reach.end }
         if let furthest = reaches.max(by: { $0.reach.end < $1.reach.end }) {

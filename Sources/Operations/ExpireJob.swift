@@ -1,5 +1,8 @@
+import Archiving
 public import Configuration
+import DataDirectory
 public import Expiring
+import Glibc
 import Jobs
 import Monitoring
 import Platform
@@ -34,7 +37,15 @@ public struct ExpireJob {
     ///   the next expiry removes the rest.
     public func run(dryRun: Bool = false) throws -> ClusterExpiry {
         let started = Moment(microseconds: Clock.now)
-        let expiry = try known.expire(policy: policy, dryRun: dryRun) { try context.cancellation.check() }
+        let expiry = try known.expire(policy: policy, own: try ownTimeline(), dryRun: dryRun) {
+            try context.cancellation.check()
+        }
+        for timeline in expiry.current.unknown {
+            let lost = LostHistory.message(timeline, isDamaged: false)
+            context.note(
+                .warning, "\(lost): whatever may lead to timeline \(timeline) is kept",
+                hint: "Archive the file again from the pg_wal of a server that has been on timeline \(timeline).")
+        }
         let reports = [expiry.current] + expiry.former.compactMap(\.report)
         context.notes("expired", reports.reduce(0) { $0 + $1.decision.expired.count })
         context.notes("segments", reports.reduce(0) { $0 + $1.segments.count })
@@ -47,5 +58,18 @@ public struct ExpireJob {
                 .add(.expire, of: one.incarnation, since: started, [ExpiredWAL.fact: ExpiredWAL.note(runs)])
         }
         return expiry
+    }
+    /// Of a server that has just left a timeline nothing may be archived yet. Nil when the cluster's directory isn't here, or
+    /// is closed to whoever runs this.
+    private func ownTimeline() throws -> OwnTimeline? {
+        let path = cluster.dataDirectory
+        do {
+            guard try Files.exists(path + "/global/pg_control") else { return nil }
+            let directory = DataDirectory(path)
+            let control = try directory.controlFile()
+            guard control.systemIdentifier == current.systemIdentifier else { return nil }
+            let timeline = try directory.timeline(control)
+            return OwnTimeline(timeline, try TimelineHistory(timeline, inWAL: path + "/pg_wal"))
+        } catch let error as SystemError where [EACCES, ENOENT].contains(error.code) { return nil }
     }
 }

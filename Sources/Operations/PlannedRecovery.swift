@@ -9,6 +9,7 @@ public import Postgres
 public import Recovery
 import Repository
 import Restoring
+import Setup
 import WAL
 
 /// A plan with the archive and the setup it was made for.
@@ -52,8 +53,15 @@ public struct PlannedRecovery: Sendable {
         let planner = try TargetPlanner(order.followed, of: cluster, context)
         archive = planner.archive
         var setup = order.setup(of: cluster, installation, putAside: archive.putAside)
-        let found = try planner.plan(
-            isInPlace: setup.isOwnDirectory && rescued == nil, usesPartials: rescued == true, partialsBy: nil)
+        let found: TargetPlanner.Outcome
+        do {
+            found = try planner.plan(
+                isInPlace: setup.isOwnDirectory && rescued == nil, usesPartials: rescued == true, partialsBy: nil)
+        } catch let unreachable as Unreachable {
+            let push = installation.serverCommands(for: cluster).archive
+            throw unreachable.naming(
+                remediesIn: planner.archive.contents, dataDirectory: cluster.dataDirectory, pushCommand: push)
+        }
         plan = found.plan
         if order.target.isBeforeDrop, order.action == .pause {
             context.note(

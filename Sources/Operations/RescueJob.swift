@@ -31,9 +31,7 @@ struct RescueJob {
                     throw ContradictionUnknown(dataDirectory: directory, cause: problem)
                 }
             }
-            rescue = try Rescue(dataDirectory: directory) { timeline in
-                try archive?.timelineHistory(timeline)
-            }
+            rescue = try Rescue(dataDirectory: directory, archive: archive)
         } catch let blocked as NotRescued {
             throw blocked
         } catch let contradiction as Contradiction {

@@ -192,7 +192,8 @@ public struct VerifyJob {
     private func verifyWAL(_ archive: ClusterArchive, _ range: ClosedRange<LSN>? = nil) throws -> ArchiveVerification {
         try verifyArchive(
             of: archive, range: range,
-            expired: { try expiredSegments(of: archive, by: policy, segmentSize: $0) }, jobs: cluster.jobs,
+            expired: { try expiredSegments(of: archive, by: policy, segmentSize: $0) },
+            proven: try archive.listBackups().complete.map(\.stopSegment), jobs: cluster.jobs,
             progress: { done, total in
                 context.progress(.verifyingWAL(done: done, total: total))
                 try context.cancellation.check()

@@ -75,11 +75,12 @@ extension Planner {
         switch wal.ending {
         case .endOfArchive:
             guard end >= wal.backup.stop else {
-                let missing = wal.backup.start.rawValue / UInt64(source.segmentSize) + UInt64(wal.segments.count)
+                let size = UInt64(source.segmentSize)
+                let missing = wal.backup.start.rawValue / size + UInt64(wal.segments.count)
+                // It was there when the backup ended.
+                let last = max(missing, (wal.backup.stop.rawValue - min(1, wal.backup.stop.rawValue)) / size)
                 return refusal(
-                    .gap(
-                        wal.path.lineage(segmentSize: source.segmentSize).gaps(missing...missing, in: archived)),
-                    nearest: olderBackups(wal.backup),
+                    .gap(wholeGaps(wal.path, missing...last)), nearest: olderBackups(wal),
                     remarks: ["Backup \"\(wal.backup.label)\" isn't consistent without it."])
             }
             latest.target.point = .latest
@@ -87,8 +88,9 @@ extension Planner {
             let offers = others + offers([(latest, { "the end of the archive" + moment($0) })])
             return refusal(.afterLast(try lastEnd(wal), end: end), nearest: offers, remarks: partings(wal.path, others))
         case .gap(let missing):
+            let numbers = missing[0].numbers.lowerBound...missing[missing.count - 1].numbers.upperBound
             return refusal(
-                .gap(missing),
+                .gap(wholeGaps(wal.path, numbers)),
                 nearest: around(wal, last, latest, until: missing[missing.count - 1].to))
         case .broken(let found):
             return refusal(
@@ -132,7 +134,7 @@ extension Planner {
             candidates += ancestors(of: wal.path, leadingBeyond: last?.end ?? wal.backup.start)
         }
         let others = target.point == .latest ? [] : otherTimelines(wal.path)
-        return offers(candidates) + (isConsistent ? [] : olderBackups(wal.backup)) + others
+        return offers(candidates) + (isConsistent ? [] : olderBackups(wal)) + others
     }
 
     /// The file in which a timeline was left holds what the next one's first file would.
@@ -151,12 +153,39 @@ extension Planner {
         }
     }
 
-    /// The newest older backup that is consistent.
-    private func olderBackups(_ backup: RestorableBackup) -> [PlanRefusal.Alternative] {
+    /// The gaps of a history that reach into some segments, each from its beginning: it may lie before the backup that is
+    /// stopped by it.
+    private func wholeGaps(_ path: TimelinePath, _ numbers: ClosedRange<UInt64>) -> [LineageGap] {
+        let oldest = onPath(path).map(\.backup.start).min() ?? .zero
+        let first = min(numbers.lowerBound, oldest.rawValue / UInt64(source.segmentSize))
+        return path.lineage(segmentSize: source.segmentSize).gaps(first...numbers.upperBound, in: archived)
+            .filter { $0.numbers.upperBound >= numbers.lowerBound }
+    }
+
+    /// What the newest older backup that is consistent leads to: the target, or else the last record before the gap, or its
+    /// own end.
+    private func olderBackups(_ wal: ReplayWAL<Source>) -> [PlanRefusal.Alternative] {
         guard makesOffers, request.backup == nil else { return [] }
-        for older in backups.reversed() where older.stop < backup.stop {
-            let found = offers([immediate(older)])
-            if !found.isEmpty { return found }
+        for older in backups.reversed() where older.stop < wal.backup.stop {
+            func meaning(_ plan: Plan) -> String {
+                "from backup \"\(older.label)\"" + (plan.lastIncluded.map { ", last transaction at \($0.time)" } ?? "")
+            }
+            var same = request
+            same.backup = older.label
+            var candidates: [(request: PlanRequest, meaning: (Plan) -> String?)] = [(same, meaning)]
+            if wal.path.contains(older.timeline, upTo: older.stop),
+                let last = try? replayWAL((older, wal.path)).lastRecord(), last.end > older.stop
+            {
+                same.target.point = .lsn(last.start)
+                same.target.inclusive = true
+                if case .current = target.timeline { same.target.timeline = .number(wal.path.target) }
+                candidates.append((same, meaning))
+            }
+            candidates.append(immediate(older))
+            for candidate in candidates {
+                let found = offers([candidate])
+                if !found.isEmpty { return found }
+            }
         }
         return []
     }

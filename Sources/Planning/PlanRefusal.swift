@@ -108,6 +108,11 @@ public struct PlanRefusal: Explained, Equatable {
         return PlanRefusal(target, reason, nearest: nearest, remarks: remarks + [remark])
     }
 
+    /// - Parameter more: what else there is to know, as sentences.
+    public func adding(_ more: [String]) -> PlanRefusal {
+        PlanRefusal(target, reason, nearest: nearest, remarks: remarks + more)
+    }
+
     public var message: String {
         switch reason {
         case .noBackup: "cannot recover: there is no complete base backup"

@@ -103,7 +103,7 @@ public struct WaitingWAL: Sendable {
     public private(set) var problem: (any Error)?
     /// Of those whose names are taken in the archive, what can be neither read nor replaced there, and why.
     private(set) var blocked: [(name: String, reason: any Error)] = []
-    /// All segments from the last checkpoint on, whatever the archive has.
+    /// All segments from the last checkpoint on, whatever the archive has, and those before it that it lacks.
     private(set) var named: [SegmentName] = []
 
     public var isEmpty: Bool { segments.isEmpty && histories.isEmpty }
@@ -115,7 +115,7 @@ public struct WaitingWAL: Sendable {
     init(_ dataDirectory: String, timeline: TimelineID, of archive: ClusterArchive) {
         let rescue: Rescue
         do {
-            rescue = try Rescue(dataDirectory: dataDirectory, history: { try archive.timelineHistory($0) })
+            rescue = try Rescue(dataDirectory: dataDirectory, archive: archive)
         } catch {
             problem = error
             return

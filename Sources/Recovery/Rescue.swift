@@ -1,6 +1,9 @@
+import Archiving
+import Backups
 import DataDirectory
 import Glibc
 import Platform
+public import Repository
 public import WAL
 
 /// What of a dead server's WAL is not in the archive yet: files it had no time to archive, and the segment it was
@@ -17,52 +20,56 @@ public struct Rescue: Sendable {
     public let dataDirectory: String
     public let items: [Item]
 
-    /// Reads pg_wal: what is marked `.ready`, and all segments from the last checkpoint on, as far as they hold records.
+    /// Reads pg_wal: what is marked `.ready`, what the archive lacks of the server's history since its oldest backup began, and
+    /// all segments from the last checkpoint on, as far as they hold records.
+    ///
+    /// A `.done` doesn't tell that a file is archived: a standby gives it to what it receives (`XLogArchiveForceDone`,
+    /// xlogarchive.c), and the archive may have lost it since. Nothing from before the oldest backup is missed: `expire` removes
+    /// it.
     ///
     /// The checkpoint may lie on an older timeline than the server: for a while after a promotion the last one is still
     /// the parent's (`CreateEndOfRecoveryRecord`, src/backend/access/transam/xlog.c).
     ///
     /// Records end where a segment is damaged, as they do for the server. A file that can't be read tells nothing of the kind.
     ///
-    /// - Parameter history: a timeline's history where pg_wal hasn't got it.
-    public init(dataDirectory: String, history: (TimelineID) throws -> TimelineHistory?) throws {
+    /// - Parameter archive: the cluster's; nil when it has none yet.
+    public init(dataDirectory: String, archive: ClusterArchive?) throws {
         self.dataDirectory = dataDirectory
         let folder = dataDirectory + "/pg_wal"
-        var items: [Item] = []
         let ready = try Files.listIfPresent(folder + "/archive_status").filter { $0.hasSuffix(".ready") }
             .map { String($0.dropLast(6)) }
-        for name in ready.sorted() where try ArchiveFileName(name) != nil && Files.exists(folder + "/" + name) {
-            items.append(.finished(name))
-        }
+        var files = Set(try ready.filter { try ArchiveFileName($0) != nil && Files.exists(folder + "/" + $0) })
         let directory = DataDirectory(dataDirectory)
         let control = try directory.controlFile()
         let timeline = try directory.timeline(control)
         let own = try TimelineHistory(timeline, in: dataDirectory)
-        let known = try own ?? history(timeline)
+        let known = try own ?? archive?.readableHistory(timeline)
         let lineage = Lineage(known ?? TimelineHistory(timeline), segmentSize: control.segmentSize)
         // Without its history nobody finds a timeline. A server that archives elsewhere, or nothing, has it all the same.
         for step in lineage.steps {
             let file = ArchiveFileName.history(step.timeline).description
-            guard !ready.contains(file), try Files.exists(folder + "/" + file) else { continue }
-            items.append(.finished(file))
+            if try Files.exists(folder + "/" + file) { files.insert(file) }
         }
+        let present = try Files.list(folder).compactMap { SegmentName($0) }
         var name = lineage.file(containing: control.redo)
         if known == nil, timeline > TimelineID(1) {
             // Redo may lie on a timeline that nobody can tell any more; what the server wrote itself is found by its names.
-            name =
-                try Files.list(folder).compactMap { SegmentName($0) }
-                .filter { $0.timeline == timeline && $0 >= name }.min() ?? name
+            name = present.filter { $0.timeline == timeline && $0 >= name }.min() ?? name
         }
-        // Of a server that archives nothing, or elsewhere, no file tells whether it was archived: neither .ready nor .done.
-        var earlier: [Item] = []
-        var before = lineage.file(before: name)
-        while let file = before, try Files.exists("\(folder)/\(file)"),
-            try !Files.exists("\(folder)/archive_status/\(file).done")
-        {
-            if !ready.contains(file.description) { earlier.append(.finished(file.description)) }
-            before = lineage.file(before: file)
+        let oldest = try archive?.listBackups().complete.map(\.startLSN).min() ?? .zero
+        let first = oldest.rawValue / UInt64(control.segmentSize)
+        let earlier = first..<max(first, name.number(segmentSize: control.segmentSize))
+        let candidates = present.filter {
+            earlier.contains($0.number(segmentSize: control.segmentSize)) && lineage.reads($0)
         }
-        items += earlier.reversed()
+        for (timeline, names) in Dictionary(grouping: candidates, by: \.timeline) {
+            let archived = Set(try archive?.segments(timeline: timeline, from: names.min()) ?? [])
+            for name in names where !archived.contains(name) {
+                if try Rescue.holds(name, in: folder) { files.insert(name.description) }
+            }
+        }
+        // A timeline's history comes before its segments.
+        var items = files.sorted().map(Item.finished)
         var continuity = Continuity()
         while try Files.exists("\(folder)/\(name)") {
             var summary: SegmentSummary
@@ -79,10 +86,23 @@ public struct Rescue: Sendable {
                 items.append(.last(name))
                 break
             }
-            if !ready.contains(name.description) { items.append(.finished(name.description)) }
+            if !files.contains(name.description) { items.append(.finished(name.description)) }
             name = lineage.file(after: name)
         }
         self.items = items
+    }
+
+    /// Whether a file holds the segment that it is named after. A damaged one that somebody made the archiver skip was given up.
+    private static func holds(_ name: SegmentName, in folder: String) throws -> Bool {
+        do {
+            guard try name.isWritten(at: "\(folder)/\(name)") else { return false }
+            guard try Files.exists("\(folder)/archive_status/\(name).done") else { return true }
+            _ = try WaitingWAL.scan("\(folder)/\(name)", name, .completed)
+            return true
+        } catch is WALDamage { return false } catch is SystemError {
+            // Whoever archives it comes upon the same, and says so.
+            return true
+        }
     }
 
     /// Hands every item to `push`, which gets a path whose last part is the name to archive under.

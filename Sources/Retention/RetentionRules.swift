@@ -48,7 +48,10 @@ struct RetentionRules {
         if let newest = candidates.last {
             keep(newest, newest.damage == nil ? "newest good backup" : "newest backup", .always)
         }
-        for branch in timelines { keepNewest(of: branch, candidates) }
+        for branch in timelines {
+            keepNewest(of: branch, candidates)
+            keepPossibleAncestors(of: branch, candidates)
+        }
         for backup in candidates {
             if backup.isPinned {
                 if let until = backup.pinnedUntil {
@@ -87,6 +90,15 @@ struct RetentionRules {
         }
         guard let newest, newest.label != candidates.last?.label else { return }
         keep(newest, "newest \(newest.damage == nil ? "good " : "")backup of timeline \(timeline)", .always)
+    }
+
+    /// What may be the only way to a timeline stays until its history tells.
+    private mutating func keepPossibleAncestors(of branch: RetainedTimeline, _ candidates: [RetainedBackup]) {
+        guard let end = branch.unknownBefore else { return }
+        let timeline = branch.history.timeline
+        for backup in candidates where backup.timeline < timeline && backup.stop <= end {
+            keep(backup, "may lead to timeline \(timeline), whose history file is missing", .always)
+        }
     }
 
     private mutating func keep(_ backup: RetainedBackup, _ reason: String, _ hold: Hold = .rest) {

@@ -8,12 +8,19 @@ public struct ArchivedWAL: Sendable {
     /// Where segments are there that a recovery doesn't get over, by the segment.
     public let breaks: [SegmentName: WALBreak]
     private let wanted: SegmentSet
+    /// The newest ones that are known to have been there.
+    private let proven: [SegmentName]
 
-    /// - Parameter breaks: those that are known.
+    /// - Parameters:
+    ///   - breaks: those that are known.
+    ///   - proven: segments of which something else tells that they were archived: a backup is complete only when its last one
+    ///     is.
     public init(
-        _ segments: SegmentSet, _ genealogy: Genealogy, expired: SegmentSet? = nil, breaks: [WALBreak] = []
+        _ segments: SegmentSet, _ genealogy: Genealogy, expired: SegmentSet? = nil, breaks: [WALBreak] = [],
+        proven: [SegmentName] = []
     ) {
         self.segments = segments
+        self.proven = proven.filter { !segments.contains($0) && !genealogy.isContinued($0, in: segments) }
         self.breaks = Dictionary(breaks.map { ($0.segment, $0) }) { first, _ in first }
         self.genealogy = genealogy
         self.expired = expired ?? SegmentSet(segmentSize: segments.segmentSize)
@@ -23,7 +30,7 @@ public struct ArchivedWAL: Sendable {
     /// What is missing on the history of any timeline, each gap once: by timeline, oldest first.
     ///
     /// A history is looked at from the archive's first segment of it, which may come long after the timeline's beginning, to
-    /// the last one that the timeline itself has: what was never archived after that may still come.
+    /// the last one that the timeline itself has, or is known to have had: what was never archived after that may still come.
     public func gaps() -> [LineageGap] { all { lineage, range in lineage.gaps(range, in: wanted) } }
 
     /// What of this is missing after a position, on the histories that pass it.
@@ -46,10 +53,12 @@ public struct ArchivedWAL: Sendable {
 
     private func all(_ find: (Lineage, ClosedRange<UInt64>) -> [LineageGap]) -> [LineageGap] {
         var found: [LineageGap] = []
-        for timeline in segments.timelines {
+        for timeline in Set(segments.timelines + proven.map(\.timeline)).sorted() {
             let lineage = genealogy.lineage(of: timeline)
+            let lost = proven.lazy.filter { $0.timeline == timeline }
+                .map { $0.number(segmentSize: lineage.segmentSize) }
             guard let first = lineage.archived(in: segments).first?.numbers.lowerBound,
-                let last = segments.highest(on: timeline), first <= last
+                let last = [segments.highest(on: timeline), lost.max()].compactMap({ $0 }).max(), first <= last
             else { continue }
             for gap in find(lineage, first...last) where !found.contains(gap) { found.append(gap) }
         }
@@ -58,8 +67,14 @@ public struct ArchivedWAL: Sendable {
 
     /// What is missing on one timeline's history between a segment and the newest one; the timeline may have none yet.
     public func gaps(on lineage: Lineage, from number: UInt64) -> [LineageGap] {
-        guard let newest = lineage.newest(in: segments), newest >= number else { return [] }
+        guard let newest = newest(on: lineage), newest >= number else { return [] }
         return lineage.gaps(number...newest, in: wanted)
+    }
+
+    /// The number of the newest segment of a history that is there, or is known to have been.
+    private func newest(on lineage: Lineage) -> UInt64? {
+        let lost = proven.lazy.filter(lineage.reads).map { $0.number(segmentSize: lineage.segmentSize) }.max()
+        return [lineage.newest(in: segments), lost].compactMap { $0 }.max()
     }
 
     /// Where a recovery that begins in a segment doesn't get on although the next one is there, oldest first.
@@ -87,7 +102,7 @@ public struct ArchivedWAL: Sendable {
             }
         }
         let next = pieces.last.map { $0.numbers.upperBound + 1 } ?? first
-        guard let newest = lineage.newest(in: segments), newest >= next else {
+        guard let newest = newest(on: lineage), newest >= next else {
             return Reach(pieces: pieces, end: LSN(next &* size), gap: nil, stop: nil)
         }
         let gap = lineage.gaps(next...newest, in: segments).first
@@ -100,7 +115,7 @@ public struct ArchivedWAL: Sendable {
         public let pieces: [(timeline: TimelineID, numbers: ClosedRange<UInt64>)]
         /// Behind the last segment.
         public let end: LSN
-        /// What is missing then; nil when nothing newer is archived.
+        /// What is missing then; nil when nothing newer is archived, or was.
         public let gap: LineageGap?
         /// What is there then, but can't be replayed.
         public let stop: WALBreak?

@@ -38,4 +38,13 @@ public struct Genealogy: Sendable {
         // One from before its timeline began, by its history, is a stray: it has only its own kind around it.
         return lineage.reads(name) ? lineage.file(before: name) : name.previous(segmentSize: segmentSize)
     }
+
+    /// Whether what a timeline wrote into its last segment is there in the next one's first: then nobody misses the segment.
+    func isContinued(_ name: SegmentName, in archived: SegmentSet) -> Bool {
+        let number = name.number(segmentSize: segmentSize)
+        return archived.timelines.contains { other in
+            guard let end = lineage(of: other).end(of: name.timeline) else { return false }
+            return end.rawValue / UInt64(segmentSize) == number && archived.contains(lineage(of: other).file(number))
+        }
+    }
 }

@@ -72,4 +72,78 @@ import Testing
             }
         }
     }
+
+    struct Lack: Sendable, CustomTestStringConvertible {
+        let version: TestServer
+        /// The archive lost the history file; else nothing of the timeline is archived yet.
+        let isLost: Bool
+        /// The cluster's data directory is on another machine.
+        var isElsewhere = false
+        var rules = ["--keep-full", "1"]
+        var testDescription: String {
+            "\(version), \(isLost ? "lost" : "not archived yet")\(isElsewhere ? ", elsewhere" : ""), \(rules)"
+        }
+    }
+
+    static let lacks = [
+        Lack(version: .v15, isLost: true), Lack(version: .v15, isLost: false),
+        Lack(version: .v15, isLost: true, isElsewhere: true, rules: ["--recovery-window", "1s"]),
+        Lack(version: .v15, isLost: true, isElsewhere: true), Lack(version: .v18, isLost: false),
+    ]
+
+    /// The newest backup is of a past that a recovery in place undid.
+    @Test(arguments: lacks)
+    func `what may lead to the living timeline stays, whatever the archive lacks of it`(_ lack: Lack) throws {
+        let push = "\(try Executables.tidemark()) archive-push --config DIRECTORY/NAME.conf %p"
+        let group = try ServerGroup(
+            lack.version, settings: ["archive_command": "'test ! -e DIRECTORY/block && \(push)'"])
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            try a.tidemark(["backup", "--no-expire"], expectSuccess: true)
+            let own = try #require(labels(a).first)
+            try a.psql("insert into t values (1)", "select pg_create_restore_point('r1')", "select pg_switch_wal()")
+            try a.tidemark(["backup", "--no-expire"], expectSuccess: true)
+            try fill(a, segments: 1)
+            try group.drain(a)
+            try a.stop()
+            if !lack.isLost { try a.shell("touch \(group.directory)/block") }
+            try a.tidemark(
+                [
+                    "recover", "--target-name", "r1", "--start", "--yes", "--set",
+                    "config_file=\(a.serverConfiguration)",
+                ],
+                expectSuccess: true)
+            try fill(a, segments: 2)
+            let (history, kept) = ("\(group.wal)/00000002.history.zst", group.directory + "/kept")
+            if lack.isLost {
+                try group.drain(a)
+                try runAsServerUser("/bin/mv", [history, kept])
+            }
+            let configuration = group.directory + "/elsewhere.conf"
+            let text = try Files.readText(a.configuration)
+            try replaceDurably(
+                configuration,
+                bytes: Array((lack.isElsewhere ? text.replacing(a.data, with: a.data + ".none") : text).utf8),
+                mode: 0o644)
+            let expired = try a.tidemark(["expire", "--config", configuration] + lack.rules)
+            #expect(expired.ending == .exited(0) && expired.output.contains("backup \(own) kept: "), "\(expired)")
+            if lack.isElsewhere {
+                #expect(expired.errors.contains("whatever may lead to timeline 2 is kept"), "\(expired)")
+                let removed = try a.tidemark(["remove", own, "--yes"])
+                #expect(removed.ending == .exited(1), "\(removed)")
+            }
+            if lack.isLost {
+                try a.tidemark(["archive-push", a.data + "/pg_wal/00000002.history"], expectSuccess: true)
+            } else {
+                try a.shell("rm \(group.directory)/block")
+                try group.drain(a)
+            }
+            let plan = try a.tidemark(["plan", "--target", "latest"])
+            #expect(plan.ending == .exited(0) && plan.output.contains(own), "\(plan)")
+            let copy = RecoveredCopy(group)
+            try copy.recover(a, ["--target", "latest"])
+            #expect(try copy.psql("select string_agg(i::text, ' ' order by i) from t") == "1 2 2")
+        }
+    }
 }

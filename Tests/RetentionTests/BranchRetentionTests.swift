@@ -31,14 +31,17 @@ import WAL
     ///   - left: the timelines it descends from, each with the day at which that was left.
     ///   - commits: the day of its last one.
     ///   - end: the day whose WAL is the last of it in the archive.
+    ///   - unknown: its history is missing, and the day is that of its first segment.
     private static func timeline(
-        _ number: UInt32, left: [(UInt32, Int)] = [], commits: Int? = nil, end: Int? = nil
+        _ number: UInt32, left: [(UInt32, Int)] = [], commits: Int? = nil, end: Int? = nil, unknown: Int? = nil
     ) -> RetainedTimeline {
-        RetainedTimeline(
+        var branch = RetainedTimeline(
             TimelineHistory(
                 timeline: TimelineID(number),
                 ancestors: left.map { .init(timeline: TimelineID($0.0), switchPoint: position($0.1)) }),
             lastCommit: commits.map { RetentionRuleTests.moment($0) }, end: end.map(position))
+        branch.unknownBefore = unknown.map(position)
+        return branch
     }
 
     struct Row: Sendable, CustomTestStringConvertible {
@@ -107,6 +110,19 @@ import WAL
             timelines: [timeline(1, commits: 5, end: 5), timeline(2, left: [(1, 3)], commits: 5, end: 5)],
             backups: [on(1, 1), on(1, 2) { $0.damage = "so" }, on(2, 4)], now: 5, kept: ["1-1", "1-2", "2-4"],
             from: "1-1"),
+        Row(
+            testDescription: "nobody knows from where the newest timeline comes",
+            timelines: [timeline(1, commits: 8, end: 8), timeline(2, commits: 9, end: 9, unknown: 4)],
+            backups: [on(1, 2), on(1, 3), on(1, 7)], now: 9, kept: ["1-2", "1-3", "1-7"], from: "1-2"),
+        Row(
+            testDescription: "nobody knows from where the newest timeline comes: a window",
+            timelines: [timeline(1, commits: 8, end: 8), timeline(2, commits: 9, end: 9, unknown: 4)],
+            backups: [on(1, 2), on(1, 5), on(1, 7)], policy: { $0.recoveryWindow = day }, now: 9,
+            kept: ["1-2", "1-7"], from: "1-2"),
+        Row(
+            testDescription: "the history of an archive's first timeline is missing",
+            timelines: [timeline(2, commits: 9, end: 9, unknown: 1)],
+            backups: [on(2, 2), on(2, 7)], now: 9, kept: ["2-7"], from: "2-7"),
         // Rules that count.
         Row(
             testDescription: "keep_full: a copy's backups take no place from the original's",
