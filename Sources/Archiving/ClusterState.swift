@@ -5,7 +5,7 @@ extension ClusterConfiguration {
     /// The directory for what this host keeps about the cluster and its repository.
     public var state: StateDirectory { StateDirectory(stateDirectory, cluster: name, repository: repository) }
 
-    /// Opens the cluster's repository. Nobody else knows what kind of store the setting `repository` means. Nothing is
-    /// touched: the repository need not be there.
+    /// Opens the cluster's repository. The only place that knows which kind of store the setting `repository` means.
+    /// Touches nothing: the repository need not exist.
     public func openRepository() -> Repository { Repository(DirectoryStore(repository)) }
 }

@@ -1,7 +1,7 @@
 import CXXHash
 
-/// The parts of a file that are compressed each for itself, so that two threads can share a segment, when it is stored
-/// and when it is fetched. Larger parts compress by some hundredths of a percent to a few percent better.
+/// The parts of a file that are compressed separately, so that two threads can share a segment when it is stored and
+/// when it is fetched. Larger parts compress by some hundredths of a percent to a few percent better.
 enum SegmentFrame {
     /// Bytes of content; the last frame of a file has what is left.
     static let length = 2 << 20
@@ -31,7 +31,7 @@ public final class SegmentPress: @unchecked Sendable {
 
     deinit { content.deallocate() }
 
-    /// Reads frame `index` of a file and compresses it; also the sum of what it read.
+    /// Reads frame `index` of a file and compresses it; returns also the sum of the bytes it read.
     func press(
         _ index: Int, of fileLength: UInt64, into piece: Piece,
         read: (UnsafeMutableRawBufferPointer, Int64) throws -> Int
@@ -45,9 +45,9 @@ public final class SegmentPress: @unchecked Sendable {
     }
 }
 
-/// Room for one compressed frame.
+/// A buffer for one compressed frame.
 ///
-/// `@unchecked Sendable`: one thread has it at a time, handed over through the line of frames.
+/// `@unchecked Sendable`: one thread has it at a time; `FrameLine` hands it over.
 final class Piece: @unchecked Sendable {
     // As large as the worst case; the kernel provides only what is written to.
     let buffer = UnsafeMutableRawBufferPointer.allocate(
