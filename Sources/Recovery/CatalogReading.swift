@@ -9,13 +9,13 @@ extension RelationMap {
 }
 
 extension RecoveryArchive {
-    /// What the WAL of these segments, neighbours in this order, does to a database's pg_class and pg_namespace. Reads
-    /// those segments only in which one of the two is changed, by their summaries.
+    /// The changes that the WAL of these consecutive segments makes to a database's pg_class and pg_namespace. Reads
+    /// only the segments whose summaries show a change to one of the two.
     ///
     /// - Parameters:
-    ///   - relations: the number of pg_class's file.
-    ///   - schemas: of pg_namespace's.
-    ///   - start: what lies before isn't looked at: the backup's redo position.
+    ///   - relations: the file number (relfilenode) of pg_class.
+    ///   - schemas: the file number of pg_namespace.
+    ///   - start: the backup's redo position; records before it are ignored.
     public func relationRows(
         of names: [SegmentName], database: UInt32, relations: UInt32, schemas: UInt32, from start: LSN
     ) throws -> LoggedRelations {
@@ -28,7 +28,7 @@ extension RecoveryArchive {
 
     /// The same for the names of databases.
     ///
-    /// - Parameter map: of the backup from whose redo position, `start`, on the WAL is looked at.
+    /// - Parameter map: the relation map of the backup whose redo position is `start`.
     public func databaseNames(
         in names: [SegmentName], _ map: RelationMap, from start: LSN
     ) throws -> LoggedRelations {

@@ -3,8 +3,9 @@ public import DataDirectory
 import Platform
 import Restoring
 
-/// What becomes of the symbolic links that people make in a data directory, so that nobody is surprised by where files are
-/// after a recovery. Only `pg_wal` and tablespaces are links that belong to a cluster; a restore follows no other.
+/// What happens to the symbolic links that people make in a data directory, so that the places of files after a
+/// recovery are no surprise. Only `pg_wal` and tablespaces are links that belong to a cluster; a restore follows no
+/// other.
 public struct LinkOutlook {
     private let backup: BackupDescription
     private let directory: String
@@ -16,7 +17,7 @@ public struct LinkOutlook {
 
     /// Sentences for a plan.
     ///
-    /// - Parameter isDelta: what is in the directory is made use of.
+    /// - Parameter isDelta: whether existing files in the directory are used.
     public func remarks(isDelta: Bool) -> [String] {
         let present = isDelta ? found() : []
         let lost = present.filter { $0.path != "pg_wal" && !exclude.contain($0.path) }.map { link in
@@ -29,7 +30,7 @@ public struct LinkOutlook {
             }
     }
 
-    /// The same when it is done.
+    /// Sentences for a finished restore.
     func told(_ restored: RestoreReport) -> [String] {
         let broken = restored.brokenLinks.map { link in
             "Symbolic link \"\(link.path)\" was removed; \"\(link.target)\", to which it led, was not changed."
@@ -57,7 +58,7 @@ public struct LinkOutlook {
                 + "link." : ""
     }
 
-    /// The links in the directory; tablespaces' are none of these.
+    /// The links in the directory, without the tablespaces'.
     private func found() -> [BackedUpLink] {
         var links: [BackedUpLink] = []
         func look(_ path: String) {

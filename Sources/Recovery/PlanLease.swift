@@ -4,7 +4,7 @@ public import Platform
 public import Repository
 public import WAL
 
-/// The right to what a plan reads: until the object goes, or its process, `expire` leaves the plan's backup alone and all WAL
+/// A lock on what a plan reads: until it is released, or its process ends, `expire` keeps the plan's backup and all WAL
 /// since that backup began.
 public final class PlanLease: Sendable {
     private let backup: BackupLease
@@ -12,13 +12,13 @@ public final class PlanLease: Sendable {
     /// - Throws: `NoSuchBackup`, `PlanOutdated`.
     public init(_ plan: Plan, of archive: ClusterArchive) throws {
         backup = try BackupLease(plan.backup.label, of: archive)
-        // What went between the planning and now doesn't come back.
+        // What was removed between the planning and now is gone.
         let partials = Set(plan.partials)
         var listed: (folder: RepositoryKey, names: Set<String>)?
         for name in plan.segmentNames where !partials.contains(name) {
             let key = archive.key(for: .segment(name))
             if listed?.folder != key.folder {
-                // An object's name begins with its segment's, so it comes after that.
+                // An object's name begins with its segment's, so it is listed after that name.
                 let entries = try archive.store.list(key.folder, after: name.description)
                 listed = (key.folder, Set(entries.filter { $0.size != nil }.map(\.name)))
             }
@@ -27,7 +27,7 @@ public final class PlanLease: Sendable {
     }
 }
 
-/// Something that the plan needs has been removed since it was made.
+/// An object that the plan needs has been removed since it was made.
 public struct PlanOutdated: Explained, Equatable {
     public let segment: SegmentName
     public var message: String { "the plan can no longer be carried out: segment \"\(segment)\" has been removed" }

@@ -3,28 +3,29 @@ import Glibc
 import Platform
 public import WAL
 
-/// What of a dead server's WAL is not in the archive yet: files it had no time to archive, and the segment it was
-/// writing.
+/// A dead server's WAL that is not archived yet: files it had no time to archive, and the segment it was writing.
 public struct Rescue: Sendable {
     public enum Item: Hashable, Sendable {
         /// A finished file of pg_wal, under its own name.
         case finished(String)
-        /// The segment the server was writing. It is archived as PostgreSQL archives the last one of a timeline it leaves:
-        /// under its name with `.partial`, so that the finished segment still can be, should the server ever run again.
+        /// The segment the server was writing. It is archived as PostgreSQL archives the last one of a timeline it
+        /// leaves: under its name with `.partial`, so that the finished segment can still be archived if the server
+        /// ever runs again.
         case last(SegmentName)
     }
 
     public let dataDirectory: String
     public let items: [Item]
 
-    /// Reads pg_wal: what is marked `.ready`, and all segments from the last checkpoint on, as far as they hold records.
+    /// Reads pg_wal: files with a `.ready` mark, and all segments from the last checkpoint on, as far as they hold
+    /// records.
     ///
-    /// The checkpoint may lie on an older timeline than the server: for a while after a promotion the last one is still
-    /// the parent's (`CreateEndOfRecoveryRecord`, src/backend/access/transam/xlog.c).
+    /// The checkpoint may lie on an older timeline than the server's: for a while after a promotion the last one is
+    /// still the parent's (`CreateEndOfRecoveryRecord`, src/backend/access/transam/xlog.c).
     ///
-    /// Records end where a segment is damaged, as they do for the server. A file that can't be read tells nothing of the kind.
+    /// Records end where a segment is damaged, as they do for the server. A file that can't be read doesn't end them.
     ///
-    /// - Parameter history: a timeline's history where pg_wal hasn't got it.
+    /// - Parameter history: the history of a timeline that pg_wal doesn't have.
     public init(dataDirectory: String, history: (TimelineID) throws -> TimelineHistory?) throws {
         self.dataDirectory = dataDirectory
         let folder = dataDirectory + "/pg_wal"
@@ -39,7 +40,8 @@ public struct Rescue: Sendable {
         let own = try TimelineHistory(timeline, in: dataDirectory)
         let known = try own ?? history(timeline)
         let lineage = Lineage(known ?? TimelineHistory(timeline), segmentSize: control.segmentSize)
-        // Without its history nobody finds a timeline. A server that archives elsewhere, or nothing, has it all the same.
+        // No recovery finds a timeline without its history. A server that doesn't archive here has no `.ready` mark for
+        // it.
         for step in lineage.steps {
             let file = ArchiveFileName.history(step.timeline).description
             guard !ready.contains(file), try Files.exists(folder + "/" + file) else { continue }
@@ -47,12 +49,13 @@ public struct Rescue: Sendable {
         }
         var name = lineage.file(containing: control.redo)
         if known == nil, timeline > TimelineID(1) {
-            // Redo may lie on a timeline that nobody can tell any more; what the server wrote itself is found by its names.
+            // The timeline of the redo position may be unknown; the segments that the server wrote itself are found by
+            // name.
             name =
                 try Files.list(folder).compactMap { SegmentName($0) }
                 .filter { $0.timeline == timeline && $0 >= name }.min() ?? name
         }
-        // Of a server that archives nothing, or elsewhere, no file tells whether it was archived: neither .ready nor .done.
+        // A server with archiving off, or into another archive, leaves no mark: neither .ready nor .done.
         var earlier: [Item] = []
         var before = lineage.file(before: name)
         while let file = before, try Files.exists("\(folder)/\(file)"),
@@ -67,12 +70,12 @@ public struct Rescue: Sendable {
             var summary: SegmentSummary
             do { summary = try WaitingWAL.scan("\(folder)/\(name)", name, .partial) } catch is WALDamage { break } catch
             {
-                // It may hold the last commits: whoever archives it comes upon the same, and says so.
+                // It may hold the last commits: archiving it will fail in the same way, and report that.
                 items.append(.last(name))
                 break
             }
             _ = continuity.add(trimming: &summary, mayEndEarly: true)
-            // A file kept for reuse still has the pages of its earlier life.
+            // A recycled file still has the pages of its earlier use.
             guard summary.firstRecord != nil || summary.head != nil else { break }
             if summary.ending == .zero || summary.ending == .stale {
                 items.append(.last(name))
@@ -84,12 +87,12 @@ public struct Rescue: Sendable {
         self.items = items
     }
 
-    /// Hands every item to `push`, which gets a path whose last part is the name to archive under.
+    /// Hands every item to `push`, as a path whose last component is the name to archive under.
     ///
     /// - Parameters:
     ///   - scratch: a directory for the last segment's copy.
-    ///   - proceed: asked before each item; what it throws ends it there.
-    /// - Returns: what could not be read or archived, and why; the rest is safe.
+    ///   - proceed: called before each item; an error ends the rescue.
+    /// - Returns: what could not be read or archived, and why; everything else is archived.
     public func carryOut(
         scratch: String, proceed: () throws -> Void, push: (_ path: String) throws -> Void
     ) throws -> [(name: String, reason: any Error)] {
