@@ -3,8 +3,8 @@ import SQLite
 import WAL
 
 extension Catalog {
-    /// - Returns: the timelines whose histories are new, others than they were, or gone, and where these say or said that
-    ///   the timeline begins.
+    /// - Returns: the timelines whose histories are new, changed, or gone, and where the timelines begin according to
+    ///   the old and the new ones.
     func synchronizeHistories() throws -> [TimelineID: Set<LSN>] {
         let (known, present) = (try knownHistories(), try readableHistories())
         var told: [TimelineID: Set<LSN>] = [:]
@@ -23,7 +23,7 @@ extension Catalog {
         return told
     }
 
-    /// Whether the histories in the repository are others than those that are known.
+    /// Whether the histories in the repository differ from those in the catalog.
     func historiesDiffer() throws -> Bool { try knownHistories() != readableHistories() }
 
     private func knownHistories() throws -> [TimelineID: String] {
@@ -35,8 +35,8 @@ extension Catalog {
         return known
     }
 
-    /// What is in the repository; a damaged one leads nowhere, like one that is gone. They are few and small, and are read
-    /// each time: nothing else tells that one has been damaged in its place.
+    /// The histories in the repository; a damaged one leads nowhere, like a missing one. They are few and small, and
+    /// are read each time: nothing else shows that one has been damaged in its place.
     private func readableHistories() throws -> [TimelineID: String] {
         var present: [TimelineID: String] = [:]
         for timeline in try archive.histories() {

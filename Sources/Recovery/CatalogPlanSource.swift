@@ -10,7 +10,7 @@ public final class CatalogPlanSource: PlanSource {
     private let archive: ArchivePlanSource
 
     /// - Parameters:
-    ///   - catalog: already synchronised with the repository.
+    ///   - catalog: already synchronized with the repository.
     ///   - archive: reads the records, and answers where the catalog can't.
     public init(_ catalog: Catalog, _ archive: ArchivePlanSource) { (self.catalog, self.archive) = (catalog, archive) }
 

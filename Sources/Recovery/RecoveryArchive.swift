@@ -178,7 +178,7 @@ public struct RecoveryArchive: Sendable {
     ///   - offersPartials: whether to report incomplete segments that lead further.
     ///   - command: the command that replays them (`--use-partial`), where the caller's own doesn't.
     ///   - waiting: WAL that isn't archived yet, and will be.
-    ///   - catalog: already synchronised; with it the cost of a plan doesn't depend on the size of the archive.
+    ///   - catalog: already synchronized; with it the cost of a plan doesn't depend on the size of the archive.
     public func plan(
         _ request: PlanRequest, usePartials: Bool, offersPartials: Bool = false, partialsBy command: String? = nil,
         waiting: WaitingWAL = WaitingWAL(), catalog: Catalog? = nil
