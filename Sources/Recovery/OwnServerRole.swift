@@ -9,8 +9,8 @@ public enum OwnServerRole {
     /// Opens a session as the first role that is a superuser, or as another role if none is.
     ///
     /// - Parameters:
-    ///   - names: in the order in which they are tried; nil is the role of the connection string. A role that can connect
-    ///     but is no superuser is used to look up superusers: the backup may know other roles than the target.
+    ///   - names: in the order in which they are tried; nil is the role of the connection string. A role that can
+    ///     connect but is no superuser is used to look up superusers: the backup may know other roles than the target.
     ///   - dataDirectory: the server's. A superuser's session with any other server is closed at once: what is done on
     ///     the temporary server must be done nowhere else, wherever the socket, the environment or a setting leads.
     ///   - connect: opens a session as that role.
