@@ -6,12 +6,12 @@ public import Recovery
 import Restoring
 import WAL
 
-/// Brings tables back as they were at the plan's target: from a scratch cluster that holds little else, into whatever
-/// `request` names. The scratch cluster is gone afterwards, whatever happens; if this process is killed,
-/// `ScratchDirectory.reclaim` removes it.
+/// Recovers tables as they were at the plan's target: from a minimal scratch cluster, to the destination in `request`.
+/// The scratch cluster is removed afterwards, whatever happens; if this process is killed, `ScratchDirectory.reclaim`
+/// removes it.
 ///
 /// - Throws: `TableRefusal`, `ScratchFailure`, and what `report`, restoring, replaying and the servers throw. The live
-///   database is as it was then.
+///   database is unchanged then.
 public func recoverTables(
     _ request: TableRecoveryRequest, from archive: RecoveryArchive,
     report: @escaping @Sendable (TableRecoveryEvent) throws -> Void = { _ in }
@@ -40,7 +40,7 @@ private final class TableRecovery {
         try Preconditions(request, map).check()
         try stopBeforeDropOfDatabase(map)
         try report(.begun)
-        // From the cheapest way to the surest one.
+        // From the cheapest way to the safest one.
         var ways: [(selection: (Set<UInt32>) -> FileSelection, name: String)] = []
         for method in [FileSelection.Method.filteredWAL, .holes] where request.method == method || method == .holes {
             ways.append(
@@ -65,8 +65,9 @@ private final class TableRecovery {
         }
     }
 
-    /// A database's files go before the transaction that drops it commits, and nobody can connect to it from even earlier on:
-    /// a moment just before the drop is replayed only up to there. What commits in between isn't in this database.
+    /// A database's files are removed before the transaction that drops it commits, and connections to it are refused
+    /// even earlier: a target just before that commit is moved to before the drop. Commits in between aren't in this
+    /// database.
     private func stopBeforeDropOfDatabase(_ map: RelationMap) throws {
         let planned = request.plan
         guard let database = map.databases.first(where: { $0.name == request.database })?.oid,
@@ -94,7 +95,7 @@ private final class TableRecovery {
         try? report(.note(text))
     }
 
-    /// Replays until the files of the wanted tables at the target are known to have been complete.
+    /// Replays until all files that the wanted tables have at the target are known to be complete.
     private func recover(_ map: RelationMap, _ select: (Set<UInt32>) -> FileSelection) throws {
         var keeping: Set<UInt32> = []
         while true {
@@ -171,7 +172,8 @@ private final class TableRecovery {
         do {
             return try scratch.connect(request.database, users: map.superusers + ["postgres"] + roles)
         } catch let failure as ConnectionFailure {
-            // Not there by name; with a row in the catalog but no directory it was made after the backup.
+            // No database of this name; one with a row in the catalog but without a directory was created after the
+            // backup.
             if failure.kind == .noSuchDatabase, !failure.reason.contains("subdirectory") {
                 throw TableRefusal.noSuchDatabase(request.database, known: map.databases.map(\.name))
             }
@@ -182,7 +184,7 @@ private final class TableRecovery {
         }
     }
 
-    /// Who may be there at the target when superusers have been given other names since the backup.
+    /// Roles that may exist at the target if superusers have been renamed since the backup.
     private var roles: [String] {
         let named = try? ConnectionString(request.liveConninfo)["user"]
         let current =
@@ -192,7 +194,7 @@ private final class TableRecovery {
         return [current ?? nil, named ?? nil].compactMap(\.self)
     }
 
-    /// The selection is about the database that had the name at the time of the backup.
+    /// The selection applies to the database that had the name at the time of the backup.
     private func checkDatabase(_ connection: Connection, _ selection: FileSelection) throws {
         guard let known = selection.database else { return }
         let oid = try connection.query("SELECT oid FROM pg_database WHERE datname = current_database()").scalar
@@ -201,7 +203,7 @@ private final class TableRecovery {
         }
     }
 
-    /// Transactions in doubt would keep their locks for ever.
+    /// Pending prepared transactions would keep their locks for ever.
     private func rollBackPrepared(_ connection: Connection) throws {
         let rows = try connection.query("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()")
         for row in rows.values {
@@ -225,7 +227,7 @@ private final class TableRecovery {
         let programs = DumpPrograms(
             binDirectory: request.binDirectory, majorVersion: request.plan.majorVersion, conninfo: scratch.conninfo,
             database: request.database, user: user, isUnencoded: try SessionSettings.isUnencoded(connection))
-        // Files first: what follows changes names.
+        // Files first: the other destinations rename the tables.
         for case .file(let path, let format) in request.destinations where !result.files.contains(path) {
             try report(.takingOut(table: path))
             _ = try? removeStaleTemporaries(in: Files.parent(path), of: Files.name(path))
