@@ -86,9 +86,9 @@ final class ClusterCopy {
     /// Adds the files from the server, and stores the manifest.
     ///
     /// - Parameters:
-    ///   - control: pg_control, read after everything else was copied, so that its minimum recovery point covers every page
-    ///     copied from a standby. For a primary any of its states between start and stop will do, because backup_label
-    ///     overrides its checkpoint.
+    ///   - control: pg_control, read after everything else was copied, so that its minimum recovery point covers every
+    ///     page copied from a standby. For a primary any of its states between start and stop will do, because
+    ///     backup_label overrides its checkpoint.
     ///   - stop: where the copy becomes consistent.
     func finish(control: [UInt8], end: BackupModeEnd, stop: LSN, superusers: [String]) throws -> Stored {
         var last: [(String, [UInt8])] = [(ControlFile.path, control), ("backup_label", Array(end.labelFile.utf8))]

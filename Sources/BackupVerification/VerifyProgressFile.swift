@@ -25,8 +25,9 @@ final class VerifyProgressFile: Sendable {
     /// Microseconds.
     private static let lifetime: Int64 = 86_400_000_000
 
-    ///   - text: in each line a pack's number and when it was found good, in microseconds since 1970; a last line without its
-    ///     end may be truncated to another number, and is ignored.
+    /// - Parameters:
+    ///   - text: in each line a pack's number and when it was found good, in microseconds since 1970; a last line
+    ///     without its end may be truncated to another number, and is ignored.
     ///   - now: in microseconds since 1970.
     static func packs(_ text: String, now: Int64) -> Set<Int> {
         let whole = text.lastIndex(of: "\n").map { text[..<$0] } ?? ""

@@ -1,11 +1,11 @@
-/// The candidate nearest to `word`, if it is near enough to be a slip of the fingers.
+/// The candidate nearest to `word`, if it is near enough to be a typing error.
 public func suggestion(for word: String, among candidates: some Sequence<String>) -> String? {
     candidates.map { (distance: editDistance($0, word), word: $0) }
         .min { ($0.distance, $0.word) < ($1.distance, $1.word) }
         .flatMap { $0.distance <= max(2, min(3, word.count / 3)) ? $0.word : nil }
 }
 
-/// How many single-letter edits separate two words.
+/// The edit distance of two words.
 func editDistance(_ a: String, _ b: String) -> Int {
     let b = Array(b)
     var row = Array(0...b.count)

@@ -1,10 +1,10 @@
 public import WAL
 
-/// What an archived segment tells of its age.
+/// The age of an archived segment.
 public enum SegmentAge: Sendable, Equatable {
     /// The time of the last commit in it.
     case commit(Moment)
-    /// It holds no commit, and so tells nothing.
+    /// It holds no commit, so its age isn't known.
     case noCommit
     /// It can't be read.
     case unreadable
@@ -12,13 +12,13 @@ public enum SegmentAge: Sendable, Equatable {
 
 /// Where the first archived WAL begins that isn't known to be older than `moment`, on any timeline.
 ///
-/// A commit tells the age of what comes before it on its history, and nothing of what follows. So on every history the
-/// segment with the last commit known to be old is not known to be old as a whole.
+/// A commit shows the age of the WAL before it on its history, not of what follows. So on every history, the segment
+/// with the last old commit doesn't count as old as a whole.
 ///
 /// - Parameters:
 ///   - segments: of all timelines, in any order.
 ///   - histories: those of the timelines.
-///   - age: asked from the oldest segment of a history on, until one isn't old.
+///   - age: called from the oldest segment of a history on, until one isn't old.
 /// - Returns: nil when there are no segments.
 public func firstWAL(
     since moment: Moment, _ segments: [SegmentName], histories: [TimelineHistory], segmentSize: UInt32,
@@ -34,7 +34,7 @@ public func firstWAL(
     }
     return timelines.compactMap { timeline, own -> LSN? in
         let switchPoint = switchPoints[timeline]
-        // One that was left, and isn't written beyond that, is part of the histories that left it.
+        // A timeline that was left, and has nothing beyond that, is part of the histories that branch off from it.
         if let switchPoint, own.allSatisfy({ $0.start(segmentSize: segmentSize) < switchPoint }) { return nil }
         let ancestors = histories.first { $0.timeline == timeline }?.ancestors ?? []
         let history =
@@ -57,7 +57,7 @@ public func firstWAL(
             case .commit, .unreadable: return lastOld
             }
         }
-        // Nobody goes on with what was left.
+        // No WAL continues a timeline that was left.
         return switchPoint != nil && isOldToItsEnd ? nil : lastOld
     }.min()
 }

@@ -74,8 +74,7 @@ struct RoleTranslation {
         }
     }
 
-    /// REVOKE would also revoke what others were granted by these roles, but only with CASCADE: rows are changed
-    /// instead.
+    /// REVOKE needs CASCADE where these roles granted privileges to others; the catalog rows are changed instead.
     private func takeOut(_ roles: [String]) throws {
         try scratch.execute("SET allow_system_table_mods = on")
         for (catalog, privileges, relation) in [("pg_class", "relacl", "oid"), ("pg_attribute", "attacl", "attrelid")] {
