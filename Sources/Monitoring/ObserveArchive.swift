@@ -10,9 +10,9 @@ extension ArchiveObservation {
     ///
     /// - Parameters:
     ///   - timeline: the server's; nil takes the newest one in the archive.
-    ///   - segmentSize: in bytes, when the repository has no backup that tells it.
-    ///   - policy: what may have been expired on purpose: that is no gap.
-    ///   - breaks: segments that are known not to go on where the one before ends, or to be damaged.
+    ///   - segmentSize: in bytes, when the repository has no backup that records it.
+    ///   - policy: decides which segments are missing on purpose; these are no gap.
+    ///   - breaks: segments known not to continue the one before, or to be damaged.
     public init(
         of archive: ClusterArchive, timeline: TimelineID?, segmentSize: UInt32,
         policy: RetentionPolicy, now: Moment, breaks: [WALBreak] = []
@@ -21,7 +21,7 @@ extension ArchiveObservation {
         backups = try archive.listBackups()
         self.segmentSize = backups.complete.last?.segmentSize ?? segmentSize
         let timelines = try archive.timelines()
-        // A server may be on a timeline of which nothing has been archived yet.
+        // The server may be on a timeline of which nothing has been archived yet.
         let followed = [timeline, timelines.last].compactMap { $0 }.first { timelines.contains($0) } ?? TimelineID(1)
         self.timeline = followed
         gaps = []
@@ -46,7 +46,7 @@ extension ArchiveObservation {
         if historyProblem == nil {
             strangers = Set(backups.complete.map(\.label)).subtracting(own.map(\.label))
         }
-        // One that can't be looked at may be whole: that it is not known is told with what is known to be damaged.
+        // One that can't be examined may be whole; the check of known damage reports the error.
         for backup in backups.complete { damage[backup.label] = (try? visibleDamage(of: backup, from: archive)) ?? nil }
         let usable = own.filter { damage[$0.label] == nil }
         let oldest = own.min { $0.startLSN < $1.startLSN }
@@ -56,7 +56,7 @@ extension ArchiveObservation {
             present.formUnion(try archive.segments(timeline: timeline, from: first))
         }
         let archived = SegmentSet(present.sorted(), segmentSize: size)
-        // What an ancestor wrote after it was left is no part of the cluster's history.
+        // WAL that an ancestor wrote after it was left isn't part of the cluster's history.
         guard let last = lineage.newest(in: archived) else { return }
         newest = lineage.file(last)
         let genealogy = Genealogy([followed: history], segmentSize: size)
@@ -82,7 +82,7 @@ extension ArchiveObservation {
             gaps.append(gap)
         }
         gaps.sort { $0.first.number(segmentSize: size) < $1.first.number(segmentSize: size) }
-        // A picture has room for a few; a hundred summaries are read in a moment.
+        // The picture has space for a few; a hundred summaries are read quickly.
         for index in gaps.indices.prefix(50) {
             guard let missing = gaps[index].missing else { continue }
             gaps[index].from = try commit(before: missing.numbers.lowerBound)
@@ -91,7 +91,7 @@ extension ArchiveObservation {
                 gaps[index].to = try archive.readableSummary(of: after)?.facts.earliestCommit?.time
             }
         }
-        // Behind the last segment that was removed on purpose all is to be there.
+        // After the last segment that was removed on purpose, none may be missing.
         let removed = all.flatMap(\.ranges).reversed().lazy
             .compactMap { ArchiveObservation.newest(of: wal.expired, in: $0) }.first
         keptFrom = own.filter { backup in removed.map { backup.startLSN.rawValue / UInt64(size) > $0 } ?? true }
@@ -129,7 +129,7 @@ extension ArchiveObservation {
         return run.map { min($0.upperBound, last) }.flatMap { $0 >= first ? $0 : nil }
     }
 
-    /// The time of the newest commit that can be read; looks back over at most fifty segments without one.
+    /// The time of the newest commit that can be read; searches at most fifty segments without one.
     private static func newestCommit(
         before number: UInt64, of archived: SegmentSet, on lineage: Lineage, _ archive: ClusterArchive
     ) throws -> Moment? {

@@ -3,9 +3,9 @@ import Notifications
 import Platform
 
 extension PermissionFinding {
-    /// What of these is open to people who have no business there.
+    /// Files and directories that are open to other users.
     ///
-    /// - Parameter secrets: files that hold one, by the setting that names them.
+    /// - Parameter secrets: files that contain one, by the setting that names them.
     public static func find(
         repository: String, stateDirectory: String, configuration: String, secrets: [(setting: String, path: String)]
     ) -> [PermissionFinding] {

@@ -5,14 +5,14 @@ import Recovery
 public import Repository
 public import WAL
 
-/// A timeline in the archive that the server is not on, though it is newer than the server's: another server made it. What
-/// asks for the latest timeline means this one (`findNewestTimeLine`, src/backend/access/transam/timeline.c).
+/// A timeline in the archive that is newer than the server's, and made by another server. A recovery to the latest
+/// timeline follows it (`findNewestTimeLine`, src/backend/access/transam/timeline.c).
 public struct StrayTimeline: Sendable, Equatable {
     public var timeline: TimelineID
     /// The timeline it left, and where; nil when its history isn't in the archive.
     public var parent: TimelineID?
     public var left: LSN?
-    /// When the last transaction in its newest segment ended, as far as that tells.
+    /// When the last transaction in its newest segment ended, if known.
     public var last: Moment?
 
     public init(timeline: TimelineID, parent: TimelineID? = nil, left: LSN? = nil, last: Moment? = nil) {
@@ -20,9 +20,9 @@ public struct StrayTimeline: Sendable, Equatable {
     }
 
     /// - Parameters:
-    ///   - server: the timeline it is on.
-    ///   - position: where a standby is: it may come to follow a timeline that branches off later; nil for a server that
-    ///     takes writes, which can't.
+    ///   - server: the server's timeline.
+    ///   - position: a standby's position: it may still follow a timeline that branches off later; nil for a primary,
+    ///     which can't.
     public static func find(
         of archive: ClusterArchive, server: TimelineID, standbyAt position: LSN?
     ) throws -> [StrayTimeline] {
@@ -39,13 +39,13 @@ public struct StrayTimeline: Sendable, Equatable {
 }
 
 extension Observation {
-    /// Looks for them, where the server and the archive could be asked.
+    /// Finds them, if the server and the archive can be queried.
     mutating func observeTimelines(_ control: ControlFile?, dataDirectory: String, _ repository: Repository) {
         guard let server, let archive, let control, control.systemIdentifier == archive.incarnation.systemIdentifier
         else { return }
         let timeline = self.timeline(control)
         let contents = repository.archive(archive.incarnation)
-        // What a standby has replayed since may be of a timeline that its control file doesn't name yet.
+        // A standby may have replayed WAL of a timeline that its control file doesn't name yet.
         let position =
             server.receivedTimeline == nil ? max(control.checkpoint, control.minimumRecoveryPoint) : server.position
         do {
@@ -95,7 +95,7 @@ extension Observation {
                 + (parting ?? "") + (stray.last.map { ", and its last transaction is from \(wholeSeconds($0))" } ?? "")
                 + "."
         }
-        // One that descends from another goes first.
+        // Descendants first.
         let commands = strays.reversed().map { "tidemark segments put-aside \($0.timeline.fileNamePart).history" }
         let aside = "\(commands.joined(separator: "; ")) (nothing is deleted)"
         return .critical(

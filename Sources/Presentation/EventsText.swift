@@ -3,9 +3,9 @@ public import Operations
 import Platform
 import WAL
 
-/// What happened, newest first, with the commands that recover to before what is lost by it.
+/// Events, newest first, with the commands that recover to just before a loss.
 ///
-/// - Parameter sameCluster: words that must be repeated on other tidemark command lines to mean the same cluster.
+/// - Parameter sameCluster: options that must be repeated on other tidemark command lines for the same cluster.
 public func eventsText(_ report: EventsReport, sameCluster: String) -> String {
     guard !report.events.isEmpty else { return "No such events are in the archive." }
     var lines: [String] = []
@@ -23,7 +23,7 @@ public func eventsText(_ report: EventsReport, sameCluster: String) -> String {
     return lines.joined(separator: "\n")
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public func eventDocuments(_ report: EventsReport, sameCluster: String) -> [EventDocument] {
     report.events.map { event in
         var (words, unreachable): (String?, String?) = (nil, nil)
@@ -61,7 +61,7 @@ private func line(_ event: Event) -> String {
     return parts.joined(separator: "  ") + "  (" + place.joined(separator: ", ") + ")"
 }
 
-/// An event, as machines read it.
+/// An event as JSON.
 public struct EventDocument: Encodable {
     let kind: String
     let time: String?
@@ -72,6 +72,6 @@ public struct EventDocument: Encodable {
     let files: [String]
     let detail: String?
     let command: String?
-    /// Why no command is told.
+    /// Why there is no command.
     let unreachable: String?
 }
