@@ -5,8 +5,8 @@ public enum Answer<Value> {
     case ready(Value)
 }
 
-/// State behind a lock, with waiting.  `Synchronization.Mutex` has no condition
-/// variable; this is the one place that pairs them.
+/// State behind a lock, with waiting. `Synchronization.Mutex` has no condition variable; only this type combines the
+/// two.
 ///
 /// `@unchecked Sendable`: `state` is touched only between lock and unlock.
 public final class Monitor<State>: @unchecked Sendable {
@@ -53,7 +53,7 @@ public final class Monitor<State>: @unchecked Sendable {
             pthread_cond_wait(changed, mutex)
         }
     }
-    /// Waits until `body` says `.ready`, or a moment of `Clock.monotonic` has come: nil then.
+    /// Waits until `body` says `.ready`; nil when `Clock.monotonic` has reached `end` before.
     public func wait<Value>(before end: UInt64, until body: (inout State) throws -> Answer<Value>) rethrows -> Value? {
         var moment = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
         pthread_mutex_lock(mutex)

@@ -46,7 +46,7 @@ enum EventsCommand: Command {
         return report.isWhole ? .success : .problemsFound
     }
 
-    /// Words that must be repeated on other tidemark command lines to mean the same cluster.
+    /// Options that must be repeated on other tidemark command lines for the same cluster.
     private static func sameCluster(_ invocation: Invocation) -> String {
         ["config", "cluster"].compactMap { name in
             invocation.arguments.value(name).map { " --\(name) \(shellQuoted($0))" }
