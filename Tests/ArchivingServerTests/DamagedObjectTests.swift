@@ -75,7 +75,7 @@ import WAL
             (Subject.segment, 30), (.segment, 60), (.segment, 5000), (.segment, -1), (.history, 30), (.history, 70),
             (.backupHistory, -70),
         ])
-    func `what is damaged in the repository is stored again by a server that has it`(subject: Subject, offset: Int)
+    func `a damaged object is stored again by a server that has the file`(subject: Subject, offset: Int)
         throws
     {
         let damaged = try Damaged(subject, at: offset)
@@ -195,7 +195,7 @@ import WAL
         #expect(kept == [damaged.object], "\(aside)")
     }
 
-    @Test(arguments: ["EACCES", "EIO"]) func `what can't be opened can be put aside`(error: String) throws {
+    @Test(arguments: ["EACCES", "EIO"]) func `an object that can't be opened can be put aside`(error: String) throws {
         let damaged = try Damaged(.segment)
         let words = ["segments", "put-aside", damaged.name, "--certain", "--yes"]
         let end = try runAsServerUser(
@@ -212,7 +212,7 @@ import WAL
         ("open:NEXT.zst=EIO", false), ("open:NEXT.zst=EACCES", false), ("read:NEXT.zst=ESTALE", false),
         ("read:NEXT.zst=EIO", false), ("absent", true), ("damaged", true), ("", true),
     ])
-    func `whether the segment behind agrees is asked, and a failure is no answer`(
+    func `the next segment is compared, and a failure to read it is an error`(
         trouble: String, passes: Bool
     ) throws {
         let damaged = try Damaged(.segment, at: 60)

@@ -193,7 +193,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         ]
     }
 
-    @Test func `what ends early of a timeline that the server isn't on is taken`() throws {
+    @Test func `a segment that ends early is taken from a timeline that the server isn't on`() throws {
         let site = try TestSite(settings: ["wal_keep_size": "64MB"], initdb: ["--wal-segsize=1"])
         let cluster = site.cluster
         @discardableResult func hand(over sample: Abandoned) throws -> String {

@@ -113,7 +113,7 @@ struct HeldSegment: Sendable, CustomTestStringConvertible {
         #expect(try stored(archive) == [archive.origin.segments[0]])
     }
 
-    @Test func `a damaged segment further on fails only its own call, and nothing behind it is stored unchecked`()
+    @Test func `a damaged segment further on fails only its own call, and nothing after it is stored unchecked`()
         throws
     {
         let archive = try Archive(settings: ["archive_jobs = 2"])
@@ -168,7 +168,7 @@ struct HeldSegment: Sendable, CustomTestStringConvertible {
         #expect(leftovers.output == "")
     }
 
-    @Test func `what a killed process left is removed, another host's fresh temporary is not`() throws {
+    @Test func `leftovers of a killed process are removed, another host's fresh temporary is not`() throws {
         let archive = try Archive(settings: ["archive_jobs = 1"])
         let folder = Files.parent(archive.path(archive.origin.segments[0]))
         try Files.makeDirectories(folder)

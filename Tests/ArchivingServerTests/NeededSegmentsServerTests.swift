@@ -11,7 +11,7 @@ import Testing
         return Set(found.output.split(separator: "\n").map(String.init))
     }
 
-    @Test func `segments of the server's own history stay, unless somebody is certain`() throws {
+    @Test func `segments of the server's own history stay, unless --certain is given`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"], configuration: [])
         let cluster = site.cluster
         try cluster.psql("create table t (i int)")

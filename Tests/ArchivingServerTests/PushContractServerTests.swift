@@ -153,7 +153,7 @@ private let refusals = [
     }
 
     @Test(arguments: Program.allCases)
-    func `segments and the other files are stored, and the same again is confirmed`(by program: Program) throws {
+    func `segments and the other files are stored, and a repetition is confirmed`(by program: Program) throws {
         let archive = try Archive()
         let names = archive.origin.segments.map(\.description) + [archive.origin.backupHistory]
         for _ in 1...2 {
@@ -220,7 +220,7 @@ private let refusals = [
         #expect(try Files.read(archive.scratch.file("fetched")) == Files.read(path))
     }
 
-    @Test func `other content under a name that is taken is refused, and told where it differs`() throws {
+    @Test func `other content under a taken name is refused, with the place of the difference`() throws {
         let archive = try Archive()
         let name = archive.origin.segments.last!.description
         try archive.push(archive.origin.wal(name), expectSuccess: true)
@@ -246,7 +246,7 @@ private let refusals = [
         for (path, digest) in before { #expect(try archive.contents()[path] == digest) }
     }
 
-    @Test func `a segment that does not continue its predecessor needs a person's word`() throws {
+    @Test func `a segment that does not continue its predecessor is stored on request only`() throws {
         let archive = try Archive()
         let names = archive.origin.segments
         try archive.push(archive.origin.wal(names[1].description), expectSuccess: true)

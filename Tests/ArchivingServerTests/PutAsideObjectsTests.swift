@@ -79,7 +79,7 @@ struct Naming: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: Naming.all)
-    func `what is named moves, and nothing else`(_ naming: Naming) throws {
+    func `the named objects are moved, and no others`(_ naming: Naming) throws {
         let archive = try Archive()
         let (origin, store) = (archive.origin, archive.store)
         let place = try #require(ArchiveFileName(origin.backupHistory)?.place)
@@ -115,7 +115,7 @@ struct Naming: Sendable, CustomTestStringConvertible {
     enum Meanwhile: CaseIterable { case gone, another, anotherCopy, otherProcess, refused }
 
     @Test(arguments: Meanwhile.allCases)
-    func `what has changed since it was shown does not move`(_ meanwhile: Meanwhile) throws {
+    func `an object that has changed since it was shown is not moved`(_ meanwhile: Meanwhile) throws {
         let archive = try Archive()
         let (incarnation, store, archived) = (archive.origin.incarnation, archive.store, archive.archived)
         let name = archive.origin.segments[0]
@@ -213,7 +213,7 @@ struct Naming: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: [false, true])
-    func `a conflict's hint takes what follows along where something follows`(isFollowed: Bool) throws {
+    func `a conflict's hint includes the segments that follow`(isFollowed: Bool) throws {
         let archive = try Archive(settings: ["archive_jobs = 1"])
         let (name, next) = (archive.origin.segments[2], archive.origin.segments[3])
         try archive.push(archive.origin.wal(name.description), expectSuccess: true)

@@ -96,7 +96,7 @@ import WAL
     }
 
     @Test(arguments: TestServer.allCases)
-    func `what the cluster needs is not put aside`(_ server: TestServer) throws {
+    func `WAL that the cluster needs is not put aside`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.archiveEverything()
         let current = try site.tidemark(["segments", "put-aside", "1", "--yes"])

@@ -63,7 +63,7 @@ import WAL
     }
 
     @Test(arguments: Witness.allCases)
-    func `what contradicts the WAL around it comes back only when somebody is certain`(_ witness: Witness) throws {
+    func `objects that contradict the WAL around them come back only with --certain`(_ witness: Witness) throws {
         let place = try Place()
         let (before, name, behind) = (place.names[0], place.names[1], place.names[2])
         switch witness {
@@ -101,7 +101,7 @@ import WAL
     }
 
     @Test(arguments: [false, true])
-    func `of two servers' files under one name those come back that fit`(fittingIsNewest: Bool) throws {
+    func `of two servers' files under one name the fitting ones come back`(fittingIsNewest: Bool) throws {
         let place = try Place()
         let (before, name, behind) = (place.names[0], place.names[1], place.names[2])
         var fitting: RepositoryKey?

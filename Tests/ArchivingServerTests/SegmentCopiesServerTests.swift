@@ -131,7 +131,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: [false, true])
-    func `a copy whose records nobody can read is confirmed only by the same bytes`(isPartial: Bool) throws {
+    func `a copy whose records can't be read is confirmed only by the same bytes`(isPartial: Bool) throws {
         let archive = try Archive(settings: ["archive_jobs = 1"])
         let origin = archive.origin
         let name = origin.segments[2]
@@ -187,7 +187,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
 
     /// Without the log before it, a file's earlier content can't be told from its records.
     @Test(arguments: [true, false])
-    func `a file that may end early is stored, and contradicts nothing, while the log before it can't be read`(
+    func `a file that may end early is stored, and contradicts nothing, while the WAL before it can't be read`(
         isPartial: Bool
     ) throws {
         let archive = try Archive(settings: ["archive_jobs = 1"])

@@ -12,7 +12,7 @@ import WAL
         case theServer, anotherDirectory, anotherRepository, afterAReboot
     }
 
-    @Test func `what was fetched ahead is for one repository, one data directory and one run of the machine`() throws {
+    @Test func `a spool is for one repository, one data directory and one boot of the machine`() throws {
         try #require(geteuid() == 0, "another run of the machine is played by a mount")
         let archive = try Archive()
         let name = archive.origin.segments[0].description

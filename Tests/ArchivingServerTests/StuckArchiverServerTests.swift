@@ -14,7 +14,7 @@ import Testing
         ("it is empty", "", "nothing has been archived for"),
     ]
 
-    @Test func `whatever holds the archiver is an alarm within a minute, and none when it is mended`() throws {
+    @Test func `whatever blocks the archiver is an alarm within a minute, and none when it is mended`() throws {
         let sites = try Self.forms.map { form in
             let site = try TestSite(initdb: ["--wal-segsize=1"])
             let gate = site.scratch.file("gate")

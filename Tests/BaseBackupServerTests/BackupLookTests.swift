@@ -122,7 +122,7 @@ import Testing
         #expect(date.ending == .exited(2) && date.errors.contains("--pin-until takes a date"))
     }
 
-    @Test func `a modest backup keeps to its rate, at the lowest priority`() throws {
+    @Test func `a throttled backup keeps to its rate, at the lowest priority`() throws {
         let site = try TestSite()
         // Everything the process's threads are, looked at in the middle of the copy.
         let script = """
@@ -163,7 +163,7 @@ import Testing
         #expect(!logged.contains("\r"))
     }
 
-    @Test func `a successful backup expires what the rules let go, unless told otherwise`() throws {
+    @Test func `a successful backup expires what the rules don't keep, unless --no-expire is given`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let text = try Files.readText(site.configuration) + "[retention]\nkeep_full = 1\n"
         try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
@@ -181,7 +181,7 @@ import Testing
         #expect(left.count == 1 && !both.map(\.label).contains(left[0].label))
     }
 
-    @Test func `resume uses what a dead backup has stored`() throws {
+    @Test func `resume uses the frames of a dead backup`() throws {
         let site = try TestSite()
         try site.cluster.psql("CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 50000) i; CHECKPOINT")
         let first = try read(Taken.self, try site.tidemark(["backup", "--json"], expectSuccess: true))
@@ -258,7 +258,7 @@ import Testing
         #expect(refused.errors.contains("It contains something other than this cluster"), "\(refused.errors)")
     }
 
-    @Test func `whoever types recover, root too, the files belong to the server's user`() throws {
+    @Test func `after recover the files belong to the server's user, even if root ran it`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let space = site.cluster.directory + "/space"
         try runAsServerUser("/bin/mkdir", [space])

@@ -153,7 +153,7 @@ struct Damage: Sendable, CustomTestStringConvertible {
         #expect(report.problems == [])
     }
 
-    @Test func `an interrupted verification goes on where it was`() throws {
+    @Test func `an interrupted verification continues where it stopped`() throws {
         let fixture = try BackupFixture()
         let backup = try fixture.takeBackup { $0.packSize = 1 << 20 }
         let memory = fixture.scratch.file("memory")

@@ -60,7 +60,7 @@ import Testing
         #expect(bundled == Set(small))
     }
 
-    @Test func `a file that did not stay as it was found has the size that was copied, or is left out`() throws {
+    @Test func `a file that has changed has the size that was copied, or is left out`() throws {
         let manifest = try ManifestWriter()
         for name in ["same", "shorter", "cut and grown again", "vanished", "vanished between", "grown"] {
             try manifest.add(

@@ -60,7 +60,7 @@ import Testing
     }
 
     /// However often the server writes its pg_control.
-    @Test func `the cluster's own server is known as that by a role that sees nothing`() throws {
+    @Test func `a role without privileges recognises the cluster's own server`() throws {
         let made = try Self.site.get()
         let cluster = made.site.cluster
         let conninfo = cluster.conninfo.replacing("user=postgres", with: "user=blind")

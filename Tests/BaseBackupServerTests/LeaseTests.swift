@@ -70,7 +70,7 @@ import Testing
         #expect(try site.backupLabels() == [labels[1]])
     }
 
-    @Test func `who wants to read a backup waits for an expiration, and learns that it is gone`() throws {
+    @Test func `a reader of a backup waits for an expiration, and then finds the backup gone`() throws {
         let fixture = try BackupFixture()
         let backup = try fixture.takeBackup()
         let folder = fixture.store.path(fixture.incarnation.backupFolder(backup.label))

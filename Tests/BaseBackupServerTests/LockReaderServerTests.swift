@@ -21,7 +21,7 @@ private let readers = [
 
 @Suite struct LockReaderServerTests {
     @Test(arguments: readers)
-    fileprivate func `a reader is told whether a backup is running, or that this cannot be told`(
+    fileprivate func `a reader learns whether a backup is running, or that this isn't known`(
         _ reader: Reader
     ) throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])

@@ -49,7 +49,7 @@ import Testing
         #expect(try site.backupLabels() == [])
     }
 
-    @Test func `a question that nobody answers keeps nobody else waiting, and what was answered is looked at again`()
+    @Test func `an unanswered question blocks nobody, and after the answer the state is checked again`()
         throws
     {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
@@ -92,7 +92,7 @@ import Testing
         case removed, emptied, changed, dangling, directory
     }
 
-    @Test func `a backup whose backup.json is lost or changed is told of, and its packs stay until it is given up`()
+    @Test func `a backup whose backup.json is lost or changed is reported, and its packs stay until it is given up`()
         throws
     {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
@@ -163,7 +163,7 @@ import Testing
     }()
 
     @Test(arguments: orders.indices)
-    func `a backup is not removed that a branch of the WAL has no substitute for`(_ row: Int) throws {
+    func `a backup that a branch of the WAL needs is not removed`(_ row: Int) throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (i int)")
         try site.tidemark(["backup", "--no-expire"], expectSuccess: true)

@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test(arguments: 0..<60) func `what was listed comes back`(_ seed: UInt64) throws {
+    @Test(arguments: 0..<60) func `a list is read back as it was written`(_ seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let unit = seed % 2 == 0 ? Self.page : 1
         // Few frames go on often; many don't.
@@ -64,7 +64,7 @@ import Testing
         #expect(try Self.decoded(RunList.encode(runs)) == runs)
     }
 
-    @Test func `a run that goes on after very many others has its place`() throws {
+    @Test func `a run that continues another one after very many has its place`() throws {
         var parts: [(Int64, Int64, Int64)] = [(1, 7, 0)]
         for number in 0..<200_000 { parts.append((1, Int64(8 + number % 70_000), 0)) }
         parts.append((1, 7, 1))
@@ -95,7 +95,7 @@ import Testing
         ([3, 0x83, 0x80, 0x01, 2], "impossible"), ([5, 0x81, 0x80, 0x01, 2, 0x81, 0x80, 0x01, 0], "impossible"),
     ]
 
-    @Test func `a list that nobody wrote is refused`() {
+    @Test func `a list that can't have been written is refused`() {
         for (list, says) in Self.bad {
             let error = #expect(throws: BadRunList.self, "\(list)") { try Self.decoded(list) }
             #expect(error?.reason.contains(says) == true, "\(list): \(error?.reason ?? "")")

@@ -171,7 +171,7 @@ import WAL
         #expect(taken.errors.contains("WARNING:") && taken.errors.contains("na\u{FFFD}ve\", whose name is not UTF-8"))
     }
 
-    @Test func `no room for temporary files is told in few words`() throws {
+    @Test func `a lack of space for temporary files is reported briefly`() throws {
         let site = try TestSite()
         let full = try Scratch()
         let mounted = try run("/bin/mount", ["-t", "tmpfs", "-o", "size=4k,mode=0777", "tidemark-test", full.path])
@@ -246,7 +246,7 @@ import WAL
         #expect(verified.problems == [])
     }
 
-    @Test func `the manifest that is being made lies where TMPDIR says, and has no name`() throws {
+    @Test func `the manifest being made lies in TMPDIR, without a name`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let place = try Scratch()
         chmod(place.path, 0o777)

@@ -20,5 +20,5 @@ import Testing
         "0000000100000000010000280000000001000138x.summary", "000000010000000001000028000000000100013g.summary",
         "0000000100000000010000280000000001000138.summary.gz", "", ".",
     ])
-    func `anybody else's files stay`(_ name: String) { #expect(!Strangers.isServers(name)) }
+    func `other files stay`(_ name: String) { #expect(!Strangers.isServers(name)) }
 }

@@ -85,7 +85,7 @@ import WAL
         #expect(try site.tidemark(["check", "--only", "verify"]).ending == .exited(0))
     }
 
-    @Test func `WAL that is lost is told like everywhere, and removes no backup`() throws {
+    @Test func `lost WAL is reported as everywhere, and removes no backup`() throws {
         let backups = try Backups(rules: ["keep_full = 3"])
         let site = backups.site
         let first = try backups.archive.backup(backups.labels[0])
@@ -104,7 +104,7 @@ import WAL
         for label in backups.labels { #expect(try !backups.verdict(label).contains("damaged")) }
     }
 
-    @Test func `one backup that the disk doesn't give keeps no other from being verified`() throws {
+    @Test func `a backup that can't be read doesn't keep others from being verified`() throws {
         let backups = try Backups(rules: ["keep_full = 3"])
         let (site, old) = (backups.site, backups.labels[0])
         func others(_ verified: Finished, _ what: String) {

@@ -51,7 +51,7 @@ import WAL
         return ClusterArchive(try #require(Repository(store).incarnations(of: "main").first), in: store)
     }
 
-    @Test(arguments: obstacles) func `verify goes on after what it cannot read`(_ obstacle: Obstacle) throws {
+    @Test(arguments: obstacles) func `verify continues after objects that it cannot read`(_ obstacle: Obstacle) throws {
         let site = try Self.made.get()
         let scratch = try Scratch()
         let repository = scratch.file("repository")
@@ -72,7 +72,7 @@ import WAL
         #expect(finished.output.contains("backup \(old.label): "), "\(finished)")
     }
 
-    @Test func `a backup that is removed meanwhile is passed over`() throws {
+    @Test func `a backup that is removed meanwhile is skipped`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         for _ in 1...2 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
         let backups = try archive(site.repository).listBackups().complete
@@ -87,7 +87,7 @@ import WAL
         #expect(finished.errors.contains("has no complete backup \"\(backups[1].label)\""), "\(finished)")
     }
 
-    @Test func `the newest backup is verified, or it is said that it cannot be`() throws {
+    @Test func `the newest backup is verified, or the reason why not is reported`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let none = try site.tidemark(["verify", "--latest"])
         #expect(none.ending == .exited(3) && none.errors.contains("has no complete backup"), "\(none)")

@@ -102,7 +102,7 @@ import Testing
         #expect(json.contains("\"path\" : \"log\"") && json.contains("\"target\" : \"\(out)/log\""), "\(json)")
     }
 
-    @Test func `what may not be read, and what is to be left out`() throws {
+    @Test func `files that may not be read are named, and excluded ones left out`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let out = site.scratch.file("out")
         try shell("mkdir log conf.d && touch log/a.csv log/b.log conf.d/x core.1", site, out)

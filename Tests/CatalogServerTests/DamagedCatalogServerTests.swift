@@ -93,7 +93,7 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
         }
     }
 
-    @Test func `a catalog that another process has locked is waited for, and that is said`() throws {
+    @Test func `a catalog that another process has locked is waited for, with a message`() throws {
         let site = try Self.site.get()
         _ = try answer(site, ["segments"])
         let (held, said) = (site.scratch.file("held"), site.scratch.file("said"))

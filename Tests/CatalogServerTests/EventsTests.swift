@@ -116,7 +116,7 @@ import WAL
         }
     }
 
-    @Test func `a stretch of time is told, and a table without a name is told as such`() throws {
+    @Test func `a period's events are listed, and a table without a name is shown as such`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let cluster = site.cluster
         try cluster.psql("create table named as select 1 i")

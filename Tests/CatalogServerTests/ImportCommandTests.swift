@@ -31,7 +31,7 @@ import Testing
         )
     }
 
-    @Test func `a plain archive is taken over and verified`() throws {
+    @Test func `a plain archive is imported and verified`() throws {
         let plain = try Scratch()
         let (copied, received) = (plain.file("copied"), plain.file("received"))
         try runAsServerUser("/bin/mkdir", [copied, received])
@@ -107,7 +107,7 @@ import Testing
         #expect(try site.tidemark(["verify", "--wal", "--from", "0/2000000", "--to", "0/1"]).ending == .exited(2))
     }
 
-    @Test func `what is wrong with a plain archive is told, and the rest is taken`() throws {
+    @Test func `faults of a plain archive are reported, and the rest is imported`() throws {
         let plain = try Scratch()
         let site = try TestSite(
             settings: ["archive_command": "'cp %p \(plain.path)/%f'"], initdb: ["--wal-segsize=1"],

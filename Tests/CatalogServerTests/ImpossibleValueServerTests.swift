@@ -54,7 +54,7 @@ import Testing
         "event number", "event facts",
     ]
 
-    @Test func `a value that can't be is noticed or changes nothing, whatever asks`() throws {
+    @Test func `an impossible value is noticed or changes nothing, whatever the query`() throws {
         let site = try Self.site.get()
         let state = try site.learned()
         let file = try #require(try Files.list(state).first { $0.hasSuffix(".catalog") })

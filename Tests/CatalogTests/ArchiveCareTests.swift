@@ -19,7 +19,7 @@ import WAL
         return ImportArchive(push, scratch: repository.scratch.file("unpacked"), jobs: 2)
     }
 
-    @Test func `an archive of mixed files is taken over, and again without harm`() throws {
+    @Test func `an archive of mixed files is imported, and again without harm`() throws {
         let repository = try FixtureRepository(storing: [])
         let archive = repository.scratch.file("archive")
         let names = repository.names
@@ -77,7 +77,7 @@ import WAL
         #expect(verification.problems.isEmpty, "\(verification.problems)")
     }
 
-    @Test func `another cluster's segment is refused, the rest is taken`() throws {
+    @Test func `another cluster's segment is refused, the rest is imported`() throws {
         let repository = try FixtureRepository(storing: [])
         let archive = repository.scratch.file("archive")
         let stranger = try WALFixture.segments("pg16")[0]

@@ -168,7 +168,7 @@ import WAL
                 == !row.isUsable)
     }
 
-    @Test func `whoever asks for a timeline that was put aside gets its backups`() throws {
+    @Test func `a request for a timeline that was put aside gets its backups`() throws {
         let repository = try FixtureRepository()
         try AsideBranchTests.store(
             "own", "00000002000000000000000F", "00000002000000000000000F", in: repository)

@@ -60,7 +60,7 @@ import WAL
         Row(name: "a transaction behind it") { RecoveryTarget(.xid(try #require($0.last?.facts.firstCommit).xid)) },
         Row(name: "a position behind it") { _ in RecoveryTarget(.lsn(LSN(0xF0_1000))) },
     ])
-    private func `a plan doesn't get over a broken link, with a catalog or without`(_ row: Row) throws {
+    private func `a plan ends at a broken link, with a catalog or without`(_ row: Row) throws {
         for fault in Fault.allCases {
             let repository = try repository(fault, backups: row.backups)
             let summaries = try repository.names.map {
@@ -91,7 +91,7 @@ import WAL
         }
     }
 
-    @Test func `the window and check tell of it`() throws {
+    @Test func `the window and check report it`() throws {
         for fault in Fault.allCases {
             let segment = BrokenLinkTests.faulty[fault]!
             let name = try #require(SegmentName(segment))

@@ -121,7 +121,7 @@ final class FixtureRepository {
         }
     }
 
-    @Test func `segments that are gone leave the catalog`() throws {
+    @Test func `removed segments leave the catalog`() throws {
         let repository = try FixtureRepository()
         let catalog = try repository.catalog()
         _ = try catalog.synchronize(jobs: 1)
@@ -139,7 +139,7 @@ final class FixtureRepository {
         #expect(try catalog.segments().isEmpty)
     }
 
-    @Test func `a damaged or deleted catalog is rebuilt, and said so`() throws {
+    @Test func `a damaged or deleted catalog is rebuilt, with a message`() throws {
         let repository = try FixtureRepository()
         let expected = try contents(current(repository.catalog()))
         let path = try repository.catalog().path

@@ -146,7 +146,7 @@ private let cases = [
     }
 
     @Test(arguments: cases)
-    func `segments and verify tell the same gaps`(_ gap: ForkGap) throws {
+    func `segments and verify report the same gaps`(_ gap: ForkGap) throws {
         let repository = try Self.archive(gap)
         let catalog = try repository.catalog()
         _ = try catalog.synchronize(jobs: 1)
@@ -162,7 +162,7 @@ private let cases = [
     }
 
     @Test(arguments: cases.filter { $0.unreached != nil })
-    func `a plan tells the gap that no recovery gets over`(_ gap: ForkGap) throws {
+    func `a plan reports the gap that ends every recovery`(_ gap: ForkGap) throws {
         let repository = try Self.archive(gap)
         defer { withExtendedLifetime(repository) {} }
         let source = ArchivePlanSource(archive: repository.archive, segmentSize: Self.size, backups: [], jobs: 1)
@@ -181,7 +181,7 @@ private let cases = [
     }
 
     @Test(arguments: cases)
-    func `window and list tell the gap that no recovery gets over`(_ gap: ForkGap) throws {
+    func `window and list report the gap that ends every recovery`(_ gap: ForkGap) throws {
         let repository = try Self.archive(gap)
         defer { withExtendedLifetime(repository) {} }
         let catalog = try repository.catalog()
@@ -202,7 +202,7 @@ private let cases = [
     }
 
     @Test(arguments: cases)
-    func `check and status tell the same, and how far recovery reaches`(_ gap: ForkGap) throws {
+    func `check and status report the same, and how far recovery reaches`(_ gap: ForkGap) throws {
         let repository = try Self.archive(gap)
         let now = Moment(microseconds: 1_800_000_100_000_000)
         let newest = gap.histories.keys.max().map { TimelineID($0) } ?? TimelineID(1)

@@ -59,7 +59,7 @@ import WAL
         return plan.warnings.first { $0.contains("exists as .partial only") }
     }
 
-    @Test func `an incomplete segment is pointed to only where nothing of the plan is lost`() throws {
+    @Test func `an incomplete segment is offered only where nothing of the plan is lost`() throws {
         let own = try #require(try warning(.number(TimelineID(2)), withThird: true))
         #expect(own.contains("\"\(partial)\"") && own.contains("--target-timeline 2 --use-partial"), "\(own)")
         // What the parent wrote after it was left is further, and elsewhere.
@@ -67,7 +67,7 @@ import WAL
         #expect(try warning(.latest, withThird: false) != nil)
     }
 
-    @Test func `where nobody can tell the timeline, what reaches furthest is offered as well`() throws {
+    @Test func `where the timeline is ambiguous, the one that reaches furthest is offered as well`() throws {
         let (repository, archive) = try archive(withThird: true)
         defer { withExtendedLifetime(repository) {} }
         let refusal = try #require(throws: PlanRefusal.self) {

@@ -18,7 +18,7 @@ import WAL
         return try catalog.report(backups: backups).gaps
     }
 
-    @Test func `the cause of a gap is told`() throws {
+    @Test func `the cause of a gap is named`() throws {
         let repository = try FixtureRepository()
         #expect(try gaps(repository).isEmpty)
         let lost = "00000001000000000000000B"
@@ -44,7 +44,7 @@ import WAL
         #expect(try found.map(\.cause) == [.unfinished(#require(SegmentName(lost)))])
     }
 
-    @Test func `the surroundings of a moment reach over a gap and tell it`() throws {
+    @Test func `the transactions around a time are found across a gap, which is reported`() throws {
         let repository = try FixtureRepository()
         let catalog = try repository.catalog()
         _ = try catalog.synchronize(jobs: 1)
@@ -68,7 +68,7 @@ import WAL
         #expect(removed?.before == torn.before && removed?.after == torn.after)
     }
 
-    @Test func `what only another timeline has is told`() throws {
+    @Test func `a segment that only another timeline has is reported as such`() throws {
         let repository = try FixtureRepository()
         // The old server went on after the promotion, but its first segment from then was never archived.
         let later = "000000010000000000000011"

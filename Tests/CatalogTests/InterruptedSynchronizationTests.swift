@@ -31,7 +31,7 @@ import WAL
 
     /// The file as it is after each batch is what a process leaves that is killed there.
     @Test(arguments: rows)
-    private func `whoever is killed between two batches leaves a catalog that the next one completes`(_ row: Row) throws
+    private func `a process killed between two batches leaves a catalog that the next one completes`(_ row: Row) throws
     {
         let names = try WALFixture.segments("pg15")
         let repository = try FixtureRepository(

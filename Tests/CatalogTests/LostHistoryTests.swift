@@ -14,7 +14,7 @@ import WAL
 
 /// A timeline whose history file isn't in the archive.
 @Suite struct LostHistoryTests {
-    @Test func `every command tells that a history file is missing where the segments show that there was one`() throws
+    @Test func `every command reports a missing history file where the segments show that there was one`() throws
     {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
@@ -66,7 +66,7 @@ import WAL
     }
 
     /// Then no segment of the timeline has a page of its parent's; the record with which it begins tells that it has one.
-    @Test func `a history is missed as well where the timeline begins on a segment's border`() throws {
+    @Test func `a missing history is noticed as well where the timeline begins on a segment boundary`() throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         let first = "000000020000000000000010"

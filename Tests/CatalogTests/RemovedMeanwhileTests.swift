@@ -24,7 +24,7 @@ import WAL
         Row(testDescription: "the newest is put aside", gone: { [$0[$0.count - 1]] }, isPutAside: true, says: []),
         Row(testDescription: "the repository is away", gone: { _ in [] }, says: ["repository"]),
     ])
-    func `what is removed on purpose is no damage, and what is lost is told once`(_ row: Row) throws {
+    func `WAL removed on purpose is no damage, and lost WAL is reported once`(_ row: Row) throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         let gone = try row.gone(repository.names).map { try #require(SegmentName($0)) }

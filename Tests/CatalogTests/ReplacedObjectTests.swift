@@ -98,7 +98,7 @@ extension FixtureRepository {
     }
 
     /// The segments of a copy that had taken the same number stay where they are, before the place where the timeline begins.
-    @Test func `what another timeline of the same number did is no event`() throws {
+    @Test func `records of another timeline of the same number are no events`() throws {
         let repository = try FixtureRepository()
         let (store, key) = (repository.store, repository.incarnation.history(TimelineID(2)))
         func switches() throws -> [TimelineID] {
@@ -116,7 +116,7 @@ extension FixtureRepository {
     }
 
     /// A copy's segments may be there before the history of the server that has taken the same number.
-    @Test func `what a timeline's segments follow is looked at again where its history says that it begins`() throws {
+    @Test func `a timeline's links are checked again where its history says that it begins`() throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         let key = incarnation.history(TimelineID(2))

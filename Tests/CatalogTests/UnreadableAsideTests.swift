@@ -29,7 +29,7 @@ import WAL
         Row(place: "F/record.json", link: "/nowhere", isListed: true),
         Row(place: "F/wal", link: "wal"), Row(place: "F/wal", link: "/nowhere"), Row(place: "", link: "aside"),
     ])
-    func `stops nobody who reads, and whoever removes`(_ row: Row) throws {
+    func `doesn't stop readers, but stops every removal`(_ row: Row) throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         for (label, segment) in [("old", "000000010000000000000008"), ("own", "00000001000000000000000A")] {

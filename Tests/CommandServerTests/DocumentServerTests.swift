@@ -98,7 +98,7 @@ import Testing
     }
 
     @Test(arguments: Row.all)
-    private func `a document that can't be read is told of, removes nothing and stops no other`(_ row: Row) throws {
+    private func `a document that can't be read is reported, removes nothing and stops no other`(_ row: Row) throws {
         let made = try Self.made.get()
         let path = try made.path(
             (row.file.hasPrefix("/v") ? "/" + made.labels[0] : "") + row.file, last: row.file.hasPrefix("/v"))

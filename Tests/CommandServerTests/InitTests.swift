@@ -93,7 +93,7 @@ import Testing
         #expect(try site.cluster.psql("show archive_library") == "")
     }
 
-    @Test func `a second cluster in the configuration stops nobody's archiving`() throws {
+    @Test func `a second cluster in the configuration doesn't stop archiving`() throws {
         // The command that a configuration with one cluster used to get names none.
         let site = try TestSite()
         let before = try Files.readText(site.configuration)

@@ -50,7 +50,7 @@ private enum Signal: String, Sendable, CaseIterable {
     case kill = "KILL"
 }
 
-/// INT, TERM, HUP and KILL, at every place: nothing goes on, and nothing stays that `clean` doesn't know.
+/// INT, TERM, HUP and KILL, at every place: nothing continues, and nothing stays that `clean` doesn't know.
 @Suite(.serialized) struct InterruptionServerTests {
     private static let isSoak = getenv("TIDEMARK_SOAK") != nil
 
@@ -116,7 +116,7 @@ private enum Signal: String, Sendable, CaseIterable {
         return true
     }
 
-    @Test func `a signal that is ignored and blocked, as its starter wanted, holds up no command`() throws {
+    @Test func `a signal that the parent ignored and blocked doesn't hold up a command`() throws {
         let script = """
             $SIG{HUP} = "IGNORE"; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGHUP)); kill "HUP", $$; exec @ARGV
             """
@@ -127,7 +127,7 @@ private enum Signal: String, Sendable, CaseIterable {
         #expect(finished.ending == .exited(0), "\(finished)")
     }
 
-    @Test func `nothing goes on, and nothing stays`() throws {
+    @Test func `nothing continues, and nothing stays`() throws {
         let site = try Self.site.get()
         for (index, moment) in Moment.all.enumerated() {
             let signals = Self.isSoak ? Signal.allCases : [Signal.allCases[index % 4]]
@@ -145,7 +145,7 @@ private enum Signal: String, Sendable, CaseIterable {
         let message: String?
     }
 
-    @Test func `what an interrupted command has done for good is in the history, once`() throws {
+    @Test func `permanent results of an interrupted command are in the history, once`() throws {
         let site = try Self.site.get()
         func rows() throws -> [Row] {
             let text = try site.tidemark(
@@ -189,7 +189,7 @@ private enum Signal: String, Sendable, CaseIterable {
         #expect(try remains(site) == [])
     }
 
-    @Test func `what was made is told`() throws {
+    @Test func `permanent results are reported`() throws {
         let site = try Self.site.get()
         let table = try #require(
             try interrupted(site, Moment("removeDirectory:/scratch/*/base", Moment.table), .interrupt))

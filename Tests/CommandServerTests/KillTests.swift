@@ -116,7 +116,7 @@ import Testing
     }
 
     /// From then on the directory is a cluster, which nothing may write over: the same command is refused, and says how to go on.
-    @Test func `a recovery killed at any call after it has restored everything goes on by the command that is offered`()
+    @Test func `a recovery killed at any call after it has restored everything is continued by the offered command`()
         throws
     {
         let site = try TestSite()

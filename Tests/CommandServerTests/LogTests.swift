@@ -41,7 +41,7 @@ import Testing
         #expect(try parsed(list.errors, ["timestamp"])[0].hasSuffix(" UTC'"), "\(list.errors)")
     }
 
-    @Test func `the configuration says it for every command, and a flag says otherwise`() throws {
+    @Test func `the configuration sets it for every command, and a flag overrides it`() throws {
         let scratch = try Scratch()
         let config = try configuration(scratch, "log_format = json\n")
         for arguments in [

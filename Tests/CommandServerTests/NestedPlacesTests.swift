@@ -91,7 +91,7 @@ private struct Nesting: Sendable, CustomTestStringConvertible {
 
 /// Needs no server: the places are compared before anybody is asked anything.
 @Suite(.serialized) struct NestedPlacesTests {
-    @Test(arguments: Nesting.all) private func `places that lie in each other are refused`(_ nesting: Nesting) throws {
+    @Test(arguments: Nesting.all) private func `nested directories are refused`(_ nesting: Nesting) throws {
         let scratch = try Scratch()
         let text = """
             repository = '\(scratch.file("repository"))'

@@ -80,7 +80,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
         try Files.listIfPresent(site.scratch.file("state") + "/main/notify/queue")
     }
 
-    @Test(arguments: Refused.all) private func `it is no job, and nobody is told`(_ refused: Refused) throws {
+    @Test(arguments: Refused.all) private func `it is no job, and nobody is notified`(_ refused: Refused) throws {
         let site = try Self.site.get()
         let before = try rows(site).count
         let words = refused.words.map {
@@ -142,7 +142,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
         #expect(try rows(site).map(\.result) == ["success", "failure", "success"])
     }
 
-    @Test func `an unreadable record and an unreadable folder are passed over`() throws {
+    @Test func `an unreadable record and an unreadable folder are skipped`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         for _ in 0..<2 { try site.tidemark(["backup"], expectSuccess: true) }
         let records = try run("/usr/bin/find", [site.repository, "-path", "*/job/*", "-name", "*.json"]).output

@@ -84,7 +84,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
 
 struct SettingsFileTests {
     @Test(arguments: Refusal.all)
-    func `a mistake is told with file, line and what to do`(_ refusal: Refusal) throws {
+    func `a mistake is reported with file, line and hint`(_ refusal: Refusal) throws {
         let mistake = try #require(throws: SettingsMistake.self) {
             try Configuration(parsing: refusal.text, file: "t.conf")
         }

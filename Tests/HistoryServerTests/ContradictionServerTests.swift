@@ -21,7 +21,7 @@ import Testing
         : TestServer.allCases.flatMap { server in Form.allCases.map { (server, $0) } }
 
     @Test(arguments: samples)
-    private func `what another server archived under this one's names is not followed`(
+    private func `WAL that another server archived under this one's names is not followed`(
         _ server: TestServer, _ form: Form
     ) throws {
         let group = try ServerGroup(server)

@@ -6,7 +6,7 @@ import Testing
 /// moment.
 @Suite struct FreshPromotionServerTests {
     @Test(arguments: TestServer.allCases)
-    func `what check says right after a promotion is of the new timeline`(_ version: TestServer) throws {
+    func `right after a promotion check is about the new timeline`(_ version: TestServer) throws {
         let group = try ServerGroup(
             version,
             settings: [

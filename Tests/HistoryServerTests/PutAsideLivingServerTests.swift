@@ -19,7 +19,7 @@ import Testing
     }
 
     @Test(arguments: samples)
-    private func `a server that lives on from a timeline that was put aside is told to bring it back`(
+    private func `a server that lives on from a timeline that was put aside gets the command that brings it back`(
         _ version: TestServer, _ way: Way
     ) throws {
         let group = try ServerGroup(version)
@@ -103,7 +103,7 @@ import Testing
     }
 
     @Test(arguments: TestServer.ends)
-    func `what a server makes on a timeline that was put aside goes there, and no backup waits for it`(
+    func `WAL of a timeline that was put aside goes there, too, and no backup waits for it`(
         _ version: TestServer
     ) throws {
         let group = try ServerGroup(version)

@@ -142,7 +142,7 @@ import Testing
 
     /// A copy of the server archived first, and is the one that lives on. Somebody took its WAL for the stray one.
     @Test(arguments: TestServer.ends)
-    func `the right server is told that its archived WAL was put aside for another's, and gets it back`(
+    func `check reports that the right server's WAL was put aside for another's, and the server gets it back`(
         _ server: TestServer
     ) throws {
         let group = try ServerGroup(server)

@@ -60,7 +60,7 @@ import Testing
     }
 
     @Test(arguments: TestServer.allCases)
-    func `a standby that archives always goes on when its upstream is promoted`(_ version: TestServer) throws {
+    func `a standby that archives always continues when its upstream is promoted`(_ version: TestServer) throws {
         let group = try ServerGroup(version)
         try group.accounted {
             let a = try group.addPrimary()
@@ -119,7 +119,7 @@ import Testing
 
     /// The one that hands the file over: a standby that archives always, or one that becomes a primary later.
     @Test(arguments: [(TestServer.v15, "always"), (.v16, "on"), (.v18, "always")])
-    func `a segment of which nothing was received is handed over, and archiving goes on`(
+    func `archiving continues after a segment of which nothing was received`(
         _ version: TestServer, mode: String
     ) throws {
         let group = try ServerGroup(version, settings: ["wal_keep_size": "8MB"])

@@ -17,7 +17,7 @@ import Testing
         "postgres.*.*", "1/0", "full", "a=b", "main", "1d", "256MB", "/dev/null", "/proc/self/mem", "00000002.history",
     ]
 
-    @Test func `no command dies of what it is told`() throws {
+    @Test func `no command dies of its arguments`() throws {
         let scratch = try Scratch()
         // A cluster that nobody runs, in a repository that has one place: nothing is there to be changed.
         let incarnation = "main/15-7300000000000000001"

@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test(arguments: [(false, 2), (true, 2), (false, nil)] as [(Bool, Int32?)])
-    func `a server that says nothing is waited for so long and no longer`(greets: Bool, patience: Int32?) throws {
+    func `a silent server is waited for only until the timeout`(greets: Bool, patience: Int32?) throws {
         let scratch = try Scratch()
         let listener = try Listener(in: scratch.path)
         let thread = greets ? try Worker { listener.greet() } : nil

@@ -132,7 +132,7 @@ private struct CheckAnswer: Decodable {
         #expect(nagios.ending == .exited(2) && nagios.output.hasPrefix("TIDEMARK CRITICAL - "))
     }
 
-    @Test func `what the retention rules let go is no gap`() throws {
+    @Test func `WAL that the retention rules don't keep is no gap`() throws {
         let site = try Self.site([:], ["[retention]", "keep_wal = 1s", "keep_full = 2"])
         for number in 1...2 {
             try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
@@ -155,7 +155,7 @@ private struct CheckAnswer: Decodable {
         #expect(finished.output.hasPrefix("TIDEMARK UNKNOWN - could not read configuration file"))
     }
 
-    @Test func `open doors are found: repository, state and configuration`() throws {
+    @Test func `open permissions are found: repository, state and configuration`() throws {
         let site = try Self.site()
         #expect(try Self.check(site, ["--only", "permissions"])["permissions"]?.status == "ok")
         chmod(site.repository, 0o755)
@@ -216,7 +216,7 @@ private struct CheckAnswer: Decodable {
                 close: "chown root $PARENT", says: "belongs to another user"),
         ]
 
-    @Test func `open doors are found further down and further up`() throws {
+    @Test func `open permissions are found further down and further up`() throws {
         try #require(geteuid() == 0, "changing owners needs root")
         let site = try Self.site()
         try site.tidemark(["backup"], expectSuccess: true)
@@ -244,7 +244,7 @@ private struct CheckAnswer: Decodable {
         #expect(try verdict().status == "ok")
     }
 
-    @Test func `a change is told once for the worse and once for the better`() throws {
+    @Test func `a change is notified once for the worse and once for the better`() throws {
         let site = try TellingTests.site("cat >> TOLD", ["archive_failing_after = 1s"])
         try site.cluster.psql("alter system set fsync = on")
         try site.cluster.psql("alter system set archive_timeout = '1h'")

@@ -78,7 +78,7 @@ import Testing
     ]
 
     @Test(arguments: expiries.indices)
-    func `a gap that a verification found is missed by nobody once it is expired`(_ row: Int) throws {
+    func `a gap that a verification found doesn't count once it is expired`(_ row: Int) throws {
         let sample = Self.expiries[row]
         let site = try site()
         let path = try #require(
@@ -150,7 +150,7 @@ import Testing
         #expect(try said(site, ["check", "--only", "verify_wal"]).contains("never verified"))
     }
 
-    @Test func `a backup that can't be looked at is not called whole`() throws {
+    @Test func `a backup that can't be examined is not called whole`() throws {
         let site = try site()
         let label = try #require(site.backupLabels().first)
         let fault = ["TIDEMARK_FAULT": "openDirectory:pack/\(label)=EIO"]
@@ -164,7 +164,7 @@ import Testing
     }
 
     @Test(arguments: ["rm", "truncate -s 100"])
-    func `a pack that is missing or too short is told by all, though nothing was verified`(_ damage: String) throws {
+    func `a missing or short pack is reported by all, though nothing was verified`(_ damage: String) throws {
         let site = try site()
         let path = try #require(
             run("/usr/bin/find", [site.repository, "-path", "*/pack/*/000001"]).output.split(separator: "\n").first)

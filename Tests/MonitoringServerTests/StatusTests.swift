@@ -49,7 +49,7 @@ import Testing
         #expect(red == 0)
     }
 
-    @Test func `the weekly report is told with its page`() throws {
+    @Test func `the weekly report is sent with its page`() throws {
         let site = try TellingTests.site()
         try site.tidemark(["report", "--notify"], expectSuccess: true)
         try site.cluster.wait(for: "the report") { try !TellingTests.told(site).isEmpty }

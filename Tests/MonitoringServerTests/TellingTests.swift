@@ -30,7 +30,7 @@ import Testing
         try site.tidemark(["backup", "--conninfo", "host=/nonexistent"])
     }
 
-    @Test func `a job that fails is told, recorded, and fails as it would have`() throws {
+    @Test func `a job that fails is notified, recorded, and fails as it would have`() throws {
         let site = try Self.site()
         let finished = try Self.failingJob(site)
         #expect(finished.ending == .exited(1) || finished.ending == .exited(4), "\(finished.errors)")
@@ -43,7 +43,7 @@ import Testing
         #expect(table.contains("backup") && table.contains("failure"))
     }
 
-    @Test func `a receiver that takes its time keeps no job waiting`() throws {
+    @Test func `a slow receiver keeps no job waiting`() throws {
         let site = try Self.site("until [ -e TOLD.open ]; do sleep 0.1; done; cat >> TOLD", ["timeout = 600s"])
         _ = try Self.failingJob(site)
         #expect(try Self.told(site).isEmpty)
@@ -68,7 +68,7 @@ import Testing
         #expect(hindered.errors.contains("could not record the job"))
     }
 
-    @Test func `what could not be delivered is delivered later`() throws {
+    @Test func `an undelivered notification is delivered later`() throws {
         let site = try Self.site("test -e TOLD.open && cat >> TOLD", ["attempts = 1"])
         _ = try Self.failingJob(site)
         try site.cluster.wait(for: "the failed delivery") {
@@ -83,7 +83,7 @@ import Testing
     }
 
     /// A job that has nothing new to tell, one that is not told of at all, and the hourly check.
-    @Test func `what could not be delivered is delivered by every later job and check`() throws {
+    @Test func `undelivered notifications are delivered by every later job and check`() throws {
         for later in ["the same failure", "backup", "check"] {
             let site = try Self.site("test -e TOLD.open && cat >> TOLD", ["attempts = 1", "events = failures"])
             if later == "check" { try site.tidemark(["backup"], expectSuccess: true) }
@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    @Test func `notify --test tells everybody, and says who could not be told`() throws {
+    @Test func `notify --test reaches every receiver, and names those that it could not reach`() throws {
         let site = try Self.site("cat >> TOLD", ["webhook_url = 'http://127.0.0.1:1/T0KEN'"])
         let finished = try site.tidemark(["notify", "--test"])
         #expect(finished.ending == .exited(1))
@@ -116,14 +116,14 @@ import Testing
         #expect(settings.contains("http://127.0.0.1:1/…") && !settings.contains("T0KEN"))
     }
 
-    @Test func `nobody to tell is said with what to do`() throws {
+    @Test func `missing receivers are reported with a hint`() throws {
         let site = try TestSite(initialize: false)
         let finished = try site.tidemark(["notify", "--test"])
         #expect(finished.ending == .exited(1))
         #expect(finished.errors.contains("HINT:  Add a section [notify]"))
     }
 
-    @Test func `a unit that failed is told with what systemd knows`() throws {
+    @Test func `a unit that failed is reported with systemd's facts`() throws {
         let site = try Self.site()
         let finished = try site.tidemark(
             ["notify", "--unit", "tidemark-backup@main.service"],

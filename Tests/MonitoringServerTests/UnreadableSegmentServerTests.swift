@@ -58,7 +58,7 @@ import Testing
             .split(separator: "\n").map(String.init).sorted()
     }
 
-    @Test(arguments: Way.all) private func `whatever doesn't need it goes on, and whatever does names it`(
+    @Test(arguments: Way.all) private func `commands that don't need it continue, and those that do name it`(
         _ way: Way
     ) throws {
         let site = try Self.site.get()

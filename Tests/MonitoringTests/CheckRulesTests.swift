@@ -393,7 +393,7 @@ struct CheckRulesTests {
         #expect(results.filter { $0.status != .ok }.map(\.id).sorted() == ["backup_age", "recovery_window", "rpo"])
     }
 
-    @Test func `storage that tells no limit is never full`() throws {
+    @Test func `storage without a known limit is never full`() throws {
         var observation = try ObservedCluster.healthy()
         (observation.space, observation.isSpaceLimited) = (nil, false)
         let results = judge(observation, by: try ObservedCluster.configuration())

@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test(arguments: [("smtp", "starttls,auth"), ("smtps", "tls,auth")])
-    func `mail goes encrypted, with the password, to everybody`(scheme: String, modes: String) throws {
+    func `mail goes encrypted, with the password, to every address`(scheme: String, modes: String) throws {
         let server = try server(modes)
         let receiver = try receiver(
             server, scheme: scheme, ["smtp_user = postmaster", "smtp_password_file = '\(scratch.file("password"))'"])
@@ -116,7 +116,7 @@ import Testing
         #expect(failure?.description.contains("passw0rd") == false)
     }
 
-    @Test func `an unknown certificate is refused before anything is said`() throws {
+    @Test func `an unknown certificate is refused before anything is sent`() throws {
         let server = try server("starttls")
         let strangers = try Scratch()
         let other = try TestCertificate(in: strangers)
@@ -128,7 +128,7 @@ import Testing
         #expect(try server.log(SeenMail.self).isEmpty)
     }
 
-    @Test func `a mail server of this machine may do without encryption when told so`() throws {
+    @Test func `a mail server of this machine may do without encryption if configured so`() throws {
         let server = try server("nostarttls")
         #expect(try receiver(server, ["smtp_tls = off"]).test(notification()) == nil)
         #expect(try server.log(SeenMail.self).first?.encrypted == false)

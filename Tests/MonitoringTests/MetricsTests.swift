@@ -54,7 +54,7 @@ struct MetricsTests {
         #expect(families.contains { $0.hasPrefix("tidemark_archive_failures counter - 1") })
     }
 
-    @Test func `moments are exported as moments, and every missing segment is counted`() throws {
+    @Test func `times are exported as times, and every missing segment is counted`() throws {
         var observation = try ObservedCluster.healthy()
         func value(_ name: String) throws -> Double? {
             let all = metrics(

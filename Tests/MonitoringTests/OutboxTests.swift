@@ -60,7 +60,7 @@ import WAL
         #expect(try toldMessages().count == 3)
     }
 
-    @Test func `only who wants an event is told of it`() throws {
+    @Test func `only receivers that want an event are notified of it`() throws {
         let teller = try receivers(["command = 'cat >> \(told)'", "events = 'drill_failure'"])
         #expect(try outbox.enqueue(notification(.backupFailure), for: teller).isEmpty)
         #expect(try outbox.enqueue(notification(.drillFailure), for: teller).count == 1)
@@ -68,7 +68,7 @@ import WAL
         #expect(try outbox.enqueue(notification(nil), for: teller).count == 1)
     }
 
-    @Test func `the same trouble is told once, until it ends or a day has passed`() throws {
+    @Test func `the same trouble is notified once, until it ends or a day has passed`() throws {
         let teller = try teller(["repeat_after = 1h"])
         /// Message, status, seconds from now, whether it is told.
         let story: [(String, Notification.Status, Int64, Bool)] = [
@@ -92,14 +92,14 @@ import WAL
         #expect(messages[5].contains("\"suppressed\":1"))
     }
 
-    @Test func `success ends a trouble even for those who don't want to hear of success`() throws {
+    @Test func `success ends a trouble even for receivers that don't want success`() throws {
         let teller = try receivers(["command = 'cat >> \(told)'", "events = 'backup_failure'"])
         #expect(try !outbox.enqueue(notification(), for: teller).isEmpty)
         #expect(try outbox.enqueue(notification(.backupSuccess, .success, at: 10), for: teller).isEmpty)
         #expect(try !outbox.enqueue(notification(at: 20), for: teller).isEmpty)
     }
 
-    @Test func `a unit's failure is left untold when the job told it itself`() throws {
+    @Test func `a unit's failure isn't notified when the job has reported it`() throws {
         let teller = try teller()
         let since = Moment(microseconds: Clock.now - 600_000_000)
         let unit = notification(.unitFailure, .error, message: "unit tidemark-backup@main.service failed", at: 1)
@@ -138,7 +138,7 @@ import WAL
         #expect(requests.count { $0.path == "/gone" } == 1)
     }
 
-    @Test func `one receiver's failure keeps nobody else from being told, and nobody is told twice`() throws {
+    @Test func `one receiver's failure doesn't affect the others, and none is notified twice`() throws {
         let text = """
             repository = '/r'
             [cluster main]

@@ -46,7 +46,7 @@ func notification(
         ]
     }
 
-    @Test func `a web server that is slow, failing or lying is told apart from one that took the message`() throws {
+    @Test func `a web server that is slow, failing or lying is distinguished from one that took the message`() throws {
         let server = try LoopbackServer("http_server.py")
         for behaviour in Behaviour.all {
             let url = "http://127.0.0.1:\(server.port)/\(behaviour.path)/T0KEN?key=hidden"

@@ -129,7 +129,7 @@ import Testing
     }
 
     @Test(arguments: Deed.allCases)
-    func `every call of it may fail or be the last`(_ deed: Deed) async throws {
+    func `each of its calls may fail or be the last`(_ deed: Deed) async throws {
         let (outcome, calls) = try await perform(deed, faults: "trace")
         #expect(outcome == .done && !calls.isEmpty)
         for number in 1...max(calls.count, 1) {

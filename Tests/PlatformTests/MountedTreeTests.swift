@@ -24,7 +24,7 @@ import Testing
     ]
 
     @Test(arguments: cases)
-    func `what is mounted in a tree stays when the tree is removed`(_ sample: Case) throws {
+    func `a mount within a tree survives the removal of the tree`(_ sample: Case) throws {
         try #require(geteuid() == 0, "mounting needs root")
         let scratch = try Scratch()
         let (tree, foreign) = (scratch.file("tree"), scratch.file("foreign"))

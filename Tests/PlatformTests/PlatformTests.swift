@@ -4,7 +4,7 @@ import Support
 import Testing
 
 struct DurableFileTests {
-    @Test func `a durable file is there whole, and a second one of its name is refused`() throws {
+    @Test func `a durable file is complete, and a second one of its name is refused`() throws {
         let scratch = try Scratch()
         let path = scratch.file("a/b/object")
         try createDurably(path, bytes: [1, 2, 3])
@@ -16,7 +16,7 @@ struct DurableFileTests {
 }
 
 struct WriteStreamTests {
-    @Test func `a long file is written whole, and leaves the page cache but for its end`() throws {
+    @Test func `a long file is written whole, and only its end stays in the page cache`() throws {
         let scratch = try Scratch(in: TestPlace.onDisk)
         let path = scratch.file("pack")
         let size = 33 << 20

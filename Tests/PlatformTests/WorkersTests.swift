@@ -32,7 +32,7 @@ struct WorkersTests {
         }
     }
 
-    @Test func `what the body makes comes when all threads have ended`() throws {
+    @Test func `the body's result is returned when all threads have ended`() throws {
         let bench = Bench()
         let value = try withWorkers(3, bench.work, cancel: bench.cancel) {
             bench.state.update { $0.isDone = true }

@@ -216,7 +216,7 @@ private struct Where: Sendable, CustomTestStringConvertible {
                 "Timeline 5 descends from timeline 4, but neither a segment nor the history file of 4 itself is there.",
             offers: ["--target latest --target-timeline 5"]),
     ])
-    private func `a refusal tells what is unknown, too early, on another timeline or after a gap`(
+    private func `a refusal says what is unknown, too early, on another timeline or after a gap`(
         _ row: Elsewhere
     ) throws {
         var archive = BranchTests.archive()

@@ -82,7 +82,7 @@ import Testing
         #expect(try Files.list(site.scratch.file("state/scratch")) == [])
     }
 
-    @Test func `what is done in our own server is done in no other that answers`() throws {
+    @Test func `statements for a temporary server run in no other that answers`() throws {
         let cluster = try TestCluster()
         let failure = #expect(throws: ConnectionFailure.self) {
             try OwnServerRole.open([nil], of: "/nowhere") { _ throws(ConnectionFailure) in

@@ -61,7 +61,7 @@ import Testing
                 "Query \"select count"
             ),
         ])
-    func `what hangs in a drill is ended, and told with what it waited for`(_ query: String, _ says: String) throws {
+    func `a drill's check that hangs is ended, with its wait in the report`(_ query: String, _ says: String) throws {
         let site = try Self.site.get()
         let arguments = ["drill", "--drill-sql", query, "--drill-timeout", "60s"]
         let drill = try site.tidemark(arguments)
@@ -74,7 +74,7 @@ import Testing
     }
 
     /// A server whose processes are all stopped answers nobody.
-    @Test func `a drill's server that hangs itself is ended`() throws {
+    @Test func `a drill's server that hangs is ended`() throws {
         let site = try Self.site.get()
         let stop = site.scratch.file("stop")
         // The query says that it is there by a temporary file of its server.
@@ -110,7 +110,7 @@ import Testing
         return site
     }
 
-    @Test func `a drill without room is refused before it begins`() throws {
+    @Test func `a drill without space is refused before it begins`() throws {
         try #require(geteuid() == 0, "mounting a small file system needs root")
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)
@@ -126,7 +126,7 @@ import Testing
         #expect(try Files.list(scratch.path) == [])
     }
 
-    @Test func `a prepared transaction that is pending is told, and holds up no drill`() throws {
+    @Test func `a pending prepared transaction is reported, and holds up no drill`() throws {
         let site = try TestSite(
             settings: ["max_prepared_transactions": "9"], initdb: ["--wal-segsize=1"],
             configuration: ["drill_sql = 'select count(*) = 2 from t'"])

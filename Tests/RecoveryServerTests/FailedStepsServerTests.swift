@@ -23,7 +23,7 @@ private let stepped = [
 /// `recover` beside the cluster, killed or without space at the calls that change what is on disk.
 @Suite struct FailedStepsServerTests {
     @Test(arguments: stepped)
-    fileprivate func `whatever step fails, what was there is kept, and the recovery can be gone on with`(
+    fileprivate func `whatever step fails, the old directory is kept, and the recovery can be continued`(
         _ one: Stepped
     ) throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])

@@ -23,7 +23,7 @@ import Testing
     ]
 
     @Test(arguments: TestServer.allCases)
-    func `every command tells the gap before a fork, and what fills it`(_ server: TestServer) throws {
+    func `every command reports the gap before a fork, and what fills it`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int); create table gone (n int)")
         try site.tidemark(["backup"], expectSuccess: true)
@@ -100,7 +100,7 @@ import Testing
     }
 
     @Test(arguments: TestServer.allCases)
-    func `forks in neighbouring segments are archived, verified and recovered along`(_ server: TestServer) throws {
+    func `forks in consecutive segments are archived, verified and recovered along`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int)")
         try site.tidemark(["backup"], expectSuccess: true)
@@ -131,7 +131,7 @@ import Testing
         #expect(try directory.psql("select string_agg(n::text, ' ' order by n) from t") == "1 3 5")
     }
 
-    @Test func `every command tells a history file that is missing or damaged, and what brings it back`() throws {
+    @Test func `every command reports a missing or damaged history file, and what brings it back`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int)")
         try site.tidemark(["backup"], expectSuccess: true)

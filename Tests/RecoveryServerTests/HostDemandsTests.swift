@@ -78,7 +78,7 @@ import Testing
             chosen: [RecoverySetting("lc_messages", "C")], says: nil),
         Row(name: "a locale that is there", original: ["lc_collate": "C"], says: nil),
     ])
-    func `what is too much is named, with the setting that helps`(_ row: Row) {
+    func `demands that are too high are named, with the setting that helps`(_ row: Row) {
         let databases = row.databases.map { name, collation, ctype in
             var database = RelationMap.DatabaseRow(oid: 1, name: name)
             database.locale = .init(collation: collation, ctype: ctype, provider: row.provider)

@@ -96,7 +96,7 @@ import WAL
         #expect(try site.cluster.psql("select count(*) from t") == total)
     }
 
-    @Test func `what the dead server's pg_wal has alone is never given up unasked`() throws {
+    @Test func `WAL that only the dead server's pg_wal has is never given up unasked`() throws {
         let (site, rows) = try deadSite()
         let data = site.cluster.data
         func fingerprint() throws -> String {
@@ -154,7 +154,7 @@ import WAL
     }
 
     @Test(arguments: [["--delta"], []])
-    func `resumed after the old server has run again, it rescues what that has committed, and asks`(
+    func `resumed after the old server has run again, it rescues that one's commits, and asks`(
         _ options: [String]
     ) throws {
         let (site, _) = try deadSite()
@@ -224,7 +224,7 @@ import WAL
         var testDescription: String { name }
     }
 
-    @Test func `what cannot work is refused before anything is touched, in words`() throws {
+    @Test func `an impossible recovery is refused before anything is touched, with the reason`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int)")
         try site.tidemark(["backup"], expectSuccess: true)

@@ -109,7 +109,7 @@ import Testing
 }
 
 extension InterruptedServerTests {
-    @Test func `interrupted during the restore and during the replay, it says how to go on, and does`() throws {
+    @Test func `interrupted during the restore and during the replay, it says how to continue, and does`() throws {
         let site = try site(rows: 6_000)
         let directory = try RecoveredDirectory(site)
         let resume = "HINT:  Continue with \"tidemark recover --resume --data-directory \(directory.path)\""
@@ -159,7 +159,7 @@ extension InterruptedServerTests {
         #expect(ends.filter { $0.contains("\"result\" : \"interrupted\"") }.count == 2, "\(ends)")
     }
 
-    @Test func `flags of the first call hold for the resumed one, unless that says otherwise`() throws {
+    @Test func `flags of the first call apply to the resumed one, unless it overrides them`() throws {
         let site = try site(rows: 100)
         let bin = site.cluster.server.bin
         let text = try Files.readText(site.configuration).replacing("'\(bin)'", with: "'/nowhere'")

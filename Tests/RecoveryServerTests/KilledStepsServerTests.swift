@@ -6,7 +6,7 @@ import Testing
 /// `recover` killed at each step that changes names on disk, and one that isn't alone.
 @Suite struct KilledStepsServerTests {
     /// In place, with a tablespace: everything that can be renamed is.
-    @Test func `killed at any step, a recovery goes on, and sets aside what was there only once`() throws {
+    @Test func `killed at any step, a recovery continues, and sets the old directory aside only once`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let place = site.scratch.file("fast")
         try runAsServerUser("/bin/mkdir", [place])

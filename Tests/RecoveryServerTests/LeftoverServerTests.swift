@@ -119,7 +119,7 @@ struct WayOut: Sendable {
     }
 
     @Test(arguments: TestServer.allCases)
-    func `nothing of a recovery is left once its server takes writes`(_ server: TestServer) throws {
+    func `no setting of a recovery is left once its server is a primary`(_ server: TestServer) throws {
         let past = try Past(server)
         for way in Self.ways where way.server == server { try follow(way, past) }
     }
@@ -178,7 +178,7 @@ struct WayOut: Sendable {
         #expect(try Files.readText(cluster.data + "/postgresql.auto.conf") == after)
     }
 
-    @Test func `a server opens without tidemark, and the next push takes out what was left`() throws {
+    @Test func `a server opens without tidemark, and the next push removes what was left`() throws {
         let past = try Past(.v15)
         let (site, cluster) = (past.site, past.site.cluster)
         try cluster.stop()

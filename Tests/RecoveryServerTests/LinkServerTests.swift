@@ -179,7 +179,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: [[:], ["TIDEMARK_FAULT": "kernel:openat2=ENOSYS"], ["TIDEMARK_FAULT": "kernel:openat2=EPERM"]])
-    func `what is mounted in a directory that the backup does not have stays in a delta recovery`(
+    func `a mount in a directory that the backup does not have stays in a delta recovery`(
         _ environment: [String: String]
     ) throws {
         try #require(geteuid() == 0, "mounting a small file system needs root")
@@ -234,7 +234,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         #expect(try Files.list(scratch.file("out/data")) == ["file"])
     }
 
-    @Test func `links that were in the data directory are told by the plan and at the end`() throws {
+    @Test func `links that were in the data directory are listed by the plan and at the end`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let (disk, data) = (site.scratch.file("wal"), site.cluster.data)
         try site.cluster.stop()

@@ -24,7 +24,7 @@ struct OldTablespace: Sendable, CustomTestStringConvertible {
 
 @Suite struct OldDirectoryTests {
     @Test(arguments: OldTablespace.all)
-    func `a directory is set aside with its tablespaces, though its control file tells nothing`(
+    func `a directory is set aside with its tablespaces, though its control file is damaged`(
         _ sample: OldTablespace
     ) throws {
         let scratch = try Scratch()

@@ -23,7 +23,7 @@ import Testing
         return (site, rows)
     }
 
-    @Test func `the own directory is the own one, however it is spelled`() throws {
+    @Test func `the cluster's own directory is recognised however it is spelled`() throws {
         let (site, rows) = try deadSite()
         let data = site.cluster.data
         let (parent, name) = (Files.parent(data), Files.name(data))
@@ -84,7 +84,7 @@ import Testing
         try site.cluster.stop()
     }
 
-    @Test func `what took the restored directory's place is not taken for it`() throws {
+    @Test func `a directory in the restored one's place is not taken for it`() throws {
         let (site, _) = try deadSite()
         // In its place, what it has alone is archived, the segment that it was writing as .partial.
         try site.tidemark(["recover", "--target", "latest", "--yes"], expectSuccess: true)

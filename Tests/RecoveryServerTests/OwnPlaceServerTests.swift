@@ -27,7 +27,7 @@ import Testing
     }
 
     @Test(arguments: getenv("TIDEMARK_SOAK") == nil ? [TestServer.v15, .v18] : TestServer.allCases)
-    func `nothing outside of a copy changes, whatever the original's configuration and log name`(
+    func `nothing outside of a copy changes, whatever the original's configuration and WAL name`(
         _ server: TestServer
     ) throws {
         let original = try ReachingCluster(server)
@@ -54,7 +54,7 @@ import Testing
         #expect(try original.sql(count, "set enable_seqscan = off", count).trimmed == "9000\n9000")
     }
 
-    @Test func `a standby copy goes on to keep to itself what the living server makes later`() throws {
+    @Test func `a standby copy keeps to itself what the original makes later`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)
         try site.archiveEverything()
@@ -90,7 +90,7 @@ import Testing
         #expect(try Files.list(place) == [])
     }
 
-    @Test func `the plan tells where younger tablespaces go, and sends them where it is told`() throws {
+    @Test func `the plan shows where younger tablespaces go, and follows the mapping`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)
         let (young, new) = (site.scratch.file("young"), site.scratch.file("new"))

@@ -5,7 +5,7 @@ import Testing
 /// Prepared transactions that hold a table where a recovery ends: told before it begins, and after it.
 @Suite(.serialized) struct PendingServerTests {
     @Test(arguments: TestServer.allCases)
-    func `what will be pending at the target is in the plan, and nothing else`(_ server: TestServer) throws {
+    func `the plan lists the transactions pending at the target, and no others`(_ server: TestServer) throws {
         let site = try TestSite(server, settings: ["max_prepared_transactions": "20"], initdb: ["--wal-segsize=1"])
         func sql(_ text: String) throws { try site.cluster.psql(text) }
         /// A position, and what is pending there.

@@ -96,7 +96,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         #expect(older.lastIncluded?.xid == 101)
     }
 
-    @Test func `commit times that run backwards stop the recovery early, and the plan says who is left out`() throws {
+    @Test func `commit times that run backwards stop the recovery early, and the plan says what is left out`() throws {
         var archive = ConstructedArchive()
         var log = WALWriter()
         archive.allBackups.append(log.backup("a", second(0)))
@@ -175,7 +175,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         #expect(latest.firstExcluded == nil)
     }
 
-    @Test func `what a parent wrote in segments that its child has not reached plays no part`() throws {
+    @Test func `a parent's WAL in segments that its child has not reached doesn't count`() throws {
         var archive = oneTimeline()
         let old = archive.records[TimelineID(1)]!
         let branch = old.first { $0.content.transactionEnd?.xid == 104 }!.start
@@ -208,7 +208,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         #expect(refusal.reason == .afterLast(new.written.last?.content.commit, end: new.written.last!.end))
     }
 
-    @Test func `where two timelines begin in one segment, what stands in for it is read to its own end`() throws {
+    @Test func `where two timelines begin in one segment, its substitute is read to its own end`() throws {
         var archive = oneTimeline()
         let old = archive.records[TimelineID(1)]!
         let (second, third) = (old.first { $0.content.transactionEnd?.xid == 103 }!.start, LSN(0x100_A028))

@@ -62,7 +62,7 @@ import Testing
     ]
 
     @Test(arguments: [TestServer.v15, .v18])
-    func `what is planted doesn't reach the living server`(_ server: TestServer) throws {
+    func `code planted in the data doesn't reach the original's server`(_ server: TestServer) throws {
         try #require(Confinement.refusesConnections, "this kernel has no seccomp")
         let site = try TestSite(
             server, initdb: ["--wal-segsize=1"],

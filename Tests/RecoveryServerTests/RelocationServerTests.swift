@@ -136,7 +136,7 @@ import Testing
         #expect(rules.contains(copy.path + "/rules/more.conf") && !rules.contains(link))
     }
 
-    @Test func `paths outside of the data directory are told in the plan, and written to by no copy`() throws {
+    @Test func `paths outside of the data directory are listed in the plan, and written to by no copy`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let data = site.cluster.data
         let outside = site.scratch.file("outside")
@@ -189,7 +189,7 @@ import Testing
         #expect(alarming.contains("includes \"\(outside)/one.conf\", which this host doesn't have"), "\(alarming)")
     }
 
-    @Test func `what is said about the original comes from its backup, not from today's configuration`() throws {
+    @Test func `remarks about the original come from its backup, not from today's configuration`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)
         try site.archiveEverything()

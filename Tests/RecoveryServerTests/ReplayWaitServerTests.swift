@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test func `a replay that pauses because of a setting of the user's own is told, and goes on by what is offered`()
+    @Test func `a replay paused by a setting of the user's own is reported, and continues with the offered one`()
         throws
     {
         let site = try Self.site()
@@ -103,7 +103,7 @@ import Testing
         #expect(try Files.listIfPresent(site.scratch.file("state/scratch")) == [])
     }
 
-    @Test func `a standby that has stopped replaying is told by check`() throws {
+    @Test func `a standby that has stopped replaying is reported by check`() throws {
         let site = try Self.site()
         let standby = try RecoveredDirectory(site)
         let recovered = try site.tidemark(
@@ -137,7 +137,7 @@ import Testing
         #expect(try Files.listIfPresent(site.scratch.file("state/scratch")) == [])
     }
 
-    @Test func `a drill whose replay stands still is ended, and tells what it waited for`() throws {
+    @Test func `a drill whose replay stands still is ended, and reports what it waited for`() throws {
         let site = try Self.site()
         let drill = try site.tidemark(["drill", "--set", "restore_command=sleep 100000", "--drill-timeout", "60s"])
         #expect(drill.ending == .exited(1), "\(drill)")
@@ -201,7 +201,7 @@ import Testing
         #expect(try Files.readText(said + ".status") == "0\n", "\(text)\(copy.log)")
     }
 
-    @Test func `a recovery that is to pause knows that it has, though its role was not there yet`() throws {
+    @Test func `a recovery that pauses is recognised, though its role did not exist yet`() throws {
         let site = try Self.site()
         try site.cluster.psql("select pg_create_restore_point('there')")
         try site.cluster.psql("create role late login")

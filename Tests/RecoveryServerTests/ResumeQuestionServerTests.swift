@@ -3,7 +3,7 @@ import Support
 import Testing
 
 @Suite struct ResumeQuestionServerTests {
-    @Test func `a question of --resume keeps nobody else waiting, and what was answered is looked at again`() throws {
+    @Test func `a question of --resume blocks nobody, and after the answer the state is checked again`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t as select generate_series(1, 10) n")
         try site.tidemark(["backup"], expectSuccess: true)

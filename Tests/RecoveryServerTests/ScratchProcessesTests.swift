@@ -36,7 +36,7 @@ struct EndedProcess: Sendable, CustomTestStringConvertible {
 
 @Suite struct ScratchProcessesTests {
     @Test(arguments: EndedProcess.all)
-    func `a server is asked, then made to end, and at last given up with what it waits for`(
+    func `a server is asked, then killed, and at last given up with what it waits for`(
         _ sample: EndedProcess
     ) throws {
         let scratch = try Scratch()

@@ -41,7 +41,7 @@ import Testing
 
     /// pg_ctl gives up after a second, and what it started may be alive still or not: that is asked, and no clock.
     @Test(arguments: ["recover", "recover-table"])
-    func `whoever is starting is waited for, and who is gone is not`(command: String) throws {
+    func `a starting server is waited for, and one that is gone is not`(command: String) throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t as select 1 n")
         try site.tidemark(["backup"], expectSuccess: true)

@@ -7,7 +7,7 @@ import WAL
 /// file, an older one under a new name, has a valid record just there.
 @Suite(.serialized) struct StaleLastSegmentServerTests {
     @Test(arguments: TestServer.allCases)
-    func `in place and from a .partial, what a file held before is not part of the log`(_ server: TestServer) throws {
+    func `in place and from a .partial, a file's earlier content is not part of the WAL`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         let cluster = site.cluster
         try cluster.psql("create table t (n int, x text)")

@@ -156,7 +156,7 @@ final class Sibling: Sendable {
         return try sibling.psql("select count(*) from t")
     }
 
-    @Test func `check finds what a recovery left, whoever left it, and its command takes it out`() throws {
+    @Test func `check finds settings that a recovery left, and its command removes them`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let cluster = site.cluster
         func check() throws -> (text: String, remedy: String?) {

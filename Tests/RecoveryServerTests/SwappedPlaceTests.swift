@@ -158,7 +158,7 @@ private struct Swap: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: [false, true])
-    func `clean removes no scratch directory that somebody is about to mark as his`(isAlive: Bool) throws {
+    func `clean removes no scratch directory that a process is about to mark`(isAlive: Bool) throws {
         let site = try Self.site.get()
         let process = isAlive ? getpid() : 999_999
         let place = site.scratch.file("state/scratch/tidemark-drill-\(process)-2f")
@@ -188,7 +188,7 @@ private struct Swap: Sendable, CustomTestStringConvertible {
         (["remove", "LABEL", "--yes"], "pack/LABEL"), (["remove", "LABEL", "--yes"], "backup"),
         (["expire", "--keep-full", "1"], "wal"),
     ])
-    func `what is removed from a repository is what was looked at`(_ arguments: [String], _ path: String) throws {
+    func `what is removed from a repository is what was listed`(_ arguments: [String], _ path: String) throws {
         let site = try Self.removable.get()
         // With it goes what the catalog knows of it.
         try runAsServerUser(

@@ -29,7 +29,7 @@ private let unread = [
 
 @Suite struct UnreadConfigurationServerTests {
     @Test(arguments: unread)
-    fileprivate func `configuration that cannot be read is told of, and the rest is led into the copy`(
+    fileprivate func `configuration that cannot be read is reported, and the rest is adapted to the copy`(
         _ one: Unread
     ) throws {
         try #require(geteuid() == 0, "only root can take a file from the server's user")

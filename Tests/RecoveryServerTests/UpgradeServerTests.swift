@@ -67,7 +67,7 @@ import WAL
     }
 
     @Test(arguments: [(TestServer.v15, TestServer.v16), (.v16, .v18)])
-    func `what was before the upgrade is reached by time and by backup, with the programs of its version`(
+    func `the cluster before an upgrade is reached by time and by backup, with the programs of its version`(
         from former: TestServer, to version: TestServer
     ) throws {
         let upgraded = try Upgraded(from: former, to: version)
@@ -142,7 +142,7 @@ import WAL
 }
 
 extension UpgradeServerTests {
-    @Test func `what was before and can't be read is named, keeps all it has, and stops nothing else`() throws {
+    @Test func `a former incarnation that can't be read is named, keeps all it has, and stops nothing else`() throws {
         let upgraded = try Upgraded()
         let site = upgraded.site
         let folder = try #require(Files.list(site.repository + "/main").first { $0.hasPrefix("15-") })

@@ -47,7 +47,7 @@ import WAL
         Row(name: "one whose backups can be read", backups: [14: [1], 15: nil], current: 14),
         Row(name: "without any backup the newest version", backups: [14: [], 15: []], current: 15),
     ])
-    func `a person gets the server's own, the only one, or the one with the newest backup`(_ row: Row) throws {
+    func `a command gets the server's own, the only one, or the one with the newest backup`(_ row: Row) throws {
         let repository = try Self.repository(row.backups.keys)
         let known = try ClusterIncarnations(of: "main", own: row.own.map(Self.incarnation), in: repository) { archive in
             guard let days = row.backups[archive.incarnation.major] ?? nil else { throw Problem("cannot be read") }

@@ -14,7 +14,7 @@ struct SealedDocumentTests {
         } catch { return error }
     }
 
-    @Test func `both ends have their form to the byte`() throws {
+    @Test func `both ends of a document have exactly their form`() throws {
         let digest = Digest(of: Array(Self.whole.dropLast(52)))
         #expect(
             String(decoding: Self.whole, as: UTF8.self) == """
@@ -74,7 +74,7 @@ struct SealedDocumentTests {
     }
 
     @Test(arguments: Row.all)
-    private func `what is wrong is told apart`(_ row: Row) {
+    private func `the faults of a document are distinguished`(_ row: Row) {
         #expect(fault(row.bytes) == row.fault)
     }
 

@@ -24,7 +24,7 @@ import Testing
     }
 
     /// The first of each is what all clusters shared, or two of one cluster.
-    @Test func `what is about one cluster or one repository is nobody else's`() throws {
+    @Test func `the state of one cluster or repository is not shared with another`() throws {
         func paths(_ state: StateDirectory) -> [String] {
             let incarnation = Incarnation(cluster: "main", major: 15, systemIdentifier: 1)
             return [

@@ -78,7 +78,7 @@ private final class Atomic2: Sendable {
 }
 
 @Suite struct StoreLeaseTests {
-    @Test func `a lease says whose it is, in its object and to whoever is refused`() throws {
+    @Test func `a lease names its owner, in its object and in a refusal`() throws {
         let hosts = try Hosts()
         let held = try hosts.hold(elsewhere(), wall: 5)
         let name = try #require(try hosts.names.first.flatMap { LeaseName($0) })
@@ -122,7 +122,7 @@ private final class Atomic2: Sendable {
         #expect(taken == 181 - stamps)
     }
 
-    @Test func `a lease that is renewed is never over, and two of its objects are there`() throws {
+    @Test func `a renewed lease never expires, and has two objects`() throws {
         let hosts = try Hosts()
         let held = try hosts.hold(elsewhere())
         for step in 1...20 {
@@ -159,7 +159,7 @@ private final class Atomic2: Sendable {
         #expect(try hosts.names == [] && hosts.take(hosts.locks()).lock != nil)
     }
 
-    @Test func `a renewal that arrives too late counts for nobody`() throws {
+    @Test func `a renewal that arrives too late doesn't count`() throws {
         let hosts = try Hosts()
         let held = try hosts.hold(elsewhere())
         hosts.hand.pass(seconds: 119)
@@ -183,7 +183,7 @@ private final class Atomic2: Sendable {
         #expect(try hosts.names == [])
     }
 
-    @Test func `only what was seen is removed of a lease that is over`() throws {
+    @Test func `of an expired lease only the listed objects are removed`() throws {
         let hosts = try Hosts()
         let held = try hosts.hold(elsewhere(), isShared: true)
         let living = try hosts.hold(elsewhere(4712), isShared: true)
@@ -199,7 +199,7 @@ private final class Atomic2: Sendable {
         #expect(try hosts.take(hosts.locks()).lock != nil)
     }
 
-    @Test func `of this host a dead process holds nothing, and a living one all it has`() throws {
+    @Test func `on this host a dead process holds no lease, and a living one keeps its own`() throws {
         let hosts = try Hosts()
         let own = ProcessIdentity.current
         #expect(!own.isGone && own.started > 0 && !elsewhere().isGone)
@@ -238,7 +238,7 @@ private final class Atomic2: Sendable {
         #expect(try hosts.names == ["something"])
     }
 
-    @Test func `who doesn't find his own lease in the listing has none`() throws {
+    @Test func `a process that doesn't find its lease in the listing has none`() throws {
         let hosts = try Hosts()
         let blind = InterceptedStore(hosts.store, Blind())
         #expect(throws: LockLost.self) {
@@ -331,7 +331,7 @@ private final class Atomic2: Sendable {
         }
     }
 
-    @Test func `of many processes one has it, and those that are killed hold up nobody`() throws {
+    @Test func `of many processes one has it, and killed ones block nobody`() throws {
         let scratch = try Scratch()
         let path = try scratch.repository(of: "main/15-1")
         for name in ["inside", "done"] { try Files.makeDirectories(path + "/" + name) }

@@ -70,7 +70,7 @@ import WAL
         InterceptedStore(InterceptedStore(memory, Flaky(failures)), retrying)
     }
 
-    @Test func `a commit whose answer was lost is looked for, and never done twice`() throws {
+    @Test func `a commit whose answer was lost is checked, not repeated`() throws {
         let key = StoreWrapperTests.key
         // It did happen.
         var memory = MemoryStore()
@@ -91,7 +91,7 @@ import WAL
         #expect(try memory.read(key) == [3, 4])
     }
 
-    @Test func `what fails for long is given up, and so is what was cancelled`() throws {
+    @Test func `a call that keeps failing is given up, and so is a cancelled one`() throws {
         struct Stopped: Error {}
         let time = Atomic<UInt64>(0)
         let pauses = Atomic(0)
@@ -115,7 +115,7 @@ import WAL
         #expect(pauses.load(ordering: .relaxed) == 17)
     }
 
-    @Test func `nothing is tried again that will not pass`() throws {
+    @Test func `permanent errors are not retried`() throws {
         let counting = Counting()
         let store = InterceptedStore(InterceptedStore(MemoryStore(), counting), Retrying(pause: { _ in }))
         #expect(throws: ObjectAbsent.self) { try store.open(StoreWrapperTests.key) }
@@ -132,7 +132,7 @@ import WAL
         #expect(counting.bytes == [.commit: 3, .read: 3])
     }
 
-    @Test func `bytes wait for their turn, those of all threads together`() throws {
+    @Test func `one rate limit covers all threads together`() throws {
         let time = Atomic<UInt64>(0)
         let waited = Atomic<UInt64>(0)
         let store = InterceptedStore(
@@ -149,7 +149,7 @@ import WAL
         #expect(waited.load(ordering: .relaxed) == 4_000_000_000)
     }
 
-    @Test func `an object's head comes with the answer that opens it`() throws {
+    @Test func `opening an object brings its head along`() throws {
         let memory = MemoryStore()
         let segment = RepositoryKey("main/15-1/wal/1/1/000000010000000000000001.zst")!
         try memory.createSegment(

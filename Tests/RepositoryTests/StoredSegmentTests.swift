@@ -54,7 +54,7 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
 
 @Suite struct StoredSegmentTests {
     @Test(arguments: [1, 2], [0, 1, 2 << 20, (2 << 20) + 1, 7_340_033])
-    func `what was stored comes back, with its head`(threads: Int, length: Int) throws {
+    func `a stored file is read back, with its head`(threads: Int, length: Int) throws {
         let scratch = try Scratch()
         let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         var bytes: [UInt8] = []
@@ -212,7 +212,7 @@ private let damages = [
         #expect(throws: ObjectDamaged.self) { try StoredSegment(key, in: store).prove() }
     }
 
-    @Test func `an object whose content is whole is not as it was stored when any other byte is changed`() throws {
+    @Test func `a change to any byte is noticed, even where the content is whole`() throws {
         let scratch = try Scratch()
         let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         let head = try storeSegment(in: store, [UInt8](repeating: 7, count: 5 << 20))

@@ -206,7 +206,7 @@ import WAL
             now: 9, kept: ["1-2", "1-3", "1-8"], from: "1-2"),
     ]
 
-    @Test(arguments: rows) func `every branch that somebody may be on keeps what the rules say`(_ row: Row) throws {
+    @Test(arguments: rows) func `every living branch keeps what the rules say`(_ row: Row) throws {
         var policy = RetentionPolicy()
         row.policy(&policy)
         let decision = try decideRetention(
@@ -216,7 +216,7 @@ import WAL
         #expect(decision.islands.map(\.label) == row.islands)
     }
 
-    @Test func `what one branch's share keeps is told with its timeline`() throws {
+    @Test func `a reason names the timeline of the branch that keeps a backup`() throws {
         var policy = RetentionPolicy()
         (policy.keepFull, policy.keepDaily) = (1, 1)
         let timelines = [

@@ -93,7 +93,7 @@ import WAL
     }
 
     @Test(arguments: 0..<60)
-    func `each incarnation goes by the rules alone, keeps its newest backup, and loses nothing else`(
+    func `the rules apply to each incarnation by itself, which keeps its newest backup`(
         _ seed: Int
     ) throws {
         var random = SeededGenerator(seed: UInt64(seed))
@@ -138,7 +138,7 @@ import WAL
         }
     }
 
-    @Test func `one that can't be expired keeps all it has, and stops no other`() throws {
+    @Test func `an incarnation that can't be expired keeps everything, and stops no other`() throws {
         var random = SeededGenerator(seed: 1)
         var policy = RetentionPolicy()
         policy.keepFull = 1

@@ -139,7 +139,7 @@ import WAL
             ]),
     ]
 
-    @Test(arguments: rows) func `each rule keeps what it says and tells why`(_ row: Row) throws {
+    @Test(arguments: rows) func `each rule keeps what it says and states the reason`(_ row: Row) throws {
         var policy = RetentionPolicy()
         row.policy(&policy)
         let decision = try decideRetention(
@@ -151,7 +151,7 @@ import WAL
         #expect(decision.verdicts.count == row.backups.count)
     }
 
-    @Test func `keep_wal keeps WAL for so long, that of backups that go as well`() throws {
+    @Test func `keep_wal keeps WAL for its time, even that of removed backups`() throws {
         var policy = RetentionPolicy()
         (policy.keepFull, policy.keepWAL) = (1, 3 * 86_400_000)
         let backups = [Self.backup(2), Self.backup(6), Self.backup(8), Self.backup(9)]
@@ -188,7 +188,7 @@ import WAL
         #expect(decision.expired == ["2-2", "3-2"])
     }
 
-    @Test func `each branch that somebody may be on keeps its newest backup`() throws {
+    @Test func `each living branch keeps its newest backup`() throws {
         var policy = RetentionPolicy()
         policy.keepFull = 1
         func on(_ timeline: UInt32, _ day: Int) -> RetainedBackup {
@@ -225,7 +225,7 @@ import WAL
         }
     }
 
-    @Test func `without rules all WAL stays, that before the first backup as well`() throws {
+    @Test func `without rules all WAL stays, even that before the first backup`() throws {
         let decision = try decideRetention(
             [Self.backup(8)], timelines: [RetainedTimeline(TimelineHistory(TimelineID(1)))], policy: RetentionPolicy(),
             now: Self.moment(10))

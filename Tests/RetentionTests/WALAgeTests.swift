@@ -65,7 +65,7 @@ struct WALAgeTests {
             parents: [2: [(1, 12)]], first: 12),
     ]
 
-    @Test(arguments: rows) func `what isn't known to be old stays`(_ row: Row) {
+    @Test(arguments: rows) func `WAL that isn't known to be old stays`(_ row: Row) {
         let size: UInt32 = 16 << 20
         var ages: [SegmentName: SegmentAge] = [:]
         for (timeline, (from, letters)) in row.segments {

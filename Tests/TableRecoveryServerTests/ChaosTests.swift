@@ -58,7 +58,7 @@ import Testing
         """
 
     @Test(arguments: TestServer.allCases)
-    func `the log may change its timeline between the backup and the target`(_ server: TestServer) throws {
+    func `the timeline may change between the backup and the target`(_ server: TestServer) throws {
         let shop = try Shop(
             """
             create table target as select n as id, md5(n::text) as t from generate_series(1, 5000) n;
@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test(arguments: kinds)
-    func `what replay met on the way does not matter`(_ kind: Kind) throws {
+    func `the WAL between backup and target does not matter`(_ kind: Kind) throws {
         let place = try Scratch()
         let shop = try Shop(
             """

@@ -28,7 +28,7 @@ import Testing
             .split(separator: "\n")
     }
 
-    @Test func `clean removes what killed commands left, servers included, and nothing of others`() throws {
+    @Test func `clean removes leftovers of killed commands, servers included, and nothing of others`() throws {
         let shop = try Shop(
             "create table orders as select n as id, repeat('x', 200) as t from generate_series(1, 2000) n")
         try shop.backup()

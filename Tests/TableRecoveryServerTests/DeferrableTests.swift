@@ -118,7 +118,7 @@ private let deferrables = [
     }
 
     @Test(arguments: deferrables)
-    private func `rows that a deferrable constraint allows come back, and the others are told`(_ row: Deferrable) throws
+    private func `rows that a deferrable constraint allows come back, the others are reported`(_ row: Deferrable) throws
     {
         let shop = Shop(try Self.site.get())
         let time = try shop.sql("select time from target")

@@ -50,7 +50,7 @@ private let databaseHistories = [
 ]
 
 @Suite(.serialized) struct DroppedDatabaseTests {
-    @Test func `the last database of a name is the one that was dropped, whoever tells its name`() throws {
+    @Test func `the last database of a name is the one that was dropped, wherever its name is found`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         var meant: [Int: ClosedRange<LSN>] = [:]
         func position() throws -> LSN { try #require(LSN(site.cluster.psql("select pg_current_wal_insert_lsn()"))) }
@@ -101,7 +101,7 @@ private let databaseHistories = [
     }
 
     /// Only what isn't there may be said not to be there.
-    @Test func `a drop that cannot be looked for is not said not to be there`() throws {
+    @Test func `a drop that cannot be searched for is not reported as absent`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create database shop strategy file_copy")
         try site.cluster.psql("create table t as select 1 n", database: "shop")

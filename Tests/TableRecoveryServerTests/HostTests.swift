@@ -98,7 +98,7 @@ import Testing
         #expect(try recover().ending == .exited(0))
     }
 
-    @Test func `a backup notes what its databases and tables ask of a host`() throws {
+    @Test func `a backup records what its databases and tables need of a host`() throws {
         let shop = try Shop(
             """
             create extension hstore; create extension bloom; create type pair as (h hstore);

@@ -162,7 +162,7 @@ import Testing
         #expect(try shop.sql("select to_regclass('kinds') is null") == "t")
     }
 
-    @Test func `what is no table is refused by its kind, and unlogged ones among others are named`() throws {
+    @Test func `a relation that is no table is refused by its kind, and unlogged tables are named`() throws {
         let shop = try Shop(
             """
             create table orders (id serial primary key); insert into orders select generate_series(1, 10);

@@ -85,7 +85,7 @@ import Testing
         #expect(try states() == before)
     }
 
-    @Test func `rows that cannot come back are told by the exit status`() throws {
+    @Test func `rows that cannot come back show in the exit status`() throws {
         let shop = try Shop(
             """
             create table orders (id int primary key, code text unique); insert into orders values (1, 'a'), (2, 'b');

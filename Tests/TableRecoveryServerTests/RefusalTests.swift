@@ -5,7 +5,7 @@ import Testing
 
 /// What can't be had is refused, and what goes wrong leaves nothing behind.
 @Suite(.serialized) struct RefusalTests {
-    @Test func `what cannot be had is refused by name`() throws {
+    @Test func `a table that cannot be recovered is refused by name`() throws {
         let shop = try Shop(
             "create unlogged table scratchpad (id int); create table orders (id int primary key); insert into orders values (1)",
             "create schema other; create table other.orders (id int)")

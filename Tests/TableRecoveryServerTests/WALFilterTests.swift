@@ -44,7 +44,7 @@ import WAL
     }
 
     @Test(arguments: TestServer.allCases)
-    func `only records that nobody needs become NOOPs, and nothing else changes`(_ server: TestServer) throws {
+    func `only unneeded records become NOOPs, and nothing else changes`(_ server: TestServer) throws {
         let cluster = try TestCluster(
             server, settings: ["min_wal_size": "400MB", "max_wal_size": "800MB", "wal_keep_size": "400MB"],
             initdb: ["--wal-segsize=1"])

@@ -4,7 +4,7 @@ import WAL
 @Suite struct BlockMapTests {
     private let file = RelationFile(tablespace: 1663, database: 5, number: 16385)
 
-    @Test func `a cut forgets what lies behind it`() {
+    @Test func `a truncation drops the changes after it`() {
         var map = BlockMap()
         for block in [1, 2, 3, 10, 11, 200] as [UInt32] { map.change(file, .main, block: block) }
         map.cut(file, .main, to: 10)
@@ -18,7 +18,7 @@ import WAL
     }
 
     /// The map against the plainest possible model, with the grouping of merges chosen at random.
-    @Test func `maps of adjacent stretches merge in any grouping`() throws {
+    @Test func `maps of adjacent ranges merge in any grouping`() throws {
         var random = Pseudorandom(seed: 3)
         for _ in 0..<30 {
             var whole = BlockMap()

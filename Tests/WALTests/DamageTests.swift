@@ -146,7 +146,7 @@ private let behindSwitch: UInt64 = 0x20B8
         #expect(Continuity.join(summaries[0], broken) == .broken(BrokenLink(.recordCRC(record), segment: broken.start)))
     }
 
-    @Test func `segments that are no neighbours don't join`() throws {
+    @Test func `segments that aren't consecutive don't join`() throws {
         let chain = FixtureChain.pg15
         let a = try scan(chain.segment("000000010000000000000009"), "000000010000000000000009")
         let b = try scan(chain.segment("00000001000000000000000A"), "00000001000000000000000A")

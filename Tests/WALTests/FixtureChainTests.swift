@@ -32,7 +32,7 @@ import WAL
     }
 
     @Test(arguments: FixtureChain.all)
-    func `what the records say is what pg_waldump says`(_ chain: FixtureChain) throws {
+    func `the records hold what pg_waldump shows`(_ chain: FixtureChain) throws {
         let expected = try chain.expected()
         let records = try walk(expected.files.map { ($0, try chain.segment($0)) })
         func pick<Value>(_ choose: (WALRecord) -> Value?) -> [Value] {

@@ -5,7 +5,7 @@ import WAL
 /// Rows of pg_class as the log of every version has them.
 @Suite struct RelationRowTests {
     @Test(arguments: FixtureChain.main)
-    func `relations made and dropped within the log are told with their names`(_ chain: FixtureChain) throws {
+    func `relations created and dropped within the WAL are found with their names`(_ chain: FixtureChain) throws {
         let expected = try chain.expected()
         var rows = RelationRows(database: 16384, relations: 1259, schemas: 2615, from: .zero)
         for (index, file) in expected.files.filter({ $0.hasPrefix("00000001") }).enumerated() {
