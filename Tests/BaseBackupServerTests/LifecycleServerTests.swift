@@ -68,8 +68,7 @@ import WAL
         #expect(report.decision.expired == [backups[0].label])
     }
 
-    @Test func `an expiry ended before any of its steps leaves whole backups, and the next one continues`() throws
-    {
+    @Test func `an expiry ended before any of its steps leaves whole backups, and the next one continues`() throws {
         struct Ended: Error {}
         let fixture = try BackupFixture()
         let backups = try (0..<3).map { _ in

@@ -14,8 +14,7 @@ import WAL
 
 /// A timeline whose history file isn't in the archive.
 @Suite struct LostHistoryTests {
-    @Test func `every command reports a missing history file where the segments show that there was one`() throws
-    {
+    @Test func `every command reports a missing history file where the segments show that there was one`() throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         try AsideBranchTests.store(

@@ -64,8 +64,7 @@ import WAL
 
     /// Nil: the server is down.
     @Test(arguments: [0x20, 0x258, 0x3000, 0x40000], [LSN(0xD0_0100), nil])
-    func `WAL after damage in a finished segment is unknown, not absent`(_ offset: Int, _ position: LSN?) throws
-    {
+    func `WAL after damage in a finished segment is unknown, not absent`(_ offset: Int, _ position: LSN?) throws {
         let repository = try FixtureRepository(storing: ["00000001000000000000000B"])
         let data = repository.scratch.file("data")
         try Files.makeDirectories(data + "/pg_wal/archive_status")

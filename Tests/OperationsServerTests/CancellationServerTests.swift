@@ -116,8 +116,7 @@ private struct CancelledJob: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: CancelledJob.all.filter { !["expire", "clean"].contains($0.name) })
-    fileprivate func `a job that is cancelled on its way ends, and removes its own files`(_ job: CancelledJob) throws
-    {
+    fileprivate func `a job that is cancelled on its way ends, and removes its own files`(_ job: CancelledJob) throws {
         let before = try job.left(self)
         var context = JobContext()
         context.progress = { [cancellation = context.cancellation] _ in cancellation.cancel() }
@@ -130,8 +129,7 @@ private struct CancelledJob: Sendable, CustomTestStringConvertible {
         #expect(try labels().count == 1)
     }
 
-    @Test func `a recovery that is cancelled before it has archived the dead server's WAL leaves it there`() throws
-    {
+    @Test func `a recovery that is cancelled before it has archived the dead server's WAL leaves it there`() throws {
         let site = try TestSite()
         try site.tidemark(["backup"], expectSuccess: true)
         try site.archiveEverything()
