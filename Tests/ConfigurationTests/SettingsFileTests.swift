@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// A configuration that must be refused, and the words it must be refused with.
+/// A configuration that must be refused, and the expected message.
 struct Refusal: Sendable, CustomTestStringConvertible {
     let name: String
     let text: String

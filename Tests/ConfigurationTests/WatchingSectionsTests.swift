@@ -2,7 +2,7 @@ import Configuration
 import Platform
 import Testing
 
-/// A mistake in `[notify]` or `[check]`, and what must be said.
+/// A mistake in `[notify]` or `[check]`, and the expected message.
 struct WatchingMistake: Sendable, CustomTestStringConvertible {
     let name: String
     let lines: String

@@ -3,11 +3,11 @@ import Platform
 import Support
 import Testing
 
-/// Something that a program does, in Python.
+/// An action of a program, in Python.
 private struct Deed: Sendable, CustomTestStringConvertible {
     let name: String
     let script: String
-    /// Whether it may do it under confinement, in OWN.
+    /// Whether it is allowed under confinement, in OWN.
     var isAllowed = false
     var needsLandlock = false
     var testDescription: String { name }

@@ -30,7 +30,7 @@ struct WriteStreamTests {
             }
         }
         let file = try Descriptor(open: path, O_RDONLY)
-        // A file system in memory has nowhere else to keep it.
+        // A file system in memory keeps its files in the page cache.
         let isInMemory = try run("/usr/bin/stat", ["-f", "-c", "%T", path]).output == "tmpfs\n"
         let cached = file.cachedBytes(at: 0, count: 15 << 20) ?? .max
         #expect(isInMemory || cached < 1 << 20, "\(cached)")
@@ -69,7 +69,7 @@ struct SubprocessTests {
 struct FileStatusTests {
     @Test(arguments: [Int.min, -9_223_372_036_855, 0, 9_223_372_036_855, Int.max])
     func `a file may have any time`(_ seconds: Int) throws {
-        // This file system keeps whatever it is told; others put it into their own bounds.
+        // This file system stores any time; others clamp it.
         let path = "/dev/shm/tidemark-test-\(getpid())-\(seconds)"
         try createDurably(path, bytes: [])
         defer { try? Files.remove(path) }

@@ -4,7 +4,7 @@ import Support
 import Testing
 import WAL
 
-/// What an archive answers, whatever store it is in.
+/// The answers of an archive, whatever its store.
 @Suite struct ClusterArchiveTests {
     private let store = MemoryStore()
     private let archive: ClusterArchive

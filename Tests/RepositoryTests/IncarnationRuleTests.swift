@@ -4,7 +4,7 @@ import Support
 import Testing
 import WAL
 
-/// Which incarnation is meant.
+/// The rule that decides which incarnation is meant.
 @Suite struct IncarnationRuleTests {
     private static func incarnation(_ major: Int) -> Incarnation {
         Incarnation(cluster: "main", major: major, systemIdentifier: UInt64(major))
@@ -18,12 +18,12 @@ import WAL
         return Repository(store)
     }
 
-    /// What a person's command takes.
+    /// The incarnation for a command.
     struct Row: Sendable, CustomTestStringConvertible {
         let name: String
         /// By major version, the days on which backups ended; nil where they can't be read.
         var backups: [Int: [Int]?] = [:]
-        /// The major version that the server says it has; nil when there is none to ask.
+        /// The server's major version; nil when there is no server to ask.
         var own: Int?
         let current: Int?
         var isKnown = false
@@ -68,7 +68,7 @@ import WAL
         }
         #expect(refusal?.message.hasPrefix("segment \"x\" belongs to system identifier 16") == true)
         #expect(refusal?.isTransient == true)
-        // The same cluster before pg_upgrade is another one.
+        // The same cluster before pg_upgrade is another incarnation.
         let former = Incarnation(cluster: "main", major: 14, systemIdentifier: 15)
         #expect(throws: NotInitialised.self) { try repository.archive(of: former, named: "the data directory") }
     }

@@ -1,27 +1,27 @@
 import Repository
 
-/// What a store can be asked for.
+/// The calls of a store.
 enum StoreVerb: String, CaseIterable, Sendable {
     case begin, commit, open, read, size, list, mark, makeDurable, leftovers, removeLeftovers, move, remove, removeMany
     case removeAll, lock, isLocked, capacity
 }
 
-/// How things stand after a call that failed.
+/// The state after a call that failed.
 enum Aftermath<Value> {
-    /// Nothing of it happened, or it does no harm twice.
+    /// It had no effect, or may be repeated.
     case repeatable
-    /// It happened all the same.
+    /// It took effect all the same.
     case done(Value)
     case unknown
 }
 
-/// What is done around every call of a store.
+/// Code around every call of a store.
 protocol Interception: Sendable {
-    /// - Parameter aftermath: looks what became of a call that failed.
+    /// - Parameter aftermath: examines the effect of a call that failed.
     func around<Value>(
         _ verb: StoreVerb, after aftermath: () throws -> Aftermath<Value>, _ body: () throws -> Value
     ) throws -> Value
-    /// Before so many bytes are moved.
+    /// Called before this many bytes are transferred.
     func willMove(_ bytes: Int, _ verb: StoreVerb)
 }
 
@@ -29,7 +29,7 @@ extension Interception {
     func willMove(_ bytes: Int, _ verb: StoreVerb) {}
 }
 
-/// A store that hands every call to another one, with something done around it.
+/// A store that passes every call to another one, with code around it.
 final class InterceptedStore: ObjectStore {
     let base: any ObjectStore
     private let interception: any Interception
@@ -69,7 +69,7 @@ final class InterceptedStore: ObjectStore {
         try interception.around(
             .move,
             after: {
-                // Under both keys it is what a store says of a key that is taken.
+                // An object under both keys is reported as a key that is taken.
                 try !base.exists(key) && base.exists(other) ? .done(()) : .repeatable
             }, { try base.move(key, to: other) })
     }
@@ -109,7 +109,8 @@ final class InterceptedStore: ObjectStore {
             length += Int64(bytes.count)
         }
 
-        /// One that may have happened is not done twice: the bytes are gone, and another's object may be there.
+        /// A commit that may have taken effect is not repeated: the bytes are gone, and another writer's object may be
+        /// there.
         func commit(turn: () throws -> Void) throws {
             let digest = digester.finish()
             try interception.around(

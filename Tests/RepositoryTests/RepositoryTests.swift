@@ -17,7 +17,7 @@ private func files(_ path: String) throws -> [String] {
         let store = DirectoryStore(try scratch.repository(of: "main/15-1"))
         let conformance = StoreConformance(store: store) { bytes, folder in
             let name = temporaryName(for: store.path(folder) + "/object")
-            // No process has a number as high.
+            // No process has so high an ID.
             try createDurably(name.replacing("-\(getpid()).", with: "-\(Int32.max)."), bytes: bytes)
         }
         try conformance.check()
@@ -74,11 +74,11 @@ private func files(_ path: String) throws -> [String] {
     }
 }
 
-/// What happens to a repository's directory while a store works in it; a file system that is unmounted, or mounted over
-/// another, looks the same to it.
+/// Something that happens to a repository's directory while a store works in it; for the store, unmounting a file
+/// system or mounting another over it looks the same.
 private struct Absence: Sendable, CustomTestStringConvertible {
     let testDescription: String
-    /// Gets the repository's path; what it leaves there stays as it is.
+    /// Gets the repository's path; whatever it leaves there must stay unchanged.
     let happen: @Sendable (String) throws -> Void
 
     init(_ name: String, _ happen: @escaping @Sendable (String) throws -> Void) {
@@ -121,11 +121,11 @@ private struct Absence: Sendable, CustomTestStringConvertible {
             try store.create(RepositoryKey("main/15-1/job/x")!) { _ in }
         }
         #expect(try Files.exists(path) ? files(path) == before : before == [])
-        // What was opened is still what is read, and no leftover is in it.
+        // Reads still go to the repository that was opened, which has no leftover in it.
         #expect(try store.read(key) == [1])
         #expect(try store.list(key.folder).map(\.name) == ["object"])
         #expect(try Files.list(away + "/" + key.folder.description) == ["object"])
-        // It comes back.
+        // The repository is back.
         if try Files.exists(path) { try Files.removeTree(path) }
         try Files.rename(away, to: path)
         try store.create(RepositoryKey("main/15-1/other")!, bytes: [1])

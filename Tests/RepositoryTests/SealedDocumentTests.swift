@@ -2,7 +2,7 @@ import Repository
 import Support
 import Testing
 
-/// A document's two ends, and what is said of one that isn't as it should be.
+/// A document's two ends, and the faults of a wrong one.
 struct SealedDocumentTests {
     private static let whole = SealedDocument(.backup, body: Array("{\n  \"a\" : [1, \"é\"]\n}".utf8), version: "0.3.1")
         .bytes
@@ -94,7 +94,7 @@ struct SealedDocumentTests {
             (document(own.sealedMarker.bytes, ofFormat: 2, version: "9.1"), false),
         ] {
             #expect(throws: DamagedMarker.self) { try archive(bytes).isConfirmed() }
-            // Damage is no reason not to archive.
+            // Damage doesn't prevent archiving.
             if isLeftAlone {
                 #expect(try archive(bytes).isUsable())
             } else {

@@ -145,7 +145,7 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
     }
 }
 
-/// One way to spoil a stored segment, and what must be said of it.
+/// One kind of damage to a stored segment, and the expected error.
 struct Damage: Sendable, CustomTestStringConvertible {
     let name: String
     let says: String
@@ -218,7 +218,7 @@ private let damages = [
         let head = try storeSegment(in: store, [UInt8](repeating: 7, count: 5 << 20))
         let intact = try Files.read(store.path(key))
         try StoredSegment(key, in: store).prove()
-        // Small as it is, all of it can be tried; nothing is decompressed.
+        // The object is small enough to try every byte; nothing is decompressed.
         for place in head.encodedLength..<intact.count {
             var bytes = intact
             bytes[place] ^= 0x20

@@ -2,10 +2,10 @@ import Retention
 import Testing
 import WAL
 
-/// What is kept where a cluster's WAL has several branches: a copy that was promoted, a past that a recovery undid, a branch
-/// that was put aside.
+/// Retention where a cluster's WAL has several branches: a copy that was promoted, a past that a recovery undid, a
+/// branch that was put aside.
 @Suite struct BranchRetentionTests {
-    /// A backup of a day of November 2026; its position in the WAL tells the day as well.
+    /// A backup of a day of November 2026; its position in the WAL is that of the day as well.
     private static func on(
         _ timeline: UInt32, _ day: Int, _ change: (inout RetainedBackup) -> Void = { _ in }
     ) -> RetainedBackup {
@@ -28,9 +28,9 @@ import WAL
     private static func position(_ day: Int) -> LSN { on(1, day).stop }
 
     /// - Parameters:
-    ///   - left: the timelines it descends from, each with the day at which that was left.
-    ///   - commits: the day of its last one.
-    ///   - end: the day whose WAL is the last of it in the archive.
+    ///   - left: its ancestors, each with the day at which the next timeline branched off.
+    ///   - commits: the day of its last commit.
+    ///   - end: the day of its last archived WAL.
     private static func timeline(
         _ number: UInt32, left: [(UInt32, Int)] = [], commits: Int? = nil, end: Int? = nil
     ) -> RetainedTimeline {
@@ -48,9 +48,9 @@ import WAL
         var policy: @Sendable (inout RetentionPolicy) -> Void = { $0.keepFull = 1 }
         let now: Int
         let kept: Set<String>
-        /// The backup with whose start the WAL begins that stays on every timeline; nil for all there is.
+        /// The backup with whose start the WAL begins that stays on every timeline; nil for all WAL.
         let from: String?
-        /// Kept ones that have their own WAL only.
+        /// Kept ones that keep only their own WAL.
         var islands: [String] = []
     }
     private static let day: Int64 = 86_400_000

@@ -2,15 +2,16 @@ import Retention
 import Testing
 import WAL
 
-/// From where on WAL stays that is younger than `keep_wal`, as the commits in the segments tell.
+/// Where WAL begins that is younger than `keep_wal`, according to the commits in the segments.
 struct WALAgeTests {
     struct Row: Sendable, CustomTestStringConvertible {
         let testDescription: String
-        /// By timeline, from which segment on, one letter each: `o` its last commit is old, `y` young; `-` none; `?` unreadable.
+        /// By timeline, the first segment's number and one letter for each segment: `o` its last commit is old, `y`
+        /// young; `-` none; `?` unreadable.
         let segments: [UInt32: (from: UInt64, String)]
         /// The parent, and the segment in whose middle it was left.
         var parents: [UInt32: [(timeline: UInt32, at: UInt64)]] = [:]
-        /// The segment that is the first to stay; nil when nothing tells.
+        /// The first segment to keep; nil when unknown.
         let first: UInt64?
     }
 

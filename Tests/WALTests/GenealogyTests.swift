@@ -182,7 +182,7 @@ private func short(_ name: SegmentName) -> String { "\(name.timeline)/\(name.num
         }
     }
 
-    /// Every set of missing files, against the plain definition.
+    /// Every set of missing files, compared with the plain definition.
     @Test(arguments: descents)
     func `gaps are what is missing, and nothing else`(_ descent: Descent) {
         let lineage = descent.lineage
@@ -286,7 +286,7 @@ private func short(_ name: SegmentName) -> String { "\(name.timeline)/\(name.num
         #expect(try unknown.predecessor(of: file("3/4"), firstTimeline: TimelineID(2)) == file("2/3"))
         #expect(try unknown.predecessor(of: file("3/4"), firstTimeline: TimelineID(3)) == file("3/3"))
         #expect(try unknown.predecessor(of: file("3/4")) == file("3/3"))
-        // The parent began with this very segment: its own history tells what came before.
+        // The parent began with this very segment: its own history shows what came before.
         let border = Genealogy(
             [
                 TimelineID(2): TimelineHistory(

@@ -2,7 +2,7 @@ import Support
 import Testing
 import WAL
 
-/// Rows of pg_class as the log of every version has them.
+/// Rows of pg_class in the WAL of every version.
 @Suite struct RelationRowTests {
     @Test(arguments: FixtureChain.main)
     func `relations created and dropped within the WAL are found with their names`(_ chain: FixtureChain) throws {
@@ -27,7 +27,7 @@ import WAL
                 told[row.name] = row
             }
         }
-        // Images that something else than pglz has packed stay closed, and rows that need them unknown.
+        // Images compressed with another method than pglz can't be read, and rows that need them are unknown.
         let isPacked = ["pg15", "pg17"].contains(chain.folder)
         for name in ["tr", "st", "vf", "p2"] {
             #expect((told[name]?.kind == "r" && told[name]?.schema == 2200) != isPacked, "\(name) in \(chain): \(told)")

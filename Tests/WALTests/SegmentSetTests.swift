@@ -2,7 +2,7 @@ import Testing
 import WAL
 
 @Suite struct SegmentSetTests {
-    /// The runs against a plain set, with segments coming and going in any order.
+    /// Compares the runs with a plain set, adding and removing segments in any order.
     @Test func `runs hold the same segments as a plain set`() {
         var random = Pseudorandom(seed: 5)
         var set = SegmentSet(segmentSize: 1 << 24)
