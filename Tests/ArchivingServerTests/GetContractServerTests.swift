@@ -5,7 +5,7 @@ import Support
 import Testing
 import WAL
 
-/// One state of the archive or one call that `archive-get` must neither serve nor call "absent".
+/// A state of the archive or a call for which `archive-get` must neither deliver a file nor call it "absent".
 struct Doubt: Sendable, CustomTestStringConvertible {
     let name: String
     let says: String
@@ -190,7 +190,7 @@ private let doubts = [
         }
         for line in [
             ["archive-get", "--help"], ["archive-push", "-h"], ["archive-get", "--verbose", "--help"],
-            // Whoever wants help with another command has typed half of it.
+            // Help with another command, on a command line meant for this one.
             ["plan", "--config", archive.configuration, "--target", "latest", "--help"],
             ["show", "20261105T020000Z-full", "-h"],
         ] {

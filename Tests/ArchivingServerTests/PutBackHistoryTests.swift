@@ -5,16 +5,17 @@ import Support
 import Testing
 import WAL
 
-/// Of what several servers archived under one name, only what fits the WAL around it is offered, and comes back.
+/// When several servers archived files under one name, only those that fit the WAL around them are offered, and put
+/// back.
 @Suite struct PutBackHistoryTests {
-    /// What shows that a segment is another server's.
+    /// The evidence that a segment is another server's.
     enum Witness: CaseIterable { case before, behind, server }
 
     /// Three segments of an archive, of which the one in the middle is to be missing.
     private struct Place {
         let archive: Archive
         let names: [SegmentName]
-        /// A server that has nothing in its pg_wal but what a test puts there.
+        /// A server whose pg_wal has only files from a test.
         let server: String
         let configuration: String
 

@@ -6,7 +6,7 @@ import Support
 import Synchronization
 import Testing
 
-/// What is being read is not expired.
+/// A backup that is being read is not expired.
 @Suite(.serialized) struct LeaseTests {
     @Test func `expire leaves a backup alone, and its WAL, until the recovery from it is done`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])

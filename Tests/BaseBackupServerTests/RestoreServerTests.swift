@@ -100,7 +100,7 @@ import WAL
         let fixture = try BackupFixture()
         let path = try fixture.cluster.psql("CREATE TABLE big (i int, x text); SELECT pg_relation_filepath('big')")
         try fixture.cluster.stop()
-        // Zeros are pages that were never used; the server goes on behind them, in a second file.
+        // Zeros are pages that were never used; the server continues after them, in a second file.
         let file = fixture.cluster.data + "/" + path
         try runAsServerUser("/usr/bin/truncate", ["-s", "1G", file])
         try fixture.cluster.start()

@@ -5,7 +5,7 @@ import Support
 import Testing
 import WAL
 
-/// What `verify` finds never makes `expire` remove what the rules promise to keep.
+/// The findings of `verify` never make `expire` remove what the rules keep.
 @Suite struct VerifyExpireServerTests {
     /// Three backups, the newest last, with a segment after each.
     private final class Backups {
@@ -31,7 +31,7 @@ import WAL
             try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
         }
 
-        /// What `expire --dry-run` says of a backup.
+        /// The output of `expire --dry-run` for a backup.
         func verdict(_ label: String) throws -> String {
             let said = try site.tidemark(["expire", "--dry-run"], expectSuccess: true).output
             return said.split(separator: "\n").first { $0.hasPrefix("backup \(label) ") }.map(String.init) ?? said
@@ -47,7 +47,7 @@ import WAL
         }
     }
 
-    /// What can't be read at this moment may be whole, and pinned: nothing offers or does its removal.
+    /// An object that can't be read now may be whole, and pinned: nothing offers or performs its removal.
     @Test(arguments: ["file", "folder", "EIO"])
     func `a backup whose description cannot be read is not given up`(obstacle: String) throws {
         let backups = try Backups(rules: ["keep_full = 1"])
@@ -120,7 +120,7 @@ import WAL
                 verified.output.contains("backup \(old): ") && !verified.output.contains("\(old): good"), "\(verified)")
             #expect(try backups.verdict(old).contains("damaged"))
         }
-        // Where the disk is too full for what only this host needs, nothing is known of a backup.
+        // If the disk is too full for a local file, the state of the backup isn't known.
         let full = try site.tidemark(["verify"], environment: ["TIDEMARK_FAULT": "open:\(old)/manifest=ENOSPC"])
         others(full, "full")
         #expect(!full.output.contains("backup \(old)"), "\(full)")
@@ -141,7 +141,7 @@ import WAL
         let (old, newest) = (backups.labels[1], backups.labels[2])
         #expect(try backups.verdict(old).contains("would be removed"))
         try backups.damage(newest, cut: isCut)
-        // What is missing is seen without a verification.
+        // Missing objects are noticed without a verification.
         if !isCut { #expect(try backups.site.tidemark(["verify", newest]).ending == .exited(3)) }
         #expect(
             try backups.verdict(newest).contains("kept: newest backup; one of the newest 1 full backups; damaged: "))

@@ -5,12 +5,12 @@ import Support
 import Testing
 import WAL
 
-/// What can't be read of one backup, or is gone, doesn't keep `verify` from the others.
+/// An object of one backup that can't be read, or is missing, doesn't keep `verify` from the others.
 @Suite struct VerifyFaultServerTests {
-    /// What stands in the way, with the older backup's folder of objects, of packs and its first segment.
+    /// A fault, in the older backup's folder of objects, of packs or its first segment.
     struct Obstacle: Sendable, CustomTestStringConvertible {
         let name: String
-        /// As `TIDEMARK_FAULT` takes it: `OLD` is the older backup's label, `SEGMENT` its first segment.
+        /// The value of `TIDEMARK_FAULT`: `OLD` is the older backup's label, `SEGMENT` its first segment.
         var fault = ""
         /// Of a shell that gets the label as `$0` and the incarnation's folder as `$1`.
         var script = "true"
@@ -103,7 +103,8 @@ import WAL
         #expect(damaged.errors.contains("backup \"\(labels[1])\" cannot be used"), "\(damaged)")
     }
 
-    /// `backup.json` comes before its seal: whoever looks for the one too early and for the other in time sees no damage.
+    /// `backup.json` comes before its seal: a reader that looks for the one too early and for the other in time sees no
+    /// damage.
     @Test func `a backup that is completed between two looks is whole`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)

@@ -6,7 +6,7 @@ import WAL
 
 @testable import Catalog
 
-/// Why segments are missing, where what is there tells.
+/// Why segments are missing, where the others show it.
 @Suite struct GapTests {
     private func remove(_ name: String, from repository: FixtureRepository) throws {
         try Files.remove(repository.store.path(repository.incarnation.segment(#require(SegmentName(name)))))
@@ -27,7 +27,7 @@ import WAL
         #expect(found.map(\.cause) == [.missing])
         #expect(found.map(\.firstMissing?.description) == [lost])
 
-        // A backup that became consistent in the segment before: expire keeps that one for it.
+        // A backup that became consistent in the previous segment: expire keeps that one for it.
         func backup(_ label: String, stop: UInt64) -> BackupSpan {
             BackupSpan(
                 label: label, timeline: TimelineID(1), start: LSN(0x90_0028), stop: LSN(stop),
@@ -70,7 +70,7 @@ import WAL
 
     @Test func `a segment that only another timeline has is reported as such`() throws {
         let repository = try FixtureRepository()
-        // The old server went on after the promotion, but its first segment from then was never archived.
+        // The old server continued after the promotion, but its first segment from then was never archived.
         let later = "000000010000000000000011"
         try repository.put(WALFixture.unpacked("pg15", "00000001000000000000000F"), later, summary: [])
         #expect(try gaps(repository).first?.cause == .elsewhere(TimelineID(2)))

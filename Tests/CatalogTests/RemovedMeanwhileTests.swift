@@ -5,15 +5,15 @@ import Support
 import Testing
 import WAL
 
-/// Segments that go while the archive is verified.
+/// Segments that are removed while the archive is verified.
 @Suite struct RemovedMeanwhileTests {
     struct Row: Sendable, CustomTestStringConvertible {
         let testDescription: String
-        /// Which of the chain's segments go.
+        /// Which of the chain's segments are removed.
         let gone: @Sendable ([String]) -> [String]
         var isExpired = false
         var isPutAside = false
-        /// What is told of it.
+        /// The expected reports.
         let says: [String]
     }
 

@@ -2,9 +2,9 @@ import Platform
 import Support
 import Testing
 
-/// What both executables say, in the form that was asked for.
+/// The log lines of both executables, in the requested form.
 @Suite struct LogTests {
-    /// Reads every line with a JSON parser that isn't ours, and gives back the wanted keys, tab-separated.
+    /// Parses every line with another JSON parser, and returns the wanted keys, tab-separated.
     private func parsed(_ lines: String, _ keys: [String]) throws -> [String] {
         let program = """
             import json, sys

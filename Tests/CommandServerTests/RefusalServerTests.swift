@@ -4,7 +4,7 @@ import Platform
 import Support
 import Testing
 
-/// A command that says no before anything is done.
+/// A command that is refused before anything is done.
 private struct Refused: Sendable, CustomTestStringConvertible {
     let words: [String]
     let says: String
@@ -45,7 +45,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
     ]
 }
 
-/// What was refused is no failed job; what failed while the repository was away is one, and is not forgotten.
+/// A refused command is no failed job; one that failed because the repository was away is one, and is recorded.
 @Suite(.serialized) struct RefusalServerTests {
     private static let site = TestSite.shared {
         let site = try TestSite(
@@ -71,7 +71,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
         return try JSONDecoder().decode([Row].self, from: Data(output.utf8))
     }
 
-    /// The picture, without its legend.
+    /// The chart, without its legend.
     private func marks(_ site: TestSite) throws -> String {
         try site.tidemark(["status"]).output.replacing("✗ failed", with: "")
     }

@@ -4,7 +4,7 @@ import Platform
 import Support
 import Testing
 
-/// What is wrong is said, where it is and with what to do.
+/// Messages name what is wrong, where it is, and what to do.
 @Suite(.serialized) struct WeakWordsTests {
     private static let site = TestSite.shared {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
