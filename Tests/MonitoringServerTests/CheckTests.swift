@@ -4,7 +4,7 @@ import Platform
 import Support
 import Testing
 
-/// `tidemark check --json`, as far as the tests look.
+/// The part of `tidemark check --json` that the tests use.
 private struct CheckAnswer: Decodable {
     struct Check: Decodable {
         let id: String
@@ -29,7 +29,7 @@ private struct CheckAnswer: Decodable {
         }
     }
 
-    /// A site that lacks nothing: fsync on, archiving in time, but not in the middle of a test.
+    /// A site without findings: fsync on, and an archive_timeout longer than a test.
     private static func site(_ settings: [String: String] = [:], _ lines: [String] = []) throws -> TestSite {
         let site = try TestSite(settings: ["fsync": "on", "archive_timeout": "1h"].merging(settings) { $1 })
         let text = try Files.readText(site.configuration) + lines.joined(separator: "\n") + "\n"
@@ -125,7 +125,7 @@ private struct CheckAnswer: Decodable {
         let dead = try Self.check(site)
         #expect(dead["server"]?.status == "critical")
         #expect(dead["server_settings"]?.status == "unknown")
-        // What lies in pg_wal can be seen without the server.
+        // pg_wal can be examined without the server.
         #expect(dead["archive_backlog"]?.value ?? 0 >= 1)
         #expect(dead["rpo"]?.value ?? 0 > 0)
         let nagios = try site.tidemark(["check", "--format", "nagios"])
@@ -254,7 +254,7 @@ private struct CheckAnswer: Decodable {
             return try TellingTests.told(site).split(separator: "\n").map(String.init)
         }
         _ = try site.tidemark(["check", "--notify"])
-        // No backup, and nothing archived yet: four checks mind.
+        // No backup, and nothing archived yet: four checks fail.
         let first = try told()
         #expect(first.count == 4 && first.contains { $0.contains("There is no complete backup") }, "\(first)")
         _ = try site.tidemark(["check", "--notify"])
@@ -265,7 +265,7 @@ private struct CheckAnswer: Decodable {
         let recovered = try told()[before...]
         #expect(recovered.count == 4 && recovered.allSatisfy { $0.contains("\"status\":\"success\"") }, "\(recovered)")
 
-        // Archiving fails for longer than the second that is allowed, and works again.
+        // Archiving fails for longer than the allowed second, and works again.
         try site.cluster.psql("alter system set archive_command = '/bin/false'")
         try site.cluster.psql("select pg_reload_conf()")
         try site.cluster.psql("create table t as select 1")

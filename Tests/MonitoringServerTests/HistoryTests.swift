@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// One row of `tidemark history --json`, as far as the tests look.
+/// The part of a row of `tidemark history --json` that the tests use.
 struct HistoryRow: Decodable {
     let job: String
     let result: String

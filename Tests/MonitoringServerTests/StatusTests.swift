@@ -24,7 +24,7 @@ import Testing
         let printed = try site.tidemark(["report", "--html", "-"], expectSuccess: true).output
         #expect(printed.hasPrefix("<!DOCTYPE html>") && printed.hasSuffix("</html>\n"))
 
-        // Drawn by a browser: the covered days are green, the text is there, and it is no error page.
+        // Rendered by a browser: the covered days are green, the text is there, and it is no error page.
         let picture = site.scratch.file("report.png")
         try runAsServerUser("/bin/mkdir", [site.scratch.file("browser")])
         let drawn = try runAsServerUser(

@@ -4,7 +4,7 @@ import Platform
 import Support
 import Testing
 
-/// What a site's jobs tell, through a command that writes it to a file.
+/// The notifications of a site's jobs, from a command that writes them to a file.
 @Suite(.serialized) struct TellingTests {
     static func site(_ command: String = "cat >> TOLD", _ lines: [String] = []) throws -> TestSite {
         let site = try TestSite()
@@ -25,7 +25,7 @@ import Testing
         try Files.exists(site.scratch.file("told")) ? Files.readText(site.scratch.file("told")) : ""
     }
 
-    /// A backup of a server that isn't there.
+    /// A backup of a server that isn't running.
     static func failingJob(_ site: TestSite) throws -> Finished {
         try site.tidemark(["backup", "--conninfo", "host=/nonexistent"])
     }
@@ -58,7 +58,7 @@ import Testing
             "/bin/sh",
             [
                 "-c",
-                // The delivery of the first one's message may still be at work there.
+                // The delivery of the first notification may still be running there.
                 "chmod -R a-w \"$1\"; : >\"$2.file\"; until rm -rf \"$2\" && mv -T \"$2.file\" \"$2\"; do sleep 0.1; done",
                 "sh", site.repository, site.scratch.file("state"),
             ])
@@ -82,7 +82,7 @@ import Testing
         #expect(try Self.told(site).contains("backup_failure"))
     }
 
-    /// A job that has nothing new to tell, one that is not told of at all, and the hourly check.
+    /// A job without anything new to report, one that isn't notified, and the hourly check.
     @Test func `undelivered notifications are delivered by every later job and check`() throws {
         for later in ["the same failure", "backup", "check"] {
             let site = try Self.site("test -e TOLD.open && cat >> TOLD", ["attempts = 1", "events = failures"])

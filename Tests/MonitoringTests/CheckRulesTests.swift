@@ -9,7 +9,7 @@ import Setup
 import Testing
 import WAL
 
-/// What is spoilt, which check must notice, and how it says so.
+/// A fault, the check that must notice it, and the expected message.
 struct Trouble: Sendable, CustomTestStringConvertible {
     let name: String
     let check: String

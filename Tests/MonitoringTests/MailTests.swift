@@ -43,7 +43,7 @@ import Testing
         #expect(mail.encrypted && mail.user == "postmaster")
         #expect(mail.from.hasPrefix("<tidemark@example.org>"))
         #expect(mail.to == ["<dba@example.org>", "<boss@example.org>"])
-        // Read by somebody else's parser: both parts, and no header that the message smuggled in.
+        // Parsed by another parser: both parts, and no header from the message's text.
         try createDurably(scratch.file("\(scheme).eml"), bytes: Array(mail.data.utf8))
         let parsed = try run(
             "/usr/bin/python3",
@@ -70,7 +70,7 @@ import Testing
         #expect(mail.data.split(separator: "\r\n").allSatisfy { $0.utf8.count <= 78 })
     }
 
-    /// How the server behaves, and what is said of it.
+    /// The server's behaviour, and the expected message.
     struct Behaviour: Sendable, CustomTestStringConvertible {
         let modes: String
         let says: String
@@ -81,7 +81,7 @@ import Testing
         var testDescription: String { modes + (lines.first ?? "") }
 
         static let all = [
-            // A server that takes STARTTLS away gets no mail.
+            // A server without STARTTLS gets no mail.
             Behaviour(modes: "nostarttls", says: "STARTTLS", isPermanent: true),
             Behaviour(modes: "badtls", says: "SSL"),
             Behaviour(modes: "refuse", says: "550", isPermanent: true),

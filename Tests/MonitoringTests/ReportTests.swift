@@ -10,7 +10,7 @@ import Testing
 import WAL
 
 struct ReportTests {
-    /// A month with a failed drill, a gap and names that want escaping.
+    /// A month with a failed drill, a gap, and names that need escaping.
     private func observation() throws -> Observation {
         var observation = try ObservedCluster.healthy()
         observation.cluster = "ma<in> & \"co\""

@@ -4,7 +4,7 @@ import TableRecovery
 import Testing
 
 @Suite struct FileSelectionTests {
-    /// A database with a wanted table, a partitioned one, and strangers.
+    /// A database with a wanted table, a partitioned one, and others.
     private static let map = RelationMap(
         databases: [.init(oid: 5, name: "postgres"), .init(oid: 16384, name: "shop")],
         relations: [
