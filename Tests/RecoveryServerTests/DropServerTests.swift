@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// Targets that the archive knows itself.
+/// Targets that are found in the archive.
 @Suite(.serialized) struct DropServerTests {
     @Test(arguments: TestServer.allCases)
     func `a dropped table and a dropped database come back, with everything until just before`(
@@ -74,7 +74,7 @@ import Testing
                 "\(refused)")
             let options = offer.output.1.split(separator: " ").map(String.init)
             try site.tidemark(["plan"] + options, expectSuccess: true)
-            // Who asks for that timeline gets it at once.
+            // A plan that names the timeline follows it.
             let asked = try site.tidemark(["plan"] + target + ["--target-timeline", "1"], expectSuccess: true)
             #expect(asked.output.contains("before "), "\(asked)")
         }

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// A recovery that leaves more than one thing to be gone on with.
+/// A recovery with several files and directories that a resumed one needs.
 private struct Stepped: Sendable, CustomTestStringConvertible {
     let name: String
     let arguments: [String]
@@ -78,7 +78,7 @@ private let stepped = [
                         try check(said)
                         continue
                     }
-                    // Behind runuser, who was killed seems to have exited with 128 more.
+                    // runuser exits with 128 + the signal when its child was killed.
                     let ends: [Finished.Ending] = effect == "kill" ? [.signalled(SIGKILL), .exited(137)] : [.exited(1)]
                     #expect(ends.contains(failed.ending), "\(said)")
                     let isUnderWay = try Files.listIfPresent(states).contains {

@@ -4,7 +4,7 @@ import Recovery
 import Support
 import Testing
 
-/// What a smaller host can't bear is said before the start.
+/// Settings that a smaller host can't satisfy are reported before the start.
 @Suite struct HostDemandsTests {
     private static let small = Host(
         memory: 1 << 30, hugePages: 0, libraryDirectory: "/lib",

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// A symbolic link in a directory that a delta recovery brings to the backup's state.
+/// A symbolic link in a directory that a delta recovery restores to the backup's state.
 private struct PlantedLink: Sendable, CustomTestStringConvertible {
     let testDescription: String
     /// The link's path in the data directory; empty where it is the tablespace's folder.
@@ -149,7 +149,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         #expect(try Files.list(disk + "/archive_status") == [] && Files.list(disk + "/others") == ["file"])
     }
 
-    /// What `cp -a` makes: a directory that shares the living cluster's WAL and tablespaces by its links.
+    /// A copy made by `cp -a` shares the living cluster's WAL and tablespaces through its links.
     @Test func `a delta recovery into a copy does not touch what the copy's links share with the living cluster`()
         throws
     {
@@ -190,7 +190,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         let fresh = try recover(source, directory, [])
         try #require(fresh.ending == .exited(0), "\(fresh.errors)")
         let place = directory + "/extra/mounted"
-        // In a tablespace a directory of the same file system.
+        // In a tablespace, the link leads to a directory of the same file system.
         let folder = try #require(Files.list(source.space).first)
         let (bound, foreign) = (source.space + "/" + folder + "/extra/bound", scratch.file("foreign"))
         try runAsServerUser("/bin/mkdir", ["-p", place, directory + "/stranger", bound, foreign])

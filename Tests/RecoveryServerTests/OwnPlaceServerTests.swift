@@ -3,14 +3,14 @@ import Platform
 import Support
 import Testing
 
-/// A copy touches only what is its own: recoveries beside the cluster, standby copies and drills, of a cluster whose
-/// configuration and log reach everywhere.
+/// A copy touches only its own files: recoveries beside the cluster, standby copies and drills, of a cluster whose
+/// configuration and WAL name many places outside its data directory.
 @Suite(.serialized) struct OwnPlaceServerTests {
     /// A way to make a copy.
     struct Way: Sendable, CustomTestStringConvertible {
         let name: String
         let arguments: [String]
-        /// Makes a cluster that is thrown away.
+        /// Whether the copy is thrown away.
         var isPassing: Bool { arguments[0] != "recover" }
         var testDescription: String { name }
 
@@ -48,7 +48,7 @@ import Testing
         }
         #expect(untouched.contains("/dropped/PG_") && untouched.contains("/young/PG_"))
 
-        // What it has lost nothing of, the original finds when it starts again.
+        // The original has lost nothing: it starts again.
         try original.site.cluster.start()
         let count = "select count(*) from in_young where i > 0"
         #expect(try original.sql(count, "set enable_seqscan = off", count).trimmed == "9000\n9000")

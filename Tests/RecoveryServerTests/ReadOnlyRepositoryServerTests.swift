@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// A repository that takes nothing is where somebody recovers from, all the same.
+/// Recovery works from a read-only repository.
 @Suite struct ReadOnlyRepositoryServerTests {
     struct Obstacle: CustomStringConvertible, Sendable {
         let description: String

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// No replay waits for ever without a reason that is told, and an end.
+/// Every wait of a replay has a reported reason and an end.
 @Suite(.serialized) struct ReplayWaitServerTests {
     private static func site(_ server: TestServer = .v15) throws -> TestSite {
         let site = try TestSite(server, settings: ["max_connections": "20"], initdb: ["--wal-segsize=1"])
@@ -13,7 +13,7 @@ import Testing
         return site
     }
 
-    /// Restarts the original with more connections, and archives that: what no plan of before can know.
+    /// Restarts the original with more connections and archives the change, which no earlier plan can know.
     private static func raise(_ site: TestSite, to number: Int) -> String {
         let (bin, data, socket) = (site.cluster.server.bin, site.cluster.data, site.cluster.directory)
         return """
@@ -52,7 +52,7 @@ import Testing
             return
         }
         try wait(for: "the copy to have replayed it") {
-            // A standby may have answered before it came there.
+            // A standby may have answered before it replayed that change.
             if name == "standby", try copy.psql("show max_connections") == "20" {
                 return try copy.psql("select pg_is_wal_replay_paused()") == "t"
             }
@@ -155,7 +155,7 @@ import Testing
         ])
     func `a restore or a replay that waits for storage is ended`(_ words: [String], _ call: String) throws {
         let site = try Self.site()
-        // Once it stands at the gate, minutes pass in a moment.
+        // Once it is held at the gate, minutes pass at once.
         let clock = site.scratch.file("fast-clock.so")
         let compiled = try run(
             "cc", ["-O2", "-shared", "-fPIC", "-o", clock, Files.parent(#filePath) + "/fast-clock.c"])

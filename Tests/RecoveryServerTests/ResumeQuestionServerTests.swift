@@ -30,7 +30,7 @@ import Testing
         #expect(told.contains("meanwhile: 0"), "\(told)")
         #expect(told.contains("asked: 1"), "\(told)")
         #expect(told.contains("has changed since it was examined"), "\(told)")
-        // Set aside once, by the one that was not asked.
+        // Set aside once, by the recovery that was not asked.
         let parent = try Files.list(Files.parent(site.cluster.data))
         #expect(parent.filter { $0.contains(".before-") }.count == 1, "\(parent)")
         try site.cluster.start()

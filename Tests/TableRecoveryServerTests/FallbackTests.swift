@@ -3,9 +3,9 @@ import Support
 import Testing
 import WAL
 
-/// When the cheap way fails: it is said, the surer one is taken, and the result is right.
+/// When the cheap way fails, tidemark says so, takes the surer one, and the result is right.
 @Suite(.serialized) struct FallbackTests {
-    /// Makes a backup's relation map lie: relation `name` of the catalogs looks like somebody's table.
+    /// Falsifies a backup's relation map: relation `name` of the catalogs looks like a user's table.
     private func disguise(_ name: String, in shop: Shop) throws {
         let changed = try inManifest(
             of: shop.site.repository,

@@ -39,7 +39,7 @@ import Testing
         let target = try shop.moment()
         try shop.sql("delete from items where id <= 30; delete from orders where id <= 30")
         try shop.site.archiveEverything()
-        // One session uses the table until another one has written to it while the recovery waits for the first.
+        // One session uses the table until another has written to it while the recovery waits for the first.
         let blocked = "exists (select from pg_locks where relation = 'orders'::regclass and not granted)"
         let holding = """
             do $$ begin

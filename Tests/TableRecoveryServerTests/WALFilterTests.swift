@@ -4,7 +4,7 @@ import TableRecovery
 import Testing
 import WAL
 
-/// The filtered log against PostgreSQL's own reader of it.
+/// The filtered WAL against PostgreSQL's own reader of it.
 @Suite(.serialized) struct WALFilterTests {
     /// A record as pg_waldump shows it.
     private struct Shown: Equatable {
@@ -13,7 +13,7 @@ import WAL
         let transaction: String
         let place: String
         let text: Substring
-        /// Database and file number of what it refers to.
+        /// Database and file number of the relations that it refers to.
         let relations: [(database: UInt32, number: UInt32)]
 
         static func == (a: Self, b: Self) -> Bool { a.text == b.text }
