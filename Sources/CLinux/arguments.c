@@ -22,7 +22,7 @@ __attribute__((constructor(101))) static void keep(int count, char **arguments)
 
 char **clinux_arguments(int *count)
 {
-    // Not for the programs that this one starts.
+    // Programs started from here must not inherit it.
     if (hides_backtraces) unsetenv("SWIFT_BACKTRACE");
     *count = given;
     return words;
