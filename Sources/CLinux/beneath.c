@@ -39,8 +39,8 @@ int clinux_open_on_same_mount(int directory, const char *name)
     return (int) syscall(SYS_openat2, directory, name, &how, sizeof(how));
 }
 
-/// The mount ID of a descriptor, from /proc (proc(5), since Linux 3.15); -1 when it can't be read. The device number isn't
-/// enough: a bind mount of a directory of the same file system has the same one.
+/// The mount ID of a descriptor, from /proc (proc(5), since Linux 3.15); -1 when it can't be read. The device number
+/// isn't enough: a bind mount of a directory of the same file system has the same one.
 static int mount_id(int descriptor)
 {
     char text[512];

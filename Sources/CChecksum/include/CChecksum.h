@@ -6,12 +6,13 @@
 /// Uses the CPU's CRC instruction where there is one.
 uint32_t tidemark_crc32c(uint32_t crc, const void *bytes, size_t count);
 uint32_t tidemark_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
-/// The finished CRC-32C of a whole WAL record: of the bytes after its 24-byte header, then of the header's first 20 bytes.
+/// The finished CRC-32C of a whole WAL record: of the bytes after its 24-byte header, then of the header's first 20
+/// bytes.
 uint32_t tidemark_crc32c_record(const void *record, size_t count);
 const char *tidemark_crc32c_implementation(void);
 
-/// The data page checksum of PostgreSQL (src/include/storage/checksum_impl.h) for one 8192-byte page:
-/// FNV-1a in 32 lanes, folded to 16 bits, never 0. The page's own checksum field counts as zero; the page isn't changed.
+/// The data page checksum of PostgreSQL (src/include/storage/checksum_impl.h) for one 8192-byte page: FNV-1a in 32
+/// lanes, folded to 16 bits, never 0. The page's own checksum field counts as zero; the page isn't changed.
 uint16_t tidemark_page_checksum(const void *page, uint32_t block_number);
 
 /// The raw CRC state after `count` more zero bytes, in time that grows with the logarithm of `count`. The states of two

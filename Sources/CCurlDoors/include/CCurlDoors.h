@@ -2,7 +2,8 @@
 #include <curl/curl.h>
 #include <stddef.h>
 
-// curl_easy_setopt and curl_easy_getinfo are variadic, which Swift doesn't import: one typed function per kind of argument.
+// curl_easy_setopt and curl_easy_getinfo are variadic, which Swift doesn't import: one typed function per kind of
+// argument.
 
 CURLcode curldoor_set_long(CURL *handle, CURLoption option, long value);
 CURLcode curldoor_set_string(CURL *handle, CURLoption option, const char *value);
